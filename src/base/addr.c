@@ -1,0 +1,459 @@
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+#define UNIX_PREFIX     "unix:"
+#define UNIX_PATH_MAX   107 /* sun_path without its NUL, or without the one that says abstract */
+#define UNIX_PATH_BEGIN offsetof(struct sockaddr_un, sun_path)
+
+/* --- Reading --- */
+
+static int fail(const char **why, const char *text)
+{
+    *why = text;
+    return -EINVAL;
+}
+
+static int parse_port(const char *text, uint16_t *port, const char **why)
+{
+    unsigned number = 0;
+    if (*text == '\0')
+        return fail(why, "port missing, expected ADDRESS:PORT");
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9' || c - text == 5)
+            return fail(why, "bad port, expected a number from 1 to 65535");
+        number = number * 10 + (unsigned)(*c - '0');
+    }
+    if (number < 1 || number > UINT16_MAX)
+        return fail(why, "bad port, expected a number from 1 to 65535");
+    *port = htons((uint16_t)number);
+    return 0;
+}
+
+static void set_in(struct addr *a, struct in_addr ip, uint16_t port)
+{
+    a->len = sizeof a->in;
+    a->in.sin_family = AF_INET;
+    a->in.sin_addr = ip;
+    a->in.sin_port = port;
+}
+
+static void set_in6(struct addr *a, const struct in6_addr *ip, uint16_t port)
+{
+    a->len = sizeof a->in6;
+    a->in6.sin6_family = AF_INET6;
+    a->in6.sin6_addr = *ip;
+    a->in6.sin6_port = port;
+}
+
+static struct in_addr mapped_in(const struct in6_addr *ip)
+{
+    struct in_addr in;
+    memcpy(&in, &ip->s6_addr[12], sizeof in);
+    return in;
+}
+
+/* A scope by the name or the number of its interface. */
+static int parse_scope(struct addr *a, const char *scope, const char **why)
+{
+    unsigned number = 0;
+    char name[IF_NAMESIZE] = "";
+    if (!IN6_IS_ADDR_LINKLOCAL(&a->in6.sin6_addr)) {
+        if (scope != NULL)
+            return fail(why, "only fe80:: addresses have a scope");
+        return 0;
+    }
+    if (scope == NULL || *scope == '\0')
+        return fail(why, "fe80:: addresses need a scope: [fe80::1%eth0]:80");
+    if (strlen(scope) < sizeof name)
+        snprintf(name, sizeof name, "%s", scope);
+    if (strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
+        sscanf(name, "%u", &number);
+    else
+        number = if_nametoindex(name);
+    if (number == 0)
+        return fail(why, "no such interface");
+    a->in6.sin6_scope_id = number;
+    return 0;
+}
+
+/* "[" IPv6 ["%" scope] "]:" port */
+static int parse_in6(struct addr *a, const char *text, const char **why)
+{
+    char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
+    struct in6_addr ip;
+    uint16_t port = 0;
+    const char *end = strchr(text, ']');
+    if (end == NULL)
+        return fail(why, "no closing bracket, expected [IPv6]:PORT");
+    if (end[1] != ':')
+        return fail(why, "port missing, expected [IPv6]:PORT");
+    size_t n = (size_t)(end - text) - 1;
+    if (n >= sizeof host)
+        return fail(why, "not an IPv6 address");
+    memcpy(host, text + 1, n);
+    host[n] = '\0';
+    char *scope = strchr(host, '%');
+    if (scope != NULL)
+        *scope++ = '\0';
+    if (inet_pton(AF_INET6, host, &ip) != 1)
+        return fail(why, "not an IPv6 address");
+    if (parse_port(end + 2, &port, why) < 0)
+        return -EINVAL;
+    if (IN6_IS_ADDR_V4MAPPED(&ip) && scope == NULL) {
+        set_in(a, mapped_in(&ip), port);
+        return 0;
+    }
+    set_in6(a, &ip, port);
+    return parse_scope(a, scope, why);
+}
+
+/* Says what is wrong with something that should have been an IPv4 address. */
+static const char *explain_host(const char *host)
+{
+    if (strchr(host, ':') != NULL)
+        return "IPv6 needs brackets: [::1]:80";
+    if (*host == '\0')
+        return "address missing, expected ADDRESS:PORT, or *:PORT for all addresses";
+    if (strspn(host, "0123456789.") == strlen(host))
+        return "not an IPv4 address, expected four numbers from 0 to 255";
+    return "a name: only numeric addresses are accepted";
+}
+
+/* IPv4 ":" port, or "*:" port */
+static int parse_in(struct addr *a, const char *text, const char **why)
+{
+    char host[INET6_ADDRSTRLEN + 1];
+    struct in_addr ip;
+    struct in6_addr ip6;
+    uint16_t port = 0;
+    if (inet_pton(AF_INET6, text, &ip6) == 1)
+        return fail(why, "IPv6 needs brackets: [::1]:80");
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL)
+        return fail(why, "port missing, expected ADDRESS:PORT");
+    snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+    bool all = strcmp(host, "*") == 0;
+    if (!all && inet_pton(AF_INET, host, &ip) != 1)
+        return fail(why, explain_host(host));
+    if (parse_port(colon + 1, &port, why) < 0)
+        return -EINVAL;
+    a->dual = all;
+    if (all)
+        set_in6(a, &in6addr_any, port);
+    else
+        set_in(a, ip, port);
+    return 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Reads one byte of a path, "\xNN" or itself, and moves on. -1: a backslash with something else. */
+static int next_path_byte(const char **text)
+{
+    const char *at = *text;
+    if (at[0] != '\\') {
+        *text = at + 1;
+        return (unsigned char)at[0];
+    }
+    int high = at[1] == 'x' ? hex_digit(at[2]) : -1;
+    int low = high != -1 ? hex_digit(at[3]) : -1;
+    if (low == -1)
+        return -1;
+    *text = at + 4;
+    return high * 16 + low;
+}
+
+/* What follows "unix:": an absolute path, or "@" and a name of any bytes. */
+static int parse_unix(struct addr *a, const char *text, const char **why)
+{
+    bool abstract = *text == '@';
+    size_t n = abstract ? 1 : 0;
+    const size_t max = UNIX_PATH_MAX + n;
+    if (abstract)
+        text++;
+    else if (*text != '/')
+        return fail(why, "not an absolute path, expected unix:/PATH or unix:@NAME");
+    if (*text == '\0')
+        return fail(why, "name missing, expected unix:/PATH or unix:@NAME");
+    while (*text != '\0') {
+        int byte = next_path_byte(&text);
+        if (byte == -1)
+            return fail(why, "bad backslash, expected \\xNN, two hexadecimal digits");
+        if (byte == 0 && !abstract)
+            return fail(why, "a path cannot contain \\x00");
+        if (n == max)
+            return fail(why, "too long: at most 107 bytes fit into the name of a unix socket");
+        a->un.sun_path[n++] = (char)byte;
+    }
+    a->un.sun_family = AF_UNIX;
+    a->len = (socklen_t)(UNIX_PATH_BEGIN + n + (abstract ? 0 : 1));
+    return 0;
+}
+
+int addr_parse(struct addr *a, const char *text, const char **why)
+{
+    memset(a, 0, sizeof *a);
+    if (*text == '\0')
+        return fail(why, "empty, expected ADDRESS:PORT or unix:/PATH");
+    if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+        return parse_unix(a, text + strlen(UNIX_PREFIX), why);
+    if (*text == '[')
+        return parse_in6(a, text, why);
+    if (*text == '/')
+        return fail(why, "a path needs unix: in front of it");
+    return parse_in(a, text, why);
+}
+
+/* --- Writing --- */
+
+static const char *print_word(const char *word, char buf[ADDR_TEXT_MAX])
+{
+    snprintf(buf, ADDR_TEXT_MAX, "%s", word);
+    return buf;
+}
+
+static const char *print_in(const struct sockaddr_in *in, char buf[ADDR_TEXT_MAX])
+{
+    char host[INET_ADDRSTRLEN];
+    inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+    snprintf(buf, ADDR_TEXT_MAX, "%s:%u", host, (unsigned)ntohs(in->sin_port));
+    return buf;
+}
+
+static const char *print_in6(const struct sockaddr_in6 *in6, bool dual, char buf[ADDR_TEXT_MAX])
+{
+    char host[INET6_ADDRSTRLEN];
+    char interface[IF_NAMESIZE];
+    unsigned port = ntohs(in6->sin6_port);
+    inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
+    if (dual)
+        snprintf(buf, ADDR_TEXT_MAX, "*:%u", port);
+    else if (in6->sin6_scope_id == 0)
+        snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host, port);
+    else if (if_indextoname(in6->sin6_scope_id, interface) != NULL)
+        snprintf(buf, ADDR_TEXT_MAX, "[%s%%%s]:%u", host, interface, port);
+    else
+        snprintf(buf, ADDR_TEXT_MAX, "[%s%%%u]:%u", host, (unsigned)in6->sin6_scope_id, port);
+    return buf;
+}
+
+/* Whether the byte would be taken for something else in a configuration file. */
+static bool is_special(char c)
+{
+    return (unsigned char)c <= ' ' || c == 0x7f || c == '\\' || c == ',';
+}
+
+/* Never longer than what addr_parse() was given: only what had to be escaped is. */
+static void print_path(const char *path, size_t n, char *out, size_t room)
+{
+    while (n > 0) {
+        size_t length = is_special(*path) ? 0 : utf8_length(path, n);
+        int written = length > 0 ? snprintf(out, room, "%.*s", (int)length, path)
+                                 : snprintf(out, room, "\\x%02x", (unsigned)(unsigned char)*path);
+        length = length > 0 ? length : 1;
+        path += length;
+        n -= length;
+        out += written;
+        room -= (size_t)written;
+    }
+}
+
+/* The kernel counts the NUL behind a path or not, as it likes. */
+static size_t path_length(const struct addr *a)
+{
+    if (a->len <= UNIX_PATH_BEGIN)
+        return 0; /* a socket that was never bound */
+    size_t n = a->len - UNIX_PATH_BEGIN;
+    if (n > sizeof a->un.sun_path)
+        n = sizeof a->un.sun_path;
+    return a->un.sun_path[0] == '\0' ? n : strnlen(a->un.sun_path, n);
+}
+
+static const char *print_unix(const struct addr *a, char buf[ADDR_TEXT_MAX])
+{
+    size_t n = path_length(a);
+    const char *path = a->un.sun_path;
+    bool abstract = n > 0 && *path == '\0';
+    size_t begin = (size_t)snprintf(buf, ADDR_TEXT_MAX, UNIX_PREFIX "%s", abstract ? "@" : "");
+    if (abstract) {
+        path++;
+        n--;
+    }
+    print_path(path, n, buf + begin, ADDR_TEXT_MAX - begin);
+    return buf;
+}
+
+const char *addr_print(const struct addr *a, char buf[ADDR_TEXT_MAX])
+{
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        return print_in(&a->in, buf);
+    case AF_INET6:
+        return print_in6(&a->in6, a->dual, buf);
+    case AF_UNIX:
+        return print_unix(a, buf);
+    default:
+        return print_word("-", buf);
+    }
+}
+
+/* --- Peers --- */
+
+const char *addr_peer_print(const struct addr_peer *p, char buf[ADDR_TEXT_MAX])
+{
+    switch (p->sa.sa_family) {
+    case AF_INET:
+        return print_in(&p->in, buf);
+    case AF_INET6:
+        return print_in6(&p->in6, false, buf);
+    case AF_UNIX:
+        return print_word(UNIX_PREFIX, buf);
+    default:
+        return print_word("-", buf);
+    }
+}
+
+void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len)
+{
+    memset(p, 0, sizeof *p);
+    if (len < sizeof sa->sa_family)
+        return;
+    p->sa.sa_family = sa->sa_family;
+    if (sa->sa_family == AF_INET && len >= sizeof p->in)
+        memcpy(&p->in, sa, sizeof p->in);
+    if (sa->sa_family != AF_INET6 || len < sizeof p->in6)
+        return;
+    memcpy(&p->in6, sa, sizeof p->in6);
+    if (!IN6_IS_ADDR_V4MAPPED(&p->in6.sin6_addr))
+        return;
+    struct sockaddr_in in = { .sin_family = AF_INET,
+                              .sin_port = p->in6.sin6_port,
+                              .sin_addr = mapped_in(&p->in6.sin6_addr) };
+    memset(p, 0, sizeof *p);
+    p->in = in;
+}
+
+/* --- Comparing --- */
+
+/* What makes an address: the bytes that count, in network order, the same on every machine. */
+struct essence {
+    size_t len;
+    unsigned char bytes[sizeof(struct sockaddr_un)];
+};
+
+static void append(struct essence *e, const void *bytes, size_t n)
+{
+    assert(n <= sizeof e->bytes - e->len);
+    memcpy(e->bytes + e->len, bytes, n);
+    e->len += n;
+}
+
+static void extract(struct essence *e, const struct addr *a)
+{
+    const unsigned char head[] = { (unsigned char)a->sa.sa_family, a->dual };
+    e->len = 0; /* the rest need not be cleared: sorting does this often */
+    append(e, head, sizeof head);
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        append(e, &a->in.sin_addr, sizeof a->in.sin_addr);
+        append(e, &a->in.sin_port, sizeof a->in.sin_port);
+        break;
+    case AF_INET6: {
+        uint32_t scope = htonl(a->in6.sin6_scope_id);
+        append(e, &a->in6.sin6_addr, sizeof a->in6.sin6_addr);
+        append(e, &a->in6.sin6_port, sizeof a->in6.sin6_port);
+        append(e, &scope, sizeof scope);
+        break;
+    }
+    case AF_UNIX:
+        append(e, a->un.sun_path, path_length(a));
+        break;
+    default:
+        break;
+    }
+}
+
+int addr_compare(const struct addr *a, const struct addr *b)
+{
+    struct essence ea;
+    struct essence eb;
+    extract(&ea, a);
+    extract(&eb, b);
+    if (ea.len != eb.len)
+        return ea.len < eb.len ? -1 : 1;
+    return memcmp(ea.bytes, eb.bytes, ea.len);
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+    return addr_compare(a, b) == 0;
+}
+
+/* FNV-1a, and a last stir (of MurmurHash3) so that near addresses differ in all bits. */
+uint64_t addr_hash(const struct addr *a)
+{
+    struct essence e;
+    extract(&e, a);
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < e.len; i++)
+        h = (h ^ e.bytes[i]) * 0x100000001b3;
+    h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
+    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53;
+    return h ^ h >> 33;
+}
+
+bool addr_is_unix(const struct addr *a)
+{
+    return a->sa.sa_family == AF_UNIX;
+}
+
+bool addr_is_wildcard(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return a->in.sin_addr.s_addr == htonl(INADDR_ANY);
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return ntohl(a->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+uint16_t addr_port(const struct addr *a)
+{
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        return ntohs(a->in.sin_port);
+    case AF_INET6:
+        return ntohs(a->in6.sin6_port);
+    default:
+        return 0;
+    }
+}
+
+bool addr_reaches(const struct addr *to, const struct addr *at)
+{
+    if (addr_equal(to, at))
+        return true;
+    return addr_is_wildcard(at) && addr_is_loopback(to) && addr_port(to) == addr_port(at) &&
+           (at->dual || to->sa.sa_family == at->sa.sa_family);
+}

@@ -1,0 +1,95 @@
+/* One line per event, to stderr, syslog or a file, as logfmt or JSON.
+ *
+ * A line is built in the caller's memory and leaves with one write(2), so threads need no lock
+ * and lines never mix. A sink that cannot take a line at once (a full pipe behind stderr) never
+ * blocks a worker: the line is dropped and counted, and the next line that passes says how many.
+ */
+#ifndef ZPROXY_BASE_LOG_H
+#define ZPROXY_BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_NOTICE,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG,
+};
+
+enum log_format {
+    LOG_FORMAT_TEXT, /* logfmt */
+    LOG_FORMAT_JSON, /* one object a line */
+};
+
+enum log_kind {
+    LOG_KIND_STDERR,
+    LOG_KIND_SYSLOG,
+    LOG_KIND_FILE,
+    LOG_KIND_SAME, /* access log only: where the log goes */
+    LOG_KIND_OFF,  /* access log only */
+};
+
+/* Where lines go. */
+struct log_target {
+    enum log_kind kind;
+    int facility; /* LOG_KIND_SYSLOG: LOG_DAEMON... of <syslog.h> */
+    char *path;   /* LOG_KIND_FILE: owned by whoever owns the target; else NULL */
+};
+
+struct log_settings {
+    struct log_target log;
+    struct log_target access;
+    enum log_level level;
+    enum log_format format;
+    uid_t owner; /* a log file made here is given to this user, so that it can be reopened */
+    gid_t group; /* after privileges are gone; (uid_t)-1 and (gid_t)-1 leave it alone */
+};
+
+#define LOG_LINE_MAX 2048 /* below PIPE_BUF: a write to a pipe is whole or not at all */
+
+/* A line in the making. Fields that no longer fit are left out, the line stays well formed. */
+struct log_line {
+    bool access;
+    enum log_level level;
+    size_t len;
+    char text[LOG_LINE_MAX];
+};
+
+/* Opens the sinks. Before the first call lines go to stderr as text at level info.
+ * Returns 0, or -errno with *failed naming the path that could not be opened. */
+int log_open(const struct log_settings *settings, const char **failed);
+
+/* Opens the files again by name (after a rotation) and swaps them under the same descriptors:
+ * other threads may be writing. A file that cannot be opened stays as it was. Same results. */
+int log_reopen(const char **failed);
+
+/* Closes the sinks; later lines go to stderr. */
+void log_close(void);
+
+void log_set_level(enum log_level level);
+
+/* Whether a line of this level would be written: ask before gathering what it needs. */
+bool log_wanted(enum log_level level);
+/* Whether access lines are written at all. With access_log = same, log_level filters them too. */
+bool log_access_wanted(void);
+
+/* Begins a line: time, level and event are set. Every begun line is ended. Keys are literals of
+ * letters, digits and underscores; values are escaped. */
+void log_begin(struct log_line *line, enum log_level level, const char *event);
+void log_begin_access(struct log_line *line);
+void log_str(struct log_line *line, const char *key, const char *value);
+void log_fmt(struct log_line *line, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void log_uint(struct log_line *line, const char *key, uint64_t value);
+void log_end(struct log_line *line);
+
+/* A line of one sentence: event=EVENT msg="...". Does nothing where the level is not wanted. */
+void log_msg(enum log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
