@@ -1,0 +1,168 @@
+/* config_compare(): two configurations, section by section and key by key. */
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/array.h"
+#include "config/keys.h"
+
+/* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
+ * values of a key, as text. */
+struct member {
+    char *text;
+    size_t identity; /* so many bytes of text tell whether two members are one that has changed */
+    const void *at;  /* a section's structure */
+};
+
+struct set {
+    struct member *member;
+    size_t count;
+};
+
+struct compare {
+    config_found_fn *found;
+    void *arg;
+    size_t count;
+    const struct section *kind; /* what is being compared */
+    const char *section;
+    const struct key *key;
+};
+
+static int compare_identity(const struct member *a, const struct member *b)
+{
+    size_t n = a->identity < b->identity ? a->identity : b->identity;
+    int order = memcmp(a->text, b->text, n);
+    if (order != 0)
+        return order;
+    return (a->identity > b->identity) - (a->identity < b->identity);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    int order = compare_identity(a, b);
+    return order != 0 ? order
+                      : strcmp(((const struct member *)a)->text, ((const struct member *)b)->text);
+}
+
+/* Takes text over. Where there is no memory for a member it is not compared. */
+static void set_add(struct set *s, char *text, size_t identity, const void *at)
+{
+    struct member *m = text == NULL ? NULL : array_add(&s->member, &s->count, sizeof *m);
+    if (m == NULL)
+        free(text);
+    else
+        *m = (struct member){ text, identity, at };
+}
+
+static void set_sort(struct set *s)
+{
+    if (s->count > 0)
+        qsort(s->member, s->count, sizeof *s->member, compare_members);
+}
+
+static void set_fini(struct set *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->member[i].text);
+    free(s->member);
+}
+
+/* Called for each member: with both sides where it is in both sets, otherwise one is NULL. */
+typedef void pair_fn(struct compare *c, const struct member *from, const struct member *to);
+
+static void sets_walk(struct compare *c, const struct set *from, const struct set *to,
+                      pair_fn *pair)
+{
+    size_t i = 0;
+    size_t j = 0;
+    while (i < from->count || j < to->count) {
+        int order = i == from->count ? 1
+                    : j == to->count ? -1
+                                     : compare_identity(&from->member[i], &to->member[j]);
+        const struct member *left = order <= 0 ? &from->member[i++] : NULL;
+        const struct member *right = order >= 0 ? &to->member[j++] : NULL;
+        pair(c, left, right);
+    }
+}
+
+static void report(struct compare *c, const char *key, const char *before, const char *after)
+{
+    c->found(c->arg, c->section, key, before, after);
+    c->count++;
+}
+
+/* --- Values --- */
+
+static void pair_values(struct compare *c, const struct member *from, const struct member *to)
+{
+    if (from == NULL || to == NULL || strcmp(from->text, to->text) != 0)
+        report(c, c->key->name, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
+}
+
+/* One value is always the same one, changed or not; of a list's, the first word says which it is:
+ * an address. */
+static struct set set_of_values(const struct key *k, const void *at)
+{
+    struct set s = { .count = 0 };
+    for (size_t i = 0; i < keys_count(k, at); i++) {
+        char *text = value_text(&k->value, keys_item(k, at, i));
+        bool listed = text != NULL && k->list.size > 0;
+        set_add(&s, text, listed ? strcspn(text, " ") : 0, NULL);
+    }
+    set_sort(&s);
+    return s;
+}
+
+static void compare_values(struct compare *c, const void *from, const void *to)
+{
+    struct set before = set_of_values(c->key, from);
+    struct set after = set_of_values(c->key, to);
+    sets_walk(c, &before, &after, pair_values);
+    set_fini(&before);
+    set_fini(&after);
+}
+
+/* --- Sections --- */
+
+static void pair_sections(struct compare *c, const struct member *from, const struct member *to)
+{
+    c->section = from == NULL ? to->text : from->text;
+    if (from == NULL || to == NULL) {
+        report(c, NULL, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
+        return;
+    }
+    for (size_t i = 0; i < c->kind->key_count; i++) {
+        c->key = &c->kind->keys[i];
+        compare_values(c, from->at, to->at);
+    }
+}
+
+static struct set set_of_sections(const struct section *kind, const struct config *c)
+{
+    struct set s = { .count = 0 };
+    for (size_t i = 0; i < keys_section_count(kind, c); i++) {
+        const void *at = keys_section_at(kind, c, i);
+        char label[KEYS_LABEL_MAX];
+        keys_section_label(kind, at, label);
+        set_add(&s, strdup(label), strlen(label), at);
+    }
+    set_sort(&s);
+    return s;
+}
+
+size_t config_compare(const struct config *from, const struct config *to, config_found_fn *found,
+                      void *arg)
+{
+    struct compare c = { .found = found, .arg = arg };
+    for (size_t i = 0; i < SECTION_KINDS; i++) {
+        c.kind = &keys_sections[i];
+        struct set before = set_of_sections(c.kind, from);
+        struct set after = set_of_sections(c.kind, to);
+        sets_walk(&c, &before, &after, pair_sections);
+        set_fini(&before);
+        set_fini(&after);
+    }
+    return c.count;
+}

@@ -1,0 +1,44 @@
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/check.h"
+#include "config/keys.h"
+#include "config/load.h"
+#include "config/report.h"
+
+struct config *config_load(const char *path, FILE *errors)
+{
+    struct report report = { .out = errors };
+    struct config *c = calloc(1, sizeof *c);
+    struct load load;
+    if (c == NULL) {
+        fprintf(errors, "%s: out of memory\n", path);
+        return NULL;
+    }
+    load_init(&load, c, &report);
+    load_read(&load, path);
+    check_config(&load);
+    load_fini(&load);
+    if (report.count > 0) {
+        config_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void config_free(struct config *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t kind = 0; kind < SECTION_KINDS; kind++) {
+        const struct section *s = &keys_sections[kind];
+        for (size_t i = 0; i < keys_section_count(s, c); i++)
+            keys_section_free(s, keys_section_at(s, c, i));
+    }
+    free(c->listen);
+    free(c->pool);
+    free(c);
+}

@@ -1,0 +1,31 @@
+/* The syntax of configuration files: sections, keys, comments, continued lines.
+ *
+ * inih splits the lines; what is handed to it, and what it makes of it, is watched line by line,
+ * so that nothing is cut, skipped or taken for something else in silence.
+ */
+#ifndef ZPROXY_CONFIG_INI_H
+#define ZPROXY_CONFIG_INI_H
+
+#include <ini.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Bytes in a line, comment and white space behind it not counted. */
+#define INI_LINE_MAX (INI_MAX_LINE - 1)
+
+struct ini_handler {
+    /* "[title]". Keys that follow are its own. */
+    void (*section)(void *arg, unsigned line, const char *title);
+    /* "key = value", all lines of it. The strings are gone after the call. */
+    void (*entry)(void *arg, unsigned line, const char *key, const char *value);
+    /* A line that is neither. Reading goes on. */
+    void (*error)(void *arg, unsigned line, const char *what);
+    /* Whether an indented line that begins like this was meant to stand for itself: it would
+     * silently become a part of the line before. */
+    bool (*stands_alone)(void *arg, const char *text);
+};
+
+/* Reads size bytes of text, free of NUL bytes, and calls back in the order of the lines. */
+void ini_read(const char *text, size_t size, const struct ini_handler *handler, void *arg);
+
+#endif

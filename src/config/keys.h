@@ -1,0 +1,77 @@
+/* Every section and key that a configuration may have, as tables: a key is one row. */
+#ifndef ZPROXY_CONFIG_KEYS_H
+#define ZPROXY_CONFIG_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/value.h"
+#include "config/config.h"
+
+enum key_flag {
+    KEY_REQUIRED = 1 << 0,
+    KEY_COMMAS = 1 << 1,  /* a list that may be written on one line */
+    KEY_OWN = 1 << 2,     /* not to be given in [defaults] */
+    KEY_INCLUDE = 1 << 3, /* reads files; has no value in the configuration */
+};
+
+struct key {
+    const char *name;
+    struct value value;
+    const char *fallback; /* the default as the user would write it; NULL: unset, or a list */
+    size_t offset;        /* of the value; of the pointer to the first one where it is a list */
+    unsigned flags;
+    struct key_list {
+        size_t size;  /* of an item; 0 where the key has one value and may stand once */
+        size_t count; /* offset of the number of items */
+    } list;
+};
+
+enum section_kind {
+    SECTION_GLOBAL,
+    SECTION_LISTEN,
+    SECTION_POOL,
+    SECTION_KINDS,
+};
+
+struct section {
+    const char *type;  /* the first word between the brackets */
+    const char *title; /* what to write: "[listen NAME]" */
+    const struct key *keys;
+    size_t key_count;
+    size_t offset; /* in struct config: of the structure, or of the pointer to the first */
+    struct section_list {
+        size_t size;  /* of a section's structure; 0 where there is one, without a name */
+        size_t count; /* offset of the number of sections */
+        size_t name;  /* offset of the name in a section's structure */
+    } list;
+};
+
+extern const struct section keys_sections[SECTION_KINDS];
+
+/* Both return NULL where there is none. */
+const struct section *keys_find_section(const char *type);
+const struct key *keys_find(const struct section *s, const char *name);
+
+/* The structures of a kind of section in a configuration: how many, the i-th, its name (NULL for
+ * [global]). */
+size_t keys_section_count(const struct section *s, const struct config *c);
+void *keys_section_at(const struct section *s, const struct config *c, size_t i);
+const char *keys_section_name(const struct section *s, const void *at);
+/* "listen web", what stands between the brackets. Returns buf. */
+#define KEYS_LABEL_MAX 256
+const char *keys_section_label(const struct section *s, const void *at, char buf[KEYS_LABEL_MAX]);
+/* Adds one, of which all keys are unset. Returns NULL where there is no memory. The others move. */
+void *keys_section_add(const struct section *s, struct config *c, const char *name);
+
+/* The values of a key in a section's structure: how many (0 or 1 where it is no list), the i-th.
+ * Adding one to a list works as above; removing the last one undoes that. */
+size_t keys_count(const struct key *k, const void *at);
+void *keys_item(const struct key *k, const void *at, size_t i);
+void *keys_item_add(const struct key *k, void *at);
+void keys_item_drop(const struct key *k, void *at);
+
+/* Gives back all values and the name of a section. */
+void keys_section_free(const struct section *s, void *at);
+
+#endif

@@ -1,0 +1,15 @@
+/* Kinds of values that only a configuration has. */
+#ifndef ZPROXY_CONFIG_KINDS_H
+#define ZPROXY_CONFIG_KINDS_H
+
+#include "base/value.h"
+
+extern const struct value_kind kind_address;   /* struct addr */
+extern const struct value_kind kind_keepalive; /* struct config_keepalive */
+/* struct log_target; its choice lists the targets that are allowed besides a path. */
+extern const struct value_kind kind_target;
+
+extern const char *const kind_log_targets[];
+extern const char *const kind_access_log_targets[];
+
+#endif

@@ -1,0 +1,57 @@
+/* Reading files into a configuration, and remembering where everything was written. */
+#ifndef ZPROXY_CONFIG_LOAD_H
+#define ZPROXY_CONFIG_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "config/keys.h"
+#include "config/report.h"
+
+/* Where a section and what is in it was written; the arrays are parallel to the tables and to the
+ * lists in the configuration. */
+struct origin {
+    struct place at;
+    struct origin_key {
+        struct place given; /* line 0: it was not, and has its default */
+        struct place *item; /* of a list: where each item stands */
+        size_t item_count;
+    } * key;
+};
+
+struct load_file;
+
+struct load {
+    struct config *config;
+    struct report *report;
+    const char *path;                     /* of the first file */
+    struct origin *origin[SECTION_KINDS]; /* for each section of a kind, in the same order */
+    size_t origin_count[SECTION_KINDS];
+    bool incomplete; /* something that could not be read may hold what seems to be missing */
+
+    /* The rest is only of use while reading. */
+    struct load_default {
+        char *text;         /* from [defaults]; NULL: the key's own */
+        struct place given; /* in the [defaults] that is being read */
+    } * fallback[SECTION_KINDS];
+    char **name; /* of all files that were read: places point to them */
+    size_t name_count;
+    struct load_file *file; /* the one being read, included by others */
+    enum load_into {
+        LOAD_NOTHING, /* no section so far */
+        LOAD_UNKNOWN, /* a section that was refused, and its keys with it */
+        LOAD_DEFAULTS,
+        LOAD_SECTION,
+    } into;
+    enum section_kind kind; /* of the section being read, the last of its kind */
+};
+
+/* Adds what the file at path says to an empty configuration; errors are reported. The result has
+ * been checked key by key; what it means as a whole has not. */
+void load_init(struct load *l, struct config *config, struct report *report);
+void load_read(struct load *l, const char *path);
+void load_fini(struct load *l);
+
+#endif

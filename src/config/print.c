@@ -1,0 +1,74 @@
+/* config_print(): a configuration as a file that reads as the same configuration. */
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/ini.h"
+#include "config/keys.h"
+
+/* How much of text goes on a line with room for `room` bytes: all of it, or as much as ends at a
+ * single space, which is what a continued line stands for. */
+static size_t piece_length(const char *text, size_t room)
+{
+    size_t n = strlen(text);
+    size_t best = 0;
+    if (n <= room)
+        return n;
+    for (size_t i = 1; i <= room; i++)
+        if (text[i] == ' ' && strchr(" \t", text[i - 1]) == NULL &&
+            strchr(" \t", text[i + 1]) == NULL)
+            best = i;
+    return best;
+}
+
+/* "key = text", continued on as many lines as it needs. What was read fits: each line of it was
+ * as long as a line may be, or shorter. */
+static void print_entry(const char *key, const char *text, FILE *out)
+{
+    size_t used = strlen(key) + 3;
+    size_t n = piece_length(text, INI_LINE_MAX - used);
+    fprintf(out, "%s =%s%.*s\n", key, n > 0 ? " " : "", (int)n, text);
+    text += n;
+    while (*text != '\0') {
+        text += *text == ' ';
+        n = piece_length(text, INI_LINE_MAX - 1);
+        n = n > 0 ? n : strlen(text);
+        fprintf(out, " %.*s\n", (int)n, text);
+        text += n;
+    }
+}
+
+static void print_value(const struct key *k, const void *item, FILE *out)
+{
+    char *text = value_text(&k->value, item);
+    if (text != NULL)
+        print_entry(k->name, text, out);
+    free(text);
+}
+
+static void print_section(const struct section *s, const void *at, FILE *out)
+{
+    const char *name = keys_section_name(s, at);
+    fprintf(out, "[%s%s%s]\n", s->type, name == NULL ? "" : " ", name == NULL ? "" : name);
+    for (size_t i = 0; i < s->key_count; i++) {
+        const struct key *k = &s->keys[i];
+        size_t count = keys_count(k, at);
+        if (count == 0 && (k->flags & KEY_INCLUDE) == 0)
+            fprintf(out, "#%s =\n", k->name);
+        for (size_t item = 0; item < count; item++)
+            print_value(k, keys_item(k, at, item), out);
+    }
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    for (size_t kind = 0; kind < SECTION_KINDS; kind++) {
+        const struct section *s = &keys_sections[kind];
+        for (size_t i = 0; i < keys_section_count(s, c); i++) {
+            if (kind != SECTION_GLOBAL)
+                fputc('\n', out);
+            print_section(s, keys_section_at(s, c, i), out);
+        }
+    }
+}

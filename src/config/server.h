@@ -1,0 +1,9 @@
+/* A server line: ADDRESS [name=X] [weight=1..256] [backup] [max_connections=N] [state=S] */
+#ifndef ZPROXY_CONFIG_SERVER_H
+#define ZPROXY_CONFIG_SERVER_H
+
+#include "base/value.h"
+
+extern const struct value_kind server_kind; /* struct config_server */
+
+#endif

@@ -1,0 +1,142 @@
+#include "config/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
+__attribute__((format(printf, 4, 5))) static int fail(struct source_error *error, int rc,
+                                                      unsigned line, const char *text, ...)
+{
+    va_list args;
+    error->line = line;
+    va_start(args, text);
+    vsnprintf(error->text, sizeof error->text, text, args);
+    va_end(args);
+    return rc;
+}
+
+static int fail_errno(struct source_error *error)
+{
+    int rc = -errno;
+    return fail(error, rc, 0, "cannot be read: %s", strerror(-rc));
+}
+
+static int fail_size(struct source_error *error)
+{
+    return fail(error, -EFBIG, 0, "too large, expected at most %d MiB", SOURCE_SIZE_MAX >> 20);
+}
+
+/* Opens path for reading, if it is a file. O_NONBLOCK: opening a FIFO would wait for a writer. */
+static int file_open(struct source *s, const char *path, struct source_error *error)
+{
+    struct stat st;
+    int rc = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd == -1)
+        return fail_errno(error);
+    if (fstat(fd, &st) == -1)
+        rc = fail_errno(error);
+    else if (S_ISDIR(st.st_mode))
+        rc = fail(error, -EISDIR, 0, "a directory, expected a file");
+    else if (!S_ISREG(st.st_mode))
+        rc = fail(error, -EINVAL, 0, "not a regular file");
+    else if (st.st_size > SOURCE_SIZE_MAX)
+        rc = fail_size(error);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->size = (size_t)st.st_size;
+    return fd;
+}
+
+/* Reads to the end, wherever that is by now: s->size is what the file had when it was opened. */
+static int read_all(struct source *s, int fd, struct source_error *error)
+{
+    size_t room = s->size + 1; /* one more than expected, to see that there is no more */
+    s->size = 0;
+    s->text = NULL;
+    for (;;) {
+        char *text = realloc(s->text, room + 1);
+        if (text == NULL)
+            return fail(error, -ENOMEM, 0, "out of memory");
+        s->text = text;
+        while (s->size < room) {
+            ssize_t n = read(fd, s->text + s->size, room - s->size);
+            if (n == -1 && errno == EINTR)
+                continue;
+            if (n == -1)
+                return fail_errno(error);
+            if (n == 0) {
+                s->text[s->size] = '\0';
+                return 0;
+            }
+            s->size += (size_t)n;
+        }
+        if (s->size > SOURCE_SIZE_MAX)
+            return fail_size(error);
+        room *= 2;
+    }
+}
+
+static void drop_byte_order_mark(struct source *s)
+{
+    const size_t n = strlen(BYTE_ORDER_MARK);
+    if (s->size < n || memcmp(s->text, BYTE_ORDER_MARK, n) != 0)
+        return;
+    s->size -= n;
+    memmove(s->text, s->text + n, s->size + 1);
+}
+
+static int check_text(const struct source *s, struct source_error *error)
+{
+    unsigned line = 1;
+    for (size_t i = 0; i < s->size;) {
+        const unsigned char c = (unsigned char)s->text[i];
+        size_t n = utf8_length(s->text + i, s->size - i);
+        if (c == '\0')
+            return fail(error, -EINVAL, line, "a NUL byte, expected text");
+        if (n == 0)
+            return fail(error, -EINVAL, line, "byte 0x%02x is not UTF-8, expected text", c);
+        if (c == 0x7f || (c < ' ' && c != '\t' && c != '\n' &&
+                          !(c == '\r' && (s->text[i + 1] == '\n' || i + 1 == s->size))))
+            return fail(error, -EINVAL, line, "control character 0x%02x, expected text", c);
+        line += c == '\n';
+        i += n;
+    }
+    return 0;
+}
+
+int source_read(struct source *s, const char *path, struct source_error *error)
+{
+    int rc = file_open(s, path, error);
+    if (rc < 0)
+        return rc;
+    int fd = rc;
+    rc = read_all(s, fd, error);
+    close(fd);
+    if (rc == 0) {
+        drop_byte_order_mark(s);
+        rc = check_text(s, error);
+    }
+    if (rc < 0)
+        source_free(s);
+    return rc;
+}
+
+void source_free(struct source *s)
+{
+    free(s->text);
+    s->text = NULL;
+}
