@@ -1,0 +1,300 @@
+#include "relay/flow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "build.h"
+
+/* What one flow may do in one wake-up before the other sessions get their turn: a fill and a
+ * drain are two turns. */
+#define FLOW_TURNS 16
+
+/* Bytes copied at once: what is peeked at and sent should still be in cache when it is sent. */
+#define FLOW_COPY (64 * 1024)
+
+/* Steps return STEP_DONE when something has moved or changed and the next step may follow,
+ * STEP_WAIT when an end is not ready, or -errno. */
+enum step {
+    STEP_WAIT,
+    STEP_DONE,
+};
+
+void flow_init(struct flow *f, enum mover_direction direction)
+{
+    *f = (struct flow){.state = FLOW_FILL, .direction = (uint8_t)direction};
+}
+
+void flow_fini(struct flow *f, struct mover *m)
+{
+    if (f->pipe == NULL)
+        return;
+    pipe_discard(&m->pipes, f->pipe);
+    f->pipe = NULL;
+}
+
+static void delivered(struct flow *f, struct mover *m, enum mover_path path, size_t n)
+{
+    f->bytes += n;
+    counter_add(&m->bytes[path][f->direction], n);
+}
+
+/* Not ready, or failed? errno is the read's. */
+static int source_stopped(struct side *src)
+{
+    if (errno != EAGAIN && errno != EINTR)
+        return -errno;
+    if (errno == EAGAIN)
+        side_clear(src, SIDE_READABLE);
+    return errno == EAGAIN ? STEP_WAIT : STEP_DONE;
+}
+
+static int sink_stopped(struct flow *f, struct side *dst)
+{
+    if (errno != EAGAIN && errno != EINTR) {
+        f->sink_failed = true;
+        return -errno;
+    }
+    if (errno == EAGAIN)
+        side_clear(dst, SIDE_WRITABLE);
+    return errno == EAGAIN ? STEP_WAIT : STEP_DONE;
+}
+
+/* Takes n bytes that have been peeked at; tcp(7) drops them without a copy for MSG_TRUNC. */
+static int take(struct side *src, struct mover *m, size_t n)
+{
+    while (n > 0) {
+        ssize_t taken = recv(src->fd, m->buffer, n, MSG_TRUNC | MSG_DONTWAIT);
+        if (taken <= 0)
+            return taken == -1 ? -errno : -EIO;
+        n -= (size_t)taken;
+    }
+    return 0;
+}
+
+/* Peeks, sends, and takes from the source what was sent: three calls where two would do, but
+ * nothing is ever held here. */
+static int copy(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    if (!side_is(dst, SIDE_WRITABLE))
+        return STEP_WAIT; /* then the source need not be asked */
+    ssize_t n = recv(src->fd, m->buffer, FLOW_COPY, MSG_PEEK | MSG_DONTWAIT);
+    if (n == -1)
+        return source_stopped(src);
+    if (n == 0) {
+        f->state = FLOW_DONE;
+        return STEP_DONE;
+    }
+    ssize_t sent = send(dst->fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == -1)
+        return sink_stopped(f, dst);
+    int rc = take(src, m, (size_t)sent);
+    if (rc < 0)
+        return rc;
+    delivered(f, m, MOVER_COPY, (size_t)sent);
+    if (sent == n && n < FLOW_COPY && side_short_is_empty(src))
+        side_clear(src, SIDE_READABLE);
+    return STEP_DONE;
+}
+
+#ifdef ZPROXY_SPLICE
+static bool is_refusal(int error)
+{
+    return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM;
+}
+
+static void refused(struct flow *f, struct mover *m, int error)
+{
+    f->copy = true;
+    mover_fell_back(m, MOVER_REFUSED, error);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
+ * have filled the pipe. Otherwise SIOCINQ, tcp(7), costs a fifth of a splice that finds nothing. */
+static void note_short_fill(const struct pipe *p, struct side *src)
+{
+    int unread = 0;
+    if (!side_short_is_empty(src))
+        return;
+    if (p->held < p->slots || (ioctl(src->fd, SIOCINQ, &unread) == 0 && unread == 0))
+        side_clear(src, SIDE_READABLE);
+}
+
+/* Fills an empty pipe: so EAGAIN can only mean an empty socket, never a pipe out of slots. */
+static int fill(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    struct pipe *p = pipe_get(&m->pipes);
+    if (p == NULL) {
+        mover_fell_back(m, MOVER_NO_PIPE, errno);
+        return copy(f, src, dst, m);
+    }
+    size_t room = smaller(p->size, m->buffer_size);
+    ssize_t n = splice(src->fd, NULL, p->in, NULL, room, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (n > 0) {
+        p->held = (uint32_t)n;
+        f->pipe = p;
+        f->state = FLOW_DRAIN;
+        if (p->held < room)
+            note_short_fill(p, src);
+        return STEP_DONE;
+    }
+    int error = errno;
+    pipe_put(&m->pipes, p);
+    if (n == 0) {
+        /* Before FIN it is the urgent mark that reads as an end; the event that tells of FIN
+         * is on its way, and it tells of the mark as well. */
+        if (side_is(src, SIDE_ENDED))
+            f->state = FLOW_DONE;
+        else
+            side_clear(src, SIDE_READABLE);
+        return STEP_DONE;
+    }
+    if (is_refusal(error)) {
+        refused(f, m, error);
+        return STEP_DONE;
+    }
+    errno = error;
+    return source_stopped(src);
+}
+
+static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t n)
+{
+    delivered(f, m, path, n);
+    f->pipe->held -= (uint32_t)n;
+    if (f->pipe->held > 0)
+        return;
+    pipe_put(&m->pipes, f->pipe);
+    f->pipe = NULL;
+    f->state = FLOW_FILL;
+}
+
+/* The sink cannot be spliced to, with bytes in the pipe already: they are read, sent, and what was
+ * not sent goes back into the pipe, which is empty then, so the order stays. */
+static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
+{
+    size_t held = f->pipe->held;
+    if (read(f->pipe->out, m->buffer, held) != (ssize_t)held)
+        return -EIO;
+    ssize_t sent = send(dst->fd, m->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int error = errno;
+    size_t rest = sent > 0 ? held - (size_t)sent : held;
+    if (rest > 0 && write(f->pipe->in, m->buffer + held - rest, rest) != (ssize_t)rest)
+        return -EIO;
+    if (sent > 0)
+        unload(f, m, MOVER_COPY, (size_t)sent);
+    errno = error;
+    return sent == -1 ? sink_stopped(f, dst) : STEP_DONE;
+}
+
+/* Asks for exactly what the pipe holds, and never SPLICE_F_MORE: a sink told of more to come holds
+ * the end of a message back for 200 ms. */
+static int drain(struct flow *f, struct side *dst, struct mover *m)
+{
+    if (f->copy)
+        return drain_by_copy(f, dst, m);
+    ssize_t n = splice(f->pipe->out, NULL, dst->fd, NULL, f->pipe->held,
+                       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (n > 0) {
+        unload(f, m, MOVER_SPLICE, (size_t)n);
+        return STEP_DONE;
+    }
+    if (n == -1 && is_refusal(errno)) {
+        refused(f, m, errno);
+        return STEP_DONE;
+    }
+    return n == 0 ? -EIO : sink_stopped(f, dst);
+}
+#endif
+
+static bool at_mark(const struct side *src)
+{
+    int at = 0;
+    return ioctl(src->fd, SIOCATMARK, &at) == 0 && at;
+}
+
+/* The bytes behind the mark can be reached by recv(2) alone, splice(2) stops in front of it for
+ * ever. A new mark may have come meanwhile, and its event with it. */
+static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    uint64_t before = f->bytes;
+    int rc = copy(f, src, dst, m);
+    if (f->bytes > before) {
+        struct pollfd ask = {.fd = src->fd, .events = POLLPRI};
+        f->mark_passed = false;
+        if (poll(&ask, 1, 0) == 0)
+            side_clear(src, SIDE_URGENT);
+    }
+    return rc;
+}
+
+/* The urgent byte is no part of the stream (no SO_OOBINLINE), so it goes on the way it came. Where
+ * the sink has no such thing it is dropped, as a reader without interest in it would. */
+static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    char byte;
+    if (!f->mark_passed && recv(src->fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) == 1) {
+        if (!side_is(dst, SIDE_WRITABLE))
+            return STEP_WAIT;
+        if (send(dst->fd, &byte, 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT) == -1 &&
+            errno != EOPNOTSUPP)
+            return sink_stopped(f, dst);
+        f->mark_passed = true;
+    }
+    return cross_mark(f, src, dst, m);
+}
+
+static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    if (!side_is(src, SIDE_READABLE))
+        return STEP_WAIT;
+    if (side_is(src, SIDE_URGENT) && at_mark(src))
+        return pass_mark(f, src, dst, m);
+#ifdef ZPROXY_SPLICE
+    if (m->splice && !f->copy)
+        return fill(f, src, dst, m);
+#endif
+    return copy(f, src, dst, m);
+}
+
+static int flow_drain(struct flow *f, struct side *dst, struct mover *m)
+{
+#ifdef ZPROXY_SPLICE
+    return side_is(dst, SIDE_WRITABLE) ? drain(f, dst, m) : STEP_WAIT;
+#else
+    (void)f;
+    (void)dst;
+    (void)m;
+    return STEP_WAIT; /* without pipes nothing is ever in flight */
+#endif
+}
+
+int flow_pump(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+{
+    for (int turn = 0; turn < FLOW_TURNS; turn++) { /* then let other sessions run */
+        int rc = STEP_WAIT;
+        switch ((enum flow_state)f->state) {
+        case FLOW_FILL:
+            rc = flow_fill(f, src, dst, m);
+            break;
+        case FLOW_DRAIN:
+            rc = flow_drain(f, dst, m);
+            break;
+        case FLOW_DONE:
+            return FLOW_WAIT;
+        }
+        if (rc < 0)
+            return rc;
+        if (rc == STEP_WAIT)
+            return FLOW_WAIT;
+    }
+    return FLOW_AGAIN;
+}

@@ -1,0 +1,127 @@
+#include "relay/pipe.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A burst may need many pipes for a moment; no more than this many are kept for the next one. */
+#define PIPE_IDLE_MAX 64
+#define PIPE_PAGE 4096
+
+static void count(_Atomic uint32_t *counter, int change)
+{
+    uint32_t v = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, v + (uint32_t)change, memory_order_relaxed);
+}
+
+static int quota_take(struct pipe_quota *quota)
+{
+    if (atomic_fetch_sub_explicit(&quota->left, 1, memory_order_relaxed) > 0)
+        return 0;
+    atomic_fetch_add_explicit(&quota->left, 1, memory_order_relaxed);
+    return -EAGAIN;
+}
+
+static void quota_return(struct pipe_quota *quota)
+{
+    atomic_fetch_add_explicit(&quota->left, 1, memory_order_relaxed);
+}
+
+/* Beyond fs.pipe-user-pages-soft a new pipe has two pages and growing it fails with EPERM: what
+ * the kernel granted is read back, never assumed. */
+static void set_size(struct pipe *p, int wanted)
+{
+    int size = fcntl(p->in, F_SETPIPE_SZ, wanted);
+    if (size <= 0)
+        size = fcntl(p->in, F_GETPIPE_SZ);
+    if (size <= 0)
+        size = PIPE_PAGE;
+    p->size = (uint32_t)size;
+    p->slots = p->size / PIPE_PAGE;
+}
+
+static struct pipe *pipe_new(int size)
+{
+    int fds[2];
+    struct pipe *p = malloc(sizeof *p);
+    if (p == NULL)
+        return NULL;
+    if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) == -1) {
+        free(p);
+        return NULL;
+    }
+    p->out = fds[0];
+    p->in = fds[1];
+    p->held = 0;
+    set_size(p, size);
+    return p;
+}
+
+static void pipe_free(struct pipe *p)
+{
+    close(p->in);
+    close(p->out);
+    free(p);
+}
+
+void pipe_stock_init(struct pipe_stock *stock, struct pipe_quota *quota, int size)
+{
+    SLIST_INIT(&stock->idle);
+    stock->quota = quota;
+    stock->size = size;
+    atomic_init(&stock->idle_count, 0);
+    atomic_init(&stock->used_count, 0);
+}
+
+void pipe_stock_fini(struct pipe_stock *stock)
+{
+    assert(atomic_load(&stock->used_count) == 0);
+    struct pipe *p;
+    while ((p = SLIST_FIRST(&stock->idle)) != NULL) {
+        SLIST_REMOVE_HEAD(&stock->idle, in_stock);
+        pipe_free(p);
+        quota_return(stock->quota);
+    }
+    atomic_store(&stock->idle_count, 0);
+}
+
+struct pipe *pipe_get(struct pipe_stock *stock)
+{
+    struct pipe *p = SLIST_FIRST(&stock->idle);
+    if (p != NULL) {
+        SLIST_REMOVE_HEAD(&stock->idle, in_stock);
+        count(&stock->idle_count, -1);
+    } else {
+        if (quota_take(stock->quota) < 0) {
+            errno = EAGAIN;
+            return NULL;
+        }
+        if ((p = pipe_new(stock->size)) == NULL) {
+            quota_return(stock->quota);
+            return NULL;
+        }
+    }
+    count(&stock->used_count, 1);
+    return p;
+}
+
+void pipe_put(struct pipe_stock *stock, struct pipe *p)
+{
+    assert(p->held == 0);
+    if (atomic_load_explicit(&stock->idle_count, memory_order_relaxed) >= PIPE_IDLE_MAX) {
+        pipe_discard(stock, p);
+        return;
+    }
+    SLIST_INSERT_HEAD(&stock->idle, p, in_stock);
+    count(&stock->idle_count, 1);
+    count(&stock->used_count, -1);
+}
+
+void pipe_discard(struct pipe_stock *stock, struct pipe *p)
+{
+    pipe_free(p);
+    quota_return(stock->quota);
+    count(&stock->used_count, -1);
+}

@@ -1,0 +1,70 @@
+#include "relay/poller.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define POLLER_EVENTS 256 /* a wake-up; the rest waits for the next one */
+
+int poller_init(struct poller *p, uv_loop_t *loop)
+{
+    p->loop = loop;
+    p->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (p->fd == -1)
+        return -errno;
+    int rc = poller_add(p, uv_backend_fd(loop), EPOLLIN, NULL);
+    if (rc < 0)
+        poller_fini(p);
+    return rc;
+}
+
+void poller_fini(struct poller *p)
+{
+    close(p->fd);
+    p->fd = -1;
+}
+
+static int control(struct poller *p, int op, int fd, uint32_t events, struct watch *watch)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = watch};
+    return epoll_ctl(p->fd, op, fd, &ev) == -1 ? -errno : 0;
+}
+
+int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch)
+{
+    return control(p, EPOLL_CTL_ADD, fd, events, watch);
+}
+
+int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch)
+{
+    return control(p, EPOLL_CTL_MOD, fd, events, watch);
+}
+
+/* -1 is "for ever" to both. */
+static int shorter(int a, int b)
+{
+    if (a == -1 || b == -1)
+        return a == -1 ? b : a;
+    return a < b ? a : b;
+}
+
+void poller_wait(struct poller *p, int timeout)
+{
+    struct epoll_event events[POLLER_EVENTS];
+    int n = epoll_wait(p->fd, events, POLLER_EVENTS,
+                       shorter(timeout, uv_backend_timeout(p->loop)));
+    uv_update_time(p->loop);
+    bool loop_ready = false;
+    for (int i = 0; i < n; i++) {
+        struct watch *watch = events[i].data.ptr;
+        if (watch == NULL)
+            loop_ready = true;
+        else
+            watch->on_event(watch, events[i].events);
+    }
+    /* zero: a timer is due, or a handle started meanwhile has to get into the loop's own set */
+    if (loop_ready || uv_backend_timeout(p->loop) == 0)
+        uv_run(p->loop, UV_RUN_NOWAIT);
+}

@@ -1,0 +1,39 @@
+/* The worker's epoll set, with its libuv loop inside.
+ *
+ * libuv's uv_poll_t costs six or more epoll_ctl(2) a socket and a second wait a wake-up if it
+ * watches a set of ours. So it is the other way round, as libuv's "embedding" allows: the thread
+ * waits in this set, sockets are added once, and the loop's own descriptor (uv_backend_fd) is one
+ * member of the set: timers and uv_async_send() work as everywhere, and cost nothing per event.
+ */
+#ifndef ZPROXY_RELAY_POLLER_H
+#define ZPROXY_RELAY_POLLER_H
+
+#include <stdint.h>
+#include <uv.h>
+
+/* What is called when a socket has something to say; embedded in the socket's owner. The owner
+ * keeps the memory until the wake-up is over, since later events of the same wake-up may still
+ * point to it. */
+struct watch {
+    void (*on_event)(struct watch *watch, uint32_t events); /* EPOLLIN, EPOLLOUT... */
+};
+
+struct poller {
+    int fd;
+    uv_loop_t *loop;
+};
+
+/* loop must outlive the poller. Returns 0 or -errno. */
+int poller_init(struct poller *p, uv_loop_t *loop);
+void poller_fini(struct poller *p);
+
+/* events as for epoll_ctl(2). Closing the descriptor takes it out. Return 0 or -errno. */
+int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch);
+int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch);
+
+/* One wake-up: waits at most timeout ms (0: not at all; -1: for as long as it takes), no longer
+ * than the loop's timers allow, reads the clock once (uv_now() of the loop), calls the watches and
+ * then lets the loop run whatever of its own is due. */
+void poller_wait(struct poller *p, int timeout);
+
+#endif

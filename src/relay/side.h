@@ -1,0 +1,60 @@
+/* One socket of a session: its descriptor and what is known of it.
+ *
+ * A socket is added to the poller once, edge-triggered, for everything: readiness is remembered
+ * here until the kernel says EAGAIN, so that a blocked peer costs no epoll_ctl(2) and a stalled
+ * session cannot spin, not even on EPOLLHUP, which cannot be masked.
+ */
+#ifndef ZPROXY_RELAY_SIDE_H
+#define ZPROXY_RELAY_SIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "relay/poller.h"
+
+enum side_ready {
+    SIDE_READABLE = 1 << 0, /* a read may bring something */
+    SIDE_WRITABLE = 1 << 1, /* a write may go through */
+    SIDE_ENDED = 1 << 2,    /* the peer has sent FIN; bytes may still be unread */
+    SIDE_URGENT = 1 << 3,   /* an urgent mark has not been passed yet */
+    SIDE_FAILED = 1 << 4,   /* an error is pending: sock_error() tells */
+    SIDE_TCP = 1 << 5,      /* a read shorter than asked for means empty */
+};
+
+struct side {
+    struct watch watch;
+    int fd; /* -1: not open */
+    uint8_t ready;
+};
+
+void side_init(struct side *sd);
+
+/* Takes the descriptor over and watches it. Returns 0, or -errno and fd stays the caller's. */
+int side_open(struct side *sd, int fd, bool tcp, struct poller *poller,
+              void (*on_event)(struct watch *watch, uint32_t events));
+
+/* Remembers what an event said. */
+void side_note(struct side *sd, uint32_t events);
+
+/* Closes in order, or with a reset; may be called twice. */
+void side_close(struct side *sd);
+void side_reset(struct side *sd);
+
+static inline bool side_is(const struct side *sd, enum side_ready bit)
+{
+    return (sd->ready & bit) != 0;
+}
+
+static inline void side_clear(struct side *sd, enum side_ready bit)
+{
+    sd->ready &= (uint8_t)~bit;
+}
+
+/* Whether a short read has emptied the socket: not when FIN or an urgent mark still stand behind
+ * what was read, since no further edge will tell of them. */
+static inline bool side_short_is_empty(const struct side *sd)
+{
+    return (sd->ready & (SIDE_TCP | SIDE_ENDED | SIDE_URGENT)) == SIDE_TCP;
+}
+
+#endif

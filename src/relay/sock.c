@@ -1,0 +1,167 @@
+#include "relay/sock.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int set_int(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == -1 ? -errno : 0;
+}
+
+static int set_if(int fd, int level, int name, int value)
+{
+    return value == 0 ? 0 : set_int(fd, level, name, value);
+}
+
+static int open_stream(int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd == -1 ? -errno : fd;
+}
+
+static int set_tcp_options(int fd, const struct sock_options *o)
+{
+    int rc = 0;
+    if (o->nodelay)
+        rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (rc == 0 && o->keepalive)
+        rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
+    return rc;
+}
+
+/* Both kinds of socket; buffers must be set before connect() and listen() to shape the window. */
+static int set_options(int fd, const struct addr *a, const struct sock_options *o)
+{
+    int rc = set_if(fd, SOL_SOCKET, SO_RCVBUF, o->receive_buffer);
+    if (rc == 0)
+        rc = set_if(fd, SOL_SOCKET, SO_SNDBUF, o->send_buffer);
+    if (rc == 0 && !addr_is_unix(a))
+        rc = set_tcp_options(fd, o);
+    return rc;
+}
+
+static int set_listen_options(int fd, const struct addr *a, const struct sock_options *o)
+{
+    if (addr_is_unix(a))
+        return 0;
+    int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (rc == 0)
+        rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (rc == 0 && a->sa.sa_family == AF_INET6)
+        rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
+    if (rc == 0)
+        rc = set_if(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept);
+    return rc;
+}
+
+/* "*" on a kernel without IPv6 is all of IPv4. */
+static struct addr without_ipv6(const struct addr *at)
+{
+    struct addr v4 = {.len = sizeof v4.in};
+    v4.in.sin_family = AF_INET;
+    v4.in.sin_port = at->in6.sin6_port;
+    return v4;
+}
+
+static int probe_unix(const struct addr *at)
+{
+    struct stat st;
+    if (at->un.sun_path[0] == '\0' || lstat(at->un.sun_path, &st) == -1)
+        return 0; /* abstract, or no such file: bind() will tell */
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
+    int fd = open_stream(AF_UNIX);
+    if (fd < 0)
+        return fd;
+    int rc = connect(fd, &at->sa, at->len) == -1 ? -errno : 0;
+    close(fd);
+    if (rc == -ECONNREFUSED) /* left behind by a process that is gone */
+        return unlink(at->un.sun_path) == -1 ? -errno : 0;
+    return rc == 0 || rc == -EAGAIN ? -EADDRINUSE : rc;
+}
+
+int sock_probe(const struct addr *at)
+{
+    if (addr_is_unix(at))
+        return probe_unix(at);
+    int fd = open_stream(at->sa.sa_family);
+    if (fd == -EAFNOSUPPORT && at->dual) {
+        struct addr v4 = without_ipv6(at);
+        return sock_probe(&v4);
+    }
+    if (fd < 0)
+        return fd;
+    int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (rc == 0 && at->sa.sa_family == AF_INET6)
+        rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual);
+    if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
+        rc = -errno;
+    close(fd);
+    return rc;
+}
+
+int sock_listen(const struct addr *at, const struct sock_options *options)
+{
+    int fd = open_stream(at->sa.sa_family);
+    if (fd == -EAFNOSUPPORT && at->dual) {
+        struct addr v4 = without_ipv6(at);
+        return sock_listen(&v4, options);
+    }
+    if (fd < 0)
+        return fd;
+    int rc = set_options(fd, at, options);
+    if (rc == 0)
+        rc = set_listen_options(fd, at, options);
+    if (rc == 0 && (bind(fd, &at->sa, at->len) == -1 || listen(fd, options->backlog) == -1))
+        rc = -errno;
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int sock_connect(const struct addr *to, const struct sock_options *options)
+{
+    int fd = open_stream(to->sa.sa_family);
+    if (fd < 0)
+        return fd;
+    int rc = set_options(fd, to, options);
+    if (rc == 0 && connect(fd, &to->sa, to->len) == -1 && errno != EINPROGRESS)
+        rc = -errno;
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int sock_error(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+        return errno;
+    return error;
+}
+
+void sock_reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    /* refused only for sockets that know no linger: then close() has to do */
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}

@@ -1,0 +1,46 @@
+/* Sockets: listen, connect, options. All descriptors are non-blocking and close on exec. */
+#ifndef ZPROXY_RELAY_SOCK_H
+#define ZPROXY_RELAY_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+/* 0 leaves a number to the kernel. */
+struct sock_options {
+    bool nodelay;
+    bool keepalive;
+    int keepalive_time;     /* s */
+    int keepalive_interval; /* s */
+    int keepalive_count;
+    int user_timeout; /* ms */
+    int receive_buffer;
+    int send_buffer;
+    /* for listening sockets only */
+    int backlog;
+    int fastopen;     /* queue length */
+    int defer_accept; /* s */
+};
+
+/* Whether anyone listens there already: SO_REUSEPORT would let a second zproxy of the same user
+ * join in silently and take half of the connections. A unix socket file that nobody answers on is
+ * removed. Returns 0 when the address is free, or -errno. */
+int sock_probe(const struct addr *at);
+
+/* Opens a listening socket with SO_REUSEPORT, so that each worker may have its own. What Linux
+ * hands down from it to accepted sockets (TCP_NODELAY, keepalive, user timeout, buffers) is set
+ * here once instead of once a session. Returns the descriptor or -errno. */
+int sock_listen(const struct addr *at, const struct sock_options *options);
+
+/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. Returns the
+ * descriptor or -errno. */
+int sock_connect(const struct addr *to, const struct sock_options *options);
+
+/* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
+int sock_error(int fd);
+
+/* Closes with a reset instead of FIN, what is queued is dropped (SO_LINGER 0, socket(7)). */
+void sock_reset(int fd);
+
+#endif

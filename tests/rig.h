@@ -1,0 +1,48 @@
+/* Two socketpairs joined by two flows, no loop: what a session is made of. */
+#ifndef ZPROXY_TESTS_RIG_H
+#define ZPROXY_TESTS_RIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "relay/flow.h"
+#include "relay/mover.h"
+#include "relay/poller.h"
+#include "relay/side.h"
+
+enum rig_kind {
+    RIG_SPLICE,
+    RIG_COPY,
+    RIG_KINDS,
+};
+
+struct rig {
+    int client;            /* the far ends, blocking */
+    int server;
+    struct side client_side; /* the near ends, on a poller that is never asked to call back */
+    struct side server_side;
+    struct flow up;
+    struct flow down;
+    struct mover mover;
+    struct pipe_quota quota;
+    uv_loop_t loop;
+    struct poller poller;
+};
+
+/* Fails the test when it cannot. The near ends are TCP sockets of 127.0.0.1. */
+void rig_open(struct rig *r, enum rig_kind kind);
+void rig_close(struct rig *r);
+
+/* Takes in what epoll(7) has to say, at most for a second until `bit` of the side is set. */
+void rig_await(struct rig *r, struct side *sd, enum side_ready bit);
+
+/* Takes in events and pumps until both flows wait. Returns the first error of either, or 0. */
+int rig_pump(struct rig *r);
+
+void rig_send(int fd, const void *data, size_t len);
+/* Reads exactly len bytes. */
+void rig_expect(int fd, const void *data, size_t len);
+/* Reads the end of the stream. */
+void rig_expect_end(int fd);
+
+#endif
