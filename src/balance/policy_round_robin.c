@@ -1,0 +1,97 @@
+/* Smooth weighted round robin, exact over all workers.
+ *
+ * The order that nginx's smooth weighted round robin would produce repeats after as many turns as
+ * the weights add up to, divided by their greatest common divisor. So it is computed once, and a
+ * pick is one atomic ticket and one table look-up, whatever the number of servers. Who cannot be
+ * had forfeits the turn and the next ticket is drawn: the others share its turns in proportion.
+ *
+ * Second attempts draw from a counter of their own. From the same one they would step in time with
+ * the first ones: with one of two servers dead every session would be sent to the dead one first.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "balance/policy.h"
+
+struct round_robin {
+    _Atomic uint64_t first;  /* tickets drawn */
+    _Atomic uint64_t again;  /* by those whose first attempt has failed */
+    size_t count;  /* servers */
+    size_t length; /* of the order */
+    uint16_t order[];
+};
+
+static unsigned gcd(unsigned a, unsigned b)
+{
+    while (b != 0) {
+        unsigned rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Each turn every server gains its weight; the richest is picked and pays the sum of all. */
+static void fill_order(struct round_robin *rr, const unsigned *weights, unsigned divisor,
+                       int64_t *gained)
+{
+    for (size_t turn = 0; turn < rr->length; turn++) {
+        size_t best = 0;
+        for (size_t i = 0; i < rr->count; i++) {
+            gained[i] += weights[i] / divisor;
+            if (gained[i] > gained[best])
+                best = i;
+        }
+        gained[best] -= (int64_t)rr->length;
+        rr->order[turn] = (uint16_t)best;
+    }
+}
+
+static void *create(const unsigned *weights, size_t count)
+{
+    unsigned divisor = 0;
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        divisor = gcd(divisor, weights[i]);
+        sum += weights[i];
+    }
+    size_t length = divisor == 0 ? 0 : sum / divisor;
+    struct round_robin *rr = malloc(sizeof *rr + length * sizeof rr->order[0]);
+    int64_t *gained = calloc(count + 1, sizeof *gained);
+    if (rr == NULL || gained == NULL) {
+        free(rr);
+        free(gained);
+        return NULL;
+    }
+    atomic_init(&rr->first, 0);
+    atomic_init(&rr->again, 0);
+    rr->count = count;
+    rr->length = length;
+    fill_order(rr, weights, divisor, gained);
+    free(gained);
+    return rr;
+}
+
+static long pick(void *state, bool again, policy_take_fn *take, void *arg)
+{
+    struct round_robin *rr = state;
+    _Atomic uint64_t *ticket = again ? &rr->again : &rr->first;
+    for (size_t turn = 0; turn < rr->length; turn++) {
+        uint64_t n = atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
+        size_t i = rr->order[n % rr->length];
+        if (take(arg, i))
+            return (long)i;
+    }
+    /* other workers draw from the same tickets, so some server may not have been asked */
+    for (size_t i = 0; i < rr->count; i++)
+        if (take(arg, i))
+            return (long)i;
+    return -1;
+}
+
+const struct policy_ops policy_round_robin = {
+    .create = create,
+    .destroy = free,
+    .pick = pick,
+};
