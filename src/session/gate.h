@@ -1,0 +1,28 @@
+/* A limit on sessions that all workers share: max_connections of the process or of a listener.
+ *
+ * A worker that finds it closed stops accepting, so the kernel's backlog holds the clients, and is
+ * woken when a place is free again.
+ */
+#ifndef ZPROXY_SESSION_GATE_H
+#define ZPROXY_SESSION_GATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gate {
+    uint64_t limit; /* 0: none */
+    _Atomic uint64_t inside;
+    _Atomic bool waiting; /* someone found it closed since the last wake */
+    void (*wake)(void *arg); /* called from any thread */
+    void *arg;
+};
+
+/* wake(arg) must make every worker try again. */
+void gate_init(struct gate *g, uint64_t limit, void (*wake)(void *arg), void *arg);
+
+/* Takes a place, to be given back with gate_leave(); or says no, and a wake will follow. */
+bool gate_enter(struct gate *g);
+void gate_leave(struct gate *g);
+
+#endif

@@ -1,0 +1,120 @@
+#include "session/listener.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LISTENER_BATCH 8 /* clients a wake-up */
+
+static bool enter(struct service *s)
+{
+    if (!gate_enter(&s->own))
+        return false;
+    if (gate_enter(s->all))
+        return true;
+    gate_leave(&s->own);
+    return false;
+}
+
+static void leave(struct service *s)
+{
+    gate_leave(s->all);
+    gate_leave(&s->own);
+}
+
+/* These are about one client, or come again; the others would come back at once. accept(2): Linux
+ * hands network errors of the new connection through. */
+static bool is_transient(int error)
+{
+    switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Returns whether there may be another client. */
+static bool accept_one(struct listener *l)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    if (!enter(l->service)) {
+        listener_pause(l);
+        return false;
+    }
+    int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd == -1) {
+        int error = errno;
+        leave(l->service);
+        if (error == EAGAIN)
+            return false;
+        if (is_transient(error))
+            return true;
+        listener_pause(l);
+        l->exhausted(l, error);
+        return false;
+    }
+    struct addr_peer client;
+    addr_peer_set(&client, (const struct sockaddr *)&from, len);
+    l->accepted(l, fd, &client);
+    return !l->paused;
+}
+
+static void on_listener_event(struct watch *watch, uint32_t events)
+{
+    struct listener *l = (struct listener *)watch; /* its first member */
+    (void)events;
+    for (int i = 0; i < LISTENER_BATCH && l->fd != -1 && !l->paused; i++)
+        if (!accept_one(l))
+            return;
+}
+
+int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller)
+{
+    l->watch.on_event = on_listener_event;
+    l->service = service;
+    l->poller = poller;
+    l->paused = false;
+    int rc = poller_add(poller, fd, EPOLLIN, &l->watch);
+    l->fd = rc == 0 ? fd : -1;
+    return rc;
+}
+
+void listener_pause(struct listener *l)
+{
+    if (l->fd == -1 || l->paused)
+        return;
+    l->paused = true;
+    poller_change(l->poller, l->fd, 0, &l->watch);
+}
+
+void listener_resume(struct listener *l)
+{
+    if (l->fd == -1 || !l->paused)
+        return;
+    l->paused = false;
+    poller_change(l->poller, l->fd, EPOLLIN, &l->watch);
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->fd == -1)
+        return;
+    while (!l->paused && accept_one(l))
+        ;
+    close(l->fd);
+    l->fd = -1;
+}

@@ -1,0 +1,40 @@
+/* A listening socket on a worker's poller: accepts, as long as there is room.
+ *
+ * Names no session: each client is handed to a callback. Level-triggered, since how many are
+ * accepted a wake-up is bounded: relaying must not starve in a storm of connections.
+ */
+#ifndef ZPROXY_SESSION_LISTENER_H
+#define ZPROXY_SESSION_LISTENER_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "relay/poller.h"
+#include "session/service.h"
+
+struct listener {
+    struct watch watch;
+    struct poller *poller;
+    struct service *service;
+    int fd; /* -1: closed */
+    bool paused;
+    /* Takes over fd and the places in the service's gates. */
+    void (*accepted)(struct listener *l, int fd, const struct addr_peer *client);
+    /* No descriptors or memory for another client: the listener has paused. error: positive. */
+    void (*exhausted)(struct listener *l, int error);
+    void *arg;
+};
+
+/* Takes fd over and watches it; accepted, exhausted and arg are set by the caller before. Returns 0
+ * or -errno; fd is the caller's then. */
+int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
+
+/* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. */
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);
+
+/* Accepts whoever is in the backlog already, then closes: those clients have been told that they
+ * are connected. */
+void listener_close(struct listener *l);
+
+#endif

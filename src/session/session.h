@@ -1,0 +1,121 @@
+/* A session: a client's socket, a server's socket, a flow each way.
+ *
+ * Connects (again, elsewhere, if need be), relays, and ends for one of the reasons below, with one
+ * line in the access log. All sessions of a worker live in its struct sessions, on its thread.
+ */
+#ifndef ZPROXY_SESSION_SESSION_H
+#define ZPROXY_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/addr.h"
+#include "base/stats.h"
+#include "base/wheel.h"
+#include "relay/flow.h"
+#include "relay/mover.h"
+#include "relay/poller.h"
+#include "relay/side.h"
+#include "session/reserve.h"
+#include "session/service.h"
+
+enum session_end {
+    SESSION_END_NONE, /* still going */
+    SESSION_END_CLIENT_FIN,
+    SESSION_END_SERVER_FIN,
+    SESSION_END_CLIENT_RESET,
+    SESSION_END_SERVER_RESET,
+    SESSION_END_IDLE_TIMEOUT,
+    SESSION_END_HALF_CLOSE_TIMEOUT,
+    SESSION_END_SESSION_TIMEOUT,
+    SESSION_END_CONNECT_FAILED,
+    SESSION_END_CONNECT_TIMEOUT,
+    SESSION_END_NO_SERVER,
+    SESSION_END_SHUTDOWN,
+    SESSION_END_RESOURCE,
+    SESSION_ENDS,
+};
+
+enum session_state {
+    SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
+    SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
+    SESSION_RELAYING,   /* waits for either side, until one of the listener's timeouts */
+    SESSION_ENDED,      /* waits for the wake-up to be over, then its memory is gone */
+};
+
+/* The first part is what the session is: numbers and descriptors, times by CLOCK_MONOTONIC (the
+ * same clock in every process of the machine), so that another process could carry on from it. The
+ * second part is where it hangs in this process. */
+struct session {
+    uint64_t id;
+    uint64_t began;      /* accepted, ms */
+    uint64_t connected;  /* server reached, ms; 0: never */
+    uint64_t active;     /* last byte moved, ms */
+    uint64_t wait_until; /* of the state, ms; WHEEL_NEVER: as long as it takes */
+    struct addr_peer client_addr;
+    uint16_t attempts;   /* connects begun */
+    uint8_t state;       /* enum session_state */
+    uint8_t first_fin;   /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
+    uint8_t failure;     /* why the last attempt failed, enum session_end */
+    bool up_ended;       /* the client's FIN has been passed on */
+    bool down_ended;     /* the server's */
+    bool busy;           /* in the list of those that want another turn */
+    struct side client;
+    struct side server;
+    struct flow up;
+    struct flow down;
+
+    struct sessions *home;
+    struct service *service;
+    struct backend *backend;   /* a place taken there; NULL: none */
+    struct pool_tried *tried;  /* NULL until an attempt has failed */
+    struct wheel_entry timer;
+    LIST_ENTRY(session) in_all;
+    SLIST_ENTRY(session) in_busy;
+};
+
+LIST_HEAD(session_list, session);
+SLIST_HEAD(session_queue, session);
+
+/* All sessions of one worker and what they share. */
+struct sessions {
+    struct poller *poller;
+    struct mover mover;
+    struct wheel wheel;
+    struct reserve reserve;
+    struct session_list all;
+    struct session_queue busy; /* did their share of a wake-up and could do more */
+    struct session_list dead;  /* memory is freed when the wake-up is over */
+    size_t count;
+    _Atomic uint64_t *last_id; /* of the process */
+    void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
+    void *arg;
+    struct counter total;
+    struct counter ends[SESSION_ENDS];
+};
+
+/* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
+ * is called for each session that ends. */
+void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t *last_id,
+                   void (*ended)(struct sessions *all, void *arg), void *arg);
+/* Every session must have ended. */
+void sessions_fini(struct sessions *all);
+
+/* Takes over an accepted client, and the places in the service's gates. Never fails: what goes
+ * wrong ends the session. */
+void session_begin(struct sessions *all, struct service *service, int fd,
+                   const struct addr_peer *client);
+
+/* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends
+ * sessions whose time is over, frees what has ended. */
+void sessions_run(struct sessions *all);
+
+/* Ends every session, by reset. */
+void sessions_end_all(struct sessions *all, enum session_end why);
+
+/* The word of the access log. */
+const char *session_end_name(enum session_end why);
+
+#endif

@@ -1,0 +1,75 @@
+#include "session/session_log.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+
+/* Every socket can be asked for its own name as long as it is open, also after a reset. */
+static void log_local(struct log_line *line, int fd)
+{
+    struct addr at = {.len = sizeof at.un};
+    char text[ADDR_TEXT_MAX];
+    if (getsockname(fd, &at.sa, &at.len) == -1)
+        return;
+    if (at.sa.sa_family == AF_UNIX) {
+        log_str(line, "local", addr_print(&at, text));
+        return;
+    }
+    struct addr_peer local; /* prints an IPv4 address of a dual socket as IPv4 */
+    addr_peer_set(&local, &at.sa, at.len);
+    log_str(line, "local", addr_peer_print(&local, text));
+}
+
+static void log_server(struct log_line *line, const struct backend *b)
+{
+    char text[ADDR_TEXT_MAX];
+    log_str(line, "server", b == NULL ? "-" : b->conf->name);
+    log_str(line, "server_addr", b == NULL ? "-" : addr_print(&b->conf->addr, text));
+}
+
+void session_log_end(const struct session *s, enum session_end why, uint64_t now)
+{
+    if (!log_access_wanted())
+        return;
+    struct log_line line;
+    char text[ADDR_TEXT_MAX];
+    uint64_t connect_end = s->connected != 0 ? s->connected : now;
+    log_begin_access(&line);
+    log_uint(&line, "id", s->id);
+    log_str(&line, "listener", s->service->conf->name);
+    log_local(&line, s->client.fd);
+    log_str(&line, "client", addr_peer_print(&s->client_addr, text));
+    log_str(&line, "pool", pool_conf(s->service->pool)->name);
+    log_server(&line, s->connected != 0 ? s->backend : NULL);
+    log_uint(&line, "up", s->up.bytes);
+    log_uint(&line, "down", s->down.bytes);
+    log_uint(&line, "connect_ms", connect_end - s->began);
+    log_uint(&line, "duration_ms", now - s->began);
+    log_uint(&line, "attempts", s->attempts);
+    log_str(&line, "end", session_end_name(why));
+    log_end(&line);
+}
+
+void session_log_connect_failed(const struct session *s, int error, uint64_t now)
+{
+    struct log_line line;
+    char text[64];
+    uint64_t suppressed = 0;
+    if (!log_wanted(LOG_LEVEL_WARNING) || !backend_may_log(s->backend, now, &suppressed))
+        return;
+    const char *what = strerror_r(error, text, sizeof text);
+    char lower[64];
+    strncpy(lower, what, sizeof lower - 1);
+    lower[sizeof lower - 1] = '\0';
+    if (lower[0] >= 'A' && lower[0] <= 'Z') /* "connection refused", as within a sentence */
+        lower[0] += 'a' - 'A';
+    log_begin(&line, LOG_LEVEL_WARNING, "connect_failed");
+    log_uint(&line, "id", s->id);
+    log_str(&line, "pool", pool_conf(s->service->pool)->name);
+    log_server(&line, s->backend);
+    log_str(&line, "error", lower);
+    if (suppressed > 0)
+        log_uint(&line, "suppressed", suppressed);
+    log_end(&line);
+}
