@@ -1,0 +1,126 @@
+#include "control/budget.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Descriptors that are no session's: standard ones, logs, the control loop, a worker's epoll sets,
+ * event descriptor and reserve. Rounded up. */
+#define OWN_PROCESS 32
+#define OWN_WORKER 12
+
+/* One pipe in flight for every twenty sessions; beyond it a flow copies for a turn. */
+#define PIPES_PER_DESCRIPTORS 40
+#define PIPES_MIN 16
+
+#define PAGE 4096
+
+uint64_t budget_workers(const struct config *c)
+{
+    cpu_set_t usable;
+    if (c->global.workers != 0)
+        return c->global.workers;
+    if (sched_getaffinity(0, sizeof usable, &usable) == -1)
+        return 1;
+    return (uint64_t)CPU_COUNT(&usable);
+}
+
+uint64_t budget_raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return 1024;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            return raised.rlim_cur;
+    }
+    return limit.rlim_cur;
+}
+
+static uint64_t read_sysctl(const char *path)
+{
+    uint64_t value = 0;
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%" SCNu64, &value) != 1)
+        value = 0;
+    fclose(f);
+    return value;
+}
+
+static uint64_t listeners(const struct config *c)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < c->listen_count; i++)
+        n += c->listen[i].bind_count;
+    return n;
+}
+
+static uint64_t at_least(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t at_most(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t pipes_of(const struct budget *b, const struct config *c)
+{
+    if (c->global.max_pipes != 0)
+        return c->global.max_pipes;
+    uint64_t pipes = at_least(b->descriptors / PIPES_PER_DESCRIPTORS, PIPES_MIN);
+    if (b->user_pages != 0)
+        pipes = at_most(pipes, at_least(b->user_pages / b->pipe_pages, 1));
+    return pipes;
+}
+
+static uint64_t spare_descriptors(const struct budget *b)
+{
+    uint64_t taken = b->own + 2 * b->pipes;
+    return b->descriptors > taken ? b->descriptors - taken : 0;
+}
+
+void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
+                    bool unprivileged)
+{
+    b->workers = budget_workers(c);
+    b->descriptors = descriptors;
+    b->own = OWN_PROCESS + b->workers * (OWN_WORKER + listeners(c));
+    b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
+    b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
+    b->pipes = pipes_of(b, c);
+    uint64_t possible = at_least(spare_descriptors(b) / 2, 1);
+    b->sessions = possible;
+    if (c->global.max_connections != 0)
+        b->sessions = at_most(possible, c->global.max_connections);
+}
+
+void budget_print(const struct budget *b, const struct config *c, FILE *out, const char *prefix)
+{
+    uint64_t wanted = c->global.max_connections;
+    fprintf(out,
+            "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64
+            " for %" PRIu64 " workers, their listeners and the program itself\n",
+            prefix, b->descriptors, b->own, b->workers);
+    fprintf(out, "%spipes: %" PRIu64 " at most, of %" PRIu64 " pages each, two descriptors each",
+            prefix, b->pipes, b->pipe_pages);
+    if (b->user_pages != 0)
+        fprintf(out,
+                "; sysctl fs.pipe-user-pages-soft=%" PRIu64 " gives this user %" PRIu64
+                ", raise it for more",
+                b->user_pages, b->user_pages / b->pipe_pages);
+    fprintf(out, "\n%ssessions: %" PRIu64 " at most, two descriptors each", prefix, b->sessions);
+    if (wanted == 0 || wanted > b->sessions) {
+        uint64_t target = wanted != 0 ? wanted : 2 * b->sessions;
+        fprintf(out,
+                "; for %" PRIu64 " set LimitNOFILE=%" PRIu64
+                " in the unit, or ulimit -Hn %" PRIu64 " before the start",
+                target, 2 * target + b->own + 2 * b->pipes, 2 * target + b->own + 2 * b->pipes);
+    }
+    fputc('\n', out);
+}

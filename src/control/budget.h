@@ -1,0 +1,34 @@
+/* How many descriptors, pipes and sessions this machine allows, and what to raise for more. */
+#ifndef ZPROXY_CONTROL_BUDGET_H
+#define ZPROXY_CONTROL_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/config.h"
+
+struct budget {
+    uint64_t workers;
+    uint64_t descriptors;    /* RLIMIT_NOFILE after raising it to its hard limit */
+    uint64_t own;            /* for listeners, loops, logs */
+    uint64_t pipes;          /* at most, all workers together */
+    uint64_t pipe_pages;     /* of each pipe */
+    uint64_t user_pages;     /* fs.pipe-user-pages-soft where it binds; 0: it does not */
+    uint64_t sessions;       /* at most */
+};
+
+/* The number of worker threads for `workers = ` as configured: 0 is one per usable CPU. */
+uint64_t budget_workers(const struct config *c);
+
+/* Raises the soft limit on descriptors to the hard one. Returns the limit now in force. */
+uint64_t budget_raise_descriptors(void);
+
+/* unprivileged: the program will run without CAP_SYS_RESOURCE. */
+void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
+                    bool unprivileged);
+
+/* Writes it as lines for people, each begun with prefix. */
+void budget_print(const struct budget *b, const struct config *c, FILE *out, const char *prefix);
+
+#endif

@@ -1,0 +1,25 @@
+/* From root to nobody in particular, once everything is bound. */
+#ifndef ZPROXY_CONTROL_PRIVILEGES_H
+#define ZPROXY_CONTROL_PRIVILEGES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+
+struct privileges {
+    uid_t uid; /* (uid_t)-1: stays who it is */
+    gid_t gid; /* (gid_t)-1: likewise */
+};
+
+/* Looks user and group up; a group left out is the user's own. Returns 0, or -errno (-ENOENT: no
+ * such name) with *key naming the one that failed. */
+int privileges_find(struct privileges *p, const struct config_global *g, const char **key);
+
+/* Whether the program, once it has dropped them, may not have more pipes than other users. */
+bool privileges_will_be_limited(const struct privileges *p);
+
+/* chroot(2), groups, group, user, in that order. Same results. */
+int privileges_drop(const struct privileges *p, const struct config_global *g, const char **key);
+
+#endif

@@ -1,0 +1,288 @@
+#include "control/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "session/listener.h"
+#include "session/session.h"
+
+/* Out of descriptors with no session of its own to end, a worker looks again after this time. */
+#define RETRY_MS 100
+
+enum worker_order {
+    WORKER_RELAY,
+    WORKER_DRAIN,
+    WORKER_ABORT,
+};
+
+struct worker_listener {
+    struct listener listener;
+    SLIST_ENTRY(worker_listener) in_worker;
+};
+
+struct worker {
+    struct worker_setup setup;
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_async_t async;
+    uv_timer_t retry;
+    struct poller poller;
+    struct sessions sessions;
+    SLIST_HEAD(, worker_listener) listeners;
+    bool draining;
+    uint64_t said_exhausted; /* ms: one line a second */
+    _Atomic int order;       /* enum worker_order, written by anyone */
+};
+
+static void resume_all(struct worker *w)
+{
+    struct worker_listener *wl;
+    if (w->draining || !reserve_fill(&w->sessions.reserve))
+        return;
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
+        listener_resume(&wl->listener);
+}
+
+static void pause_all(struct worker *w)
+{
+    struct worker_listener *wl;
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
+        listener_pause(&wl->listener);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    resume_all(w);
+    if (!w->draining && w->sessions.reserve.fd == -1)
+        uv_timer_start(&w->retry, on_retry, RETRY_MS, 0);
+}
+
+static void say_exhausted(struct worker *w, int error)
+{
+    uint64_t now = uv_now(&w->loop);
+    if (w->said_exhausted != 0 && now - w->said_exhausted < 1000)
+        return;
+    w->said_exhausted = now;
+    log_msg(LOG_LEVEL_WARNING, "accept_paused",
+            "%s: clients wait in the kernel's backlog until there is room", strerror(error));
+}
+
+static void pause_for_room(struct worker *w, int error)
+{
+    say_exhausted(w, error);
+    pause_all(w);
+    uv_timer_start(&w->retry, on_retry, RETRY_MS, 0);
+}
+
+static void on_exhausted(struct listener *l, int error)
+{
+    pause_for_room(l->arg, error);
+}
+
+static void on_accepted(struct listener *l, int fd, const struct addr_peer *client)
+{
+    struct worker *w = l->arg;
+    session_begin(&w->sessions, l->service, fd, client);
+    if (w->sessions.reserve.fd == -1 && !w->draining)
+        pause_for_room(w, EMFILE);
+}
+
+/* Room for others, if the lack of descriptors was what stopped this worker. */
+static void on_session_ended(struct sessions *all, void *arg)
+{
+    (void)all;
+    struct worker *w = arg;
+    if (uv_is_active((const uv_handle_t *)&w->retry))
+        uv_timer_start(&w->retry, on_retry, 0, 0);
+}
+
+static void drain(struct worker *w)
+{
+    struct worker_listener *wl;
+    if (w->draining)
+        return;
+    w->draining = true;
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
+        listener_close(&wl->listener);
+}
+
+static void on_async(uv_async_t *async)
+{
+    struct worker *w = async->data;
+    switch ((enum worker_order)atomic_load(&w->order)) {
+    case WORKER_RELAY:
+        resume_all(w);
+        break;
+    case WORKER_DRAIN:
+        drain(w);
+        break;
+    case WORKER_ABORT:
+        drain(w);
+        sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
+        break;
+    }
+}
+
+static void name_and_pin(const struct worker *w)
+{
+    char name[16];
+    snprintf(name, sizeof name, "zproxy-%u", w->setup.index % 10000);
+    pthread_setname_np(pthread_self(), name);
+    if (w->setup.cpu == -1)
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(w->setup.cpu, &set);
+    int rc = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    if (rc != 0)
+        log_msg(LOG_LEVEL_WARNING, "cpu_affinity", "worker %u: cpu %d: %s", w->setup.index,
+                w->setup.cpu, strerror(rc));
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    name_and_pin(w);
+    while (!w->draining || w->sessions.count > 0)
+        sessions_run(&w->sessions);
+    w->setup.finished(w->setup.arg);
+    return NULL;
+}
+
+int worker_new(struct worker **out, const struct worker_setup *setup)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return -ENOMEM;
+    w->setup = *setup;
+    SLIST_INIT(&w->listeners);
+    int rc = uv_loop_init(&w->loop);
+    if (rc < 0)
+        goto free_worker;
+    if ((rc = uv_async_init(&w->loop, &w->async, on_async)) < 0)
+        goto close_loop;
+    if ((rc = poller_init(&w->poller, &w->loop)) < 0)
+        goto close_async;
+    if ((rc = mover_init(&w->sessions.mover, setup->splice, setup->quota, setup->pipe_size)) < 0)
+        goto close_poller;
+    uv_timer_init(&w->loop, &w->retry); /* cannot fail */
+    w->async.data = w->retry.data = w;
+    atomic_init(&w->order, WORKER_RELAY);
+    sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w);
+    *out = w;
+    return 0;
+close_poller:
+    poller_fini(&w->poller);
+close_async:
+    uv_close((uv_handle_t *)&w->async, NULL);
+    uv_run(&w->loop, UV_RUN_NOWAIT);
+close_loop:
+    uv_loop_close(&w->loop);
+free_worker:
+    free(w);
+    return rc;
+}
+
+static void free_listeners(struct worker *w)
+{
+    struct worker_listener *wl;
+    while ((wl = SLIST_FIRST(&w->listeners)) != NULL) {
+        SLIST_REMOVE_HEAD(&w->listeners, in_worker);
+        if (wl->listener.fd != -1)
+            close(wl->listener.fd);
+        free(wl);
+    }
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    free_listeners(w);
+    sessions_fini(&w->sessions);
+    mover_fini(&w->sessions.mover);
+    poller_fini(&w->poller);
+    uv_close((uv_handle_t *)&w->async, NULL);
+    uv_close((uv_handle_t *)&w->retry, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT); /* lets the two closes happen */
+    uv_loop_close(&w->loop);
+    free(w);
+}
+
+int worker_listen(struct worker *w, int fd, struct service *service)
+{
+    struct worker_listener *wl = calloc(1, sizeof *wl);
+    int rc = -ENOMEM;
+    if (wl != NULL) {
+        wl->listener.accepted = on_accepted;
+        wl->listener.exhausted = on_exhausted;
+        wl->listener.arg = w;
+        rc = listener_open(&wl->listener, fd, service, &w->poller);
+    }
+    if (rc < 0) {
+        free(wl);
+        close(fd);
+        return rc;
+    }
+    SLIST_INSERT_HEAD(&w->listeners, wl, in_worker);
+    return 0;
+}
+
+/* Signals are the main thread's. */
+int worker_start(struct worker *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+}
+
+static void order(struct worker *w, enum worker_order o)
+{
+    atomic_store(&w->order, o);
+    uv_async_send(&w->async);
+}
+
+void worker_wake(struct worker *w)
+{
+    uv_async_send(&w->async);
+}
+
+void worker_drain(struct worker *w)
+{
+    order(w, WORKER_DRAIN);
+}
+
+void worker_abort(struct worker *w)
+{
+    order(w, WORKER_ABORT);
+}
+
+void worker_add_totals(const struct worker *w, struct worker_totals *sum)
+{
+    const struct mover *m = &w->sessions.mover;
+    sum->sessions += counter_get(&w->sessions.total);
+    for (int d = 0; d < MOVER_DIRECTIONS; d++) {
+        sum->spliced += counter_get(&m->bytes[MOVER_SPLICE][d]);
+        sum->copied += counter_get(&m->bytes[MOVER_COPY][d]);
+    }
+    for (int f = 0; f < MOVER_FALLBACKS; f++)
+        sum->fallbacks += counter_get(&m->fallbacks[f]);
+}
