@@ -238,7 +238,7 @@ static void urgent_in_the_middle(int before, int after)
 
 START_TEST(an_urgent_byte_neither_stops_nor_joins_the_stream)
 {
-    static const int cases[][2] = {{0, 0}, {0, 5}, {5, 0}, {5, 5}, {64, 64}};
+    static const int cases[][2] = { { 0, 0 }, { 0, 5 }, { 5, 0 }, { 5, 5 }, { 64, 64 } };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         rig_open(&r, (enum rig_kind)_i);
         urgent_in_the_middle(cases[c][0], cases[c][1]);

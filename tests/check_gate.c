@@ -47,7 +47,7 @@ START_TEST(without_a_limit_it_stands_open)
 END_TEST
 
 #define THREADS 4
-#define ROUNDS 20000
+#define ROUNDS  20000
 
 static struct gate narrow;
 static _Atomic unsigned inside, most, woken;

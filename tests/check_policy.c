@@ -36,22 +36,22 @@ static void expect_order(const unsigned *weights, size_t count, const char *orde
 
 START_TEST(equal_servers_take_turns)
 {
-    expect_order((const unsigned[]){7, 7, 7}, 3, "abc");
+    expect_order((const unsigned[]){ 7, 7, 7 }, 3, "abc");
 }
 END_TEST
 
 START_TEST(weights_are_spread_smoothly)
 {
-    expect_order((const unsigned[]){5, 1, 1}, 3, "aabacaa");
-    expect_order((const unsigned[]){2, 1}, 2, "aba");
-    expect_order((const unsigned[]){4, 2}, 2, "aba"); /* 4:2 is 2:1 */
+    expect_order((const unsigned[]){ 5, 1, 1 }, 3, "aabacaa");
+    expect_order((const unsigned[]){ 2, 1 }, 2, "aba");
+    expect_order((const unsigned[]){ 4, 2 }, 2, "aba"); /* 4:2 is 2:1 */
 }
 END_TEST
 
 START_TEST(shares_are_exact_over_a_round)
 {
-    const unsigned weights[] = {256, 1, 100, 37, 5};
-    unsigned got[5] = {0};
+    const unsigned weights[] = { 256, 1, 100, 37, 5 };
+    unsigned got[5] = { 0 };
     void *state = make(weights, 5);
     for (int i = 0; i < 399; i++)
         got[policy_round_robin.pick(state, false, take_any, NULL)]++;
@@ -63,8 +63,8 @@ END_TEST
 
 START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
 {
-    unsigned got[4] = {0};
-    void *state = make((const unsigned[]){1, 1, 1, 1}, 4);
+    unsigned got[4] = { 0 };
+    void *state = make((const unsigned[]){ 1, 1, 1, 1 }, 4);
     for (int i = 0; i < 3000; i++)
         got[policy_round_robin.pick(state, false, take_marked, (void *)"x...")]++;
     ck_assert_uint_eq(got[0], 0);
@@ -77,8 +77,8 @@ END_TEST
 /* One of two is dead: half of the sessions meet it, and go to the other. */
 START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
 {
-    unsigned first[2] = {0};
-    void *state = make((const unsigned[]){1, 1}, 2);
+    unsigned first[2] = { 0 };
+    void *state = make((const unsigned[]){ 1, 1 }, 2);
     for (int i = 0; i < 100; i++) {
         long server = policy_round_robin.pick(state, false, take_any, NULL);
         first[server]++;
@@ -131,7 +131,7 @@ START_TEST(shares_are_exact_over_all_workers)
 {
     static struct crowd c;
     pthread_t threads[4];
-    c.state = make((const unsigned[]){3, 2, 1}, 3);
+    c.state = make((const unsigned[]){ 3, 2, 1 }, 3);
     for (int i = 0; i < 4; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, pick_many, &c), 0);
     for (int i = 0; i < 4; i++)

@@ -5,8 +5,8 @@
 #include "suite.h"
 
 static struct config_server servers[4];
-static struct config_pool conf = {.name = (char *)"p", .server = servers, .retries = 3};
-static char names[4][2] = {"a", "b", "c", "d"};
+static struct config_pool conf = { .name = (char *)"p", .server = servers, .retries = 3 };
+static char names[4][2] = { "a", "b", "c", "d" };
 
 static struct pool *make(size_t count)
 {
@@ -91,7 +91,7 @@ START_TEST(a_server_tried_is_not_picked_again)
 {
     struct pool *p = make(4);
     struct pool_tried *tried = NULL;
-    bool seen[4] = {false};
+    bool seen[4] = { false };
     for (int i = 0; i < 4; i++) {
         struct backend *b = pool_pick(p, tried);
         ck_assert_ptr_nonnull(b);

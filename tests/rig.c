@@ -18,7 +18,7 @@ static void on_event(struct watch *watch, uint32_t events)
 /* A TCP connection: socketpair(2) would make unix sockets, which splice differently. */
 static void connect_pair(int *far, int *near)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof at;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(bind(listener, (struct sockaddr *)&at, sizeof at), 0);

@@ -17,7 +17,7 @@ enum rig_kind {
 };
 
 struct rig {
-    int client;            /* the far ends, blocking */
+    int client; /* the far ends, blocking */
     int server;
     struct side client_side; /* the near ends, on a poller that is never asked to call back */
     struct side server_side;

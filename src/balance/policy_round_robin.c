@@ -15,10 +15,10 @@
 #include "balance/policy.h"
 
 struct round_robin {
-    _Atomic uint64_t first;  /* tickets drawn */
-    _Atomic uint64_t again;  /* by those whose first attempt has failed */
-    size_t count;  /* servers */
-    size_t length; /* of the order */
+    _Atomic uint64_t first; /* tickets drawn */
+    _Atomic uint64_t again; /* by those whose first attempt has failed */
+    size_t count;           /* servers */
+    size_t length;          /* of the order */
     uint16_t order[];
 };
 

@@ -1,5 +1,6 @@
 #include "balance/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -22,7 +23,8 @@ struct pool {
 
 static int rank_init(struct rank *r, const struct pool *p, bool backup)
 {
-    size_t n = p->conf->server_count;
+    size_t n = p->conf->server_count; /* at least 1 */
+    assert(n > 0);
     unsigned *weights = calloc(n, sizeof *weights);
     r->count = 0;
     r->servers = calloc(n, sizeof *r->servers);
@@ -102,7 +104,7 @@ static bool take(void *arg, size_t i)
 
 static struct backend *rank_pick(struct pool *p, struct rank *r, const struct pool_tried *tried)
 {
-    struct choice c = {.pool = p, .rank = r, .tried = tried};
+    struct choice c = { .pool = p, .rank = r, .tried = tried };
     long i = p->policy->pick(r->state, tried != NULL, take, &c);
     return i < 0 ? NULL : &p->backends[r->servers[i]];
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -75,7 +76,7 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     if (strlen(scope) < sizeof name)
         snprintf(name, sizeof name, "%s", scope);
     if (strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
-        sscanf(name, "%u", &number);
+        number = (unsigned)strtoul(name, NULL, 10);
     else
         number = if_nametoindex(name);
     if (number == 0)

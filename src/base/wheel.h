@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define WHEEL_TICK 8u     /* ms */
+#define WHEEL_TICK  8u    /* ms */
 #define WHEEL_SLOTS 4096u /* a power of two: reaches 32 s */
 #define WHEEL_NEVER UINT64_MAX
 

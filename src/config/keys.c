@@ -56,7 +56,7 @@ static const struct key global_keys[] = {
     { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(log_format), ONE },
     { "access_log", VALUE_TARGET(kind_access_log_targets), "same", GLOBAL(access_log), ONE },
     { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), ONE },
-    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "256k", GLOBAL(pipe_size), ONE },
+    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, { 0, 0 } },
@@ -90,7 +90,7 @@ static const struct key pool_keys[] = {
     { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), ONE },
 };
 
-#define KEYS(rows)    rows, sizeof rows / sizeof *rows
+#define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)
 #define CONFIG(field) offsetof(struct config, field)
 const struct section keys_sections[] = {
     [SECTION_GLOBAL] = { "global", "[global]", KEYS(global_keys), CONFIG(global), { 0, 0, 0 } },

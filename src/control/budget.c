@@ -8,11 +8,11 @@
 /* Descriptors that are no session's: standard ones, logs, the control loop, a worker's epoll sets,
  * event descriptor and reserve. Rounded up. */
 #define OWN_PROCESS 32
-#define OWN_WORKER 12
+#define OWN_WORKER  12
 
 /* One pipe in flight for every twenty sessions; beyond it a flow copies for a turn. */
 #define PIPES_PER_DESCRIPTORS 40
-#define PIPES_MIN 16
+#define PIPES_MIN             16
 
 #define PAGE 4096
 
@@ -32,7 +32,7 @@ uint64_t budget_raise_descriptors(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
         return 1024;
     if (limit.rlim_cur < limit.rlim_max) {
-        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+        struct rlimit raised = { .rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max };
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
             return raised.rlim_cur;
     }
@@ -104,8 +104,8 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
 {
     uint64_t wanted = c->global.max_connections;
     fprintf(out,
-            "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64
-            " for %" PRIu64 " workers, their listeners and the program itself\n",
+            "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64 " for %" PRIu64
+            " workers, their listeners and the program itself\n",
             prefix, b->descriptors, b->own, b->workers);
     fprintf(out, "%spipes: %" PRIu64 " at most, of %" PRIu64 " pages each, two descriptors each",
             prefix, b->pipes, b->pipe_pages);
@@ -118,8 +118,8 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
     if (wanted == 0 || wanted > b->sessions) {
         uint64_t target = wanted != 0 ? wanted : 2 * b->sessions;
         fprintf(out,
-                "; for %" PRIu64 " set LimitNOFILE=%" PRIu64
-                " in the unit, or ulimit -Hn %" PRIu64 " before the start",
+                "; for %" PRIu64 " set LimitNOFILE=%" PRIu64 " in the unit, or ulimit -Hn %" PRIu64
+                " before the start",
                 target, 2 * target + b->own + 2 * b->pipes, 2 * target + b->own + 2 * b->pipes);
     }
     fputc('\n', out);

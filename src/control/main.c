@@ -19,14 +19,13 @@ enum action {
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
-            "  -c FILE     configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
-            "  -t          check the configuration and say what this machine allows\n"
-            "  -T          print the configuration with all defaults filled in\n"
-            "  -p PIDFILE  write the process number there\n"
-            "  -v          print versions and abilities\n"
-            "  -h          print this\n");
+    fprintf(out, "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
+                 "  -c FILE     configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
+                 "  -t          check the configuration and say what this machine allows\n"
+                 "  -T          print the configuration with all defaults filled in\n"
+                 "  -p PIDFILE  write the process number there\n"
+                 "  -v          print versions and abilities\n"
+                 "  -h          print this\n");
 }
 
 static void version(void)

@@ -13,7 +13,7 @@
 
 void notify_open(struct notify *n)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
     const char *path = getenv("NOTIFY_SOCKET");
     n->fd = -1;
     if (path == NULL || (path[0] != '/' && path[0] != '@'))

@@ -1,4 +1,5 @@
-/* Tells the service manager how it stands: sd_notify(3), which is a datagram and needs no library. */
+/* Tells the service manager how it stands: sd_notify(3), which is a datagram and needs no library.
+ */
 #ifndef ZPROXY_CONTROL_NOTIFY_H
 #define ZPROXY_CONTROL_NOTIFY_H
 

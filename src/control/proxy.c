@@ -34,7 +34,7 @@ struct proxy {
     struct pipe_quota quota;
     struct gate gate; /* max_connections of the process */
     _Atomic uint64_t last_session_id;
-    struct pool **pools;       /* in the configuration's order, likewise services */
+    struct pool **pools; /* in the configuration's order, likewise services */
     struct service *services;
     struct worker **workers;
     size_t worker_count;
@@ -167,11 +167,10 @@ static int make_workers(struct proxy *p)
     return 0;
 }
 
-static int bind_failed(const struct service *s, const struct addr *at, int rc)
+static int bind_failed(const struct config_listen *c, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    return cannot_start("[listen %s] bind: %s: %s", s->conf->name, addr_print(at, text),
-                        strerror(-rc));
+    return cannot_start("[listen %s] bind: %s: %s", c->name, addr_print(at, text), strerror(-rc));
 }
 
 /* A unix socket cannot be bound twice: its one descriptor is shared by duplicates. */
@@ -183,8 +182,9 @@ static int listen_for(const struct service *s, const struct addr *at, int first)
     return fd == -1 ? -errno : fd;
 }
 
-static int bind_address(struct proxy *p, struct service *s, const struct addr *at)
+static int bind_address(struct proxy *p, size_t listen, const struct addr *at)
 {
+    struct service *s = &p->services[listen];
     int first = -1;
     int rc = sock_probe(at);
     for (size_t i = 0; rc >= 0 && i < p->worker_count; i++) {
@@ -193,7 +193,7 @@ static int bind_address(struct proxy *p, struct service *s, const struct addr *a
             first = fd;
         rc = fd < 0 ? fd : worker_listen(p->workers[i], fd, s);
     }
-    return rc < 0 ? bind_failed(s, at, rc) : 0;
+    return rc < 0 ? bind_failed(&p->conf->listen[listen], at, rc) : 0;
 }
 
 static int bind_all(struct proxy *p)
@@ -201,7 +201,7 @@ static int bind_all(struct proxy *p)
     for (size_t i = 0; i < p->conf->listen_count; i++) {
         const struct config_listen *c = &p->conf->listen[i];
         for (size_t j = 0; j < c->bind_count; j++)
-            if (bind_address(p, &p->services[i], &c->bind[j]) < 0)
+            if (bind_address(p, i, &c->bind[j]) < 0)
                 return -1;
     }
     return 0;
@@ -336,7 +336,7 @@ static void on_finished(uv_async_t *async)
 
 static int open_loop(struct proxy *p)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
     int rc = uv_loop_init(&p->loop);
     if (rc < 0)
         return cannot_start("event loop: %s", uv_strerror(rc));
@@ -381,15 +381,15 @@ static void say_started(struct proxy *p)
                 "relay = splice, but this build or kernel cannot: every byte is copied");
     if (p->conf->global.max_connections > b->sessions)
         log_msg(LOG_LEVEL_WARNING, "budget",
-                "max_connections = %" PRIu64 ", but %" PRIu64
-                " descriptors are enough for %" PRIu64 " only; zproxy -t tells what to raise",
+                "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
+                " only; zproxy -t tells what to raise",
                 p->conf->global.max_connections, b->descriptors, b->sessions);
     notify_send(&p->notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }
 
 static void say_stopped(struct proxy *p)
 {
-    struct worker_totals sum = {0};
+    struct worker_totals sum = { 0 };
     struct log_line line;
     for (size_t i = 0; i < p->worker_count; i++)
         worker_add_totals(p->workers[i], &sum);
@@ -406,8 +406,7 @@ static int prepare(struct proxy *p)
     uint64_t descriptors = budget_raise_descriptors();
     if (find_privileges(p) < 0)
         return -1;
-    budget_compute(&p->budget, p->conf, descriptors,
-                   privileges_will_be_limited(&p->privileges));
+    budget_compute(&p->budget, p->conf, descriptors, privileges_will_be_limited(&p->privileges));
     atomic_init(&p->quota.left, (int64_t)p->budget.pipes);
     if (open_log(p) < 0 || make_services(p) < 0 || make_workers(p) < 0 || bind_all(p) < 0)
         return -1;
@@ -451,7 +450,7 @@ static void relay_until_told(struct proxy *p)
 
 enum proxy_status proxy_run(const struct config *conf, const char *pid_file)
 {
-    struct proxy p = {.conf = conf, .notify.fd = -1};
+    struct proxy p = { .conf = conf, .notify.fd = -1 };
     enum proxy_status status = PROXY_CANNOT_START;
     p.pid_file = pid_file != NULL ? pid_file : conf->global.pid_file;
     if (open_loop(&p) < 0)

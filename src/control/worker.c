@@ -29,6 +29,8 @@ struct worker_listener {
     SLIST_ENTRY(worker_listener) in_worker;
 };
 
+SLIST_HEAD(worker_listeners, worker_listener);
+
 struct worker {
     struct worker_setup setup;
     pthread_t thread;
@@ -37,7 +39,7 @@ struct worker {
     uv_timer_t retry;
     struct poller poller;
     struct sessions sessions;
-    SLIST_HEAD(, worker_listener) listeners;
+    struct worker_listeners listeners;
     bool draining;
     uint64_t said_exhausted; /* ms: one line a second */
     _Atomic int order;       /* enum worker_order, written by anyone */
@@ -48,14 +50,14 @@ static void resume_all(struct worker *w)
     struct worker_listener *wl;
     if (w->draining || !reserve_fill(&w->sessions.reserve))
         return;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
+    SLIST_FOREACH (wl, &w->listeners, in_worker)
         listener_resume(&wl->listener);
 }
 
 static void pause_all(struct worker *w)
 {
     struct worker_listener *wl;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
+    SLIST_FOREACH (wl, &w->listeners, in_worker)
         listener_pause(&wl->listener);
 }
 
@@ -112,7 +114,7 @@ static void drain(struct worker *w)
     if (w->draining)
         return;
     w->draining = true;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
+    SLIST_FOREACH (wl, &w->listeners, in_worker)
         listener_close(&wl->listener);
 }
 

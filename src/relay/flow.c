@@ -26,7 +26,7 @@ enum step {
 
 void flow_init(struct flow *f, enum mover_direction direction)
 {
-    *f = (struct flow){.state = FLOW_FILL, .direction = (uint8_t)direction};
+    *f = (struct flow){ .state = FLOW_FILL, .direction = (uint8_t)direction };
 }
 
 void flow_fini(struct flow *f, struct mover *m)
@@ -201,8 +201,8 @@ static int drain(struct flow *f, struct side *dst, struct mover *m)
 {
     if (f->copy)
         return drain_by_copy(f, dst, m);
-    ssize_t n = splice(f->pipe->out, NULL, dst->fd, NULL, f->pipe->held,
-                       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    ssize_t n =
+        splice(f->pipe->out, NULL, dst->fd, NULL, f->pipe->held, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (n > 0) {
         unload(f, m, MOVER_SPLICE, (size_t)n);
         return STEP_DONE;
@@ -228,7 +228,7 @@ static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct
     uint64_t before = f->bytes;
     int rc = copy(f, src, dst, m);
     if (f->bytes > before) {
-        struct pollfd ask = {.fd = src->fd, .events = POLLPRI};
+        struct pollfd ask = { .fd = src->fd, .events = POLLPRI };
         f->mark_passed = false;
         if (poll(&ask, 1, 0) == 0)
             side_clear(src, SIDE_URGENT);

@@ -57,7 +57,7 @@ bool mover_can_splice(void)
 
 void mover_fell_back(struct mover *m, enum mover_fallback why, int error)
 {
-    static atomic_flag said[MOVER_FALLBACKS] = {ATOMIC_FLAG_INIT, ATOMIC_FLAG_INIT};
+    static atomic_flag said[MOVER_FALLBACKS] = { ATOMIC_FLAG_INIT, ATOMIC_FLAG_INIT };
     counter_add(&m->fallbacks[why], 1);
     if (atomic_flag_test_and_set(&said[why]))
         return;

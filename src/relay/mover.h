@@ -22,8 +22,8 @@ enum mover_direction {
 
 /* Why bytes were copied although relay = splice. */
 enum mover_fallback {
-    MOVER_REFUSED,  /* the kernel does not splice these sockets */
-    MOVER_NO_PIPE,  /* max_pipes or the descriptors are used up */
+    MOVER_REFUSED, /* the kernel does not splice these sockets */
+    MOVER_NO_PIPE, /* max_pipes or the descriptors are used up */
     MOVER_FALLBACKS,
 };
 

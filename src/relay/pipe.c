@@ -8,7 +8,7 @@
 
 /* A burst may need many pipes for a moment; no more than this many are kept for the next one. */
 #define PIPE_IDLE_MAX 64
-#define PIPE_PAGE 4096
+#define PIPE_PAGE     4096
 
 static void count(_Atomic uint32_t *counter, int change)
 {

@@ -13,11 +13,11 @@
 
 struct pipe {
     SLIST_ENTRY(pipe) in_stock;
-    int out;       /* read end */
-    int in;        /* write end */
-    uint32_t size; /* bytes granted by the kernel */
+    int out;        /* read end */
+    int in;         /* write end */
+    uint32_t size;  /* bytes granted by the kernel */
     uint32_t slots; /* fragments it takes, however short: pipe(7) */
-    uint32_t held; /* bytes inside */
+    uint32_t held;  /* bytes inside */
 };
 
 /* Pipes that all workers together may still make. */
@@ -25,10 +25,12 @@ struct pipe_quota {
     _Atomic int64_t left;
 };
 
+SLIST_HEAD(pipe_list, pipe);
+
 struct pipe_stock {
-    SLIST_HEAD(, pipe) idle;
+    struct pipe_list idle;
     struct pipe_quota *quota;
-    int size; /* bytes asked of each pipe */
+    int size;                    /* bytes asked of each pipe */
     _Atomic uint32_t idle_count; /* written by the owner, read by anyone */
     _Atomic uint32_t used_count;
 };

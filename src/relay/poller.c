@@ -11,6 +11,7 @@
 int poller_init(struct poller *p, uv_loop_t *loop)
 {
     p->loop = loop;
+    p->wakeups = 0;
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd == -1)
         return -errno;
@@ -28,7 +29,7 @@ void poller_fini(struct poller *p)
 
 static int control(struct poller *p, int op, int fd, uint32_t events, struct watch *watch)
 {
-    struct epoll_event ev = {.events = events, .data.ptr = watch};
+    struct epoll_event ev = { .events = events, .data.ptr = watch };
     return epoll_ctl(p->fd, op, fd, &ev) == -1 ? -errno : 0;
 }
 
@@ -53,9 +54,9 @@ static int shorter(int a, int b)
 void poller_wait(struct poller *p, int timeout)
 {
     struct epoll_event events[POLLER_EVENTS];
-    int n = epoll_wait(p->fd, events, POLLER_EVENTS,
-                       shorter(timeout, uv_backend_timeout(p->loop)));
+    int n = epoll_wait(p->fd, events, POLLER_EVENTS, shorter(timeout, uv_backend_timeout(p->loop)));
     uv_update_time(p->loop);
+    p->wakeups++;
     bool loop_ready = false;
     for (int i = 0; i < n; i++) {
         struct watch *watch = events[i].data.ptr;

@@ -21,6 +21,7 @@ struct watch {
 struct poller {
     int fd;
     uv_loop_t *loop;
+    uint64_t wakeups; /* so far */
 };
 
 /* loop must outlive the poller. Returns 0 or -errno. */

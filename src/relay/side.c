@@ -16,8 +16,8 @@ int side_open(struct side *sd, int fd, bool tcp, struct poller *poller,
 {
     sd->watch.on_event = on_event;
     sd->ready = tcp ? SIDE_TCP : 0;
-    int rc = poller_add(poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
-                        &sd->watch);
+    int rc =
+        poller_add(poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, &sd->watch);
     if (rc == 0)
         sd->fd = fd;
     return rc;

@@ -70,7 +70,7 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
 /* "*" on a kernel without IPv6 is all of IPv4. */
 static struct addr without_ipv6(const struct addr *at)
 {
-    struct addr v4 = {.len = sizeof v4.in};
+    struct addr v4 = { .len = sizeof v4.in };
     v4.in.sin_family = AF_INET;
     v4.in.sin_port = at->in6.sin6_port;
     return v4;
@@ -160,7 +160,7 @@ int sock_error(int fd)
 
 void sock_reset(int fd)
 {
-    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
     /* refused only for sockets that know no linger: then close() has to do */
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);

@@ -13,7 +13,7 @@
 struct gate {
     uint64_t limit; /* 0: none */
     _Atomic uint64_t inside;
-    _Atomic bool waiting; /* someone found it closed since the last wake */
+    _Atomic bool waiting;    /* someone found it closed since the last wake */
     void (*wake)(void *arg); /* called from any thread */
     void *arg;
 };

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LISTENER_BATCH 8 /* clients a wake-up */
+#define LISTENER_BATCH 16 /* clients a wake-up at most */
 
 static bool enter(struct service *s)
 {
@@ -73,11 +73,23 @@ static bool accept_one(struct listener *l)
     return !l->paused;
 }
 
+/* One client, so that the usual single one does not cost a second call that finds nobody; twice as
+ * many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
+static unsigned batch_of(struct listener *l)
+{
+    bool in_a_row = l->poller->wakeups == l->last_wakeup + 1;
+    l->last_wakeup = l->poller->wakeups;
+    l->batch = in_a_row ? 2 * l->batch : 1;
+    if (l->batch > LISTENER_BATCH)
+        l->batch = LISTENER_BATCH;
+    return l->batch;
+}
+
 static void on_listener_event(struct watch *watch, uint32_t events)
 {
     struct listener *l = (struct listener *)watch; /* its first member */
     (void)events;
-    for (int i = 0; i < LISTENER_BATCH && l->fd != -1 && !l->paused; i++)
+    for (unsigned n = batch_of(l); n > 0 && l->fd != -1 && !l->paused; n--)
         if (!accept_one(l))
             return;
 }
@@ -88,6 +100,8 @@ int listener_open(struct listener *l, int fd, struct service *service, struct po
     l->service = service;
     l->poller = poller;
     l->paused = false;
+    l->batch = 1;
+    l->last_wakeup = 0;
     int rc = poller_add(poller, fd, EPOLLIN, &l->watch);
     l->fd = rc == 0 ? fd : -1;
     return rc;

@@ -7,6 +7,7 @@
 #define ZPROXY_SESSION_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/addr.h"
 #include "relay/poller.h"
@@ -18,6 +19,8 @@ struct listener {
     struct service *service;
     int fd; /* -1: closed */
     bool paused;
+    unsigned batch;       /* clients to accept in this wake-up */
+    uint64_t last_wakeup; /* the poller's, that found clients */
     /* Takes over fd and the places in the service's gates. */
     void (*accepted)(struct listener *l, int fd, const struct addr_peer *client);
     /* No descriptors or memory for another client: the listener has paused. error: positive. */

@@ -10,8 +10,8 @@
 struct service {
     const struct config_listen *conf; /* the configuration outlives it */
     struct pool *pool;
-    struct gate *all;  /* max_connections of the process */
-    struct gate own;   /* max_connections of this listener */
+    struct gate *all; /* max_connections of the process */
+    struct gate own;  /* max_connections of this listener */
     struct sock_options options;
 };
 

@@ -12,7 +12,7 @@
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
 
 #define OWNER(member_ptr, member) \
-    ((struct session *)((char *)(member_ptr) - offsetof(struct session, member)))
+    ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
 
 static void connect_next(struct session *s);
 static void turn(struct session *s);

@@ -55,13 +55,13 @@ struct session {
     uint64_t active;     /* last byte moved, ms */
     uint64_t wait_until; /* of the state, ms; WHEEL_NEVER: as long as it takes */
     struct addr_peer client_addr;
-    uint16_t attempts;   /* connects begun */
-    uint8_t state;       /* enum session_state */
-    uint8_t first_fin;   /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
-    uint8_t failure;     /* why the last attempt failed, enum session_end */
-    bool up_ended;       /* the client's FIN has been passed on */
-    bool down_ended;     /* the server's */
-    bool busy;           /* in the list of those that want another turn */
+    uint16_t attempts; /* connects begun */
+    uint8_t state;     /* enum session_state */
+    uint8_t first_fin; /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
+    uint8_t failure;   /* why the last attempt failed, enum session_end */
+    bool up_ended;     /* the client's FIN has been passed on */
+    bool down_ended;   /* the server's */
+    bool busy;         /* in the list of those that want another turn */
     struct side client;
     struct side server;
     struct flow up;
@@ -69,8 +69,8 @@ struct session {
 
     struct sessions *home;
     struct service *service;
-    struct backend *backend;   /* a place taken there; NULL: none */
-    struct pool_tried *tried;  /* NULL until an attempt has failed */
+    struct backend *backend;  /* a place taken there; NULL: none */
+    struct pool_tried *tried; /* NULL until an attempt has failed */
     struct wheel_entry timer;
     LIST_ENTRY(session) in_all;
     SLIST_ENTRY(session) in_busy;
@@ -89,7 +89,7 @@ struct sessions {
     struct session_queue busy; /* did their share of a wake-up and could do more */
     struct session_list dead;  /* memory is freed when the wake-up is over */
     size_t count;
-    _Atomic uint64_t *last_id; /* of the process */
+    _Atomic uint64_t *last_id;                      /* of the process */
     void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
     void *arg;
     struct counter total;

@@ -8,7 +8,7 @@
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, int fd)
 {
-    struct addr at = {.len = sizeof at.un};
+    struct addr at = { .len = sizeof at.un };
     char text[ADDR_TEXT_MAX];
     if (getsockname(fd, &at.sa, &at.len) == -1)
         return;
