@@ -89,36 +89,46 @@ static void close_sides(struct session *s, enum session_end why)
     }
 }
 
+/* What is left to do when a session ends waits until the wake-up is over: closing two sockets takes
+ * longer than relaying a message, and other sessions' messages are waiting; and later events of
+ * this wake-up may still point to the session. */
 static void end(struct session *s, enum session_end why)
 {
-    struct sessions *all = s->home;
     assert(s->state != SESSION_ENDED);
     s->state = SESSION_ENDED;
+    s->ended_by = (uint8_t)why;
+    wheel_clear(&s->home->wheel, &s->timer);
+    LIST_REMOVE(s, in_all);
+    LIST_INSERT_HEAD(&s->home->dead, s, in_all);
+}
+
+static void bury(struct session *s)
+{
+    struct sessions *all = s->home;
+    enum session_end why = (enum session_end)s->ended_by;
     session_log_end(s, why, now_of(s));
     counter_add(&all->ends[why], 1);
     close_sides(s, why);
     flow_fini(&s->up, &all->mover);
     flow_fini(&s->down, &all->mover);
     release_backend(s);
-    wheel_clear(&all->wheel, &s->timer);
-    LIST_REMOVE(s, in_all);
-    LIST_INSERT_HEAD(&all->dead, s, in_all);
-    all->count--;
     gate_leave(s->service->all);
     gate_leave(&s->service->own);
+    free(s->tried);
+    free(s);
+    all->count--;
     all->ended(all, all->arg);
 }
 
-/* One that still stands in the queue of the busy is freed a wake-up later. */
-static void free_dead(struct sessions *all)
+/* One that still stands in the queue of the busy comes a wake-up later. */
+static void bury_dead(struct sessions *all)
 {
     struct session *s = LIST_FIRST(&all->dead);
     while (s != NULL) {
         struct session *next = LIST_NEXT(s, in_all);
         if (!s->busy) {
             LIST_REMOVE(s, in_all);
-            free(s->tried);
-            free(s);
+            bury(s);
         }
         s = next;
     }
@@ -453,8 +463,6 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
 void sessions_fini(struct sessions *all)
 {
     assert(all->count == 0);
-    run_busy(all);
-    free_dead(all);
     reserve_spend(&all->reserve);
 }
 
@@ -472,7 +480,7 @@ void sessions_run(struct sessions *all)
     poller_wait(all->poller, patience(all));
     run_busy(all);
     wheel_turn(&all->wheel, uv_now(all->poller->loop), on_due, all);
-    free_dead(all);
+    bury_dead(all);
 }
 
 void sessions_end_all(struct sessions *all, enum session_end why)

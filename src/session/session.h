@@ -42,7 +42,7 @@ enum session_state {
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
     SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
     SESSION_RELAYING,   /* waits for either side, until one of the listener's timeouts */
-    SESSION_ENDED,      /* waits for the wake-up to be over, then its memory is gone */
+    SESSION_ENDED,      /* waits for the wake-up to be over, then it is closed and gone */
 };
 
 /* The first part is what the session is: numbers and descriptors, times by CLOCK_MONOTONIC (the
@@ -59,6 +59,7 @@ struct session {
     uint8_t state;     /* enum session_state */
     uint8_t first_fin; /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
     uint8_t failure;   /* why the last attempt failed, enum session_end */
+    uint8_t ended_by;  /* enum session_end, in SESSION_ENDED */
     bool up_ended;     /* the client's FIN has been passed on */
     bool down_ended;   /* the server's */
     bool busy;         /* in the list of those that want another turn */
@@ -87,7 +88,7 @@ struct sessions {
     struct reserve reserve;
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
-    struct session_list dead;  /* memory is freed when the wake-up is over */
+    struct session_list dead;  /* closed and freed when the wake-up is over */
     size_t count;
     _Atomic uint64_t *last_id;                      /* of the process */
     void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
