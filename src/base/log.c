@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/syslogger.h"
 #include "base/utf8.h"
 
 /* What a line may fill: the rest is for what ends it, "}\n". */
@@ -101,8 +102,7 @@ static int sink_open(struct sink *s, const struct log_target *to)
             return fd;
         break;
     case LOG_KIND_SYSLOG:
-        openlog("zproxy", LOG_NDELAY | LOG_PID, to->facility);
-        break;
+        return syslogger_open();
     case LOG_KIND_SAME:
     case LOG_KIND_OFF:
         break;
@@ -128,7 +128,7 @@ static void sink_close(struct sink *s)
     if (s->fd != -1 && s->fd != STDERR_FILENO)
         close(s->fd);
     if (s->kind == LOG_KIND_SYSLOG)
-        closelog();
+        syslogger_close();
     free(s->path);
     s->path = NULL;
     s->fd = -1;
@@ -136,9 +136,11 @@ static void sink_close(struct sink *s)
     atomic_store(&s->dropped, 0);
 }
 
-static bool sink_write(const struct sink *s, const char *text, size_t len)
+static bool sink_write(const struct sink *s, enum log_level level, const char *text, size_t len)
 {
     ssize_t n = 0;
+    if (s->kind == LOG_KIND_SYSLOG) /* a datagram needs no end of line */
+        return syslogger_send(s->facility | syslog_priorities[level], text, len - 1);
     do {
         n = s->is_socket ? send(s->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
                          : write(s->fd, text, len);
@@ -397,7 +399,8 @@ void log_str(struct log_line *line, const char *key, const char *value)
     end_field(line, begin);
 }
 
-static void log_vfmt(struct log_line *line, const char *key, const char *fmt, va_list args)
+static void __attribute__((format(printf, 3, 0)))
+log_vfmt(struct log_line *line, const char *key, const char *fmt, va_list args)
 {
     char value[VALUE_MAX];
     vsnprintf(value, sizeof value, fmt, args);
@@ -446,7 +449,7 @@ static bool report_dropped(struct sink *s, bool access)
     line_begin(&line, "log_dropped");
     log_uint(&line, "lines", lines);
     line_close(&line);
-    if (sink_write(s, line.text, line.len))
+    if (sink_write(s, line.level, line.text, line.len))
         return true;
     atomic_fetch_add(&s->dropped, lines);
     return false;
@@ -459,10 +462,7 @@ void log_end(struct log_line *line)
     if (line->access ? !log_access_wanted() : !log_wanted(line->level))
         return;
     line_close(line);
-    if (s->kind == LOG_KIND_SYSLOG)
-        syslog(s->facility | syslog_priorities[line->level], "%.*s", (int)line->len - 1,
-               line->text);
-    else if (!report_dropped(s, line->access) || !sink_write(s, line->text, line->len))
+    if (!report_dropped(s, line->access) || !sink_write(s, line->level, line->text, line->len))
         atomic_fetch_add(&s->dropped, 1);
     errno = saved;
 }

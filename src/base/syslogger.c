@@ -1,0 +1,63 @@
+#include "base/syslogger.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HEAD_MAX 64
+
+static int fd = -1;
+
+static int connect_daemon(void)
+{
+    const struct sockaddr_un daemon = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+    return connect(fd, (const struct sockaddr *)&daemon, sizeof daemon);
+}
+
+int syslogger_open(void)
+{
+    if (fd != -1)
+        return 0;
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -errno;
+    (void)connect_daemon();
+    return 0;
+}
+
+void syslogger_close(void)
+{
+    if (fd != -1)
+        close(fd);
+    fd = -1;
+}
+
+static size_t write_head(char head[HEAD_MAX], int priority)
+{
+    char when[sizeof "Nov 21 05:25:39"];
+    struct tm tm;
+    time_t now = time(NULL);
+    localtime_r(&now, &tm);
+    strftime(when, sizeof when, "%b %e %H:%M:%S", &tm);
+    return (size_t)snprintf(head, HEAD_MAX, "<%d>%s zproxy[%ld]: ", priority, when, (long)getpid());
+}
+
+bool syslogger_send(int priority, const char *text, size_t len)
+{
+    char head[HEAD_MAX];
+    struct iovec parts[] = {
+        { .iov_base = head, .iov_len = write_head(head, priority) },
+        { .iov_base = (void *)text, .iov_len = len },
+    };
+    const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
+        return true;
+    if (errno == EAGAIN || errno == EMSGSIZE)
+        return false;
+    /* the daemon has been started anew, or for the first time */
+    return connect_daemon() == 0 && sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
+}
