@@ -218,27 +218,27 @@ START_TEST(a_reset_names_the_end_that_failed)
 }
 END_TEST
 
-static void urgent_in_the_middle(int before, int after)
+static void urgent_in_the_middle(size_t before, size_t after)
 {
     char data[128];
     memset(data, 'a', sizeof data);
     if (before > 0)
-        rig_send(r.client, data, (size_t)before);
+        rig_send(r.client, data, before);
     ck_assert_int_eq(send(r.client, "!", 1, MSG_OOB), 1);
     if (after > 0)
-        rig_send(r.client, data, (size_t)after);
+        rig_send(r.client, data, after);
     shutdown(r.client, SHUT_WR);
     rig_await(&r, &r.client_side, SIDE_ENDED);
     ck_assert_int_eq(rig_pump(&r), 0);
     ck_assert_int_eq(r.up.state, FLOW_DONE);
     shutdown(r.server_side.fd, SHUT_WR);
-    rig_expect(r.server, data, (size_t)(before + after));
+    rig_expect(r.server, data, before + after);
     rig_expect_end(r.server);
 }
 
 START_TEST(an_urgent_byte_neither_stops_nor_joins_the_stream)
 {
-    static const int cases[][2] = { { 0, 0 }, { 0, 5 }, { 5, 0 }, { 5, 5 }, { 64, 64 } };
+    static const size_t cases[][2] = { { 0, 0 }, { 0, 5 }, { 5, 0 }, { 5, 5 }, { 64, 64 } };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         rig_open(&r, (enum rig_kind)_i);
         urgent_in_the_middle(cases[c][0], cases[c][1]);

@@ -311,11 +311,23 @@ static void connect_next(struct session *s)
     }
 }
 
+/* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had
+ * accepted, perhaps begun to work: nobody else may be asked to do it again. */
+static bool had_accepted(int error)
+{
+    return error == ECONNRESET || error == EPIPE;
+}
+
 static void finish_connect(struct session *s)
 {
     if (side_is(&s->server, SIDE_FAILED)) {
         int error = sock_error(s->server.fd);
-        attempt_failed(s, error != 0 ? error : ECONNREFUSED);
+        if (had_accepted(error)) {
+            s->connected = now_of(s);
+            end(s, SESSION_END_SERVER_RESET);
+        } else {
+            attempt_failed(s, error != 0 ? error : ECONNREFUSED);
+        }
     } else if (side_is(&s->server, SIDE_WRITABLE)) {
         begin_relay(s);
     }
