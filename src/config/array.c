@@ -9,9 +9,10 @@ void *array_add(void *array, size_t *count, size_t size)
     memcpy(&items, array, sizeof items); /* it may point to anything: no cast does that in C */
     if ((*count & (*count - 1)) == 0) {  /* 0, 1, 2, 4, 8...: full */
         size_t room = *count == 0 ? 1 : *count * 2;
-        items = reallocarray(items, room, size);
-        if (items == NULL)
+        char *more = reallocarray(items, room, size);
+        if (more == NULL)
             return NULL;
+        items = more;
         memcpy(array, &items, sizeof items);
     }
     return memset(items + (*count)++ * size, 0, size);

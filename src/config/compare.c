@@ -128,11 +128,12 @@ static void compare_values(struct compare *c, const void *from, const void *to)
 
 static void pair_sections(struct compare *c, const struct member *from, const struct member *to)
 {
-    c->section = from == NULL ? to->text : from->text;
     if (from == NULL || to == NULL) {
+        c->section = from == NULL ? to->text : from->text;
         report(c, NULL, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
         return;
     }
+    c->section = from->text;
     for (size_t i = 0; i < c->kind->key_count; i++) {
         c->key = &c->kind->keys[i];
         compare_values(c, from->at, to->at);

@@ -1,8 +1,6 @@
 #include "config/config.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "config/check.h"
 #include "config/keys.h"

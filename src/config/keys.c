@@ -170,6 +170,7 @@ void *keys_section_add(const struct section *s, struct config *c, const char *na
         return NULL;
     }
     memcpy(field(at, s->list.name), &copy, sizeof copy);
+    /* cppcheck-suppress memleak ; at owns the copy */
     return at;
 }
 

@@ -1,6 +1,5 @@
 #include "config/kinds.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>

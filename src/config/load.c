@@ -514,6 +514,7 @@ static const char *name_keep(struct load *l, const char *path)
         free(copy);
         return NULL;
     }
+    /* cppcheck-suppress memleak ; the array owns it */
     return *name = copy;
 }
 

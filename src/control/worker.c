@@ -50,14 +50,14 @@ static void resume_all(struct worker *w)
     struct worker_listener *wl;
     if (w->draining || !reserve_fill(&w->sessions.reserve))
         return;
-    SLIST_FOREACH (wl, &w->listeners, in_worker)
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
         listener_resume(&wl->listener);
 }
 
 static void pause_all(struct worker *w)
 {
     struct worker_listener *wl;
-    SLIST_FOREACH (wl, &w->listeners, in_worker)
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
         listener_pause(&wl->listener);
 }
 
@@ -114,7 +114,7 @@ static void drain(struct worker *w)
     if (w->draining)
         return;
     w->draining = true;
-    SLIST_FOREACH (wl, &w->listeners, in_worker)
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
         listener_close(&wl->listener);
 }
 
