@@ -377,8 +377,7 @@ static void say_started(struct proxy *p)
     log_uint(&line, "max_pipes", b->pipes);
     log_end(&line);
     if (splice && !mover_can_splice())
-        log_msg(LOG_LEVEL_WARNING, "relay_fallback",
-                "relay = splice, but this build or kernel cannot: every byte is copied");
+        mover_say_fallback(MOVER_REFUSED, "this build or kernel cannot splice sockets");
     if (p->conf->global.max_connections > b->sessions)
         log_msg(LOG_LEVEL_WARNING, "budget",
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64

@@ -59,12 +59,18 @@ void mover_fell_back(struct mover *m, enum mover_fallback why, int error)
 {
     static atomic_flag said[MOVER_FALLBACKS] = { ATOMIC_FLAG_INIT, ATOMIC_FLAG_INIT };
     counter_add(&m->fallbacks[why], 1);
-    if (atomic_flag_test_and_set(&said[why]))
-        return;
+    if (!atomic_flag_test_and_set(&said[why]))
+        mover_say_fallback(why, strerror(error));
+}
+
+void mover_say_fallback(enum mover_fallback why, const char *error)
+{
     struct log_line line;
+    if (!log_wanted(LOG_LEVEL_WARNING))
+        return;
     log_begin(&line, LOG_LEVEL_WARNING, "relay_fallback");
     log_str(&line, "reason", mover_fallback_name(why));
-    log_str(&line, "error", strerror(error));
+    log_str(&line, "error", error);
     log_str(&line, "msg", "bytes are copied instead of spliced; said once, counted always");
     log_end(&line);
 }

@@ -47,6 +47,9 @@ bool mover_can_splice(void);
 /* Counts a fallback, and says so in the log the first time in the process. error: positive. */
 void mover_fell_back(struct mover *m, enum mover_fallback why, int error);
 
+/* The line alone: for a fallback known before the first byte. */
+void mover_say_fallback(enum mover_fallback why, const char *error);
+
 const char *mover_fallback_name(enum mover_fallback why);
 
 #endif
