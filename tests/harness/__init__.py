@@ -1,0 +1,29 @@
+"""What the scenarios are written with.
+
+    tap        promises, and which of them were kept
+    addresses  loopback addresses of the test's own
+    traffic    clients, servers and bytes
+    machine    this machine: users, settings, network namespaces, programs
+    program    zproxy under test
+    trace      its system calls
+    services   real servers: nginx, redis, PostgreSQL
+
+A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
+says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
+"""
+
+from .addresses import Address, fresh_address
+from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
+                      tcp_states)
+from .program import Zproxy, is_instrumented, need_splice, parse_line, sections_for, zproxy
+from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
+from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
+                      digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
+
+__all__ = [
+    "Address", "Backend", "BlackHole", "DEADLINE", "Echo", "Failure", "Network", "Received",
+    "Refusing", "Skip", "Sysctl", "Zproxy", "background", "complete", "connect",
+    "digest", "echoes", "fill", "fresh_address", "is_instrumented", "is_reset", "need",
+    "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
+    "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
+]

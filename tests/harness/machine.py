@@ -1,0 +1,186 @@
+"""This machine: addresses, users, limits, and networks made for a test."""
+
+import array
+import collections
+import contextlib
+import ctypes
+import fcntl
+import os
+import pwd
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+
+from .tap import DEADLINE, Failure, Skip
+
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_hard, _hard))
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def need(condition, why):
+    if not condition:
+        raise Skip(why)
+
+
+def need_root():
+    need(os.geteuid() == 0, "only root can try this")
+
+
+def need_program(*names):
+    for name in names:
+        need(find_program(name), f"{name} is not installed")
+
+
+def find_program(name):
+    """Debian keeps some programs where a user's PATH does not look."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def run_program(*command, check=True, **options):
+    """Runs a program to its end; its output is text. check: it must end with 0."""
+    command = [find_program(command[0]) or command[0], *map(str, command[1:])]
+    done = subprocess.run(command, **{"stdin": subprocess.DEVNULL, "text": True,
+                                      "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+                                      "timeout": 4 * DEADLINE, **options})
+    if check and done.returncode != 0:
+        raise Failure(f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+@contextlib.contextmanager
+def scratch():
+    """A directory that every user can look into; gone at the end."""
+    path = tempfile.mkdtemp(prefix="zproxy-test-")
+    os.chmod(path, 0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def become(name):
+    """Arguments of subprocess.Popen for a program that shall run as this user."""
+    user = pwd.getpwnam(name)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [],
+            "env": {**os.environ, "HOME": "/", "USER": name, "LOGNAME": name}}
+
+
+# ---- what the kernel says ----
+
+TCP_STATES = ["", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
+              "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"]
+
+
+def tcp_states(*addresses):
+    """In which states the kernel has how many sockets at either end of these IPv4 addresses."""
+    names = {"%08X:%04X" % (struct.unpack("=I", socket.inet_aton(a.host))[0], a.port)
+             for a in addresses}
+    with open("/proc/net/tcp") as f:
+        lines = [line.split() for line in f][1:]
+    return collections.Counter(TCP_STATES[int(state, 16)] for _, local, remote, state, *_ in lines
+                               if local in names or remote in names)
+
+
+# ---- kernel settings ----
+
+class Sysctl:
+    """Sets a kernel setting for as long as a with statement lasts."""
+
+    def __init__(self, name, value):
+        self.path, self.value = "/proc/sys/" + name.replace(".", "/"), value
+
+    def _write(self, value):
+        with open(self.path, "w") as f:
+            f.write(str(value))
+
+    def __enter__(self):
+        try:
+            with open(self.path) as f:
+                self.before = f.read().strip()
+            self._write(self.value)
+        except OSError as error:
+            raise Skip(f"{self.path} cannot be changed here: {error.strerror}") from None
+        return self
+
+    def __exit__(self, *_):
+        self._write(self.before)
+
+
+# ---- network namespaces ----
+
+class Network:
+    """A network namespace. It has no name and ends with the last that uses it."""
+
+    def __enter__(self):
+        self.fd = self._in_thread(self._unshare)
+        self.command = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.fd}"]
+        self.run("ip", "link", "set", "lo", "up")
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+    @staticmethod
+    def _unshare():
+        if _libc.unshare(CLONE_NEWNET) != 0:
+            error = os.strerror(ctypes.get_errno())
+            raise Skip(f"network namespaces cannot be made here: {error}")
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    @staticmethod
+    def _in_thread(function):
+        """A namespace belongs to a thread, so its own thread it gets."""
+        outcome = []
+
+        def body():
+            try:
+                outcome.append((function(), None))
+            except BaseException as error:
+                outcome.append((None, error))
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        value, error = outcome[0]
+        if error is not None:
+            raise error
+        return value
+
+    def call(self, function, *arguments):
+        """Calls a function inside. A socket that it makes stays inside."""
+        def body():
+            if _libc.setns(self.fd, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            return function(*arguments)
+        return self._in_thread(body)
+
+    def run(self, *command):
+        return run_program(*self.command, *command).stdout
+
+    def join(self, other, here, there):
+        """A wire between two networks. here, there: (name, ADDRESS/BITS)."""
+        self.run("ip", "link", "add", here[0], "mtu", "1500", "type", "veth",
+                 "peer", "name", there[0], "mtu", "1500",
+                 "netns", f"/proc/{os.getpid()}/fd/{other.fd}")
+        for network, (name, address) in ((self, here), (other, there)):
+            network.run("ip", "address", "add", address, "dev", name)
+            network.run("ip", "link", "set", name, "up")
+            network.call(turn_offloads_off, name)
+
+
+def turn_offloads_off(interface):
+    """Every packet on the wire is one that fits it, as on a real one (ethtool -K ... off)."""
+    ifreq = "16sP"
+    ETHTOOL = {"tso": 0x1f, "gso": 0x24, "gro": 0x2c}
+    SIOCETHTOOL = 0x8946
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for command in ETHTOOL.values():
+            value = array.array("B", struct.pack("II", command, 0))
+            fcntl.ioctl(s, SIOCETHTOOL,
+                        struct.pack(ifreq, interface.encode(), value.buffer_info()[0]))

@@ -1,0 +1,365 @@
+"""zproxy under test: started, asked about itself, and stopped."""
+
+import collections
+import functools
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from . import tap
+from .addresses import fresh_address
+from .machine import become, find_program, run_program, scratch
+from .tap import DEADLINE, Failure, Skip, note, wait_for
+from .traffic import connect, is_reset
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@functools.cache
+def command():
+    """The program under test: ZPROXY, or what was built beside the tests."""
+    if "ZPROXY" in os.environ:
+        words = shlex.split(os.environ["ZPROXY"])
+        return [find_program(words[0]) or os.path.abspath(words[0]), *words[1:]]
+    for path in ("../src/zproxy", "../build/src/zproxy"):
+        path = os.path.normpath(os.path.join(TESTS, path))
+        if os.access(path, os.X_OK):
+            return [path]
+    raise Failure("no zproxy to test: build it, or name it in ZPROXY")
+
+
+def zproxy(*arguments, user=None, **options):
+    """Runs zproxy to its end, without judging how it ends."""
+    with scratch() as directory:
+        as_user = become(user) if user else {}
+        return run_program(*command_for(user, directory), *arguments, check=False,
+                           **{**as_user, **options})
+
+
+def command_for(user, directory):
+    """Another user may not be able to look where zproxy was built."""
+    if not user:
+        return command()
+    shutil.copy(command()[-1], f"{directory}/zproxy")
+    return [*command()[:-1], f"{directory}/zproxy"]
+
+
+@functools.cache
+def can_splice():
+    return "splice: yes" in zproxy("-v").stdout
+
+
+def need_splice():
+    if not can_splice():
+        raise Skip("this zproxy cannot splice")
+
+
+tap.requirements["splice"] = need_splice
+
+
+@functools.cache
+def is_instrumented():
+    """Whether a sanitizer or valgrind sits inside, with memory of its own."""
+    with open(command()[-1], "rb") as f:
+        program = f.read()
+    return len(command()) > 1 or b"__asan_init" in program or b"__tsan_init" in program
+
+
+REPORTS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|^==\d+==", re.MULTILINE)
+
+# ---- configuration ----
+
+
+def _keys(values):
+    return "".join(f"{key} = {value}\n" for key, value in (values or {}).items())
+
+
+def sections_for(servers, bind, listen=None, pool=None, name="test"):
+    """A [listen] and its [pool]. Servers are whatever tells its address as text, or whole
+    lines."""
+    servers = servers if isinstance(servers, (list, tuple)) else [servers]
+    lines = "".join(f"server = {server}\n" for server in servers)
+    return (f"[listen {name}]\nbind = {bind}\npool = {name}\n{_keys(listen)}"
+            f"[pool {name}]\n{lines}{_keys(pool)}")
+
+
+# ---- its log ----
+
+_FIELD = re.compile(r'([a-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^ "=\\]*)(?: |$)')
+_ESCAPE = re.compile(rb'\\(x[0-9a-f]{2}|.)', re.DOTALL)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+def _unescape(match):
+    code = match[1]
+    return bytes([int(code[1:], 16)]) if len(code) == 3 else _ESCAPES.get(code, code)
+
+
+def parse_line(line):
+    """One line of a log, logfmt or JSON, as a dict."""
+    if line.startswith("{"):
+        return json.loads(line)
+    fields, at = {}, 0
+    while at < len(line):
+        match = _FIELD.match(line, at)
+        if not match or match[1] in fields:
+            raise Failure(f"not logfmt at column {at}: {line}")
+        value = match[2]
+        if value.startswith('"'):
+            value = _ESCAPE.sub(_unescape, value[1:-1].encode()).decode("utf-8", "replace")
+        fields[match[1]] = value
+        at = match.end()
+    return fields
+
+
+class Log:
+    """A log file that grows."""
+
+    def __init__(self, path):
+        self.path, self.at, self.parsed = path, 0, []
+
+    def lines(self):
+        """All lines so far."""
+        try:
+            with open(self.path, "rb") as f:
+                f.seek(self.at)
+                new = f.read()
+        except FileNotFoundError:
+            return self.parsed
+        whole = new[:new.rfind(b"\n") + 1]
+        self.at += len(whole)
+        self.parsed += map(parse_line, whole.decode().splitlines())
+        return self.parsed
+
+    def events(self, name):
+        return [line for line in self.lines() if line["event"] == name]
+
+
+# ---- the process ----
+
+Effort = collections.namedtuple("Effort", "cpu wakeups")
+
+
+class Zproxy:
+    """zproxy at work, in a with statement: it is ready at its begin, and at its end it must still
+    live, obey TERM, exit with 0 and have said nothing on standard error.
+
+    relay, servers      one listener, one pool
+    settings            keys of [global], beside those the harness needs
+    listen, pool        keys of these sections
+    sections            instead of servers: all sections but [global], as text
+    user                who starts it, if not we
+    wrap                a command that runs it, such as strace, and becomes it
+    """
+
+    def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
+                 bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None):
+        self.address = bind or fresh_address()
+        self.sections = sections or sections_for(servers, self.address, listen, pool)
+        self.settings = dict(settings or {})
+        if relay:
+            self.settings["relay"] = relay
+        self.user, self.wrap, self.arguments, self.stderr = user, wrap, arguments, stderr
+        self.process = self.status = None
+
+    # -- begin and end --
+
+    def __enter__(self):
+        self._scratch = scratch()
+        self.directory = self._scratch.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self._describe()
+            self._clean_up()
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is not None:
+                self._describe()
+            elif self.status is None:
+                self.stop()
+        finally:
+            self._clean_up()
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def _start(self):
+        self.settings = {"log": self.path("log"), "access_log": self.path("access"),
+                         "shutdown_timeout": "10ms", **self.settings}
+        where = {"stderr": self.path("stderr")}
+        self.log = Log(where.get(self.settings["log"], self.settings["log"]))
+        where["same"] = self.log.path
+        self.access = Log(where.get(self.settings["access_log"], self.settings["access_log"]))
+        self.config = f"[global]\n{_keys(self.settings)}{self.sections}"
+        with open(self.path("zproxy.ini"), "w") as f:
+            f.write(self.config)
+        run_as = {"env": dict(os.environ)}
+        if self.user:
+            run_as = become(self.user)
+            os.chown(self.directory, run_as["user"], run_as["group"])
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.settimeout(0.2)
+        self.notify.bind(self.path("notify"))
+        os.chmod(self.path("notify"), 0o777)
+        run_as["env"]["NOTIFY_SOCKET"] = self.path("notify")
+        with open(self.path("stderr"), "wb") as stderr:
+            self.process = subprocess.Popen(
+                [*self.wrap, *command_for(self.user, self.directory), "-c",
+                 self.path("zproxy.ini"), *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=self.stderr or stderr, **run_as)
+        self.pid = self.process.pid
+        self.said = []      # what systemd would have been told
+        wait_for(lambda: "READY=1" in self.told(), "READY=1", self.check_alive)
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            raise Failure(f"zproxy has ended with {self.process.returncode}")
+
+    def send_signal(self, number):
+        self.check_alive()
+        self.process.send_signal(number)
+
+    def wait_end(self):
+        """Waits for its end, in order and without a word."""
+        try:
+            self.status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"zproxy has not ended after {DEADLINE} s") from None
+        said = self.standard_error()
+        if self.status != 0:
+            raise Failure(f"zproxy ended with {self.status}")
+        if REPORTS.search(said) or (said and self.settings["log"] != "stderr"):
+            raise Failure("zproxy wrote to its standard error")
+
+    def stop(self, number=signal.SIGTERM):
+        self.send_signal(number)
+        self.wait_end()
+
+    def _clean_up(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.notify.close()
+        self._scratch.__exit__(None, None, None)
+
+    def _describe(self):
+        """What a reader of a failure wants to see."""
+        for name in ("zproxy.ini", "log", "access", "stderr"):
+            try:
+                with open(self.path(name), errors="replace") as f:
+                    lines = f.read().splitlines()
+            except OSError:
+                continue
+            if lines:
+                note(f"--- {name}" + (f", the last 40 of {len(lines)} lines" * (len(lines) > 40)))
+                note("\n".join(lines[-40:]))
+
+    # -- what it says --
+
+    def told(self):
+        """What it told systemd so far, line by line."""
+        self.notify.setblocking(False)
+        try:
+            while True:
+                self.said += self.notify.recv(4096).decode().splitlines()
+        except BlockingIOError:
+            return self.said
+
+    def standard_error(self):
+        """What it wrote there, apart from what a build with --enable-coverage has to complain."""
+        with open(self.path("stderr"), errors="replace") as f:
+            return "".join(line for line in f if not line.startswith("profiling:"))
+
+    def sessions(self, count):
+        """The lines of the access log, as soon as there are count."""
+        lines = self.wait_for(lambda: len(self.access.events("session")) >= count
+                              and self.access.events("session"), f"{count} lines of access log")
+        if len(lines) != count:
+            raise Failure(f"{len(lines)} sessions where {count} were expected")
+        return lines
+
+    def wait_for(self, condition, what):
+        return wait_for(condition, what, self.check_alive)
+
+    # -- clients --
+
+    def connect(self, **options):
+        return connect(self.address, **options)
+
+    def turns_away(self):
+        """Whether a new client is reset."""
+        try:
+            return is_reset(self.connect())
+        except ConnectionResetError:
+            return True
+
+    def session(self, backend, **options):
+        """A client and the server's end of its session."""
+        return self.connect(**options), backend.accept()
+
+    # -- what the kernel knows of it --
+
+    def _proc(self, name):
+        with open(f"/proc/{self.pid}/{name}") as f:
+            return f.read()
+
+    def descriptors(self):
+        """{number: what it is}"""
+        found = {}
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found[int(fd)] = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+            except FileNotFoundError:
+                pass
+        return found
+
+    def sockets(self):
+        return {fd for fd, what in self.descriptors().items() if what.startswith("socket:")}
+
+    def pipes(self):
+        """Pipes it has made: both ends of each are its own."""
+        ends = collections.Counter(what for what in self.descriptors().values()
+                                   if what.startswith("pipe:"))
+        return sum(count == 2 for count in ends.values())
+
+    def threads(self):
+        return [int(tid) for tid in os.listdir(f"/proc/{self.pid}/task")]
+
+    def status_of(self, tid=None):
+        """/proc/PID/status as a dict."""
+        text = self._proc(f"task/{tid}/status" if tid else "status")
+        return {key: value.strip() for key, _, value in
+                (line.partition(":") for line in text.splitlines())}
+
+    def memory(self):
+        """Bytes of user space that are its own."""
+        return 1024 * int(re.search(r"^Anonymous: +(\d+)", self._proc("smaps_rollup"), re.M)[1])
+
+    def effort(self):
+        """CPU seconds, and how often a thread gave up or lost its CPU."""
+        stat = self._proc("stat").rpartition(")")[2].split()
+        ticks = int(stat[11]) + int(stat[12])
+        wakeups = sum(int(self.status_of(tid)[key]) for tid in self.threads() for key in
+                      ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
+        return Effort(ticks / os.sysconf("SC_CLK_TCK"), wakeups)
+
+    def check_quiet(self):
+        """Looks on for half a second in which there is nothing to do. What spins takes all of a
+        CPU, or wakes thousands of times; a timer that looks again now and then does neither."""
+        before = self.effort()
+        time.sleep(0.5)
+        after = self.effort()
+        cpu, wakeups = after.cpu - before.cpu, after.wakeups - before.wakeups
+        if cpu > 0.2 or wakeups > 100:
+            raise Failure(f"it spins: {cpu} s of CPU, {wakeups} wake-ups with nothing to do")

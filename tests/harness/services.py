@@ -1,0 +1,132 @@
+"""Real servers, each in a directory of its own, at a loopback address of its own, as a user without
+rights. As text each is its address."""
+
+import contextlib
+import glob
+import os
+import pwd
+import socket
+import subprocess
+
+from .addresses import fresh_address
+from .machine import become, find_program, need, run_program, scratch
+from .tap import DEADLINE, Failure, note, wait_for
+
+
+class Service:
+    """A server program in a with statement: it answers at its begin and has ended at its end."""
+    user = "nobody"
+
+    def __init__(self):
+        self.address = fresh_address()
+
+    def __str__(self):
+        return str(self.address)
+
+    def as_user(self):
+        return become(self.user) if os.geteuid() == 0 else {}
+
+    def find(self, name):
+        path = find_program(name)
+        need(path, f"{name} is not installed")
+        return path
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.directory = stack.enter_context(scratch())
+            if os.geteuid() == 0:
+                try:
+                    user = pwd.getpwnam(self.user)
+                except KeyError:
+                    need(False, f"there is no user {self.user}")
+                os.chown(self.directory, user.pw_uid, user.pw_gid)
+            self.output = stack.enter_context(open(f"{self.directory}/output", "w+"))
+            command = self.prepare()
+            self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
+                                            stdout=self.output, stderr=self.output,
+                                            start_new_session=True, **self.as_user())
+            stack.callback(self._end)
+            try:
+                wait_for(self._answers, f"{command[0]} to answer", self._check_alive)
+            except Failure:
+                self.output.seek(0)
+                note(self.output.read())
+                raise
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def _check_alive(self):
+        if self.process.poll() is not None:
+            raise Failure(f"it has ended with {self.process.returncode}")
+
+    def _answers(self):
+        with socket.socket(self.address.family) as sock:
+            return sock.connect_ex(self.address.sockaddr) == 0 and self.is_ready()
+
+    def is_ready(self):
+        return True
+
+    def _end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Nginx(Service):
+    """Serves .root over HTTP."""
+
+    def prepare(self):
+        program, d = self.find("nginx"), self.directory
+        self.root = f"{d}/root"
+        os.mkdir(self.root)
+        temporary = "".join(f"    {kind}_temp_path {d}/{kind};\n" for kind in
+                            ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(f"{d}/nginx.conf", "w") as f:
+            f.write(f"daemon off;\nworker_processes 1;\npid {d}/pid;\nerror_log {d}/error.log;\n"
+                    f"events {{ worker_connections 4096; }}\n"
+                    f"http {{\n{temporary}"
+                    f"    access_log off;\n    sendfile on;\n    keepalive_requests 1000000;\n"
+                    f"    server {{ listen {self.address} backlog=4096; root {self.root}; }}\n}}\n")
+        return [program, "-p", d, "-c", f"{d}/nginx.conf", "-e", f"{d}/error.log"]
+
+
+class Redis(Service):
+    def prepare(self):
+        return [self.find("redis-server"), "--bind", self.address.host,
+                "--port", str(self.address.port), "--save", "", "--appendonly", "no",
+                "--dir", self.directory, "--protected-mode", "no", "--tcp-backlog", "4096"]
+
+
+class Postgres(Service):
+    """A new cluster, with a database and a superuser named postgres."""
+    user = "postgres"
+
+    def program(self, name):
+        """Debian keeps them apart by version."""
+        found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+        return found[-1] if found else self.find(name)
+
+    def prepare(self):
+        data = f"{self.directory}/data"
+        run_program(self.program("initdb"), "-D", data, "-U", "postgres", "--auth=trust",
+                    "--no-sync", "--locale=C", "--encoding=UTF8", cwd=self.directory,
+                    **self.as_user())
+        return [self.program("postgres"), "-D", data, "-h", self.address.host,
+                "-p", str(self.address.port), "-k", "", "-c", "fsync=off",
+                "-c", "max_connections=100"]
+
+    def is_ready(self):
+        return run_program(self.program("pg_isready"), "-h", self.address.host,
+                           "-p", self.address.port, check=False).returncode == 0
+
+    def run(self, name, address, *arguments, **options):
+        """Runs psql, pgbench... against an address."""
+        environment = {**os.environ, "PGHOST": address.host, "PGPORT": str(address.port),
+                       "PGUSER": "postgres", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "60"}
+        return run_program(self.program(name), *arguments, env=environment, **options).stdout

@@ -1,0 +1,115 @@
+"""Promises, and a report in TAP of which were kept."""
+
+import inspect
+import os
+import signal
+import sys
+import time
+import traceback
+
+MODES = ("splice", "copy")
+DEADLINE = 60           # seconds for anything that must happen; nothing that works comes near it
+PROMISE_DEADLINE = 300  # for a promise as a whole
+
+_promises = []
+requirements = {}       # mode: what skips its promises where it cannot be tried
+
+
+class Failure(AssertionError):
+    """A promise was not kept."""
+
+
+class Skip(Exception):
+    """A promise cannot be tried here."""
+
+
+def promise(title, cases=((),)):
+    """Makes a function a promise. One whose first parameter is `relay` is tried in every relay
+    mode; with cases, once for each, whose elements are its further arguments and fill the
+    title."""
+    def register(function):
+        _promises.append((title, list(cases), function))
+        return function
+    return register
+
+
+def note(text):
+    """Tells the reader of the report something."""
+    for line in str(text).splitlines():
+        print("#", line, flush=True)
+
+
+def wait_for(condition, what, alive=None):
+    """Returns condition() as soon as it is true."""
+    end = time.monotonic() + DEADLINE
+    pause = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if alive is not None:
+            alive()
+        if time.monotonic() > end:
+            raise Failure(f"waited {DEADLINE} s for {what}")
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+
+
+def run():
+    """Tries all promises of the file; the last line of every scenario."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # what was started is stopped
+    signal.signal(signal.SIGALRM, _on_alarm)
+    runs = [one for each in _promises for one in _runs_of(*each)]
+    print(f"1..{len(runs)}", flush=True)
+    kept = [_try(number, *each) for number, each in enumerate(runs, 1)]
+    sys.exit(0 if all(kept) else 1)
+
+
+def _runs_of(title, cases, function):
+    relays = next(iter(inspect.signature(function).parameters), None) == "relay"
+    wanted = os.environ.get("ZPROXY_RELAY", ",".join(MODES)).split(",")
+    for case in cases:
+        name = title.format(*case)
+        if relays:
+            for mode in MODES:
+                if mode in wanted:
+                    yield f"{mode}: {name}", mode, function, (mode, *case)
+        else:
+            yield name, None, function, case
+
+
+def _try(number, title, mode, function, arguments):
+    try:
+        signal.alarm(PROMISE_DEADLINE)
+        if mode in requirements:
+            requirements[mode]()
+        function(*arguments)
+    except Skip as why:
+        print(f"ok {number} - {title} # SKIP {why}", flush=True)
+        return True
+    except Exception as error:
+        signal.alarm(0)
+        print(f"not ok {number} - {title}", flush=True)
+        _explain(error)
+        return False
+    finally:
+        signal.alarm(0)
+    print(f"ok {number} - {title}", flush=True)
+    return True
+
+
+def _on_alarm(*_):
+    raise Failure(f"not finished after {PROMISE_DEADLINE} s")
+
+
+def _explain(error):
+    """The trace, and for an assertion the values that it was about."""
+    note("".join(traceback.format_exception(error)))
+    scenario = vars(sys.modules["__main__"])
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)
+              if frame.f_globals is scenario]
+    if not isinstance(error, AssertionError) or not frames:
+        return
+    for name, value in frames[-1].f_locals.items():
+        text = repr(value)
+        note(f"    {name} = {text if len(text) < 400 else text[:400] + '...'}")
