@@ -212,6 +212,9 @@ class Zproxy:
         self.notify.bind(self.path("notify"))
         os.chmod(self.path("notify"), 0o777)
         run_as["env"]["NOTIFY_SOCKET"] = self.path("notify")
+        if self.wrap or "chroot" in self.settings:
+            # a sanitizer looks for leaks as a tracer of its own and in /proc: neither is there
+            run_as["env"]["ASAN_OPTIONS"] = "detect_leaks=0"
         with open(self.path("stderr"), "wb") as stderr:
             self.process = subprocess.Popen(
                 [*self.wrap, *command_for(self.user, self.directory), "-c",
