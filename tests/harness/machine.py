@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 
-from .tap import DEADLINE, Failure, Skip
+from .tap import DEADLINE, Failure, Skip, wait_for
 
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_hard, _hard))
@@ -91,26 +91,40 @@ def tcp_states(*addresses):
 # ---- kernel settings ----
 
 class Sysctl:
-    """Sets a kernel setting for as long as a with statement lasts."""
+    """Sets a kernel setting for as long as a with statement lasts. Tests that want the same one
+    wait for each other, or the last would restore what the first had set. What was before comes
+    back even if we are killed: a process of its own sees to that when its input ends."""
 
     def __init__(self, name, value):
-        self.path, self.value = "/proc/sys/" + name.replace(".", "/"), value
+        self.name, self.value = name, value
+        self.path = "/proc/sys/" + name.replace(".", "/")
 
-    def _write(self, value):
-        with open(self.path, "w") as f:
-            f.write(str(value))
+    def _lock(self):
+        try:
+            self.lock.bind(f"\0zproxy-test-{self.name}")
+            return True
+        except OSError:
+            return False
 
     def __enter__(self):
+        self.lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        wait_for(self._lock, f"other tests to leave {self.name} alone")
         try:
             with open(self.path) as f:
-                self.before = f.read().strip()
-            self._write(self.value)
+                before = f.read().strip()
+            with open(self.path, "w") as f:
+                f.write(str(self.value))
         except OSError as error:
+            self.lock.close()
             raise Skip(f"{self.path} cannot be changed here: {error.strerror}") from None
+        self.guard = subprocess.Popen(["sh", "-c", f"read _; echo {before} >{self.path}"],
+                                      stdin=subprocess.PIPE, start_new_session=True)
         return self
 
     def __exit__(self, *_):
-        self._write(self.before)
+        self.guard.stdin.close()
+        self.guard.wait(DEADLINE)
+        self.lock.close()
 
 
 # ---- network namespaces ----

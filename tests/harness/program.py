@@ -64,11 +64,13 @@ tap.requirements["splice"] = need_splice
 
 
 @functools.cache
-def is_instrumented():
-    """Whether a sanitizer or valgrind sits inside, with memory of its own."""
+def instruments():
+    """What watches over zproxy from inside, with memory of its own: "address" and "thread", the
+    sanitizers, or "valgrind"."""
     with open(command()[-1], "rb") as f:
         program = f.read()
-    return len(command()) > 1 or b"__asan_init" in program or b"__tsan_init" in program
+    found = {name for name in ("address", "thread") if b"__%csan_init" % name[0].encode() in program}
+    return found | ({"valgrind"} if len(command()) > 1 else set())
 
 
 REPORTS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|^==\d+==", re.MULTILINE)
@@ -183,11 +185,14 @@ class Zproxy:
 
     def __exit__(self, kind, *_):
         try:
+            if kind is None and self.status is None:
+                self.stop()
+        except Failure:
+            kind = Failure
+            raise
+        finally:
             if kind is not None:
                 self._describe()
-            elif self.status is None:
-                self.stop()
-        finally:
             self._clean_up()
 
     def path(self, name):
@@ -212,6 +217,10 @@ class Zproxy:
         self.notify.bind(self.path("notify"))
         os.chmod(self.path("notify"), 0o777)
         run_as["env"]["NOTIFY_SOCKET"] = self.path("notify")
+        if "chroot" in self.settings or "strace" in self.wrap:
+            # LeakSanitizer wants to see /proc, and nobody who traces
+            options = os.environ.get("ASAN_OPTIONS", "")
+            run_as["env"]["ASAN_OPTIONS"] = f"{options}:detect_leaks=0"
         if self.wrap or "chroot" in self.settings:
             # a sanitizer looks for leaks as a tracer of its own and in /proc: neither is there
             run_as["env"]["ASAN_OPTIONS"] = "detect_leaks=0"
