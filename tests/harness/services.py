@@ -130,3 +130,20 @@ class Postgres(Service):
         environment = {**os.environ, "PGHOST": address.host, "PGPORT": str(address.port),
                        "PGUSER": "postgres", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "60"}
         return run_program(self.program(name), *arguments, env=environment, **options).stdout
+
+
+class Haproxy(Service):
+    """Passes TCP on to a server, splicing."""
+
+    def __init__(self, server):
+        super().__init__()
+        self.server = server
+
+    def prepare(self):
+        config = f"{self.directory}/haproxy.cfg"
+        with open(config, "w") as f:
+            f.write(f"defaults\n    mode tcp\n    option splice-auto\n    timeout connect 60s\n"
+                    f"    timeout client 60s\n    timeout server 60s\n"
+                    f"listen front\n    bind {self.address}\n"
+                    f"    server behind {self.server}\n")
+        return [self.find("haproxy"), "-db", "-f", config]
