@@ -79,10 +79,12 @@ static uint64_t pipes_of(const struct budget *b, const struct config *c)
     return pipes;
 }
 
-static uint64_t spare_descriptors(const struct budget *b)
+/* What is left for sessions. Pipes, however many are asked for, get no more than half: a flow that
+ * is short of pipes copies, a client without descriptors waits. */
+static uint64_t session_descriptors(const struct budget *b)
 {
-    uint64_t taken = b->own + 2 * b->pipes;
-    return b->descriptors > taken ? b->descriptors - taken : 0;
+    uint64_t left = b->descriptors > b->own ? b->descriptors - b->own : 0;
+    return left - at_most(2 * b->pipes, left / 2);
 }
 
 void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
@@ -94,7 +96,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);
-    uint64_t possible = at_least(spare_descriptors(b) / 2, 1);
+    uint64_t possible = at_least(session_descriptors(b) / 2, 1);
     b->sessions = possible;
     if (c->global.max_connections != 0)
         b->sessions = at_most(possible, c->global.max_connections);
