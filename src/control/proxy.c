@@ -24,6 +24,7 @@
 #include "session/service.h"
 
 #define STATUS_MS 1000 /* while draining */
+#define TIDY_MS   20   /* from a change of servers to what it brings about; many are one */
 
 struct proxy {
     const struct config *conf;
@@ -34,6 +35,7 @@ struct proxy {
     struct pipe_quota quota;
     struct gate gate; /* max_connections of the process */
     _Atomic uint64_t last_session_id;
+    struct grace grace;
     struct pool **pools; /* in the configuration's order, likewise services */
     struct service *services;
     struct worker **workers;
@@ -46,6 +48,7 @@ struct proxy {
     uv_async_t on_finished;
     uv_timer_t deadline; /* shutdown_timeout */
     uv_timer_t status;
+    uv_timer_t tidy;
     uv_signal_t signals[5];
 };
 
@@ -105,6 +108,57 @@ static struct pool *pool_of(struct proxy *p, const struct config_pool *conf)
     return p->pools[conf - p->conf->pool];
 }
 
+/* ---- pools ---- */
+
+static uint64_t on_pool_now(void *arg)
+{
+    const struct proxy *p = arg;
+    return uv_now(&p->loop);
+}
+
+static void on_pool_changed(void *arg, struct pool *pool)
+{
+    (void)arg;
+    (void)pool;
+}
+
+static void on_tidy(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    bool again = grace_collect(&p->grace);
+    for (size_t i = 0; i < p->conf->pool_count; i++)
+        again |= pool_tidy(p->pools[i]);
+    if (again)
+        uv_timer_start(&p->tidy, on_tidy, TIDY_MS, 0);
+}
+
+static void on_pool_untidy(void *arg)
+{
+    struct proxy *p = arg;
+    if (!uv_is_active((const uv_handle_t *)&p->tidy))
+        uv_timer_start(&p->tidy, on_tidy, TIDY_MS, 0);
+}
+
+static int make_pools(struct proxy *p)
+{
+    const struct config *c = p->conf;
+    const struct pool_events events = { on_pool_now, on_pool_changed, on_pool_untidy, p };
+    for (size_t i = 0; i < c->pool_count; i++) {
+        const struct config_pool *conf = &c->pool[i];
+        p->pools[i] = pool_new(conf, &p->grace, &events);
+        if (p->pools[i] != NULL)
+            continue;
+        if (conf->file != NULL)
+            return cannot_start("[pool %s] file: %s: %s", conf->name, conf->file,
+                                errno == EINVAL ? "not a regular file" : strerror(errno));
+        return cannot_start("[pool %s]: %s", conf->name, strerror(errno));
+    }
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (c->pool[i].fallback != NULL)
+            pool_set_fallback(p->pools[i], pool_of(p, c->pool[i].fallback));
+    return 0;
+}
+
 static int make_services(struct proxy *p)
 {
     const struct config *c = p->conf;
@@ -113,9 +167,8 @@ static int make_services(struct proxy *p)
     p->services = calloc(c->listen_count + 1, sizeof *p->services);
     if (p->pools == NULL || p->services == NULL)
         return cannot_start("out of memory");
-    for (size_t i = 0; i < c->pool_count; i++)
-        if ((p->pools[i] = pool_new(&c->pool[i])) == NULL)
-            return cannot_start("[pool %s]: out of memory", c->pool[i].name);
+    if (make_pools(p) < 0)
+        return -1;
     for (size_t i = 0; i < c->listen_count; i++)
         service_init(&p->services[i], &c->listen[i], pool_of(p, c->listen[i].pool), &p->gate,
                      wake_workers, p);
@@ -155,6 +208,7 @@ static int make_workers(struct proxy *p)
             .splice = g->relay == CONFIG_RELAY_SPLICE,
             .pipe_size = (int)g->pipe_size,
             .quota = &p->quota,
+            .grace = &p->grace,
             .last_session_id = &p->last_session_id,
             .finished = on_worker_finished,
             .arg = p,
@@ -343,7 +397,8 @@ static int open_loop(struct proxy *p)
     rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
-    p->on_finished.data = p->deadline.data = p->status.data = p;
+    uv_timer_init(&p->loop, &p->tidy);
+    p->on_finished.data = p->deadline.data = p->status.data = p->tidy.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
@@ -430,6 +485,7 @@ static void clean_up(struct proxy *p)
 {
     for (size_t i = 0; i < p->worker_count; i++)
         worker_free(p->workers[i]);
+    grace_fini(&p->grace);
     for (size_t i = 0; p->pools != NULL && i < p->conf->pool_count; i++)
         pool_free(p->pools[i]);
     free(p->workers);
@@ -451,6 +507,7 @@ enum proxy_status proxy_run(const struct config *conf, const char *pid_file)
 {
     struct proxy p = { .conf = conf, .notify.fd = -1 };
     enum proxy_status status = PROXY_CANNOT_START;
+    grace_init(&p.grace);
     p.pid_file = pid_file != NULL ? pid_file : conf->global.pid_file;
     if (open_loop(&p) < 0)
         return status;

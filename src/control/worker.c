@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,8 @@ struct worker {
     uv_timer_t retry;
     struct poller poller;
     struct sessions sessions;
+    struct grace_reader reader;
+    struct mailbox mailbox;
     struct worker_listeners listeners;
     bool draining;
     uint64_t said_exhausted; /* ms: one line a second */
@@ -133,6 +136,21 @@ static void on_async(uv_async_t *async)
         sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
         break;
     }
+    mailbox_run(&w->mailbox, &w->sessions);
+    sessions_grant(&w->sessions);
+}
+
+#define WORKER_OF(member_ptr, member) \
+    ((struct worker *)((char *)(member_ptr)-offsetof(struct worker, member)))
+
+static void on_inbox(struct inbox *in)
+{
+    worker_wake(WORKER_OF(in, sessions.inbox));
+}
+
+static void on_grace(struct grace_reader *r)
+{
+    worker_wake(WORKER_OF(r, reader));
 }
 
 static void name_and_pin(const struct worker *w)
@@ -155,8 +173,11 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
     name_and_pin(w);
-    while (!w->draining || w->sessions.count > 0)
+    while (!w->draining || w->sessions.count > 0) {
         sessions_run(&w->sessions);
+        grace_quiet(w->setup.grace, &w->reader);
+    }
+    atomic_store(&w->reader.seen, UINT64_MAX); /* sees nothing any more */
     w->setup.finished(w->setup.arg);
     return NULL;
 }
@@ -180,7 +201,10 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     uv_timer_init(&w->loop, &w->retry); /* cannot fail */
     w->async.data = w->retry.data = w;
     atomic_init(&w->order, WORKER_RELAY);
-    sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w);
+    sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);
+    mailbox_init(&w->mailbox);
+    w->reader.wake = on_grace;
+    grace_join(setup->grace, &w->reader);
     *out = w;
     return 0;
 close_poller:
@@ -211,6 +235,8 @@ void worker_free(struct worker *w)
     if (w == NULL)
         return;
     free_listeners(w);
+    grace_leave(w->setup.grace, &w->reader);
+    mailbox_fini(&w->mailbox);
     sessions_fini(&w->sessions);
     mover_fini(&w->sessions.mover);
     poller_fini(&w->poller);
@@ -264,6 +290,12 @@ static void order(struct worker *w, enum worker_order o)
 
 void worker_wake(struct worker *w)
 {
+    uv_async_send(&w->async);
+}
+
+void worker_post(struct worker *w, struct letter *l)
+{
+    mailbox_post(&w->mailbox, l);
     uv_async_send(&w->async);
 }
 

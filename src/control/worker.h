@@ -8,8 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/grace.h"
+#include "control/mailbox.h"
 #include "relay/pipe.h"
 #include "session/service.h"
+#include "session/session.h"
 
 struct worker;
 
@@ -20,6 +23,7 @@ struct worker_setup {
     bool splice;
     int pipe_size;
     struct pipe_quota *quota;
+    struct grace *grace;
     _Atomic uint64_t *last_session_id;
     void (*finished)(void *arg); /* from the worker's thread: drained, about to end */
     void *arg;
@@ -50,6 +54,10 @@ void worker_join(struct worker *w);
 void worker_wake(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
+
+/* Has l->run(l, sessions) called on the worker's thread, soon; never once the worker has finished.
+ */
+void worker_post(struct worker *w, struct letter *l);
 
 /* Adds the worker's figures to the sum, from any thread. */
 void worker_add_totals(const struct worker *w, struct worker_totals *sum);
