@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "balance/health.h"
 #include "balance/pool.h"
 #include "base/log.h"
 #include "build.h"
@@ -36,7 +37,8 @@ struct proxy {
     struct gate gate; /* max_connections of the process */
     _Atomic uint64_t last_session_id;
     struct grace grace;
-    struct pool **pools; /* in the configuration's order, likewise services */
+    struct health *health; /* NULL: ended */
+    struct pool **pools;   /* in the configuration's order, likewise services */
     struct service *services;
     struct worker **workers;
     size_t worker_count;
@@ -118,8 +120,40 @@ static uint64_t on_pool_now(void *arg)
 
 static void on_pool_changed(void *arg, struct pool *pool)
 {
-    (void)arg;
-    (void)pool;
+    struct proxy *p = arg;
+    if (p->health != NULL && health_sync(p->health, pool) < 0)
+        log_msg(LOG_LEVEL_ERROR, "checks", "[pool %s]: out of memory: some servers are not checked",
+                pool_name(pool));
+}
+
+/* ---- servers that went down ---- */
+
+struct ending {
+    struct letter letter; /* first */
+    const struct backend *on;
+};
+
+static void end_sessions(struct letter *l, void *sessions)
+{
+    struct ending *e = (struct ending *)l;
+    sessions_end_on(sessions, e->on, SESSION_END_SERVER_DOWN);
+    free(e);
+}
+
+static void on_server_down(void *arg, struct pool *pool, struct backend *b)
+{
+    struct proxy *p = arg;
+    for (size_t i = 0; i < p->started; i++) {
+        struct ending *e = calloc(1, sizeof *e);
+        if (e == NULL) {
+            log_msg(LOG_LEVEL_ERROR, "on_down", "[pool %s]: out of memory: sessions go on",
+                    pool_name(pool));
+            return;
+        }
+        e->letter.run = end_sessions;
+        e->on = b;
+        worker_post(p->workers[i], &e->letter);
+    }
 }
 
 static void on_tidy(uv_timer_t *timer)
@@ -159,6 +193,14 @@ static int make_pools(struct proxy *p)
     return 0;
 }
 
+static int start_checks(struct proxy *p)
+{
+    int rc = health_new(&p->health, &p->loop, on_server_down, p);
+    for (size_t i = 0; rc == 0 && i < p->conf->pool_count; i++)
+        rc = health_sync(p->health, p->pools[i]);
+    return rc < 0 ? cannot_start("checks: %s", strerror(-rc)) : 0;
+}
+
 static int make_services(struct proxy *p)
 {
     const struct config *c = p->conf;
@@ -167,7 +209,7 @@ static int make_services(struct proxy *p)
     p->services = calloc(c->listen_count + 1, sizeof *p->services);
     if (p->pools == NULL || p->services == NULL)
         return cannot_start("out of memory");
-    if (make_pools(p) < 0)
+    if (make_pools(p) < 0 || start_checks(p) < 0)
         return -1;
     for (size_t i = 0; i < c->listen_count; i++)
         service_init(&p->services[i], &c->listen[i], pool_of(p, c->listen[i].pool), &p->gate,
@@ -378,6 +420,8 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    health_close(p->health);
+    p->health = NULL;
     uv_walk(&p->loop, close_handle, NULL);
 }
 

@@ -236,6 +236,7 @@ void worker_free(struct worker *w)
         return;
     free_listeners(w);
     grace_leave(w->setup.grace, &w->reader);
+    mailbox_run(&w->mailbox, &w->sessions); /* to be freed: there are no sessions any more */
     mailbox_fini(&w->mailbox);
     sessions_fini(&w->sessions);
     mover_fini(&w->sessions.mover);

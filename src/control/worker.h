@@ -55,8 +55,8 @@ void worker_wake(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 
-/* Has l->run(l, sessions) called on the worker's thread, soon; never once the worker has finished.
- */
+/* Has l->run(l, sessions) called on the worker's thread, soon; or once the worker has finished, and
+ * there are no sessions any more, by worker_free(). */
 void worker_post(struct worker *w, struct letter *l);
 
 /* Adds the worker's figures to the sum, from any thread. */
