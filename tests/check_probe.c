@@ -466,6 +466,27 @@ START_TEST(quotes_are_bounded)
 }
 END_TEST
 
+START_TEST(quotes_show_the_first_line)
+{
+    static const struct {
+        const char *data;
+        const char *quoted;
+    } cases[] = {
+        { "", "\"\"" },
+        { "\n", "\"\\n\"" },
+        { "+PONG", "\"+PONG\"" },
+        { "+PONG\n", "\"+PONG\"" },
+        { "+PONG\r\n", "\"+PONG\"" },
+        { "220 a\r\n220 b\r\n", "\"220 a...\"" },
+        { "\nhello\n", "\"\\nhello\"" },
+        { "a\"b\\c\t", "\"a\\\"b\\\\c\\t\"" },
+    };
+    char out[PROBE_QUOTE_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_str_eq(probe_quote(out, cases[i].data, strlen(cases[i].data)), cases[i].quoted);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("probe");
@@ -497,6 +518,7 @@ int main(void)
     tcase_add_test(t, an_answer_that_has_come_counts_however_late_we_are);
     tcase_add_test(t, answers_of_unix_sockets_are_heard);
     tcase_add_test(t, quotes_are_bounded);
+    tcase_add_test(t, quotes_show_the_first_line);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

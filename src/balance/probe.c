@@ -15,13 +15,13 @@
 
 /* ---- words ---- */
 
-static size_t without_line_end(const char *data, size_t len)
+/* How much of it to show: a line, without its end. */
+static size_t first_line(const char *data, size_t len)
 {
-    if (len > 0 && data[len - 1] == '\n')
-        len--;
-    if (len > 0 && data[len - 1] == '\r')
-        len--;
-    return len;
+    const char *end = len > 1 ? memchr(data + 1, '\n', len - 1) : NULL;
+    if (end == NULL)
+        return len;
+    return (size_t)(end - data) - (end[-1] == '\r' ? 1 : 0);
 }
 
 /* Returns how many characters were written to out, four at most. */
@@ -45,13 +45,14 @@ const char *probe_quote(char out[PROBE_QUOTE_MAX], const void *data, size_t len)
 {
     static const char cut[] = "...";
     const size_t room = PROBE_QUOTE_MAX - sizeof cut - sizeof "\"" - 4; /* for one more */
-    size_t shown = without_line_end(data, len);
+    size_t shown = first_line(data, len);
+    bool more = shown + sizeof "\r\n" - 1 < len;
     size_t at = 0;
     size_t i = 0;
     out[at++] = '"';
     for (; i < shown && at <= room; i++)
         at += put_escaped(out + at, ((const unsigned char *)data)[i]);
-    sprintf(out + at, "%s\"", i < shown ? cut : "");
+    sprintf(out + at, "%s\"", more || i < shown ? cut : "");
     return out;
 }
 

@@ -62,8 +62,8 @@ enum probe_outcome probe_give_up(struct probe *p, int error);
 /* Ends it without an outcome; it may have ended already. */
 void probe_stop(struct probe *p);
 
-/* Writes bytes between double quotes, with C escapes, cut short with "..." where they are too long.
- * A line end behind them is left out. Returns out. */
+/* Writes the first line of data, without its end, between double quotes and with C escapes; "..."
+ * stands for what was left out. Returns out. */
 #define PROBE_QUOTE_MAX 80
 const char *probe_quote(char out[PROBE_QUOTE_MAX], const void *data, size_t len);
 
