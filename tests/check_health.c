@@ -168,7 +168,9 @@ static struct config_pool *other_settings(size_t count)
 
 static void reload(void)
 {
-    ck_assert_int_eq(pool_update(r.pool, &r.conf[1]), 0);
+    struct pool_update *update = NULL;
+    ck_assert_int_eq(pool_prepare(r.pool, &r.conf[1], &update), 0);
+    pool_commit(update);
 }
 
 static struct backend *server(size_t i)

@@ -383,6 +383,11 @@ int health_sync(struct health *h, struct pool *p)
     return rc;
 }
 
+bool health_has(const struct health *h, const struct pool *p)
+{
+    return find_pool(h, p) != NULL;
+}
+
 void health_forget(struct health *h, const struct pool *p)
 {
     struct watched *w = find_pool(h, p);

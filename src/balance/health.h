@@ -9,6 +9,7 @@
 #ifndef ZPROXY_BALANCE_HEALTH_H
 #define ZPROXY_BALANCE_HEALTH_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 #include "balance/backend.h"
@@ -24,14 +25,17 @@ typedef void health_went_down_fn(void *arg, struct pool *p, struct backend *b);
 /* Returns 0 or -errno. */
 int health_new(struct health **out, uv_loop_t *loop, health_went_down_fn *went_down, void *arg);
 
-/* Makes the checks fit the pool's servers and settings: to be called when the pool is new, after
- * each pool_update(), and after each pool_resolved() that changed it, before the next pool_sweep().
- * What is known of servers that stay is kept. New ones, and all of a pool whose settings are new,
- * are probed within a second. Without checks every server is up. Returns 0, or -ENOMEM with some
+/* Makes the checks fit the pool's servers and settings: to be called when the pool is new, and each
+ * time that they have changed, before the next pool_tidy(). The settings outlive that. What is
+ * known of servers that stay is kept. New ones, and all of a pool whose settings are new, are
+ * probed within a second. Without checks every server is up. Returns 0, or -ENOMEM with some
  * servers not checked. */
 int health_sync(struct health *h, struct pool *p);
 
-/* Ends the checks of a pool that will be freed. */
+/* Whether the pool's servers are checked, also where it has none now. */
+bool health_has(const struct health *h, const struct pool *p);
+
+/* Ends the checks of a pool that will be freed, or whose settings will. */
 void health_forget(struct health *h, const struct pool *p);
 
 /* What is known of a server of the pool; NULL: it is not checked. Good until the next call. */

@@ -19,15 +19,10 @@
 
 /* ---- the end ---- */
 
-static bool is_orderly(enum session_end why)
-{
-    return why == SESSION_END_CLIENT_FIN || why == SESSION_END_SERVER_FIN ||
-           why == SESSION_END_FILE_SENT;
-}
-
 static void close_sides(struct session *s, enum session_end why)
 {
-    if (is_orderly(why)) { /* both directions have ended: close() passes the second FIN on */
+    if (session_end_is_orderly(
+            why)) { /* both directions have ended: close() passes the second FIN on */
         side_close(&s->client);
         side_close(&s->server);
     } else { /* nobody shall take a stream that was cut for a complete one */
@@ -47,8 +42,7 @@ static void bury(struct session *s)
     flow_fini(&s->down, &all->mover);
     answer_leave(s);
     connect_leave(s);
-    gate_leave(s->service->all);
-    gate_leave(&s->service->own);
+    service_leave(s->service, why);
     free(s);
     all->count--;
     all->ended(all, all->arg);
@@ -264,11 +258,11 @@ void session_begin(struct sessions *all, struct service *service, int fd,
 {
     struct session *s = calloc(1, sizeof *s);
     counter_add(&all->total, 1);
+    service_count(service);
     if (s == NULL) {
         sock_reset(fd);
         counter_add(&all->ends[SESSION_END_RESOURCE], 1);
-        gate_leave(service->all);
-        gate_leave(&service->own);
+        service_leave(service, SESSION_END_RESOURCE);
         return;
     }
     s->home = all;
@@ -375,29 +369,4 @@ void sessions_grant(struct sessions *all)
         struct session *s = ((struct place_wait *)w)->session; /* its first member */
         proceed(s, connect_granted(s));
     }
-}
-
-const char *session_end_name(enum session_end why)
-{
-    static const char *const names[SESSION_ENDS] = {
-        [SESSION_END_NONE] = "none",
-        [SESSION_END_CLIENT_FIN] = "client_fin",
-        [SESSION_END_SERVER_FIN] = "server_fin",
-        [SESSION_END_CLIENT_RESET] = "client_reset",
-        [SESSION_END_SERVER_RESET] = "server_reset",
-        [SESSION_END_IDLE_TIMEOUT] = "idle_timeout",
-        [SESSION_END_HALF_CLOSE_TIMEOUT] = "half_close_timeout",
-        [SESSION_END_SESSION_TIMEOUT] = "session_timeout",
-        [SESSION_END_CONNECT_FAILED] = "connect_failed",
-        [SESSION_END_CONNECT_TIMEOUT] = "connect_timeout",
-        [SESSION_END_NO_SERVER] = "no_server",
-        [SESSION_END_QUEUE_TIMEOUT] = "queue_timeout",
-        [SESSION_END_QUEUE_FULL] = "queue_full",
-        [SESSION_END_SERVER_DOWN] = "server_down",
-        [SESSION_END_SHUTDOWN] = "shutdown",
-        [SESSION_END_RESOURCE] = "resource",
-        [SESSION_END_FILE_SENT] = "file_sent",
-        [SESSION_END_FILE_FAILED] = "file_failed",
-    };
-    return names[why];
 }

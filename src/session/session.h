@@ -20,30 +20,9 @@
 #include "relay/mover.h"
 #include "relay/poller.h"
 #include "relay/side.h"
+#include "session/end.h"
 #include "session/reserve.h"
 #include "session/service.h"
-
-enum session_end {
-    SESSION_END_NONE, /* still going */
-    SESSION_END_CLIENT_FIN,
-    SESSION_END_SERVER_FIN,
-    SESSION_END_CLIENT_RESET,
-    SESSION_END_SERVER_RESET,
-    SESSION_END_IDLE_TIMEOUT,
-    SESSION_END_HALF_CLOSE_TIMEOUT,
-    SESSION_END_SESSION_TIMEOUT,
-    SESSION_END_CONNECT_FAILED,
-    SESSION_END_CONNECT_TIMEOUT,
-    SESSION_END_NO_SERVER,
-    SESSION_END_QUEUE_TIMEOUT,
-    SESSION_END_QUEUE_FULL,
-    SESSION_END_SERVER_DOWN,
-    SESSION_END_SHUTDOWN,
-    SESSION_END_RESOURCE,
-    SESSION_END_FILE_SENT,
-    SESSION_END_FILE_FAILED,
-    SESSION_ENDS,
-};
 
 enum session_state {
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
@@ -141,8 +120,5 @@ void sessions_grant(struct sessions *all);
 /* Ends every session, or those on a server, by reset. */
 void sessions_end_all(struct sessions *all, enum session_end why);
 void sessions_end_on(struct sessions *all, const struct backend *b, enum session_end why);
-
-/* The word of the access log. */
-const char *session_end_name(enum session_end why);
 
 #endif
