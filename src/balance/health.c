@@ -40,8 +40,10 @@ struct watched {
     struct pool *pool;
     const struct config_pool *conf; /* in force when the checks were made */
     struct checks checks;           /* in the order of the pool's servers */
-    LIST_ENTRY(watched) in_health;
+    TAILQ_ENTRY(watched) in_health;
 };
+
+TAILQ_HEAD(watched_list, watched);
 
 struct health {
     uv_loop_t *loop;
@@ -50,7 +52,7 @@ struct health {
     int epoll;      /* -1: closed */
     unsigned open;  /* handles whose close callback has not been called */
     struct wheel wheel;
-    LIST_HEAD(, watched) pools;
+    struct watched_list pools;
     struct checks
         gone; /* freed before the next events are asked for: those at hand may be theirs */
     uint64_t random;
@@ -243,7 +245,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 static struct watched *find_pool(const struct health *h, const struct pool *p)
 {
     struct watched *w;
-    LIST_FOREACH(w, &h->pools, in_health)
+    TAILQ_FOREACH(w, &h->pools, in_health)
         if (w->pool == p)
             return w;
     return NULL;
@@ -257,7 +259,7 @@ static struct watched *add_pool(struct health *h, struct pool *p)
     w->health = h;
     w->pool = p;
     TAILQ_INIT(&w->checks);
-    LIST_INSERT_HEAD(&h->pools, w, in_health);
+    TAILQ_INSERT_TAIL(&h->pools, w, in_health);
     return w;
 }
 
@@ -356,10 +358,10 @@ static void release_servers(struct watched *w)
     }
 }
 
-static void forget(struct watched *w)
+static void forget(struct health *h, struct watched *w)
 {
-    drop_checks(w->health, &w->checks);
-    LIST_REMOVE(w, in_health);
+    TAILQ_REMOVE(&h->pools, w, in_health);
+    drop_checks(h, &w->checks);
     free(w);
 }
 
@@ -370,7 +372,7 @@ int health_sync(struct health *h, struct pool *p)
     if (conf->check == CONFIG_CHECK_NONE) {
         if (w != NULL) {
             release_servers(w);
-            forget(w);
+            forget(h, w);
         }
         return 0;
     }
@@ -392,7 +394,7 @@ void health_forget(struct health *h, const struct pool *p)
 {
     struct watched *w = find_pool(h, p);
     if (w != NULL)
-        forget(w);
+        forget(h, w);
 }
 
 const struct verdict *health_verdict(const struct health *h, const struct pool *p,
@@ -430,7 +432,7 @@ int health_new(struct health **out, uv_loop_t *loop, health_went_down_fn *went_d
     h->went_down = went_down;
     h->arg = arg;
     h->random = uv_hrtime() | 1; /* never zero */
-    LIST_INIT(&h->pools);
+    TAILQ_INIT(&h->pools);
     TAILQ_INIT(&h->gone);
     wheel_init(&h->wheel, uv_now(loop));
     int rc = open_handles(h);
@@ -454,11 +456,14 @@ static void on_closed(uv_handle_t *handle)
 
 void health_close(struct health *h)
 {
-    struct watched *w;
     if (h == NULL || h->epoll == -1)
         return;
-    while ((w = LIST_FIRST(&h->pools)) != NULL)
-        forget(w);
+    struct watched *w = TAILQ_FIRST(&h->pools);
+    while (w != NULL) {
+        struct watched *next = TAILQ_NEXT(w, in_health);
+        forget(h, w);
+        w = next;
+    }
     uv_close((uv_handle_t *)&h->timer, on_closed);
     uv_close((uv_handle_t *)&h->poll, on_closed);
     close(h->epoll);
