@@ -6,8 +6,8 @@
 #define SHARE_STEP   50   /* ms between two looks at a share that grows */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
-#define get(field)        atomic_load_explicit(&(field), memory_order_relaxed)
-#define set(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+#define get(field)        atomic_load(&(field))
+#define set(field, value) atomic_store(&(field), (value))
 
 struct backend *backend_new(const struct config_server *conf, const struct addr *at)
 {
