@@ -398,21 +398,19 @@ void pool_release(struct pool *p, struct backend *b, uint64_t now)
     offer(p, b, now);
 }
 
-bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now)
+/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
+ * else: so what came free before it stood there is told apart. */
+int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b)
 {
     const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
     enum pool_lack lack = POOL_NONE;
     if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
-        return false;
-    struct backend *b =
-        pool_pick(p, &r, &lack); /* a place may have come free before we stood there */
-    if (b == NULL)
-        return true;
-    struct backend *granted = queue_quit(&p->queue, w);
-    if (granted != NULL)
-        pool_release(p, granted, now);
-    w->granted = b;
-    return true;
+        return -EAGAIN;
+    *b = pool_pick(p, &r, &lack);
+    if (*b == NULL)
+        return 0;
+    pool_leave(p, w, now);
+    return 1;
 }
 
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now)
