@@ -6,6 +6,8 @@
 #define SHARE_STEP   50   /* ms between two looks at a share that grows */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
+/* Not for `active`: a session joins the queue and then looks for a free place; who frees one then
+ * looks into the queue. One of the two sees the other, as both are sequentially consistent. */
 #define get(field)        atomic_load_explicit(&(field), memory_order_relaxed)
 #define set(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
@@ -87,7 +89,7 @@ bool backend_is_usable(const struct backend *b, uint64_t now)
 bool backend_is_full(const struct backend *b)
 {
     uint64_t limit = get(b->max_connections);
-    return limit != 0 && get(b->active) >= limit;
+    return limit != 0 && atomic_load(&b->active) >= limit;
 }
 
 bool backend_is_over(const struct backend *b)
@@ -145,7 +147,7 @@ void backend_ramp(struct backend *b, uint64_t now, uint64_t length)
 enum backend_taken backend_take(struct backend *b, uint64_t expected)
 {
     uint64_t limit = get(b->max_connections);
-    uint64_t active = get(b->active);
+    uint64_t active = atomic_load(&b->active);
     do {
         if (limit != 0 && active >= limit)
             return BACKEND_REFUSED;

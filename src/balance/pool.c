@@ -367,17 +367,13 @@ static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t no
     return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
 }
 
-/* Hands free places on b to those who wait. */
+/* Hands free places on b to those who wait. The order is told of them first: whoever has looked
+ * there in vain stands in the queue by now. */
 static void offer(struct pool *p, struct backend *b, uint64_t now)
 {
-    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) &&
-           backend_take(b, BACKEND_ANY) == BACKEND_TAKEN) {
-        if (!queue_grant(&p->queue, b)) {
-            backend_release(b);
-            break;
-        }
-    }
     server_set_changed(set_of(p), b, now);
+    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && queue_offer(&p->queue, b))
+        server_set_changed(set_of(p), b, now);
 }
 
 static void offer_all(struct pool *p, uint64_t now)
