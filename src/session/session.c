@@ -283,13 +283,13 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     wheel_entry_init(&s->timer);
     LIST_INSERT_HEAD(&all->all, s, in_all);
     all->count++;
+    connect_enter(s, service->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->poller, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
         life_end(s, SESSION_END_RESOURCE);
         return;
     }
-    connect_enter(s, service->pool);
     proceed(s, connect_next(s));
 }
 
