@@ -83,7 +83,7 @@ bool backend_is_usable(const struct backend *b, uint64_t now)
     if (!backend_is_willing(b))
         return false;
     uint64_t until = get(b->out_until);
-    return until == 0 || (now >= until && !get(b->on_trial));
+    return until == 0 || (now >= until && get(b->on_trial) != until);
 }
 
 bool backend_is_full(const struct backend *b)
@@ -95,12 +95,12 @@ bool backend_is_full(const struct backend *b)
 bool backend_is_over(const struct backend *b)
 {
     uint64_t limit = get(b->max_connections);
-    return limit != 0 && get(b->active) > limit;
+    return limit != 0 && atomic_load(&b->active) > limit;
 }
 
 uint64_t backend_active(const struct backend *b)
 {
-    return get(b->active);
+    return atomic_load(&b->active);
 }
 
 unsigned backend_weight(const struct backend *b)
@@ -122,7 +122,7 @@ uint64_t backend_changes_at(const struct backend *b, uint64_t now)
 {
     uint64_t until = get(b->out_until);
     uint64_t at = until > now ? until : UINT64_MAX;
-    if (until != 0 && until <= now && !get(b->on_trial))
+    if (until != 0 && until <= now && get(b->on_trial) != until)
         at = now + SHARE_STEP;
     if (backend_share(b, now) < BACKEND_FULL_SHARE && now + SHARE_STEP < at)
         at = now + SHARE_STEP;
