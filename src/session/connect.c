@@ -212,8 +212,10 @@ static enum connect_result go(struct session *s)
 enum connect_result connect_next(struct session *s)
 {
     enum pool_lack lack = POOL_NONE;
-    if (pool_file(s->pool) != NULL)
+    if ((s->file = pool_file(s->pool)) != NULL) {
+        answer_file_ref(s->file);
         return CONNECT_ANSWERS;
+    }
     const struct pool_request r = { .key = key_of(s), .now = life_now(s), .tried = s->tried };
     s->backend = pool_pick(s->pool, &r, &lack);
     return s->backend == NULL ? nobody(s, lack) : go(s);
