@@ -139,6 +139,15 @@ static void answer(struct session *s, enum answer_result result)
         want_turn(s);
 }
 
+/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
+ * that has closed its own direction only. */
+static bool has_left(const struct session *s)
+{
+    int unread = 0;
+    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
+           unread == 0;
+}
+
 /* What finding a server has come to. */
 static void proceed(struct session *s, enum connect_result result)
 {
@@ -151,19 +160,13 @@ static void proceed(struct session *s, enum connect_result result)
     case CONNECT_ANSWERS:
         answer(s, answer_begin(s));
         break;
-    case CONNECT_WAITS:
+    case CONNECT_WAITS: /* the client's FIN may have come before there was a wait */
+        if (s->state == SESSION_WAITING && has_left(s))
+            life_end(s, SESSION_END_CLIENT_FIN);
+        break;
     case CONNECT_ENDED:
         break;
     }
-}
-
-/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
- * that has closed its own direction only. */
-static bool has_left(const struct session *s)
-{
-    int unread = 0;
-    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
-           unread == 0;
 }
 
 /* ---- events ---- */
