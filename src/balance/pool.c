@@ -389,17 +389,13 @@ static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t no
     return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
 }
 
-/* Hands free places on b to those who wait. */
+/* Hands free places on b to those who wait. The order is told of them first: whoever has looked
+ * there in vain stands in the queue by now. */
 static void offer(struct pool *p, struct backend *b, uint64_t now)
 {
-    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) &&
-           backend_take(b, BACKEND_ANY) == BACKEND_TAKEN) {
-        if (!queue_grant(&p->queue, b)) {
-            backend_release(b);
-            break;
-        }
-    }
     server_set_changed(set_of(p), b, now);
+    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && queue_offer(&p->queue, b))
+        server_set_changed(set_of(p), b, now);
 }
 
 static void offer_all(struct pool *p, uint64_t now)
@@ -420,21 +416,19 @@ void pool_release(struct pool *p, struct backend *b, uint64_t now)
     offer(p, b, now);
 }
 
-bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now)
+/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
+ * else: so what came free before it stood there is told apart. */
+int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b)
 {
     const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
     enum pool_lack lack = POOL_NONE;
     if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
-        return false;
-    struct backend *b =
-        pool_pick(p, &r, &lack); /* a place may have come free before we stood there */
-    if (b == NULL)
-        return true;
-    struct backend *granted = queue_quit(&p->queue, w);
-    if (granted != NULL)
-        pool_release(p, granted, now);
-    w->granted = b;
-    return true;
+        return -EAGAIN;
+    *b = pool_pick(p, &r, &lack);
+    if (*b == NULL)
+        return 0;
+    pool_leave(p, w, now);
+    return 1;
 }
 
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now)

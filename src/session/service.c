@@ -42,6 +42,13 @@ bool service_enter(struct service *s)
     return false;
 }
 
+void service_force(struct service *s)
+{
+    gate_force(&s->entrance->gate);
+    gate_force(s->all);
+    atomic_fetch_add(&s->sessions, 1);
+}
+
 void service_retreat(struct service *s)
 {
     gate_leave(s->all);

@@ -33,6 +33,8 @@ void service_init(struct service *s, const struct config_listen *conf, struct po
 /* Takes the places that a session needs, to be given back by service_leave(); or says no: there
  * will be a wake. */
 bool service_enter(struct service *s);
+/* For a session that has them already, in the process that it comes from. */
+void service_force(struct service *s);
 /* Nobody came, after all. */
 void service_retreat(struct service *s);
 

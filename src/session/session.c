@@ -31,6 +31,17 @@ static void close_sides(struct session *s, enum session_end why)
     }
 }
 
+/* Whatever it has but its sockets. */
+static void release(struct session *s, enum session_end why)
+{
+    flow_fini(&s->up, &s->home->mover);
+    flow_fini(&s->down, &s->home->mover);
+    answer_leave(s);
+    connect_leave(s);
+    service_leave(s->service, why);
+    free(s);
+}
+
 static void bury(struct session *s)
 {
     struct sessions *all = s->home;
@@ -38,12 +49,7 @@ static void bury(struct session *s)
     session_log_end(s, why, life_now(s));
     counter_add(&all->ends[why], 1);
     close_sides(s, why);
-    flow_fini(&s->up, &all->mover);
-    flow_fini(&s->down, &all->mover);
-    answer_leave(s);
-    connect_leave(s);
-    service_leave(s->service, why);
-    free(s);
+    release(s, why);
     all->count--;
     all->ended(all, all->arg);
 }
@@ -133,6 +139,15 @@ static void answer(struct session *s, enum answer_result result)
         want_turn(s);
 }
 
+/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
+ * that has closed its own direction only. */
+static bool has_left(const struct session *s)
+{
+    int unread = 0;
+    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
+           unread == 0;
+}
+
 /* What finding a server has come to. */
 static void proceed(struct session *s, enum connect_result result)
 {
@@ -145,19 +160,13 @@ static void proceed(struct session *s, enum connect_result result)
     case CONNECT_ANSWERS:
         answer(s, answer_begin(s));
         break;
-    case CONNECT_WAITS:
+    case CONNECT_WAITS: /* the client's FIN may have come before there was a wait */
+        if (s->state == SESSION_WAITING && has_left(s))
+            life_end(s, SESSION_END_CLIENT_FIN);
+        break;
     case CONNECT_ENDED:
         break;
     }
-}
-
-/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
- * that has closed its own direction only. */
-static bool has_left(const struct session *s)
-{
-    int unread = 0;
-    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
-           unread == 0;
 }
 
 /* ---- events ---- */
@@ -253,10 +262,27 @@ static void on_due(struct wheel_entry *e, void *arg)
 
 /* ---- all sessions of a worker ---- */
 
+struct session *session_new(struct sessions *all, struct service *service)
+{
+    struct session *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->home = all;
+    s->service = service;
+    side_init(&s->client);
+    side_init(&s->server);
+    flow_init(&s->up, MOVER_UP);
+    flow_init(&s->down, MOVER_DOWN);
+    wheel_entry_init(&s->timer);
+    LIST_INSERT_HEAD(&all->all, s, in_all);
+    all->count++;
+    return s;
+}
+
 void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client)
 {
-    struct session *s = calloc(1, sizeof *s);
+    struct session *s = session_new(all, service);
     counter_add(&all->total, 1);
     service_count(service);
     if (s == NULL) {
@@ -265,26 +291,38 @@ void session_begin(struct sessions *all, struct service *service, int fd,
         service_leave(service, SESSION_END_RESOURCE);
         return;
     }
-    s->home = all;
-    s->service = service;
     s->id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
     s->began = s->active = life_now(s);
     s->client_addr = *client;
-    side_init(&s->client);
-    side_init(&s->server);
-    flow_init(&s->up, MOVER_UP);
-    flow_init(&s->down, MOVER_DOWN);
-    wheel_entry_init(&s->timer);
-    LIST_INSERT_HEAD(&all->all, s, in_all);
-    all->count++;
+    connect_enter(s, service->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->poller, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
         life_end(s, SESSION_END_RESOURCE);
         return;
     }
-    connect_enter(s, service->pool);
     proceed(s, connect_next(s));
+}
+
+/* One that waited for a place has left its queue behind with the process that it came from: it
+ * looks again. */
+void session_take_up(struct session *s)
+{
+    if (s->state == SESSION_WAITING) {
+        s->state = SESSION_PAUSING;
+        s->wait_until = life_now(s);
+    }
+    life_arm(s);
+}
+
+void session_forget(struct session *s)
+{
+    struct sessions *all = s->home;
+    LIST_REMOVE(s, in_all);
+    side_close(&s->client);
+    side_close(&s->server);
+    release(s, SESSION_END_NONE);
+    all->count--;
 }
 
 /* Whoever did its share in the last wake-up, before anything new. */
@@ -306,6 +344,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
                    void (*wake)(struct inbox *in))
 {
     all->poller = poller;
+    all->on_client_event = on_client_event;
     all->on_server_event = on_server_event;
     inbox_init(&all->inbox, wake);
     wheel_init(&all->wheel, uv_now(poller->loop));
@@ -341,6 +380,20 @@ void sessions_run(struct sessions *all)
     poller_wait(all->poller, patience(all));
     run_busy(all);
     wheel_turn(&all->wheel, uv_now(all->poller->loop), on_due, all);
+    bury_dead(all);
+}
+
+void sessions_settle(struct sessions *all)
+{
+    struct session_queue queue = all->busy;
+    SLIST_INIT(&all->busy);
+    struct session *s;
+    while ((s = SLIST_FIRST(&queue)) != NULL) {
+        SLIST_REMOVE_HEAD(&queue, in_busy);
+        s->busy = false;
+        if (s->state != SESSION_ENDED)
+            want_turn(s);
+    }
     bury_dead(all);
 }
 

@@ -85,6 +85,7 @@ struct sessions {
     struct wheel wheel;
     struct reserve reserve;
     struct inbox inbox; /* who has waited and got a place */
+    void (*on_client_event)(struct watch *watch, uint32_t events);
     void (*on_server_event)(struct watch *watch, uint32_t events);
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
@@ -110,9 +111,18 @@ void sessions_fini(struct sessions *all);
 void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client);
 
+/* For sessions that come from another process (record.h): an empty one, with the places in the
+ * service's gates taken by the caller; one that is complete, and one that is not wanted. */
+struct session *session_new(struct sessions *all, struct service *service);
+void session_take_up(struct session *s);
+void session_forget(struct session *s);
+
 /* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends
  * sessions whose time is over, frees what has ended. */
 void sessions_run(struct sessions *all);
+
+/* Closes and frees what has ended, not within an event. */
+void sessions_settle(struct sessions *all);
 
 /* Sends those that have been granted a place on their way. */
 void sessions_grant(struct sessions *all);
