@@ -6,10 +6,10 @@
 #define SHARE_STEP   50   /* ms between two looks at a share that grows */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
-/* Not for `active`: a session joins the queue and then looks for a free place; who frees one then
- * looks into the queue. One of the two sees the other, as both are sequentially consistent. */
-#define get(field)        atomic_load_explicit(&(field), memory_order_relaxed)
-#define set(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+/* Sequentially consistent: who changes a server then looks at the order, or at the queue, and who
+ * waits there has looked at the server; one of the two sees the other. */
+#define get(field)        atomic_load(&(field))
+#define set(field, value) atomic_store(&(field), (value))
 
 struct backend *backend_new(const struct config_server *conf, const struct addr *at)
 {

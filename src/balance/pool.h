@@ -99,9 +99,13 @@ struct answer_file *pool_file(const struct pool *p);
 
 /* ---- for the control thread ---- */
 
-/* Puts new settings and servers in force; what name answers there were stays for the same names.
- * Returns 0, or -errno and nothing has changed. */
-int pool_update(struct pool *p, const struct config_pool *conf);
+/* Prepares new settings and servers; what name answers there were stays for the same names. Returns
+ * 0, or -errno: then nothing was prepared. A prepared update is committed, which cannot fail, or
+ * abandoned, before anything else changes the pool's servers. */
+struct pool_update;
+int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
+void pool_commit(struct pool_update *update);
+void pool_abandon(struct pool_update *update);
 
 /* Puts the addresses of conf->server[server], a name, in force. Returns 1 when the servers have
  * changed, 0 when they are as they were, or -errno and nothing has changed. */
