@@ -14,6 +14,8 @@
 
 #include "balance/policy.h"
 
+#define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
+
 struct round_robin {
     struct backend *const *servers;
     _Atomic uint64_t first; /* tickets drawn */
@@ -83,14 +85,16 @@ static long pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
     _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
-    for (size_t turn = 0; turn < rr->length; turn++) {
+    size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
+    for (size_t turn = 0; turn < turns; turn++) {
         uint64_t n = atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
         size_t i = rr->order[n % rr->length];
         if (backend_takes_turn(rr->servers[i], r->now) &&
             r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
-    /* other workers draw from the same tickets, so some server may not have been asked */
+    /* Other workers draw from the same tickets, so some server may not have been asked; and one
+     * that has forgone its turns is better than none. */
     for (size_t i = 0; i < rr->count; i++)
         if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
