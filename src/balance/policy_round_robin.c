@@ -14,6 +14,8 @@
 
 #include "balance/policy.h"
 
+#define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
+
 struct round_robin {
     struct backend *const *servers;
     _Atomic uint64_t first; /* tickets drawn */
@@ -103,7 +105,8 @@ static long pick(void *state, const struct policy_request *r)
     struct round_robin *rr = state;
     if (rr->length == 0)
         return -1;
-    for (size_t turn = 0; turn < rr->length; turn++) {
+    size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
+    for (size_t turn = 0; turn < turns; turn++) {
         size_t i = draw(rr, r);
         if (backend_takes_turn(rr->servers[i], r->now) &&
             r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
