@@ -64,8 +64,9 @@ static const char *const on_down_words[] = {
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
 
-#define ONE                 0, { 0, 0 } /* no flags, no list */
-#define LIST(type, count)   { sizeof(type), (count) }
+#define NO_LIST             { 0, 0, NULL }
+#define ONE                 0, NO_LIST /* no flags */
+#define LIST(type, count)   { sizeof(type), (count), NULL }
 
 #define GLOBAL(field) offsetof(struct config_global, field)
 static const struct key global_keys[] = {
@@ -88,14 +89,14 @@ static const struct key global_keys[] = {
       LIST(struct addr, GLOBAL(nameserver_count)) },
     { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
     { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
-    { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, { 0, 0 } },
+    { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, NO_LIST },
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
 static const struct key listen_keys[] = {
     { "bind", VALUE_ADDRESS, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
       LIST(struct addr, LISTEN(bind_count)) },
-    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, { 0, 0 } },
+    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, NO_LIST },
     { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), ONE },
     { "half_close_timeout", VALUE_TIMEOUT, "1h", LISTEN(half_close_timeout), ONE },
     { "session_timeout", VALUE_TIMEOUT, "off", LISTEN(session_timeout), ONE },
@@ -114,7 +115,7 @@ static const struct key listen_keys[] = {
 static const struct key pool_keys[] = {
     { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN,
       LIST(struct config_server, POOL(server_count)) },
-    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, { 0, 0 } },
+    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, NO_LIST },
     { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
     { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), ONE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), ONE },
@@ -226,10 +227,12 @@ void keys_section_free(const struct section *s, void *at)
 {
     for (size_t i = 0; i < s->key_count; i++) {
         const struct key *k = &s->keys[i];
-        for (size_t item = 0; item < keys_count(k, at); item++)
-            value_free(&k->value, keys_item(k, at, item));
-        if (k->list.size > 0)
+        if (k->list.size > 0 && (k->flags & KEY_AGAIN) == 0) {
+            keys_clear(k, at);
             free(pointer_at(at, k->offset));
+        } else if (k->list.size == 0 && keys_count(k, at) > 0) {
+            value_free(&k->value, keys_item(k, at, 0));
+        }
     }
     if (s->list.size > 0)
         free(pointer_at(at, s->list.name));
@@ -262,4 +265,24 @@ void *keys_item_add(const struct key *k, void *at)
 void keys_item_drop(const struct key *k, void *at)
 {
     --*(size_t *)field(at, k->list.count);
+}
+
+void keys_clear(const struct key *k, void *at)
+{
+    for (size_t i = keys_count(k, at); i > 0; i--) {
+        value_free(&k->value, keys_item(k, at, i - 1));
+        keys_item_drop(k, at);
+    }
+}
+
+const struct key *keys_list(const struct key *k)
+{
+    while ((k->flags & KEY_AGAIN) != 0)
+        k--;
+    return k;
+}
+
+const char *keys_item_name(const struct key *k, const void *item)
+{
+    return k->list.name == NULL ? k->name : k->list.name(item);
 }
