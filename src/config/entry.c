@@ -125,8 +125,10 @@ void entry_defaults(struct load *l)
         const struct load_default *d = &l->fallback[l->kind][i];
         if (d->count == 0)
             set_own_default(l, &s->keys[i]);
-        for (const struct load_text *t = d->text; t < d->text + d->count; t++)
-            (s->keys[i].list.size > 0 ? add_item : set_value)(l, t->key, t->at, t->text);
+        for (size_t n = 0; n < d->count; n++) {
+            const struct load_text *t = &d->text[n];
+            (t->key->list.size > 0 ? add_item : set_value)(l, t->key, t->at, t->text);
+        }
     }
 }
 
@@ -153,14 +155,13 @@ static void keep_default(struct load *l, const struct key *k, struct place at, c
     struct load_default *d = default_of(l, k);
     if (!try_value(l, k, at, text))
         return;
-    char *copy = strdup(text);
-    struct load_text *t = copy == NULL ? NULL : array_add(&d->text, &d->count, sizeof *t);
-    if (t == NULL) {
-        free(copy);
+    struct load_text *t = array_add(&d->text, &d->count, sizeof *t);
+    if (t != NULL)
+        *t = (struct load_text){ k, at, strdup(text) };
+    if (t != NULL && t->text == NULL)
+        d->count--;
+    if (t == NULL || t->text == NULL)
         reading_exhausted(l);
-        return;
-    }
-    *t = (struct load_text){ k, at, copy };
 }
 
 /* A later [defaults] takes the place of an earlier one, key by key. */

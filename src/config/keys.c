@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/address.h"
 #include "config/array.h"
+#include "config/bind.h"
 #include "config/bytes.h"
 #include "config/kinds.h"
 #include "config/probe.h"
+#include "config/route.h"
 #include "config/server.h"
 
 #define MANY 1000000000 /* no limit anybody needs, and safe to multiply */
@@ -39,7 +42,8 @@ static const char *const balance_words[] = {
 static const char *const hash_key_words[] = {
     [CONFIG_HASH_SOURCE] = "source",
     [CONFIG_HASH_SOURCE_PORT] = "source_port",
-    [CONFIG_HASH_SOURCE_PORT + 1] = NULL,
+    [CONFIG_HASH_SNI] = "sni",
+    [CONFIG_HASH_SNI + 1] = NULL,
 };
 static const char *const check_words[] = {
     [CONFIG_CHECK_NONE] = "none", [CONFIG_CHECK_TCP] = "tcp",     [CONFIG_CHECK_HTTP] = "http",
@@ -51,18 +55,31 @@ static const char *const on_down_words[] = {
     [CONFIG_ON_DOWN_CLOSE + 1] = NULL,
 };
 
+static const char *const send_proxy_words[] = {
+    [CONFIG_SEND_PROXY_NO] = "no",
+    [CONFIG_SEND_PROXY_V1] = "v1",
+    [CONFIG_SEND_PROXY_V2] = "v2",
+    [CONFIG_SEND_PROXY_V2 + 1] = NULL,
+};
+
 /* clang-format off */
-#define VALUE_ADDRESS       { .kind = &kind_address }
+#define VALUE_BIND          { .kind = &bind_kind }
+#define VALUE_ROUTE         { .kind = &route_kind }
+#define VALUE_NETWORK       { .kind = &address_kind_network }
+#define VALUE_ACCESS(allow) { &address_kind_access, (allow), (allow), NULL, NULL }
+#define VALUE_SOURCE        { .kind = &address_kind_source }
+#define VALUE_RATE          { &kind_rate, 1, MANY, "off", NULL }
 #define VALUE_KEEPALIVE     { .kind = &kind_keepalive }
 #define VALUE_TARGET(words) { .kind = &kind_target, .choice = (words) }
 #define VALUE_SERVER        { .kind = &server_kind }
-#define VALUE_NAMESERVER    { .kind = &kind_nameserver }
+#define VALUE_NAMESERVER    { .kind = &address_kind_nameserver }
 #define VALUE_BYTES         { .kind = &bytes_kind }
 #define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
 #define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
 #define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
+#define VALUE_BANDWIDTH     VALUE_BYTE_RATE(1, 1ULL << 40, "off")
 
 #define NO_LIST             { 0, 0, NULL }
 #define ONE                 0, NO_LIST /* no flags */
@@ -85,7 +102,7 @@ static const struct key global_keys[] = {
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
-    { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS,
+    { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },
     { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
     { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
@@ -93,9 +110,10 @@ static const struct key global_keys[] = {
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
+#define ACCESS_LIST   { sizeof(struct config_access), LISTEN(access_count), address_access_key }
 static const struct key listen_keys[] = {
-    { "bind", VALUE_ADDRESS, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
-      LIST(struct addr, LISTEN(bind_count)) },
+    { "bind", VALUE_BIND, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
+      LIST(struct config_bind, LISTEN(bind_count)) },
     { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, NO_LIST },
     { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), ONE },
     { "half_close_timeout", VALUE_TIMEOUT, "1h", LISTEN(half_close_timeout), ONE },
@@ -109,11 +127,25 @@ static const struct key listen_keys[] = {
     { "defer_accept", VALUE_DURATION(1000, VALUE_HOUR, "off"), "off", LISTEN(defer_accept), ONE },
     { "receive_buffer", VALUE_BUFFER, "kernel", LISTEN(receive_buffer), ONE },
     { "send_buffer", VALUE_BUFFER, "kernel", LISTEN(send_buffer), ONE },
+    { "accept_proxy", VALUE_BOOL, "no", LISTEN(accept_proxy), ONE },
+    { "trusted_proxies", VALUE_NETWORK, NULL, LISTEN(trusted_proxy), KEY_COMMAS,
+      LIST(struct network, LISTEN(trusted_proxy_count)) },
+    { "route", VALUE_ROUTE, NULL, LISTEN(route), KEY_COMMAS | KEY_OPTIONS | KEY_ORDERED,
+      LIST(struct config_route, LISTEN(route_count)) },
+    { "preread_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "5s", LISTEN(preread_timeout), ONE },
+    { "allow", VALUE_ACCESS(1), NULL, LISTEN(access), KEY_COMMAS | KEY_ORDERED, ACCESS_LIST },
+    { "deny", VALUE_ACCESS(0), NULL, LISTEN(access), KEY_COMMAS | KEY_AGAIN, ACCESS_LIST },
+    { "max_connections_per_ip", VALUE_COUNT(1, MANY, "off"), "off", LISTEN(max_connections_per_ip),
+      ONE },
+    { "rate_limit_per_ip", VALUE_RATE, "off", LISTEN(rate_limit_per_ip), ONE },
+    { "per_ip6_prefix", VALUE_COUNT(1, 128, NULL), "64", LISTEN(per_ip6_prefix), ONE },
+    { "upload_rate", VALUE_BANDWIDTH, "off", LISTEN(upload_rate), ONE },
+    { "download_rate", VALUE_BANDWIDTH, "off", LISTEN(download_rate), ONE },
 };
 
 #define POOL(field) offsetof(struct config_pool, field)
 static const struct key pool_keys[] = {
-    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN,
+    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN | KEY_ORDERED,
       LIST(struct config_server, POOL(server_count)) },
     { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, NO_LIST },
     { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
@@ -137,6 +169,8 @@ static const struct key pool_keys[] = {
     { "check_fall", VALUE_COUNT(1, 1000, NULL), "3", POOL(check_fall), ONE },
     { "on_down", VALUE_CHOICE(on_down_words), "keep", POOL(on_down), ONE },
     { "fallback", VALUE_NAME, NULL, POOL(fallback_name), ONE },
+    { "send_proxy", VALUE_CHOICE(send_proxy_words), "no", POOL(send_proxy), ONE },
+    { "source", VALUE_SOURCE, "kernel", POOL(source), ONE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)

@@ -250,12 +250,20 @@ static int bind_address(struct proxy *p, size_t listen, const struct addr *at)
     return rc < 0 ? bind_failed(&p->conf->listen[listen], at, rc) : 0;
 }
 
+static int bind_addresses(struct proxy *p, size_t listen, const struct config_bind *b)
+{
+    int rc = 0;
+    for (size_t i = 0; i < b->addr_count && rc == 0; i++)
+        rc = bind_address(p, listen, &b->addr[i]);
+    return rc;
+}
+
 static int bind_all(struct proxy *p)
 {
     for (size_t i = 0; i < p->conf->listen_count; i++) {
         const struct config_listen *c = &p->conf->listen[i];
         for (size_t j = 0; j < c->bind_count; j++)
-            if (bind_address(p, i, &c->bind[j]) < 0)
+            if (bind_addresses(p, i, &c->bind[j]) < 0)
                 return -1;
     }
     return 0;
@@ -475,9 +483,11 @@ static void remove_files(struct proxy *p)
         unlink(p->pid_file);
     for (size_t i = 0; i < p->conf->listen_count; i++) {
         const struct config_listen *c = &p->conf->listen[i];
-        for (size_t j = 0; j < c->bind_count; j++)
-            if (addr_is_unix(&c->bind[j]) && c->bind[j].un.sun_path[0] != '\0')
-                unlink(c->bind[j].un.sun_path);
+        for (size_t j = 0; j < c->bind_count; j++) {
+            const struct addr *at = c->bind[j].addr; /* a unix socket has no other ports */
+            if (at != NULL && addr_is_unix(at) && at->un.sun_path[0] != '\0')
+                unlink(at->un.sun_path);
+        }
     }
 }
 
