@@ -461,6 +461,14 @@ uint16_t addr_port(const struct addr *a)
     }
 }
 
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->sa.sa_family == AF_INET)
+        a->in.sin_port = htons(port);
+    else if (a->sa.sa_family == AF_INET6)
+        a->in6.sin6_port = htons(port);
+}
+
 bool addr_reaches(const struct addr *to, const struct addr *at)
 {
     if (addr_equal(to, at))
