@@ -1,6 +1,8 @@
 /* One server of a pool: address, weight, state, and how many sessions are on it.
  *
- * Shared by all workers: what changes is a few C11 atomics, the rest is const.
+ * Shared by all threads: what changes is a few C11 atomics, the rest is const. Workers find it in
+ * the pool's set of servers; one that has left the set is freed when its last session has gone and
+ * no worker can still be looking at it (base/grace.h): the pool sees to that.
  */
 #ifndef ZPROXY_BALANCE_BACKEND_H
 #define ZPROXY_BALANCE_BACKEND_H
@@ -8,23 +10,111 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+#include "base/addr.h"
+#include "base/stats.h"
 #include "config/config.h"
 
-struct backend {
-    const struct config_server *conf; /* the configuration outlives it */
-    _Atomic uint64_t active;          /* sessions, connecting ones counted */
-    _Atomic uint64_t failure_logged;  /* when a failed connect was last logged, ms; 0: never */
-    _Atomic uint64_t suppressed;      /* failed connects not logged since */
+#define BACKEND_FULL_SHARE 256u
+
+/* The names that a server has had, the present one first: they are kept as long as the server is,
+ * since workers may be writing one into the log. */
+struct backend_name {
+    struct backend_name *former;
+    char text[];
 };
 
-void backend_init(struct backend *b, const struct config_server *conf);
+struct backend {
+    _Atomic(struct backend_name *) name;
+    struct addr addr;
+    struct addr check_address;
+    uint32_t serial; /* no other server of this process has had it */
 
-/* Whether new sessions may be sent there at all; a full server is still ready. */
-bool backend_is_ready(const struct backend *b);
+    /* what the user wants */
+    _Atomic uint32_t weight;          /* 1..256 */
+    _Atomic uint64_t max_connections; /* 0: no limit */
+    _Atomic int state;                /* enum config_state */
 
-/* Takes a place for a session, unless the server is full. Every place taken is given back. */
-bool backend_take(struct backend *b);
+    /* what is known of it */
+    _Atomic uint64_t active;      /* sessions, connecting ones counted */
+    _Atomic bool up;              /* the verdict of the checks; true without checks */
+    _Atomic uint64_t out_until;   /* ms; taken out after failed connects. 0: it is not */
+    _Atomic bool on_trial;        /* out, and a session finds out whether that is over */
+    _Atomic uint64_t ramp_began;  /* ms; since when its share has been growing. 0: full share */
+    _Atomic uint64_t ramp_length; /* ms */
+    _Atomic uint32_t ramp_credit; /* of turns forgone while the share grows */
+    _Atomic uint64_t fails;       /* failed connects since fails_began */
+    _Atomic uint64_t fails_began; /* ms */
+    _Atomic uint32_t slot;        /* where the policy has it in the current set */
+
+    /* the log's */
+    _Atomic uint64_t failure_logged; /* when a failed connect was last logged, ms; 0: never */
+    _Atomic uint64_t suppressed;     /* failed connects not logged since */
+
+    /* written by many threads, read for the metrics */
+    _Atomic uint64_t connections; /* sessions that reached it */
+    _Atomic uint64_t failures;    /* failed connects */
+    _Atomic uint64_t received;    /* bytes from it, of sessions that have ended */
+    _Atomic uint64_t sent;        /* bytes to it */
+
+    SLIST_ENTRY(backend) in_leavers; /* of the pool: it has left the set */
+};
+
+SLIST_HEAD(backend_list, backend);
+
+/* A server of its own, up and ready as conf says. at: its address, where conf has a name only.
+ * NULL when out of memory. */
+struct backend *backend_new(const struct config_server *conf, const struct addr *at);
+void backend_free(struct backend *b);
+
+const char *backend_name(const struct backend *b);
+bool backend_is_named(const struct backend *b, const char *name);
+/* NULL when out of memory; free() it, or give it to a server. */
+struct backend_name *backend_name_new(const char *name);
+void backend_rename(struct backend *b, struct backend_name *name);
+
+/* Whether new sessions may be sent there at all: ready, up, and not taken out; or taken out for
+ * long enough, and nobody is trying it. A full server is still usable. now in ms. */
+bool backend_is_usable(const struct backend *b, uint64_t now);
+
+/* The same, whatever failed connects there were. */
+bool backend_is_willing(const struct backend *b);
+
+bool backend_is_full(const struct backend *b);
+
+/* More than max_connections are on it, which can be since the limit was lowered. */
+bool backend_is_over(const struct backend *b);
+
+uint64_t backend_active(const struct backend *b);
+
+/* 1..256. */
+unsigned backend_weight(const struct backend *b);
+
+/* How much of its weight it is given: 1..BACKEND_FULL_SHARE; less than full for a while after it
+ * has recovered (slow start). */
+unsigned backend_share(const struct backend *b, uint64_t now);
+
+/* When time alone will have changed what the two functions above say, ms; UINT64_MAX: it will not.
+ * A share that grows does so in steps. */
+uint64_t backend_changes_at(const struct backend *b, uint64_t now);
+
+/* For policies that go by turns: whether the server takes this turn, or forgoes it since its share
+ * is not full yet. Of BACKEND_FULL_SHARE turns in a row it takes as many as its share. */
+bool backend_takes_turn(struct backend *b, uint64_t now);
+
+/* Begins a slow start of so many ms; 0: none. */
+void backend_ramp(struct backend *b, uint64_t now, uint64_t length);
+
+/* Takes a place for a session. expected: only if so many sessions are on it; BACKEND_ANY: however
+ * many. Every place taken is given back. */
+#define BACKEND_ANY UINT64_MAX
+enum backend_taken {
+    BACKEND_TAKEN,
+    BACKEND_REFUSED, /* full, or not usable */
+    BACKEND_CHANGED, /* there are not as many sessions on it as expected */
+};
+enum backend_taken backend_take(struct backend *b, uint64_t expected);
 void backend_release(struct backend *b);
 
 /* Whether a failed connect may be logged: one a second. now in ms. *suppressed: how many were not

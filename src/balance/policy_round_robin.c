@@ -15,6 +15,7 @@
 #include "balance/policy.h"
 
 struct round_robin {
+    struct backend *const *servers;
     _Atomic uint64_t first; /* tickets drawn */
     _Atomic uint64_t again; /* by those whose first attempt has failed */
     size_t count;           /* servers */
@@ -48,44 +49,50 @@ static void fill_order(struct round_robin *rr, const unsigned *weights, unsigned
     }
 }
 
-static void *create(const unsigned *weights, size_t count)
+static void *create(struct backend *const *servers, size_t count, const void *previous)
 {
+    const struct round_robin *before = previous;
     unsigned divisor = 0;
     size_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
+    unsigned *weights = calloc(count + 1, sizeof *weights);
+    int64_t *gained = calloc(count + 1, sizeof *gained);
+    for (size_t i = 0; i < count && weights != NULL; i++) {
+        weights[i] = backend_weight(servers[i]);
         divisor = gcd(divisor, weights[i]);
         sum += weights[i];
     }
     size_t length = divisor == 0 ? 0 : sum / divisor;
     struct round_robin *rr = malloc(sizeof *rr + length * sizeof rr->order[0]);
-    int64_t *gained = calloc(count + 1, sizeof *gained);
-    if (rr == NULL || gained == NULL) {
+    if (rr != NULL && gained != NULL && weights != NULL) {
+        atomic_init(&rr->first, before == NULL ? 0 : atomic_load(&before->first));
+        atomic_init(&rr->again, before == NULL ? 0 : atomic_load(&before->again));
+        rr->servers = servers;
+        rr->count = count;
+        rr->length = length;
+        fill_order(rr, weights, divisor, gained);
+    } else {
         free(rr);
-        free(gained);
-        return NULL;
+        rr = NULL;
     }
-    atomic_init(&rr->first, 0);
-    atomic_init(&rr->again, 0);
-    rr->count = count;
-    rr->length = length;
-    fill_order(rr, weights, divisor, gained);
+    free(weights);
     free(gained);
     return rr;
 }
 
-static long pick(void *state, bool again, policy_take_fn *take, void *arg)
+static long pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
-    _Atomic uint64_t *ticket = again ? &rr->again : &rr->first;
+    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
     for (size_t turn = 0; turn < rr->length; turn++) {
         uint64_t n = atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
         size_t i = rr->order[n % rr->length];
-        if (take(arg, i))
+        if (backend_takes_turn(rr->servers[i], r->now) &&
+            r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
     /* other workers draw from the same tickets, so some server may not have been asked */
     for (size_t i = 0; i < rr->count; i++)
-        if (take(arg, i))
+        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     return -1;
 }

@@ -2,134 +2,551 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "balance/policy.h"
-
-/* Servers of the same rank with a policy of their own: those in regular use, and the backups. */
-struct rank {
-    void *state;       /* of the policy */
-    uint16_t *servers; /* the policy's numbers to the pool's */
-    size_t count;
-};
+#include "balance/passive.h"
+#include "balance/roster.h"
+#include "balance/server_set.h"
+#include "base/log.h"
 
 struct pool {
-    const struct config_pool *conf;
-    const struct policy_ops *policy;
-    struct rank regular;
-    struct rank backup;
-    struct backend backends[];
+    struct grace *grace;
+    struct pool_events events;
+    char *name;
+    _Atomic(struct server_set *) set;
+    _Atomic(struct pool *) fallback;
+    _Atomic uint64_t sessions;
+    _Atomic uint64_t review_at; /* ms: when time changes a server next */
+    struct queue queue;
+    pthread_mutex_t lock; /* of the decision to take a server out */
+
+    /* the control thread's */
+    struct roster roster;
+    struct backend_list leavers; /* no longer in the set; sessions may be on them */
+    size_t retiring;             /* sets, and servers, that workers may still see */
+    bool stale;                  /* the set leaves out, or has, servers that it should not */
 };
 
-static int rank_init(struct rank *r, const struct pool *p, bool backup)
+static struct server_set *set_of(const struct pool *p)
 {
-    size_t n = p->conf->server_count; /* at least 1 */
-    assert(n > 0);
-    unsigned *weights = calloc(n, sizeof *weights);
-    r->count = 0;
-    r->servers = calloc(n, sizeof *r->servers);
-    if (weights != NULL && r->servers != NULL) {
-        for (size_t i = 0; i < n; i++) {
-            const struct backend *b = &p->backends[i];
-            if (b->conf->backup != backup || !backend_is_ready(b))
-                continue;
-            weights[r->count] = b->conf->weight;
-            r->servers[r->count++] = (uint16_t)i;
-        }
-        r->state = p->policy->create(weights, r->count);
+    return atomic_load_explicit(&p->set, memory_order_acquire);
+}
+
+static uint64_t now_of(const struct pool *p)
+{
+    return p->events.now(p->events.arg);
+}
+
+static void offer_all(struct pool *p, uint64_t now);
+
+/* ---- new servers, new settings ---- */
+
+/* A set that was replaced, and the servers that left with it. */
+struct retired_set {
+    struct pool *pool;
+    struct server_set *set;
+    struct backend_list leavers;
+};
+
+static void release_set(void *what)
+{
+    struct retired_set *r = what;
+    struct backend *b;
+    server_set_free(r->set);
+    while ((b = SLIST_FIRST(&r->leavers)) != NULL) {
+        SLIST_REMOVE_HEAD(&r->leavers, in_leavers);
+        SLIST_INSERT_HEAD(&r->pool->leavers, b, in_leavers);
     }
-    free(weights);
-    return r->state == NULL ? -ENOMEM : 0;
+    r->pool->retiring--;
+    free(r);
 }
 
-static void rank_fini(struct rank *r, const struct pool *p)
+static void look_again(struct pool *p)
 {
-    if (r->state != NULL)
-        p->policy->destroy(r->state);
-    free(r->servers);
+    atomic_store(&p->review_at, 0);
 }
 
-struct pool *pool_new(const struct config_pool *conf)
+/* What the set replaces goes when no worker can see it any more. */
+static void publish(struct pool *p, struct server_set *set, struct retired_set *retired)
 {
-    struct pool *p = calloc(1, sizeof *p + conf->server_count * sizeof p->backends[0]);
+    uint64_t now = now_of(p);
+    retired->pool = p;
+    retired->set = atomic_exchange(&p->set, set);
+    server_set_enter(set, now);
+    look_again(p);
+    p->stale = false;
+    p->retiring++;
+    grace_retire(p->grace, release_set, retired);
+    p->events.untidy(p->events.arg);
+    offer_all(p, now);
+}
+
+struct pool_update {
+    struct pool *pool;
+    struct roster_plan *plan;
+    struct server_set *set;
+    struct retired_set *retired;
+};
+
+/* All that can fail. Takes plan and file over, also on failure. */
+static struct pool_update *prepare(struct pool *p, const struct config_pool *conf,
+                                   struct roster_plan *plan, struct answer_file *file)
+{
+    size_t count = 0;
+    const struct server_place *places = roster_plan_places(plan, &count);
+    struct pool_update *u = calloc(1, sizeof *u);
+    struct retired_set *retired = calloc(1, sizeof *retired);
+    roster_try(plan); /* the order of the new set depends on the weights to come */
+    struct server_set *set = server_set_new(conf, places, count, file, set_of(p));
+    roster_revert(plan);
+    if (u == NULL || retired == NULL || set == NULL) {
+        if (set == NULL)
+            answer_file_unref(file);
+        server_set_free(set);
+        roster_plan_free(plan);
+        free(retired);
+        free(u);
+        return NULL;
+    }
+    *u = (struct pool_update){ p, plan, set, retired };
+    return u;
+}
+
+void pool_abandon(struct pool_update *u)
+{
+    if (u == NULL)
+        return;
+    server_set_free(u->set);
+    roster_plan_free(u->plan);
+    free(u->retired);
+    free(u);
+}
+
+void pool_commit(struct pool_update *u)
+{
+    struct pool *p = u->pool;
+    roster_try(u->plan);
+    roster_apply(&p->roster, u->plan, &u->retired->leavers);
+    publish(p, u->set, u->retired);
+    roster_plan_free(u->plan);
+    free(u);
+    p->events.changed(p->events.arg, p);
+}
+
+int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update)
+{
+    struct answer_file *file = NULL;
+    struct roster_plan *plan = NULL;
+    if (conf->file != NULL && (file = answer_file_open(conf->file)) == NULL)
+        return -errno;
+    if (roster_plan_config(&p->roster, conf, &plan) < 0) {
+        answer_file_unref(file);
+        return -ENOMEM;
+    }
+    *update = prepare(p, conf, plan, file);
+    return *update == NULL ? -ENOMEM : 0;
+}
+
+struct pool *pool_new(const struct config_pool *conf, struct grace *grace,
+                      const struct pool_events *events)
+{
+    struct pool *p = calloc(1, sizeof *p);
     if (p == NULL)
         return NULL;
-    p->conf = conf;
-    p->policy = policy_find(conf->balance);
-    for (size_t i = 0; i < conf->server_count; i++)
-        backend_init(&p->backends[i], &conf->server[i]);
-    if (rank_init(&p->regular, p, false) < 0 || rank_init(&p->backup, p, true) < 0) {
+    p->grace = grace;
+    p->events = *events;
+    p->name = strdup(conf->name);
+    SLIST_INIT(&p->leavers);
+    roster_init(&p->roster);
+    queue_init(&p->queue);
+    pthread_mutex_init(&p->lock, NULL);
+    struct pool_update *update = NULL;
+    int rc = p->name == NULL ? -ENOMEM : pool_prepare(p, conf, &update);
+    if (rc < 0) {
         pool_free(p);
+        errno = -rc;
         return NULL;
     }
+    pool_commit(update);
     return p;
+}
+
+static void free_leavers(struct pool *p)
+{
+    struct backend *b;
+    while ((b = SLIST_FIRST(&p->leavers)) != NULL) {
+        SLIST_REMOVE_HEAD(&p->leavers, in_leavers);
+        backend_free(b);
+    }
 }
 
 void pool_free(struct pool *p)
 {
     if (p == NULL)
         return;
-    rank_fini(&p->regular, p);
-    rank_fini(&p->backup, p);
+    assert(p->retiring == 0);
+    server_set_free(set_of(p));
+    free_leavers(p);
+    roster_fini(&p->roster);
+    queue_fini(&p->queue);
+    pthread_mutex_destroy(&p->lock);
+    free(p->name);
     free(p);
 }
 
+int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count)
+{
+    struct roster_plan *plan = NULL;
+    const struct config_pool *conf = pool_conf(p);
+    int rc = roster_plan_answers(&p->roster, conf, server, answers, count, &plan);
+    if (rc <= 0)
+        return rc;
+    struct pool_update *update = prepare(p, conf, plan, NULL);
+    if (update == NULL)
+        return -ENOMEM;
+    pool_commit(update);
+    return 1;
+}
+
+/* The same servers, each where its state puts it now. Without memory it stays stale: whom the set
+ * should not have is refused all the same. */
+static void restack(struct pool *p)
+{
+    struct server_set *old = set_of(p);
+    struct server_place *places = calloc(p->roster.count + 1, sizeof *places);
+    struct retired_set *retired = calloc(1, sizeof *retired);
+    struct server_set *set = NULL;
+    if (places != NULL && retired != NULL) {
+        roster_places(&p->roster, places);
+        set = server_set_new(old->conf, places, p->roster.count, NULL, old);
+    }
+    free(places);
+    if (set == NULL)
+        free(retired);
+    else
+        publish(p, set, retired);
+}
+
+static void release_backend(void *what)
+{
+    backend_free(what);
+}
+
+/* A session that has just left may still be at work on its server in this wake-up. */
+static void bury_leavers(struct pool *p)
+{
+    struct backend *b = SLIST_FIRST(&p->leavers);
+    SLIST_INIT(&p->leavers);
+    while (b != NULL) {
+        struct backend *next = SLIST_NEXT(b, in_leavers);
+        if (backend_active(b) == 0)
+            grace_retire(p->grace, release_backend, b);
+        else
+            SLIST_INSERT_HEAD(&p->leavers, b, in_leavers);
+        b = next;
+    }
+}
+
+bool pool_tidy(struct pool *p)
+{
+    if (p->stale)
+        restack(p);
+    bury_leavers(p);
+    return p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->leavers);
+}
+
+bool pool_is_idle(const struct pool *p)
+{
+    return p->retiring == 0 && SLIST_EMPTY(&p->leavers) && pool_sessions(p) == 0;
+}
+
+/* ---- looking at it ---- */
+
 const struct config_pool *pool_conf(const struct pool *p)
 {
-    return p->conf;
+    return set_of(p)->conf;
 }
 
-struct choice {
-    struct pool *pool;
-    const struct rank *rank;
-    const struct pool_tried *tried;
-};
-
-static bool was_tried(const struct pool_tried *tried, uint16_t server)
+const char *pool_name(const struct pool *p)
 {
-    if (tried == NULL)
-        return false;
-    for (unsigned i = 0; i < tried->count; i++)
-        if (tried->index[i] == server)
-            return true;
-    return false;
+    return p->name;
 }
 
-static bool take(void *arg, size_t i)
+struct answer_file *pool_file(const struct pool *p)
 {
-    const struct choice *c = arg;
-    uint16_t server = c->rank->servers[i];
-    return !was_tried(c->tried, server) && backend_take(&c->pool->backends[server]);
+    return set_of(p)->file;
 }
 
-static struct backend *rank_pick(struct pool *p, struct rank *r, const struct pool_tried *tried)
+struct pool *pool_fallback(const struct pool *p)
 {
-    struct choice c = { .pool = p, .rank = r, .tried = tried };
-    long i = p->policy->pick(r->state, tried != NULL, take, &c);
-    return i < 0 ? NULL : &p->backends[r->servers[i]];
+    return atomic_load(&p->fallback);
 }
 
-struct backend *pool_pick(struct pool *p, const struct pool_tried *tried)
+void pool_set_fallback(struct pool *p, struct pool *fallback)
 {
-    struct backend *b = rank_pick(p, &p->regular, tried);
-    return b != NULL ? b : rank_pick(p, &p->backup, tried);
+    atomic_store(&p->fallback, fallback);
 }
 
-int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b)
+void pool_enter(struct pool *p)
 {
-    if (*tried == NULL) {
-        size_t attempts = (size_t)p->conf->retries + 1;
-        size_t room = attempts < p->conf->server_count ? attempts : p->conf->server_count;
-        *tried = malloc(sizeof **tried + room * sizeof(*tried)->index[0]);
-        if (*tried == NULL)
-            return -ENOMEM;
-        (*tried)->count = 0;
-    }
-    (*tried)->index[(*tried)->count++] = (uint16_t)(b - p->backends);
-    return 0;
+    atomic_fetch_add_explicit(&p->sessions, 1, memory_order_relaxed);
+}
+
+void pool_exit(struct pool *p)
+{
+    atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_release);
+}
+
+uint64_t pool_sessions(const struct pool *p)
+{
+    return atomic_load(&p->sessions);
+}
+
+struct backend *const *pool_servers(const struct pool *p, size_t *count)
+{
+    struct server_set *set = set_of(p);
+    *count = set->count;
+    return set->servers;
+}
+
+bool pool_is_backup(const struct pool *p, const struct backend *b)
+{
+    return roster_is_backup(&p->roster, b);
 }
 
 bool pool_has_one(const struct pool *p)
 {
-    return p->regular.count + p->backup.count == 1;
+    const struct server_set *set = set_of(p);
+    size_t willing = 0;
+    for (size_t i = 0; i < set->count && willing < 2; i++)
+        willing += backend_is_willing(set->servers[i]);
+    return willing == 1;
+}
+
+/* ---- picking ---- */
+
+/* Somebody could be had who only has no place now. */
+static enum pool_lack lack_of(const struct server_set *set, const struct pool_request *r)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (backend_is_usable(set->servers[i], r->now) &&
+            !pool_was_tried(r->tried, set->servers[i]))
+            return POOL_FULL;
+    return POOL_NONE;
+}
+
+/* One worker does it for all. */
+static void review(struct pool *p, struct server_set *set, uint64_t now)
+{
+    uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
+    if (now < at || !atomic_compare_exchange_strong(&p->review_at, &at, UINT64_MAX))
+        return;
+    uint64_t next = server_set_review(set, now);
+    uint64_t never = UINT64_MAX;
+    atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
+}
+
+struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
+{
+    struct server_set *set = set_of(p);
+    struct set_request ask = { .key = r->key, .now = r->now, .tried = r->tried };
+    review(p, set, r->now);
+    struct backend *b = server_set_pick(set, &ask);
+    if (b != NULL)
+        return b;
+    *lack = lack_of(set, r);
+    if (*lack == POOL_NONE && !server_set_is_usable(set, r->now)) {
+        ask.desperate = true;
+        b = server_set_pick(set, &ask);
+    }
+    return b;
+}
+
+int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b)
+{
+    size_t room = (size_t)pool_conf(p)->retries + 1;
+    size_t count = *tried == NULL ? 0 : (*tried)->count;
+    if (count >= room || *tried == NULL) { /* a reload may have raised retries meanwhile */
+        room = count >= room ? count + 1 : room;
+        struct pool_tried *more =
+            realloc(*tried, sizeof **tried + room * sizeof(*tried)->serial[0]);
+        if (more == NULL)
+            return -ENOMEM;
+        *tried = more;
+    }
+    (*tried)->serial[count] = b->serial;
+    (*tried)->count = (uint16_t)(count + 1);
+    return 0;
+}
+
+/* ---- places, and who waits for one ---- */
+
+static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t now)
+{
+    struct server_set *set = set_of(p);
+    return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
+}
+
+/* Hands free places on b to those who wait. */
+static void offer(struct pool *p, struct backend *b, uint64_t now)
+{
+    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) &&
+           backend_take(b, BACKEND_ANY) == BACKEND_TAKEN) {
+        if (!queue_grant(&p->queue, b)) {
+            backend_release(b);
+            break;
+        }
+    }
+    server_set_changed(set_of(p), b, now);
+}
+
+static void offer_all(struct pool *p, uint64_t now)
+{
+    struct server_set *set = set_of(p);
+    for (size_t i = 0; i < set->count && queue_length(&p->queue) > 0; i++)
+        offer(p, set->servers[i], now);
+}
+
+/* The place is given back before the queue is looked at again: whoever has joined it meanwhile
+ * either sees the place or is seen here. */
+void pool_release(struct pool *p, struct backend *b, uint64_t now)
+{
+    if (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && !backend_is_over(b) &&
+        queue_grant(&p->queue, b))
+        return;
+    backend_release(b);
+    offer(p, b, now);
+}
+
+bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now)
+{
+    const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
+    enum pool_lack lack = POOL_NONE;
+    if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
+        return false;
+    struct backend *b =
+        pool_pick(p, &r, &lack); /* a place may have come free before we stood there */
+    if (b == NULL)
+        return true;
+    struct backend *granted = queue_quit(&p->queue, w);
+    if (granted != NULL)
+        pool_release(p, granted, now);
+    w->granted = b;
+    return true;
+}
+
+void pool_leave(struct pool *p, struct waiter *w, uint64_t now)
+{
+    struct backend *granted = queue_quit(&p->queue, w);
+    if (granted != NULL)
+        pool_release(p, granted, now);
+}
+
+uint64_t pool_waiting(const struct pool *p)
+{
+    return queue_length(&p->queue);
+}
+
+/* ---- what came of a connect ---- */
+
+static void say_passive(const struct pool *p, const struct backend *b, enum log_level level,
+                        const char *event)
+{
+    struct log_line line;
+    char text[ADDR_TEXT_MAX];
+    if (!log_wanted(level))
+        return;
+    log_begin(&line, level, event);
+    log_str(&line, "pool", p->name);
+    log_str(&line, "server", backend_name(b));
+    log_str(&line, "server_addr", addr_print(&b->addr, text));
+    log_end(&line);
+}
+
+void pool_connected(struct pool *p, struct backend *b, uint64_t now)
+{
+    struct server_set *set = set_of(p);
+    atomic_fetch_add_explicit(&b->connections, 1, memory_order_relaxed);
+    if (!passive_is_out(b))
+        return;
+    if (!passive_trial_passed(b, now)) {
+        if (server_set_is_usable(set, now))
+            return;
+        passive_forgive(b); /* taken out, it is the only one that works */
+    }
+    backend_ramp(b, now, set->conf->slow_start);
+    look_again(p);
+    say_passive(p, b, LOG_LEVEL_NOTICE, "server_back");
+    offer(p, b, now);
+}
+
+/* The last one that sessions can be sent to stays, whatever it does: to try it is better than to
+ * have nobody. */
+static bool is_last(const struct server_set *set, const struct backend *b)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct backend *other = set->servers[i];
+        if (other != b && backend_is_willing(other) && !passive_is_out(other))
+            return false;
+    }
+    return true;
+}
+
+static bool take_out(struct pool *p, const struct server_set *set, struct backend *b,
+                     uint64_t until)
+{
+    pthread_mutex_lock(&p->lock); /* or two workers would take out the last two */
+    bool out = !passive_is_out(b) && !is_last(set, b);
+    if (out)
+        passive_take_out(b, until);
+    pthread_mutex_unlock(&p->lock);
+    return out;
+}
+
+void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now)
+{
+    struct server_set *set = set_of(p);
+    const struct config_pool *c = set->conf;
+    uint64_t until = now + c->fail_timeout;
+    atomic_fetch_add_explicit(&b->failures, 1, memory_order_relaxed);
+    if (passive_is_out(b)) {
+        passive_trial_failed(b, now, until);
+    } else if (passive_count(b, now, c->max_fails, c->fail_timeout) && take_out(p, set, b, until)) {
+        say_passive(p, b, LOG_LEVEL_WARNING, "server_out");
+    }
+    look_again(p);
+    server_set_changed(set, b, now);
+}
+
+void pool_connect_left(struct pool *p, struct backend *b, uint64_t now)
+{
+    if (!passive_is_out(b))
+        return;
+    passive_trial_left(b);
+    look_again(p);
+    server_set_changed(set_of(p), b, now);
+}
+
+/* ---- verdicts and wishes ---- */
+
+static void state_changed(struct pool *p, struct backend *b, uint64_t now)
+{
+    p->stale = true;
+    look_again(p);
+    p->events.untidy(p->events.arg);
+    server_set_changed(set_of(p), b, now);
+}
+
+bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
+{
+    if (atomic_exchange(&b->up, up) == up)
+        return false;
+    if (up) {
+        passive_forgive(b);
+        backend_ramp(b, now, pool_conf(p)->slow_start);
+    }
+    state_changed(p, b, now);
+    return true;
 }

@@ -1,4 +1,12 @@
-/* The servers of a pool and the policy that chooses among them. Shared by all workers. */
+/* The servers of a pool and the policy that chooses among them. Shared by all workers.
+ *
+ * A pool outlives configurations: it is updated when a new one, or an answer to a name, brings
+ * other servers, and those that stay keep their sessions, health and counters. Workers see the
+ * servers through an immutable set that is replaced whole (server_set.h).
+ *
+ * Threads: pool_pick(), pool_release(), pool_connected() and pool_connect_failed() and the waiting
+ * are for any thread; all else is for the control thread.
+ */
 #ifndef ZPROXY_BALANCE_POOL_H
 #define ZPROXY_BALANCE_POOL_H
 
@@ -6,33 +14,118 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "balance/answer_file.h"
 #include "balance/backend.h"
+#include "balance/queue.h"
+#include "balance/roster.h"
+#include "base/grace.h"
 #include "config/config.h"
 
 struct pool;
 
-/* The servers that a session has tried without success: they are not picked again. */
-struct pool_tried {
-    uint16_t count;
-    uint16_t index[]; /* of the pool's servers; room for as many as there may be attempts */
+/* What a pool tells the control thread that owns it, from that thread. */
+struct pool_events {
+    uint64_t (*now)(void *arg); /* ms */
+    /* Its servers are others now. */
+    void (*changed)(void *arg, struct pool *p);
+    /* pool_tidy() has something to do, before long. */
+    void (*untidy)(void *arg);
+    void *arg;
 };
 
-/* conf must outlive the pool. NULL when out of memory. */
-struct pool *pool_new(const struct config_pool *conf);
+/* conf outlives the pool, or the update that replaces it by the grace period. NULL with errno when
+ * out of memory, or when conf->file cannot be opened (EINVAL: not a regular file). */
+struct pool *pool_new(const struct config_pool *conf, struct grace *grace,
+                      const struct pool_events *events);
+/* No session may use the pool any more, and nobody wait. */
 void pool_free(struct pool *p);
 
+/* The current settings; good until the thread's next wake-up. */
 const struct config_pool *pool_conf(const struct pool *p);
+const char *pool_name(const struct pool *p);
+
+/* ---- for sessions ---- */
+
+/* A session uses the pool from here to there, which keeps it in being. */
+void pool_enter(struct pool *p);
+void pool_exit(struct pool *p);
+uint64_t pool_sessions(const struct pool *p);
+
+enum pool_lack {
+    POOL_NONE, /* no server is usable */
+    POOL_FULL, /* those that are usable are full */
+};
+
+struct pool_request {
+    uint64_t key;                   /* of the client, for "hash" */
+    uint64_t now;                   /* ms */
+    const struct pool_tried *tried; /* NULL: none */
+};
 
 /* The next server with a place for a session, by the pool's policy; backups only when no other can
- * be had. The place is taken: give it back with backend_release(). tried may be NULL. NULL when
- * there is none. */
-struct backend *pool_pick(struct pool *p, const struct pool_tried *tried);
+ * be had; servers taken out by failed connects when nobody else is usable. The place is taken: give
+ * it back with pool_release(). NULL, and *lack tells why, when there is none. */
+struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack);
+
+/* Gives a place back, or hands it to the session that has waited longest. */
+void pool_release(struct pool *p, struct backend *b, uint64_t now);
+
+/* What came of a connect: a session has reached the server, or has not. */
+void pool_connected(struct pool *p, struct backend *b, uint64_t now);
+void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now);
+/* Neither: the client left first. */
+void pool_connect_left(struct pool *p, struct backend *b, uint64_t now);
+
+/* Whether the pool has one server alone that new sessions may be sent to, tried or not. */
+bool pool_has_one(const struct pool *p);
 
 /* Remembers that b has been tried; *tried is NULL at first and freed by the caller. Returns 0 or
  * -ENOMEM. */
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b);
 
-/* Whether the pool has one server alone that new sessions may be sent to. */
-bool pool_has_one(const struct pool *p);
+/* Waits for a place, first come, first served. Returns false when as many wait as may; or sets
+ * w->granted at once when a place came free meanwhile. w->tried stays as it is while it waits. */
+bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now);
+/* Waits no longer. A place that has been granted meanwhile goes to the next. */
+void pool_leave(struct pool *p, struct waiter *w, uint64_t now);
+uint64_t pool_waiting(const struct pool *p);
+
+/* Where to go when no server of this pool can be had; NULL: nowhere. */
+struct pool *pool_fallback(const struct pool *p);
+
+/* The file that is this pool's answer; NULL: it has servers. */
+struct answer_file *pool_file(const struct pool *p);
+
+/* ---- for the control thread ---- */
+
+/* Prepares new settings and servers; what name answers there were stays for the same names. Returns
+ * 0, or -errno: then nothing was prepared. A prepared update is committed, which cannot fail, or
+ * abandoned, before anything else changes the pool's servers. */
+struct pool_update;
+int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
+void pool_commit(struct pool_update *update);
+void pool_abandon(struct pool_update *update);
+
+/* Puts the addresses of conf->server[server], a name, in force. Returns 1 when the servers have
+ * changed, 0 when they are as they were, or -errno and nothing has changed. */
+int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count);
+
+/* Where sessions go when this pool has no server for them; NULL: nowhere. */
+void pool_set_fallback(struct pool *p, struct pool *fallback);
+
+/* The verdict of a check. Returns whether that was news. */
+bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now);
+
+/* The servers in use, regular and backup, in the configuration's order. Good until the next
+ * update. */
+struct backend *const *pool_servers(const struct pool *p, size_t *count);
+bool pool_is_backup(const struct pool *p, const struct backend *b);
+
+/* Puts servers where their state says, frees those that have left and have no session. Returns
+ * whether it should be called again, after some hundred ms. */
+bool pool_tidy(struct pool *p);
+
+/* Whether pool_free() is allowed: no session, nothing that a worker can still see. */
+bool pool_is_idle(const struct pool *p);
 
 #endif

@@ -420,6 +420,21 @@ uint64_t addr_hash(const struct addr *a)
     return h ^ h >> 33;
 }
 
+uint64_t addr_peer_hash(const struct addr_peer *p, bool with_port)
+{
+    struct addr a = { .len = p->sa.sa_family == AF_INET    ? sizeof a.in
+                             : p->sa.sa_family == AF_INET6 ? sizeof a.in6
+                                                           : sizeof(sa_family_t) };
+    a.sa.sa_family = p->sa.sa_family;
+    if (a.sa.sa_family == AF_INET)
+        a.in = p->in;
+    else if (a.sa.sa_family == AF_INET6)
+        a.in6 = p->in6;
+    if (!with_port && a.sa.sa_family != AF_UNIX)
+        a.in.sin_port = 0; /* where sin6_port is as well */
+    return addr_hash(&a);
+}
+
 bool addr_is_unix(const struct addr *a)
 {
     return a->sa.sa_family == AF_UNIX;

@@ -52,6 +52,8 @@ int addr_compare(const struct addr *a, const struct addr *b);
 bool addr_equal(const struct addr *a, const struct addr *b);
 /* The same on every machine. */
 uint64_t addr_hash(const struct addr *a);
+/* Of the address alone, or with the port; all unix peers have the same. */
+uint64_t addr_peer_hash(const struct addr_peer *p, bool with_port);
 
 bool addr_is_unix(const struct addr *a);
 /* 0.0.0.0 or [::], with whatever port. */

@@ -4,24 +4,11 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "config/check_pool.h"
 #include "config/nearest.h"
+#include "config/table.h"
 
-/* --- Sorted tables: what occurs twice is found without comparing each with each --- */
-
-/* Something with a name or address, and where it stands. */
-struct entry {
-    const void *what;
-    size_t section; /* its section, and which item there it is */
-    size_t item;
-};
-
-typedef int compare_fn(const void *a, const void *b);
-
-struct table {
-    struct entry *entry;
-    size_t count;
-    compare_fn *compare; /* what with what */
-};
+/* --- What all checks share --- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -38,76 +25,6 @@ static int compare_ports(const void *a, const void *b)
     return (int)addr_port(a) - (int)addr_port(b);
 }
 
-static int compare_places(const struct entry *a, const struct entry *b)
-{
-    if (a->section != b->section)
-        return a->section < b->section ? -1 : 1;
-    return a->item == b->item ? 0 : a->item < b->item ? -1 : 1;
-}
-
-/* Of equals, the one that stands first in the file comes first. */
-static int compare_entries(const void *a, const void *b, void *compare)
-{
-    const struct entry *ea = a;
-    const struct entry *eb = b;
-    compare_fn *const *by = compare;
-    int order = (*by)(ea->what, eb->what);
-    return order != 0 ? order : compare_places(ea, eb);
-}
-
-/* Makes room for up to count entries; false where there is no memory. */
-static bool table_init(struct table *t, size_t count, compare_fn *compare)
-{
-    t->entry = calloc(count == 0 ? 1 : count, sizeof *t->entry);
-    t->count = 0;
-    t->compare = compare;
-    return t->entry != NULL;
-}
-
-static void table_add(struct table *t, const void *what, size_t section, size_t item)
-{
-    t->entry[t->count++] = (struct entry){ what, section, item };
-}
-
-static void table_sort(struct table *t)
-{
-    qsort_r(t->entry, t->count, sizeof *t->entry, compare_entries, &t->compare);
-}
-
-/* The first entry that is equal; NULL where there is none. */
-static const struct entry *table_find(const struct table *t, const void *what)
-{
-    size_t low = 0;
-    size_t high = t->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (t->compare(t->entry[middle].what, what) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == t->count || t->compare(t->entry[low].what, what) != 0)
-        return NULL;
-    return &t->entry[low];
-}
-
-/* The first entry that is equal, if it is another one than this. */
-static const struct entry *table_find_earlier(const struct table *t, const void *what,
-                                              size_t section, size_t item)
-{
-    const struct entry *first = table_find(t, what);
-    if (first == NULL || (first->section == section && first->item == item))
-        return NULL;
-    return first;
-}
-
-static void table_fini(struct table *t)
-{
-    free(t->entry);
-}
-
-/* --- What all checks share --- */
-
 struct check {
     const struct load *load;
     struct table names[SECTION_KINDS]; /* of sections */
@@ -115,16 +32,9 @@ struct check {
     struct table wildcards;            /* those of binds that stand for all addresses, by port */
 };
 
-static const struct origin_key *origin_of(const struct check *c, enum section_kind kind,
-                                          size_t section, const char *key)
+static struct place bind_place(const struct check *c, const struct table_entry *e)
 {
-    const struct section *s = &keys_sections[kind];
-    return &c->load->origin[kind][section].key[keys_find(s, key) - s->keys];
-}
-
-static struct place bind_place(const struct check *c, const struct entry *e)
-{
-    return origin_of(c, SECTION_LISTEN, e->section, "bind")->item[e->item];
+    return load_origin(c->load, SECTION_LISTEN, e->section, "bind")->item[e->item];
 }
 
 /* "listen web" */
@@ -141,7 +51,7 @@ static void check_name(const struct check *c, enum section_kind kind, size_t i)
 {
     const struct section *s = &keys_sections[kind];
     const char *name = keys_section_name(s, keys_section_at(s, c->load->config, i));
-    const struct entry *first = table_find_earlier(&c->names[kind], name, i, 0);
+    const struct table_entry *first = table_find_earlier(&c->names[kind], name, i, 0);
     char label[KEYS_LABEL_MAX];
     char place[REPORT_PLACE_MAX];
     if (first == NULL || *name == '\0') /* no name: that was reported */
@@ -164,42 +74,47 @@ static void check_required(const struct check *c, enum section_kind kind, size_t
                          s->keys[k].list.size > 0 ? "at least one" : "a value");
 }
 
-/* --- Listeners --- */
+/* --- Pools that sections name --- */
 
-static void report_no_pool(const struct check *c, size_t i)
+static void report_no_pool(const struct check *c, enum section_kind kind, size_t i, const char *key,
+                           const char *wanted)
 {
     const struct config *conf = c->load->config;
-    const char *wanted = conf->listen[i].pool_name;
-    struct place at = origin_of(c, SECTION_LISTEN, i, "pool")->given;
+    struct place at = load_place(c->load, kind, i, key);
     struct nearest near;
     char label[KEYS_LABEL_MAX];
     nearest_init(&near, wanted);
     for (size_t p = 0; p < conf->pool_count; p++)
         nearest_offer(&near, conf->pool[p].name);
-    label_of(c, SECTION_LISTEN, i, label);
+    label_of(c, kind, i, label);
     if (near.word != NULL)
-        report_error(c->load->report, at, label, "pool",
-                     "\"%s\": no such pool, did you mean \"%s\"?", wanted, near.word);
+        report_error(c->load->report, at, label, key, "\"%s\": no such pool, did you mean \"%s\"?",
+                     wanted, near.word);
     else
-        report_error(c->load->report, at, label, "pool",
+        report_error(c->load->report, at, label, key,
                      "\"%s\": no such pool, expected a section [pool %s]", wanted, wanted);
 }
 
-static void join_pool(const struct check *c, size_t i)
+/* The pool of that name; NULL where there is none, which is reported. */
+static const struct config_pool *find_pool(const struct check *c, enum section_kind kind, size_t i,
+                                           const char *key, const char *name)
 {
-    struct config_listen *listen = &c->load->config->listen[i];
-    if (listen->pool_name == NULL)
-        return; /* reported */
-    const struct entry *found = table_find(&c->names[SECTION_POOL], listen->pool_name);
+    if (name == NULL)
+        return NULL; /* not given, or reported */
+    const struct table_entry *found = table_find(&c->names[SECTION_POOL], name);
     if (found != NULL)
-        listen->pool = &c->load->config->pool[found->section];
-    else if (!c->load->incomplete)
-        report_no_pool(c, i);
+        return &c->load->config->pool[found->section];
+    if (!c->load->incomplete)
+        report_no_pool(c, kind, i, key, name);
+    return NULL;
 }
 
-static void report_bind(const struct check *c, size_t i, size_t item, const struct entry *other)
+/* --- Listeners --- */
+
+static void report_bind(const struct check *c, size_t i, size_t item,
+                        const struct table_entry *other)
 {
-    const struct entry e = { NULL, i, item };
+    const struct table_entry e = { NULL, i, item };
     const struct config_listen *listen = &c->load->config->listen[i];
     struct place at = bind_place(c, &e);
     char label[KEYS_LABEL_MAX];
@@ -218,14 +133,14 @@ static void report_bind(const struct check *c, size_t i, size_t item, const stru
 static void check_bind(const struct check *c, size_t i, size_t item)
 {
     const struct addr *a = &c->load->config->listen[i].bind[item];
-    const struct entry *first = table_find_earlier(&c->binds, a, i, item);
+    const struct table_entry *first = table_find_earlier(&c->binds, a, i, item);
     if (first == NULL && addr_is_wildcard(a)) {
-        const struct entry self = { a, i, item };
-        const struct entry *w = table_find(&c->wildcards, a);
-        const struct entry *end = c->wildcards.entry + c->wildcards.count;
+        const struct table_entry self = { a, i, item };
+        const struct table_entry *w = table_find(&c->wildcards, a);
+        const struct table_entry *end = c->wildcards.entry + c->wildcards.count;
         for (; w != end && compare_ports(w->what, a) == 0; w++) {
             const struct addr *other = w->what;
-            if ((a->dual || other->dual) && compare_places(w, &self) < 0)
+            if ((a->dual || other->dual) && table_order(w, &self) < 0)
                 first = w;
         }
     }
@@ -236,12 +151,12 @@ static void check_bind(const struct check *c, size_t i, size_t item)
 /* --- Servers --- */
 
 /* The listener that a connection to the server would arrive at; NULL where it leaves zproxy. */
-static const struct entry *find_loop(const struct check *c, const struct addr *to)
+static const struct table_entry *find_loop(const struct check *c, const struct addr *to)
 {
-    const struct entry *found = table_find(&c->binds, to);
+    const struct table_entry *found = table_find(&c->binds, to);
     if (found != NULL || addr_is_unix(to))
         return found;
-    const struct entry *end = c->wildcards.entry + c->wildcards.count;
+    const struct table_entry *end = c->wildcards.entry + c->wildcards.count;
     found = table_find(&c->wildcards, to);
     for (; found != NULL && found != end && compare_ports(found->what, to) == 0; found++)
         if (addr_reaches(to, found->what))
@@ -249,11 +164,13 @@ static const struct entry *find_loop(const struct check *c, const struct addr *t
     return NULL;
 }
 
+/* A name may lead anywhere. */
 static void check_loop(const struct check *c, size_t i, size_t item)
 {
-    const struct addr *to = &c->load->config->pool[i].server[item].addr;
-    const struct entry *found = find_loop(c, to);
-    struct place at = origin_of(c, SECTION_POOL, i, "server")->item[item];
+    const struct config_server *server = &c->load->config->pool[i].server[item];
+    const struct addr *to = &server->addr;
+    const struct table_entry *found = server->host == NULL ? find_loop(c, to) : NULL;
+    struct place at = load_origin(c->load, SECTION_POOL, i, "server")->item[item];
     char label[KEYS_LABEL_MAX];
     char listen[KEYS_LABEL_MAX];
     char address[ADDR_TEXT_MAX];
@@ -271,8 +188,8 @@ static void check_server_name(const struct check *c, const struct table *names, 
                               size_t item)
 {
     const char *name = c->load->config->pool[i].server[item].name;
-    const struct place *place = origin_of(c, SECTION_POOL, i, "server")->item;
-    const struct entry *first = table_find_earlier(names, name, i, item);
+    const struct place *place = load_origin(c->load, SECTION_POOL, i, "server")->item;
+    const struct table_entry *first = table_find_earlier(names, name, i, item);
     char label[KEYS_LABEL_MAX];
     char other[REPORT_PLACE_MAX];
     if (first != NULL)
@@ -326,7 +243,7 @@ static bool binds_init(struct check *c)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
             table_add(&c->binds, &conf->listen[i].bind[item], i, item);
     table_sort(&c->binds);
-    for (const struct entry *e = c->binds.entry; e < c->binds.entry + count; e++)
+    for (const struct table_entry *e = c->binds.entry; e < c->binds.entry + count; e++)
         if (addr_is_wildcard(e->what) && table_find(&c->binds, e->what) == e) /* not twice */
             table_add(&c->wildcards, e->what, e->section, e->item);
     table_sort(&c->wildcards);
@@ -341,33 +258,50 @@ static void check_fini(struct check *c)
     table_fini(&c->wildcards);
 }
 
+/* resolve_min, resolve_max: blames the one that is not at its default. */
+static void check_resolve(const struct load *l)
+{
+    const struct config_global *g = &l->config->global;
+    bool given = load_origin(l, SECTION_GLOBAL, 0, "resolve_min")->given.line > 0;
+    const char *key = given ? "resolve_min" : "resolve_max";
+    if (g->resolve_min > g->resolve_max)
+        report_error(l->report, load_place(l, SECTION_GLOBAL, 0, key), "global", key,
+                     "resolve_min is longer than resolve_max, expected at most as long");
+}
+
 static bool check_all(struct check *c)
 {
-    const struct config *conf = c->load->config;
+    struct config *conf = c->load->config;
     for (size_t kind = 0; kind < SECTION_KINDS; kind++)
         if (!names_init(c, kind))
             return false;
     if (!binds_init(c))
         return false;
+    check_resolve(c->load);
     for (size_t i = 0; i < conf->listen_count; i++) {
         check_name(c, SECTION_LISTEN, i);
         check_required(c, SECTION_LISTEN, i);
-        join_pool(c, i);
+        conf->listen[i].pool = find_pool(c, SECTION_LISTEN, i, "pool", conf->listen[i].pool_name);
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
             check_bind(c, i, item);
     }
     for (size_t i = 0; i < conf->pool_count; i++) {
         check_name(c, SECTION_POOL, i);
         check_required(c, SECTION_POOL, i);
+        check_pool(c->load, i);
+        conf->pool[i].fallback =
+            find_pool(c, SECTION_POOL, i, "fallback", conf->pool[i].fallback_name);
         if (!check_servers(c, i))
             return false;
     }
-    return true;
+    return check_fallbacks(c->load);
 }
 
 void check_config(const struct load *l)
 {
     struct check c = { .load = l };
+    if (l->exhausted)
+        return;
     const struct place file = { l->path, 0 };
     if (l->config->listen_count == 0 && !l->incomplete)
         report_error(l->report, file, NULL, NULL,

@@ -27,6 +27,27 @@ enum config_relay {
 
 enum config_balance {
     CONFIG_BALANCE_ROUND_ROBIN,
+    CONFIG_BALANCE_LEAST_CONN,
+    CONFIG_BALANCE_RANDOM,
+    CONFIG_BALANCE_HASH,
+    CONFIG_BALANCE_FIRST,
+};
+
+enum config_hash_key {
+    CONFIG_HASH_SOURCE,
+    CONFIG_HASH_SOURCE_PORT,
+};
+
+enum config_check {
+    CONFIG_CHECK_NONE,
+    CONFIG_CHECK_TCP,
+    CONFIG_CHECK_HTTP,
+    CONFIG_CHECK_SEND,
+};
+
+enum config_on_down {
+    CONFIG_ON_DOWN_KEEP,
+    CONFIG_ON_DOWN_CLOSE,
 };
 
 enum config_state {
@@ -40,6 +61,18 @@ struct config_keepalive {
     uint64_t time;     /* ms, whole seconds; 0 = kernel's */
     uint64_t interval; /* ms, whole seconds; 0 = kernel's */
     uint64_t count;    /* 0 = kernel's */
+};
+
+/* Bytes as they are meant, escapes resolved; there may be zeros among them. */
+struct config_bytes {
+    char *data; /* NULL = unset */
+    size_t len;
+};
+
+/* From low to high, both included. */
+struct config_range {
+    unsigned low;
+    unsigned high;
 };
 
 struct config_global {
@@ -58,6 +91,10 @@ struct config_global {
     uint64_t pipe_size;
     uint64_t max_pipes; /* 0 = auto */
     uint64_t shutdown_timeout;
+    struct addr *nameserver; /* none: what resolv.conf says */
+    size_t nameserver_count;
+    uint64_t resolve_min;
+    uint64_t resolve_max;
 };
 
 struct config_pool;
@@ -84,20 +121,44 @@ struct config_listen {
 
 struct config_server {
     char *name;
-    struct addr addr;
-    unsigned weight; /* 1..256 */
+    struct addr addr; /* where host is NULL */
+    char *host;       /* to be resolved: to addresses, or to a service's hosts and ports */
+    bool service;     /* host is the name of SRV records */
+    uint16_t port;    /* of host, unless service */
+    unsigned weight;  /* 1..256 */
     bool backup;
     uint64_t max_connections; /* 0 = off */
     enum config_state state;
+    struct addr check_address; /* len 0: where the sessions go */
 };
 
 struct config_pool {
     char *name;
     struct config_server *server;
-    size_t server_count; /* at least 1 */
+    size_t server_count; /* at least 1, or 0 where there is a file */
     enum config_balance balance;
+    enum config_hash_key hash_key;
     uint64_t connect_timeout; /* 0 = as long as the kernel tries */
     uint64_t retries;
+    uint64_t max_fails; /* 0 = never taken out */
+    uint64_t fail_timeout;
+    uint64_t max_queue; /* 0 = nobody waits */
+    uint64_t queue_timeout;
+    uint64_t slow_start; /* 0 = off */
+    enum config_check check;
+    struct config_bytes check_send;
+    struct config_bytes check_expect;
+    char *check_path;
+    char *check_host; /* NULL: the server's address */
+    struct config_range check_status;
+    uint64_t check_interval;
+    uint64_t check_timeout;
+    uint64_t check_rise;
+    uint64_t check_fall;
+    enum config_on_down on_down;
+    char *fallback_name; /* NULL = none */
+    const struct config_pool *fallback;
+    char *file; /* NULL: it has servers */
 };
 
 struct config {

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "config/array.h"
+#include "config/bytes.h"
 #include "config/kinds.h"
+#include "config/probe.h"
 #include "config/server.h"
 
 #define MANY 1000000000 /* no limit anybody needs, and safe to multiply */
@@ -28,7 +30,25 @@ static const char *const relay_words[] = {
 };
 static const char *const balance_words[] = {
     [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
-    [CONFIG_BALANCE_ROUND_ROBIN + 1] = NULL,
+    [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
+    [CONFIG_BALANCE_RANDOM] = "random",
+    [CONFIG_BALANCE_HASH] = "hash",
+    [CONFIG_BALANCE_FIRST] = "first",
+    [CONFIG_BALANCE_FIRST + 1] = NULL,
+};
+static const char *const hash_key_words[] = {
+    [CONFIG_HASH_SOURCE] = "source",
+    [CONFIG_HASH_SOURCE_PORT] = "source_port",
+    [CONFIG_HASH_SOURCE_PORT + 1] = NULL,
+};
+static const char *const check_words[] = {
+    [CONFIG_CHECK_NONE] = "none", [CONFIG_CHECK_TCP] = "tcp",     [CONFIG_CHECK_HTTP] = "http",
+    [CONFIG_CHECK_SEND] = "send", [CONFIG_CHECK_SEND + 1] = NULL,
+};
+static const char *const on_down_words[] = {
+    [CONFIG_ON_DOWN_KEEP] = "keep",
+    [CONFIG_ON_DOWN_CLOSE] = "close",
+    [CONFIG_ON_DOWN_CLOSE + 1] = NULL,
 };
 
 /* clang-format off */
@@ -36,6 +56,11 @@ static const char *const balance_words[] = {
 #define VALUE_KEEPALIVE     { .kind = &kind_keepalive }
 #define VALUE_TARGET(words) { .kind = &kind_target, .choice = (words) }
 #define VALUE_SERVER        { .kind = &server_kind }
+#define VALUE_NAMESERVER    { .kind = &kind_nameserver }
+#define VALUE_BYTES         { .kind = &bytes_kind }
+#define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
+#define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
+#define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
 
@@ -59,6 +84,10 @@ static const struct key global_keys[] = {
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
+    { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS,
+      LIST(struct addr, GLOBAL(nameserver_count)) },
+    { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
+    { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, { 0, 0 } },
 };
 
@@ -83,11 +112,30 @@ static const struct key listen_keys[] = {
 
 #define POOL(field) offsetof(struct config_pool, field)
 static const struct key pool_keys[] = {
-    { "server", VALUE_SERVER, NULL, POOL(server), KEY_REQUIRED | KEY_OWN,
+    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN,
       LIST(struct config_server, POOL(server_count)) },
+    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, { 0, 0 } },
     { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
+    { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), ONE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), ONE },
     { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), ONE },
+    { "max_fails", VALUE_COUNT(0, 1000000, NULL), "3", POOL(max_fails), ONE },
+    { "fail_timeout", VALUE_DURATION(1, VALUE_DAY, NULL), "10s", POOL(fail_timeout), ONE },
+    { "max_queue", VALUE_COUNT(0, MANY, NULL), "0", POOL(max_queue), ONE },
+    { "queue_timeout", VALUE_TIMEOUT, "5s", POOL(queue_timeout), ONE },
+    { "slow_start", VALUE_DURATION(1, VALUE_DAY, "off"), "off", POOL(slow_start), ONE },
+    { "check", VALUE_CHOICE(check_words), "none", POOL(check), ONE },
+    { "check_send", VALUE_BYTES, NULL, POOL(check_send), ONE },
+    { "check_expect", VALUE_BYTES, NULL, POOL(check_expect), ONE },
+    { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), ONE },
+    { "check_host", VALUE_HTTP_HOST, NULL, POOL(check_host), ONE },
+    { "check_status", VALUE_STATUS, "200-399", POOL(check_status), ONE },
+    { "check_interval", VALUE_DURATION(10, VALUE_DAY, NULL), "2s", POOL(check_interval), ONE },
+    { "check_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "1s", POOL(check_timeout), ONE },
+    { "check_rise", VALUE_COUNT(1, 1000, NULL), "2", POOL(check_rise), ONE },
+    { "check_fall", VALUE_COUNT(1, 1000, NULL), "3", POOL(check_fall), ONE },
+    { "on_down", VALUE_CHOICE(on_down_words), "keep", POOL(on_down), ONE },
+    { "fallback", VALUE_NAME, NULL, POOL(fallback_name), ONE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)

@@ -31,6 +31,27 @@ static void print_address(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind kind_address = { parse_address, print_address, NULL };
 
+static int parse_nameserver(const struct value *v, void *out, const char *text,
+                            struct value_error *error)
+{
+    struct addr a;
+    char whole[ADDR_TEXT_MAX];
+    const char *why = NULL;
+    size_t n = strlen(text);
+    bool has_port = n == 0 || n >= sizeof whole - sizeof ":53" || /* too long for an address */
+                    (text[0] == '[' ? text[n - 1] != ']' : strchr(text, ':') != NULL);
+    (void)v;
+    snprintf(whole, sizeof whole, "%s%s", has_port ? "" : text, has_port ? "" : ":53");
+    if (addr_parse(&a, has_port ? text : whole, &why) < 0)
+        return value_refuse(error, text, "%s", why);
+    if (addr_is_unix(&a) || addr_is_wildcard(&a))
+        return value_refuse(error, text, "not a name server, expected its IP address");
+    *(struct addr *)out = a;
+    return 0;
+}
+
+const struct value_kind kind_nameserver = { parse_nameserver, print_address, NULL };
+
 /* --- Keepalive: yes, no, or TIME/INTERVAL/COUNT within the kernel's limits --- */
 
 static const struct value keepalive_on = VALUE_BOOL;

@@ -78,6 +78,7 @@ static void report_memory(struct load *l)
 {
     struct place at = { l->path, 0 };
     l->incomplete = true;
+    l->exhausted = true;
     report_error(l->report, at, NULL, NULL, "out of memory");
 }
 
@@ -348,13 +349,29 @@ static void item_parse(struct load *l, const struct key *k, struct origin_key *o
     }
 }
 
+/* Whether text can be read; reported where it cannot. */
+static bool value_try(const struct load *l, const struct key *k, unsigned line, const char *text)
+{
+    _Alignas(max_align_t) char value[256] = { 0 }; /* of whatever type */
+    struct value_error error;
+    if (value_parse(&k->value, value, text, &error) < 0) {
+        report_key(l, here(l, line), k->name, error.text);
+        return false;
+    }
+    value_free(&k->value, value);
+    return true;
+}
+
+/* A value that cannot be read leaves the default in its place. */
 static void value_set(struct load *l, const struct key *k, unsigned line, const char *text)
 {
-    struct value_error error;
+    struct value_error ignored;
     void *item = keys_item(k, current_at(l), 0);
+    if (!value_try(l, k, line, text))
+        return;
     value_free(&k->value, item);
-    if (value_parse(&k->value, item, text, &error) < 0)
-        report_key(l, here(l, line), k->name, error.text);
+    if (value_parse(&k->value, item, text, &ignored) < 0)
+        report_memory(l);
 }
 
 static void one_value(struct load *l, const struct key *k, struct origin_key *o, unsigned line,
@@ -417,18 +434,13 @@ static void section_entry(struct load *l, unsigned line, const char *key, const 
 static void default_set(struct load *l, const struct key *k, struct load_default *d, unsigned line,
                         const char *text)
 {
-    _Alignas(max_align_t) char value[256] = { 0 }; /* of whatever type */
-    struct value_error error;
     if (d->given.line != 0) {
         report_twice(l, here(l, line), k->name, d->given);
         return;
     }
     d->given = here(l, line);
-    if (value_parse(&k->value, value, text, &error) < 0) {
-        report_key(l, here(l, line), k->name, error.text);
+    if (!value_try(l, k, line, text))
         return;
-    }
-    value_free(&k->value, value);
     free(d->text);
     if ((d->text = strdup(text)) == NULL)
         report_memory(l);
@@ -602,4 +614,19 @@ void load_fini(struct load *l)
     for (size_t i = 0; i < l->name_count; i++)
         free(l->name[i]);
     free(l->name);
+}
+
+/* --- What was read --- */
+
+const struct origin_key *load_origin(const struct load *l, enum section_kind kind, size_t i,
+                                     const char *key)
+{
+    const struct section *s = &keys_sections[kind];
+    return &l->origin[kind][i].key[keys_find(s, key) - s->keys];
+}
+
+struct place load_place(const struct load *l, enum section_kind kind, size_t i, const char *key)
+{
+    struct place given = load_origin(l, kind, i, key)->given;
+    return given.line > 0 ? given : l->origin[kind][i].at;
 }

@@ -30,6 +30,7 @@ struct load {
     struct origin *origin[SECTION_KINDS]; /* for each section of a kind, in the same order */
     size_t origin_count[SECTION_KINDS];
     bool incomplete; /* something that could not be read may hold what seems to be missing */
+    bool exhausted;  /* memory ran out: there may be keys without a value that always have one */
 
     /* The rest is only of use while reading. */
     struct load_default {
@@ -53,5 +54,11 @@ struct load {
 void load_init(struct load *l, struct config *config, struct report *report);
 void load_read(struct load *l, const char *path);
 void load_fini(struct load *l);
+
+/* Where a key of the i-th section of a kind was given; and where to say that it does not fit:
+ * there, or at the section whose default is to blame. */
+const struct origin_key *load_origin(const struct load *l, enum section_kind kind, size_t i,
+                                     const char *key);
+struct place load_place(const struct load *l, enum section_kind kind, size_t i, const char *key);
 
 #endif

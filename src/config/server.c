@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "config/endpoint.h"
 #include "config/nearest.h"
 
 /* --- Options --- */
@@ -28,6 +29,26 @@ static void print_weight(const struct value *v, const void *in, FILE *out)
 
 static const struct value_kind kind_weight = { parse_weight, print_weight, NULL };
 
+static int parse_check_address(const struct value *v, void *out, const char *text,
+                               struct value_error *error)
+{
+    (void)v;
+    return endpoint_parse_literal(out, text, error);
+}
+
+/* Nothing where the option was not given. */
+static void print_check_address(const struct value *v, const void *in, FILE *out)
+{
+    const struct addr *a = in;
+    char text[ADDR_TEXT_MAX];
+    (void)v;
+    if (a->len > 0)
+        fputs(addr_print(a, text), out);
+}
+
+static const struct value_kind kind_check_address = { parse_check_address, print_check_address,
+                                                      NULL };
+
 static const char *const state_words[] = {
     [CONFIG_STATE_READY] = "ready",
     [CONFIG_STATE_DRAIN] = "drain",
@@ -38,7 +59,7 @@ static const char *const state_words[] = {
 static const struct option {
     const char *name;
     struct value value;
-    const char *fallback; /* NULL: the address as written */
+    const char *fallback; /* NULL: none */
     size_t offset;
 } options[] = {
     { "name", VALUE_NAME, NULL, offsetof(struct config_server, name) },
@@ -47,6 +68,10 @@ static const struct option {
     { "max_connections", VALUE_COUNT(1, 1000000000, "off"), "off",
       offsetof(struct config_server, max_connections) },
     { "state", VALUE_CHOICE(state_words), "ready", offsetof(struct config_server, state) },
+    { "check_address",
+      { .kind = &kind_check_address },
+      NULL,
+      offsetof(struct config_server, check_address) },
 };
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
@@ -78,7 +103,7 @@ static int refuse_option(const char *name, struct value_error *error)
         return value_refuse(error, name, "unknown option, did you mean \"%s\"?", near.word);
     return value_refuse(error, name,
                         "unknown option, expected name=, weight=, backup, "
-                        "max_connections= or state=");
+                        "max_connections=, state= or check_address=");
 }
 
 /* Reads "name=value" or "flag". *seen has a bit for each option that the line had already. */
@@ -115,27 +140,15 @@ static int parse_option(struct config_server *s, char *word, unsigned *seen,
 
 /* --- The line --- */
 
-static int parse_server_address(struct addr *a, const char *text, struct value_error *error)
-{
-    const char *why = NULL;
-    if (text == NULL)
-        return value_refuse(error, "", "empty, expected ADDRESS:PORT and options");
-    if (addr_parse(a, text, &why) < 0)
-        return value_refuse(error, text, "%s", why);
-    if (addr_is_wildcard(a))
-        return value_refuse(error, text,
-                            "stands for all addresses, expected the one to connect "
-                            "to");
-    return 0;
-}
-
 static int parse_words(struct config_server *s, char *line, struct value_error *error)
 {
     unsigned seen = 0;
     char *rest = NULL;
     int rc = 0;
     char *address = strtok_r(line, " \t", &rest);
-    if ((rc = parse_server_address(&s->addr, address, error)) < 0)
+    if (address == NULL)
+        return value_refuse(error, "", "empty, expected ADDRESS:PORT and options");
+    if ((rc = endpoint_parse(s, address, error)) < 0)
         return rc;
     for (size_t i = 0; i < OPTION_COUNT && rc == 0; i++)
         if (options[i].fallback != NULL)
@@ -146,6 +159,15 @@ static int parse_words(struct config_server *s, char *line, struct value_error *
     if (rc == 0 && s->name == NULL)
         rc = value_copy(&s->name, address, error);
     return rc;
+}
+
+static void free_server(void *value)
+{
+    struct config_server *s = value;
+    free(s->name);
+    free(s->host);
+    s->name = NULL;
+    s->host = NULL;
 }
 
 static int parse_server(const struct value *v, void *out, const char *text,
@@ -166,16 +188,8 @@ static int parse_server(const struct value *v, void *out, const char *text,
     if (rc == 0)
         *(struct config_server *)out = s;
     else
-        free(s.name);
+        free_server(&s);
     return rc;
-}
-
-/* A name that reads as the address is the address as written: it stands for both. */
-static bool is_named_by_address(const struct config_server *s)
-{
-    struct addr a;
-    const char *why = NULL;
-    return addr_parse(&a, s->name, &why) == 0 && addr_equal(&a, &s->addr);
 }
 
 /* Writes an option that is not at its default. */
@@ -184,27 +198,23 @@ static void print_option(const struct option *o, const struct config_server *s, 
     char *text = value_text(&o->value, (const char *)s + o->offset);
     if (text == NULL)
         return;
-    if (o->fallback == NULL || strcmp(text, o->fallback) != 0)
+    if (strcmp(text, o->fallback == NULL ? "" : o->fallback) != 0)
         fprintf(out, is_flag(o) ? " %s" : " %s=%s", o->name, text);
     free(text);
 }
 
+/* A name that reads as the address is the address as written: it stands for both. */
 static void print_server(const struct value *v, const void *in, FILE *out)
 {
     const struct config_server *s = in;
-    char address[ADDR_TEXT_MAX];
-    bool named = !is_named_by_address(s);
+    bool named = !endpoint_reads_as(s, s->name);
     (void)v;
-    fputs(named ? addr_print(&s->addr, address) : s->name, out);
+    if (named)
+        endpoint_print(s, out);
+    else
+        fputs(s->name, out);
     for (size_t i = named ? 0 : 1; i < OPTION_COUNT; i++) /* the name is the first */
         print_option(&options[i], s, out);
-}
-
-static void free_server(void *value)
-{
-    struct config_server *s = value;
-    free(s->name);
-    s->name = NULL;
 }
 
 const struct value_kind server_kind = { parse_server, print_server, free_server };

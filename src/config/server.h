@@ -1,4 +1,5 @@
-/* A server line: ADDRESS [name=X] [weight=1..256] [backup] [max_connections=N] [state=S] */
+/* A server line: ADDRESS [name=X] [weight=1..256] [backup] [max_connections=N] [state=S]
+ * [check_address=ADDRESS] */
 #ifndef ZPROXY_CONFIG_SERVER_H
 #define ZPROXY_CONFIG_SERVER_H
 

@@ -11,6 +11,7 @@
 enum mover_path {
     MOVER_SPLICE,
     MOVER_COPY,
+    MOVER_FILE, /* sendfile(2): file answers */
     MOVER_PATHS,
 };
 

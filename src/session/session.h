@@ -1,7 +1,8 @@
 /* A session: a client's socket, a server's socket, a flow each way.
  *
- * Connects (again, elsewhere, if need be), relays, and ends for one of the reasons below, with one
- * line in the access log. All sessions of a worker live in its struct sessions, on its thread.
+ * Finds a server (again, elsewhere, if need be), relays, and ends for one of the reasons below,
+ * with one line in the access log. All sessions of a worker live in its struct sessions, on its
+ * thread.
  */
 #ifndef ZPROXY_SESSION_SESSION_H
 #define ZPROXY_SESSION_SESSION_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "balance/pool.h"
 #include "base/addr.h"
 #include "base/stats.h"
 #include "base/wheel.h"
@@ -18,30 +20,16 @@
 #include "relay/mover.h"
 #include "relay/poller.h"
 #include "relay/side.h"
+#include "session/end.h"
 #include "session/reserve.h"
 #include "session/service.h"
-
-enum session_end {
-    SESSION_END_NONE, /* still going */
-    SESSION_END_CLIENT_FIN,
-    SESSION_END_SERVER_FIN,
-    SESSION_END_CLIENT_RESET,
-    SESSION_END_SERVER_RESET,
-    SESSION_END_IDLE_TIMEOUT,
-    SESSION_END_HALF_CLOSE_TIMEOUT,
-    SESSION_END_SESSION_TIMEOUT,
-    SESSION_END_CONNECT_FAILED,
-    SESSION_END_CONNECT_TIMEOUT,
-    SESSION_END_NO_SERVER,
-    SESSION_END_SHUTDOWN,
-    SESSION_END_RESOURCE,
-    SESSION_ENDS,
-};
 
 enum session_state {
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
     SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
+    SESSION_WAITING,    /* waits for a place on a server, until wait_until */
     SESSION_RELAYING,   /* waits for either side, until one of the listener's timeouts */
+    SESSION_ANSWERING,  /* sends a file, then waits for the client's end; timeouts likewise */
     SESSION_ENDED,      /* waits for the wake-up to be over, then it is closed and gone */
 };
 
@@ -55,14 +43,15 @@ struct session {
     uint64_t active;     /* last byte moved, ms */
     uint64_t wait_until; /* of the state, ms; WHEEL_NEVER: as long as it takes */
     struct addr_peer client_addr;
-    uint16_t attempts; /* connects begun */
-    uint8_t state;     /* enum session_state */
-    uint8_t first_fin; /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
-    uint8_t failure;   /* why the last attempt failed, enum session_end */
-    uint8_t ended_by;  /* enum session_end, in SESSION_ENDED */
-    bool up_ended;     /* the client's FIN has been passed on */
-    bool down_ended;   /* the server's */
-    bool busy;         /* in the list of those that want another turn */
+    uint16_t attempts;      /* connects begun */
+    uint16_t pool_attempts; /* of these, to servers of the present pool */
+    uint8_t state;          /* enum session_state */
+    uint8_t first_fin;      /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
+    uint8_t failure;        /* why the last attempt failed, enum session_end */
+    uint8_t ended_by;       /* enum session_end, in SESSION_ENDED */
+    bool up_ended;          /* the client's FIN has been passed on */
+    bool down_ended;        /* the server's */
+    bool busy;              /* in the list of those that want another turn */
     struct side client;
     struct side server;
     struct flow up;
@@ -70,11 +59,20 @@ struct session {
 
     struct sessions *home;
     struct service *service;
+    struct pool *pool;        /* the service's, or one to fall back on */
     struct backend *backend;  /* a place taken there; NULL: none */
     struct pool_tried *tried; /* NULL until an attempt has failed */
+    struct place_wait *wait;  /* in SESSION_WAITING */
+    struct answer_file *file; /* in SESSION_ANSWERING: down.bytes of it have been sent */
     struct wheel_entry timer;
     LIST_ENTRY(session) in_all;
     SLIST_ENTRY(session) in_busy;
+};
+
+/* Of a session that waits for a place; freed when it has one, or ends. */
+struct place_wait {
+    struct waiter waiter;
+    struct session *session;
 };
 
 LIST_HEAD(session_list, session);
@@ -86,6 +84,9 @@ struct sessions {
     struct mover mover;
     struct wheel wheel;
     struct reserve reserve;
+    struct inbox inbox; /* who has waited and got a place */
+    void (*on_client_event)(struct watch *watch, uint32_t events);
+    void (*on_server_event)(struct watch *watch, uint32_t events);
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
     struct session_list dead;  /* closed and freed when the wake-up is over */
@@ -98,9 +99,10 @@ struct sessions {
 };
 
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
- * is called for each session that ends. */
+ * is called for each session that ends; wake from any thread: sessions_grant() is wanted. */
 void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t *last_id,
-                   void (*ended)(struct sessions *all, void *arg), void *arg);
+                   void (*ended)(struct sessions *all, void *arg), void *arg,
+                   void (*wake)(struct inbox *in));
 /* Every session must have ended. */
 void sessions_fini(struct sessions *all);
 
@@ -109,14 +111,24 @@ void sessions_fini(struct sessions *all);
 void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client);
 
+/* For sessions that come from another process (record.h): an empty one, with the places in the
+ * service's gates taken by the caller; one that is complete, and one that is not wanted. */
+struct session *session_new(struct sessions *all, struct service *service);
+void session_take_up(struct session *s);
+void session_forget(struct session *s);
+
 /* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends
  * sessions whose time is over, frees what has ended. */
 void sessions_run(struct sessions *all);
 
-/* Ends every session, by reset. */
-void sessions_end_all(struct sessions *all, enum session_end why);
+/* Closes and frees what has ended, not within an event. */
+void sessions_settle(struct sessions *all);
 
-/* The word of the access log. */
-const char *session_end_name(enum session_end why);
+/* Sends those that have been granted a place on their way. */
+void sessions_grant(struct sessions *all);
+
+/* Ends every session, or those on a server, by reset. */
+void sessions_end_all(struct sessions *all, enum session_end why);
+void sessions_end_on(struct sessions *all, const struct backend *b, enum session_end why);
 
 #endif

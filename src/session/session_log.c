@@ -1,9 +1,13 @@
 #include "session/session_log.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
+
+#define ERROR_TEXT_MAX 64
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, int fd)
@@ -24,8 +28,8 @@ static void log_local(struct log_line *line, int fd)
 static void log_server(struct log_line *line, const struct backend *b)
 {
     char text[ADDR_TEXT_MAX];
-    log_str(line, "server", b == NULL ? "-" : b->conf->name);
-    log_str(line, "server_addr", b == NULL ? "-" : addr_print(&b->conf->addr, text));
+    log_str(line, "server", b == NULL ? "-" : backend_name(b));
+    log_str(line, "server_addr", b == NULL ? "-" : addr_print(&b->addr, text));
 }
 
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
@@ -40,7 +44,7 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_str(&line, "listener", s->service->conf->name);
     log_local(&line, s->client.fd);
     log_str(&line, "client", addr_peer_print(&s->client_addr, text));
-    log_str(&line, "pool", pool_conf(s->service->pool)->name);
+    log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s->connected != 0 ? s->backend : NULL);
     log_uint(&line, "up", s->up.bytes);
     log_uint(&line, "down", s->down.bytes);
@@ -51,25 +55,47 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_end(&line);
 }
 
+/* "connection refused", as within a sentence. */
+static const char *error_text(int error, char buf[ERROR_TEXT_MAX])
+{
+    const char *what = strerror_r(error, buf, ERROR_TEXT_MAX);
+    if (what != buf)
+        snprintf(buf, ERROR_TEXT_MAX, "%s", what);
+    if (buf[0] >= 'A' && buf[0] <= 'Z')
+        buf[0] += 'a' - 'A';
+    return buf;
+}
+
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)
 {
     struct log_line line;
-    char text[64];
+    char text[ERROR_TEXT_MAX];
     uint64_t suppressed = 0;
     if (!log_wanted(LOG_LEVEL_WARNING) || !backend_may_log(s->backend, now, &suppressed))
         return;
-    const char *what = strerror_r(error, text, sizeof text);
-    char lower[64];
-    strncpy(lower, what, sizeof lower - 1);
-    lower[sizeof lower - 1] = '\0';
-    if (lower[0] >= 'A' && lower[0] <= 'Z') /* "connection refused", as within a sentence */
-        lower[0] += 'a' - 'A';
     log_begin(&line, LOG_LEVEL_WARNING, "connect_failed");
     log_uint(&line, "id", s->id);
-    log_str(&line, "pool", pool_conf(s->service->pool)->name);
+    log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s->backend);
-    log_str(&line, "error", lower);
+    log_str(&line, "error", error_text(error, text));
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
+    log_end(&line);
+}
+
+void session_log_file_failed(const struct session *s, int error)
+{
+    struct log_line line;
+    char text[ERROR_TEXT_MAX];
+    if (!log_wanted(LOG_LEVEL_ERROR))
+        return;
+    log_begin(&line, LOG_LEVEL_ERROR, "file_failed");
+    log_uint(&line, "id", s->id);
+    log_str(&line, "pool", pool_name(s->pool));
+    log_str(&line, "file", s->file->path);
+    log_uint(&line, "length", (uint64_t)s->file->length);
+    log_uint(&line, "sent", s->down.bytes);
+    log_str(&line, "error",
+            error == ENODATA ? "shorter than when it was opened" : error_text(error, text));
     log_end(&line);
 }

@@ -1,0 +1,63 @@
+#include "balance/passive.h"
+
+/* Begins to count anew when the window is over. Two threads may both do so, which loses no more
+ * than one failure. */
+bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t fail_timeout)
+{
+    if (max_fails == 0)
+        return false;
+    uint64_t began = atomic_load(&b->fails_began);
+    if (began == 0 || now - began >= fail_timeout) {
+        atomic_store(&b->fails, 0);
+        atomic_store(&b->fails_began, now);
+    }
+    return atomic_fetch_add(&b->fails, 1) + 1 >= max_fails;
+}
+
+void passive_take_out(struct backend *b, uint64_t until)
+{
+    atomic_store(&b->fails_began, 0);
+    atomic_store(&b->on_trial, false);
+    atomic_store(&b->out_until, until);
+}
+
+bool passive_is_out(const struct backend *b)
+{
+    return atomic_load(&b->out_until) != 0;
+}
+
+/* A connect that began before the server was taken out is no trial, whatever comes of it. */
+static bool is_trial(const struct backend *b, uint64_t now)
+{
+    uint64_t until = atomic_load(&b->out_until);
+    return until != 0 && now >= until && atomic_load(&b->on_trial);
+}
+
+bool passive_trial_passed(struct backend *b, uint64_t now)
+{
+    if (!is_trial(b, now))
+        return false;
+    passive_forgive(b);
+    return true;
+}
+
+bool passive_trial_failed(struct backend *b, uint64_t now, uint64_t until)
+{
+    if (!is_trial(b, now))
+        return false;
+    passive_take_out(b, until);
+    return true;
+}
+
+void passive_trial_left(struct backend *b)
+{
+    if (passive_is_out(b))
+        atomic_store(&b->on_trial, false);
+}
+
+void passive_forgive(struct backend *b)
+{
+    atomic_store(&b->fails_began, 0);
+    atomic_store(&b->out_until, 0);
+    atomic_store(&b->on_trial, false);
+}

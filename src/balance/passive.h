@@ -1,0 +1,28 @@
+/* What failed connects say about a server: too many in a short time take it out for a while, then
+ * one session finds out whether it is back. For any thread. */
+#ifndef ZPROXY_BALANCE_PASSIVE_H
+#define ZPROXY_BALANCE_PASSIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "balance/backend.h"
+
+/* Counts a failed connect. Returns true when so many, within so many ms, make the server one to be
+ * taken out: passive_take_out() is the caller's to decide. */
+bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t fail_timeout);
+
+void passive_take_out(struct backend *b, uint64_t until);
+
+bool passive_is_out(const struct backend *b);
+
+/* The session that tried it has reached it, or not, or has not waited for the answer. The first
+ * returns whether the server is back by that; the second whether it stays out, until then. */
+bool passive_trial_passed(struct backend *b, uint64_t now);
+bool passive_trial_failed(struct backend *b, uint64_t now, uint64_t until);
+void passive_trial_left(struct backend *b);
+
+/* Whatever was held against it is forgotten. */
+void passive_forgive(struct backend *b);
+
+#endif

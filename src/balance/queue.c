@@ -1,0 +1,125 @@
+#include "balance/queue.h"
+
+bool pool_was_tried(const struct pool_tried *tried, const struct backend *b)
+{
+    if (tried == NULL)
+        return false;
+    for (unsigned i = 0; i < tried->count; i++)
+        if (tried->serial[i] == b->serial)
+            return true;
+    return false;
+}
+
+/* ---- inbox ---- */
+
+void inbox_init(struct inbox *in, void (*wake)(struct inbox *in))
+{
+    pthread_mutex_init(&in->lock, NULL);
+    TAILQ_INIT(&in->granted);
+    in->wake = wake;
+}
+
+void inbox_fini(struct inbox *in)
+{
+    pthread_mutex_destroy(&in->lock);
+}
+
+static void inbox_put(struct inbox *in, struct waiter *w)
+{
+    pthread_mutex_lock(&in->lock);
+    TAILQ_INSERT_TAIL(&in->granted, w, in_list);
+    pthread_mutex_unlock(&in->lock);
+    in->wake(in);
+}
+
+struct waiter *inbox_take(struct inbox *in)
+{
+    pthread_mutex_lock(&in->lock);
+    struct waiter *w = TAILQ_FIRST(&in->granted);
+    if (w != NULL) {
+        TAILQ_REMOVE(&in->granted, w, in_list);
+        w->state = WAITER_OUT;
+    }
+    pthread_mutex_unlock(&in->lock);
+    return w;
+}
+
+/* ---- queue ---- */
+
+void queue_init(struct queue *q)
+{
+    pthread_mutex_init(&q->lock, NULL);
+    TAILQ_INIT(&q->waiting);
+    atomic_init(&q->length, 0);
+}
+
+void queue_fini(struct queue *q)
+{
+    pthread_mutex_destroy(&q->lock);
+}
+
+uint64_t queue_length(const struct queue *q)
+{
+    return atomic_load(&q->length);
+}
+
+bool queue_join(struct queue *q, struct waiter *w, uint64_t max)
+{
+    pthread_mutex_lock(&q->lock);
+    bool room = atomic_load(&q->length) < max;
+    if (room) {
+        w->granted = NULL;
+        w->state = WAITER_QUEUED;
+        TAILQ_INSERT_TAIL(&q->waiting, w, in_list);
+        atomic_fetch_add(&q->length, 1);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+static void take_out(struct queue *q, struct waiter *w)
+{
+    TAILQ_REMOVE(&q->waiting, w, in_list);
+    atomic_fetch_sub(&q->length, 1);
+}
+
+struct backend *queue_quit(struct queue *q, struct waiter *w)
+{
+    struct backend *granted = NULL;
+    pthread_mutex_lock(&q->lock);
+    if (w->state == WAITER_QUEUED) {
+        take_out(q, w);
+        w->state = WAITER_OUT;
+    }
+    pthread_mutex_unlock(&q->lock);
+    /* granted: only w's own thread takes it out of the inbox, so it is there still */
+    if (w->state == WAITER_GRANTED) {
+        pthread_mutex_lock(&w->inbox->lock);
+        TAILQ_REMOVE(&w->inbox->granted, w, in_list);
+        w->state = WAITER_OUT;
+        granted = w->granted;
+        pthread_mutex_unlock(&w->inbox->lock);
+    }
+    return granted;
+}
+
+/* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
+ * neither list is out for good. */
+bool queue_grant(struct queue *q, struct backend *b)
+{
+    if (queue_length(q) == 0)
+        return false;
+    pthread_mutex_lock(&q->lock);
+    struct waiter *w;
+    TAILQ_FOREACH(w, &q->waiting, in_list)
+        if (!pool_was_tried(w->tried, b))
+            break;
+    if (w != NULL) {
+        take_out(q, w);
+        w->granted = b;
+        w->state = WAITER_GRANTED;
+        inbox_put(w->inbox, w);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return w != NULL;
+}

@@ -1,0 +1,79 @@
+/* Sessions that wait for a place on a server: first come, first served, over all workers.
+ *
+ * A place that comes free is handed to the one at the head without becoming free in between, and
+ * that one's worker is woken. The queue has a lock: it is taken when a session begins or ends to
+ * wait, and when a place comes free while somebody waits; never on the way of a byte.
+ */
+#ifndef ZPROXY_BALANCE_QUEUE_H
+#define ZPROXY_BALANCE_QUEUE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "balance/backend.h"
+
+/* The servers that a session has tried without success, by their serials. */
+struct pool_tried {
+    uint16_t count;
+    uint32_t serial[]; /* room for as many as there may be attempts */
+};
+
+bool pool_was_tried(const struct pool_tried *tried, const struct backend *b);
+
+struct waiter;
+TAILQ_HEAD(waiter_list, waiter);
+
+/* Where a worker finds which of its sessions have been granted a place. */
+struct inbox {
+    pthread_mutex_t lock;
+    struct waiter_list granted;
+    void (*wake)(struct inbox *in); /* from any thread: there is something inside */
+};
+
+/* A session that waits; embedded in it. */
+struct waiter {
+    TAILQ_ENTRY(waiter) in_list; /* of the queue, then of the inbox */
+    const struct pool_tried *tried;
+    struct inbox *inbox;
+    struct backend *granted; /* the place, once it is in the inbox */
+    uint8_t state;           /* enum waiter_state, under the queue's lock */
+};
+
+enum waiter_state {
+    WAITER_OUT,
+    WAITER_QUEUED,
+    WAITER_GRANTED,
+};
+
+struct queue {
+    pthread_mutex_t lock;
+    struct waiter_list waiting;
+    _Atomic uint64_t length;
+};
+
+void inbox_init(struct inbox *in, void (*wake)(struct inbox *in));
+void inbox_fini(struct inbox *in);
+/* The next one that has been granted a place, or NULL. For the inbox's thread. */
+struct waiter *inbox_take(struct inbox *in);
+
+void queue_init(struct queue *q);
+void queue_fini(struct queue *q);
+
+uint64_t queue_length(const struct queue *q);
+
+/* Puts w at the end, unless max wait already. */
+bool queue_join(struct queue *q, struct waiter *w, uint64_t max);
+
+/* Takes w out, wherever it is. Returns the place that it had been granted meanwhile and that is
+ * the caller's now, or NULL. For w's thread. */
+struct backend *queue_quit(struct queue *q, struct waiter *w);
+
+/* Hands a place on b, which is the caller's, to the first that has not tried b. Returns false when
+ * nobody wants it: it is still the caller's. */
+bool queue_grant(struct queue *q, struct backend *b);
+
+#endif

@@ -1,0 +1,173 @@
+#include "config/check_pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void report_key(const struct load *l, size_t i, const char *key, const char *what)
+{
+    const struct section *s = &keys_sections[SECTION_POOL];
+    char label[KEYS_LABEL_MAX];
+    report_error(l->report, load_place(l, SECTION_POOL, i, key),
+                 keys_section_label(s, &l->config->pool[i], label), key, "%s", what);
+}
+
+static bool is_given(const struct load *l, size_t i, const char *key)
+{
+    return load_origin(l, SECTION_POOL, i, key)->given.line > 0;
+}
+
+/* --- Keys of no use beside others --- */
+
+static bool is_at_default(const struct key *k, const void *item)
+{
+    char *text = value_text(&k->value, item);
+    bool same = text == NULL || strcmp(text, k->fallback) == 0;
+    free(text);
+    return same;
+}
+
+static void set_default(const struct load *l, const struct key *k, void *item)
+{
+    const struct place file = { l->path, 0 };
+    struct value_error ignored;
+    value_free(&k->value, item);
+    if (k->fallback != NULL && value_parse(&k->value, item, k->fallback, &ignored) < 0)
+        report_error(l->report, file, NULL, NULL, "out of memory");
+}
+
+static void drop_key(const struct load *l, size_t i, const struct key *k, const char *why)
+{
+    struct config_pool *pool = &l->config->pool[i];
+    void *item = keys_item(k, pool, 0);
+    if (keys_count(k, pool) == 0 || (k->fallback != NULL && is_at_default(k, item)))
+        return;
+    if (is_given(l, i, k->name))
+        report_key(l, i, k->name, why);
+    else
+        set_default(l, k, item);
+}
+
+static bool is_hashed(const struct config_pool *p)
+{
+    return p->balance == CONFIG_BALANCE_HASH;
+}
+
+static bool is_sent_to(const struct config_pool *p)
+{
+    return p->check == CONFIG_CHECK_SEND;
+}
+
+static bool speaks_http(const struct config_pool *p)
+{
+    return p->check == CONFIG_CHECK_HTTP;
+}
+
+static const struct need {
+    const char *key;
+    bool (*is_met)(const struct config_pool *p);
+    const char *otherwise;
+} needs[] = {
+    { "hash_key", is_hashed, "of no use without balance = hash" },
+    { "check_send", is_sent_to, "of no use without check = send" },
+    { "check_expect", is_sent_to, "of no use without check = send" },
+    { "check_path", speaks_http, "of no use without check = http" },
+    { "check_host", speaks_http, "of no use without check = http" },
+    { "check_status", speaks_http, "of no use without check = http" },
+};
+
+static void drop_useless(const struct load *l, size_t i)
+{
+    const struct section *s = &keys_sections[SECTION_POOL];
+    for (size_t n = 0; n < sizeof needs / sizeof *needs; n++)
+        if (!needs[n].is_met(&l->config->pool[i]))
+            drop_key(l, i, keys_find(s, needs[n].key), needs[n].otherwise);
+}
+
+/* A file is an answer by itself: nothing is balanced, connected to or checked. */
+static void drop_all_but_file(const struct load *l, size_t i)
+{
+    const struct section *s = &keys_sections[SECTION_POOL];
+    for (const struct key *k = s->keys; k < s->keys + s->key_count; k++)
+        if (k->list.size == 0 && strcmp(k->name, "file") != 0)
+            drop_key(l, i, k, "of no use beside file, which takes the place of servers");
+}
+
+/* --- One pool --- */
+
+static void check_source(const struct load *l, size_t i)
+{
+    if (is_given(l, i, "server") && is_given(l, i, "file"))
+        report_key(l, i, "file", "beside servers, expected one of the two");
+    else if (!is_given(l, i, "server") && !is_given(l, i, "file"))
+        report_key(l, i, "server", "missing, expected at least one, or a file");
+}
+
+void check_pool(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    check_source(l, i);
+    if (is_given(l, i, "file") && !is_given(l, i, "server")) {
+        drop_all_but_file(l, i);
+        return;
+    }
+    drop_useless(l, i);
+    if (is_sent_to(pool) && !is_given(l, i, "check_send") && !is_given(l, i, "check_expect") &&
+        pool->check_send.data == NULL && pool->check_expect.data == NULL)
+        report_key(l, i, "check",
+                   "\"send\": nothing to send, expected check_send, check_expect or "
+                   "both");
+    /* The one that [defaults] names for the others. */
+    if (pool->fallback_name != NULL && !is_given(l, i, "fallback") &&
+        strcmp(pool->fallback_name, pool->name) == 0)
+        set_default(l, keys_find(&keys_sections[SECTION_POOL], "fallback"),
+                    &l->config->pool[i].fallback_name);
+}
+
+/* --- Fallbacks that lead in a circle --- */
+
+/* Writes the circle that `first` is on: "a -> b -> a". */
+static void report_circle(const struct load *l, const struct config_pool *first)
+{
+    const struct config_pool *p = first;
+    char *circle = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&circle, &size);
+    if (out == NULL)
+        return;
+    fputs("a loop: ", out);
+    do {
+        fprintf(out, "%s -> ", p->name);
+        p = p->fallback;
+    } while (p != first);
+    fputs(first->name, out);
+    if (fclose(out) == 0)
+        report_key(l, (size_t)(first - l->config->pool), "fallback", circle);
+    free(circle);
+}
+
+/* The pool of a circle that stands first in the file. */
+static const struct config_pool *circle_begin(const struct config_pool *on)
+{
+    const struct config_pool *first = on;
+    for (const struct config_pool *p = on->fallback; p != on; p = p->fallback)
+        if (p < first)
+            first = p;
+    return first;
+}
+
+bool check_fallbacks(const struct load *l)
+{
+    const struct config *c = l->config;
+    size_t *walk = calloc(c->pool_count + 1, sizeof *walk); /* the last that came by a pool */
+    if (walk == NULL)
+        return false;
+    for (size_t i = 0; i < c->pool_count; i++) {
+        const struct config_pool *p = &c->pool[i];
+        for (; p != NULL && walk[p - c->pool] == 0; p = p->fallback)
+            walk[p - c->pool] = i + 1;
+        if (p != NULL && walk[p - c->pool] == i + 1) /* not one of an earlier walk: a new circle */
+            report_circle(l, circle_begin(p));
+    }
+    free(walk);
+    return true;
+}

@@ -1,0 +1,48 @@
+#include "control/mailbox.h"
+
+void mailbox_init(struct mailbox *m)
+{
+    pthread_mutex_init(&m->lock, NULL);
+    STAILQ_INIT(&m->letters);
+    m->closed = false;
+}
+
+void mailbox_fini(struct mailbox *m)
+{
+    pthread_mutex_destroy(&m->lock);
+}
+
+bool mailbox_post(struct mailbox *m, struct letter *l)
+{
+    pthread_mutex_lock(&m->lock);
+    bool open = !m->closed;
+    if (open)
+        STAILQ_INSERT_TAIL(&m->letters, l, in_mailbox);
+    pthread_mutex_unlock(&m->lock);
+    return open;
+}
+
+static struct letter *next(struct mailbox *m)
+{
+    pthread_mutex_lock(&m->lock);
+    struct letter *l = STAILQ_FIRST(&m->letters);
+    if (l != NULL)
+        STAILQ_REMOVE_HEAD(&m->letters, in_mailbox);
+    pthread_mutex_unlock(&m->lock);
+    return l;
+}
+
+void mailbox_run(struct mailbox *m, void *owner)
+{
+    struct letter *l;
+    while ((l = next(m)) != NULL)
+        l->run(l, owner);
+}
+
+void mailbox_close(struct mailbox *m, void *owner)
+{
+    pthread_mutex_lock(&m->lock);
+    m->closed = true;
+    pthread_mutex_unlock(&m->lock);
+    mailbox_run(m, owner);
+}

@@ -1,0 +1,36 @@
+/* What other threads want done on a thread: functions to be called there, in order. */
+#ifndef ZPROXY_CONTROL_MAILBOX_H
+#define ZPROXY_CONTROL_MAILBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+/* Embedded by whoever posts it, who keeps it until it is run; it may free itself then. */
+struct letter {
+    STAILQ_ENTRY(letter) in_mailbox;
+    void (*run)(struct letter *l, void *owner); /* on the mailbox's thread */
+};
+
+STAILQ_HEAD(letters, letter);
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct letters letters;
+    bool closed;
+};
+
+void mailbox_init(struct mailbox *m);
+/* It must be empty. */
+void mailbox_fini(struct mailbox *m);
+
+/* From any thread; waking the owner is the caller's. Returns false when the mailbox is closed. */
+bool mailbox_post(struct mailbox *m, struct letter *l);
+
+/* Runs what is there, for the owner's thread. */
+void mailbox_run(struct mailbox *m, void *owner);
+
+/* Takes no more letters, and runs those that are there. */
+void mailbox_close(struct mailbox *m, void *owner);
+
+#endif

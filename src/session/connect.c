@@ -1,0 +1,277 @@
+#include "session/connect.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "relay/sock.h"
+#include "session/life.h"
+#include "session/session_log.h"
+
+#define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
+
+static const struct config_pool *conf_of(const struct session *s)
+{
+    return pool_conf(s->pool);
+}
+
+static void forget_tried(struct session *s)
+{
+    free(s->tried);
+    s->tried = NULL;
+}
+
+void connect_enter(struct session *s, struct pool *p)
+{
+    if (s->pool != NULL)
+        pool_exit(s->pool);
+    s->pool = p;
+    s->pool_attempts = 0;
+    forget_tried(s);
+    if (p != NULL)
+        pool_enter(p);
+}
+
+static uint64_t key_of(const struct session *s)
+{
+    return addr_peer_hash(&s->client_addr, conf_of(s)->hash_key == CONFIG_HASH_SOURCE_PORT);
+}
+
+static void give_place_back(struct session *s)
+{
+    if (s->backend == NULL)
+        return;
+    pool_release(s->pool, s->backend, life_now(s));
+    s->backend = NULL;
+}
+
+static void stop_waiting(struct session *s)
+{
+    if (s->wait == NULL)
+        return;
+    pool_leave(s->pool, &s->wait->waiter, life_now(s));
+    free(s->wait);
+    s->wait = NULL;
+}
+
+void connect_leave(struct session *s)
+{
+    if (s->backend != NULL && s->connected == 0)
+        pool_connect_left(s->pool, s->backend, life_now(s));
+    stop_waiting(s);
+    give_place_back(s);
+    connect_enter(s, NULL);
+}
+
+static enum connect_result ended(struct session *s, enum session_end why)
+{
+    life_end(s, why);
+    return CONNECT_ENDED;
+}
+
+/* ---- one attempt ---- */
+
+static bool is_shortage(int error)
+{
+    return error == ENOMEM || error == ENOBUFS || error == EMFILE || error == ENFILE ||
+           error == EADDRNOTAVAIL || error == EIO;
+}
+
+static enum session_end failure_of(int error)
+{
+    if (error == ETIMEDOUT)
+        return SESSION_END_CONNECT_TIMEOUT;
+    return is_shortage(error) ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
+}
+
+/* With the last descriptors gone the reserve serves, and the worker stops accepting until it can
+ * be filled again. */
+static int open_server_socket(struct session *s)
+{
+    const struct addr *to = &s->backend->addr;
+    int fd = sock_connect(to, &s->service->options);
+    if ((fd == -EMFILE || fd == -ENFILE) && reserve_spend(&s->home->reserve))
+        fd = sock_connect(to, &s->service->options);
+    return fd;
+}
+
+/* Returns 0 when the attempt is under way, or -errno. */
+static int attempt(struct session *s)
+{
+    struct sessions *all = s->home;
+    s->attempts++;
+    s->pool_attempts++;
+    s->state = SESSION_CONNECTING;
+    s->wait_until = life_after(life_now(s), conf_of(s)->connect_timeout);
+    int fd = open_server_socket(s);
+    if (fd < 0)
+        return fd;
+    int rc = side_open(&s->server, fd, !addr_is_unix(&s->backend->addr), all->poller,
+                       all->on_server_event);
+    if (rc < 0)
+        sock_reset(fd);
+    else
+        life_arm(s);
+    return rc;
+}
+
+/* The attempt on s->backend has failed: the place is given back, the server remembered. What this
+ * machine lacks is not held against the server. */
+static void give_up_attempt(struct session *s, int error)
+{
+    session_log_connect_failed(s, error, life_now(s));
+    s->failure = (uint8_t)failure_of(error);
+    if (is_shortage(error))
+        pool_connect_left(s->pool, s->backend, life_now(s));
+    else
+        pool_connect_failed(s->pool, s->backend, life_now(s));
+    side_close(&s->server);
+    if (!pool_has_one(s->pool) && pool_mark_tried(s->pool, &s->tried, s->backend) < 0)
+        s->pool_attempts = UINT16_MAX; /* whom not to try is not known any more */
+    give_place_back(s);
+}
+
+/* ---- nobody there ---- */
+
+static enum connect_result pause_before_retry(struct session *s)
+{
+    uint64_t timeout = conf_of(s)->connect_timeout;
+    uint64_t pause = timeout != 0 && timeout < PAUSE_MAX ? timeout : PAUSE_MAX;
+    s->state = SESSION_PAUSING;
+    s->wait_until = life_now(s) + pause;
+    life_arm(s);
+    return CONNECT_WAITS;
+}
+
+/* The pool has nobody for this session: on to the one to fall back on, or the end. */
+static enum connect_result fall_back(struct session *s, enum session_end why)
+{
+    struct pool *next = pool_fallback(s->pool);
+    if (next == NULL)
+        return ended(s, why);
+    connect_enter(s, next);
+    return connect_next(s);
+}
+
+static struct place_wait *wait_new(struct session *s)
+{
+    struct place_wait *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->session = s;
+    w->waiter.tried = s->tried;
+    w->waiter.inbox = &s->home->inbox;
+    return w;
+}
+
+/* Returns false when as many wait as may. */
+static bool wait_for_place(struct session *s)
+{
+    s->wait = wait_new(s);
+    if (s->wait == NULL || !pool_wait(s->pool, &s->wait->waiter, key_of(s), life_now(s))) {
+        free(s->wait);
+        s->wait = NULL;
+        return false;
+    }
+    s->state = SESSION_WAITING;
+    s->wait_until = life_after(life_now(s), conf_of(s)->queue_timeout);
+    life_arm(s);
+    return true;
+}
+
+static enum connect_result nobody(struct session *s, enum pool_lack lack)
+{
+    bool may_wait = lack == POOL_FULL && conf_of(s)->max_queue > 0;
+    if (may_wait && !wait_for_place(s))
+        return fall_back(s, SESSION_END_QUEUE_FULL);
+    if (may_wait)
+        return s->wait->waiter.granted != NULL ? connect_granted(s) : CONNECT_WAITS;
+    return fall_back(s,
+                     s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
+}
+
+/* ---- from one to the next ---- */
+
+/* Connects to s->backend. */
+static enum connect_result go(struct session *s);
+
+static enum connect_result attempt_failed(struct session *s, int error)
+{
+    give_up_attempt(s, error);
+    if (s->pool_attempts > conf_of(s)->retries)
+        return fall_back(s, (enum session_end)s->failure);
+    return pool_has_one(s->pool) ? pause_before_retry(s) : connect_next(s);
+}
+
+static enum connect_result go(struct session *s)
+{
+    int rc = attempt(s);
+    return rc == 0 ? CONNECT_WAITS : attempt_failed(s, -rc);
+}
+
+enum connect_result connect_next(struct session *s)
+{
+    enum pool_lack lack = POOL_NONE;
+    if (pool_file(s->pool) != NULL)
+        return CONNECT_ANSWERS;
+    const struct pool_request r = { .key = key_of(s), .now = life_now(s), .tried = s->tried };
+    s->backend = pool_pick(s->pool, &r, &lack);
+    return s->backend == NULL ? nobody(s, lack) : go(s);
+}
+
+enum connect_result connect_granted(struct session *s)
+{
+    s->backend = s->wait->waiter.granted;
+    free(s->wait);
+    s->wait = NULL;
+    return s->state == SESSION_ENDED ? CONNECT_ENDED : go(s);
+}
+
+/* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had
+ * accepted, perhaps begun to work: nobody else may be asked to do it again. */
+static bool had_accepted(int error)
+{
+    return error == ECONNRESET || error == EPIPE;
+}
+
+static void reached(struct session *s)
+{
+    s->connected = s->active = life_now(s);
+    pool_connected(s->pool, s->backend, s->connected);
+    forget_tried(s);
+}
+
+enum connect_result connect_finish(struct session *s)
+{
+    if (side_is(&s->server, SIDE_FAILED)) {
+        int error = sock_error(s->server.fd);
+        if (!had_accepted(error))
+            return attempt_failed(s, error != 0 ? error : ECONNREFUSED);
+        reached(s);
+        return ended(s, SESSION_END_SERVER_RESET);
+    }
+    if (!side_is(&s->server, SIDE_WRITABLE))
+        return CONNECT_WAITS;
+    reached(s);
+    return CONNECT_REACHED;
+}
+
+enum connect_result connect_expire(struct session *s)
+{
+    switch ((enum session_state)s->state) {
+    case SESSION_CONNECTING:
+        return attempt_failed(s, ETIMEDOUT);
+    case SESSION_PAUSING:
+        return connect_next(s);
+    case SESSION_WAITING:
+        stop_waiting(s);
+        return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
+    case SESSION_RELAYING:
+    case SESSION_ANSWERING:
+    case SESSION_ENDED:
+        break;
+    }
+    assert(false);
+    return CONNECT_WAITS;
+}

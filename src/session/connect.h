@@ -1,0 +1,33 @@
+/* How a session comes to a server: picks one, connects, tries the next, waits for a place, falls
+ * back on another pool. */
+#ifndef ZPROXY_SESSION_CONNECT_H
+#define ZPROXY_SESSION_CONNECT_H
+
+#include "session/session.h"
+
+enum connect_result {
+    CONNECT_WAITS,   /* something is under way */
+    CONNECT_REACHED, /* a server: the session can relay */
+    CONNECT_ANSWERS, /* the pool's answer is a file */
+    CONNECT_ENDED,   /* there is nobody; the session has ended */
+};
+
+/* The session uses this pool from now on; NULL: none any more. */
+void connect_enter(struct session *s, struct pool *p);
+
+/* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
+enum connect_result connect_next(struct session *s);
+
+/* In SESSION_CONNECTING: the server's socket has said something. */
+enum connect_result connect_finish(struct session *s);
+
+/* In SESSION_CONNECTING, _PAUSING, _WAITING: wait_until is past. */
+enum connect_result connect_expire(struct session *s);
+
+/* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted. */
+enum connect_result connect_granted(struct session *s);
+
+/* Gives back whatever the session has of its pool: the place, the wait for one. */
+void connect_leave(struct session *s);
+
+#endif

@@ -1,0 +1,54 @@
+#include "session/life.h"
+
+#include <assert.h>
+
+uint64_t life_now(const struct session *s)
+{
+    return uv_now(s->home->poller->loop);
+}
+
+uint64_t life_after(uint64_t start, uint64_t timeout)
+{
+    return timeout == 0 ? WHEEL_NEVER : start + timeout;
+}
+
+bool life_is_half_closed(const struct session *s)
+{
+    return s->up_ended || s->down_ended;
+}
+
+static uint64_t silence_deadline(const struct session *s)
+{
+    const struct config_listen *c = s->service->conf;
+    return life_after(s->active, life_is_half_closed(s) ? c->half_close_timeout : c->idle_timeout);
+}
+
+uint64_t life_last_deadline(const struct session *s)
+{
+    return life_after(s->began, s->service->conf->session_timeout);
+}
+
+uint64_t life_deadline(const struct session *s)
+{
+    bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
+    uint64_t at = moves ? silence_deadline(s) : s->wait_until;
+    uint64_t last = life_last_deadline(s);
+    return at < last ? at : last;
+}
+
+void life_arm(struct session *s)
+{
+    uint64_t at = life_deadline(s);
+    if (at != WHEEL_NEVER && !wheel_covers(&s->timer, at))
+        wheel_set(&s->home->wheel, &s->timer, at);
+}
+
+void life_end(struct session *s, enum session_end why)
+{
+    assert(s->state != SESSION_ENDED);
+    s->state = SESSION_ENDED;
+    s->ended_by = (uint8_t)why;
+    wheel_clear(&s->home->wheel, &s->timer);
+    LIST_REMOVE(s, in_all);
+    LIST_INSERT_HEAD(&s->home->dead, s, in_all);
+}

@@ -1,0 +1,33 @@
+/* How long a session may go on, and how it is told to end. One wheel entry a session; what it means
+ * follows from the state. */
+#ifndef ZPROXY_SESSION_LIFE_H
+#define ZPROXY_SESSION_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/session.h"
+
+/* The time of this wake-up, ms. */
+uint64_t life_now(const struct session *s);
+
+/* start + timeout, ms; a timeout of 0 is WHEEL_NEVER. */
+uint64_t life_after(uint64_t start, uint64_t timeout);
+
+/* When its state, and when its whole life is over, ms; WHEEL_NEVER: never. */
+uint64_t life_deadline(const struct session *s);
+uint64_t life_last_deadline(const struct session *s);
+
+/* To be called when the deadline may have come nearer. Activity only moves it away: the entry stays
+ * and is looked at when it falls due. */
+void life_arm(struct session *s);
+
+/* One side has ended its direction, the other goes on. */
+bool life_is_half_closed(const struct session *s);
+
+/* Marks the session as ended. What is left to do waits until the wake-up is over: closing two
+ * sockets takes longer than relaying a message, and other sessions' messages are waiting; and later
+ * events of this wake-up may still point to the session. */
+void life_end(struct session *s, enum session_end why);
+
+#endif

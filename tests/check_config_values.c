@@ -1,0 +1,385 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "config/config.h"
+#include "config/host.h"
+#include "ini_rig.h"
+
+/* A value of a key, refused: `section` is opened with what it needs by `before`. */
+static const struct {
+    const char *before;
+    const char *line;
+    const char *expected;
+} refused[] = {
+    { POOL "[listen l]\npool = p\n", "bind = *:80,\n",
+      "[listen l] bind: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
+    { POOL "[listen l]\npool = p\n", "bind =\n",
+      "[listen l] bind: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80 10.0.0.1:81\n",
+      "[listen l] bind: \"*:80 10.0.0.1:81\": IPv6 needs brackets: [::1]:80\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:0\n",
+      "[listen l] bind: \"*:0\": bad port, expected a number from 1 to 65535\n" },
+    { POOL "[listen l]\nbind = *:80\n", "pool = p, q\n",
+      "[listen l] pool: \"p, q\": not a name, expected 1 to 64 of letters, digits and . _ - :\n" },
+    { POOL LISTEN, "keepalive = maybe\n",
+      "[listen l] keepalive: \"maybe\": not understood, expected yes, no, or "
+      "TIME/INTERVAL/COUNT as in 60s/10s/6\n" },
+    { POOL LISTEN, "keepalive = 60s/10s\n",
+      "[listen l] keepalive: \"60s/10s\": not understood, expected TIME/INTERVAL/COUNT as in "
+      "60s/10s/6\n" },
+    { POOL LISTEN, "keepalive = 60s/10s/200\n",
+      "[listen l] keepalive: \"200\": too large, expected a number from 1 to 127\n" },
+    { POOL LISTEN, "keepalive = 60s/10s/6/1\n",
+      "[listen l] keepalive: \"6/1\": not understood, expected a number from 1 to 127\n" },
+    { POOL LISTEN, "keepalive = 1500ms/10s/6\n",
+      "[listen l] keepalive: \"1500ms\": not whole seconds, expected a time such as 60s\n" },
+    { POOL LISTEN, "backlog = 0\n",
+      "[listen l] backlog: \"0\": too small, expected a number from 1 to 65535\n" },
+    { LISTEN "[pool p]\n", "server =\n",
+      "[pool p] server: \"\": empty, expected ADDRESS:PORT and options\n" },
+    { LISTEN "[pool p]\n", "server = web1\n",
+      "[pool p] server: \"web1\": port missing, expected ADDRESS:PORT\n" },
+    { LISTEN "[pool p]\n", "server = web1:0\n",
+      "[pool p] server: \"web1:0\": bad port, expected a number from 1 to 65535\n" },
+    { LISTEN "[pool p]\n", "server = web1:http\n",
+      "[pool p] server: \"web1:http\": bad port, expected a number from 1 to 65535\n" },
+    { LISTEN "[pool p]\n", "server = web..example:80\n",
+      "[pool p] server: \"web..example:80\": an empty label, expected a name such as db1.example\n" },
+    { LISTEN "[pool p]\n", "server = -web.example:80\n",
+      "[pool p] server: \"-web.example:80\": a label begins or ends with \"-\", expected a letter "
+      "or a digit\n" },
+    { LISTEN "[pool p]\n", "server = w@b:80\n",
+      "[pool p] server: \"w@b:80\": not a name, expected letters, digits, \"-\" and \"_\" between "
+      "dots\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.256:80\n",
+      "[pool p] server: \"10.0.0.256:80\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = web.10:80\n",
+      "[pool p] server: \"web.10:80\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = srv:redis.example\n",
+      "[pool p] server: \"srv:redis.example\": not a service, expected srv:_SERVICE._tcp.DOMAIN\n" },
+    { LISTEN "[pool p]\n", "server = srv:_redis._tcp\n",
+      "[pool p] server: \"srv:_redis._tcp\": not a service, expected srv:_SERVICE._tcp.DOMAIN\n" },
+    { LISTEN "[pool p]\n", "server = srv:_redis._tcp.example:6379\n",
+      "[pool p] server: \"srv:_redis._tcp.example:6379\": a port, expected none: the name server "
+      "says which\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=web1:81\n",
+      "[pool p] server: check_address=\"web1:81\": a name: only numeric addresses are accepted\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=*:81\n",
+      "[pool p] server: check_address=\"*:81\": stands for all addresses, expected the one to "
+      "connect to\n" },
+    { LISTEN "[pool p]\n", "server = 0.0.0.0:80\n",
+      "[pool p] server: \"0.0.0.0:80\": stands for all addresses, expected the one to connect "
+      "to\n" },
+    { LISTEN "[pool p]\n", "server = [::]:80\n",
+      "[pool p] server: \"[::]:80\": stands for all addresses, expected the one to connect to\n" },
+    { LISTEN "[pool p]\n", "server = *:81\n",
+      "[pool p] server: \"*:81\": stands for all addresses, expected the one to connect to\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80, 10.0.0.2:80\n",
+      "[pool p] server: \"10.0.0.1:80, 10.0.0.2:80\": a comma, expected one server to a line, its "
+      "options separated by spaces\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 wieght=3\n",
+      "[pool p] server: \"wieght\": unknown option, did you mean \"weight\"?\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 fast\n",
+      "[pool p] server: \"fast\": unknown option, expected name=, weight=, backup, "
+      "max_connections=, state= or check_address=\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 weight=0\n",
+      "[pool p] server: weight=\"0\": too small, expected a number from 1 to 256\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 weight\n",
+      "[pool p] server: \"weight\": no value, expected weight=...\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 weight = 3\n",
+      "[pool p] server: \"weight\": no value, expected weight=...\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 weight=1 weight=1\n",
+      "[pool p] server: \"weight\": given twice\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 name=a name=b\n",
+      "[pool p] server: \"name\": given twice\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 backup=yes\n",
+      "[pool p] server: \"backup\": takes no value, expected the word alone\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 state=up\n",
+      "[pool p] server: state=\"up\": unknown, expected ready, drain or maint\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 name=\n",
+      "[pool p] server: name=\"\": not a name, expected 1 to 64 of letters, digits and . _ - :\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.1:80 name=a/b\n",
+      "[pool p] server: name=\"a/b\": not a name, expected 1 to 64 of letters, digits and . _ - "
+      ":\n" },
+    { MINIMAL, "check_send = \n",
+      "[pool p] check_send: \"\": empty, expected text, with escapes as in PING\\r\\n\n" },
+    { MINIMAL, "check_send = a\\q\n",
+      "[pool p] check_send: \"\\q\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH with "
+      "two hexadecimal digits, or another escape of C\n" },
+    { MINIMAL, "check_expect = a\\x1\n",
+      "[pool p] check_expect: \"\\x1\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH "
+      "with two hexadecimal digits, or another escape of C\n" },
+    { MINIMAL, "check_expect = \\400\n",
+      "[pool p] check_expect: \"\\400\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH "
+      "with two hexadecimal digits, or another escape of C\n" },
+    { MINIMAL, "check_expect = a\\\n",
+      "[pool p] check_expect: \"\\\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH "
+      "with two hexadecimal digits, or another escape of C\n" },
+    { MINIMAL, "check_expect = a\tb\n", "[pool p] check_expect: \"\tb\": a tab, expected \\t\n" },
+    { MINIMAL, "check_path = health\n",
+      "[pool p] check_path: \"health\": expected a path that begins with /\n" },
+    { MINIMAL, "check_path = /a b\n",
+      "[pool p] check_path: \"/a b\": not a path of HTTP, expected visible ASCII, all other bytes "
+      "and # as %HH\n" },
+    { MINIMAL, "check_path = /\xc3\xa4\n",
+      "[pool p] check_path: \"/\xc3\xa4\": not a path of HTTP, expected visible ASCII, all other "
+      "bytes and # as %HH\n" },
+    { MINIMAL, "check_host = a b\n",
+      "[pool p] check_host: \"a b\": not a host of HTTP, expected one as in www.example or "
+      "www.example:8080\n" },
+    { MINIMAL, "check_host = http://a\n",
+      "[pool p] check_host: \"http://a\": not a host of HTTP, expected one as in www.example or "
+      "www.example:8080\n" },
+    { MINIMAL, "check_status = 2xx\n",
+      "[pool p] check_status: \"2xx\": not understood, expected a number from 100 to 599, or two "
+      "as in 200-399\n" },
+    { MINIMAL, "check_status = 399-200\n",
+      "[pool p] check_status: \"399-200\": the wrong way round, expected a number from 100 to 599, "
+      "or two as in 200-399\n" },
+    { MINIMAL, "check_status = 200-600\n",
+      "[pool p] check_status: \"200-600\": out of range, expected a number from 100 to 599, or two "
+      "as in 200-399\n" },
+    { MINIMAL, "check = htpp\n",
+      "[pool p] check: \"htpp\": unknown, expected none, tcp, http or send\n" },
+    { MINIMAL, "hash_key = port\n",
+      "[pool p] hash_key: \"port\": unknown, expected source or source_port\n" },
+    { MINIMAL, "on_down = reset\n",
+      "[pool p] on_down: \"reset\": unknown, expected keep or close\n" },
+    { MINIMAL, "slow_start = 30\n",
+      "[pool p] slow_start: \"30\": no unit, expected a time (500ms, 5s, 2m, 1h, 1d) from 1ms to "
+      "1d, or off\n" },
+    { MINIMAL, "check_rise = 0\n",
+      "[pool p] check_rise: \"0\": too small, expected a number from 1 to 1000\n" },
+    { MINIMAL "[global]\n", "nameserver = ns.example\n",
+      "[global] nameserver: \"ns.example\": a name: only numeric addresses are accepted\n" },
+    { MINIMAL "[global]\n", "nameserver = ::1\n",
+      "[global] nameserver: \"::1\": IPv6 needs brackets: [::1]:80\n" },
+    { MINIMAL "[global]\n", "nameserver = 0.0.0.0\n",
+      "[global] nameserver: \"0.0.0.0\": not a name server, expected its IP address\n" },
+    { MINIMAL "[global]\n", "nameserver = unix:/run/dns\n",
+      "[global] nameserver: \"unix:/run/dns\": not a name server, expected its IP address\n" },
+    { MINIMAL "[global]\n", "nameserver = 10.0.0.53,\n",
+      "[global] nameserver: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
+    { MINIMAL "[global]\n", "log = off\n",
+      "[global] log: \"off\": unknown, expected syslog, syslog:FACILITY, stderr, or a path that "
+      "begins with /\n" },
+    { MINIMAL "[global]\n", "log = zproxy.log\n",
+      "[global] log: \"zproxy.log\": unknown, expected syslog, syslog:FACILITY, stderr, or a path "
+      "that begins with /\n" },
+    { MINIMAL "[global]\n", "access_log = none\n",
+      "[global] access_log: \"none\": unknown, expected same, off, syslog, syslog:FACILITY, "
+      "stderr, or a path that begins with /\n" },
+    { MINIMAL "[global]\n", "log = syslog:local9\n",
+      "[global] log: \"local9\": unknown facility, expected daemon, user, local0 to local7, or "
+      "another one of syslog(3)\n" },
+    { MINIMAL "[global]\n", "chroot = empty\n",
+      "[global] chroot: \"empty\": not absolute, expected a path that begins with /\n" },
+    { MINIMAL "[global]\n", "pipe_size = 4095\n",
+      "[global] pipe_size: \"4095\": too small, expected a size (4096, 64k, 1m, 2g) from 4k to "
+      "1g\n" },
+};
+
+START_TEST(a_value_that_is_wrong_is_explained)
+{
+    char text[512];
+    char expected[512];
+    unsigned line = 1;
+    snprintf(text, sizeof text, "%s%s", refused[_i].before, refused[_i].line);
+    for (const char *c = refused[_i].before; *c != '\0'; c++)
+        line += *c == '\n';
+    snprintf(expected, sizeof expected, "a.ini:%u: %s", line, refused[_i].expected);
+    expect_errors(text, expected);
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    const char *bytes;
+    size_t len;
+    const char *printed; /* NULL: as it was written */
+} escaped[] = {
+    { "PING\\r\\n", "PING\r\n", 6, NULL },
+    { "a b  c", "a b  c", 6, NULL },
+    { "\\a\\b\\f\\n\\r\\t\\v\\\\", "\a\b\f\n\r\t\v\\", 8, NULL },
+    { "\\\"x\\'", "\"x'", 3, "\"x'" },
+    { "\\0", "\0", 1, NULL },
+    { "\\08\\0001",
+      "\0"
+      "8\0"
+      "1",
+      4, "\\08\\x001" },
+    { "\\x00\\x1f\\xfF\\377", "\0\x1f\xff\xff", 4, "\\0\\37\\xff\\xff" },
+    { "\\1\\12\\123\\1234", "\1\nSS4", 5, "\\1\\nSS4" },
+    { "\\x20a\\40\\x20", " a  ", 4, "\\40a \\40" },
+    { "\\43a#b \\x23 \\73c;", "#a#b # ;c;", 10, "\\43a#b \\43 \\73c;" },
+    { "\xc3\xa4\\xc3\\xa4\\xc3", "\xc3\xa4\xc3\xa4\xc3", 5, "\xc3\xa4\xc3\xa4\\xc3" },
+    { "\\x7f\\x80\\x1b[0m", "\x7f\x80\x1b[0m", 6, "\\x7f\\x80\\33[0m" },
+};
+
+START_TEST(bytes_are_written_with_the_escapes_of_c)
+{
+    char text[200];
+    snprintf(text, sizeof text, MINIMAL "check = send\ncheck_send = %s\n", escaped[_i].text);
+    struct config *c = load_good(text);
+    ck_assert_uint_eq(c->pool[0].check_send.len, escaped[_i].len);
+    ck_assert_mem_eq(c->pool[0].check_send.data, escaped[_i].bytes, escaped[_i].len);
+    char *printed = print(c);
+    snprintf(text, sizeof text, "\ncheck_send = %s\n",
+             escaped[_i].printed == NULL ? escaped[_i].text : escaped[_i].printed);
+    ck_assert_msg(strstr(printed, text) != NULL, "%s%s", printed, text);
+    free(printed);
+    config_free(c);
+    snprintf(text, sizeof text, MINIMAL "check = send\ncheck_expect = %s\n", escaped[_i].text);
+    expect_round_trip(text);
+}
+END_TEST
+
+START_TEST(bytes_are_at_most_4096)
+{
+    char text[6000];
+    size_t n = (size_t)snprintf(text, sizeof text, MINIMAL "check = send\ncheck_send =\n");
+    for (int i = 0; i < 32; i++) /* with the spaces between, 4095 */
+        n += (size_t)snprintf(text + n, sizeof text - n, " %0127d\n", 0);
+    snprintf(text + n, sizeof text - n, " \\x20");
+    ck_assert_ptr_null(load(text));
+    ck_assert_ptr_nonnull(strstr(errors, "...\": too long, expected at most 4096 bytes\n"));
+    text[n] = '\0';
+    struct config *c = load_good(text);
+    ck_assert_uint_eq(c->pool[0].check_send.len, 4095);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(a_name_server_has_port_53)
+{
+    struct config *c = load_good(MINIMAL "[global]\nnameserver = 10.0.0.1, [::1]\n"
+                                         "nameserver = 10.0.0.1:5300, [::1]:5300\n");
+    static const char *const expected[] = { "10.0.0.1:53", "[::1]:53", "10.0.0.1:5300",
+                                            "[::1]:5300" };
+    char text[ADDR_TEXT_MAX];
+    ck_assert_uint_eq(c->global.nameserver_count, 4);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_str_eq(addr_print(&c->global.nameserver[i], text), expected[i]);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(keepalive_is_yes_no_or_three_numbers)
+{
+    struct config *c = load_good(POOL LISTEN "keepalive = no\n");
+    ck_assert(!c->listen[0].keepalive.on);
+    config_free(c);
+    c = load_good(POOL LISTEN "keepalive = 9h/1m/127\n");
+    ck_assert(c->listen[0].keepalive.on);
+    ck_assert_uint_eq(c->listen[0].keepalive.time, 32400000);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(logs_go_to_all_places)
+{
+    static const struct {
+        const char *text;
+        enum log_kind kind;
+        int facility;
+    } targets[] = {
+        { "stderr", LOG_KIND_STDERR, LOG_DAEMON },
+        { "syslog", LOG_KIND_SYSLOG, LOG_DAEMON },
+        { "syslog:local0", LOG_KIND_SYSLOG, LOG_LOCAL0 },
+        { "/a/b", LOG_KIND_FILE, LOG_DAEMON },
+        { "same", LOG_KIND_SAME, LOG_DAEMON },
+        { "off", LOG_KIND_OFF, LOG_DAEMON },
+    };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        char text[200];
+        snprintf(text, sizeof text, MINIMAL "[global]\naccess_log = %s\n", targets[i].text);
+        struct config *c = load_good(text);
+        ck_assert_int_eq(c->global.access_log.kind, targets[i].kind);
+        ck_assert_int_eq(c->global.access_log.facility, targets[i].facility);
+        config_free(c);
+    }
+}
+END_TEST
+
+START_TEST(a_server_is_named_by_its_address_as_written)
+{
+    struct config *c =
+        load_good(LISTEN "[pool p]\nserver = [2001:DB8:0:0::1]:080\n"
+                         "server = unix:/run/a\\x20b name=b\nserver = unix:@/x@[]\n");
+    ck_assert_str_eq(c->pool[0].server[0].name, "[2001:DB8:0:0::1]:080");
+    ck_assert_str_eq(c->pool[0].server[1].name, "b");
+    ck_assert_str_eq(c->pool[0].server[2].name, "unix:@/x@[]");
+    config_free(c);
+}
+END_TEST
+
+START_TEST(a_server_may_be_a_name_or_a_service)
+{
+    struct config *c = load_good(LISTEN "[pool p]\nserver = Web-1.my_zone.Example.:080 name=a\n"
+                                        "server = localhost:1\nserver = 1and1.example:65535\n"
+                                        "server = srv:_redis._tcp.example\n");
+    const struct config_server *s = c->pool[0].server;
+    ck_assert_str_eq(s[0].host, "Web-1.my_zone.Example.");
+    ck_assert_uint_eq(s[0].port, 80);
+    ck_assert_str_eq(s[1].name, "localhost:1");
+    ck_assert_str_eq(s[1].host, "localhost");
+    ck_assert_uint_eq(s[2].port, 65535);
+    ck_assert(!s[2].service);
+    ck_assert_str_eq(s[3].name, "srv:_redis._tcp.example");
+    ck_assert_str_eq(s[3].host, "_redis._tcp.example");
+    ck_assert(s[3].service);
+    ck_assert_uint_eq(s[3].addr.len, 0);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(a_name_has_at_most_253_bytes_and_labels_of_63)
+{
+    char name[256];
+    const char *why = NULL;
+    memset(name, 'a', sizeof name);
+    name[63] = name[127] = name[191] = '.';
+    name[253] = '\0';
+    ck_assert(host_is_name(name, &why));
+    name[253] = '.';
+    name[254] = '\0';
+    ck_assert(host_is_name(name, &why));
+    name[253] = 'a';
+    ck_assert(!host_is_name(name, &why));
+    ck_assert_str_eq(why, "too long, expected a name of at most 253 bytes");
+    name[64] = '\0';
+    ck_assert(host_is_name(name, &why));
+    name[63] = 'a';
+    ck_assert(!host_is_name(name, &why));
+    ck_assert_str_eq(why, "a label is too long, expected at most 63 bytes between two dots");
+    ck_assert(!host_is_name("", &why));
+    ck_assert(!host_is_name(".", &why));
+    ck_assert(!host_is_service("_a._tcp.", &why));
+    ck_assert(!host_is_service("_._tcp.a", &why));
+    ck_assert(!host_is_service("_a._.a", &why));
+    ck_assert(!host_is_service("_a._tcp.a-", &why));
+    ck_assert(host_is_service("_a._tcp.a.", &why));
+}
+END_TEST
+
+static void add_tests(TCase *t)
+{
+    tcase_add_loop_test(t, a_value_that_is_wrong_is_explained, 0, COUNT(refused));
+    tcase_add_loop_test(t, bytes_are_written_with_the_escapes_of_c, 0, COUNT(escaped));
+    tcase_add_test(t, bytes_are_at_most_4096);
+    tcase_add_test(t, a_name_server_has_port_53);
+    tcase_add_test(t, keepalive_is_yes_no_or_three_numbers);
+    tcase_add_test(t, logs_go_to_all_places);
+    tcase_add_test(t, a_server_is_named_by_its_address_as_written);
+    tcase_add_test(t, a_server_may_be_a_name_or_a_service);
+    tcase_add_test(t, a_name_has_at_most_253_bytes_and_labels_of_63);
+}
+
+int main(void)
+{
+    return ini_rig_main("config_values", add_tests);
+}

@@ -1,0 +1,231 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "config/config.h"
+#include "ini_rig.h"
+
+static const struct {
+    const char *text;
+    const char *expected;
+} unfitting[] = {
+    { "[listen l]\npool = p\n" POOL, "a.ini:1: [listen l] bind: missing, expected at least one\n" },
+    { "[listen l]\nbind = *:80\n" POOL, "a.ini:1: [listen l] pool: missing, expected a value\n" },
+    { LISTEN "[pool p]\n",
+      "a.ini:4: [pool p] server: missing, expected at least one, or a file\n" },
+    { LISTEN "[pool pp]\nserver = 1.1.1.1:1\n",
+      "a.ini:3: [listen l] pool: \"p\": no such pool, expected a section [pool p]\n" },
+    { "[listen l]\nbind = *:80\npool = wbe\n[pool web]\nserver = 1.1.1.1:1\n",
+      "a.ini:3: [listen l] pool: \"wbe\": no such pool, did you mean \"web\"?\n" },
+    { LISTEN, "a.ini:3: [listen l] pool: \"p\": no such pool, expected a section [pool p]\n" },
+    { MINIMAL "server = 10.0.0.1:80\n", "a.ini:6: [pool p] server: \"10.0.0.1:80\": name given "
+                                        "twice in this pool, first in line 5\n" },
+    { MINIMAL "server = 10.0.0.2:80 name=a\nserver = 10.0.0.3:80 name=b\n"
+              "server = 10.0.0.4:80 name=a\nserver = 10.0.0.4:80 name=a\n",
+      "a.ini:8: [pool p] server: \"a\": name given twice in this pool, first in line 6\n"
+      "a.ini:9: [pool p] server: \"a\": name given twice in this pool, first in line 6\n" },
+    { POOL LISTEN "bind = 10.0.0.1:81, 10.0.0.1:81\n",
+      "a.ini:6: [listen l] bind: \"10.0.0.1:81\": bound already, as \"10.0.0.1:81\" by "
+      "[listen l] in line 6\n" },
+    { MINIMAL "[listen m]\nbind = unix:/a\nbind = *:80\npool = p\n",
+      "a.ini:8: [listen m] bind: \"*:80\": bound already, as \"*:80\" by [listen l] in line 2\n" },
+    { MINIMAL "[listen m]\nbind = 0.0.0.0:80\npool = p\n",
+      "a.ini:7: [listen m] bind: \"0.0.0.0:80\": bound already, as \"*:80\" by [listen l] in line "
+      "2\n" },
+    { MINIMAL "[listen m]\nbind = [::]:81\nbind = *:81\npool = p\n",
+      "a.ini:8: [listen m] bind: \"*:81\": bound already, as \"[::]:81\" by [listen m] in line "
+      "7\n" },
+    { MINIMAL "[listen m]\nbind = [::ffff:10.0.0.1]:81, 10.0.0.1:81\npool = p\n",
+      "a.ini:7: [listen m] bind: \"10.0.0.1:81\": bound already, as \"10.0.0.1:81\" by [listen m] "
+      "in line 7\n" },
+    { LISTEN "[pool p]\nserver = 127.0.0.1:80\n",
+      "a.ini:5: [pool p] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of "
+      "[listen l] in line 2\n" },
+    { LISTEN "[pool p]\nserver = [::1]:80\n",
+      "a.ini:5: [pool p] server: \"[::1]:80\": a loop, it leads back to \"*:80\" of [listen l] in "
+      "line 2\n" },
+    { "[pool p]\nserver = 127.0.0.1:1\nserver = unix:/a\nserver = 10.9.9.9:7\n"
+      "[listen l]\nbind = 127.0.0.1:2, unix:/a, 10.9.9.9:7, 0.0.0.0:1\npool = p\n",
+      "a.ini:2: [pool p] server: \"127.0.0.1:1\": a loop, it leads back to \"0.0.0.0:1\" of "
+      "[listen l] in line 6\n"
+      "a.ini:3: [pool p] server: \"unix:/a\": a loop, it leads back to \"unix:/a\" of [listen l] "
+      "in line 6\n"
+      "a.ini:4: [pool p] server: \"10.9.9.9:7\": a loop, it leads back to \"10.9.9.9:7\" of "
+      "[listen l] in line 6\n" },
+    { MINIMAL "[global]\nresolve_min = 1h\n",
+      "a.ini:7: [global] resolve_min: resolve_min is longer than resolve_max, expected at most as "
+      "long\n" },
+    { MINIMAL "[global]\nresolve_max = 500ms\n",
+      "a.ini:7: [global] resolve_max: resolve_min is longer than resolve_max, expected at most as "
+      "long\n" },
+    { MINIMAL "file = /a\n", "a.ini:6: [pool p] file: beside servers, expected one of the two\n" },
+    { LISTEN "[pool p]\nfile = a\nfallback = q\ncheck = tcp\nretries = 2\n"
+             "connect_timeout = 1s\n[pool q]\nfile = /b\n",
+      "a.ini:5: [pool p] file: \"a\": not absolute, expected a path that begins with /\n"
+      "a.ini:9: [pool p] connect_timeout: of no use beside file, which takes the place of servers\n"
+      "a.ini:7: [pool p] check: of no use beside file, which takes the place of servers\n"
+      "a.ini:6: [pool p] fallback: of no use beside file, which takes the place of servers\n" },
+    { MINIMAL "check_send = a\n",
+      "a.ini:6: [pool p] check_send: of no use without check = send\n" },
+    { MINIMAL "check = http\ncheck_send = a\ncheck_expect = b\n",
+      "a.ini:7: [pool p] check_send: of no use without check = send\n"
+      "a.ini:8: [pool p] check_expect: of no use without check = send\n" },
+    { MINIMAL "check = tcp\ncheck_path = /x\ncheck_host = x\ncheck_status = 200\n",
+      "a.ini:7: [pool p] check_path: of no use without check = http\n"
+      "a.ini:8: [pool p] check_host: of no use without check = http\n"
+      "a.ini:9: [pool p] check_status: of no use without check = http\n" },
+    { MINIMAL "hash_key = source_port\n",
+      "a.ini:6: [pool p] hash_key: of no use without balance = hash\n" },
+    { MINIMAL "check = send\n", "a.ini:6: [pool p] check: \"send\": nothing to send, expected "
+                                "check_send, check_expect or both\n" },
+    { "[defaults]\ncheck = send\n" MINIMAL,
+      "a.ini:6: [pool p] check: \"send\": nothing to send, expected check_send, check_expect or "
+      "both\n" },
+    { MINIMAL "check = send\ncheck_send = \\\n",
+      "a.ini:7: [pool p] check_send: \"\\\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, "
+      "\\xHH with two hexadecimal digits, or another escape of C\n" },
+    { MINIMAL "fallback = q\n",
+      "a.ini:6: [pool p] fallback: \"q\": no such pool, expected a section [pool q]\n" },
+    { "[defaults]\nfallback = qq\n" MINIMAL "[pool q]\nfile = /b\n",
+      "a.ini:6: [pool p] fallback: \"qq\": no such pool, did you mean \"q\"?\n" },
+    { MINIMAL "fallback = p\n", "a.ini:6: [pool p] fallback: a loop: p -> p\n" },
+    { MINIMAL "fallback = b\n[pool a]\nserver = 10.0.0.1:80\nfallback = b\n"
+              "[pool b]\nserver = 10.0.0.1:80\nfallback = c\n"
+              "[pool c]\nserver = 10.0.0.1:80\nfallback = a\n"
+              "[pool d]\nserver = 10.0.0.1:80\nfallback = d\n",
+      "a.ini:9: [pool a] fallback: a loop: a -> b -> c -> a\n"
+      "a.ini:18: [pool d] fallback: a loop: d -> d\n" },
+    { "[defaults]\nfallback = b\n" MINIMAL "[pool b]\nserver = 10.0.0.1:80\nfallback = p\n",
+      "a.ini:6: [pool p] fallback: a loop: p -> b -> p\n" },
+};
+
+START_TEST(what_does_not_fit_together_is_explained)
+{
+    expect_errors(unfitting[_i].text, unfitting[_i].expected);
+}
+END_TEST
+
+START_TEST(what_merely_looks_like_a_conflict_is_none)
+{
+    expect_good("[listen a]\nbind = 0.0.0.0:80, [::]:80, 10.0.0.1:80, 127.0.0.1:80\n"
+                "bind = *:81, unix:/a, unix:@/a\npool = p\n"
+                "[pool p]\nserver = 127.0.0.1:82\nserver = 10.0.0.1:81\nserver = [::1]:82\n"
+                "[pool q]\nserver = 127.0.0.1:82 name=x\nserver = 127.0.0.1:82 name=y\n");
+}
+END_TEST
+
+START_TEST(fallbacks_may_lead_to_the_same_pool)
+{
+    struct config *c = load_good("[defaults]\nfallback = sorry\n" MINIMAL "[pool q]\n"
+                                 "server = 10.0.0.1:80\nfallback = p\n"
+                                 "[pool sorry]\nserver = 10.0.0.1:80\n");
+    ck_assert_ptr_eq(c->pool[0].fallback, &c->pool[2]);
+    ck_assert_ptr_eq(c->pool[1].fallback, &c->pool[0]);
+    ck_assert_ptr_null(c->pool[2].fallback); /* it is everybody's but its own */
+    config_free(c);
+}
+END_TEST
+
+START_TEST(defaults_that_are_of_no_use_to_a_pool_are_not_its_own)
+{
+    static const char text[] =
+        "[defaults]\nbalance = hash\nhash_key = source_port\ncheck = http\ncheck_path = /health\n"
+        "check_host = x\nfallback = sorry\nmax_queue = 9\n" MINIMAL
+        "[pool q]\nserver = 10.0.0.1:80\ncheck = tcp\nbalance = first\n[pool sorry]\nfile = /a\n";
+    struct config *c = load_good(text);
+    ck_assert_str_eq(c->pool[0].check_path, "/health");
+    ck_assert_int_eq(c->pool[0].hash_key, CONFIG_HASH_SOURCE_PORT);
+    ck_assert_str_eq(c->pool[1].check_path, "/");
+    ck_assert_ptr_null(c->pool[1].check_host);
+    ck_assert_int_eq(c->pool[1].hash_key, CONFIG_HASH_SOURCE);
+    ck_assert_int_eq(c->pool[2].check, CONFIG_CHECK_NONE);
+    ck_assert_int_eq(c->pool[2].balance, CONFIG_BALANCE_ROUND_ROBIN);
+    ck_assert_uint_eq(c->pool[2].max_queue, 0);
+    ck_assert_ptr_null(c->pool[2].fallback);
+    config_free(c);
+    expect_round_trip(text);
+}
+END_TEST
+
+START_TEST(a_key_at_its_default_is_never_of_no_use)
+{
+    expect_good(MINIMAL "check_path = /\ncheck_status = 200-399\nhash_key = source\n"
+                        "[pool q]\nfile = /a\nretries = 2\ncheck = none\ncheck_path = /\n");
+}
+END_TEST
+
+START_TEST(sending_or_expecting_alone_is_a_check)
+{
+    expect_good(MINIMAL "check = send\ncheck_send = a\n");
+    expect_good(MINIMAL "check = send\ncheck_expect = a\n");
+    expect_good("[defaults]\ncheck_send = a\n" MINIMAL "check = send\n");
+}
+END_TEST
+
+START_TEST(a_check_may_take_longer_than_its_interval)
+{
+    expect_good(MINIMAL "check = tcp\ncheck_interval = 1s\ncheck_timeout = 5s\n");
+}
+END_TEST
+
+START_TEST(a_value_not_understood_is_not_missing_as_well)
+{
+    expect_errors("[listen l]\nbind = x\npool = a b\n[pool p]\nserver = y\n",
+                  "a.ini:2: [listen l] bind: \"x\": port missing, expected ADDRESS:PORT\n"
+                  "a.ini:3: [listen l] pool: \"a b\": not a name, expected 1 to 64 of letters, "
+                  "digits and . _ - :\n"
+                  "a.ini:5: [pool p] server: \"y\": port missing, expected ADDRESS:PORT\n");
+}
+END_TEST
+
+/* A file with n listeners, n pools and 10 n servers, and CPU seconds to load it. */
+static double load_many(int n, int rounds)
+{
+    FILE *f = fopen("a.ini", "we");
+    for (int i = 0; i < n; i++) {
+        fprintf(f, "[listen l%d]\nbind = 10.0.%d.%d:80\nbind = 127.0.0.1:%d\npool = p%d\n", i,
+                i / 250, i % 250 + 1, 2000 + i, i);
+        fprintf(f, "[pool p%d]\n", i);
+        for (int s = 0; s < 5; s++)
+            fprintf(f, "server = 10.1.%d.%d:%d name=s%d\n", i / 250, i % 250 + 1, 8000 + s, s);
+    }
+    fprintf(f, "[listen l]\nbind = *:1\npool = p\n[pool p]\n");
+    for (int i = 0; i < 5 * n; i++)
+        fprintf(f, "server = 127.0.0.1:%d\n", 10000 + i);
+    fclose(f);
+    clock_t begin = clock();
+    for (int i = 0; i < rounds; i++) {
+        struct config *c = load_file("a.ini");
+        ck_assert_msg(c != NULL, "%s", errors);
+        ck_assert_uint_eq(c->listen_count, (size_t)n + 1);
+        ck_assert_uint_eq(c->pool[n].server_count, (size_t)n * 5);
+        ck_assert_ptr_eq(c->listen[n - 1].pool, &c->pool[n - 1]);
+        config_free(c);
+    }
+    return (double)(clock() - begin) / CLOCKS_PER_SEC;
+}
+
+START_TEST(ten_times_the_lines_take_ten_times_as_long)
+{
+    double few = load_many(200, 10);
+    double many = load_many(2000, 1); /* as much work, were it not for what grows faster */
+    ck_assert_double_lt(many, 4 * few);
+}
+END_TEST
+
+static void add_tests(TCase *t)
+{
+    tcase_add_loop_test(t, what_does_not_fit_together_is_explained, 0, COUNT(unfitting));
+    tcase_add_test(t, what_merely_looks_like_a_conflict_is_none);
+    tcase_add_test(t, fallbacks_may_lead_to_the_same_pool);
+    tcase_add_test(t, defaults_that_are_of_no_use_to_a_pool_are_not_its_own);
+    tcase_add_test(t, a_key_at_its_default_is_never_of_no_use);
+    tcase_add_test(t, sending_or_expecting_alone_is_a_check);
+    tcase_add_test(t, a_check_may_take_longer_than_its_interval);
+    tcase_add_test(t, a_value_not_understood_is_not_missing_as_well);
+    tcase_add_test(t, ten_times_the_lines_take_ten_times_as_long);
+}
+
+int main(void)
+{
+    return ini_rig_main("config_whole", add_tests);
+}
