@@ -55,7 +55,8 @@ static uint64_t listeners(const struct config *c)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < c->listen_count; i++)
-        n += c->listen[i].bind_count;
+        for (size_t j = 0; j < c->listen[i].bind_count; j++)
+            n += c->listen[i].bind[j].addr_count;
     return n;
 }
 

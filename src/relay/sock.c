@@ -180,6 +180,12 @@ int sock_error(int fd)
     return error;
 }
 
+void sock_abort(int fd)
+{
+    const struct sockaddr none = { .sa_family = AF_UNSPEC };
+    (void)connect(fd, &none, sizeof none);
+}
+
 void sock_reset(int fd)
 {
     const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };

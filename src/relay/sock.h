@@ -47,6 +47,10 @@ int sock_connect(const struct addr *to, const struct sock_options *options);
 /* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
 int sock_error(int fd);
 
+/* Resets a connection at once, though another process may have the same socket open: close() would
+ * wait for it. connect(2): AF_UNSPEC dissolves the association. */
+void sock_abort(int fd);
+
 /* Closes with a reset instead of FIN, what is queued is dropped (SO_LINGER 0, socket(7)). */
 void sock_reset(int fd);
 
