@@ -472,6 +472,17 @@ START_TEST(what_is_lacking_here_is_no_verdict)
 }
 END_TEST
 
+START_TEST(what_another_process_knew_of_a_server_holds_until_its_first_check)
+{
+    set_listening(0, true);
+    make_pool(1);
+    pool_set_up(r.pool, server(0), false, uv_now(&r.loop)); /* as an upgrade restores it */
+    run_until(checks_of(0) > 0);
+    ck_assert(is_up(0));
+    expect_logged("event=server_up pool=p server=s0 ");
+}
+END_TEST
+
 START_TEST(checks_that_are_running_end_with_the_rest)
 {
     r.conf[0].check = CONFIG_CHECK_SEND;
@@ -505,6 +516,7 @@ int main(void)
     tcase_add_loop_test(t, everything_may_change_when_a_server_goes_down, 0, 3);
     tcase_add_test(t, a_thousand_servers_are_told_apart);
     tcase_add_test(t, what_is_lacking_here_is_no_verdict);
+    tcase_add_test(t, what_another_process_knew_of_a_server_holds_until_its_first_check);
     tcase_add_test(t, checks_that_are_running_end_with_the_rest);
     suite_add_tcase(s, t);
     return suite_main(s);
