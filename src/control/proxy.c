@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "build.h"
 #include "control/change.h"
+#include "control/checks.h"
 #include "control/heir.h"
 #include "control/reload.h"
 #include "control/runtime.h"
@@ -101,8 +102,7 @@ static void on_worker_finished(void *arg)
 
 static bool on_tidied(void *arg)
 {
-    struct proxy *p = arg;
-    return change_tidy(&p->rt);
+    return change_tidy(arg);
 }
 
 static void set_up_runtime(struct proxy *p)
@@ -120,9 +120,15 @@ static void set_up_runtime(struct proxy *p)
     };
     rt->loop = &p->loop;
     rt->pools.tidied = on_tidied;
-    rt->pools.arg = p;
+    rt->pools.arg = rt;
     gate_init(&rt->gate, 0, on_gate_wake, p);
     crew_init(&rt->crew, &setup, g->cpu_affinity);
+}
+
+static int open_checks(struct proxy *p)
+{
+    int rc = checks_open(&p->rt);
+    return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
 }
 
 static int begin_anew(struct proxy *p, FILE *errors)
@@ -285,6 +291,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    checks_close(&p->rt);
     uv_walk(&p->loop, close_handle, NULL);
 }
 
@@ -380,7 +387,7 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (put_in_force(p) < 0)
+    if (open_checks(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
     notify_open(&rt->notify);

@@ -17,6 +17,7 @@ struct sock_options {
     int user_timeout; /* ms */
     int receive_buffer;
     int send_buffer;
+    bool delay_ack; /* the handshake's last acknowledgement waits for something to send */
     /* for listening sockets only */
     int backlog;
     int fastopen;     /* queue length */
