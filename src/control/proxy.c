@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "build.h"
 #include "control/budget.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/privileges.h"
 #include "control/worker.h"
@@ -37,6 +38,7 @@ struct proxy {
     _Atomic uint64_t last_session_id;
     struct grace grace;
     struct pool **pools; /* in the configuration's order, likewise services */
+    struct names names;
     struct service *services;
     struct worker **workers;
     size_t worker_count;
@@ -159,6 +161,12 @@ static int make_pools(struct proxy *p)
     return 0;
 }
 
+static int open_names(struct proxy *p)
+{
+    int rc = names_open(&p->names, &p->loop, p->conf, p->pools);
+    return rc < 0 ? cannot_start("names of servers: %s", strerror(-rc)) : 0;
+}
+
 static int make_services(struct proxy *p)
 {
     const struct config *c = p->conf;
@@ -167,7 +175,7 @@ static int make_services(struct proxy *p)
     p->services = calloc(c->listen_count + 1, sizeof *p->services);
     if (p->pools == NULL || p->services == NULL)
         return cannot_start("out of memory");
-    if (make_pools(p) < 0)
+    if (make_pools(p) < 0 || open_names(p) < 0)
         return -1;
     for (size_t i = 0; i < c->listen_count; i++)
         service_init(&p->services[i], &c->listen[i], pool_of(p, c->listen[i].pool), &p->gate,
@@ -330,6 +338,7 @@ static void drain(struct proxy *p, const char *signal_name)
             sessions_now(p));
     notify_send(&p->notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
                 sessions_now(p));
+    names_wait_no_longer(&p->names);
     for_each_worker(p, worker_drain);
     if (timeout != 0)
         uv_timer_start(&p->deadline, on_deadline, timeout, 0);
@@ -378,6 +387,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    names_close(&p->names);
     uv_walk(&p->loop, close_handle, NULL);
 }
 
@@ -512,7 +522,10 @@ enum proxy_status proxy_run(const struct config *conf, const char *pid_file)
     if (open_loop(&p) < 0)
         return status;
     if (prepare(&p) == 0) {
-        if (start_workers(&p) == 0) {
+        names_wait(&p.names);
+        if (p.draining) {
+            status = PROXY_ENDED;
+        } else if (start_workers(&p) == 0) {
             relay_until_told(&p);
             status = PROXY_ENDED;
         } else {
