@@ -6,7 +6,8 @@
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
     trace      its system calls
-    services   real servers: nginx, redis, PostgreSQL
+    services   real servers: nginx, redis, PostgreSQL, dnsmasq
+    names      a name server played by the test
 
 A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
 says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
