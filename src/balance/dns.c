@@ -131,6 +131,12 @@ static struct dns_socket *add_socket(struct dns *d, ares_socket_t fd)
     return s;
 }
 
+static void close_socket(struct dns_socket *s)
+{
+    LIST_REMOVE(s, by_dns);
+    uv_close((uv_handle_t *)&s->poll, on_socket_closed);
+}
+
 /* With neither wanted c-ares closes the socket as soon as this returns: the number may be another
  * one's when the handle has been closed. */
 static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
@@ -138,7 +144,7 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
     struct dns *d = arg;
     int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
     struct dns_socket *s = find_socket(d, fd);
-    if (s == NULL && events != 0)
+    if (s == NULL && events != 0 && !d->closing)
         s = add_socket(d, fd);
     if (s == NULL)
         return;
@@ -146,8 +152,7 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
         uv_poll_start(&s->poll, events, on_poll);
         return;
     }
-    LIST_REMOVE(s, by_dns);
-    uv_close((uv_handle_t *)&s->poll, on_socket_closed);
+    close_socket(s);
 }
 
 /* ---- questions ---- */
@@ -407,7 +412,7 @@ free_dns:
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct dns *d = handle->data;
-    ares_destroy(d->channel); /* gives back what was asked, and closes its sockets */
+    ares_destroy(d->channel); /* gives back what was asked */
     on_handle_closed(d);
 }
 
@@ -422,5 +427,7 @@ void dns_close(struct dns *d)
     TAILQ_FOREACH(q, &d->asked, by_dns) {
         q->done = NULL;
     }
+    while (!LIST_EMPTY(&d->sockets))
+        close_socket(LIST_FIRST(&d->sockets));
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }

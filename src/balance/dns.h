@@ -41,8 +41,8 @@ typedef void dns_done_fn(void *arg, struct dns_reply *reply);
  * -errno. */
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count);
 
-/* Forgets all questions without a call and closes; memory goes when the loop has run once more. May
- * be called from done(). */
+/* Forgets all questions without a call and closes all handles; memory goes when the loop runs on.
+ * May be called from done(). */
 void dns_close(struct dns *d);
 
 /* Asks for the records of a name. done() is called once, never before this returns. NULL when out
