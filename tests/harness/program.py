@@ -64,6 +64,16 @@ tap.requirements["splice"] = need_splice
 
 
 @functools.cache
+def can_resolve():
+    return "c-ares no" not in zproxy("-v").stdout
+
+
+def need_names():
+    if not can_resolve():
+        raise Skip("this zproxy was built without c-ares")
+
+
+@functools.cache
 def instruments():
     """What watches over zproxy from inside, with memory of its own: "address" and "thread", the
     sanitizers, or "valgrind"."""
