@@ -416,17 +416,23 @@ static void on_timer_closed(uv_handle_t *handle)
     on_handle_closed(d);
 }
 
+static void forget_all(struct dns_questions *questions)
+{
+    struct dns_question *q = TAILQ_FIRST(questions);
+    while (q != NULL) {
+        struct dns_question *next = TAILQ_NEXT(q, by_dns);
+        dns_forget(q);
+        q = next;
+    }
+}
+
 void dns_close(struct dns *d)
 {
-    struct dns_question *q = NULL;
     if (d->closing)
         return;
     d->closing = true;
-    while ((q = TAILQ_FIRST(&d->waiting)) != NULL)
-        dns_forget(q);
-    TAILQ_FOREACH(q, &d->asked, by_dns) {
-        q->done = NULL;
-    }
+    forget_all(&d->waiting);
+    forget_all(&d->asked);
     while (!LIST_EMPTY(&d->sockets))
         close_socket(LIST_FIRST(&d->sockets));
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
