@@ -16,6 +16,7 @@
 #include "control/change.h"
 #include "control/checks.h"
 #include "control/heir.h"
+#include "control/names.h"
 #include "control/reload.h"
 #include "control/runtime.h"
 #include "control/upgrade.h"
@@ -232,6 +233,7 @@ static void drain(struct proxy *p, const char *signal_name)
             sessions_now(p));
     notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
                 sessions_now(p));
+    names_wait_no_longer(&p->rt);
     crew_each(&p->rt.crew, worker_drain);
     if (timeout != 0)
         uv_timer_start(&p->deadline, on_deadline, timeout, 0);
@@ -291,6 +293,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    names_close(&p->rt);
     checks_close(&p->rt);
     uv_walk(&p->loop, close_handle, NULL);
 }
@@ -476,7 +479,11 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         return status;
     }
     if (prepare(&p) == 0) {
-        if (start_workers(&p) == 0) {
+        if (p.heir == -1) /* else the old process has left its answers */
+            names_wait(&p.rt);
+        if (p.rt.draining) {
+            status = PROXY_ENDED;
+        } else if (start_workers(&p) == 0) {
             relay_until_told(&p);
             status = PROXY_ENDED;
         } else {

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "balance/health.h"
+#include "balance/resolver.h"
 #include "base/grace.h"
 #include "control/budget.h"
 #include "control/crew.h"
@@ -43,6 +44,8 @@ struct runtime {
     uint64_t failed_reloads;
     uint64_t began; /* ms since the epoch */
     bool draining;
+    bool waits_for_names;      /* at the start */
+    struct resolver *resolver; /* NULL: no name is to be resolved */
     _Atomic uint64_t last_session_id;
 };
 
