@@ -9,7 +9,8 @@
 #include "relay/sock.h"
 #include "session/session_log.h"
 
-#define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
+#define CONFIRM_AFTER 8    /* ms until a read that was taken for all there was is looked at again */
+#define PAUSE_MAX     1000 /* ms before the only server of a pool is tried again */
 
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
@@ -56,10 +57,17 @@ static uint64_t deadline(const struct session *s)
     return earlier(at, life_deadline(s));
 }
 
+static bool has_guessed(const struct session *s)
+{
+    return side_is(&s->client, SIDE_GUESSED) || side_is(&s->server, SIDE_GUESSED);
+}
+
 /* Activity only moves a deadline away: the entry stays and is looked at when it falls due. */
 static void arm(struct session *s)
 {
     uint64_t at = deadline(s);
+    if (has_guessed(s))
+        at = earlier(at, now_of(s) + CONFIRM_AFTER);
     if (at != WHEEL_NEVER && !wheel_covers(&s->timer, at))
         wheel_set(&s->home->wheel, &s->timer, at);
 }
@@ -189,6 +197,8 @@ static void relay(struct session *s)
         return;
     if (s->up.bytes + s->down.bytes != before)
         s->active = now_of(s);
+    if (has_guessed(s))
+        arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
         pass_fin(s, &s->up_ended, SESSION_END_CLIENT_FIN, &s->server);
     if (s->down.state == FLOW_DONE && !s->down_ended)
@@ -397,10 +407,21 @@ static void expire(struct session *s)
     }
 }
 
+static void confirm(struct session *s)
+{
+    bool up = flow_confirm(&s->up, &s->client);
+    bool down = flow_confirm(&s->down, &s->server);
+    if (up || down)
+        turn(s);
+}
+
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
+    confirm(s);
+    if (s->state == SESSION_ENDED)
+        return;
     if (deadline(s) <= now_of(s))
         expire(s);
     else
