@@ -132,6 +132,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_int_eq(g->relay, CONFIG_RELAY_SPLICE);
     ck_assert_uint_gt(g->pipe_size, 0);
     ck_assert_uint_eq(g->max_pipes, 0);
+    ck_assert_uint_eq(g->busy_poll, 0);
     ck_assert_uint_eq(g->shutdown_timeout, 30000);
 
     ck_assert_uint_eq(c->listen_count, 1);
@@ -188,6 +189,7 @@ static const char everything[] = "[global]\n"
                                  "relay = copy\n"
                                  "pipe_size = 1m\n"
                                  "max_pipes = 99\n"
+                                 "busy_poll = 50\n"
                                  "shutdown_timeout = off\n"
                                  "[listen web]\n"
                                  "bind = 127.0.0.1:80, [::1]:80\n"
@@ -233,6 +235,7 @@ START_TEST(every_key_has_its_effect)
     ck_assert_int_eq(g->relay, CONFIG_RELAY_COPY);
     ck_assert_uint_eq(g->pipe_size, 1 << 20);
     ck_assert_uint_eq(g->max_pipes, 99);
+    ck_assert_uint_eq(g->busy_poll, 50);
     ck_assert_uint_eq(g->shutdown_timeout, 0);
 
     const struct config_listen *l = &c->listen[0];

@@ -57,6 +57,7 @@ struct config_global {
     enum config_relay relay;
     uint64_t pipe_size;
     uint64_t max_pipes; /* 0 = auto */
+    uint64_t busy_poll; /* us; 0 = off */
     uint64_t shutdown_timeout;
 };
 

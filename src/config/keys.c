@@ -58,6 +58,7 @@ static const struct key global_keys[] = {
     { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), ONE },
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
+    { "busy_poll", VALUE_COUNT(1, 1000, "off"), "off", GLOBAL(busy_poll), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, { 0, 0 } },
 };

@@ -153,6 +153,7 @@ static int make_workers(struct proxy *p)
             .index = i,
             .cpu = g->cpu_affinity ? nth_cpu(i) : -1,
             .splice = g->relay == CONFIG_RELAY_SPLICE,
+            .busy_poll = g->busy_poll,
             .pipe_size = (int)g->pipe_size,
             .quota = &p->quota,
             .last_session_id = &p->last_session_id,

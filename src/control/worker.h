@@ -18,6 +18,7 @@ struct worker_setup {
     unsigned index;
     int cpu; /* pinned to it; -1: to none */
     bool splice;
+    uint64_t busy_poll; /* us */
     int pipe_size;
     struct pipe_quota *quota;
     _Atomic uint64_t *last_session_id;
