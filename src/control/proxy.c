@@ -112,6 +112,7 @@ static void set_up_runtime(struct proxy *p)
     const struct config_global *g = &p->conf->global;
     const struct worker_setup setup = {
         .splice = g->relay == CONFIG_RELAY_SPLICE,
+        .busy_poll = g->busy_poll,
         .pipe_size = (int)g->pipe_size,
         .quota = &rt->quota,
         .grace = &rt->grace,
