@@ -20,6 +20,10 @@ struct answer_file {
 /* Opens a regular file with one reference. NULL with errno; EINVAL: it is not a regular file. */
 struct answer_file *answer_file_open(const char *path);
 
+/* One that another process has opened. Takes fd over. NULL when out of memory: fd is the caller's.
+ */
+struct answer_file *answer_file_adopt(int fd, off_t length);
+
 /* From any thread. */
 void answer_file_ref(struct answer_file *f);
 void answer_file_unref(struct answer_file *f);

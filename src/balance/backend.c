@@ -6,8 +6,10 @@
 #define SHARE_STEP   50   /* ms between two looks at a share that grows */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
-#define get(field)        atomic_load_explicit(&(field), memory_order_relaxed)
-#define set(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+/* Sequentially consistent: who changes a server then looks at the order, or at the queue, and who
+ * waits there has looked at the server; one of the two sees the other. */
+#define get(field)        atomic_load(&(field))
+#define set(field, value) atomic_store(&(field), (value))
 
 struct backend *backend_new(const struct config_server *conf, const struct addr *at)
 {
@@ -81,24 +83,24 @@ bool backend_is_usable(const struct backend *b, uint64_t now)
     if (!backend_is_willing(b))
         return false;
     uint64_t until = get(b->out_until);
-    return until == 0 || (now >= until && !get(b->on_trial));
+    return until == 0 || (now >= until && get(b->on_trial) != until);
 }
 
 bool backend_is_full(const struct backend *b)
 {
     uint64_t limit = get(b->max_connections);
-    return limit != 0 && get(b->active) >= limit;
+    return limit != 0 && atomic_load(&b->active) >= limit;
 }
 
 bool backend_is_over(const struct backend *b)
 {
     uint64_t limit = get(b->max_connections);
-    return limit != 0 && get(b->active) > limit;
+    return limit != 0 && atomic_load(&b->active) > limit;
 }
 
 uint64_t backend_active(const struct backend *b)
 {
-    return get(b->active);
+    return atomic_load(&b->active);
 }
 
 unsigned backend_weight(const struct backend *b)
@@ -120,7 +122,7 @@ uint64_t backend_changes_at(const struct backend *b, uint64_t now)
 {
     uint64_t until = get(b->out_until);
     uint64_t at = until > now ? until : UINT64_MAX;
-    if (until != 0 && until <= now && !get(b->on_trial))
+    if (until != 0 && until <= now && get(b->on_trial) != until)
         at = now + SHARE_STEP;
     if (backend_share(b, now) < BACKEND_FULL_SHARE && now + SHARE_STEP < at)
         at = now + SHARE_STEP;
@@ -145,7 +147,7 @@ void backend_ramp(struct backend *b, uint64_t now, uint64_t length)
 enum backend_taken backend_take(struct backend *b, uint64_t expected)
 {
     uint64_t limit = get(b->max_connections);
-    uint64_t active = get(b->active);
+    uint64_t active = atomic_load(&b->active);
     do {
         if (limit != 0 && active >= limit)
             return BACKEND_REFUSED;

@@ -40,7 +40,7 @@ struct backend {
     _Atomic uint64_t active;      /* sessions, connecting ones counted */
     _Atomic bool up;              /* the verdict of the checks; true without checks */
     _Atomic uint64_t out_until;   /* ms; taken out after failed connects. 0: it is not */
-    _Atomic bool on_trial;        /* out, and a session finds out whether that is over */
+    _Atomic uint64_t on_trial;    /* the out_until whose end a session finds out about */
     _Atomic uint64_t ramp_began;  /* ms; since when its share has been growing. 0: full share */
     _Atomic uint64_t ramp_length; /* ms */
     _Atomic uint32_t ramp_credit; /* of turns forgone while the share grows */

@@ -7,7 +7,7 @@ bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t
     if (max_fails == 0)
         return false;
     uint64_t began = atomic_load(&b->fails_began);
-    if (began == 0 || now - began >= fail_timeout) {
+    if (began == 0 || now >= began + fail_timeout) {
         atomic_store(&b->fails, 0);
         atomic_store(&b->fails_began, now);
     }
@@ -17,7 +17,6 @@ bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t
 void passive_take_out(struct backend *b, uint64_t until)
 {
     atomic_store(&b->fails_began, 0);
-    atomic_store(&b->on_trial, false);
     atomic_store(&b->out_until, until);
 }
 
@@ -26,11 +25,19 @@ bool passive_is_out(const struct backend *b)
     return atomic_load(&b->out_until) != 0;
 }
 
+bool passive_begin_trial(struct backend *b, uint64_t now)
+{
+    uint64_t until = atomic_load(&b->out_until);
+    uint64_t last = atomic_load(&b->on_trial);
+    return until == 0 || (now >= until && last != until &&
+                          atomic_compare_exchange_strong(&b->on_trial, &last, until));
+}
+
 /* A connect that began before the server was taken out is no trial, whatever comes of it. */
 static bool is_trial(const struct backend *b, uint64_t now)
 {
     uint64_t until = atomic_load(&b->out_until);
-    return until != 0 && now >= until && atomic_load(&b->on_trial);
+    return until != 0 && now >= until && atomic_load(&b->on_trial) == until;
 }
 
 bool passive_trial_passed(struct backend *b, uint64_t now)
@@ -51,13 +58,11 @@ bool passive_trial_failed(struct backend *b, uint64_t now, uint64_t until)
 
 void passive_trial_left(struct backend *b)
 {
-    if (passive_is_out(b))
-        atomic_store(&b->on_trial, false);
+    atomic_store(&b->on_trial, 0);
 }
 
 void passive_forgive(struct backend *b)
 {
     atomic_store(&b->fails_began, 0);
     atomic_store(&b->out_until, 0);
-    atomic_store(&b->on_trial, false);
 }

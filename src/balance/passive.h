@@ -16,6 +16,10 @@ void passive_take_out(struct backend *b, uint64_t until);
 
 bool passive_is_out(const struct backend *b);
 
+/* One session at a time finds out whether a server that was taken out is back. Returns whether this
+ * one may go there: it is not out, or this is the one. */
+bool passive_begin_trial(struct backend *b, uint64_t now);
+
 /* The session that tried it has reached it, or not, or has not waited for the answer. The first
  * returns whether the server is back by that; the second whether it stays out, until then. */
 bool passive_trial_passed(struct backend *b, uint64_t now);

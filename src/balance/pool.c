@@ -83,40 +83,70 @@ static void publish(struct pool *p, struct server_set *set, struct retired_set *
     offer_all(p, now);
 }
 
-/* All that can fail comes first. Takes the file over. */
-static int renew(struct pool *p, const struct config_pool *conf, struct roster_plan *plan,
-                 struct answer_file *file)
+struct pool_update {
+    struct pool *pool;
+    struct roster_plan *plan;
+    struct server_set *set;
+    struct retired_set *retired;
+};
+
+/* All that can fail. Takes plan and file over, also on failure. */
+static struct pool_update *prepare(struct pool *p, const struct config_pool *conf,
+                                   struct roster_plan *plan, struct answer_file *file)
 {
     size_t count = 0;
     const struct server_place *places = roster_plan_places(plan, &count);
+    struct pool_update *u = calloc(1, sizeof *u);
     struct retired_set *retired = calloc(1, sizeof *retired);
-    roster_try(plan); /* the order of the new set depends on the weights */
-    struct server_set *set =
-        retired == NULL ? NULL : server_set_new(conf, places, count, file, set_of(p));
-    if (set == NULL) {
-        roster_revert(plan);
-        answer_file_unref(file);
+    roster_try(plan); /* the order of the new set depends on the weights to come */
+    struct server_set *set = server_set_new(conf, places, count, file, set_of(p));
+    roster_revert(plan);
+    if (u == NULL || retired == NULL || set == NULL) {
+        if (set == NULL)
+            answer_file_unref(file);
+        server_set_free(set);
+        roster_plan_free(plan);
         free(retired);
-        return -ENOMEM;
+        free(u);
+        return NULL;
     }
-    roster_apply(&p->roster, plan, &retired->leavers);
-    publish(p, set, retired);
-    return 0;
+    *u = (struct pool_update){ p, plan, set, retired };
+    return u;
 }
 
-static int update(struct pool *p, const struct config_pool *conf)
+void pool_abandon(struct pool_update *u)
+{
+    if (u == NULL)
+        return;
+    server_set_free(u->set);
+    roster_plan_free(u->plan);
+    free(u->retired);
+    free(u);
+}
+
+void pool_commit(struct pool_update *u)
+{
+    struct pool *p = u->pool;
+    roster_try(u->plan);
+    roster_apply(&p->roster, u->plan, &u->retired->leavers);
+    publish(p, u->set, u->retired);
+    roster_plan_free(u->plan);
+    free(u);
+    p->events.changed(p->events.arg, p);
+}
+
+int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update)
 {
     struct answer_file *file = NULL;
     struct roster_plan *plan = NULL;
     if (conf->file != NULL && (file = answer_file_open(conf->file)) == NULL)
         return -errno;
-    int rc = roster_plan_config(&p->roster, conf, &plan);
-    if (rc < 0)
+    if (roster_plan_config(&p->roster, conf, &plan) < 0) {
         answer_file_unref(file);
-    else
-        rc = renew(p, conf, plan, file);
-    roster_plan_free(plan);
-    return rc;
+        return -ENOMEM;
+    }
+    *update = prepare(p, conf, plan, file);
+    return *update == NULL ? -ENOMEM : 0;
 }
 
 struct pool *pool_new(const struct config_pool *conf, struct grace *grace,
@@ -132,12 +162,14 @@ struct pool *pool_new(const struct config_pool *conf, struct grace *grace,
     roster_init(&p->roster);
     queue_init(&p->queue);
     pthread_mutex_init(&p->lock, NULL);
-    int rc = p->name == NULL ? -ENOMEM : update(p, conf);
+    struct pool_update *update = NULL;
+    int rc = p->name == NULL ? -ENOMEM : pool_prepare(p, conf, &update);
     if (rc < 0) {
         pool_free(p);
         errno = -rc;
         return NULL;
     }
+    pool_commit(update);
     return p;
 }
 
@@ -164,28 +196,18 @@ void pool_free(struct pool *p)
     free(p);
 }
 
-int pool_update(struct pool *p, const struct config_pool *conf)
-{
-    int rc = update(p, conf);
-    if (rc == 0)
-        p->events.changed(p->events.arg, p);
-    return rc;
-}
-
 int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count)
 {
     struct roster_plan *plan = NULL;
-    struct server_set *set = set_of(p);
-    int rc = roster_plan_answers(&p->roster, set->conf, server, answers, count, &plan);
-    if (rc > 0) {
-        int renewed = renew(p, set->conf, plan, NULL);
-        if (renewed < 0)
-            rc = renewed;
-        else
-            p->events.changed(p->events.arg, p);
-    }
-    roster_plan_free(plan);
-    return rc;
+    const struct config_pool *conf = pool_conf(p);
+    int rc = roster_plan_answers(&p->roster, conf, server, answers, count, &plan);
+    if (rc <= 0)
+        return rc;
+    struct pool_update *update = prepare(p, conf, plan, NULL);
+    if (update == NULL)
+        return -ENOMEM;
+    pool_commit(update);
+    return 1;
 }
 
 /* The same servers, each where its state puts it now. Without memory it stays stale: whom the set
@@ -367,17 +389,13 @@ static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t no
     return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
 }
 
-/* Hands free places on b to those who wait. */
+/* Hands free places on b to those who wait. The order is told of them first: whoever has looked
+ * there in vain stands in the queue by now. */
 static void offer(struct pool *p, struct backend *b, uint64_t now)
 {
-    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) &&
-           backend_take(b, BACKEND_ANY) == BACKEND_TAKEN) {
-        if (!queue_grant(&p->queue, b)) {
-            backend_release(b);
-            break;
-        }
-    }
     server_set_changed(set_of(p), b, now);
+    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && queue_offer(&p->queue, b))
+        server_set_changed(set_of(p), b, now);
 }
 
 static void offer_all(struct pool *p, uint64_t now)
@@ -398,21 +416,19 @@ void pool_release(struct pool *p, struct backend *b, uint64_t now)
     offer(p, b, now);
 }
 
-bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now)
+/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
+ * else: so what came free before it stood there is told apart. */
+int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b)
 {
     const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
     enum pool_lack lack = POOL_NONE;
     if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
-        return false;
-    struct backend *b =
-        pool_pick(p, &r, &lack); /* a place may have come free before we stood there */
-    if (b == NULL)
-        return true;
-    struct backend *granted = queue_quit(&p->queue, w);
-    if (granted != NULL)
-        pool_release(p, granted, now);
-    w->granted = b;
-    return true;
+        return -EAGAIN;
+    *b = pool_pick(p, &r, &lack);
+    if (*b == NULL)
+        return 0;
+    pool_leave(p, w, now);
+    return 1;
 }
 
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now)

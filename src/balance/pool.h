@@ -83,9 +83,10 @@ bool pool_has_one(const struct pool *p);
  * -ENOMEM. */
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b);
 
-/* Waits for a place, first come, first served. Returns false when as many wait as may; or sets
- * w->granted at once when a place came free meanwhile. w->tried stays as it is while it waits. */
-bool pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now);
+/* Waits for a place, first come, first served. Returns 0 when w waits, and w->tried stays as it is
+ * meanwhile; 1 when a place came free just now: it is *b, and w does not wait; -EAGAIN when as many
+ * wait as may. */
+int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b);
 /* Waits no longer. A place that has been granted meanwhile goes to the next. */
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now);
 uint64_t pool_waiting(const struct pool *p);
@@ -98,9 +99,13 @@ struct answer_file *pool_file(const struct pool *p);
 
 /* ---- for the control thread ---- */
 
-/* Puts new settings and servers in force; what name answers there were stays for the same names.
- * Returns 0, or -errno and nothing has changed. */
-int pool_update(struct pool *p, const struct config_pool *conf);
+/* Prepares new settings and servers; what name answers there were stays for the same names. Returns
+ * 0, or -errno: then nothing was prepared. A prepared update is committed, which cannot fail, or
+ * abandoned, before anything else changes the pool's servers. */
+struct pool_update;
+int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
+void pool_commit(struct pool_update *update);
+void pool_abandon(struct pool_update *update);
 
 /* Puts the addresses of conf->server[server], a name, in force. Returns 1 when the servers have
  * changed, 0 when they are as they were, or -errno and nothing has changed. */

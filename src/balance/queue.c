@@ -103,23 +103,40 @@ struct backend *queue_quit(struct queue *q, struct waiter *w)
     return granted;
 }
 
-/* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
- * neither list is out for good. */
-bool queue_grant(struct queue *q, struct backend *b)
+static struct waiter *first_for(struct queue *q, const struct backend *b)
 {
-    if (queue_length(q) == 0)
-        return false;
-    pthread_mutex_lock(&q->lock);
     struct waiter *w;
     TAILQ_FOREACH(w, &q->waiting, in_list)
         if (!pool_was_tried(w->tried, b))
             break;
-    if (w != NULL) {
+    return w;
+}
+
+/* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
+ * neither list is out for good. */
+static bool hand_over(struct queue *q, struct backend *b, bool is_free)
+{
+    if (queue_length(q) == 0)
+        return false;
+    pthread_mutex_lock(&q->lock);
+    struct waiter *w = first_for(q, b);
+    bool done = w != NULL && (!is_free || backend_take(b, BACKEND_ANY) == BACKEND_TAKEN);
+    if (done) {
         take_out(q, w);
         w->granted = b;
         w->state = WAITER_GRANTED;
         inbox_put(w->inbox, w);
     }
     pthread_mutex_unlock(&q->lock);
-    return w != NULL;
+    return done;
+}
+
+bool queue_grant(struct queue *q, struct backend *b)
+{
+    return hand_over(q, b, false);
+}
+
+bool queue_offer(struct queue *q, struct backend *b)
+{
+    return hand_over(q, b, true);
 }

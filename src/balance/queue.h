@@ -76,4 +76,8 @@ struct backend *queue_quit(struct queue *q, struct waiter *w);
  * nobody wants it: it is still the caller's. */
 bool queue_grant(struct queue *q, struct backend *b);
 
+/* The same with a place that is free: it is taken only when somebody wants it, since a session that
+ * found b full by that would wait beside a free place. */
+bool queue_offer(struct queue *q, struct backend *b);
+
 #endif

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "balance/passive.h"
+
 #define NO_SLOT    UINT32_MAX
 #define BACKUP_BIT 0x80000000u /* of a slot: in the rank of the backups */
 
@@ -107,16 +109,6 @@ struct choice {
     const struct set_request *request;
 };
 
-/* One session at a time finds out whether a server that has been taken out is back. */
-static bool begin_trial(struct backend *b, uint64_t now)
-{
-    uint64_t until = atomic_load(&b->out_until);
-    if (until == 0)
-        return true;
-    bool nobody = false;
-    return now >= until && atomic_compare_exchange_strong(&b->on_trial, &nobody, true);
-}
-
 static enum backend_taken take(void *arg, size_t i, uint64_t expected)
 {
     const struct choice *c = arg;
@@ -127,7 +119,7 @@ static enum backend_taken take(void *arg, size_t i, uint64_t expected)
     if (!r->desperate && !backend_is_usable(b, r->now))
         return BACKEND_REFUSED;
     enum backend_taken taken = backend_take(b, expected);
-    if (taken != BACKEND_TAKEN || r->desperate || begin_trial(b, r->now))
+    if (taken != BACKEND_TAKEN || r->desperate || passive_begin_trial(b, r->now))
         return taken;
     backend_release(b); /* another worker was first */
     return BACKEND_REFUSED;

@@ -4,6 +4,7 @@ void mailbox_init(struct mailbox *m)
 {
     pthread_mutex_init(&m->lock, NULL);
     STAILQ_INIT(&m->letters);
+    m->closed = false;
 }
 
 void mailbox_fini(struct mailbox *m)
@@ -11,11 +12,14 @@ void mailbox_fini(struct mailbox *m)
     pthread_mutex_destroy(&m->lock);
 }
 
-void mailbox_post(struct mailbox *m, struct letter *l)
+bool mailbox_post(struct mailbox *m, struct letter *l)
 {
     pthread_mutex_lock(&m->lock);
-    STAILQ_INSERT_TAIL(&m->letters, l, in_mailbox);
+    bool open = !m->closed;
+    if (open)
+        STAILQ_INSERT_TAIL(&m->letters, l, in_mailbox);
     pthread_mutex_unlock(&m->lock);
+    return open;
 }
 
 static struct letter *next(struct mailbox *m)
@@ -33,4 +37,12 @@ void mailbox_run(struct mailbox *m, void *owner)
     struct letter *l;
     while ((l = next(m)) != NULL)
         l->run(l, owner);
+}
+
+void mailbox_close(struct mailbox *m, void *owner)
+{
+    pthread_mutex_lock(&m->lock);
+    m->closed = true;
+    pthread_mutex_unlock(&m->lock);
+    mailbox_run(m, owner);
 }

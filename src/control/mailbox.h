@@ -3,6 +3,7 @@
 #define ZPROXY_CONTROL_MAILBOX_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/queue.h>
 
 /* Embedded by whoever posts it, who keeps it until it is run; it may free itself then. */
@@ -16,16 +17,20 @@ STAILQ_HEAD(letters, letter);
 struct mailbox {
     pthread_mutex_t lock;
     struct letters letters;
+    bool closed;
 };
 
 void mailbox_init(struct mailbox *m);
-/* What has not been run is dropped, and its memory not freed. */
+/* It must be empty. */
 void mailbox_fini(struct mailbox *m);
 
-/* From any thread; waking the owner is the caller's. */
-void mailbox_post(struct mailbox *m, struct letter *l);
+/* From any thread; waking the owner is the caller's. Returns false when the mailbox is closed. */
+bool mailbox_post(struct mailbox *m, struct letter *l);
 
 /* Runs what is there, for the owner's thread. */
 void mailbox_run(struct mailbox *m, void *owner);
+
+/* Takes no more letters, and runs those that are there. */
+void mailbox_close(struct mailbox *m, void *owner);
 
 #endif

@@ -57,17 +57,29 @@ static int check(const struct config *conf, const char *file)
     return PROXY_ENDED;
 }
 
-static int act(enum action action, const struct config *conf, const char *file,
-               const char *pid_file)
+static int check_and_free(struct config *conf, const char *file)
+{
+    int status = check(conf, file);
+    config_free(conf);
+    return status;
+}
+
+static int print_and_free(struct config *conf)
+{
+    config_print(conf, stdout);
+    config_free(conf);
+    return PROXY_ENDED;
+}
+
+static int act(enum action action, struct config *conf, const char *file, const char *pid_file)
 {
     switch (action) {
     case RUN:
-        return proxy_run(conf, pid_file);
+        return proxy_run(file, conf, pid_file);
     case CHECK:
-        return check(conf, file);
+        return check_and_free(conf, file);
     case PRINT:
-        config_print(conf, stdout);
-        return PROXY_ENDED;
+        return print_and_free(conf);
     }
     return PROXY_BAD_CONFIG;
 }
@@ -114,7 +126,5 @@ int main(int argc, char **argv)
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }
-    int status = act(action, conf, file, pid_file);
-    config_free(conf);
-    return status;
+    return act(action, conf, file, pid_file);
 }

@@ -1,56 +1,34 @@
 #include "control/proxy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
-#include "balance/pool.h"
 #include "base/log.h"
 #include "build.h"
-#include "control/budget.h"
-#include "control/names.h"
-#include "control/notify.h"
-#include "control/privileges.h"
-#include "control/worker.h"
+#include "control/change.h"
+#include "control/reload.h"
+#include "control/runtime.h"
 #include "relay/mover.h"
-#include "relay/sock.h"
-#include "session/service.h"
 
 #define STATUS_MS 1000 /* while draining */
-#define TIDY_MS   20   /* from a change of servers to what it brings about; many are one */
 
 struct proxy {
-    const struct config *conf;
+    struct runtime rt;
     const char *pid_file;
-    struct budget budget;
-    struct privileges privileges;
-    struct notify notify;
-    struct pipe_quota quota;
-    struct gate gate; /* max_connections of the process */
-    _Atomic uint64_t last_session_id;
-    struct grace grace;
-    struct pool **pools; /* in the configuration's order, likewise services */
-    struct names names;
-    struct service *services;
-    struct worker **workers;
-    size_t worker_count;
-    size_t started;          /* workers whose thread runs or has run */
-    _Atomic size_t finished; /* of these, those that have drained */
-    bool draining;
-
+    struct config *conf; /* until it is in force */
     uv_loop_t loop;
     uv_async_t on_finished;
+    uv_async_t on_room;  /* a limit was reached, and there is room again */
     uv_timer_t deadline; /* shutdown_timeout */
     uv_timer_t status;
-    uv_timer_t tidy;
     uv_signal_t signals[5];
 };
 
@@ -81,8 +59,8 @@ static int open_log(struct proxy *p)
         .access = g->access_log,
         .level = g->log_level,
         .format = g->log_format,
-        .owner = p->privileges.uid,
-        .group = p->privileges.gid,
+        .owner = p->rt.privileges.uid,
+        .group = p->rt.privileges.gid,
     };
     const char *failed = NULL;
     int rc = log_open(&settings, &failed);
@@ -94,179 +72,76 @@ static int open_log(struct proxy *p)
 static int find_privileges(struct proxy *p)
 {
     const char *key = NULL;
-    int rc = privileges_find(&p->privileges, &p->conf->global, &key);
+    int rc = privileges_find(&p->rt.privileges, &p->conf->global, &key);
     return rc < 0 ? cannot_start("[global] %s: %s", key, reason(rc)) : 0;
 }
 
-static void wake_workers(void *arg)
+/* From any thread. */
+static void on_gate_wake(void *arg)
 {
     struct proxy *p = arg;
-    for (size_t i = 0; i < p->worker_count; i++)
-        worker_wake(p->workers[i]);
+    uv_async_send(&p->on_room);
 }
 
-static struct pool *pool_of(struct proxy *p, const struct config_pool *conf)
+static void on_room(uv_async_t *async)
 {
-    return p->pools[conf - p->conf->pool];
-}
-
-/* ---- pools ---- */
-
-static uint64_t on_pool_now(void *arg)
-{
-    const struct proxy *p = arg;
-    return uv_now(&p->loop);
-}
-
-static void on_pool_changed(void *arg, struct pool *pool)
-{
-    (void)arg;
-    (void)pool;
-}
-
-static void on_tidy(uv_timer_t *timer)
-{
-    struct proxy *p = timer->data;
-    bool again = grace_collect(&p->grace);
-    for (size_t i = 0; i < p->conf->pool_count; i++)
-        again |= pool_tidy(p->pools[i]);
-    if (again)
-        uv_timer_start(&p->tidy, on_tidy, TIDY_MS, 0);
-}
-
-static void on_pool_untidy(void *arg)
-{
-    struct proxy *p = arg;
-    if (!uv_is_active((const uv_handle_t *)&p->tidy))
-        uv_timer_start(&p->tidy, on_tidy, TIDY_MS, 0);
-}
-
-static int make_pools(struct proxy *p)
-{
-    const struct config *c = p->conf;
-    const struct pool_events events = { on_pool_now, on_pool_changed, on_pool_untidy, p };
-    for (size_t i = 0; i < c->pool_count; i++) {
-        const struct config_pool *conf = &c->pool[i];
-        p->pools[i] = pool_new(conf, &p->grace, &events);
-        if (p->pools[i] != NULL)
-            continue;
-        if (conf->file != NULL)
-            return cannot_start("[pool %s] file: %s: %s", conf->name, conf->file,
-                                errno == EINVAL ? "not a regular file" : strerror(errno));
-        return cannot_start("[pool %s]: %s", conf->name, strerror(errno));
-    }
-    for (size_t i = 0; i < c->pool_count; i++)
-        if (c->pool[i].fallback != NULL)
-            pool_set_fallback(p->pools[i], pool_of(p, c->pool[i].fallback));
-    return 0;
-}
-
-static int open_names(struct proxy *p)
-{
-    int rc = names_open(&p->names, &p->loop, p->conf, p->pools);
-    return rc < 0 ? cannot_start("names of servers: %s", strerror(-rc)) : 0;
-}
-
-static int make_services(struct proxy *p)
-{
-    const struct config *c = p->conf;
-    gate_init(&p->gate, p->budget.sessions, wake_workers, p);
-    p->pools = calloc(c->pool_count + 1, sizeof *p->pools);
-    p->services = calloc(c->listen_count + 1, sizeof *p->services);
-    if (p->pools == NULL || p->services == NULL)
-        return cannot_start("out of memory");
-    if (make_pools(p) < 0 || open_names(p) < 0)
-        return -1;
-    for (size_t i = 0; i < c->listen_count; i++)
-        service_init(&p->services[i], &c->listen[i], pool_of(p, c->listen[i].pool), &p->gate,
-                     wake_workers, p);
-    return 0;
+    struct proxy *p = async->data;
+    crew_each(&p->rt.crew, worker_wake);
 }
 
 static void on_worker_finished(void *arg)
 {
     struct proxy *p = arg;
-    atomic_fetch_add(&p->finished, 1);
     uv_async_send(&p->on_finished);
 }
 
-/* The CPU number of the n-th usable CPU, in turn. */
-static int nth_cpu(unsigned n)
+static bool on_tidied(void *arg)
 {
-    cpu_set_t usable;
-    if (sched_getaffinity(0, sizeof usable, &usable) == -1 || CPU_COUNT(&usable) == 0)
-        return -1;
-    n %= (unsigned)CPU_COUNT(&usable);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &usable) && n-- == 0)
-            return cpu;
-    return -1;
+    struct proxy *p = arg;
+    return change_tidy(&p->rt);
 }
 
-static int make_workers(struct proxy *p)
+static void set_up_runtime(struct proxy *p)
 {
+    struct runtime *rt = &p->rt;
     const struct config_global *g = &p->conf->global;
-    p->workers = calloc(p->budget.workers, sizeof *p->workers);
-    if (p->workers == NULL)
-        return cannot_start("out of memory");
-    for (unsigned i = 0; i < p->budget.workers; i++) {
-        const struct worker_setup setup = {
-            .index = i,
-            .cpu = g->cpu_affinity ? nth_cpu(i) : -1,
-            .splice = g->relay == CONFIG_RELAY_SPLICE,
-            .pipe_size = (int)g->pipe_size,
-            .quota = &p->quota,
-            .grace = &p->grace,
-            .last_session_id = &p->last_session_id,
-            .finished = on_worker_finished,
-            .arg = p,
-        };
-        int rc = worker_new(&p->workers[i], &setup);
-        if (rc < 0)
-            return cannot_start("[global] workers: worker %u: %s", i, strerror(-rc));
-        p->worker_count++;
+    const struct worker_setup setup = {
+        .splice = g->relay == CONFIG_RELAY_SPLICE,
+        .pipe_size = (int)g->pipe_size,
+        .quota = &rt->quota,
+        .grace = &rt->grace,
+        .last_session_id = &rt->last_session_id,
+        .finished = on_worker_finished,
+        .arg = p,
+    };
+    rt->loop = &p->loop;
+    rt->pools.tidied = on_tidied;
+    rt->pools.arg = p;
+    gate_init(&rt->gate, 0, on_gate_wake, p);
+    crew_init(&rt->crew, &setup, g->cpu_affinity);
+}
+
+/* The first configuration is a change from nothing. */
+static int put_in_force(struct proxy *p)
+{
+    struct change *change = NULL;
+    struct config *conf = p->conf;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *errors = open_memstream(&text, &size);
+    int rc = -1;
+    p->conf = NULL;
+    if (errors != NULL) {
+        rc = change_prepare(&p->rt, conf, errors, &change);
+        fclose(errors);
     }
-    return 0;
-}
-
-static int bind_failed(const struct config_listen *c, const struct addr *at, int rc)
-{
-    char text[ADDR_TEXT_MAX];
-    return cannot_start("[listen %s] bind: %s: %s", c->name, addr_print(at, text), strerror(-rc));
-}
-
-/* A unix socket cannot be bound twice: its one descriptor is shared by duplicates. */
-static int listen_for(const struct service *s, const struct addr *at, int first)
-{
-    if (first == -1 || !addr_is_unix(at))
-        return sock_listen(at, &s->options);
-    int fd = fcntl(first, F_DUPFD_CLOEXEC, 0);
-    return fd == -1 ? -errno : fd;
-}
-
-static int bind_address(struct proxy *p, size_t listen, const struct addr *at)
-{
-    struct service *s = &p->services[listen];
-    int first = -1;
-    int rc = sock_probe(at);
-    for (size_t i = 0; rc >= 0 && i < p->worker_count; i++) {
-        int fd = listen_for(s, at, first);
-        if (first == -1)
-            first = fd;
-        rc = fd < 0 ? fd : worker_listen(p->workers[i], fd, s);
-    }
-    return rc < 0 ? bind_failed(&p->conf->listen[listen], at, rc) : 0;
-}
-
-static int bind_all(struct proxy *p)
-{
-    for (size_t i = 0; i < p->conf->listen_count; i++) {
-        const struct config_listen *c = &p->conf->listen[i];
-        for (size_t j = 0; j < c->bind_count; j++)
-            if (bind_address(p, i, &c->bind[j]) < 0)
-                return -1;
-    }
-    return 0;
+    if (rc == 0)
+        change_commit(change);
+    else
+        cannot_start("%.*s", (int)strcspn(text == NULL ? "" : text, "\n"),
+                     text == NULL ? "out of memory" : text);
+    free(text);
+    return rc;
 }
 
 static int write_pid_file(struct proxy *p)
@@ -285,38 +160,28 @@ static int write_pid_file(struct proxy *p)
 static int drop_privileges(struct proxy *p)
 {
     const char *key = NULL;
-    int rc = privileges_drop(&p->privileges, &p->conf->global, &key);
+    int rc = privileges_drop(&p->rt.privileges, &runtime_conf(&p->rt)->global, &key);
     return rc < 0 ? cannot_start("[global] %s: %s", key, strerror(-rc)) : 0;
 }
 
 static int start_workers(struct proxy *p)
 {
-    for (; p->started < p->worker_count; p->started++) {
-        int rc = worker_start(p->workers[p->started]);
-        if (rc < 0)
-            return cannot_start("[global] workers: worker %zu: %s", p->started, strerror(-rc));
-    }
-    return 0;
+    int rc = crew_start(&p->rt.crew);
+    return rc < 0 ? cannot_start("[global] workers: %s", strerror(-rc)) : 0;
 }
 
 /* ---- control: signals, drain ---- */
 
 static uint64_t sessions_now(struct proxy *p)
 {
-    return atomic_load(&p->gate.inside);
-}
-
-static void for_each_worker(struct proxy *p, void (*call)(struct worker *w))
-{
-    for (size_t i = 0; i < p->started; i++)
-        call(p->workers[i]);
+    return gate_inside(&p->rt.gate);
 }
 
 static void abort_sessions(struct proxy *p, const char *why)
 {
     log_msg(LOG_LEVEL_NOTICE, "shutdown", "%s: %" PRIu64 " sessions are reset", why,
             sessions_now(p));
-    for_each_worker(p, worker_abort);
+    crew_each(&p->rt.crew, worker_abort);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -327,19 +192,19 @@ static void on_deadline(uv_timer_t *timer)
 static void on_status(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
-    notify_send(&p->notify, "STATUS=draining, %" PRIu64 " sessions left", sessions_now(p));
+    notify_send(&p->rt.notify, "STATUS=draining, %" PRIu64 " sessions left", sessions_now(p));
 }
 
 static void drain(struct proxy *p, const char *signal_name)
 {
-    uint64_t timeout = p->conf->global.shutdown_timeout;
-    p->draining = true;
+    uint64_t timeout = runtime_conf(&p->rt)->global.shutdown_timeout;
+    p->rt.draining = true;
     log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", signal_name,
             sessions_now(p));
-    notify_send(&p->notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
+    notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
                 sessions_now(p));
-    names_wait_no_longer(&p->names);
-    for_each_worker(p, worker_drain);
+    names_wait_no_longer(&p->rt.names);
+    crew_each(&p->rt.crew, worker_drain);
     if (timeout != 0)
         uv_timer_start(&p->deadline, on_deadline, timeout, 0);
     uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
@@ -356,13 +221,20 @@ static void reopen_log(void)
         log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
 }
 
+static void reload(struct proxy *p)
+{
+    char *text = NULL;
+    reload_file(&p->rt, &text);
+    free(text);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct proxy *p = handle->data;
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        if (p->draining)
+        if (p->rt.draining)
             abort_sessions(p, "told to end a second time");
         else
             drain(p, number == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -370,9 +242,11 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGUSR1:
         reopen_log();
         break;
-    default: /* their default action would end us, and with us every session */
-        log_msg(LOG_LEVEL_NOTICE, "signal", "%s is ignored by this version",
-                number == SIGHUP ? "SIGHUP" : "SIGUSR2");
+    case SIGHUP:
+        reload(p);
+        break;
+    default: /* its default action would end us, and with us every session */
+        log_msg(LOG_LEVEL_NOTICE, "signal", "SIGUSR2 is ignored by this version");
         break;
     }
 }
@@ -387,14 +261,23 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
-    names_close(&p->names);
+    names_close(&p->rt.names);
     uv_walk(&p->loop, close_handle, NULL);
+}
+
+static bool all_have_finished(const struct crew *c)
+{
+    for (size_t i = 0; i < crew_running(c); i++)
+        if (!worker_has_finished(crew_worker(c, i)))
+            return false;
+    return true;
 }
 
 static void on_finished(uv_async_t *async)
 {
     struct proxy *p = async->data;
-    if (atomic_load(&p->finished) == p->started)
+    pools_stir(&p->rt.pools);
+    if (p->rt.draining && all_have_finished(&p->rt.crew))
         stop_loop(p);
 }
 
@@ -405,10 +288,13 @@ static int open_loop(struct proxy *p)
     if (rc < 0)
         return cannot_start("event loop: %s", uv_strerror(rc));
     rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
+    if (rc == 0)
+        rc = uv_async_init(&p->loop, &p->on_room, on_room);
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
-    uv_timer_init(&p->loop, &p->tidy);
-    p->on_finished.data = p->deadline.data = p->status.data = p->tidy.data = p;
+    pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
+    names_init(&p->rt.names, &p->loop);
+    p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
         p->signals[i].data = p;
@@ -430,8 +316,9 @@ static void close_loop(struct proxy *p)
 
 static void say_started(struct proxy *p)
 {
-    const struct budget *b = &p->budget;
-    bool splice = p->conf->global.relay == CONFIG_RELAY_SPLICE;
+    const struct budget *b = &p->rt.budget;
+    const struct config_global *g = &runtime_conf(&p->rt)->global;
+    bool splice = g->relay == CONFIG_RELAY_SPLICE;
     struct log_line line;
     log_begin(&line, LOG_LEVEL_NOTICE, "start");
     log_str(&line, "version", PACKAGE_VERSION);
@@ -443,20 +330,19 @@ static void say_started(struct proxy *p)
     log_end(&line);
     if (splice && !mover_can_splice())
         mover_say_fallback(MOVER_REFUSED, "this build or kernel cannot splice sockets");
-    if (p->conf->global.max_connections > b->sessions)
+    if (g->max_connections > b->sessions)
         log_msg(LOG_LEVEL_WARNING, "budget",
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
                 " only; zproxy -t tells what to raise",
-                p->conf->global.max_connections, b->descriptors, b->sessions);
-    notify_send(&p->notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
+                g->max_connections, b->descriptors, b->sessions);
+    notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }
 
 static void say_stopped(struct proxy *p)
 {
-    struct worker_totals sum = { 0 };
+    struct worker_totals sum;
     struct log_line line;
-    for (size_t i = 0; i < p->worker_count; i++)
-        worker_add_totals(p->workers[i], &sum);
+    crew_totals(&p->rt.crew, &sum);
     log_begin(&line, LOG_LEVEL_NOTICE, "stop");
     log_uint(&line, "sessions", sum.sessions);
     log_uint(&line, "spliced", sum.spliced);
@@ -467,14 +353,15 @@ static void say_stopped(struct proxy *p)
 
 static int prepare(struct proxy *p)
 {
-    uint64_t descriptors = budget_raise_descriptors();
-    if (find_privileges(p) < 0)
+    struct runtime *rt = &p->rt;
+    rt->descriptors = budget_raise_descriptors();
+    if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
-    budget_compute(&p->budget, p->conf, descriptors, privileges_will_be_limited(&p->privileges));
-    atomic_init(&p->quota.left, (int64_t)p->budget.pipes);
-    if (open_log(p) < 0 || make_services(p) < 0 || make_workers(p) < 0 || bind_all(p) < 0)
+    set_up_runtime(p);
+    if (put_in_force(p) < 0)
         return -1;
-    notify_open(&p->notify);
+    atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
+    notify_open(&rt->notify);
     return write_pid_file(p) < 0 || drop_privileges(p) < 0 ? -1 : 0;
 }
 
@@ -483,25 +370,24 @@ static void remove_files(struct proxy *p)
 {
     if (p->pid_file != NULL)
         unlink(p->pid_file);
-    for (size_t i = 0; i < p->conf->listen_count; i++) {
-        const struct config_listen *c = &p->conf->listen[i];
-        for (size_t j = 0; j < c->bind_count; j++)
-            if (addr_is_unix(&c->bind[j]) && c->bind[j].un.sun_path[0] != '\0')
-                unlink(c->bind[j].un.sun_path);
-    }
+    sockets_unlink(&p->rt.sockets);
 }
 
 static void clean_up(struct proxy *p)
 {
-    for (size_t i = 0; i < p->worker_count; i++)
-        worker_free(p->workers[i]);
-    grace_fini(&p->grace);
-    for (size_t i = 0; p->pools != NULL && i < p->conf->pool_count; i++)
-        pool_free(p->pools[i]);
-    free(p->workers);
-    free(p->services);
-    free(p->pools);
-    notify_close(&p->notify);
+    struct runtime *rt = &p->rt;
+    struct generation *g;
+    crew_fini(&rt->crew);
+    sockets_fini(&rt->sockets);
+    grace_fini(&rt->grace);
+    pools_fini(&rt->pools);
+    while ((g = LIST_FIRST(&rt->generations)) != NULL) {
+        LIST_REMOVE(g, in_all);
+        generation_free(g);
+    }
+    generation_free(rt->current);
+    config_free(p->conf);
+    notify_close(&rt->notify);
     log_close();
 }
 
@@ -509,28 +395,50 @@ static void relay_until_told(struct proxy *p)
 {
     say_started(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
-    for_each_worker(p, worker_join);
+    crew_each(&p->rt.crew, worker_join);
     say_stopped(p);
 }
 
-enum proxy_status proxy_run(const struct config *conf, const char *pid_file)
+static void abort_start(struct proxy *p)
 {
-    struct proxy p = { .conf = conf, .notify.fd = -1 };
+    crew_each(&p->rt.crew, worker_abort);
+    crew_each(&p->rt.crew, worker_join);
+}
+
+static void init(struct proxy *p, const char *file, struct config *conf, const char *pid_file)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    memset(p, 0, sizeof *p);
+    p->conf = conf;
+    p->pid_file = pid_file != NULL ? pid_file : conf->global.pid_file;
+    p->rt.file = file;
+    p->rt.notify.fd = -1;
+    p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    grace_init(&p->rt.grace);
+    sockets_init(&p->rt.sockets);
+    LIST_INIT(&p->rt.entrances);
+    LIST_INIT(&p->rt.generations);
+}
+
+enum proxy_status proxy_run(const char *file, struct config *conf, const char *pid_file)
+{
+    struct proxy p;
     enum proxy_status status = PROXY_CANNOT_START;
-    grace_init(&p.grace);
-    p.pid_file = pid_file != NULL ? pid_file : conf->global.pid_file;
-    if (open_loop(&p) < 0)
+    init(&p, file, conf, pid_file);
+    if (open_loop(&p) < 0) {
+        config_free(conf);
         return status;
+    }
     if (prepare(&p) == 0) {
-        names_wait(&p.names);
-        if (p.draining) {
+        names_wait(&p.rt.names);
+        if (p.rt.draining) {
             status = PROXY_ENDED;
         } else if (start_workers(&p) == 0) {
             relay_until_told(&p);
             status = PROXY_ENDED;
         } else {
-            for_each_worker(&p, worker_abort);
-            for_each_worker(&p, worker_join);
+            abort_start(&p);
         }
         remove_files(&p);
     }

@@ -11,8 +11,9 @@ enum proxy_status {
     PROXY_CANNOT_START = 2,
 };
 
-/* Starts everything, relays until it is told to stop, drains, and cleans up. pid_file: from the
- * command line, or NULL. What keeps it from starting is one line on stderr. */
-enum proxy_status proxy_run(const struct config *conf, const char *pid_file);
+/* Starts everything, relays until it is told to stop, drains, and cleans up. conf: read from file,
+ * which reloads read again; taken over. pid_file: from the command line, or NULL. What keeps it
+ * from starting is one line on stderr. */
+enum proxy_status proxy_run(const char *file, struct config *conf, const char *pid_file);
 
 #endif

@@ -43,7 +43,9 @@ struct worker {
     struct grace_reader reader;
     struct mailbox mailbox;
     struct worker_listeners listeners;
+    struct worker_listeners closed; /* until the wake-up is over */
     bool draining;
+    _Atomic bool finished;
     uint64_t said_exhausted; /* ms: one line a second */
     _Atomic int order;       /* enum worker_order, written by anyone */
 };
@@ -124,6 +126,7 @@ static void drain(struct worker *w)
 static void on_async(uv_async_t *async)
 {
     struct worker *w = async->data;
+    mailbox_run(&w->mailbox, w); /* before a drain, which closes the sockets that it still has */
     switch ((enum worker_order)atomic_load(&w->order)) {
     case WORKER_RELAY:
         resume_all(w);
@@ -136,7 +139,6 @@ static void on_async(uv_async_t *async)
         sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
         break;
     }
-    mailbox_run(&w->mailbox, &w->sessions);
     sessions_grant(&w->sessions);
 }
 
@@ -169,15 +171,29 @@ static void name_and_pin(const struct worker *w)
                 w->setup.cpu, strerror(rc));
 }
 
+static void free_listeners(struct worker_listeners *list)
+{
+    struct worker_listener *wl;
+    while ((wl = SLIST_FIRST(list)) != NULL) {
+        SLIST_REMOVE_HEAD(list, in_worker);
+        if (wl->listener.fd != -1)
+            close(wl->listener.fd);
+        free(wl);
+    }
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
     name_and_pin(w);
     while (!w->draining || w->sessions.count > 0) {
         sessions_run(&w->sessions);
+        free_listeners(&w->closed);
         grace_quiet(w->setup.grace, &w->reader);
     }
+    mailbox_close(&w->mailbox, w);
     atomic_store(&w->reader.seen, UINT64_MAX); /* sees nothing any more */
+    atomic_store(&w->finished, true);
     w->setup.finished(w->setup.arg);
     return NULL;
 }
@@ -189,6 +205,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
         return -ENOMEM;
     w->setup = *setup;
     SLIST_INIT(&w->listeners);
+    SLIST_INIT(&w->closed);
     int rc = uv_loop_init(&w->loop);
     if (rc < 0)
         goto free_worker;
@@ -219,22 +236,12 @@ free_worker:
     return rc;
 }
 
-static void free_listeners(struct worker *w)
-{
-    struct worker_listener *wl;
-    while ((wl = SLIST_FIRST(&w->listeners)) != NULL) {
-        SLIST_REMOVE_HEAD(&w->listeners, in_worker);
-        if (wl->listener.fd != -1)
-            close(wl->listener.fd);
-        free(wl);
-    }
-}
-
 void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
-    free_listeners(w);
+    free_listeners(&w->listeners);
+    free_listeners(&w->closed);
     grace_leave(w->setup.grace, &w->reader);
     mailbox_fini(&w->mailbox);
     sessions_fini(&w->sessions);
@@ -263,7 +270,50 @@ int worker_listen(struct worker *w, int fd, struct service *service)
         return rc;
     }
     SLIST_INSERT_HEAD(&w->listeners, wl, in_worker);
+    if (w->draining)
+        listener_close(&wl->listener);
     return 0;
+}
+
+static struct worker_listener *find(struct worker *w, int fd)
+{
+    struct worker_listener *wl;
+    SLIST_FOREACH(wl, &w->listeners, in_worker)
+        if (wl->listener.fd == fd)
+            return wl;
+    return NULL;
+}
+
+void worker_serve(struct worker *w, int fd, struct service *service)
+{
+    struct worker_listener *wl = find(w, fd);
+    if (wl != NULL)
+        wl->listener.service = service;
+}
+
+/* Events of this wake-up may still point to it: it is freed a wake-up later. */
+static void bury(struct worker *w, struct worker_listener *wl)
+{
+    SLIST_REMOVE(&w->listeners, wl, worker_listener, in_worker);
+    SLIST_INSERT_HEAD(&w->closed, wl, in_worker);
+}
+
+void worker_close(struct worker *w, int fd)
+{
+    struct worker_listener *wl = find(w, fd);
+    if (wl == NULL)
+        return;
+    listener_close(&wl->listener);
+    bury(w, wl);
+}
+
+void worker_release(struct worker *w, int fd)
+{
+    struct worker_listener *wl = find(w, fd);
+    if (wl == NULL)
+        return;
+    listener_release(&wl->listener);
+    bury(w, wl);
 }
 
 /* Signals are the main thread's. */
@@ -293,10 +343,22 @@ void worker_wake(struct worker *w)
     uv_async_send(&w->async);
 }
 
-void worker_post(struct worker *w, struct letter *l)
+bool worker_post(struct worker *w, struct letter *l)
 {
-    mailbox_post(&w->mailbox, l);
+    if (!mailbox_post(&w->mailbox, l))
+        return false;
     uv_async_send(&w->async);
+    return true;
+}
+
+struct sessions *worker_sessions(struct worker *w)
+{
+    return &w->sessions;
+}
+
+bool worker_has_finished(const struct worker *w)
+{
+    return atomic_load(&w->finished);
 }
 
 void worker_drain(struct worker *w)

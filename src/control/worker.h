@@ -42,9 +42,14 @@ int worker_new(struct worker **out, const struct worker_setup *setup);
 /* The thread must have been joined, or never started. */
 void worker_free(struct worker *w);
 
-/* Gives it a listening socket of its own, before it starts. Takes fd over also on failure. Returns
- * 0 or -errno. */
+/* Listening sockets; before it starts, or on its thread. Listen takes fd over, also on failure, and
+ * returns 0 or -errno; once it is draining, it closes the socket at once. Serve: new clients are
+ * this service's. Close accepts whoever is in the backlog first. Release lets go of the socket,
+ * open as it is. */
 int worker_listen(struct worker *w, int fd, struct service *service);
+void worker_serve(struct worker *w, int fd, struct service *service);
+void worker_close(struct worker *w, int fd);
+void worker_release(struct worker *w, int fd);
 
 int worker_start(struct worker *w);
 void worker_join(struct worker *w);
@@ -55,9 +60,13 @@ void worker_wake(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 
-/* Has l->run(l, sessions) called on the worker's thread, soon; never once the worker has finished.
- */
-void worker_post(struct worker *w, struct letter *l);
+/* Has l->run(l, worker) called on the worker's thread, soon. Returns false when it has finished:
+ * then nobody calls it. */
+bool worker_post(struct worker *w, struct letter *l);
+
+struct sessions *worker_sessions(struct worker *w);
+
+bool worker_has_finished(const struct worker *w);
 
 /* Adds the worker's figures to the sum, from any thread. */
 void worker_add_totals(const struct worker *w, struct worker_totals *sum);

@@ -107,6 +107,18 @@ struct pipe *pipe_get(struct pipe_stock *stock)
     return p;
 }
 
+struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t size, uint32_t slots,
+                        uint32_t held)
+{
+    struct pipe *p = malloc(sizeof *p);
+    if (p == NULL)
+        return NULL;
+    *p = (struct pipe){ .out = fd[0], .in = fd[1], .size = size, .slots = slots, .held = held };
+    atomic_fetch_sub_explicit(&stock->quota->left, 1, memory_order_relaxed);
+    count(&stock->used_count, 1);
+    return p;
+}
+
 void pipe_put(struct pipe_stock *stock, struct pipe *p)
 {
     assert(p->held == 0);

@@ -43,6 +43,11 @@ int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch
     return control(p, EPOLL_CTL_MOD, fd, events, watch);
 }
 
+void poller_remove(struct poller *p, int fd)
+{
+    (void)epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, NULL); /* it may be out already */
+}
+
 /* -1 is "for ever" to both. */
 static int shorter(int a, int b)
 {

@@ -32,6 +32,9 @@ void poller_fini(struct poller *p);
 int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch);
 int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch);
 
+/* Takes a descriptor out that stays open. */
+void poller_remove(struct poller *p, int fd);
+
 /* One wake-up: waits at most timeout ms (0: not at all; -1: for as long as it takes), no longer
  * than the loop's timers allow, reads the clock once (uv_now() of the loop), calls the watches and
  * then lets the loop run whatever of its own is due. */

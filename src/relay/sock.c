@@ -134,6 +134,26 @@ int sock_listen(const struct addr *at, const struct sock_options *options)
     return fd;
 }
 
+void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)
+{
+    if (!addr_is_unix(at)) {
+        (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
+        (void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
+        (void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
+        (void)set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
+    }
+    (void)set_options(fd, at, options);
+    if (!addr_is_unix(at))
+        (void)set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
+    (void)listen(fd, options->backlog); /* listen(2) again only changes the backlog */
+}
+
+void sock_unlink(const struct addr *at)
+{
+    if (addr_is_unix(at) && at->un.sun_path[0] != '\0')
+        (void)unlink(at->un.sun_path); /* where we still may */
+}
+
 int sock_connect(const struct addr *to, const struct sock_options *options)
 {
     int fd = open_stream(to->sa.sa_family);

@@ -33,6 +33,12 @@ int sock_probe(const struct addr *at);
  * here once instead of once a session. Returns the descriptor or -errno. */
 int sock_listen(const struct addr *at, const struct sock_options *options);
 
+/* Changes what can be changed of a listening socket; what cannot stays. */
+void sock_relisten(int fd, const struct addr *at, const struct sock_options *options);
+
+/* Removes the file of a unix socket; of others there is none. */
+void sock_unlink(const struct addr *at);
+
 /* Begins to connect; writable says that it has succeeded or failed, sock_error() which. Returns the
  * descriptor or -errno. */
 int sock_connect(const struct addr *to, const struct sock_options *options);

@@ -28,6 +28,13 @@ static enum answer_result fail(struct session *s, int error)
     return ANSWER_WAIT;
 }
 
+static void end_input(struct session *s)
+{
+    s->up_ended = true;
+    s->active = life_now(s);
+    life_arm(s);
+}
+
 /* Without a copy where the socket is TCP: MSG_TRUNC, tcp(7). */
 static enum answer_result drop_input(struct session *s)
 {
@@ -37,7 +44,7 @@ static enum answer_result drop_input(struct session *s)
             return ANSWER_WAIT;
         ssize_t n = recv(s->client.fd, m->buffer, m->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
         if (n == 0)
-            s->up_ended = true;
+            end_input(s);
         if (n == -1 && is_failure(errno))
             return fail(s, errno);
         if (n == -1 && errno == EAGAIN)
@@ -99,8 +106,6 @@ enum answer_result answer_begin(struct session *s)
 {
     s->state = SESSION_ANSWERING;
     s->active = life_now(s);
-    s->file = pool_file(s->pool);
-    answer_file_ref(s->file);
     life_arm(s);
     return answer_turn(s);
 }

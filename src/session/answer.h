@@ -13,7 +13,7 @@ enum answer_result {
     ANSWER_AGAIN, /* enough for one wake-up: call again when others have had their turn */
 };
 
-/* In SESSION_ANSWERING from here on. */
+/* With s->file, whose reference is the session's. In SESSION_ANSWERING from here on. */
 enum answer_result answer_begin(struct session *s);
 
 /* The client's socket has said something, or it is the session's turn again. */

@@ -165,36 +165,35 @@ static struct place_wait *wait_new(struct session *s)
     return w;
 }
 
-/* Returns false when as many wait as may. */
-static bool wait_for_place(struct session *s)
+/* Connects to s->backend. */
+static enum connect_result go(struct session *s);
+
+static enum connect_result wait_for_place(struct session *s)
 {
-    s->wait = wait_new(s);
-    if (s->wait == NULL || !pool_wait(s->pool, &s->wait->waiter, key_of(s), life_now(s))) {
-        free(s->wait);
-        s->wait = NULL;
-        return false;
+    struct place_wait *w = wait_new(s);
+    if (w == NULL)
+        return fall_back(s, SESSION_END_RESOURCE);
+    int rc = pool_wait(s->pool, &w->waiter, key_of(s), life_now(s), &s->backend);
+    if (rc != 0) {
+        free(w);
+        return rc > 0 ? go(s) : fall_back(s, SESSION_END_QUEUE_FULL);
     }
+    s->wait = w;
     s->state = SESSION_WAITING;
     s->wait_until = life_after(life_now(s), conf_of(s)->queue_timeout);
     life_arm(s);
-    return true;
+    return CONNECT_WAITS;
 }
 
 static enum connect_result nobody(struct session *s, enum pool_lack lack)
 {
-    bool may_wait = lack == POOL_FULL && conf_of(s)->max_queue > 0;
-    if (may_wait && !wait_for_place(s))
-        return fall_back(s, SESSION_END_QUEUE_FULL);
-    if (may_wait)
-        return s->wait->waiter.granted != NULL ? connect_granted(s) : CONNECT_WAITS;
+    if (lack == POOL_FULL && conf_of(s)->max_queue > 0)
+        return wait_for_place(s);
     return fall_back(s,
                      s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
 }
 
 /* ---- from one to the next ---- */
-
-/* Connects to s->backend. */
-static enum connect_result go(struct session *s);
 
 static enum connect_result attempt_failed(struct session *s, int error)
 {
@@ -213,8 +212,10 @@ static enum connect_result go(struct session *s)
 enum connect_result connect_next(struct session *s)
 {
     enum pool_lack lack = POOL_NONE;
-    if (pool_file(s->pool) != NULL)
+    if ((s->file = pool_file(s->pool)) != NULL) {
+        answer_file_ref(s->file);
         return CONNECT_ANSWERS;
+    }
     const struct pool_request r = { .key = key_of(s), .now = life_now(s), .tried = s->tried };
     s->backend = pool_pick(s->pool, &r, &lack);
     return s->backend == NULL ? nobody(s, lack) : go(s);

@@ -8,7 +8,7 @@
 enum connect_result {
     CONNECT_WAITS,   /* something is under way */
     CONNECT_REACHED, /* a server: the session can relay */
-    CONNECT_ANSWERS, /* the pool's answer is a file */
+    CONNECT_ANSWERS, /* the pool's answer is a file: s->file */
     CONNECT_ENDED,   /* there is nobody; the session has ended */
 };
 

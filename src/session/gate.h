@@ -11,18 +11,25 @@
 #include <stdint.h>
 
 struct gate {
-    uint64_t limit; /* 0: none */
+    _Atomic uint64_t limit; /* UINT64_MAX: none */
     _Atomic uint64_t inside;
     _Atomic bool waiting;    /* someone found it closed since the last wake */
     void (*wake)(void *arg); /* called from any thread */
     void *arg;
 };
 
-/* wake(arg) must make every worker try again. */
+/* limit 0: none. wake(arg) must make every worker try again. */
 void gate_init(struct gate *g, uint64_t limit, void (*wake)(void *arg), void *arg);
+
+/* From any thread; those who are inside stay, even if there are more than the limit then. */
+void gate_set_limit(struct gate *g, uint64_t limit);
 
 /* Takes a place, to be given back with gate_leave(); or says no, and a wake will follow. */
 bool gate_enter(struct gate *g);
+/* Takes a place whether there is one or not. */
+void gate_force(struct gate *g);
 void gate_leave(struct gate *g);
+
+uint64_t gate_inside(const struct gate *g);
 
 #endif

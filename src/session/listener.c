@@ -8,22 +8,6 @@
 
 #define LISTENER_BATCH 16 /* clients a wake-up at most */
 
-static bool enter(struct service *s)
-{
-    if (!gate_enter(&s->own))
-        return false;
-    if (gate_enter(s->all))
-        return true;
-    gate_leave(&s->own);
-    return false;
-}
-
-static void leave(struct service *s)
-{
-    gate_leave(s->all);
-    gate_leave(&s->own);
-}
-
 /* These are about one client, or come again; the others would come back at once. accept(2): Linux
  * hands network errors of the new connection through. */
 static bool is_transient(int error)
@@ -51,14 +35,14 @@ static bool accept_one(struct listener *l)
 {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
-    if (!enter(l->service)) {
+    if (!service_enter(l->service)) {
         listener_pause(l);
         return false;
     }
     int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd == -1) {
         int error = errno;
-        leave(l->service);
+        service_retreat(l->service);
         if (error == EAGAIN)
             return false;
         if (is_transient(error))
@@ -123,12 +107,19 @@ void listener_resume(struct listener *l)
     poller_change(l->poller, l->fd, EPOLLIN, &l->watch);
 }
 
+int listener_release(struct listener *l)
+{
+    int fd = l->fd;
+    poller_remove(l->poller, fd); /* another descriptor may keep the socket open, and in the set */
+    l->fd = -1;
+    return fd;
+}
+
 void listener_close(struct listener *l)
 {
     if (l->fd == -1)
         return;
     while (!l->paused && accept_one(l))
         ;
-    close(l->fd);
-    l->fd = -1;
+    close(listener_release(l));
 }

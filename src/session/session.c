@@ -19,21 +19,27 @@
 
 /* ---- the end ---- */
 
-static bool is_orderly(enum session_end why)
-{
-    return why == SESSION_END_CLIENT_FIN || why == SESSION_END_SERVER_FIN ||
-           why == SESSION_END_FILE_SENT;
-}
-
 static void close_sides(struct session *s, enum session_end why)
 {
-    if (is_orderly(why)) { /* both directions have ended: close() passes the second FIN on */
+    if (session_end_is_orderly(
+            why)) { /* both directions have ended: close() passes the second FIN on */
         side_close(&s->client);
         side_close(&s->server);
     } else { /* nobody shall take a stream that was cut for a complete one */
         side_reset(&s->client);
         side_reset(&s->server);
     }
+}
+
+/* Whatever it has but its sockets. */
+static void release(struct session *s, enum session_end why)
+{
+    flow_fini(&s->up, &s->home->mover);
+    flow_fini(&s->down, &s->home->mover);
+    answer_leave(s);
+    connect_leave(s);
+    service_leave(s->service, why);
+    free(s);
 }
 
 static void bury(struct session *s)
@@ -43,13 +49,7 @@ static void bury(struct session *s)
     session_log_end(s, why, life_now(s));
     counter_add(&all->ends[why], 1);
     close_sides(s, why);
-    flow_fini(&s->up, &all->mover);
-    flow_fini(&s->down, &all->mover);
-    answer_leave(s);
-    connect_leave(s);
-    gate_leave(s->service->all);
-    gate_leave(&s->service->own);
-    free(s);
+    release(s, why);
     all->count--;
     all->ended(all, all->arg);
 }
@@ -139,6 +139,15 @@ static void answer(struct session *s, enum answer_result result)
         want_turn(s);
 }
 
+/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
+ * that has closed its own direction only. */
+static bool has_left(const struct session *s)
+{
+    int unread = 0;
+    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
+           unread == 0;
+}
+
 /* What finding a server has come to. */
 static void proceed(struct session *s, enum connect_result result)
 {
@@ -151,19 +160,13 @@ static void proceed(struct session *s, enum connect_result result)
     case CONNECT_ANSWERS:
         answer(s, answer_begin(s));
         break;
-    case CONNECT_WAITS:
+    case CONNECT_WAITS: /* the client's FIN may have come before there was a wait */
+        if (s->state == SESSION_WAITING && has_left(s))
+            life_end(s, SESSION_END_CLIENT_FIN);
+        break;
     case CONNECT_ENDED:
         break;
     }
-}
-
-/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
- * that has closed its own direction only. */
-static bool has_left(const struct session *s)
-{
-    int unread = 0;
-    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
-           unread == 0;
 }
 
 /* ---- events ---- */
@@ -259,23 +262,13 @@ static void on_due(struct wheel_entry *e, void *arg)
 
 /* ---- all sessions of a worker ---- */
 
-void session_begin(struct sessions *all, struct service *service, int fd,
-                   const struct addr_peer *client)
+struct session *session_new(struct sessions *all, struct service *service)
 {
     struct session *s = calloc(1, sizeof *s);
-    counter_add(&all->total, 1);
-    if (s == NULL) {
-        sock_reset(fd);
-        counter_add(&all->ends[SESSION_END_RESOURCE], 1);
-        gate_leave(service->all);
-        gate_leave(&service->own);
-        return;
-    }
+    if (s == NULL)
+        return NULL;
     s->home = all;
     s->service = service;
-    s->id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
-    s->began = s->active = life_now(s);
-    s->client_addr = *client;
     side_init(&s->client);
     side_init(&s->server);
     flow_init(&s->up, MOVER_UP);
@@ -283,14 +276,53 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     wheel_entry_init(&s->timer);
     LIST_INSERT_HEAD(&all->all, s, in_all);
     all->count++;
+    return s;
+}
+
+void session_begin(struct sessions *all, struct service *service, int fd,
+                   const struct addr_peer *client)
+{
+    struct session *s = session_new(all, service);
+    counter_add(&all->total, 1);
+    service_count(service);
+    if (s == NULL) {
+        sock_reset(fd);
+        counter_add(&all->ends[SESSION_END_RESOURCE], 1);
+        service_leave(service, SESSION_END_RESOURCE);
+        return;
+    }
+    s->id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
+    s->began = s->active = life_now(s);
+    s->client_addr = *client;
+    connect_enter(s, service->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->poller, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
         life_end(s, SESSION_END_RESOURCE);
         return;
     }
-    connect_enter(s, service->pool);
     proceed(s, connect_next(s));
+}
+
+/* One that waited for a place has left its queue behind with the process that it came from: it
+ * looks again. */
+void session_take_up(struct session *s)
+{
+    if (s->state == SESSION_WAITING) {
+        s->state = SESSION_PAUSING;
+        s->wait_until = life_now(s);
+    }
+    life_arm(s);
+}
+
+void session_forget(struct session *s)
+{
+    struct sessions *all = s->home;
+    LIST_REMOVE(s, in_all);
+    side_close(&s->client);
+    side_close(&s->server);
+    release(s, SESSION_END_NONE);
+    all->count--;
 }
 
 /* Whoever did its share in the last wake-up, before anything new. */
@@ -312,6 +344,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
                    void (*wake)(struct inbox *in))
 {
     all->poller = poller;
+    all->on_client_event = on_client_event;
     all->on_server_event = on_server_event;
     inbox_init(&all->inbox, wake);
     wheel_init(&all->wheel, uv_now(poller->loop));
@@ -350,6 +383,20 @@ void sessions_run(struct sessions *all)
     bury_dead(all);
 }
 
+void sessions_settle(struct sessions *all)
+{
+    struct session_queue queue = all->busy;
+    SLIST_INIT(&all->busy);
+    struct session *s;
+    while ((s = SLIST_FIRST(&queue)) != NULL) {
+        SLIST_REMOVE_HEAD(&queue, in_busy);
+        s->busy = false;
+        if (s->state != SESSION_ENDED)
+            want_turn(s);
+    }
+    bury_dead(all);
+}
+
 void sessions_end_all(struct sessions *all, enum session_end why)
 {
     struct session *s;
@@ -375,29 +422,4 @@ void sessions_grant(struct sessions *all)
         struct session *s = ((struct place_wait *)w)->session; /* its first member */
         proceed(s, connect_granted(s));
     }
-}
-
-const char *session_end_name(enum session_end why)
-{
-    static const char *const names[SESSION_ENDS] = {
-        [SESSION_END_NONE] = "none",
-        [SESSION_END_CLIENT_FIN] = "client_fin",
-        [SESSION_END_SERVER_FIN] = "server_fin",
-        [SESSION_END_CLIENT_RESET] = "client_reset",
-        [SESSION_END_SERVER_RESET] = "server_reset",
-        [SESSION_END_IDLE_TIMEOUT] = "idle_timeout",
-        [SESSION_END_HALF_CLOSE_TIMEOUT] = "half_close_timeout",
-        [SESSION_END_SESSION_TIMEOUT] = "session_timeout",
-        [SESSION_END_CONNECT_FAILED] = "connect_failed",
-        [SESSION_END_CONNECT_TIMEOUT] = "connect_timeout",
-        [SESSION_END_NO_SERVER] = "no_server",
-        [SESSION_END_QUEUE_TIMEOUT] = "queue_timeout",
-        [SESSION_END_QUEUE_FULL] = "queue_full",
-        [SESSION_END_SERVER_DOWN] = "server_down",
-        [SESSION_END_SHUTDOWN] = "shutdown",
-        [SESSION_END_RESOURCE] = "resource",
-        [SESSION_END_FILE_SENT] = "file_sent",
-        [SESSION_END_FILE_FAILED] = "file_failed",
-    };
-    return names[why];
 }

@@ -20,30 +20,9 @@
 #include "relay/mover.h"
 #include "relay/poller.h"
 #include "relay/side.h"
+#include "session/end.h"
 #include "session/reserve.h"
 #include "session/service.h"
-
-enum session_end {
-    SESSION_END_NONE, /* still going */
-    SESSION_END_CLIENT_FIN,
-    SESSION_END_SERVER_FIN,
-    SESSION_END_CLIENT_RESET,
-    SESSION_END_SERVER_RESET,
-    SESSION_END_IDLE_TIMEOUT,
-    SESSION_END_HALF_CLOSE_TIMEOUT,
-    SESSION_END_SESSION_TIMEOUT,
-    SESSION_END_CONNECT_FAILED,
-    SESSION_END_CONNECT_TIMEOUT,
-    SESSION_END_NO_SERVER,
-    SESSION_END_QUEUE_TIMEOUT,
-    SESSION_END_QUEUE_FULL,
-    SESSION_END_SERVER_DOWN,
-    SESSION_END_SHUTDOWN,
-    SESSION_END_RESOURCE,
-    SESSION_END_FILE_SENT,
-    SESSION_END_FILE_FAILED,
-    SESSION_ENDS,
-};
 
 enum session_state {
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
@@ -106,6 +85,7 @@ struct sessions {
     struct wheel wheel;
     struct reserve reserve;
     struct inbox inbox; /* who has waited and got a place */
+    void (*on_client_event)(struct watch *watch, uint32_t events);
     void (*on_server_event)(struct watch *watch, uint32_t events);
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
@@ -131,9 +111,18 @@ void sessions_fini(struct sessions *all);
 void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client);
 
+/* For sessions that come from another process (record.h): an empty one, with the places in the
+ * service's gates taken by the caller; one that is complete, and one that is not wanted. */
+struct session *session_new(struct sessions *all, struct service *service);
+void session_take_up(struct session *s);
+void session_forget(struct session *s);
+
 /* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends
  * sessions whose time is over, frees what has ended. */
 void sessions_run(struct sessions *all);
+
+/* Closes and frees what has ended, not within an event. */
+void sessions_settle(struct sessions *all);
 
 /* Sends those that have been granted a place on their way. */
 void sessions_grant(struct sessions *all);
@@ -141,8 +130,5 @@ void sessions_grant(struct sessions *all);
 /* Ends every session, or those on a server, by reset. */
 void sessions_end_all(struct sessions *all, enum session_end why);
 void sessions_end_on(struct sessions *all, const struct backend *b, enum session_end why);
-
-/* The word of the access log. */
-const char *session_end_name(enum session_end why);
 
 #endif

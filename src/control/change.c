@@ -1,0 +1,283 @@
+#include "control/change.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* A pool of the new configuration: one that is there and will be updated, or a new one. */
+struct pool_change {
+    struct pool *pool;
+    struct pool_update *update; /* NULL: new */
+};
+
+struct change {
+    struct runtime *rt;
+    struct generation *generation;
+    struct budget budget;
+    struct pool_change *pool; /* of conf->pool[i] */
+    size_t pool_count;
+    size_t more_workers;
+    struct sockets_change *sockets;
+};
+
+/* ---- what cannot change while it runs ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_target(const struct log_target *a, const struct log_target *b)
+{
+    return a->kind == b->kind && a->facility == b->facility && same_text(a->path, b->path);
+}
+
+static int fixed(FILE *errors, const char *key, bool same)
+{
+    if (same)
+        return 0;
+    fprintf(errors,
+            "[global] %s: cannot be changed while zproxy runs, expected the value that it "
+            "was started with\n",
+            key);
+    return -1;
+}
+
+static int check_fixed(const struct config_global *old, const struct config_global *new,
+                       FILE *errors)
+{
+    int rc = 0;
+    rc |= fixed(errors, "user", same_text(old->user, new->user));
+    rc |= fixed(errors, "group", same_text(old->group, new->group));
+    rc |= fixed(errors, "chroot", same_text(old->chroot, new->chroot));
+    rc |= fixed(errors, "pid_file", same_text(old->pid_file, new->pid_file));
+    rc |= fixed(errors, "log", same_target(&old->log, &new->log));
+    rc |= fixed(errors, "access_log", same_target(&old->access_log, &new->access_log));
+    rc |= fixed(errors, "log_format", old->log_format == new->log_format);
+    rc |= fixed(errors, "cpu_affinity", old->cpu_affinity == new->cpu_affinity);
+    rc |= fixed(errors, "relay", old->relay == new->relay);
+    rc |= fixed(errors, "pipe_size", old->pipe_size == new->pipe_size);
+    rc |= fixed(errors, "max_pipes", old->max_pipes == new->max_pipes);
+    return rc;
+}
+
+/* ---- prepared ---- */
+
+static int pool_failed(FILE *errors, const struct config_pool *conf, int error)
+{
+    if (conf->file != NULL)
+        fprintf(errors, "[pool %s] file: %s: %s\n", conf->name, conf->file,
+                error == EINVAL ? "not a regular file" : strerror(error));
+    else
+        fprintf(errors, "[pool %s]: %s\n", conf->name, strerror(error));
+    return -1;
+}
+
+static int prepare_pool(struct change *c, const struct config_pool *conf, FILE *errors)
+{
+    struct pool_change *pc = &c->pool[c->pool_count];
+    pc->pool = pools_find(&c->rt->pools, conf->name);
+    pc->update = NULL;
+    if (pc->pool != NULL) {
+        int rc = pool_prepare(pc->pool, conf, &pc->update);
+        if (rc < 0)
+            return pool_failed(errors, conf, -rc);
+    } else if ((pc->pool = pools_add(&c->rt->pools, conf)) == NULL) {
+        return pool_failed(errors, conf, errno);
+    }
+    c->pool_count++;
+    return 0;
+}
+
+static int prepare_pools(struct change *c, const struct config *conf, FILE *errors)
+{
+    int rc = 0;
+    c->pool = calloc(conf->pool_count + 1, sizeof *c->pool);
+    if (c->pool == NULL) {
+        fprintf(errors, "out of memory\n");
+        return -1;
+    }
+    for (size_t i = 0; i < conf->pool_count; i++)
+        rc |= prepare_pool(c, &conf->pool[i], errors);
+    return rc;
+}
+
+static int prepare_workers(struct change *c, FILE *errors)
+{
+    struct crew *crew = &c->rt->crew;
+    size_t wanted = c->budget.workers;
+    size_t more = wanted > crew->at_work ? wanted - crew->at_work : 0;
+    int rc = crew_add(crew, more);
+    if (rc == 0)
+        c->more_workers = more;
+    if (rc == 0 && c->rt->current != NULL) /* at the start privileges are dropped first */
+        rc = crew_start(crew);
+    if (rc < 0)
+        fprintf(errors, "[global] workers: %s\n", strerror(-rc));
+    return rc < 0 ? -1 : 0;
+}
+
+static int prepare(struct change *c, struct config *conf, FILE *errors)
+{
+    struct runtime *rt = c->rt;
+    budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
+    int rc = names_prepare(&rt->names, conf, errors);
+    if (rc == 0)
+        rc = prepare_pools(c, conf, errors);
+    if (rc == 0)
+        rc = prepare_workers(c, errors);
+    if (rc == 0)
+        rc = sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
+    if (rc < 0) {
+        config_free(conf);
+        return -1;
+    }
+    c->generation =
+        generation_new(rt->last_generation + 1, conf, &rt->pools, &rt->entrances, &rt->gate);
+    if (c->generation == NULL)
+        fprintf(errors, "out of memory\n");
+    return c->generation == NULL ? -1 : 0;
+}
+
+int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change)
+{
+    if (rt->current != NULL && check_fixed(&runtime_conf(rt)->global, &conf->global, errors) < 0) {
+        config_free(conf);
+        return -1;
+    }
+    struct change *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        fprintf(errors, "out of memory\n");
+        config_free(conf);
+        return -1;
+    }
+    c->rt = rt;
+    if (prepare(c, conf, errors) < 0) {
+        change_abandon(c);
+        return -1;
+    }
+    *change = c;
+    return 0;
+}
+
+static void change_free(struct change *c)
+{
+    free(c->pool);
+    free(c);
+}
+
+void change_abandon(struct change *c)
+{
+    struct crew *crew = &c->rt->crew;
+    for (size_t i = 0; i < c->pool_count; i++) {
+        if (c->pool[i].update != NULL)
+            pool_abandon(c->pool[i].update);
+        else
+            pools_drop(&c->rt->pools, c->pool[i].pool);
+    }
+    sockets_abandon(c->sockets);
+    if (crew->started == crew->at_work)
+        crew_dismiss(crew, c->more_workers);
+    else
+        crew_drop(crew, c->more_workers);
+    generation_free(c->generation);
+    change_free(c);
+}
+
+/* ---- committed ---- */
+
+static bool has_pool(const struct config *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (strcmp(conf->pool[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void drop_pool(struct runtime *rt, struct pool *p)
+{
+    names_forget(&rt->names, p);
+    pools_drop(&rt->pools, p);
+}
+
+static void drop_pools(struct runtime *rt, const struct config *old, const struct config *new)
+{
+    for (size_t i = 0; i < old->pool_count; i++) {
+        struct pool *p = pools_find(&rt->pools, old->pool[i].name);
+        if (p != NULL && !has_pool(new, old->pool[i].name))
+            drop_pool(rt, p);
+    }
+}
+
+static void commit_pools(struct change *c, const struct config *conf)
+{
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (c->pool[i].update != NULL)
+            pool_commit(c->pool[i].update);
+    for (size_t i = 0; i < c->pool_count; i++) {
+        const struct config_pool *to = conf->pool[i].fallback;
+        pool_set_fallback(c->pool[i].pool, to == NULL ? NULL : c->pool[to - conf->pool].pool);
+    }
+}
+
+static void set_limits(struct change *c)
+{
+    const struct generation *g = c->generation;
+    gate_set_limit(&c->rt->gate, c->budget.sessions);
+    for (size_t i = 0; i < g->conf->listen_count; i++)
+        gate_set_limit(&g->service[i].entrance->gate, g->conf->listen[i].max_connections);
+}
+
+static void on_unseen(void *what)
+{
+    struct generation *g = what;
+    g->seen = false;
+}
+
+/* Sessions may keep it, and workers see it until they have been told of the new one. */
+static void retire(struct runtime *rt, struct generation *g)
+{
+    g->seen = true;
+    LIST_INSERT_HEAD(&rt->generations, g, in_all);
+    grace_retire(&rt->grace, on_unseen, g);
+    pools_stir(&rt->pools);
+}
+
+void change_commit(struct change *c)
+{
+    struct runtime *rt = c->rt;
+    struct generation *old = rt->current;
+    size_t wanted = c->budget.workers;
+    commit_pools(c, c->generation->conf);
+    set_limits(c);
+    sockets_commit(c->sockets, c->generation, &rt->crew);
+    if (rt->crew.at_work > wanted)
+        crew_dismiss(&rt->crew, rt->crew.at_work - wanted);
+    rt->budget = c->budget;
+    rt->current = c->generation;
+    rt->last_generation = c->generation->number;
+    if (old != NULL) {
+        log_set_level(runtime_conf(rt)->global.log_level);
+        drop_pools(rt, old->conf, runtime_conf(rt));
+        retire(rt, old);
+    }
+    names_commit(&rt->names, runtime_conf(rt), &rt->pools);
+    change_free(c);
+}
+
+bool change_tidy(struct runtime *rt)
+{
+    struct generation *g = LIST_FIRST(&rt->generations);
+    while (g != NULL) {
+        struct generation *next = LIST_NEXT(g, in_all);
+        if (generation_is_idle(g)) {
+            LIST_REMOVE(g, in_all);
+            generation_free(g);
+        }
+        g = next;
+    }
+    crew_reap(&rt->crew);
+    return !LIST_EMPTY(&rt->generations) || rt->crew.finishing > 0;
+}

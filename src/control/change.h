@@ -1,0 +1,24 @@
+/* From one configuration to the next: prepared whole, which can fail and changes nothing, then
+ * committed at once. The first one, at the start, is such a change as well. */
+#ifndef ZPROXY_CONTROL_CHANGE_H
+#define ZPROXY_CONTROL_CHANGE_H
+
+#include <stdio.h>
+
+#include "control/runtime.h"
+
+struct change;
+
+/* Makes pools, opens sockets, makes workers. Takes conf over, also on failure. Returns 0; or -1
+ * after having written to errors, a line each, what is in the way. */
+int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change);
+
+/* Puts it in force. */
+void change_commit(struct change *c);
+void change_abandon(struct change *c);
+
+/* Frees configurations that nobody keeps any more. Returns whether there are others but the one in
+ * force. */
+bool change_tidy(struct runtime *rt);
+
+#endif

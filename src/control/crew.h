@@ -1,0 +1,50 @@
+/* The workers, as one: how many there are, what all of them are told. For the control thread.
+ *
+ * A worker that is not needed any more finishes its sessions and is gone then.
+ */
+#ifndef ZPROXY_CONTROL_CREW_H
+#define ZPROXY_CONTROL_CREW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "control/worker.h"
+
+struct crew {
+    struct worker_setup setup; /* of each, but for index and cpu */
+    bool pin;
+    struct worker **worker; /* those at work first, then those that finish */
+    size_t at_work;
+    size_t finishing;
+    size_t started; /* of those at work */
+    unsigned next_index;
+    struct worker_totals past; /* of those that are gone */
+};
+
+/* setup as for worker_new(). pin: each to a usable CPU. */
+void crew_init(struct crew *c, const struct worker_setup *setup, bool pin);
+/* All must have finished, or never been started. */
+void crew_fini(struct crew *c);
+
+/* Makes count more workers, not running yet. Returns 0, or -errno and there are as many as before.
+ */
+int crew_add(struct crew *c, size_t count);
+/* Unmakes the last count workers, which do not run. */
+void crew_drop(struct crew *c, size_t count);
+/* Starts those that do not run yet. Returns 0 or -errno. */
+int crew_start(struct crew *c);
+/* Has the last count workers finish; their sockets have been taken from them. */
+void crew_dismiss(struct crew *c, size_t count);
+
+/* Those that run, whether at work or finishing. */
+size_t crew_running(const struct crew *c);
+struct worker *crew_worker(const struct crew *c, size_t i);
+void crew_each(struct crew *c, void (*call)(struct worker *w));
+
+/* Joins and frees workers that have finished. */
+void crew_reap(struct crew *c);
+
+/* Adds all figures, also of workers that are gone. */
+void crew_totals(const struct crew *c, struct worker_totals *sum);
+
+#endif

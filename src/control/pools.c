@@ -1,0 +1,122 @@
+#include "control/pools.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIDY_MS 20 /* from a change to what it brings about: many at once are one */
+
+static uint64_t on_now(void *arg)
+{
+    const struct pools *ps = arg;
+    return uv_now(ps->loop);
+}
+
+static void on_changed(void *arg, struct pool *p)
+{
+    const struct pools *ps = arg;
+    if (ps->changed != NULL)
+        ps->changed(ps->arg, p);
+}
+
+static void on_untidy(void *arg)
+{
+    pools_stir(arg);
+}
+
+static void forget(struct pools *ps, struct pools_entry *e)
+{
+    LIST_REMOVE(e, in_all);
+    if (ps->gone != NULL)
+        ps->gone(ps->arg, e->pool);
+    pool_free(e->pool);
+    free(e);
+}
+
+/* A dropped pool may be what another one falls back on until the workers have seen the change: its
+ * last look is taken after the grace period of that change, so it stays one round longer. */
+static bool tidy(struct pools *ps)
+{
+    bool again = grace_collect(ps->grace);
+    struct pools_entry *e = LIST_FIRST(&ps->all);
+    while (e != NULL) {
+        struct pools_entry *next = LIST_NEXT(e, in_all);
+        again |= pool_tidy(e->pool);
+        if (!e->wanted && !again && pool_is_idle(e->pool))
+            forget(ps, e);
+        else
+            again |= !e->wanted;
+        e = next;
+    }
+    return again;
+}
+
+static void on_tidy(uv_timer_t *timer)
+{
+    struct pools *ps = timer->data;
+    bool again = tidy(ps);
+    if (ps->tidied != NULL)
+        again |= ps->tidied(ps->arg);
+    if (again)
+        pools_stir(ps);
+}
+
+void pools_stir(struct pools *ps)
+{
+    if (!uv_is_active((const uv_handle_t *)&ps->tidy) &&
+        !uv_is_closing((const uv_handle_t *)&ps->tidy))
+        uv_timer_start(&ps->tidy, on_tidy, TIDY_MS, 0);
+}
+
+void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
+{
+    memset(ps, 0, sizeof *ps);
+    LIST_INIT(&ps->all);
+    ps->loop = loop;
+    ps->grace = grace;
+    uv_timer_init(loop, &ps->tidy);
+    ps->tidy.data = ps;
+}
+
+void pools_fini(struct pools *ps)
+{
+    struct pools_entry *e;
+    while ((e = LIST_FIRST(&ps->all)) != NULL)
+        forget(ps, e);
+}
+
+struct pool *pools_find(const struct pools *ps, const char *name)
+{
+    const struct pools_entry *e;
+    LIST_FOREACH(e, &ps->all, in_all)
+        if (e->wanted && strcmp(pool_name(e->pool), name) == 0)
+            return e->pool;
+    return NULL;
+}
+
+struct pool *pools_add(struct pools *ps, const struct config_pool *conf)
+{
+    const struct pool_events events = { on_now, on_changed, on_untidy, ps };
+    struct pools_entry *e = calloc(1, sizeof *e);
+    if (e == NULL) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    e->wanted = true;
+    e->pool = pool_new(conf, ps->grace, &events);
+    if (e->pool == NULL) {
+        free(e);
+        return NULL;
+    }
+    LIST_INSERT_HEAD(&ps->all, e, in_all);
+    return e->pool;
+}
+
+void pools_drop(struct pools *ps, struct pool *p)
+{
+    struct pools_entry *e;
+    LIST_FOREACH(e, &ps->all, in_all)
+        if (e->pool == p)
+            e->wanted = false;
+    pools_stir(ps);
+}

@@ -1,0 +1,52 @@
+/* All pools of the process, by name. They outlive configurations; here is who keeps them tidy, and
+ * frees those that no configuration and no session uses any more. For the control thread. */
+#ifndef ZPROXY_CONTROL_POOLS_H
+#define ZPROXY_CONTROL_POOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "balance/pool.h"
+#include "base/grace.h"
+
+struct pools_entry;
+LIST_HEAD(pools_list, pools_entry);
+
+/* A pool, and whether the present configuration has it. */
+struct pools_entry {
+    LIST_ENTRY(pools_entry) in_all;
+    struct pool *pool;
+    bool wanted;
+};
+
+struct pools {
+    struct pools_list all;
+    struct grace *grace;
+    uv_loop_t *loop;
+    uv_timer_t tidy;
+    /* A pool's servers are others now; a pool is about to be freed. */
+    void (*changed)(void *arg, struct pool *p);
+    void (*gone)(void *arg, struct pool *p);
+    /* Called in each round of tidying. Returns whether there should be another one. */
+    bool (*tidied)(void *arg);
+    void *arg;
+};
+
+void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace);
+/* Frees them all: no session is left, no worker, no health check. The loop is gone. */
+void pools_fini(struct pools *ps);
+
+struct pool *pools_find(const struct pools *ps, const char *name);
+
+/* Makes the pool of that name. NULL with errno as for pool_new(). */
+struct pool *pools_add(struct pools *ps, const struct config_pool *conf);
+
+/* No configuration has it any more: it goes when its last session has gone. */
+void pools_drop(struct pools *ps, struct pool *p);
+
+/* Tidies before long: servers and configurations may have been retired. */
+void pools_stir(struct pools *ps);
+
+#endif

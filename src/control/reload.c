@@ -1,0 +1,112 @@
+#include "control/reload.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "control/change.h"
+
+/* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). */
+static void say_reloading(struct runtime *rt)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+static void say_ready(struct runtime *rt)
+{
+    notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u",
+                rt->crew.at_work, rt->current->number);
+}
+
+static void on_difference(void *arg, const char *section, const char *key, const char *before,
+                          const char *after)
+{
+    FILE *out = arg;
+    if (key == NULL)
+        fprintf(out, "[%s]: %s\n", section, before == NULL ? "new" : "removed");
+    else if (before == NULL)
+        fprintf(out, "[%s] %s: new: %s\n", section, key, after);
+    else if (after == NULL)
+        fprintf(out, "[%s] %s: removed: %s\n", section, key, before);
+    else
+        fprintf(out, "[%s] %s: %s -> %s\n", section, key, before, after);
+}
+
+/* Loads and prepares; commits or not. */
+static int attempt(struct runtime *rt, const char *file, bool commit, FILE *out)
+{
+    struct change *change = NULL;
+    if (rt->draining) {
+        fprintf(out, "zproxy is draining: nothing can be changed any more\n");
+        return -1;
+    }
+    struct config *conf = config_load(file, out);
+    if (conf == NULL)
+        return -1;
+    char *differences = NULL;
+    size_t size = 0;
+    FILE *list = open_memstream(&differences, &size);
+    size_t count = list == NULL ? 0 : config_compare(runtime_conf(rt), conf, on_difference, list);
+    if (list != NULL)
+        fclose(list);
+    int rc = change_prepare(rt, conf, out, &change);
+    if (rc == 0) {
+        fprintf(out, "%s", count == 0 ? "no difference\n" : differences);
+        if (commit)
+            change_commit(change);
+        else
+            change_abandon(change);
+    }
+    free(differences);
+    return rc;
+}
+
+static int collect(struct runtime *rt, const char *file, bool commit, char **text)
+{
+    size_t size = 0;
+    *text = NULL;
+    FILE *out = open_memstream(text, &size);
+    if (out == NULL)
+        return -1;
+    int rc = attempt(rt, file, commit, out);
+    fclose(out);
+    return rc;
+}
+
+static void log_lines(enum log_level level, const char *event, const char *text)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        log_msg(level, event, "%.*s", (int)len, text);
+        text += len + (text[len] == '\n');
+    }
+}
+
+int reload_file(struct runtime *rt, char **text)
+{
+    say_reloading(rt);
+    int rc = collect(rt, rt->file, true, text);
+    const char *lines = *text == NULL ? "out of memory" : *text;
+    if (rc == 0) {
+        rt->reloads++;
+        log_lines(LOG_LEVEL_INFO, "reload_change", lines);
+        log_msg(LOG_LEVEL_NOTICE, "reload", "%s: configuration %u is in force", rt->file,
+                rt->current->number);
+    } else {
+        rt->failed_reloads++;
+        log_lines(LOG_LEVEL_ERROR, "reload_error", lines);
+        log_msg(LOG_LEVEL_ERROR, "reload", "%s: not reloaded, nothing has changed", rt->file);
+    }
+    say_ready(rt);
+    return rc;
+}
+
+int reload_preview(struct runtime *rt, const char *file, char **text)
+{
+    return collect(rt, file, false, text);
+}

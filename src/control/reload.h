@@ -1,0 +1,14 @@
+/* Reads the configuration again and puts it in force, or says why not. */
+#ifndef ZPROXY_CONTROL_RELOAD_H
+#define ZPROXY_CONTROL_RELOAD_H
+
+#include "control/runtime.h"
+
+/* What came of a reload; *text, one line for each error or change, is the caller's to free. Returns
+ * 0, or -1 and nothing has changed. The log and the service manager are told. */
+int reload_file(struct runtime *rt, char **text);
+
+/* What reload_file() would change if this were its file. Returns 0, or -1: text says why not. */
+int reload_preview(struct runtime *rt, const char *file, char **text);
+
+#endif

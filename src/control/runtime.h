@@ -1,0 +1,54 @@
+/* What the running process consists of. One thread owns it, control; workers see only what they
+ * were given of it. */
+#ifndef ZPROXY_CONTROL_RUNTIME_H
+#define ZPROXY_CONTROL_RUNTIME_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/grace.h"
+#include "control/budget.h"
+#include "control/crew.h"
+#include "control/generation.h"
+#include "control/names.h"
+#include "control/notify.h"
+#include "control/pools.h"
+#include "control/privileges.h"
+#include "control/sockets.h"
+#include "relay/pipe.h"
+#include "session/entrance.h"
+#include "session/gate.h"
+
+struct runtime {
+    uv_loop_t *loop;
+    const char *file; /* the configuration's */
+    uint64_t descriptors;
+    struct privileges privileges;
+    struct notify notify;
+    struct grace grace;
+    struct pools pools;
+    struct names names;
+    struct entrance_list entrances;
+    struct gate gate; /* max_connections of the process */
+    struct pipe_quota quota;
+    struct sockets sockets;
+    struct crew crew;
+    struct budget budget;
+    struct generation *current;         /* the configuration in force; NULL before the start */
+    struct generation_list generations; /* and those that sessions keep */
+    unsigned last_generation;
+    uint64_t reloads;
+    uint64_t failed_reloads;
+    uint64_t began; /* ms since the epoch */
+    bool draining;
+    _Atomic uint64_t last_session_id;
+};
+
+static inline const struct config *runtime_conf(const struct runtime *rt)
+{
+    return rt->current->conf;
+}
+
+#endif

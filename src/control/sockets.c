@@ -1,0 +1,391 @@
+#include "control/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "relay/sock.h"
+
+void sockets_init(struct sockets *s)
+{
+    TAILQ_INIT(&s->all);
+}
+
+static void socket_free(struct listen_socket *ls)
+{
+    for (size_t i = 0; i < ls->count; i++)
+        if (ls->share[i].owner == SOCKETS_NOBODY && ls->share[i].fd != -1)
+            close(ls->share[i].fd);
+    free(ls->share);
+    free(ls);
+}
+
+static void list_free(struct listen_socket_list *list)
+{
+    struct listen_socket *ls;
+    while ((ls = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, ls, in_list);
+        socket_free(ls);
+    }
+}
+
+void sockets_fini(struct sockets *s)
+{
+    list_free(&s->all);
+}
+
+static struct listen_socket *socket_new(const struct addr *at)
+{
+    struct listen_socket *ls = calloc(1, sizeof *ls);
+    if (ls != NULL)
+        ls->at = *at;
+    return ls;
+}
+
+/* Room for count descriptors; what it had stays. */
+static int reserve(struct listen_socket *ls, size_t count)
+{
+    struct socket_share *share = realloc(ls->share, (count + 1) * sizeof *share);
+    if (share == NULL)
+        return -ENOMEM;
+    ls->share = share;
+    return 0;
+}
+
+static void add_share(struct listen_socket *ls, int fd)
+{
+    ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
+}
+
+int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
+{
+    struct listen_socket *ls = socket_new(at);
+    if (ls == NULL || reserve(ls, count) < 0) {
+        for (size_t i = 0; i < count; i++)
+            close(fd[i]);
+        free(ls);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++)
+        add_share(ls, fd[i]);
+    TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+    return 0;
+}
+
+static struct listen_socket *find(const struct sockets *s, const struct addr *at)
+{
+    struct listen_socket *ls;
+    TAILQ_FOREACH(ls, &s->all, in_list)
+        if (addr_equal(&ls->at, at))
+            return ls;
+    return NULL;
+}
+
+/* ---- prepared ---- */
+
+/* One address of the new configuration. */
+struct wanted {
+    size_t listen; /* the section */
+    struct listen_socket *socket;
+    bool is_new;
+    size_t had; /* descriptors before */
+};
+
+struct sockets_change {
+    struct sockets *sockets;
+    size_t workers;
+    struct wanted *wanted;
+    size_t count;
+    struct orders **orders; /* for each worker that is at work before or after */
+    size_t orders_count;
+};
+
+/* What one worker is told, in one letter. */
+enum order_kind {
+    ORDER_LISTEN,
+    ORDER_SERVE,
+    ORDER_RELEASE,
+    ORDER_CLOSE,
+};
+
+struct order {
+    enum order_kind kind;
+    int fd;
+    struct service *service;
+};
+
+struct orders {
+    struct letter letter;
+    size_t count;
+    struct order order[];
+};
+
+static int tell(FILE *errors, const struct config_listen *c, const struct addr *at, int rc)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(errors, "[listen %s] bind: %s: %s\n", c->name, addr_print(at, text), strerror(-rc));
+    return -1;
+}
+
+/* A unix socket cannot be bound twice: its one descriptor is shared by duplicates. */
+static int open_one(const struct listen_socket *ls, const struct sock_options *options)
+{
+    if (ls->count == 0 || !addr_is_unix(&ls->at))
+        return sock_listen(&ls->at, options);
+    int fd = fcntl(ls->share[0].fd, F_DUPFD_CLOEXEC, 0);
+    return fd == -1 ? -errno : fd;
+}
+
+static int open_for(struct listen_socket *ls, const struct sock_options *options, size_t workers)
+{
+    int rc = ls->count == 0 ? sock_probe(&ls->at) : 0;
+    if (rc == 0)
+        rc = reserve(ls, workers > ls->count ? workers : ls->count);
+    while (rc == 0 && ls->count < workers) {
+        int fd = open_one(ls, options);
+        if (fd < 0)
+            rc = fd;
+        else
+            add_share(ls, fd);
+    }
+    return rc;
+}
+
+static int want(struct sockets_change *ch, const struct config *conf, size_t listen,
+                const struct addr *at, FILE *errors)
+{
+    const struct config_listen *c = &conf->listen[listen];
+    const struct sock_options options = service_options(c);
+    struct wanted *w = &ch->wanted[ch->count];
+    w->listen = listen;
+    w->socket = find(ch->sockets, at);
+    w->is_new = w->socket == NULL;
+    if (w->is_new)
+        w->socket = socket_new(at);
+    if (w->socket == NULL)
+        return tell(errors, c, at, -ENOMEM);
+    w->had = w->socket->count;
+    ch->count++;
+    int rc = open_for(w->socket, &options, ch->workers);
+    return rc < 0 ? tell(errors, c, at, rc) : 0;
+}
+
+static size_t count_binds(const struct config *conf)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        count += conf->listen[i].bind_count;
+    return count;
+}
+
+static size_t count_descriptors(const struct sockets_change *ch)
+{
+    const struct listen_socket *ls;
+    size_t count = 0;
+    TAILQ_FOREACH(ls, &ch->sockets->all, in_list)
+        count += ls->count;
+    for (size_t i = 0; i < ch->count; i++)
+        if (ch->wanted[i].is_new)
+            count += ch->wanted[i].socket->count;
+    return count;
+}
+
+static size_t last_owner(const struct sockets *s)
+{
+    const struct listen_socket *ls;
+    size_t last = 0;
+    TAILQ_FOREACH(ls, &s->all, in_list)
+        for (size_t i = 0; i < ls->count; i++)
+            if (ls->share[i].owner != SOCKETS_NOBODY && ls->share[i].owner >= last)
+                last = ls->share[i].owner + 1;
+    return last;
+}
+
+/* A descriptor is at most once given to, and once taken from, a worker. */
+static int make_orders(struct sockets_change *ch)
+{
+    size_t before = last_owner(ch->sockets);
+    size_t descriptors = count_descriptors(ch);
+    ch->orders_count = before > ch->workers ? before : ch->workers;
+    ch->orders = calloc(ch->orders_count + 1, sizeof(struct orders *));
+    for (size_t i = 0; ch->orders != NULL && i < ch->orders_count; i++) {
+        ch->orders[i] = calloc(1, sizeof(struct orders) + descriptors * sizeof(struct order));
+        if (ch->orders[i] == NULL)
+            return -ENOMEM;
+    }
+    return ch->orders == NULL ? -ENOMEM : 0;
+}
+
+int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
+                    struct sockets_change **change)
+{
+    struct sockets_change *ch = calloc(1, sizeof *ch);
+    int rc = -1;
+    if (ch != NULL) {
+        ch->sockets = s;
+        ch->workers = workers;
+        ch->wanted = calloc(count_binds(conf) + 1, sizeof *ch->wanted);
+        rc = ch->wanted == NULL ? -1 : 0;
+    }
+    for (size_t i = 0; rc == 0 && i < conf->listen_count; i++)
+        for (size_t j = 0; rc == 0 && j < conf->listen[i].bind_count; j++)
+            rc = want(ch, conf, i, &conf->listen[i].bind[j], errors);
+    if (rc == 0 && (rc = make_orders(ch)) < 0)
+        fprintf(errors, "listening sockets: out of memory\n");
+    if (rc < 0)
+        sockets_abandon(ch);
+    else
+        *change = ch;
+    return rc < 0 ? -1 : 0;
+}
+
+static void change_free(struct sockets_change *ch)
+{
+    for (size_t i = 0; ch->orders != NULL && i < ch->orders_count; i++)
+        free(ch->orders[i]);
+    free(ch->orders);
+    free(ch->wanted);
+    free(ch);
+}
+
+/* What was opened is closed; an unix socket file that was made is removed. */
+void sockets_abandon(struct sockets_change *ch)
+{
+    if (ch == NULL)
+        return;
+    for (size_t i = 0; i < ch->count; i++) {
+        struct listen_socket *ls = ch->wanted[i].socket;
+        if (ch->wanted[i].is_new && ls->count > 0)
+            sock_unlink(&ls->at);
+        while (!ch->wanted[i].is_new && ls->count > ch->wanted[i].had)
+            close(ls->share[--ls->count].fd);
+        if (ch->wanted[i].is_new)
+            socket_free(ls);
+    }
+    change_free(ch);
+}
+
+/* ---- committed ---- */
+
+static void order(struct sockets_change *ch, size_t worker, enum order_kind kind, int fd,
+                  struct service *service)
+{
+    struct orders *o = ch->orders[worker];
+    o->order[o->count++] = (struct order){ kind, fd, service };
+}
+
+/* Descriptor i is the business of worker i, or, with fewer workers, of one that has others too. */
+static void spread(struct sockets_change *ch, struct listen_socket *ls, struct service *service)
+{
+    for (size_t i = 0; i < ls->count; i++) {
+        struct socket_share *share = &ls->share[i];
+        size_t owner = i % ch->workers;
+        if (share->owner == owner) {
+            order(ch, owner, ORDER_SERVE, share->fd, service);
+            continue;
+        }
+        if (share->owner != SOCKETS_NOBODY)
+            order(ch, share->owner, ORDER_RELEASE, share->fd, NULL);
+        order(ch, owner, ORDER_LISTEN, share->fd, service);
+        share->owner = owner;
+    }
+}
+
+static void close_all(struct sockets_change *ch, struct listen_socket *ls)
+{
+    sock_unlink(&ls->at);
+    for (size_t i = 0; i < ls->count; i++)
+        if (ls->share[i].owner != SOCKETS_NOBODY)
+            order(ch, ls->share[i].owner, ORDER_CLOSE, ls->share[i].fd, NULL);
+    TAILQ_REMOVE(&ch->sockets->all, ls, in_list);
+    socket_free(ls);
+}
+
+static bool is_wanted(const struct sockets_change *ch, const struct listen_socket *ls)
+{
+    for (size_t i = 0; i < ch->count; i++)
+        if (ch->wanted[i].socket == ls)
+            return true;
+    return false;
+}
+
+static void close_unwanted(struct sockets_change *ch)
+{
+    struct listen_socket *ls = TAILQ_FIRST(&ch->sockets->all);
+    while (ls != NULL) {
+        struct listen_socket *next = TAILQ_NEXT(ls, in_list);
+        if (!is_wanted(ch, ls))
+            close_all(ch, ls);
+        ls = next;
+    }
+}
+
+static void obey(struct worker *w, const struct order *o)
+{
+    switch (o->kind) {
+    case ORDER_LISTEN: {
+        int rc = worker_listen(w, o->fd, o->service);
+        if (rc < 0)
+            log_msg(LOG_LEVEL_ERROR, "listen", "[listen %s]: %s: clients of one socket are lost",
+                    o->service->conf->name, strerror(-rc));
+        break;
+    }
+    case ORDER_SERVE:
+        worker_serve(w, o->fd, o->service);
+        break;
+    case ORDER_RELEASE:
+        worker_release(w, o->fd);
+        break;
+    case ORDER_CLOSE:
+        worker_close(w, o->fd);
+        break;
+    }
+}
+
+static void on_orders(struct letter *l, void *owner)
+{
+    struct orders *o = (struct orders *)l; /* its first member */
+    for (size_t i = 0; i < o->count; i++)
+        obey(owner, &o->order[i]);
+    free(o);
+}
+
+/* A worker that does not run yet is told directly. */
+static void give_orders(struct sockets_change *ch, struct crew *crew)
+{
+    for (size_t i = 0; i < ch->orders_count; i++) {
+        struct orders *o = ch->orders[i];
+        ch->orders[i] = NULL;
+        o->letter.run = on_orders;
+        if (i >= crew->started || !worker_post(crew->worker[i], &o->letter))
+            on_orders(&o->letter, crew->worker[i]);
+    }
+}
+
+void sockets_commit(struct sockets_change *ch, const struct generation *g, struct crew *crew)
+{
+    close_unwanted(ch);
+    for (size_t i = 0; i < ch->count; i++) {
+        struct wanted *w = &ch->wanted[i];
+        struct service *service = &g->service[w->listen];
+        if (w->is_new)
+            TAILQ_INSERT_TAIL(&ch->sockets->all, w->socket, in_list);
+        for (size_t j = 0; j < w->had; j++)
+            sock_relisten(w->socket->share[j].fd, &w->socket->at, &service->options);
+        spread(ch, w->socket, service);
+    }
+    give_orders(ch, crew);
+    change_free(ch);
+}
+
+void sockets_unlink(const struct sockets *s)
+{
+    const struct listen_socket *ls;
+    TAILQ_FOREACH(ls, &s->all, in_list)
+        sock_unlink(&ls->at);
+}

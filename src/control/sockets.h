@@ -1,0 +1,65 @@
+/* The listening sockets of the process: for each address a descriptor for each worker.
+ *
+ * A change of configuration is prepared, which opens what is new and can fail, and committed, which
+ * cannot: sockets that stay keep their descriptors and what waits in their backlogs, also those of
+ * workers that are no longer needed, and only their clients are another service's. For the control
+ * thread.
+ */
+#ifndef ZPROXY_CONTROL_SOCKETS_H
+#define ZPROXY_CONTROL_SOCKETS_H
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/queue.h>
+
+#include "base/addr.h"
+#include "control/crew.h"
+#include "control/generation.h"
+
+#define SOCKETS_NOBODY SIZE_MAX
+
+/* A descriptor and the worker at work that has it, by its number; or SOCKETS_NOBODY. */
+struct socket_share {
+    int fd;
+    size_t owner;
+};
+
+/* An address that is listened on. */
+struct listen_socket {
+    TAILQ_ENTRY(listen_socket) in_list;
+    struct addr at;
+    size_t count;
+    struct socket_share *share;
+};
+
+TAILQ_HEAD(listen_socket_list, listen_socket);
+
+struct sockets {
+    struct listen_socket_list all;
+};
+
+struct sockets_change;
+
+void sockets_init(struct sockets *s);
+/* Closes what no worker has; the rest is the workers'. */
+void sockets_fini(struct sockets *s);
+
+/* Descriptors that were opened elsewhere and belong to nobody yet. Takes them over, also on
+ * failure. Returns 0 or -ENOMEM. */
+int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count);
+
+/* Opens what conf asks for and is not there, for so many workers. Returns 0; or -1 after having
+ * told errors, as "[listen NAME] bind: ...", what failed, and nothing has changed. */
+int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
+                    struct sockets_change **change);
+void sockets_abandon(struct sockets_change *change);
+
+/* Spreads the descriptors over the first workers of the crew, as many as were prepared for, and has
+ * the clients of each served by g's services; g has the configuration that was prepared. What is
+ * superfluous is closed when those in its backlog have been accepted. */
+void sockets_commit(struct sockets_change *change, const struct generation *g, struct crew *crew);
+
+/* Removes the files of unix sockets. */
+void sockets_unlink(const struct sockets *s);
+
+#endif

@@ -1,0 +1,50 @@
+#include "session/entrance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct entrance *find(const struct entrance_list *all, const char *name)
+{
+    struct entrance *e;
+    LIST_FOREACH(e, all, in_all)
+        if (strcmp(e->name, name) == 0)
+            return e;
+    return NULL;
+}
+
+static struct entrance *make(const char *name, void (*wake)(void *arg), void *arg)
+{
+    struct entrance *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return NULL;
+    e->name = strdup(name);
+    if (e->name == NULL) {
+        free(e);
+        return NULL;
+    }
+    gate_init(&e->gate, 0, wake, arg);
+    return e;
+}
+
+struct entrance *entrance_get(struct entrance_list *all, const char *name, void (*wake)(void *arg),
+                              void *arg)
+{
+    struct entrance *e = find(all, name);
+    if (e == NULL) {
+        e = make(name, wake, arg);
+        if (e == NULL)
+            return NULL;
+        LIST_INSERT_HEAD(all, e, in_all);
+    }
+    e->users++;
+    return e;
+}
+
+void entrance_put(struct entrance *e)
+{
+    if (e == NULL || --e->users > 0)
+        return;
+    LIST_REMOVE(e, in_all);
+    free(e->name);
+    free(e);
+}

@@ -1,0 +1,32 @@
+/* What outlives configurations of a [listen] section: how many clients are in, and what has been
+ * counted. Found again by the section's name.
+ */
+#ifndef ZPROXY_SESSION_ENTRANCE_H
+#define ZPROXY_SESSION_ENTRANCE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "session/end.h"
+#include "session/gate.h"
+
+struct entrance {
+    LIST_ENTRY(entrance) in_all;
+    char *name;
+    unsigned users; /* configurations that have such a section */
+    struct gate gate;
+    _Atomic uint64_t connections;
+    _Atomic uint64_t refused[SESSION_ENDS];
+};
+
+LIST_HEAD(entrance_list, entrance);
+
+/* The entrance of that name: one that is in the list, or a new one; it is used once more. wake as
+ * for gate_init(). NULL when out of memory. For the control thread, likewise entrance_put(). */
+struct entrance *entrance_get(struct entrance_list *all, const char *name, void (*wake)(void *arg),
+                              void *arg);
+/* Frees it when it was the last use. */
+void entrance_put(struct entrance *e);
+
+#endif

@@ -1,0 +1,177 @@
+#include "session/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "session/connect.h"
+#include "session/life.h"
+
+/* ---- leaving ---- */
+
+bool record_is_settled(const struct session *s)
+{
+    return s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
+}
+
+static void copy_name(char to[CONFIG_NAME_MAX + 1], const char *name)
+{
+    size_t len = strnlen(name, CONFIG_NAME_MAX);
+    memcpy(to, name, len);
+    to[len] = '\0';
+}
+
+void record_terms(const struct session *s, struct session_terms *t, int fd[RECORD_TERMS_FDS])
+{
+    memset(t, 0, sizeof *t);
+    t->id = s->id;
+    t->began = s->began;
+    t->client = s->client_addr;
+    copy_name(t->pool, pool_name(s->pool));
+    fd[RECORD_CLIENT] = s->client.fd;
+    fd[RECORD_SERVER] = s->server.fd;
+    fd[RECORD_FILE] = -1;
+    if (s->backend != NULL) {
+        t->has_server = 1;
+        t->server = s->backend->addr;
+        copy_name(t->server_name, backend_name(s->backend));
+    }
+    if (s->file != NULL) {
+        t->has_file = 1;
+        t->file_length = s->file->length;
+        fd[RECORD_FILE] = s->file->fd;
+    }
+}
+
+static void flow_moment(const struct flow *f, struct flow_moment *m, int fd[2])
+{
+    m->bytes = f->bytes;
+    m->state = f->state;
+    m->copy = f->copy;
+    m->mark_passed = f->mark_passed;
+    fd[0] = fd[1] = -1;
+    if (f->pipe == NULL)
+        return;
+    m->held = f->pipe->held;
+    m->pipe_size = f->pipe->size;
+    m->pipe_slots = f->pipe->slots;
+    fd[0] = f->pipe->out;
+    fd[1] = f->pipe->in;
+}
+
+void record_moment(const struct session *s, struct session_moment *m, int fd[RECORD_MOMENT_FDS])
+{
+    memset(m, 0, sizeof *m);
+    m->connected = s->connected;
+    m->active = s->active;
+    m->wait_until = s->wait_until;
+    m->attempts = s->attempts;
+    m->pool_attempts = s->pool_attempts;
+    m->state = s->state;
+    m->first_fin = s->first_fin;
+    m->failure = s->failure;
+    m->up_ended = s->up_ended;
+    m->down_ended = s->down_ended;
+    flow_moment(&s->up, &m->up, &fd[RECORD_UP_OUT]);
+    flow_moment(&s->down, &m->down, &fd[RECORD_DOWN_OUT]);
+}
+
+/* ---- arriving ---- */
+
+static void close_all(const int *fd, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fd[i] != -1)
+            close(fd[i]);
+}
+
+static int open_sides(struct session *s, const int fd[RECORD_TERMS_FDS])
+{
+    struct sessions *all = s->home;
+    bool client_tcp = s->client_addr.sa.sa_family != AF_UNIX;
+    bool server_tcp = s->backend != NULL && !addr_is_unix(&s->backend->addr);
+    int rc =
+        side_open(&s->client, fd[RECORD_CLIENT], client_tcp, all->poller, all->on_client_event);
+    if (rc == 0 && fd[RECORD_SERVER] != -1)
+        rc =
+            side_open(&s->server, fd[RECORD_SERVER], server_tcp, all->poller, all->on_server_event);
+    return rc;
+}
+
+struct session *record_begin(struct sessions *all, struct service *service, struct pool *pool,
+                             struct backend *backend, const struct session_terms *t,
+                             const int fd[RECORD_TERMS_FDS])
+{
+    struct session *s = session_new(all, service);
+    if (s == NULL) {
+        close_all(fd, RECORD_TERMS_FDS);
+        return NULL;
+    }
+    s->id = t->id;
+    s->began = t->began;
+    s->client_addr = t->client;
+    s->backend = backend;
+    s->state = SESSION_PAUSING; /* until it has its moment */
+    s->wait_until = WHEEL_NEVER;
+    connect_enter(s, pool);
+    int rc = open_sides(s, fd);
+    if (rc == 0 && t->has_file) {
+        s->file = answer_file_adopt(fd[RECORD_FILE], t->file_length);
+        rc = s->file == NULL ? -ENOMEM : 0;
+    }
+    if (rc == 0)
+        return s;
+    s->client.fd = s->server.fd = -1;
+    close_all(fd, RECORD_TERMS_FDS);
+    record_drop(s);
+    return NULL;
+}
+
+static int resume_flow(struct flow *f, const struct flow_moment *m, const int fd[2],
+                       struct mover *mover)
+{
+    f->bytes = m->bytes;
+    f->state = m->state;
+    f->copy = m->copy;
+    f->mark_passed = m->mark_passed;
+    if (fd[0] == -1 || fd[1] == -1)
+        return m->held == 0 ? 0 : -EBADMSG;
+    f->pipe = pipe_adopt(&mover->pipes, fd, m->pipe_size, m->pipe_slots, m->held);
+    return f->pipe == NULL ? -ENOMEM : 0;
+}
+
+int record_resume(struct session *s, const struct session_moment *m,
+                  const int fd[RECORD_MOMENT_FDS])
+{
+    struct mover *mover = &s->home->mover;
+    int rc = resume_flow(&s->up, &m->up, &fd[RECORD_UP_OUT], mover);
+    if (rc < 0) {
+        close_all(fd, RECORD_MOMENT_FDS);
+        return rc;
+    }
+    if ((rc = resume_flow(&s->down, &m->down, &fd[RECORD_DOWN_OUT], mover)) < 0) {
+        close_all(&fd[RECORD_DOWN_OUT], 2);
+        return rc;
+    }
+    s->connected = m->connected;
+    s->active = m->active;
+    s->wait_until = m->wait_until;
+    s->attempts = m->attempts;
+    s->pool_attempts = m->pool_attempts;
+    s->state = m->state;
+    s->first_fin = m->first_fin;
+    s->failure = m->failure;
+    s->up_ended = m->up_ended;
+    s->down_ended = m->down_ended;
+    session_take_up(s);
+    return 0;
+}
+
+void record_drop(struct session *s)
+{
+    if (s->backend != NULL)
+        backend_release(s->backend);
+    s->backend = NULL;
+    session_forget(s);
+}

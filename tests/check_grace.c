@@ -1,0 +1,240 @@
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "base/grace.h"
+#include "starve.h"
+#include "suite.h"
+
+static struct grace grace;
+static struct grace_reader readers[2];
+static unsigned wakes;
+static char released[8];
+static size_t release_count;
+
+static void on_wake(struct grace_reader *r)
+{
+    (void)r;
+    wakes++;
+}
+
+static void on_release(void *what)
+{
+    released[release_count++] = *(const char *)what;
+}
+
+static void begin(void)
+{
+    grace_init(&grace);
+    wakes = 0;
+    release_count = 0;
+    for (int i = 0; i < 2; i++)
+        readers[i].wake = on_wake;
+}
+
+static void retire(const char *what)
+{
+    grace_retire(&grace, on_release, (void *)(uintptr_t)what);
+}
+
+static void expect_released(const char *names)
+{
+    released[release_count] = '\0';
+    ck_assert_str_eq(released, names);
+}
+
+START_TEST(with_no_reader_nothing_waits)
+{
+    retire("a");
+    ck_assert(!grace_collect(&grace));
+    expect_released("a");
+}
+END_TEST
+
+START_TEST(what_a_reader_may_see_is_kept_until_it_has_been_quiet)
+{
+    grace_join(&grace, &readers[0]);
+    grace_join(&grace, &readers[1]);
+    retire("a");
+    ck_assert_uint_eq(wakes, 2); /* one that sleeps would never be quiet */
+    ck_assert(grace_collect(&grace));
+    grace_quiet(&grace, &readers[0]);
+    ck_assert(grace_collect(&grace));
+    expect_released("");
+    grace_quiet(&grace, &readers[1]);
+    ck_assert(!grace_collect(&grace));
+    expect_released("a");
+}
+END_TEST
+
+START_TEST(each_waits_for_its_own_time_only)
+{
+    grace_join(&grace, &readers[0]);
+    retire("a");
+    grace_quiet(&grace, &readers[0]);
+    retire("b");
+    ck_assert(grace_collect(&grace));
+    expect_released("a");
+    retire("c");
+    grace_quiet(&grace, &readers[0]);
+    ck_assert(!grace_collect(&grace));
+    expect_released("abc");
+}
+END_TEST
+
+START_TEST(who_joins_later_has_seen_nothing)
+{
+    grace_join(&grace, &readers[0]);
+    retire("a");
+    grace_join(&grace, &readers[1]);
+    grace_quiet(&grace, &readers[0]);
+    ck_assert(!grace_collect(&grace));
+    expect_released("a");
+}
+END_TEST
+
+START_TEST(who_has_left_is_not_waited_for)
+{
+    grace_join(&grace, &readers[0]);
+    retire("a");
+    grace_leave(&grace, &readers[0]);
+    grace_fini(&grace);
+    expect_released("a");
+}
+END_TEST
+
+/* Retires another one, as a pool does that frees a server. */
+static void on_release_chain(void *what)
+{
+    (void)what;
+    retire("b");
+}
+
+START_TEST(a_release_may_retire_more)
+{
+    grace_join(&grace, &readers[0]);
+    grace_retire(&grace, on_release_chain, NULL);
+    grace_quiet(&grace, &readers[0]);
+    ck_assert(grace_collect(&grace));
+    expect_released("");
+    grace_leave(&grace, &readers[0]);
+    grace_fini(&grace);
+    expect_released("b");
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define THREADS 3
+#define ROUNDS  3000
+#define LIVING  0x600df00du
+
+struct thing {
+    unsigned magic;
+};
+
+static _Atomic(struct thing *) shared;
+static _Atomic bool over;
+static struct grace_reader threads_reader[THREADS];
+
+static void no_wake(struct grace_reader *r)
+{
+    (void)r;
+}
+
+static struct thing *thing_new(void)
+{
+    struct thing *t = malloc(sizeof *t);
+    t->magic = LIVING;
+    return t;
+}
+
+static void thing_release(void *what)
+{
+    struct thing *t = what;
+    t->magic = 0;
+    free(t);
+}
+
+static void *read_on(void *arg)
+{
+    struct grace_reader *r = arg;
+    uintptr_t wrong = 0;
+    while (!atomic_load(&over)) {
+        const struct thing *t = atomic_load(&shared);
+        for (int i = 0; i < 20; i++)
+            wrong += t->magic != LIVING;
+        grace_quiet(&grace, r);
+    }
+    atomic_store(&r->seen, UINT64_MAX);
+    return (void *)wrong;
+}
+
+static void start_readers(pthread_t threads[THREADS])
+{
+    atomic_store(&over, false);
+    atomic_store(&shared, thing_new());
+    for (int i = 0; i < THREADS; i++) {
+        threads_reader[i].wake = no_wake;
+        grace_join(&grace, &threads_reader[i]);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_on, &threads_reader[i]), 0);
+    }
+}
+
+static void stop_readers(pthread_t threads[THREADS])
+{
+    atomic_store(&over, true);
+    for (int i = 0; i < THREADS; i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        ck_assert_ptr_null(wrong);
+        grace_leave(&grace, &threads_reader[i]);
+    }
+    grace_fini(&grace);
+    free(atomic_load(&shared));
+}
+
+START_TEST(readers_see_only_what_lives)
+{
+    pthread_t threads[THREADS];
+    start_readers(threads);
+    for (int i = 0; i < ROUNDS; i++) {
+        grace_retire(&grace, thing_release, atomic_exchange(&shared, thing_new()));
+        grace_collect(&grace);
+    }
+    stop_readers(threads);
+}
+END_TEST
+
+START_TEST(without_memory_it_waits_for_the_readers)
+{
+    pthread_t threads[THREADS];
+    start_readers(threads);
+    for (int i = 0; i < 50; i++) {
+        struct thing *next = thing_new();
+        starve_after(0);
+        grace_retire(&grace, thing_release, atomic_exchange(&shared, next));
+        starve_after(-1);
+        ck_assert(!grace_collect(&grace));
+    }
+    stop_readers(threads);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("grace");
+    TCase *t = tcase_create("grace");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, begin, NULL);
+    tcase_add_test(t, with_no_reader_nothing_waits);
+    tcase_add_test(t, what_a_reader_may_see_is_kept_until_it_has_been_quiet);
+    tcase_add_test(t, each_waits_for_its_own_time_only);
+    tcase_add_test(t, who_joins_later_has_seen_nothing);
+    tcase_add_test(t, who_has_left_is_not_waited_for);
+    tcase_add_test(t, a_release_may_retire_more);
+    tcase_add_test(t, readers_see_only_what_lives);
+    tcase_add_test(t, without_memory_it_waits_for_the_readers);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,160 @@
+#include <stdlib.h>
+
+#include "balance/passive.h"
+#include "suite.h"
+
+#define FAILS  3
+#define WINDOW 100 /* ms */
+
+static struct backend *server;
+
+static void begin(void)
+{
+    const struct config_server conf = { .name = (char *)"s", .weight = 1 };
+    server = backend_new(&conf, NULL);
+    ck_assert_ptr_nonnull(server);
+}
+
+static void end(void)
+{
+    backend_free(server);
+}
+
+static bool fails_at(uint64_t now)
+{
+    return passive_count(server, now, FAILS, WINDOW);
+}
+
+START_TEST(so_many_failures_in_time_are_enough)
+{
+    ck_assert(!fails_at(1000));
+    ck_assert(!fails_at(1050));
+    ck_assert(fails_at(1099));
+}
+END_TEST
+
+START_TEST(a_window_that_is_over_does_not_count)
+{
+    ck_assert(!fails_at(1000));
+    ck_assert(!fails_at(1050));
+    ck_assert(!fails_at(1100));
+    ck_assert(!fails_at(1101));
+    ck_assert(fails_at(1102));
+}
+END_TEST
+
+START_TEST(a_clock_that_is_a_little_behind_begins_no_window)
+{
+    ck_assert(!fails_at(1000));
+    ck_assert(!fails_at(999)); /* another worker's */
+    ck_assert(fails_at(998));
+}
+END_TEST
+
+START_TEST(with_max_fails_0_no_failure_counts)
+{
+    for (uint64_t now = 1; now < 100; now++)
+        ck_assert(!passive_count(server, now, 0, WINDOW));
+}
+END_TEST
+
+START_TEST(out_until_its_time_and_then_for_one_trial)
+{
+    passive_take_out(server, 1000);
+    ck_assert(passive_is_out(server));
+    ck_assert(!backend_is_usable(server, 999));
+    ck_assert(!passive_begin_trial(server, 999));
+    ck_assert(backend_is_usable(server, 1000));
+    ck_assert(passive_begin_trial(server, 1000));
+    ck_assert(!backend_is_usable(server, 1001)); /* for nobody else */
+    ck_assert(!passive_begin_trial(server, 1001));
+    ck_assert(passive_is_out(server));
+}
+END_TEST
+
+START_TEST(a_trial_that_reaches_it_brings_it_back)
+{
+    passive_take_out(server, 1000);
+    passive_begin_trial(server, 1000);
+    ck_assert(passive_trial_passed(server, 1005));
+    ck_assert(!passive_is_out(server));
+    ck_assert(backend_is_usable(server, 1005));
+    ck_assert(passive_begin_trial(server, 1005)); /* anybody may */
+    ck_assert(passive_begin_trial(server, 1005));
+}
+END_TEST
+
+START_TEST(a_trial_that_fails_keeps_it_out)
+{
+    passive_take_out(server, 1000);
+    passive_begin_trial(server, 1000);
+    ck_assert(passive_trial_failed(server, 1005, 2005));
+    ck_assert(!backend_is_usable(server, 2004));
+    ck_assert(passive_begin_trial(server, 2005));
+}
+END_TEST
+
+START_TEST(a_trial_that_is_left_goes_to_the_next)
+{
+    passive_take_out(server, 1000);
+    passive_begin_trial(server, 1000);
+    passive_trial_left(server);
+    ck_assert(passive_is_out(server));
+    ck_assert(passive_begin_trial(server, 1001));
+}
+END_TEST
+
+START_TEST(a_connect_from_before_is_no_trial)
+{
+    passive_take_out(server, 1000);
+    ck_assert(!passive_trial_passed(server, 999));
+    ck_assert(!passive_trial_failed(server, 999, 1999));
+    ck_assert(!passive_trial_passed(server, 1000)); /* nobody has been sent to try it */
+    ck_assert(!passive_trial_failed(server, 1000, 2000));
+    ck_assert(passive_begin_trial(server, 1000));
+}
+END_TEST
+
+/* Two workers: one has begun a trial of a time that the other has ended meanwhile. */
+START_TEST(a_trial_of_former_times_blocks_nobody)
+{
+    passive_take_out(server, 1000);
+    passive_begin_trial(server, 1000);
+    passive_take_out(server, 2000);
+    ck_assert(!passive_trial_failed(server, 1500, 2500));
+    ck_assert(backend_is_usable(server, 2000));
+    ck_assert(passive_begin_trial(server, 2000));
+}
+END_TEST
+
+START_TEST(forgiven_it_has_no_past)
+{
+    fails_at(1000);
+    fails_at(1001);
+    passive_take_out(server, 1100);
+    passive_forgive(server);
+    ck_assert(!passive_is_out(server));
+    ck_assert(backend_is_usable(server, 1001));
+    ck_assert(!fails_at(1002));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("passive");
+    TCase *t = tcase_create("passive");
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, so_many_failures_in_time_are_enough);
+    tcase_add_test(t, a_window_that_is_over_does_not_count);
+    tcase_add_test(t, a_clock_that_is_a_little_behind_begins_no_window);
+    tcase_add_test(t, with_max_fails_0_no_failure_counts);
+    tcase_add_test(t, out_until_its_time_and_then_for_one_trial);
+    tcase_add_test(t, a_trial_that_reaches_it_brings_it_back);
+    tcase_add_test(t, a_trial_that_fails_keeps_it_out);
+    tcase_add_test(t, a_trial_that_is_left_goes_to_the_next);
+    tcase_add_test(t, a_connect_from_before_is_no_trial);
+    tcase_add_test(t, a_trial_of_former_times_blocks_nobody);
+    tcase_add_test(t, forgiven_it_has_no_past);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,295 @@
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balance/queue.h"
+#include "suite.h"
+
+static struct queue queue;
+static struct inbox inboxes[2];
+static unsigned wakes[2];
+static struct waiter waiters[4];
+static struct backend *server, *other;
+
+static void on_wake(struct inbox *in)
+{
+    wakes[in - inboxes]++;
+}
+
+static struct backend *make_server(uint64_t max_connections)
+{
+    const struct config_server conf = {
+        .name = (char *)"s", .weight = 1, .max_connections = max_connections
+    };
+    struct backend *b = backend_new(&conf, NULL);
+    ck_assert_ptr_nonnull(b);
+    return b;
+}
+
+/* Waiters belong to the two inboxes in turn. */
+static void begin(void)
+{
+    queue_init(&queue);
+    memset(waiters, 0, sizeof waiters);
+    for (int i = 0; i < 2; i++) {
+        inbox_init(&inboxes[i], on_wake);
+        wakes[i] = 0;
+    }
+    for (int i = 0; i < 4; i++)
+        waiters[i].inbox = &inboxes[i % 2];
+    server = make_server(0);
+    other = make_server(0);
+}
+
+static void end(void)
+{
+    queue_fini(&queue);
+    for (int i = 0; i < 2; i++)
+        inbox_fini(&inboxes[i]);
+    backend_free(server);
+    backend_free(other);
+}
+
+static void join_all(void)
+{
+    for (int i = 0; i < 4; i++)
+        ck_assert(queue_join(&queue, &waiters[i], 10));
+}
+
+/* The next one in each inbox, by number; '-': nobody. */
+static void expect_granted(const char *expected)
+{
+    for (int i = 0; i < 2; i++) {
+        struct waiter *w = inbox_take(&inboxes[i]);
+        ck_assert_int_eq(w == NULL ? '-' : (int)('0' + (w - waiters)), expected[i]);
+    }
+}
+
+START_TEST(first_come_first_served_over_all_inboxes)
+{
+    join_all();
+    ck_assert_uint_eq(queue_length(&queue), 4);
+    ck_assert(queue_grant(&queue, server));
+    expect_granted("0-");
+    ck_assert(queue_grant(&queue, server));
+    expect_granted("-1");
+    ck_assert(queue_grant(&queue, server));
+    ck_assert(queue_grant(&queue, server));
+    expect_granted("23");
+    ck_assert(!queue_grant(&queue, server));
+    ck_assert_uint_eq(queue_length(&queue), 0);
+    ck_assert_uint_eq(wakes[0], 2);
+    ck_assert_uint_eq(wakes[1], 2);
+}
+END_TEST
+
+START_TEST(an_inbox_keeps_the_order)
+{
+    join_all();
+    for (int i = 0; i < 4; i++)
+        queue_grant(&queue, server);
+    expect_granted("01");
+    expect_granted("23");
+    expect_granted("--");
+}
+END_TEST
+
+START_TEST(no_more_than_the_limit_wait)
+{
+    ck_assert(!queue_join(&queue, &waiters[0], 0));
+    ck_assert(queue_join(&queue, &waiters[0], 2));
+    ck_assert(queue_join(&queue, &waiters[1], 2));
+    ck_assert(!queue_join(&queue, &waiters[2], 2));
+    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert(queue_join(&queue, &waiters[2], 2));
+    queue_grant(&queue, server);
+    expect_granted("-1");
+}
+END_TEST
+
+START_TEST(who_has_tried_that_server_is_passed_over_and_keeps_its_turn)
+{
+    struct pool_tried *tried = malloc(sizeof *tried + sizeof tried->serial[0]);
+    tried->count = 1;
+    tried->serial[0] = server->serial;
+    waiters[0].tried = tried;
+    join_all();
+    ck_assert(queue_grant(&queue, server));
+    expect_granted("-1");
+    ck_assert(queue_grant(&queue, other));
+    expect_granted("0-");
+    free(tried);
+}
+END_TEST
+
+START_TEST(nobody_who_wants_it_leaves_the_place_with_the_giver)
+{
+    struct pool_tried *tried = malloc(sizeof *tried + sizeof tried->serial[0]);
+    tried->count = 1;
+    tried->serial[0] = server->serial;
+    ck_assert(!queue_grant(&queue, server));
+    waiters[0].tried = tried;
+    ck_assert(queue_join(&queue, &waiters[0], 10));
+    ck_assert(!queue_grant(&queue, server));
+    ck_assert(!queue_offer(&queue, server));
+    ck_assert_uint_eq(backend_active(server), 0);
+    ck_assert_uint_eq(queue_length(&queue), 1);
+    free(tried);
+}
+END_TEST
+
+START_TEST(a_free_place_is_taken_for_the_one_who_gets_it)
+{
+    server->max_connections = 1;
+    join_all();
+    ck_assert(queue_offer(&queue, server));
+    ck_assert_uint_eq(backend_active(server), 1);
+    ck_assert(!queue_offer(&queue, server)); /* there was but one */
+    ck_assert_uint_eq(backend_active(server), 1);
+    expect_granted("0-");
+    ck_assert_uint_eq(queue_length(&queue), 3);
+}
+END_TEST
+
+START_TEST(who_leaves_the_queue_gets_nothing)
+{
+    join_all();
+    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert_uint_eq(queue_length(&queue), 3);
+    queue_grant(&queue, server);
+    expect_granted("-1");
+}
+END_TEST
+
+START_TEST(who_leaves_with_a_place_in_the_inbox_hands_it_back)
+{
+    join_all();
+    queue_grant(&queue, server);
+    ck_assert_ptr_eq(queue_quit(&queue, &waiters[0]), server);
+    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    expect_granted("--");
+}
+END_TEST
+
+START_TEST(who_has_taken_its_place_can_wait_again)
+{
+    join_all();
+    queue_grant(&queue, server);
+    expect_granted("0-");
+    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert(queue_join(&queue, &waiters[0], 10));
+    for (int i = 0; i < 4; i++)
+        queue_grant(&queue, other);
+    expect_granted("21");
+    expect_granted("03");
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define THREADS 4
+#define ROUNDS  4000
+#define PLACES  2
+
+static struct inbox boxes[THREADS];
+static struct backend *scarce;
+static _Atomic unsigned at_work, granted, left;
+static _Atomic unsigned inside, most;
+
+static void no_wake(struct inbox *in)
+{
+    (void)in;
+}
+
+static void use_place(void)
+{
+    unsigned now = atomic_fetch_add(&inside, 1) + 1;
+    unsigned seen = atomic_load(&most);
+    while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now))
+        ;
+    atomic_fetch_sub(&inside, 1);
+    backend_release(scarce);
+}
+
+/* Waits for a place, but not always for as long as it takes. */
+static void *wait_and_leave(void *arg)
+{
+    struct inbox *in = arg;
+    unsigned patience = 1;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct waiter w = { .inbox = in };
+        struct waiter *mine = NULL;
+        if (!queue_join(&queue, &w, THREADS))
+            continue;
+        patience = (patience * 5 + 3) % 64;
+        for (unsigned n = 0; n < patience && (mine = inbox_take(in)) == NULL; n++)
+            sched_yield();
+        if (mine != NULL) {
+            atomic_fetch_add(&granted, 1);
+            use_place();
+        } else if (queue_quit(&queue, &w) != NULL) {
+            atomic_fetch_add(&left, 1);
+            use_place();
+        }
+    }
+    atomic_fetch_sub(&at_work, 1);
+    return NULL;
+}
+
+static void *hand_out(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&at_work) > 0)
+        if (!queue_offer(&queue, scarce))
+            sched_yield();
+    return NULL;
+}
+
+START_TEST(no_place_is_lost_or_given_twice_however_threads_come_and_leave)
+{
+    pthread_t waiting[THREADS], giving[2];
+    scarce = make_server(PLACES);
+    atomic_store(&at_work, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        inbox_init(&boxes[i], no_wake);
+        ck_assert_int_eq(pthread_create(&waiting[i], NULL, wait_and_leave, &boxes[i]), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&giving[i], NULL, hand_out, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(waiting[i], NULL);
+    for (int i = 0; i < 2; i++)
+        pthread_join(giving[i], NULL);
+    ck_assert_uint_le(most, PLACES);
+    ck_assert_uint_gt(granted, 0);
+    ck_assert_uint_eq(queue_length(&queue), 0);
+    ck_assert_uint_eq(backend_active(scarce), 0);
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_ptr_null(inbox_take(&boxes[i]));
+        inbox_fini(&boxes[i]);
+    }
+    backend_free(scarce);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("queue");
+    TCase *t = tcase_create("queue");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, first_come_first_served_over_all_inboxes);
+    tcase_add_test(t, an_inbox_keeps_the_order);
+    tcase_add_test(t, no_more_than_the_limit_wait);
+    tcase_add_test(t, who_has_tried_that_server_is_passed_over_and_keeps_its_turn);
+    tcase_add_test(t, nobody_who_wants_it_leaves_the_place_with_the_giver);
+    tcase_add_test(t, a_free_place_is_taken_for_the_one_who_gets_it);
+    tcase_add_test(t, who_leaves_the_queue_gets_nothing);
+    tcase_add_test(t, who_leaves_with_a_place_in_the_inbox_hands_it_back);
+    tcase_add_test(t, who_has_taken_its_place_can_wait_again);
+    tcase_add_test(t, no_place_is_lost_or_given_twice_however_threads_come_and_leave);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}
