@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #define TIMEOUT_MS 1500 /* for the first try at a server, twice as long for the next one */
 #define TRIES      2
@@ -330,6 +331,11 @@ size_t dns_look_in_hosts(struct dns *d, const char *name, dns_found_fn *found, v
 }
 
 /* ---- begin and end ---- */
+
+bool dns_can_read_servers(void)
+{
+    return access("/etc/resolv.conf", R_OK) == 0;
+}
 
 static int to_errno(int status)
 {

@@ -37,6 +37,9 @@ struct dns_reply {
 /* The reply is good during the call; who wants to keep the answer takes its records out. */
 typedef void dns_done_fn(void *arg, struct dns_reply *reply);
 
+/* Whether there is a resolv.conf that says who can be asked. Without one c-ares asks 127.0.0.1. */
+bool dns_can_read_servers(void);
+
 /* servers: who is asked, in this order; none: those of resolv.conf as it is now. Returns 0 or
  * -errno. */
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count);

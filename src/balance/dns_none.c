@@ -14,6 +14,11 @@ const char *dns_version(void)
     return "no (not in this build)";
 }
 
+bool dns_can_read_servers(void)
+{
+    return false;
+}
+
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count)
 {
     (void)out;

@@ -337,8 +337,12 @@ static int open_dns(struct resolver *r, const struct config_global *conf)
     if (r->dns != NULL)
         dns_close(r->dns);
     r->dns = dns;
-    r->bounds = (struct refresh){ .min = conf->resolve_min, .max = conf->resolve_max };
     return 0;
+}
+
+static void set_bounds(struct resolver *r, const struct config_global *conf)
+{
+    r->bounds = (struct refresh){ .min = conf->resolve_min, .max = conf->resolve_max };
 }
 
 int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_global *conf,
@@ -351,6 +355,7 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_glo
     r->ops = ops;
     r->arg = arg;
     TAILQ_INIT(&r->names);
+    set_bounds(r, conf);
     int rc = open_dns(r, conf);
     if (rc < 0)
         free(r);
@@ -377,7 +382,9 @@ int resolver_configure(struct resolver *r, const struct config_global *conf)
     TAILQ_FOREACH(n, &r->names, by_resolver) {
         lookup_stop(n->lookup); /* its questions are the old name servers' */
     }
-    int rc = open_dns(r, conf);
+    bool known = conf->nameserver_count > 0 || dns_can_read_servers();
+    int rc = known ? open_dns(r, conf) : 0;
+    set_bounds(r, conf);
     TAILQ_FOREACH(n, &r->names, by_resolver) {
         n->refresh = r->bounds;
         ask_in(n, 0);

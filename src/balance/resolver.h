@@ -45,7 +45,8 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_glo
 /* Ends all look-ups; memory goes when the loop runs on. */
 void resolver_close(struct resolver *r);
 
-/* New settings, and resolv.conf is read again. Returns 0, or -errno and nothing has changed. */
+/* New settings; resolv.conf is read again where it can be (chroot may hide it), and all names are
+ * asked for at once. Returns 0, or -errno: then the name servers are those of before. */
 int resolver_configure(struct resolver *r, const struct config_global *conf);
 
 /* Takes over the names in the pool's current settings; what is known of those that stay is kept,

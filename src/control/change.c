@@ -125,10 +125,8 @@ static int prepare(struct change *c, struct config *conf, FILE *errors)
 {
     struct runtime *rt = c->rt;
     budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
-    int rc = names_prepare(rt, conf);
-    if (rc < 0)
-        fprintf(errors, "names of servers: %s\n", strerror(-rc));
-    else
+    int rc = names_prepare(&rt->names, conf, errors);
+    if (rc == 0)
         rc = prepare_pools(c, conf, errors);
     if (rc == 0)
         rc = prepare_workers(c, errors);
@@ -200,15 +198,19 @@ static bool has_pool(const struct config *conf, const char *name)
     return false;
 }
 
+static void drop_pool(struct runtime *rt, struct pool *p)
+{
+    checks_forget(rt, p);
+    names_forget(&rt->names, p);
+    pools_drop(&rt->pools, p);
+}
+
 static void drop_pools(struct runtime *rt, const struct config *old, const struct config *new)
 {
     for (size_t i = 0; i < old->pool_count; i++) {
         struct pool *p = pools_find(&rt->pools, old->pool[i].name);
-        if (p != NULL && !has_pool(new, old->pool[i].name)) {
-            checks_forget(rt, p);
-            names_forget(rt, p);
-            pools_drop(&rt->pools, p);
-        }
+        if (p != NULL && !has_pool(new, old->pool[i].name))
+            drop_pool(rt, p);
     }
 }
 
@@ -265,7 +267,7 @@ void change_commit(struct change *c)
         drop_pools(rt, old->conf, runtime_conf(rt));
         retire(rt, old);
     }
-    names_follow(rt);
+    names_commit(&rt->names, runtime_conf(rt), &rt->pools);
     change_free(c);
 }
 

@@ -4,29 +4,40 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <uv.h>
 
+#include "balance/pool.h"
+#include "balance/resolver.h"
 #include "config/config.h"
-#include "control/runtime.h"
+#include "control/pools.h"
 
-/* Whether this build can do what conf asks for. If not, says so as a line "FILE: [section] key:
- * what" to errors. */
+struct names {
+    uv_loop_t *loop;
+    uv_timer_t deadline;
+    const struct config *conf; /* in force */
+    struct resolver *resolver; /* NULL: no configuration has had a name yet */
+    bool waiting;
+};
+
+/* Whether this build can do what conf asks for. If not, says so as lines "FILE: [section] key:
+ * what" to errors; without FILE where file is NULL. */
 bool names_are_resolvable(const struct config *conf, const char *file, FILE *errors);
 
-/* Makes the resolver, if conf has names and there is none. To be called while resolv.conf can still
- * be read (chroot). Returns 0 or -errno. */
-int names_prepare(struct runtime *rt, const struct config *conf);
+void names_init(struct names *n, uv_loop_t *loop);
+/* Ends all look-ups. May be called twice. */
+void names_close(struct names *n);
 
-/* The configuration in force is another one: looks up its names. */
-void names_follow(struct runtime *rt);
-
-/* Before the pool is freed. */
-void names_forget(struct runtime *rt, const struct pool *p);
+/* Makes ready for the names in conf; the first time while resolv.conf can still be read (chroot).
+ * Returns 0; or -1 after having written to errors what is in the way. */
+int names_prepare(struct names *n, const struct config *conf, FILE *errors);
+/* Resolves the names in conf, which is in force now, and all of them anew: resolv.conf and the
+ * name servers may be others. */
+void names_commit(struct names *n, const struct config *conf, const struct pools *pools);
+/* The names of a pool that no configuration has any more. */
+void names_forget(struct names *n, const struct pool *pool);
 
 /* Runs the loop until every name has had its first answer or failure, but 5 seconds at most. */
-void names_wait(struct runtime *rt);
-void names_wait_no_longer(struct runtime *rt);
-
-/* Ends all look-ups, before the loop ends; may be called twice. */
-void names_close(struct runtime *rt);
+void names_wait(struct names *n);
+void names_wait_no_longer(struct names *n);
 
 #endif

@@ -9,11 +9,11 @@
 #include <uv.h>
 
 #include "balance/health.h"
-#include "balance/resolver.h"
 #include "base/grace.h"
 #include "control/budget.h"
 #include "control/crew.h"
 #include "control/generation.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
 #include "control/privileges.h"
@@ -31,6 +31,7 @@ struct runtime {
     struct grace grace;
     struct pools pools;
     struct health *health; /* NULL: not begun, or ended */
+    struct names names;
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;
@@ -44,8 +45,6 @@ struct runtime {
     uint64_t failed_reloads;
     uint64_t began; /* ms since the epoch */
     bool draining;
-    bool waits_for_names;      /* at the start */
-    struct resolver *resolver; /* NULL: no name is to be resolved */
     _Atomic uint64_t last_session_id;
 };
 
