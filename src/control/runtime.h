@@ -13,6 +13,7 @@
 #include "control/budget.h"
 #include "control/crew.h"
 #include "control/generation.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
 #include "control/privileges.h"
@@ -30,6 +31,7 @@ struct runtime {
     struct grace grace;
     struct pools pools;
     struct health *health; /* NULL: not begun, or ended */
+    struct names names;
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;
