@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/checks.h"
 
 /* A pool of the new configuration: one that is there and will be updated, or a new one. */
 struct pool_change {
@@ -198,6 +199,7 @@ static bool has_pool(const struct config *conf, const char *name)
 
 static void drop_pool(struct runtime *rt, struct pool *p)
 {
+    checks_forget(rt, p);
     names_forget(&rt->names, p);
     pools_drop(&rt->pools, p);
 }
@@ -219,6 +221,7 @@ static void commit_pools(struct change *c, const struct config *conf)
     for (size_t i = 0; i < c->pool_count; i++) {
         const struct config_pool *to = conf->pool[i].fallback;
         pool_set_fallback(c->pool[i].pool, to == NULL ? NULL : c->pool[to - conf->pool].pool);
+        checks_sync(c->rt, c->pool[i].pool);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "balance/health.h"
 #include "base/grace.h"
 #include "control/budget.h"
 #include "control/crew.h"
@@ -30,6 +31,7 @@ struct runtime {
     struct grace grace;
     struct pools pools;
     struct names names;
+    struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;
