@@ -44,6 +44,14 @@ bool names_are_resolvable(const struct config *conf, const char *file, FILE *err
     return false;
 }
 
+static bool is_bound(const struct config_bind *b, const struct addr *a)
+{
+    for (size_t i = 0; i < b->addr_count; i++)
+        if (addr_reaches(a, &b->addr[i]))
+            return true;
+    return false;
+}
+
 /* A server at an address of our own would be a loop. */
 static bool is_usable(void *arg, const struct addr *a)
 {
@@ -51,7 +59,7 @@ static bool is_usable(void *arg, const struct addr *a)
     for (size_t i = 0; i < n->conf->listen_count; i++) {
         const struct config_listen *l = &n->conf->listen[i];
         for (size_t j = 0; j < l->bind_count; j++)
-            if (addr_reaches(a, &l->bind[j]))
+            if (is_bound(&l->bind[j], a))
                 return false;
     }
     return true;
