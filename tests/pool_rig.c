@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 static uint64_t on_now(void *arg)
 {
     const struct pool_rig *r = arg;
@@ -35,6 +37,7 @@ const struct config_pool *pool_rig_conf(struct pool_rig *r, const char *lines)
 void pool_rig_open(struct pool_rig *r, const char *lines)
 {
     memset(r, 0, sizeof *r);
+    log_set_level(LOG_LEVEL_ERROR);
     grace_init(&r->grace);
     atomic_store(&r->now, 100000);
     const struct pool_events events = { on_now, on_changed, on_untidy, r };
@@ -56,9 +59,18 @@ void pool_rig_close(struct pool_rig *r)
         config_free(r->conf[i]);
 }
 
+int pool_rig_put(struct pool_rig *r, const struct config_pool *conf)
+{
+    struct pool_update *update = NULL;
+    int rc = pool_prepare(r->pool, conf, &update);
+    if (rc == 0)
+        pool_commit(update);
+    return rc;
+}
+
 void pool_rig_update(struct pool_rig *r, const char *lines)
 {
-    ck_assert_int_eq(pool_update(r->pool, pool_rig_conf(r, lines)), 0);
+    ck_assert_int_eq(pool_rig_put(r, pool_rig_conf(r, lines)), 0);
     pool_rig_tidy(r);
 }
 

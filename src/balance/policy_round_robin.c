@@ -14,6 +14,8 @@
 
 #include "balance/policy.h"
 
+#define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
+
 struct round_robin {
     struct backend *const *servers;
     _Atomic uint64_t first; /* tickets drawn */
@@ -79,22 +81,38 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     return rr;
 }
 
+/* Whose turn it is; there is a server at least. */
+static size_t draw(struct round_robin *rr, const struct policy_request *r)
+{
+    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
+    return rr->order[atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed) % rr->length];
+}
+
+/* Other workers draw from the same tickets, so some server may not have been asked; or all forgo
+ * their turns, since they have recovered at the same time. */
+static long pick_any(struct round_robin *rr, size_t begin, const struct policy_request *r)
+{
+    for (size_t n = 0; n < rr->count; n++) {
+        size_t i = (begin + n) % rr->count;
+        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+            return (long)i;
+    }
+    return -1;
+}
+
 static long pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
-    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
-    for (size_t turn = 0; turn < rr->length; turn++) {
-        uint64_t n = atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
-        size_t i = rr->order[n % rr->length];
+    if (rr->length == 0)
+        return -1;
+    size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
+    for (size_t turn = 0; turn < turns; turn++) {
+        size_t i = draw(rr, r);
         if (backend_takes_turn(rr->servers[i], r->now) &&
             r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
-    /* other workers draw from the same tickets, so some server may not have been asked */
-    for (size_t i = 0; i < rr->count; i++)
-        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
-            return (long)i;
-    return -1;
+    return pick_any(rr, draw(rr, r), r);
 }
 
 const struct policy_ops policy_round_robin = {

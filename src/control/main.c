@@ -4,9 +4,11 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "balance/resolver.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
+#include "control/names.h"
 #include "control/privileges.h"
 #include "control/proxy.h"
 #include "relay/mover.h"
@@ -35,8 +37,8 @@ static void version(void)
 #else
     const char *splice = "no (not in this build)";
 #endif
-    printf("zproxy %s\nlibuv %s\ninih %s\nsplice: %s\n", PACKAGE_VERSION, uv_version_string(),
-           INIH_VERSION, splice);
+    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nsplice: %s\n", PACKAGE_VERSION,
+           uv_version_string(), INIH_VERSION, resolver_version(), splice);
 }
 
 static int check(const struct config *conf, const char *file)
@@ -69,15 +71,15 @@ static int print_and_free(struct config *conf)
     return PROXY_ENDED;
 }
 
-static int act(enum action action, struct config *conf, const char *file, const char *pid_file)
+static int act(enum action action, const struct proxy_setup *setup)
 {
     switch (action) {
     case RUN:
-        return proxy_run(file, conf, pid_file);
+        return proxy_run(setup);
     case CHECK:
-        return check_and_free(conf, file);
+        return check_and_free(setup->conf, setup->file);
     case PRINT:
-        return print_and_free(conf);
+        return print_and_free(setup->conf);
     }
     return PROXY_BAD_CONFIG;
 }
@@ -120,5 +122,10 @@ int main(int argc, char **argv)
     struct config *conf = config_load(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    return act(action, conf, file, pid_file);
+    if (!names_are_resolvable(conf, file, stderr)) {
+        config_free(conf);
+        return PROXY_BAD_CONFIG;
+    }
+    const struct proxy_setup setup = { file, conf, pid_file, argv };
+    return act(action, &setup);
 }

@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "balance/health.h"
 #include "base/grace.h"
 #include "control/budget.h"
 #include "control/crew.h"
 #include "control/generation.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
 #include "control/privileges.h"
@@ -28,6 +30,8 @@ struct runtime {
     struct notify notify;
     struct grace grace;
     struct pools pools;
+    struct names names;
+    struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;

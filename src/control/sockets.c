@@ -62,21 +62,6 @@ static void add_share(struct listen_socket *ls, int fd)
     ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
 }
 
-int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
-{
-    struct listen_socket *ls = socket_new(at);
-    if (ls == NULL || reserve(ls, count) < 0) {
-        for (size_t i = 0; i < count; i++)
-            close(fd[i]);
-        free(ls);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++)
-        add_share(ls, fd[i]);
-    TAILQ_INSERT_TAIL(&s->all, ls, in_list);
-    return 0;
-}
-
 static struct listen_socket *find(const struct sockets *s, const struct addr *at)
 {
     struct listen_socket *ls;
@@ -84,6 +69,24 @@ static struct listen_socket *find(const struct sockets *s, const struct addr *at
         if (addr_equal(&ls->at, at))
             return ls;
     return NULL;
+}
+
+int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
+{
+    struct listen_socket *known = find(s, at);
+    struct listen_socket *ls = known != NULL ? known : socket_new(at);
+    if (ls == NULL || reserve(ls, ls->count + count) < 0) {
+        for (size_t i = 0; i < count; i++)
+            close(fd[i]);
+        if (known == NULL)
+            free(ls);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++)
+        add_share(ls, fd[i]);
+    if (known == NULL)
+        TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+    return 0;
 }
 
 /* ---- prepared ---- */

@@ -19,8 +19,24 @@
 
 /* ---- the end ---- */
 
+/* The process that will take over may have the sockets open already, so that close() would tell the
+ * peers nothing yet. */
+static void end_shared_side(const struct side *sd, bool orderly)
+{
+    if (sd->fd == -1)
+        return;
+    if (orderly)
+        (void)shutdown(sd->fd, SHUT_WR);
+    else
+        sock_abort(sd->fd);
+}
+
 static void close_sides(struct session *s, enum session_end why)
 {
+    if (s->staged) {
+        end_shared_side(&s->client, session_end_is_orderly(why));
+        end_shared_side(&s->server, session_end_is_orderly(why));
+    }
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
         side_close(&s->client);
@@ -123,6 +139,8 @@ static void relay(struct session *s)
         return;
     if (s->up.bytes + s->down.bytes != before)
         s->active = life_now(s);
+    if (life_has_guessed(s))
+        life_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
         pass_fin(s, &s->up_ended, SESSION_END_CLIENT_FIN, &s->server);
     if (s->down.state == FLOW_DONE && !s->down_ended)
@@ -250,10 +268,21 @@ static void expire(struct session *s)
     }
 }
 
+static void confirm(struct session *s)
+{
+    bool up = flow_confirm(&s->up, &s->client);
+    bool down = flow_confirm(&s->down, &s->server);
+    if (up || down)
+        turn(s);
+}
+
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
+    confirm(s);
+    if (s->state == SESSION_ENDED)
+        return;
     if (life_deadline(s) <= life_now(s))
         expire(s);
     else

@@ -5,6 +5,7 @@ import contextlib
 import glob
 import os
 import pwd
+import signal
 import socket
 import subprocess
 
@@ -19,6 +20,7 @@ class Service:
 
     def __init__(self):
         self.address = fresh_address()
+        self.process = None
 
     def __str__(self):
         return str(self.address)
@@ -40,20 +42,29 @@ class Service:
                 except KeyError:
                     need(False, f"there is no user {self.user}")
                 os.chown(self.directory, user.pw_uid, user.pw_gid)
-            self.output = stack.enter_context(open(f"{self.directory}/output", "w+"))
-            command = self.prepare()
-            self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
-                                            stdout=self.output, stderr=self.output,
-                                            start_new_session=True, **self.as_user())
+            self.output = stack.enter_context(open(f"{self.directory}/output", "a+"))
+            self.command = self.prepare()
             stack.callback(self._end)
-            try:
-                wait_for(self._answers, f"{command[0]} to answer", self._check_alive)
-            except Failure:
-                self.output.seek(0)
-                note(self.output.read())
-                raise
+            self.start()
             self.stack = stack.pop_all()
         return self
+
+    def start(self):
+        """Starts it; again, after it has ended."""
+        self.process = subprocess.Popen(self.command, cwd=self.directory,
+                                        stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=self.output, start_new_session=True,
+                                        **self.as_user())
+        try:
+            wait_for(self._answers, f"{self.command[0]} to answer", self._check_alive)
+        except Failure:
+            note(self.log())
+            raise
+
+    def log(self):
+        """What it has written."""
+        self.output.seek(0)
+        return self.output.read()
 
     def __exit__(self, *_):
         self.stack.close()
@@ -70,6 +81,8 @@ class Service:
         return True
 
     def _end(self):
+        if self.process is None:
+            return
         self.process.terminate()
         try:
             self.process.wait(DEADLINE)
@@ -79,7 +92,11 @@ class Service:
 
 
 class Nginx(Service):
-    """Serves .root over HTTP."""
+    """Serves .root over HTTP. more: directives of its server."""
+
+    def __init__(self, more=""):
+        super().__init__()
+        self.more = more
 
     def prepare(self):
         program, d = self.find("nginx"), self.directory
@@ -92,7 +109,8 @@ class Nginx(Service):
                     f"events {{ worker_connections 4096; }}\n"
                     f"http {{\n{temporary}"
                     f"    access_log off;\n    sendfile on;\n    keepalive_requests 1000000;\n"
-                    f"    server {{ listen {self.address} backlog=4096; root {self.root}; }}\n}}\n")
+                    f"    server {{ listen {self.address} backlog=4096; root {self.root};"
+                    f" {self.more} }}\n}}\n")
         return [program, "-p", d, "-c", f"{d}/nginx.conf", "-e", f"{d}/error.log"]
 
 
@@ -147,3 +165,32 @@ class Haproxy(Service):
                     f"listen front\n    bind {self.address}\n"
                     f"    server behind {self.server}\n")
         return [self.find("haproxy"), "-db", "-f", config]
+
+
+class Dnsmasq(Service):
+    """Knows the hosts that it is given, {name: [address]}, and nothing else below .example, for one
+    second each. options: further ones of its command line."""
+
+    def __init__(self, hosts, options=(), address=None):
+        super().__init__()
+        self.address = address or self.address
+        self.hosts, self.options = hosts, options
+
+    def _write(self):
+        with open(f"{self.directory}/hosts", "w") as f:
+            f.write("".join(f"{address} {name}\n" for name, addresses in self.hosts.items()
+                            for address in addresses))
+
+    def prepare(self):
+        self._write()
+        return [self.find("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null",
+                "--pid-file=", "--user=", "--no-resolv", "--no-hosts", "--no-poll",
+                "--bind-interfaces", f"--listen-address={self.address.host}",
+                f"--port={self.address.port}", "--local=/example/", "--local-ttl=1",
+                f"--addn-hosts={self.directory}/hosts", *self.options]
+
+    def change(self, hosts):
+        """From now on it gives other answers, or does so very soon."""
+        self.hosts = hosts
+        self._write()
+        self.process.send_signal(signal.SIGHUP)
