@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "control/inherited.h"
 #include "session/end.h"
 #include "session/record.h"
 
@@ -58,6 +59,12 @@ struct estate_answer {
 struct estate_socket {
     struct addr at;
     uint32_t count;
+};
+
+/* With its descriptor. */
+struct estate_handed {
+    char name[INHERITED_NAME];
+    int32_t number;
 };
 
 struct estate_entrance {

@@ -8,6 +8,7 @@
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
+#include "control/inherited.h"
 #include "control/names.h"
 #include "control/privileges.h"
 #include "control/proxy.h"
@@ -41,6 +42,15 @@ static void version(void)
            uv_version_string(), INIH_VERSION, resolver_version(), splice);
 }
 
+/* A check need not be started as the service is. */
+static void print_missing(const struct config *conf)
+{
+    struct inherited inherited;
+    if (inherited_init(&inherited) == 0)
+        inherited_print_missing(&inherited, conf, stdout, "note: ");
+    inherited_fini(&inherited);
+}
+
 static int check(const struct config *conf, const char *file)
 {
     struct budget budget;
@@ -54,6 +64,7 @@ static int check(const struct config *conf, const char *file)
     budget_compute(&budget, conf, descriptors, privileges_will_be_limited(&privileges));
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
+    print_missing(conf);
     return PROXY_ENDED;
 }
 

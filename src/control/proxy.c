@@ -369,6 +369,7 @@ static void say_started(struct proxy *p)
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
                 " only; zproxy -t tells what to raise",
                 g->max_connections, b->descriptors, b->sessions);
+    sockets_say_unused(&p->rt.sockets);
     notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }
 
@@ -465,6 +466,8 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
+    if (inherited_init(&p->rt.sockets.inherited) < 0)
+        fprintf(stderr, "zproxy: out of memory: not all of systemd's sockets are known\n");
     LIST_INIT(&p->rt.entrances);
     LIST_INIT(&p->rt.generations);
     if (upgrade_init(&p->upgrade, &p->rt, setup->argv, on_gone, p) < 0)
