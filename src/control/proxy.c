@@ -20,6 +20,7 @@
 #include "control/reload.h"
 #include "control/runtime.h"
 #include "control/upgrade.h"
+#include "control/watchdog.h"
 #include "relay/mover.h"
 
 #define STATUS_MS 1000 /* while draining */
@@ -27,6 +28,7 @@
 struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
+    struct watchdog watchdog;
     int heir; /* the socket to take over through; -1: an ordinary start */
     const char *pid_file;
     struct config *conf; /* until it is in force */
@@ -328,6 +330,8 @@ static int open_loop(struct proxy *p)
     uv_timer_init(&p->loop, &p->status);
     pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify, p->heir != -1);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
@@ -415,6 +419,7 @@ static void clean_up(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     struct generation *g;
+    watchdog_fini(&p->watchdog);
     crew_fini(&rt->crew);
     sockets_fini(&rt->sockets);
     grace_fini(&rt->grace);
@@ -432,6 +437,7 @@ static void clean_up(struct proxy *p)
 static void relay_until_told(struct proxy *p)
 {
     say_started(p);
+    watchdog_start(&p->watchdog);
     catch_up(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     crew_each(&p->rt.crew, worker_join);
