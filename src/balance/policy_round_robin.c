@@ -79,14 +79,20 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     return rr;
 }
 
+static bool has_turn(struct backend *b, const struct policy_request *r)
+{
+    return r->dry ? backend_would_take_turn(b, r->now) : backend_takes_turn(b, r->now);
+}
+
 static long pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
     _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
     for (size_t turn = 0; turn < rr->length; turn++) {
-        uint64_t n = atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
+        uint64_t n = r->dry ? atomic_load(ticket) + turn
+                            : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
         size_t i = rr->order[n % rr->length];
-        if (backend_takes_turn(rr->servers[i], r->now) &&
+        if (has_turn(rr->servers[i], r) &&
             r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
