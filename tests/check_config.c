@@ -34,7 +34,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
     const struct config_listen *l = &c->listen[0];
     ck_assert_str_eq(l->name, "l");
     ck_assert_uint_eq(l->bind_count, 1);
-    ck_assert_uint_eq(addr_port(&l->bind[0]), 80);
+    ck_assert_uint_eq(addr_port(l->bind[0].addr), 80);
     ck_assert_str_eq(l->pool_name, "p");
     ck_assert_ptr_eq(l->pool, &c->pool[0]);
     ck_assert_uint_eq(l->idle_timeout, 3600000);
@@ -50,6 +50,19 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_uint_eq(l->defer_accept, 0);
     ck_assert_uint_eq(l->receive_buffer, 0);
     ck_assert_uint_eq(l->send_buffer, 0);
+    ck_assert(!l->accept_proxy);
+    ck_assert_uint_eq(l->trusted_proxy_count, 0);
+    ck_assert_uint_eq(l->route_count, 0);
+    ck_assert_uint_eq(l->preread_timeout, 5000);
+    ck_assert_uint_eq(l->access_count, 0);
+    ck_assert_uint_eq(l->max_connections_per_ip, 0);
+    ck_assert_uint_eq(l->rate_limit_per_ip.count, 0);
+    ck_assert_uint_eq(l->per_ip6_prefix, 64);
+    ck_assert_uint_eq(l->upload_rate, 0);
+    ck_assert_uint_eq(l->download_rate, 0);
+    ck_assert_uint_eq(l->bind[0].addr_count, 1);
+    ck_assert_uint_eq(l->bind[0].mode, 0);
+    ck_assert_ptr_null(l->bind[0].user);
 
     ck_assert_uint_eq(c->pool_count, 1);
     const struct config_pool *p = &c->pool[0];
@@ -78,6 +91,8 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_ptr_null(p->fallback_name);
     ck_assert_ptr_null(p->fallback);
     ck_assert_ptr_null(p->file);
+    ck_assert_int_eq(p->send_proxy, CONFIG_SEND_PROXY_NO);
+    ck_assert_int_eq(p->source.kind, CONFIG_SOURCE_KERNEL);
     ck_assert_uint_eq(p->server_count, 1);
     const struct config_server *s = &p->server[0];
     ck_assert_str_eq(s->name, "10.0.0.1:80");
@@ -86,6 +101,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_uint_eq(s->max_connections, 0);
     ck_assert_int_eq(s->state, CONFIG_STATE_READY);
     ck_assert_ptr_null(s->host);
+    ck_assert(!s->same_port);
     ck_assert_uint_eq(s->check_address.len, 0);
     config_free(c);
 }
@@ -121,8 +137,14 @@ START_TEST(every_key_has_its_effect)
     ck_assert_uint_eq(g->resolve_max, 3600000);
 
     const struct config_listen *l = &c->listen[0];
-    ck_assert_uint_eq(l->bind_count, 3);
-    ck_assert(addr_is_unix(&l->bind[2]));
+    ck_assert_uint_eq(l->bind_count, 4);
+    ck_assert(addr_is_unix(l->bind[2].addr));
+    ck_assert_uint_eq(l->bind[2].mode, 0660);
+    ck_assert_str_eq(l->bind[2].user, "www-data");
+    ck_assert_str_eq(l->bind[2].group, "33");
+    ck_assert_uint_eq(l->bind[3].addr_count, 100);
+    ck_assert_uint_eq(addr_port(&l->bind[3].addr[0]), 8000);
+    ck_assert_uint_eq(addr_port(&l->bind[3].addr[99]), 8099);
     ck_assert_uint_eq(l->idle_timeout, 600000);
     ck_assert_uint_eq(l->half_close_timeout, 1500);
     ck_assert_uint_eq(l->session_timeout, 172800000);
@@ -138,6 +160,30 @@ START_TEST(every_key_has_its_effect)
     ck_assert_uint_eq(l->defer_accept, 5000);
     ck_assert_uint_eq(l->receive_buffer, 65536);
     ck_assert_uint_eq(l->send_buffer, 131072);
+    ck_assert(l->accept_proxy);
+    ck_assert_uint_eq(l->trusted_proxy_count, 3);
+    ck_assert_int_eq(l->trusted_proxy[2].family, AF_UNIX);
+    ck_assert_uint_eq(l->route_count, 2);
+    ck_assert_uint_eq(l->route[0].sni.count, 2);
+    ck_assert_str_eq(l->route[0].sni.word[1], "*.b.example");
+    ck_assert_uint_eq(l->route[0].alpn.count, 1);
+    ck_assert_str_eq(l->route[0].alpn.word[0], "h2");
+    ck_assert_ptr_eq(l->route[0].pool, &c->pool[1]);
+    ck_assert_uint_eq(l->route[1].sni.count, 0);
+    ck_assert_ptr_eq(l->route[1].pool, &c->pool[2]);
+    ck_assert_uint_eq(l->preread_timeout, 2000);
+    static const bool allows[] = { true, false, false, true, false };
+    ck_assert_uint_eq(l->access_count, 5);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_int_eq(l->access[i].allow, allows[i]);
+    ck_assert_uint_eq(l->access[1].network.prefix, 16);
+    ck_assert_int_eq(l->access[4].network.family, AF_UNSPEC);
+    ck_assert_uint_eq(l->max_connections_per_ip, 20);
+    ck_assert_uint_eq(l->rate_limit_per_ip.count, 600);
+    ck_assert_uint_eq(l->rate_limit_per_ip.period, 60000);
+    ck_assert_uint_eq(l->per_ip6_prefix, 56);
+    ck_assert_uint_eq(l->upload_rate, 250);
+    ck_assert_uint_eq(l->download_rate, 10 << 20);
 
     const struct config_pool *p = &c->pool[0];
     ck_assert_uint_eq(p->connect_timeout, 0);
@@ -160,6 +206,9 @@ START_TEST(every_key_has_its_effect)
     ck_assert_uint_eq(p->check_fall, 5);
     ck_assert_int_eq(p->on_down, CONFIG_ON_DOWN_CLOSE);
     ck_assert_ptr_eq(p->fallback, &c->pool[1]);
+    ck_assert_int_eq(p->send_proxy, CONFIG_SEND_PROXY_V2);
+    ck_assert_int_eq(p->source.kind, CONFIG_SOURCE_ADDRESS);
+    ck_assert_int_eq(p->source.addr.sa.sa_family, AF_INET);
     ck_assert_uint_eq(p->server_count, 4);
     ck_assert_str_eq(p->server[0].name, "a");
     ck_assert_uint_eq(p->server[0].weight, 256);
@@ -184,6 +233,13 @@ START_TEST(every_key_has_its_effect)
     ck_assert_ptr_eq(p[1].fallback, &p[2]);
     ck_assert_str_eq(p[2].file, "/var/www/sorry.http");
     ck_assert_uint_eq(p[2].server_count, 0);
+    ck_assert_int_eq(p[1].source.kind, CONFIG_SOURCE_CLIENT);
+    ck_assert_int_eq(p[3].hash_key, CONFIG_HASH_SNI);
+    ck_assert_int_eq(p[3].send_proxy, CONFIG_SEND_PROXY_V1);
+    ck_assert(p[3].server[0].same_port);
+    ck_assert_str_eq(p[3].server[0].name, "10.0.0.9");
+    ck_assert_uint_eq(addr_port(&p[3].server[0].addr), 0);
+    ck_assert(p[3].server[1].same_port);
     config_free(c);
 }
 END_TEST
@@ -335,6 +391,31 @@ START_TEST(defaults_are_for_the_sections_that_follow)
 }
 END_TEST
 
+START_TEST(lists_have_defaults_that_a_section_replaces)
+{
+    struct config *c =
+        load_good("[defaults]\nallow = 10.0.0.0/8\ndeny = all\nroute = sni=a pool=p\n"
+                  "[listen a]\nbind = *:1\npool = p\n"
+                  "[listen b]\nbind = *:2\npool = p\ndeny = 10.1.0.0/16\nallow = 10.2.0.0/16\n"
+                  "[defaults]\nallow = unix:, all\n"
+                  "[listen c]\nbind = *:3\npool = p\nroute = sni=b pool=p, alpn=c pool=p\n" POOL);
+    ck_assert_uint_eq(c->listen[0].access_count, 2);
+    ck_assert(c->listen[0].access[0].allow);
+    ck_assert(!c->listen[0].access[1].allow);
+    ck_assert_ptr_eq(c->listen[0].route[0].pool, &c->pool[0]);
+    ck_assert_uint_eq(c->listen[1].access_count, 2);
+    ck_assert(!c->listen[1].access[0].allow);
+    ck_assert_uint_eq(c->listen[1].access[0].network.prefix, 16);
+    ck_assert(c->listen[1].access[1].allow);
+    ck_assert_uint_eq(c->listen[1].route_count, 1);
+    ck_assert_uint_eq(c->listen[2].access_count, 2);
+    ck_assert_int_eq(c->listen[2].access[0].network.family, AF_UNIX);
+    ck_assert_uint_eq(c->listen[2].route_count, 2);
+    ck_assert_str_eq(c->listen[2].route[0].sni.word[0], "b");
+    config_free(c);
+}
+END_TEST
+
 START_TEST(defaults_are_checked_where_they_stand)
 {
     expect_errors(MINIMAL
@@ -362,6 +443,7 @@ static void add_tests(TCase *t)
     tcase_add_loop_test(t, a_section_that_is_wrong_is_explained, 0, COUNT(wrong_sections));
     tcase_add_test(t, the_nearest_word_is_near);
     tcase_add_test(t, defaults_are_for_the_sections_that_follow);
+    tcase_add_test(t, lists_have_defaults_that_a_section_replaces);
     tcase_add_test(t, defaults_are_checked_where_they_stand);
 }
 

@@ -20,6 +20,12 @@ START_TEST(what_is_printed_reads_as_the_same)
                              "server = Db.example.:0080\nserver = db.example:80 name=x:80\n"
                              "server = srv:_a._tcp.example check_address=unix:@x\n"
                              "server = srv:_b._tcp.example name=srv\n");
+    expect_round_trip("[pool p]\nserver = 10.0.0.1\nserver = 10.0.0.2 name=x\n"
+                      "server = [2001:DB8::0] name=10.0.0.3 weight=2\n"
+                      "[listen l]\nbind = 10.0.0.9:1-65535, *:1-80\npool = p\n");
+    expect_round_trip(POOL "[listen l]\nbind = unix:/a\\x20b mode=0600 user=x, unix:/c group=1\n"
+                           "pool = p\n");
+    expect_round_trip(POOL LISTEN "deny = 10.0.0.1\nallow = 10.0.0.0/8\ndeny = all\nallow = all\n");
     expect_round_trip(MINIMAL "[global]\nlog = syslog\naccess_log = syslog:local7\n");
     expect_round_trip(MINIMAL "[global]\nlog = /a  b\t c#d;e\naccess_log = off\n");
 }
@@ -107,6 +113,72 @@ START_TEST(every_change_is_found)
                            "[pool p] server: - > 10.0.0.3:80\n"
                            "[pool p] retries: 1 > 3\n");
     ck_assert_uint_eq(count, 11);
+    free(text);
+    config_free(a);
+    config_free(b);
+}
+END_TEST
+
+START_TEST(what_two_keys_add_to_one_list_is_printed_in_its_order)
+{
+    struct config *c =
+        load_good(POOL LISTEN "deny = 10.0.0.1, 10.0.0.2\nallow = unix:\ndeny = all\n");
+    char *text = print(c);
+    ck_assert_ptr_nonnull(strstr(text, "\ndeny = 10.0.0.1\ndeny = 10.0.0.2\nallow = unix:\n"
+                                       "deny = all\nmax_connections_per_ip = "));
+    ck_assert_ptr_null(strstr(text, "#deny"));
+    free(text);
+    config_free(c);
+}
+END_TEST
+
+static const struct {
+    const char *from;
+    const char *to;
+    const char *expected;
+} orders[] = {
+    { "allow = 10.0.0.0/8\ndeny = all\n", "deny = all\nallow = 10.0.0.0/8\n",
+      "[listen l] allow: allow 10.0.0.0/8 before deny all > deny all before allow 10.0.0.0/8\n" },
+    { "allow = 10.0.0.1, 10.0.0.2, 10.0.0.3\n", "allow = 10.0.0.4, 10.0.0.1, 10.0.0.3, 10.0.0.2\n",
+      "[listen l] allow: - > 10.0.0.4\n"
+      "[listen l] allow: allow 10.0.0.2 before allow 10.0.0.3 > allow 10.0.0.3 before allow "
+      "10.0.0.2\n" },
+    { "allow = 10.0.0.1\ndeny = all\n", "deny = 10.0.0.1, all\n",
+      "[listen l] allow: 10.0.0.1 > -\n[listen l] deny: - > 10.0.0.1\n" },
+    { "allow = 10.0.0.1, 10.0.0.2\n", "allow = 10.0.0.2\n", "[listen l] allow: 10.0.0.1 > -\n" },
+    { "route = sni=a pool=p, sni=b pool=p\n", "route = sni=b pool=p, sni=a pool=p\n",
+      "[listen l] route: sni=a pool=p before sni=b pool=p > sni=b pool=p before sni=a pool=p\n" },
+    { "route = sni=a pool=p\n", "route = sni=a alpn=h2 pool=p\n",
+      "[listen l] route: sni=a pool=p > sni=a alpn=h2 pool=p\n" },
+    { "accept_proxy = yes\ntrusted_proxies = 10.0.0.1, 10.0.0.2\n",
+      "accept_proxy = yes\ntrusted_proxies = 10.0.0.2, 10.0.0.1\n", "" },
+    { "bind = *:81, *:82\n", "bind = *:82, *:81\n", "" },
+};
+
+START_TEST(an_order_that_matters_is_compared)
+{
+    char text[500];
+    size_t count = 0;
+    snprintf(text, sizeof text, POOL LISTEN "%s", orders[_i].from);
+    struct config *from = load_good(text);
+    snprintf(text, sizeof text, POOL LISTEN "%s", orders[_i].to);
+    struct config *to = load_good(text);
+    char *found = compare(from, to, &count);
+    ck_assert_str_eq(found, orders[_i].expected);
+    free(found);
+    config_free(from);
+    config_free(to);
+}
+END_TEST
+
+START_TEST(the_order_of_servers_is_compared)
+{
+    size_t count = 0;
+    struct config *a = load_good(LISTEN "[pool p]\nserver = 10.0.0.1:80\nserver = 10.0.0.2:80\n");
+    struct config *b = load_good(LISTEN "[pool p]\nserver = 10.0.0.2:80\nserver = 10.0.0.1:80\n");
+    char *text = compare(a, b, &count);
+    ck_assert_str_eq(text, "[pool p] server: 10.0.0.1:80 before 10.0.0.2:80 > 10.0.0.2:80 before "
+                           "10.0.0.1:80\n");
     free(text);
     config_free(a);
     config_free(b);
@@ -260,6 +332,9 @@ static void add_tests(TCase *t)
     tcase_add_test(t, long_values_are_printed_on_lines_that_can_be_read);
     tcase_add_test(t, print_says_every_key_once);
     tcase_add_test(t, every_change_is_found);
+    tcase_add_test(t, what_two_keys_add_to_one_list_is_printed_in_its_order);
+    tcase_add_loop_test(t, an_order_that_matters_is_compared, 0, COUNT(orders));
+    tcase_add_test(t, the_order_of_servers_is_compared);
     tcase_add_test(t, every_key_is_in_the_manual_and_in_the_example);
     tcase_add_test(t, the_example_is_valid);
     tcase_add_loop_test(t, a_mangled_file_is_loaded_or_explained, 0, 4);

@@ -18,7 +18,8 @@ static const struct {
     { POOL "[listen l]\npool = p\n", "bind =\n",
       "[listen l] bind: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:80 10.0.0.1:81\n",
-      "[listen l] bind: \"*:80 10.0.0.1:81\": IPv6 needs brackets: [::1]:80\n" },
+      "[listen l] bind: \"10.0.0.1:81\": unknown option, expected mode=, user= or group=, and a "
+      "comma between two addresses\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:0\n",
       "[listen l] bind: \"*:0\": bad port, expected a number from 1 to 65535\n" },
     { POOL "[listen l]\nbind = *:80\n", "pool = p, q\n",
@@ -146,7 +147,7 @@ static const struct {
     { MINIMAL, "check = htpp\n",
       "[pool p] check: \"htpp\": unknown, expected none, tcp, http or send\n" },
     { MINIMAL, "hash_key = port\n",
-      "[pool p] hash_key: \"port\": unknown, expected source or source_port\n" },
+      "[pool p] hash_key: \"port\": unknown, expected source, source_port or sni\n" },
     { MINIMAL, "on_down = reset\n",
       "[pool p] on_down: \"reset\": unknown, expected keep or close\n" },
     { MINIMAL, "slow_start = 30\n",
@@ -159,11 +160,80 @@ static const struct {
     { MINIMAL "[global]\n", "nameserver = ::1\n",
       "[global] nameserver: \"::1\": IPv6 needs brackets: [::1]:80\n" },
     { MINIMAL "[global]\n", "nameserver = 0.0.0.0\n",
-      "[global] nameserver: \"0.0.0.0\": not a name server, expected its IP address\n" },
+      "[global] nameserver: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
     { MINIMAL "[global]\n", "nameserver = unix:/run/dns\n",
       "[global] nameserver: \"unix:/run/dns\": not a name server, expected its IP address\n" },
     { MINIMAL "[global]\n", "nameserver = 10.0.0.53,\n",
       "[global] nameserver: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80-\n",
+      "[listen l] bind: \"*:80-\": bad range of ports, expected two numbers from 1 to 65535\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80-65536\n",
+      "[listen l] bind: \"*:80-65536\": bad range of ports, expected two numbers from 1 to "
+      "65535\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80-79\n",
+      "[listen l] bind: \"*:80-79\": the wrong way round, expected the lower port first\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:x-79\n",
+      "[listen l] bind: \"*:x-79\": bad port, expected a number from 1 to 65535\n" },
+    { POOL "[listen l]\npool = p\n", "bind = unix:/a mode=660x\n",
+      "[listen l] bind: mode=\"660x\": not a mode, expected octal digits from 0001 to 0777, or "
+      "umask\n" },
+    { POOL "[listen l]\npool = p\n", "bind = unix:/a mod=0660\n",
+      "[listen l] bind: \"mod\": unknown option, did you mean \"mode\"?\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80 user=x\n",
+      "[listen l] bind: \"*:80\": has no file, expected mode=, user= and group= only for "
+      "unix:/PATH\n" },
+    { POOL "[listen l]\npool = p\n", "bind = unix:@a mode=0600\n",
+      "[listen l] bind: \"unix:@a\": has no file, expected mode=, user= and group= only for "
+      "unix:/PATH\n" },
+    { POOL LISTEN, "route = sni=a\n",
+      "[listen l] route: \"sni=a\": no pool, expected [sni=NAME] [alpn=PROTOCOL] pool=NAME\n" },
+    { POOL LISTEN, "route =\n",
+      "[listen l] route: \"\": no pool, expected [sni=NAME] [alpn=PROTOCOL] pool=NAME\n" },
+    { POOL LISTEN, "route = pool=p\n",
+      "[listen l] route: \"pool=p\": no condition, expected sni=, alpn= or both\n" },
+    { POOL LISTEN, "route = sni=a sni=b pool=p\n", "[listen l] route: \"sni\": given twice\n" },
+    { POOL LISTEN, "route = host=a pool=p\n",
+      "[listen l] route: \"host\": unknown option, expected sni=, alpn= or pool=\n" },
+    { POOL LISTEN, "route = sni=a| pool=p\n",
+      "[listen l] route: sni=\"\": an empty label, expected a name such as db1.example\n" },
+    { POOL LISTEN, "route = sni=10.0.0.1 pool=p\n",
+      "[listen l] route: sni=\"10.0.0.1\": no name, addresses are not sent in a hello\n" },
+    { POOL LISTEN, "route = sni=a.example. pool=p\n",
+      "[listen l] route: sni=\"a.example.\": a dot at the end, expected the name without it\n" },
+    { POOL LISTEN, "route = sni=a*.example pool=p\n",
+      "[listen l] route: sni=\"a*.example\": \"*\" stands for whole labels in front, expected "
+      "*.example.com\n" },
+    { POOL LISTEN, "route = alpn=h2| pool=p\n",
+      "[listen l] route: alpn=\"\": not a protocol, expected one as in h2 or http/1.1\n" },
+    { POOL LISTEN, "allow = 10.0.0.1/8\n",
+      "[listen l] allow: \"10.0.0.1/8\": bits are set beyond the prefix, expected 10.0.0.0/8\n" },
+    { POOL LISTEN, "deny = everybody\n",
+      "[listen l] deny: \"everybody\": a name: only numeric networks are accepted\n" },
+    { POOL LISTEN, "rate_limit_per_ip = 100\n",
+      "[listen l] rate_limit_per_ip: \"100\": not understood, expected a rate (100/s, 600/m, "
+      "1000/h, 5000/d) of 1 to 1000000000, or off\n" },
+    { POOL LISTEN, "rate_limit_per_ip = 0/s\n",
+      "[listen l] rate_limit_per_ip: \"0/s\": not understood, expected a rate (100/s, 600/m, "
+      "1000/h, 5000/d) of 1 to 1000000000, or off\n" },
+    { POOL LISTEN, "per_ip6_prefix = 129\n",
+      "[listen l] per_ip6_prefix: \"129\": too large, expected a number from 1 to 128\n" },
+    { POOL LISTEN, "upload_rate = 10m\n",
+      "[listen l] upload_rate: \"10m\": not understood, expected bytes a second (250/s, 64k/s, "
+      "10m/s, 1g/s) from 1/s to 1024g/s, or off\n" },
+    { MINIMAL, "send_proxy = yes\n",
+      "[pool p] send_proxy: \"yes\": unknown, expected no, v1 or v2\n" },
+    { MINIMAL, "source = 10.0.0.1:80\n",
+      "[pool p] source: \"10.0.0.1:80\": unknown, expected kernel, client, or an IP address "
+      "without a port\n" },
+    { MINIMAL, "source = 0.0.0.0\n",
+      "[pool p] source: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
+    { LISTEN "[pool p]\n", "server = 10.0.0.999\n",
+      "[pool p] server: \"10.0.0.999\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = 0.0.0.0\n",
+      "[pool p] server: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
+    { LISTEN "[pool p]\n", "server = 2001:db8::1\n",
+      "[pool p] server: \"2001:db8::1\": IPv6 needs brackets: [::1]:80\n" },
     { MINIMAL "[global]\n", "log = off\n",
       "[global] log: \"off\": unknown, expected syslog, syslog:FACILITY, stderr, or a path that "
       "begins with /\n" },
@@ -264,6 +334,94 @@ START_TEST(a_name_server_has_port_53)
     ck_assert_uint_eq(c->global.nameserver_count, 4);
     for (size_t i = 0; i < 4; i++)
         ck_assert_str_eq(addr_print(&c->global.nameserver[i], text), expected[i]);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(rates_keep_the_time_they_were_given_in)
+{
+    static const struct {
+        const char *text;
+        uint64_t count;
+        uint64_t period;
+    } rates[] = {
+        { "100/s", 100, 1000 }, { "60/m", 60, 60000 }, { "1/h", 1, 3600000 },
+        { "5/d", 5, 86400000 }, { "off", 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        char text[200];
+        snprintf(text, sizeof text, POOL LISTEN "rate_limit_per_ip = %s\n", rates[i].text);
+        struct config *c = load_good(text);
+        ck_assert_uint_eq(c->listen[0].rate_limit_per_ip.count, rates[i].count);
+        ck_assert_uint_eq(c->listen[0].rate_limit_per_ip.period, rates[i].period);
+        char *printed = print(c);
+        ck_assert_ptr_nonnull(strstr(printed, strstr(text, "rate_limit_per_ip")));
+        free(printed);
+        config_free(c);
+    }
+}
+END_TEST
+
+START_TEST(sources_are_addresses_without_a_port)
+{
+    static const struct {
+        const char *text;
+        const char *printed;
+    } sources[] = {
+        { "10.0.0.1", "10.0.0.1" },
+        { "2001:db8::1", "[2001:db8::1]" },
+        { "[2001:db8::1]", "[2001:db8::1]" },
+        { "client", "client" },
+        { "kernel", "kernel" },
+    };
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        char text[200];
+        snprintf(text, sizeof text, LISTEN "[pool p]\nserver = a:1\nsource = %s\n",
+                 sources[i].text);
+        expect_round_trip(text);
+        struct config *c = load_good(text);
+        char *printed = print(c);
+        snprintf(text, sizeof text, "\nsource = %s\n", sources[i].printed);
+        ck_assert_ptr_nonnull(strstr(printed, text));
+        free(printed);
+        config_free(c);
+    }
+}
+END_TEST
+
+START_TEST(names_of_routes_are_kept_in_lower_case)
+{
+    struct config *c =
+        load_good(POOL LISTEN "route = pool=p sni=*.Example.COM|B alpn=H2|http/1.1\n");
+    const struct config_route *r = &c->listen[0].route[0];
+    ck_assert_str_eq(r->sni.word[0], "*.example.com");
+    ck_assert_str_eq(r->sni.word[1], "b");
+    ck_assert_str_eq(r->alpn.word[0], "H2");
+    ck_assert_str_eq(r->alpn.word[1], "http/1.1");
+    config_free(c);
+}
+END_TEST
+
+START_TEST(a_route_may_be_continued_by_its_pool)
+{
+    struct config *c = load_good(POOL "[listen l]\nbind = *:80\npool = p\nroute = sni=a\n"
+                                      "        alpn=h2\n        pool=p\n");
+    ck_assert_str_eq(c->listen[0].route[0].pool_name, "p");
+    config_free(c);
+    expect_errors(POOL "[listen l]\nbind = *:80\nroute = sni=a pool=p\n  pool = p\n",
+                  "a.ini:6: [listen l]: indented, and so it would continue the line before, "
+                  "expected no space in front\n");
+    expect_errors(POOL "[listen l]\nbind = *:80\n  pool=p\n",
+                  "a.ini:5: [listen l]: indented, and so it would continue the line before, "
+                  "expected no space in front\n");
+}
+END_TEST
+
+START_TEST(a_range_of_one_port_is_a_port)
+{
+    struct config *c = load_good(POOL "[listen l]\nbind = *:80-80, unix:/a:1-2\npool = p\n");
+    ck_assert_uint_eq(c->listen[0].bind[0].addr_count, 1);
+    ck_assert(addr_is_unix(c->listen[0].bind[1].addr));
     config_free(c);
 }
 END_TEST
@@ -372,6 +530,11 @@ static void add_tests(TCase *t)
     tcase_add_loop_test(t, bytes_are_written_with_the_escapes_of_c, 0, COUNT(escaped));
     tcase_add_test(t, bytes_are_at_most_4096);
     tcase_add_test(t, a_name_server_has_port_53);
+    tcase_add_test(t, rates_keep_the_time_they_were_given_in);
+    tcase_add_test(t, sources_are_addresses_without_a_port);
+    tcase_add_test(t, names_of_routes_are_kept_in_lower_case);
+    tcase_add_test(t, a_route_may_be_continued_by_its_pool);
+    tcase_add_test(t, a_range_of_one_port_is_a_port);
     tcase_add_test(t, keepalive_is_yes_no_or_three_numbers);
     tcase_add_test(t, logs_go_to_all_places);
     tcase_add_test(t, a_server_is_named_by_its_address_as_written);

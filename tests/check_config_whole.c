@@ -96,6 +96,48 @@ static const struct {
       "a.ini:18: [pool d] fallback: a loop: d -> d\n" },
     { "[defaults]\nfallback = b\n" MINIMAL "[pool b]\nserver = 10.0.0.1:80\nfallback = p\n",
       "a.ini:6: [pool p] fallback: a loop: p -> b -> p\n" },
+    { POOL LISTEN "accept_proxy = yes\n",
+      "a.ini:6: [listen l] accept_proxy: needs trusted_proxies, expected the networks whose header "
+      "is believed, or all\n" },
+    { "[defaults]\naccept_proxy = yes\n" POOL LISTEN,
+      "a.ini:5: [listen l] accept_proxy: needs trusted_proxies, expected the networks whose header "
+      "is believed, or all\n" },
+    { POOL LISTEN "accept_proxy = yes\ntrusted_proxies = x\n",
+      "a.ini:7: [listen l] trusted_proxies: \"x\": a name: only numeric networks are accepted\n" },
+    { POOL LISTEN "trusted_proxies = all\n",
+      "a.ini:6: [listen l] trusted_proxies: of no use without accept_proxy = yes\n" },
+    { POOL LISTEN "route = sni=a pool=q\nroute = sni=b pool=p, sni=c pool=pp\n",
+      "a.ini:6: [listen l] route: \"q\": no such pool, expected a section [pool q]\n"
+      "a.ini:7: [listen l] route: \"pp\": no such pool, did you mean \"p\"?\n" },
+    { POOL "[listen l]\nbind = 10.0.0.1:8000-8009, 10.0.0.1:8005-8020, *:8009, 10.0.0.1:8020\n"
+           "pool = p\n",
+      "a.ini:4: [listen l] bind: \"10.0.0.1:8005\": bound already, as \"10.0.0.1:8005\" by "
+      "[listen l] in line 4\n"
+      "a.ini:4: [listen l] bind: \"10.0.0.1:8020\": bound already, as \"10.0.0.1:8020\" by "
+      "[listen l] in line 4\n" },
+    { "[listen l]\nbind = *:8000-8009\npool = p\n[pool p]\nserver = 127.0.0.1:8005\n",
+      "a.ini:5: [pool p] server: \"127.0.0.1:8005\": a loop, it leads back to \"*:8005\" of "
+      "[listen l] in line 2\n" },
+    { "[listen l]\nbind = *:8000-8009\npool = p\n[pool p]\nserver = 127.0.0.1\n",
+      "a.ini:5: [pool p] server: \"127.0.0.1\": a loop, it leads back to \"*:8000\" of "
+      "[listen l] in line 2\n" },
+    { LISTEN "route = sni=a pool=q\n" POOL "fallback = r\n[pool q]\nserver = [::1]\n"
+             "[pool r]\nserver = 127.0.0.1 name=x\n[pool s]\nserver = 127.0.0.1\n",
+      "a.ini:9: [pool q] server: \"[::1]\": a loop, it leads back to \"*:80\" of [listen l] in "
+      "line 2\n"
+      "a.ini:11: [pool r] server: \"127.0.0.1\": a loop, it leads back to \"*:80\" of [listen l] "
+      "in line 2\n" },
+    { "[listen l]\nbind = unix:/a\npool = p\n[pool p]\nserver = 10.0.0.1\n",
+      "a.ini:5: [pool p] server: \"10.0.0.1\": has no port for clients of \"unix:/a\" of "
+      "[listen l] in line 2\n" },
+    { LISTEN "[pool p]\nserver = 10.0.0.1\nserver = 10.0.0.2 check_address=10.0.0.2:1\n"
+             "check = tcp\n",
+      "a.ini:5: [pool p] server: \"10.0.0.1\": has no port to be checked at, expected "
+      "check_address=\n" },
+    { LISTEN "[pool p]\nserver = 10.0.0.1:80\nserver = [::2]:80\nserver = unix:/a\n"
+             "server = a:80\nsource = 10.0.0.2\n",
+      "a.ini:6: [pool p] server: \"[::2]:80\": cannot be reached from source, expected both to be "
+      "IPv4 or both IPv6\n" },
 };
 
 START_TEST(what_does_not_fit_together_is_explained)
@@ -107,7 +149,7 @@ END_TEST
 START_TEST(what_merely_looks_like_a_conflict_is_none)
 {
     expect_good("[listen a]\nbind = 0.0.0.0:80, [::]:80, 10.0.0.1:80, 127.0.0.1:80\n"
-                "bind = *:81, unix:/a, unix:@/a\npool = p\n"
+                "bind = *:81, unix:/a, unix:@/a, *:100-200, 10.0.0.1:150, *:201-300\npool = p\n"
                 "[pool p]\nserver = 127.0.0.1:82\nserver = 10.0.0.1:81\nserver = [::1]:82\n"
                 "[pool q]\nserver = 127.0.0.1:82 name=x\nserver = 127.0.0.1:82 name=y\n");
 }
@@ -167,6 +209,18 @@ START_TEST(a_check_may_take_longer_than_its_interval)
 }
 END_TEST
 
+START_TEST(trusted_proxies_of_defaults_are_for_those_who_accept_headers)
+{
+    static const char text[] = "[defaults]\ntrusted_proxies = 10.0.0.0/8\n" POOL LISTEN
+                               "[listen m]\nbind = *:81\npool = p\naccept_proxy = yes\n";
+    struct config *c = load_good(text);
+    ck_assert_uint_eq(c->listen[0].trusted_proxy_count, 0);
+    ck_assert_uint_eq(c->listen[1].trusted_proxy_count, 1);
+    config_free(c);
+    expect_round_trip(text);
+}
+END_TEST
+
 START_TEST(a_value_not_understood_is_not_missing_as_well)
 {
     expect_errors("[listen l]\nbind = x\npool = a b\n[pool p]\nserver = y\n",
@@ -221,6 +275,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_key_at_its_default_is_never_of_no_use);
     tcase_add_test(t, sending_or_expecting_alone_is_a_check);
     tcase_add_test(t, a_check_may_take_longer_than_its_interval);
+    tcase_add_test(t, trusted_proxies_of_defaults_are_for_those_who_accept_headers);
     tcase_add_test(t, a_value_not_understood_is_not_missing_as_well);
     tcase_add_test(t, ten_times_the_lines_take_ten_times_as_long);
 }

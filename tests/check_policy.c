@@ -1,160 +1,168 @@
-#include <pthread.h>
-#include <stdatomic.h>
-#include <string.h>
+/* What every policy promises. */
+#include <stdlib.h>
 
 #include "balance/policy.h"
+#include "farm.h"
 #include "suite.h"
 
-static bool take_any(void *arg, size_t i)
-{
-    (void)arg;
-    (void)i;
-    return true;
-}
+#define POLICIES (CONFIG_BALANCE_FIRST + 1)
 
-/* arg: a string with '.' for each server that can be had. */
-static bool take_marked(void *arg, size_t i)
-{
-    return ((const char *)arg)[i] == '.';
-}
+static struct farm f;
 
-static void *make(const unsigned *weights, size_t count)
+static void make(int policy, size_t count)
 {
-    void *state = policy_round_robin.create(weights, count);
-    ck_assert_ptr_nonnull(state);
-    return state;
+    farm_open(&f, policy_find((enum config_balance)policy), NULL, count);
 }
-
-static void expect_order(const unsigned *weights, size_t count, const char *order)
-{
-    void *state = make(weights, count);
-    for (int round = 0; round < 3; round++)
-        for (const char *c = order; *c != '\0'; c++)
-            ck_assert_int_eq(policy_round_robin.pick(state, false, take_any, NULL), *c - 'a');
-    policy_round_robin.destroy(state);
-}
-
-START_TEST(equal_servers_take_turns)
-{
-    expect_order((const unsigned[]){ 7, 7, 7 }, 3, "abc");
-}
-END_TEST
-
-START_TEST(weights_are_spread_smoothly)
-{
-    expect_order((const unsigned[]){ 5, 1, 1 }, 3, "aabacaa");
-    expect_order((const unsigned[]){ 2, 1 }, 2, "aba");
-    expect_order((const unsigned[]){ 4, 2 }, 2, "aba"); /* 4:2 is 2:1 */
-}
-END_TEST
-
-START_TEST(shares_are_exact_over_a_round)
-{
-    const unsigned weights[] = { 256, 1, 100, 37, 5 };
-    unsigned got[5] = { 0 };
-    void *state = make(weights, 5);
-    for (int i = 0; i < 399; i++)
-        got[policy_round_robin.pick(state, false, take_any, NULL)]++;
-    for (int i = 0; i < 5; i++)
-        ck_assert_uint_eq(got[i], weights[i]);
-    policy_round_robin.destroy(state);
-}
-END_TEST
-
-START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
-{
-    unsigned got[4] = { 0 };
-    void *state = make((const unsigned[]){ 1, 1, 1, 1 }, 4);
-    for (int i = 0; i < 3000; i++)
-        got[policy_round_robin.pick(state, false, take_marked, (void *)"x...")]++;
-    ck_assert_uint_eq(got[0], 0);
-    for (int i = 1; i < 4; i++)
-        ck_assert_uint_eq(got[i], 1000);
-    policy_round_robin.destroy(state);
-}
-END_TEST
-
-/* One of two is dead: half of the sessions meet it, and go to the other. */
-START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
-{
-    unsigned first[2] = { 0 };
-    void *state = make((const unsigned[]){ 1, 1 }, 2);
-    for (int i = 0; i < 100; i++) {
-        long server = policy_round_robin.pick(state, false, take_any, NULL);
-        first[server]++;
-        if (server == 0)
-            ck_assert_int_eq(policy_round_robin.pick(state, true, take_marked, (void *)"x."), 1);
-    }
-    ck_assert_uint_eq(first[0], 50);
-    policy_round_robin.destroy(state);
-}
-END_TEST
-
-START_TEST(the_last_one_left_is_found)
-{
-    char marks[1001];
-    unsigned weights[1000];
-    memset(marks, 'x', sizeof marks);
-    for (int i = 0; i < 1000; i++)
-        weights[i] = 1;
-    marks[777] = '.';
-    void *state = make(weights, 1000);
-    ck_assert_int_eq(policy_round_robin.pick(state, false, take_marked, marks), 777);
-    marks[777] = 'x';
-    ck_assert_int_eq(policy_round_robin.pick(state, false, take_marked, marks), -1);
-    policy_round_robin.destroy(state);
-}
-END_TEST
 
 START_TEST(no_servers_is_no_server)
 {
-    void *state = make(NULL, 0);
-    ck_assert_int_eq(policy_round_robin.pick(state, false, take_any, NULL), -1);
-    policy_round_robin.destroy(state);
+    make(_i, 0);
+    ck_assert_int_eq(farm_pick(&f, 1), -1);
+    farm_close(&f);
 }
 END_TEST
 
-struct crowd {
-    void *state;
-    _Atomic unsigned got[3];
-};
-
-static void *pick_many(void *arg)
+START_TEST(all_refusing_is_no_server)
 {
-    struct crowd *c = arg;
-    for (int i = 0; i < 6000; i++)
-        atomic_fetch_add(&c->got[policy_round_robin.pick(c->state, false, take_any, NULL)], 1);
-    return NULL;
+    make(_i, 100);
+    for (size_t i = 0; i < 100; i++)
+        f.refuses[i] = true;
+    ck_assert_int_eq(farm_pick(&f, 1), -1);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(all_full_is_no_server)
+{
+    make(_i, 10);
+    for (size_t i = 0; i < 10; i++)
+        farm_set_limit(&f, i, 3);
+    for (uint64_t n = 0; n < 30; n++)
+        ck_assert_int_ge(farm_pick(&f, n), 0);
+    ck_assert_int_eq(farm_pick(&f, 31), -1);
+    farm_release(&f, 7);
+    ck_assert_int_eq(farm_pick(&f, 32), 7);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(the_last_one_that_does_not_refuse_is_found)
+{
+    make(_i, 100);
+    for (size_t i = 0; i < 100; i++)
+        f.refuses[i] = true;
+    for (size_t i = 0; i < 100; i++) {
+        f.refuses[i] = false;
+        ck_assert_int_eq(farm_visit(&f, i), (long)i);
+        f.refuses[i] = true;
+    }
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(a_server_that_is_down_gets_nothing_until_it_is_up)
+{
+    long seen = 0;
+    make(_i, 5);
+    farm_set_up(&f, 0, false);
+    for (uint64_t n = 0; n < 1000; n++)
+        ck_assert_int_ge(farm_visit(&f, n), 1);
+    farm_set_up(&f, 0, true);
+    for (uint64_t n = 0; n < 1000; n++)
+        seen += farm_visit(&f, n) == 0;
+    ck_assert_int_gt(seen, 100);
+    farm_close(&f);
+}
+END_TEST
+
+/* The part of the sessions that the first of two servers gets. */
+static double part_of_first(void)
+{
+    const unsigned sessions = 40000;
+    unsigned got = 0;
+    for (unsigned n = 0; n < sessions; n++)
+        got += farm_visit(&f, n) == 0;
+    return (double)got / sessions;
 }
 
-START_TEST(shares_are_exact_over_all_workers)
+static void expect_near(double got, double expected)
 {
-    static struct crowd c;
-    pthread_t threads[4];
-    c.state = make((const unsigned[]){ 3, 2, 1 }, 3);
-    for (int i = 0; i < 4; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, pick_many, &c), 0);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_uint_eq(c.got[0], 12000);
-    ck_assert_uint_eq(c.got[1], 8000);
-    ck_assert_uint_eq(c.got[2], 4000);
-    policy_round_robin.destroy(c.state);
+    ck_assert_double_ge(got, expected - 0.03);
+    ck_assert_double_le(got, expected + 0.03);
+}
+
+/* A quarter of the weight is 1 against 4, or a quarter of the server's keys, or of all sessions, as
+ * the policy works. */
+START_TEST(a_share_grows_while_time_goes_by)
+{
+    static const double quarter[POLICIES] = { 0.2, 0.2, 0.2, 0.125, 0.25 };
+    static const double whole[POLICIES] = { 0.5, 0.5, 0.5, 0.5, 1 };
+    make(_i, 2);
+    backend_ramp(f.servers[0], f.now, 1000);
+    f.now += 1;
+    farm_changed(&f, 0);
+    expect_near(part_of_first(), 0);
+    f.now += 249;
+    farm_changed(&f, 0);
+    expect_near(part_of_first(), quarter[_i]);
+    f.now += 750;
+    farm_changed(&f, 0);
+    expect_near(part_of_first(), whole[_i]);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(one_whose_share_grows_is_better_than_none)
+{
+    make(_i, 2);
+    f.refuses[1] = true;
+    backend_ramp(f.servers[0], f.now, 1000);
+    farm_changed(&f, 0);
+    for (uint64_t n = 0; n < 100; n++)
+        ck_assert_int_eq(farm_visit(&f, n), 0);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(one_of_a_thousand_is_found_at_the_first_question)
+{
+    make(_i, 1000);
+    for (uint64_t n = 0; n < 1000; n++)
+        ck_assert_int_ge(farm_pick(&f, n), 0);
+    ck_assert_uint_eq(f.asked, 1000);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(a_new_state_knows_weights_and_sessions)
+{
+    make(_i, 3);
+    for (uint64_t n = 0; n < 50; n++)
+        farm_pick(&f, n);
+    for (size_t i = 0; i < 3; i++) {
+        backend_take(f.servers[i], BACKEND_ANY);
+        farm_set_limit(&f, i, backend_active(f.servers[i]) + (i == 2));
+    }
+    farm_renew(&f);
+    ck_assert_int_eq(farm_pick(&f, 1), 2);
+    ck_assert_int_eq(farm_pick(&f, 1), -1);
+    farm_close(&f);
 }
 END_TEST
 
 int main(void)
 {
     Suite *s = suite_create("policy");
-    TCase *t = tcase_create("round robin");
-    tcase_add_test(t, equal_servers_take_turns);
-    tcase_add_test(t, weights_are_spread_smoothly);
-    tcase_add_test(t, shares_are_exact_over_a_round);
-    tcase_add_test(t, the_turns_of_one_that_is_gone_are_shared_fairly);
-    tcase_add_test(t, second_attempts_do_not_step_in_time_with_first_ones);
-    tcase_add_test(t, the_last_one_left_is_found);
-    tcase_add_test(t, no_servers_is_no_server);
-    tcase_add_test(t, shares_are_exact_over_all_workers);
+    TCase *t = tcase_create("all");
+    tcase_add_loop_test(t, no_servers_is_no_server, 0, POLICIES);
+    tcase_add_loop_test(t, all_refusing_is_no_server, 0, POLICIES);
+    tcase_add_loop_test(t, all_full_is_no_server, 0, POLICIES);
+    tcase_add_loop_test(t, the_last_one_that_does_not_refuse_is_found, 0, POLICIES);
+    tcase_add_loop_test(t, a_server_that_is_down_gets_nothing_until_it_is_up, 0, POLICIES);
+    tcase_add_loop_test(t, a_share_grows_while_time_goes_by, 0, POLICIES);
+    tcase_add_loop_test(t, one_whose_share_grows_is_better_than_none, 0, POLICIES);
+    tcase_add_loop_test(t, one_of_a_thousand_is_found_at_the_first_question, 0, POLICIES);
+    tcase_add_loop_test(t, a_new_state_knows_weights_and_sessions, 0, POLICIES);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -1,137 +1,792 @@
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "balance/pool.h"
-#include "suite.h"
+#include "pool_rig.h"
+#include "starve.h"
 
-static struct config_server servers[4];
-static struct config_pool conf = { .name = (char *)"p", .server = servers, .retries = 3 };
-static char names[4][2] = { "a", "b", "c", "d" };
+#define A "server = 10.0.0.1:80 name=a"
+#define B "server = 10.0.0.2:80 name=b"
+#define C "server = 10.0.0.3:80 name=c"
+#define D "server = 10.0.0.4:80 name=d"
 
-static struct pool *make(size_t count)
+static struct pool_rig rig;
+static struct inbox inbox;
+static unsigned wakes;
+
+static void on_wake(struct inbox *in)
 {
-    conf.server_count = count;
-    struct pool *p = pool_new(&conf);
-    ck_assert_ptr_nonnull(p);
-    return p;
+    (void)in;
+    wakes++;
 }
 
-static void reset_servers(void)
+static void begin(void)
 {
-    memset(servers, 0, sizeof servers);
-    for (int i = 0; i < 4; i++) {
-        servers[i].name = names[i];
-        servers[i].weight = 1;
-    }
+    inbox_init(&inbox, on_wake);
+    wakes = 0;
+}
+
+static void end(void)
+{
+    inbox_fini(&inbox);
+}
+
+static struct backend *named(const char *name)
+{
+    struct backend *b = pool_rig_server(&rig, name);
+    ck_assert_ptr_nonnull(b);
+    return b;
+}
+
+static uint64_t now(void)
+{
+    return atomic_load(&rig.now);
+}
+
+static void pass(uint64_t ms)
+{
+    atomic_fetch_add(&rig.now, ms);
 }
 
 /* The names of the servers picked one after the other, places kept; "-" for none. */
-static void expect_picks(struct pool *p, const char *expected)
+static void expect_picks(const char *expected)
 {
     for (; *expected != '\0'; expected++) {
-        struct backend *b = pool_pick(p, NULL);
-        if (*expected == '-')
-            ck_assert_ptr_null(b);
-        else
-            ck_assert_int_eq(b->conf->name[0], *expected);
+        const struct backend *b = pool_rig_pick(&rig, NULL);
+        ck_assert_int_eq(b == NULL ? '-' : backend_name(b)[0], *expected);
     }
 }
 
+static void expect_lack(enum pool_lack expected)
+{
+    enum pool_lack lack = POOL_FULL;
+    const struct pool_request request = { .now = now() };
+    ck_assert_ptr_null(pool_pick(rig.pool, &request, &lack));
+    ck_assert_int_eq(lack, expected);
+}
+
+/* Gives all places back. */
+static void leave_all(void)
+{
+    size_t count = 0;
+    struct backend *const *servers = pool_servers(rig.pool, &count);
+    for (size_t i = 0; i < count; i++)
+        while (backend_active(servers[i]) > 0)
+            pool_rig_release(&rig, servers[i]);
+}
+
+static void close_rig(void)
+{
+    leave_all();
+    pool_rig_close(&rig);
+}
+
+/* ---- picking ---- */
+
 START_TEST(a_full_server_is_passed_over_until_a_place_is_free)
 {
-    servers[0].max_connections = 1;
-    struct pool *p = make(2);
-    struct backend *first = pool_pick(p, NULL);
-    ck_assert_str_eq(first->conf->name, "a");
-    expect_picks(p, "bbb");
-    backend_release(first);
+    pool_rig_open(&rig, A " max_connections=1\n" B "\n");
+    expect_picks("abbb");
+    pool_rig_release(&rig, named("a"));
     bool back = false;
     for (int i = 0; i < 2; i++)
-        back |= strcmp(pool_pick(p, NULL)->conf->name, "a") == 0;
+        back |= pool_rig_pick(&rig, NULL) == named("a");
     ck_assert(back);
-    pool_free(p);
+    close_rig();
 }
 END_TEST
 
 START_TEST(all_full_is_no_server)
 {
-    servers[0].max_connections = 1;
-    servers[1].max_connections = 2;
-    struct pool *p = make(2);
-    for (int i = 0; i < 3; i++)
-        ck_assert_ptr_nonnull(pool_pick(p, NULL));
-    expect_picks(p, "--");
-    pool_free(p);
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=2\n");
+    expect_picks("abb--");
+    expect_lack(POOL_FULL);
+    close_rig();
 }
 END_TEST
 
 START_TEST(backups_serve_only_when_no_other_can)
 {
-    servers[0].max_connections = 1;
-    servers[1].backup = true;
-    servers[2].backup = true;
-    struct pool *p = make(3);
-    expect_picks(p, "abcbc");
-    pool_free(p);
+    pool_rig_open(&rig, A " max_connections=1\n" B " backup\n" C " backup\n");
+    expect_picks("abcbc");
+    close_rig();
 }
 END_TEST
 
 START_TEST(drained_and_maintained_servers_get_nothing)
 {
-    servers[0].state = CONFIG_STATE_DRAIN;
-    servers[1].state = CONFIG_STATE_MAINT;
-    struct pool *p = make(3);
-    expect_picks(p, "ccc");
-    ck_assert(pool_has_one(p));
-    pool_free(p);
+    pool_rig_open(&rig, A " state=drain\n" B " state=maint\n" C "\n");
+    expect_picks("ccc");
+    ck_assert(pool_has_one(rig.pool));
+    close_rig();
+}
+END_TEST
+
+START_TEST(nobody_ready_is_another_lack_than_nobody_free)
+{
+    pool_rig_open(&rig, A " state=drain\n" B " state=maint\n");
+    expect_lack(POOL_NONE);
+    close_rig();
 }
 END_TEST
 
 START_TEST(a_server_tried_is_not_picked_again)
 {
-    struct pool *p = make(4);
+    pool_rig_open(&rig, A "\n" B "\n" C "\n" D "\nretries = 1\n");
     struct pool_tried *tried = NULL;
-    bool seen[4] = { false };
-    for (int i = 0; i < 4; i++) {
-        struct backend *b = pool_pick(p, tried);
+    for (int i = 0; i < 4; i++) { /* more than retries allows: a reload may have lowered them */
+        struct backend *b = pool_rig_pick(&rig, tried);
         ck_assert_ptr_nonnull(b);
-        ck_assert(!seen[b->conf - servers]);
-        seen[b->conf - servers] = true;
-        ck_assert_int_eq(pool_mark_tried(p, &tried, b), 0);
-        backend_release(b);
+        ck_assert(!pool_was_tried(tried, b));
+        ck_assert_int_eq(pool_mark_tried(rig.pool, &tried, b), 0);
+        pool_rig_release(&rig, b);
     }
-    ck_assert_ptr_null(pool_pick(p, tried));
-    ck_assert(!pool_has_one(p));
+    ck_assert_ptr_null(pool_rig_pick(&rig, tried));
+    ck_assert(!pool_has_one(rig.pool));
     free(tried);
-    pool_free(p);
+    close_rig();
 }
 END_TEST
 
 START_TEST(a_failed_connect_is_logged_once_a_second)
 {
     uint64_t suppressed = 99;
-    struct backend b;
-    backend_init(&b, &servers[0]);
-    ck_assert(backend_may_log(&b, 5000, &suppressed));
+    pool_rig_open(&rig, A "\n");
+    struct backend *b = named("a");
+    ck_assert(backend_may_log(b, 5000, &suppressed));
     ck_assert_uint_eq(suppressed, 0);
     for (int i = 0; i < 7; i++)
-        ck_assert(!backend_may_log(&b, 5001 + (uint64_t)i, &suppressed));
-    ck_assert(backend_may_log(&b, 6000, &suppressed));
+        ck_assert(!backend_may_log(b, 5001 + (uint64_t)i, &suppressed));
+    ck_assert(backend_may_log(b, 6000, &suppressed));
     ck_assert_uint_eq(suppressed, 7);
+    close_rig();
 }
 END_TEST
 
-int main(void)
+/* ---- failed connects ---- */
+
+#define PASSIVE "\nmax_fails = 2\nfail_timeout = 10s\n"
+
+static void fail_to_reach(const char *name, int times)
 {
-    Suite *s = suite_create("pool");
-    TCase *t = tcase_create("pool");
-    tcase_add_checked_fixture(t, reset_servers, NULL);
+    for (int i = 0; i < times; i++)
+        pool_connect_failed(rig.pool, named(name), now());
+}
+
+START_TEST(failed_connects_take_a_server_out_for_a_while)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 1);
+    expect_picks("abab");
+    fail_to_reach("a", 1);
+    expect_picks("bbbb");
+    pass(9999);
+    expect_picks("bb");
+    close_rig();
+}
+END_TEST
+
+START_TEST(failures_far_apart_do_not_count)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 1);
+    pass(10000);
+    fail_to_reach("a", 1);
+    expect_picks("abab");
+    close_rig();
+}
+END_TEST
+
+/* Which of the next picks, places given back, are a. */
+static unsigned count_a(int picks)
+{
+    unsigned count = 0;
+    for (int i = 0; i < picks; i++)
+        count += pool_rig_pick(&rig, NULL) == named("a");
+    return count;
+}
+
+START_TEST(one_session_tries_whether_it_is_back)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    pass(10000);
+    ck_assert_uint_eq(count_a(10), 1);
+    pool_connected(rig.pool, named("a"), now());
+    ck_assert_uint_eq(count_a(10), 5);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_trial_that_fails_takes_it_out_anew)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    pass(10000);
+    ck_assert_uint_eq(count_a(4), 1);
+    fail_to_reach("a", 1);
+    ck_assert_uint_eq(count_a(4), 0);
+    pass(9999);
+    ck_assert_uint_eq(count_a(4), 0);
+    pass(1);
+    ck_assert_uint_eq(count_a(4), 1);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_trial_whose_client_leaves_goes_to_another)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    pass(10000);
+    ck_assert_uint_eq(count_a(4), 1);
+    pool_connect_left(rig.pool, named("a"), now());
+    ck_assert_uint_eq(count_a(4), 1);
+    close_rig();
+}
+END_TEST
+
+START_TEST(the_last_usable_server_is_never_taken_out)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    fail_to_reach("b", 20);
+    expect_picks("bbb");
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_backup_counts_as_usable)
+{
+    pool_rig_open(&rig, A "\n" B " backup" PASSIVE);
+    fail_to_reach("a", 2);
+    expect_picks("bb");
+    fail_to_reach("b", 20);
+    expect_picks("bb");
+    close_rig();
+}
+END_TEST
+
+START_TEST(one_that_is_down_does_not_count_as_usable)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    pool_set_up(rig.pool, named("b"), false, now());
+    fail_to_reach("a", 20);
+    expect_picks("aa");
+    close_rig();
+}
+END_TEST
+
+START_TEST(with_max_fails_0_nobody_is_taken_out)
+{
+    pool_rig_open(&rig, A "\n" B "\nmax_fails = 0\n");
+    fail_to_reach("a", 100);
+    expect_picks("abab");
+    close_rig();
+}
+END_TEST
+
+START_TEST(when_nobody_is_usable_one_taken_out_is_better_than_none)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    pool_set_up(rig.pool, named("b"), false, now());
+    expect_picks("aa");
+    pool_connected(rig.pool, named("a"), now()); /* it works, and it is all there is */
+    pool_set_up(rig.pool, named("b"), true, now());
+    pool_rig_tidy(&rig);
+    ck_assert_uint_eq(count_a(4), 2);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_verdict_of_up_forgives_failed_connects)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE);
+    fail_to_reach("a", 2);
+    pool_set_up(rig.pool, named("a"), false, now());
+    ck_assert(pool_set_up(rig.pool, named("a"), true, now()));
+    ck_assert(!pool_set_up(rig.pool, named("a"), true, now()));
+    pool_rig_tidy(&rig);
+    ck_assert_uint_eq(count_a(4), 2);
+    close_rig();
+}
+END_TEST
+
+/* ---- slow start ---- */
+
+START_TEST(a_recovered_server_begins_with_a_small_share)
+{
+    pool_rig_open(&rig, A "\n" B PASSIVE "slow_start = 100s\n");
+    fail_to_reach("a", 2);
+    pass(10000);
+    ck_assert_uint_eq(count_a(2), 1);
+    pool_connected(rig.pool, named("a"), now());
+    pass(25000); /* a quarter: of 4 turns it takes one, and b all that are left */
+    unsigned got = count_a(1000);
+    ck_assert_uint_ge(got, 190);
+    ck_assert_uint_le(got, 210);
+    pass(75000);
+    ck_assert_uint_eq(count_a(1000), 500);
+    close_rig();
+}
+END_TEST
+
+START_TEST(servers_that_recover_together_share_alike)
+{
+    pool_rig_open(&rig, A "\n" B "\nslow_start = 100s\n");
+    for (int i = 0; i < 2; i++) {
+        pool_set_up(rig.pool, named("a"), i != 0, now());
+        pool_set_up(rig.pool, named("b"), i != 0, now());
+        pool_rig_tidy(&rig);
+    }
+    pass(1000);
+    unsigned got = count_a(1000);
+    ck_assert_uint_ge(got, 450);
+    ck_assert_uint_le(got, 550);
+    close_rig();
+}
+END_TEST
+
+/* ---- waiting ---- */
+
+#define QUEUE "\nmax_queue = 3\n"
+
+static struct waiter waiters[4];
+
+static int wait_in_line(int i, const struct pool_tried *tried, struct backend **b)
+{
+    waiters[i] = (struct waiter){ .inbox = &inbox, .tried = tried };
+    *b = NULL;
+    return pool_wait(rig.pool, &waiters[i], 0, now(), b);
+}
+
+static void expect_waits(int i)
+{
+    struct backend *b = NULL;
+    ck_assert_int_eq(wait_in_line(i, NULL, &b), 0);
+    ck_assert_ptr_null(b);
+}
+
+/* The next in the inbox, and on which server: "0a"; "-" for nobody. */
+static void expect_granted(const char *expected)
+{
+    char text[8] = "-";
+    const struct waiter *w = inbox_take(&inbox);
+    if (w != NULL)
+        snprintf(text, sizeof text, "%d%c", (int)(w - waiters), backend_name(w->granted)[0]);
+    ck_assert_str_eq(text, expected);
+}
+
+START_TEST(a_freed_place_goes_to_the_head_without_becoming_free)
+{
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    expect_waits(0);
+    expect_waits(1);
+    ck_assert_uint_eq(pool_waiting(rig.pool), 2);
+    pool_rig_release(&rig, named("a"));
+    ck_assert_uint_eq(wakes, 1);
+    ck_assert_uint_eq(backend_active(named("a")), 1);
+    expect_picks("-"); /* nobody is faster than the one at the head */
+    expect_granted("0a");
+    expect_granted("-");
+    pool_rig_release(&rig, named("a"));
+    expect_granted("1a");
+    pool_rig_release(&rig, named("a"));
+    ck_assert_uint_eq(backend_active(named("a")), 0);
+    close_rig();
+}
+END_TEST
+
+START_TEST(no_more_wait_than_may)
+{
+    struct backend *b = NULL;
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    for (int i = 0; i < 3; i++)
+        expect_waits(i);
+    ck_assert_int_eq(wait_in_line(3, NULL, &b), -EAGAIN);
+    pool_leave(rig.pool, &waiters[1], now());
+    expect_waits(3);
+    for (int i = 0; i < 3; i++)
+        pool_rig_release(&rig, named("a"));
+    expect_granted("0a");
+    expect_granted("2a");
+    expect_granted("3a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_place_that_came_free_just_now_is_taken_at_once)
+{
+    struct backend *b = NULL;
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    ck_assert_int_eq(wait_in_line(0, NULL, &b), 1);
+    ck_assert_ptr_eq(b, named("a"));
+    ck_assert_uint_eq(pool_waiting(rig.pool), 0);
+    expect_granted("-");
+    ck_assert_uint_eq(backend_active(b), 1);
+    close_rig();
+}
+END_TEST
+
+START_TEST(who_has_tried_a_server_is_passed_over_and_keeps_its_turn)
+{
+    struct backend *b = NULL;
+    struct pool_tried *tried = NULL;
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
+    pool_mark_tried(rig.pool, &tried, named("a"));
+    expect_picks("ab");
+    ck_assert_int_eq(wait_in_line(0, tried, &b), 0);
+    expect_waits(1);
+    pool_rig_release(&rig, named("a"));
+    expect_granted("1a");
+    pool_rig_release(&rig, named("b"));
+    expect_granted("0b");
+    free(tried);
+    close_rig();
+}
+END_TEST
+
+START_TEST(who_leaves_with_a_place_passes_it_on)
+{
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    expect_waits(0);
+    expect_waits(1);
+    pool_rig_release(&rig, named("a"));
+    pool_leave(rig.pool, &waiters[0], now()); /* it is in the inbox */
+    expect_granted("1a");
+    expect_waits(2);
+    pool_leave(rig.pool, &waiters[2], now());
+    pool_rig_release(&rig, named("a"));
+    ck_assert_uint_eq(backend_active(named("a")), 0);
+    ck_assert_uint_eq(pool_waiting(rig.pool), 0);
+    close_rig();
+}
+END_TEST
+
+START_TEST(nobody_is_sent_to_a_server_that_is_out_or_down)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
+    expect_picks("ab");
+    fail_to_reach("a", 2);
+    expect_waits(0);
+    pool_rig_release(&rig, named("a"));
+    expect_granted("-");
+    pass(10000);
+    expect_picks("a"); /* the trial */
+    pool_connected(rig.pool, named("a"), now());
+    pool_rig_release(&rig, named("a"));
+    expect_granted("0a");
+    expect_waits(1);
+    pool_set_up(rig.pool, named("a"), false, now());
+    pool_rig_release(&rig, named("a"));
+    expect_granted("-");
+    pool_set_up(rig.pool, named("a"), true, now());
+    pool_rig_tidy(&rig);
+    expect_granted("1a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(whoever_waits_gets_the_places_of_new_servers)
+{
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    for (int i = 0; i < 3; i++)
+        expect_waits(i);
+    pool_rig_update(&rig, A " max_connections=2\n" B " max_connections=1" QUEUE);
+    expect_granted("0a");
+    expect_granted("1b");
+    expect_granted("-");
+    pool_leave(rig.pool, &waiters[2], now());
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_lowered_limit_is_reached_before_anybody_is_let_in)
+{
+    pool_rig_open(&rig, A " max_connections=3" QUEUE);
+    expect_picks("aaa");
+    pool_rig_update(&rig, A " max_connections=1" QUEUE);
+    expect_waits(0);
+    pool_rig_release(&rig, named("a"));
+    pool_rig_release(&rig, named("a"));
+    expect_granted("-");
+    pool_rig_release(&rig, named("a"));
+    expect_granted("0a");
+    close_rig();
+}
+END_TEST
+
+/* ---- new configurations ---- */
+
+START_TEST(an_update_keeps_sessions_health_and_turn)
+{
+    pool_rig_open(&rig, A "\n" B "\n" C PASSIVE);
+    expect_picks("a");
+    fail_to_reach("c", 2);
+    const struct backend *a = named("a");
+    pool_rig_update(&rig, A "\n" B "\n" C "\n" D PASSIVE);
+    ck_assert_ptr_eq(named("a"), a);
+    ck_assert_uint_eq(backend_active(a), 1);
+    ck_assert_uint_eq(rig.changed, 1);
+    expect_picks("bdab");
+    close_rig();
+}
+END_TEST
+
+START_TEST(who_has_left_is_freed_after_its_last_session)
+{
+    pool_rig_open(&rig, A "\n" B "\n");
+    expect_picks("ab");
+    struct backend *b = named("b");
+    pool_rig_update(&rig, A "\n");
+    ck_assert(pool_tidy(rig.pool));
+    ck_assert(!pool_is_idle(rig.pool));
+    ck_assert_str_eq(backend_name(b), "b");
+    expect_picks("aa");
+    pool_rig_release(&rig, b); /* nobody gets this place */
+    grace_collect(&rig.grace);
+    ck_assert(!pool_tidy(rig.pool));
+    close_rig(); /* a sanitizer finds what was not freed */
+}
+END_TEST
+
+static void no_wake(struct grace_reader *r)
+{
+    (void)r;
+}
+
+START_TEST(what_a_worker_may_see_is_kept)
+{
+    struct grace_reader worker = { .wake = no_wake };
+    pool_rig_open(&rig, A "\n" B "\n");
+    pool_rig_tidy(&rig);
+    grace_join(&rig.grace, &worker);
+    const struct backend *b = named("b");
+    const struct config_pool *conf = pool_conf(rig.pool);
+    pool_rig_update(&rig, A "\n");
+    ck_assert(grace_collect(&rig.grace));
+    ck_assert_str_eq(backend_name(b), "b");
+    ck_assert_str_eq(conf->name, "p");
+    grace_quiet(&rig.grace, &worker);
+    ck_assert(!grace_collect(&rig.grace)); /* the set has gone, the server has not */
+    ck_assert(!pool_tidy(rig.pool));
+    ck_assert_str_eq(backend_name(b), "b");
+    ck_assert(grace_collect(&rig.grace));
+    grace_quiet(&rig.grace, &worker);
+    ck_assert(!grace_collect(&rig.grace));
+    grace_leave(&rig.grace, &worker);
+    close_rig();
+}
+END_TEST
+
+START_TEST(answers_to_a_name_are_its_servers)
+{
+    struct pool_answer answers[2] = { 0 };
+    const char *why = NULL;
+    addr_parse(&answers[0].addr, "10.0.0.1:80", &why);
+    addr_parse(&answers[1].addr, "10.0.0.2:80", &why);
+    answers[1].backup = true;
+    pool_rig_open(&rig, "server = db.example:80 name=db\n");
+    expect_lack(POOL_NONE);
+    ck_assert_int_eq(pool_resolved(rig.pool, 0, answers, 2), 1);
+    ck_assert_int_eq(pool_resolved(rig.pool, 0, answers, 2), 0);
+    ck_assert_uint_eq(rig.changed, 1);
+    struct backend *b = pool_rig_pick(&rig, NULL);
+    ck_assert(addr_equal(&b->addr, &answers[0].addr));
+    ck_assert(!pool_is_backup(rig.pool, b));
+    ck_assert_int_eq(pool_resolved(rig.pool, 0, &answers[1], 1), 1);
+    pool_rig_release(&rig, b);
+    b = pool_rig_pick(&rig, NULL);
+    ck_assert(addr_equal(&b->addr, &answers[1].addr));
+    ck_assert(pool_is_backup(rig.pool, b));
+    close_rig();
+}
+END_TEST
+
+START_TEST(without_memory_an_update_changes_nothing)
+{
+    pool_rig_open(&rig, A " weight=2\n" B "\n");
+    const struct config_pool *before = pool_conf(rig.pool);
+    const struct config_pool *next = pool_rig_conf(&rig, A " weight=1 state=maint\n" C "\n");
+    int rc = -ENOMEM;
+    for (long grants = 0; rc < 0; grants++) {
+        ck_assert_int_eq(rc, -ENOMEM);
+        ck_assert_ptr_eq(pool_conf(rig.pool), before);
+        ck_assert_uint_eq(backend_weight(named("a")), 2);
+        ck_assert_uint_eq(rig.changed, 0);
+        starve_after(grants);
+        rc = pool_update(rig.pool, next);
+        starve_after(-1);
+    }
+    expect_picks("cc");
+    close_rig();
+}
+END_TEST
+
+START_TEST(without_memory_no_pool_is_made)
+{
+    struct pool *p = NULL;
+    pool_rig_open(&rig, A "\n");
+    const struct config_pool *conf = pool_rig_conf(&rig, A "\n" B " backup\n");
+    const struct pool_events events = { 0 };
+    for (long grants = 0; grants < 8; grants++) {
+        errno = 0;
+        starve_after(grants);
+        p = pool_new(conf, &rig.grace, &events);
+        starve_after(-1);
+        ck_assert_ptr_null(p);
+        ck_assert_int_eq(errno, ENOMEM);
+    }
+    close_rig();
+}
+END_TEST
+
+/* Its servers are then in the old order, and whom it should not have is refused. */
+START_TEST(without_memory_a_server_that_is_down_gets_nothing)
+{
+    pool_rig_open(&rig, A "\n" B "\n");
+    pool_set_up(rig.pool, named("a"), false, now());
+    starve_after(0);
+    bool again = pool_tidy(rig.pool);
+    starve_after(-1);
+    ck_assert(again);
+    expect_picks("bb");
+    pool_rig_tidy(&rig);
+    expect_picks("bb");
+    close_rig();
+}
+END_TEST
+
+/* ---- files ---- */
+
+/* A line of the configuration for "answer" in the directory of this test. */
+static const char *file_line(void)
+{
+    static char line[256];
+    snprintf(line, sizeof line, "file = %s/answer\n", dir);
+    return line;
+}
+
+START_TEST(a_file_is_a_pools_whole_answer)
+{
+    write_file("answer", "sorry\n");
+    pool_rig_open(&rig, file_line());
+    struct answer_file *f = pool_file(rig.pool);
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(f->length, 6);
+    expect_lack(POOL_NONE);
+    answer_file_ref(f); /* a session's */
+    pool_rig_update(&rig, A "\n");
+    ck_assert_ptr_null(pool_file(rig.pool));
+    ck_assert_int_eq((int)lseek(f->fd, 0, SEEK_END), 6);
+    answer_file_unref(f);
+    close_rig();
+}
+END_TEST
+
+START_TEST(an_update_opens_the_file_anew)
+{
+    write_file("answer", "old");
+    pool_rig_open(&rig, file_line());
+    unlink("answer");
+    write_file("answer", "brand new");
+    ck_assert_int_eq(pool_file(rig.pool)->length, 3);
+    pool_rig_update(&rig, file_line());
+    ck_assert_int_eq(pool_file(rig.pool)->length, 9);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_opened_changes_nothing)
+{
+    pool_rig_open(&rig, A "\n");
+    struct config_pool conf = *pool_conf(rig.pool);
+    conf.file = (char *)"nowhere";
+    conf.server_count = 0;
+    ck_assert_int_eq(pool_update(rig.pool, &conf), -ENOENT);
+    conf.file = (char *)".";
+    ck_assert_int_eq(pool_update(rig.pool, &conf), -EINVAL);
+    ck_assert_ptr_null(pool_file(rig.pool));
+    ck_assert_uint_eq(rig.changed, 0);
+    expect_picks("a");
+    const struct pool_events events = { 0 };
+    ck_assert_ptr_null(pool_new(&conf, &rig.grace, &events));
+    ck_assert_int_eq(errno, EINVAL);
+    close_rig();
+}
+END_TEST
+
+static void add_picking(TCase *t)
+{
     tcase_add_test(t, a_full_server_is_passed_over_until_a_place_is_free);
     tcase_add_test(t, all_full_is_no_server);
     tcase_add_test(t, backups_serve_only_when_no_other_can);
     tcase_add_test(t, drained_and_maintained_servers_get_nothing);
+    tcase_add_test(t, nobody_ready_is_another_lack_than_nobody_free);
     tcase_add_test(t, a_server_tried_is_not_picked_again);
     tcase_add_test(t, a_failed_connect_is_logged_once_a_second);
-    suite_add_tcase(s, t);
-    return suite_main(s);
+}
+
+static void add_failures(TCase *t)
+{
+    tcase_add_test(t, failed_connects_take_a_server_out_for_a_while);
+    tcase_add_test(t, failures_far_apart_do_not_count);
+    tcase_add_test(t, one_session_tries_whether_it_is_back);
+    tcase_add_test(t, a_trial_that_fails_takes_it_out_anew);
+    tcase_add_test(t, a_trial_whose_client_leaves_goes_to_another);
+    tcase_add_test(t, the_last_usable_server_is_never_taken_out);
+    tcase_add_test(t, a_backup_counts_as_usable);
+    tcase_add_test(t, one_that_is_down_does_not_count_as_usable);
+    tcase_add_test(t, with_max_fails_0_nobody_is_taken_out);
+    tcase_add_test(t, when_nobody_is_usable_one_taken_out_is_better_than_none);
+    tcase_add_test(t, a_verdict_of_up_forgives_failed_connects);
+    tcase_add_test(t, a_recovered_server_begins_with_a_small_share);
+    tcase_add_test(t, servers_that_recover_together_share_alike);
+}
+
+static void add_waiting(TCase *t)
+{
+    tcase_add_test(t, a_freed_place_goes_to_the_head_without_becoming_free);
+    tcase_add_test(t, no_more_wait_than_may);
+    tcase_add_test(t, a_place_that_came_free_just_now_is_taken_at_once);
+    tcase_add_test(t, who_has_tried_a_server_is_passed_over_and_keeps_its_turn);
+    tcase_add_test(t, who_leaves_with_a_place_passes_it_on);
+    tcase_add_test(t, nobody_is_sent_to_a_server_that_is_out_or_down);
+    tcase_add_test(t, whoever_waits_gets_the_places_of_new_servers);
+    tcase_add_test(t, a_lowered_limit_is_reached_before_anybody_is_let_in);
+}
+
+static void add_updates(TCase *t)
+{
+    tcase_add_test(t, an_update_keeps_sessions_health_and_turn);
+    tcase_add_test(t, who_has_left_is_freed_after_its_last_session);
+    tcase_add_test(t, what_a_worker_may_see_is_kept);
+    tcase_add_test(t, answers_to_a_name_are_its_servers);
+    tcase_add_test(t, without_memory_an_update_changes_nothing);
+    tcase_add_test(t, without_memory_no_pool_is_made);
+    tcase_add_test(t, without_memory_a_server_that_is_down_gets_nothing);
+    tcase_add_test(t, a_file_is_a_pools_whole_answer);
+    tcase_add_test(t, an_update_opens_the_file_anew);
+    tcase_add_test(t, a_file_that_cannot_be_opened_changes_nothing);
+}
+
+static void add(TCase *t)
+{
+    tcase_add_checked_fixture(t, begin, end);
+    add_picking(t);
+    add_failures(t);
+    add_waiting(t);
+    add_updates(t);
+}
+
+int main(void)
+{
+    return ini_rig_main("pool", add);
 }

@@ -19,9 +19,9 @@ static void on_wake(struct inbox *in)
 
 static struct backend *make_server(uint64_t max_connections)
 {
-    const struct config_server conf = {
-        .name = (char *)"s", .weight = 1, .max_connections = max_connections
-    };
+    const struct config_server conf = { .name = (char *)"s",
+                                        .weight = 1,
+                                        .max_connections = max_connections };
     struct backend *b = backend_new(&conf, NULL);
     ck_assert_ptr_nonnull(b);
     return b;

@@ -20,6 +20,9 @@ static const struct value size = VALUE_SIZE(1024, 1 << 30, NULL);
 static const struct value any_size = VALUE_SIZE(0, UINT64_MAX, NULL);
 static const struct value any_duration = VALUE_DURATION(0, UINT64_MAX, NULL);
 static const struct value timeout = VALUE_DURATION(1, VALUE_DAY, "off");
+static const struct value byte_rate = VALUE_BYTE_RATE(1, 1 << 30, "off");
+static const struct value mode = VALUE_MODE(NULL);
+static const struct value any_mode = VALUE_MODE("umask");
 static const struct value yes = VALUE_BOOL;
 static const struct value fruit = VALUE_CHOICE(fruits);
 static const struct value alone = VALUE_CHOICE(lonely);
@@ -58,6 +61,11 @@ static const struct {
     { &timeout, "24h", 86400000, "1d" },
     { &timeout, "off", 0, "off" },
     { &any_duration, "0s", 0, "0ms" },
+    { &byte_rate, "250/s", 250, "250/s" },
+    { &byte_rate, "1024/s", 1024, "1k/s" },
+    { &byte_rate, "10m/s", 10 << 20, "10m/s" },
+    { &byte_rate, "1g/s", 1 << 30, "1g/s" },
+    { &byte_rate, "off", 0, "off" },
 };
 
 START_TEST(a_number_is_read_and_written)
@@ -85,6 +93,30 @@ START_TEST(what_is_written_reads_as_the_same_number)
         char *text = value_text(v, &number);
         ck_assert_int_eq(value_parse(v, &again, text, &error), 0);
         ck_assert_uint_eq(again, number);
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(modes_are_octal)
+{
+    static const struct {
+        const char *text;
+        unsigned mode;
+        const char *canonical;
+    } modes[] = {
+        { "0600", 0600, "0600" },
+        { "660", 0660, "0660" },
+        { "0777", 0777, "0777" },
+        { "umask", 0, "umask" },
+    };
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        unsigned number = 7;
+        struct value_error error;
+        ck_assert_int_eq(value_parse(&any_mode, &number, modes[i].text, &error), 0);
+        ck_assert_uint_eq(number, modes[i].mode);
+        char *text = value_text(&any_mode, &number);
+        ck_assert_str_eq(text, modes[i].canonical);
         free(text);
     }
 }
@@ -130,6 +162,21 @@ static const struct {
     { &timeout, "213503982335d",
       "\"213503982335d\": too large, expected a time (500ms, 5s, 2m, 1h, 1d) from 1ms to 1d, or "
       "off" },
+    { &byte_rate, "250",
+      "\"250\": no unit, expected bytes a second (250/s, 64k/s, 10m/s, 1g/s) from 1/s to 1g/s, or "
+      "off" },
+    { &byte_rate, "1/m",
+      "\"1/m\": not understood, expected bytes a second (250/s, 64k/s, 10m/s, 1g/s) from 1/s to "
+      "1g/s, or off" },
+    { &byte_rate, "0/s",
+      "\"0/s\": too small, expected bytes a second (250/s, 64k/s, 10m/s, 1g/s) from 1/s to 1g/s, "
+      "or off" },
+    { &mode, "0", "\"0\": not a mode, expected octal digits from 0001 to 0777" },
+    { &mode, "000", "\"000\": not a mode, expected octal digits from 0001 to 0777" },
+    { &mode, "0888", "\"0888\": not a mode, expected octal digits from 0001 to 0777" },
+    { &mode, "1777", "\"1777\": not a mode, expected octal digits from 0001 to 0777" },
+    { &mode, "umask", "\"umask\": not a mode, expected octal digits from 0001 to 0777" },
+    { &any_mode, "rw", "\"rw\": not a mode, expected octal digits from 0001 to 0777, or umask" },
     { &yes, "maybe", "\"maybe\": not understood, expected yes or no" },
     { &yes, "1", "\"1\": not understood, expected yes or no" },
     { &yes, "YES", "\"YES\": not understood, expected yes or no" },
@@ -257,6 +304,7 @@ int main(void)
     TCase *t = tcase_create("value");
     tcase_add_loop_test(t, a_number_is_read_and_written, 0, sizeof numbers / sizeof *numbers);
     tcase_add_test(t, what_is_written_reads_as_the_same_number);
+    tcase_add_test(t, modes_are_octal);
     tcase_add_loop_test(t, what_is_wrong_and_what_was_expected_is_said, 0,
                         sizeof refused / sizeof *refused);
     tcase_add_test(t, a_long_text_is_not_repeated_whole);

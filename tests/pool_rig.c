@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+
 static uint64_t on_now(void *arg)
 {
     const struct pool_rig *r = arg;
@@ -35,6 +37,7 @@ const struct config_pool *pool_rig_conf(struct pool_rig *r, const char *lines)
 void pool_rig_open(struct pool_rig *r, const char *lines)
 {
     memset(r, 0, sizeof *r);
+    log_set_level(LOG_LEVEL_ERROR);
     grace_init(&r->grace);
     atomic_store(&r->now, 100000);
     const struct pool_events events = { on_now, on_changed, on_untidy, r };

@@ -1,5 +1,6 @@
 #include "starve.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -22,10 +23,11 @@ void starve_after(long grants)
 
 static bool is_refused(void)
 {
-    if (left > 0)
-        left--;
-    else if (left == 0)
-        return true;
+    if (left == 0)
+        errno = ENOMEM;
+    if (left <= 0)
+        return left == 0;
+    left--;
     return false;
 }
 

@@ -3,7 +3,8 @@
 #ifndef ZPROXY_TESTS_STARVE_H
 #define ZPROXY_TESTS_STARVE_H
 
-/* The next `grants` allocations of this thread succeed, all later ones fail; below 0: none fails. */
+/* The next `grants` allocations of this thread succeed, all later ones fail; below 0: none fails.
+ */
 void starve_after(long grants);
 
 #endif

@@ -40,5 +40,9 @@ struct policy_ops {
 const struct policy_ops *policy_find(enum config_balance balance);
 
 extern const struct policy_ops policy_round_robin;
+extern const struct policy_ops policy_least_conn;
+extern const struct policy_ops policy_random;
+extern const struct policy_ops policy_hash;
+extern const struct policy_ops policy_first;
 
 #endif

@@ -14,6 +14,8 @@
 
 #include "balance/policy.h"
 
+#define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
+
 struct round_robin {
     struct backend *const *servers;
     _Atomic uint64_t first; /* tickets drawn */
@@ -79,28 +81,45 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     return rr;
 }
 
-static bool has_turn(struct backend *b, const struct policy_request *r)
+/* Whose turn it is; there is a server at least. Who only asks draws no ticket: turn says how many
+ * such there were. */
+static size_t draw(struct round_robin *rr, const struct policy_request *r, size_t turn)
+{
+    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
+    uint64_t n = r->dry ? atomic_load(ticket) + turn
+                        : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
+    return rr->order[n % rr->length];
+}
+
+static bool takes_turn(struct backend *b, const struct policy_request *r)
 {
     return r->dry ? backend_would_take_turn(b, r->now) : backend_takes_turn(b, r->now);
+}
+
+/* Other workers draw from the same tickets, so some server may not have been asked; or all forgo
+ * their turns, since they have recovered at the same time. */
+static long pick_any(struct round_robin *rr, size_t begin, const struct policy_request *r)
+{
+    for (size_t n = 0; n < rr->count; n++) {
+        size_t i = (begin + n) % rr->count;
+        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+            return (long)i;
+    }
+    return -1;
 }
 
 static long pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
-    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
-    for (size_t turn = 0; turn < rr->length; turn++) {
-        uint64_t n = r->dry ? atomic_load(ticket) + turn
-                            : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
-        size_t i = rr->order[n % rr->length];
-        if (has_turn(rr->servers[i], r) &&
-            r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+    if (rr->length == 0)
+        return -1;
+    size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
+    for (size_t turn = 0; turn < turns; turn++) {
+        size_t i = draw(rr, r, turn);
+        if (takes_turn(rr->servers[i], r) && r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
-    /* other workers draw from the same tickets, so some server may not have been asked */
-    for (size_t i = 0; i < rr->count; i++)
-        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
-            return (long)i;
-    return -1;
+    return pick_any(rr, draw(rr, r, turns), r);
 }
 
 const struct policy_ops policy_round_robin = {

@@ -565,9 +565,7 @@ void pool_connect_left(struct pool *p, struct backend *b, uint64_t now)
 
 static void state_changed(struct pool *p, struct backend *b, uint64_t now)
 {
-    p->stale = true;
-    look_again(p);
-    p->events.untidy(p->events.arg);
+    pool_restate(p);
     server_set_changed(set_of(p), b, now);
 }
 
@@ -600,4 +598,67 @@ void pool_set_weight(struct pool *p, struct backend *b, unsigned weight, uint64_
 {
     if (atomic_exchange(&b->weight, weight) != weight)
         state_changed(p, b, now);
+}
+
+/* ---- from another process ---- */
+
+const struct pool_answer *pool_answers(const struct pool *p, size_t server, size_t *count)
+{
+    return roster_answers(&p->roster, &pool_conf(p)->server[server], count);
+}
+
+struct backend *pool_find(const struct pool *p, const struct addr *at, const char *name)
+{
+    size_t count = 0;
+    struct backend *const *servers = pool_servers(p, &count);
+    struct backend *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!addr_equal(&servers[i]->addr, at))
+            continue;
+        if (backend_is_named(servers[i], name))
+            return servers[i];
+        found = servers[i];
+    }
+    return found;
+}
+
+static struct backend *find_leaver(const struct pool *p, const struct addr *at, const char *name)
+{
+    struct backend *b;
+    SLIST_FOREACH(b, &p->leavers, in_leavers)
+        if (addr_equal(&b->addr, at) && backend_is_named(b, name))
+            return b;
+    return NULL;
+}
+
+static struct backend *make_leaver(struct pool *p, const struct addr *at, const char *name)
+{
+    const struct config_server line = { .name = (char *)name, .weight = 1 };
+    struct backend *b = backend_new(&line, at);
+    if (b != NULL) {
+        SLIST_INSERT_HEAD(&p->leavers, b, in_leavers);
+        p->events.untidy(p->events.arg);
+    }
+    return b;
+}
+
+struct backend *pool_adopt(struct pool *p, const struct addr *at, const char *name)
+{
+    struct backend *b = pool_find(p, at, name);
+    if (b == NULL)
+        b = find_leaver(p, at, name);
+    if (b == NULL)
+        b = make_leaver(p, at, name);
+    if (b == NULL)
+        return NULL;
+    atomic_fetch_add(&b->active, 1);
+    server_set_changed(set_of(p), b, now_of(p));
+    return b;
+}
+
+void pool_restate(struct pool *p)
+{
+    p->stale = true;
+    look_again(p);
+    p->events.untidy(p->events.arg);
 }

@@ -129,6 +129,20 @@ int pool_add_server(struct pool *p, const struct config_server *line);
 int pool_del_server(struct pool *p, const struct backend *b);
 bool pool_was_added(const struct pool *p, const struct backend *b);
 
+/* The answers in force for conf->server[server], a name. */
+const struct pool_answer *pool_answers(const struct pool *p, size_t server, size_t *count);
+
+/* The server in use at that address, by that name if there is more than one; NULL: none. */
+struct backend *pool_find(const struct pool *p, const struct addr *at, const char *name);
+
+/* For a session that another process has handed over: a place on the server it is on, taken
+ * whatever the limits; one that has left the pool meanwhile is kept for it. NULL when out of
+ * memory. */
+struct backend *pool_adopt(struct pool *p, const struct addr *at, const char *name);
+
+/* A server's state or weight was set by other means than the functions here. */
+void pool_restate(struct pool *p);
+
 /* Where sessions go when this pool has no server for them; NULL: nowhere. */
 void pool_set_fallback(struct pool *p, struct pool *fallback);
 

@@ -548,6 +548,14 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
     plan->applied = true;
 }
 
+const struct pool_answer *roster_answers(const struct roster *r, const struct config_server *line,
+                                         size_t *count)
+{
+    const struct roster_name *n = find_name(r->name, r->name_count, line);
+    *count = n == NULL ? 0 : n->count;
+    return n == NULL ? NULL : n->answer;
+}
+
 bool roster_is_backup(const struct roster *r, const struct backend *b)
 {
     for (size_t i = 0; i < r->count; i++)

@@ -67,6 +67,10 @@ void roster_revert(struct roster_plan *plan);
  * they are the caller's. */
 void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_list *leavers);
 
+/* The answers in force for a server line with a name. */
+const struct pool_answer *roster_answers(const struct roster *r, const struct config_server *line,
+                                         size_t *count);
+
 bool roster_is_backup(const struct roster *r, const struct backend *b);
 bool roster_was_added(const struct roster *r, const struct backend *b);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 #define UNIX_PREFIX     "unix:"
@@ -407,17 +408,11 @@ bool addr_equal(const struct addr *a, const struct addr *b)
     return addr_compare(a, b) == 0;
 }
 
-/* FNV-1a, and a last stir (of MurmurHash3) so that near addresses differ in all bits. */
 uint64_t addr_hash(const struct addr *a)
 {
     struct essence e;
     extract(&e, a);
-    uint64_t h = 0xcbf29ce484222325;
-    for (size_t i = 0; i < e.len; i++)
-        h = (h ^ e.bytes[i]) * 0x100000001b3;
-    h = (h ^ h >> 33) * 0xff51afd7ed558ccd;
-    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53;
-    return h ^ h >> 33;
+    return hash_bytes(e.bytes, e.len);
 }
 
 uint64_t addr_peer_hash(const struct addr_peer *p, bool with_port)
@@ -464,6 +459,14 @@ uint16_t addr_port(const struct addr *a)
     default:
         return 0;
     }
+}
+
+void addr_set_port(struct addr *a, uint16_t port)
+{
+    if (a->sa.sa_family == AF_INET)
+        a->in.sin_port = htons(port);
+    else if (a->sa.sa_family == AF_INET6)
+        a->in6.sin6_port = htons(port);
 }
 
 bool addr_reaches(const struct addr *to, const struct addr *at)

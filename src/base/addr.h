@@ -60,8 +60,9 @@ bool addr_is_unix(const struct addr *a);
 bool addr_is_wildcard(const struct addr *a);
 /* 127.0.0.0/8 or ::1. */
 bool addr_is_loopback(const struct addr *a);
-/* In host byte order; 0 for unix. */
+/* In host byte order; 0 for unix, which has none to set. */
 uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
 /* Whether a connection to `to` would arrive at a socket bound to `at`: equal, or `at` is a
  * wildcard of a family that takes it, with the same port, and `to` is a loopback address. */
 bool addr_reaches(const struct addr *to, const struct addr *at);

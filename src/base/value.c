@@ -70,13 +70,17 @@ int value_refuse(struct value_error *error, const char *text, const char *wrong,
     return -EINVAL;
 }
 
+int value_no_memory(struct value_error *error)
+{
+    snprintf(error->text, sizeof error->text, "out of memory");
+    return -ENOMEM;
+}
+
 int value_copy(char **out, const char *text, struct value_error *error)
 {
     char *copy = strdup(text);
-    if (copy == NULL) {
-        snprintf(error->text, sizeof error->text, "out of memory");
-        return -ENOMEM;
-    }
+    if (copy == NULL)
+        return value_no_memory(error);
     *out = copy;
     return 0;
 }
@@ -92,6 +96,9 @@ struct unit {
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = {
     { "g", 1 << 30 }, { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 }, { NULL, 0 },
+};
+static const struct unit byte_rate_units[] = {
+    { "g/s", 1 << 30 }, { "m/s", 1 << 20 }, { "k/s", 1 << 10 }, { "/s", 1 }, { NULL, 0 },
 };
 static const struct unit duration_units[] = {
     { "d", VALUE_DAY }, { "h", VALUE_HOUR }, { "m", 60000 },
@@ -151,7 +158,7 @@ static void expect_number(const struct value *v, const struct unit *units, const
     fclose(out);
 }
 
-/* What the three kinds of numbers differ in. */
+/* What the kinds of numbers differ in. */
 struct number_rules {
     const struct unit *units;
     bool any_case; /* units may be upper case: "M" is never minutes */
@@ -162,6 +169,9 @@ static const struct number_rules count_rules = { count_units, false, "a number" 
 static const struct number_rules size_rules = { size_units, true, "a size (4096, 64k, 1m, 2g)" };
 static const struct number_rules duration_rules = { duration_units, false,
                                                     "a time (500ms, 5s, 2m, 1h, 1d)" };
+
+static const struct number_rules byte_rate_rules = { byte_rate_units, true,
+                                                     "bytes a second (250/s, 64k/s, 10m/s, 1g/s)" };
 
 static int parse_ranged(const struct number_rules *rules, const struct value *v, uint64_t *out,
                         const char *text, struct value_error *error)
@@ -234,9 +244,51 @@ static void print_duration(const struct value *v, const void *in, FILE *out)
     print_ranged(&duration_rules, v, *(const uint64_t *)in, out);
 }
 
+static int parse_byte_rate(const struct value *v, void *out, const char *text,
+                           struct value_error *e)
+{
+    return parse_ranged(&byte_rate_rules, v, out, text, e);
+}
+
+static void print_byte_rate(const struct value *v, const void *in, FILE *out)
+{
+    print_ranged(&byte_rate_rules, v, *(const uint64_t *)in, out);
+}
+
 const struct value_kind value_kind_count = { parse_count, print_count, NULL };
 const struct value_kind value_kind_size = { parse_size, print_size, NULL };
 const struct value_kind value_kind_duration = { parse_duration, print_duration, NULL };
+const struct value_kind value_kind_byte_rate = { parse_byte_rate, print_byte_rate, NULL };
+
+/* --- Modes of files --- */
+
+static int parse_mode(const struct value *v, void *out, const char *text, struct value_error *error)
+{
+    size_t n = strlen(text);
+    unsigned mode = 0;
+    if (v->zero != NULL && strcmp(text, v->zero) == 0) {
+        *(unsigned *)out = 0;
+        return 0;
+    }
+    if (n >= 3 && n <= 4 && strspn(text, "01234567") == n)
+        mode = (unsigned)strtoul(text, NULL, 8);
+    if (mode == 0 || mode > 0777)
+        return value_refuse(error, text, "not a mode, expected octal digits from 0001 to 0777%s%s",
+                            v->zero == NULL ? "" : ", or ", v->zero == NULL ? "" : v->zero);
+    *(unsigned *)out = mode;
+    return 0;
+}
+
+static void print_mode(const struct value *v, const void *in, FILE *out)
+{
+    const unsigned mode = *(const unsigned *)in;
+    if (mode == 0 && v->zero != NULL)
+        fputs(v->zero, out);
+    else
+        fprintf(out, "%04o", mode);
+}
+
+const struct value_kind value_kind_mode = { parse_mode, print_mode, NULL };
 
 /* --- Yes and no, choices --- */
 

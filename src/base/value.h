@@ -35,12 +35,15 @@ struct value {
     const char *const *choice; /* words by number, the last followed by NULL */
 };
 
-/* In memory a count, size or duration is a uint64_t (bytes, milliseconds); a choice is an enum; a
- * word, name or path is a char * that the value owns. */
-extern const struct value_kind value_kind_count;    /* 12 */
-extern const struct value_kind value_kind_size;     /* 4096 64k 1m 2g */
-extern const struct value_kind value_kind_duration; /* 500ms 5s 2m 1h 1d */
-extern const struct value_kind value_kind_bool;     /* yes no on off true false */
+/* In memory a count, size, duration or byte rate is a uint64_t (bytes, milliseconds, bytes a
+ * second); a mode is an unsigned; a choice is an enum; a word, name or path is a char * that the
+ * value owns. */
+extern const struct value_kind value_kind_count;     /* 12 */
+extern const struct value_kind value_kind_size;      /* 4096 64k 1m 2g */
+extern const struct value_kind value_kind_duration;  /* 500ms 5s 2m 1h 1d */
+extern const struct value_kind value_kind_byte_rate; /* 250/s 64k/s 10m/s 1g/s */
+extern const struct value_kind value_kind_mode; /* of a file, 0660; its zero is no mode at all */
+extern const struct value_kind value_kind_bool; /* yes no on off true false */
 extern const struct value_kind value_kind_choice;
 extern const struct value_kind value_kind_word; /* no white space in it */
 extern const struct value_kind value_kind_name; /* for sections and servers, value_is_name() */
@@ -51,6 +54,8 @@ extern const struct value_kind value_kind_path; /* absolute */
 #define VALUE_COUNT(min, max, zero)    { &value_kind_count, min, max, zero, NULL }
 #define VALUE_SIZE(min, max, zero)     { &value_kind_size, min, max, zero, NULL }
 #define VALUE_DURATION(min, max, zero) { &value_kind_duration, min, max, zero, NULL }
+#define VALUE_BYTE_RATE(min, max, zero) { &value_kind_byte_rate, min, max, zero, NULL }
+#define VALUE_MODE(zero)               { &value_kind_mode, 0, 0, zero, NULL }
 #define VALUE_BOOL                     { .kind = &value_kind_bool }
 #define VALUE_CHOICE(words)            { .kind = &value_kind_choice, .choice = (words) }
 #define VALUE_WORD                     { .kind = &value_kind_word }
@@ -77,6 +82,8 @@ bool value_is_name(const char *text);
  * -EINVAL. */
 int value_refuse(struct value_error *error, const char *text, const char *wrong, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same where there is no memory; returns -ENOMEM. */
+int value_no_memory(struct value_error *error);
 /* strdup() into *out with parse()'s results. */
 int value_copy(char **out, const char *text, struct value_error *error);
 

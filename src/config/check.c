@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/addr.h"
+#include "config/check_bind.h"
+#include "config/check_listen.h"
 #include "config/check_pool.h"
 #include "config/nearest.h"
 #include "config/table.h"
@@ -15,27 +16,10 @@ static int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-    return addr_compare(a, b);
-}
-
-static int compare_ports(const void *a, const void *b)
-{
-    return (int)addr_port(a) - (int)addr_port(b);
-}
-
 struct check {
     const struct load *load;
     struct table names[SECTION_KINDS]; /* of sections */
-    struct table binds;                /* by address */
-    struct table wildcards;            /* those of binds that stand for all addresses, by port */
 };
-
-static struct place bind_place(const struct check *c, const struct table_entry *e)
-{
-    return load_origin(c->load, SECTION_LISTEN, e->section, "bind")->item[e->item];
-}
 
 /* "listen web" */
 static const char *label_of(const struct check *c, enum section_kind kind, size_t section,
@@ -77,10 +61,9 @@ static void check_required(const struct check *c, enum section_kind kind, size_t
 /* --- Pools that sections name --- */
 
 static void report_no_pool(const struct check *c, enum section_kind kind, size_t i, const char *key,
-                           const char *wanted)
+                           struct place at, const char *wanted)
 {
     const struct config *conf = c->load->config;
-    struct place at = load_place(c->load, kind, i, key);
     struct nearest near;
     char label[KEYS_LABEL_MAX];
     nearest_init(&near, wanted);
@@ -95,9 +78,9 @@ static void report_no_pool(const struct check *c, enum section_kind kind, size_t
                      "\"%s\": no such pool, expected a section [pool %s]", wanted, wanted);
 }
 
-/* The pool of that name; NULL where there is none, which is reported. */
+/* The pool that a key names at a place; NULL where there is none, which is reported. */
 static const struct config_pool *find_pool(const struct check *c, enum section_kind kind, size_t i,
-                                           const char *key, const char *name)
+                                           const char *key, struct place at, const char *name)
 {
     if (name == NULL)
         return NULL; /* not given, or reported */
@@ -105,84 +88,30 @@ static const struct config_pool *find_pool(const struct check *c, enum section_k
     if (found != NULL)
         return &c->load->config->pool[found->section];
     if (!c->load->incomplete)
-        report_no_pool(c, kind, i, key, name);
+        report_no_pool(c, kind, i, key, at, name);
     return NULL;
 }
 
-/* --- Listeners --- */
-
-static void report_bind(const struct check *c, size_t i, size_t item,
-                        const struct table_entry *other)
+static void join_listen(const struct check *c, size_t i)
 {
-    const struct table_entry e = { NULL, i, item };
-    const struct config_listen *listen = &c->load->config->listen[i];
-    struct place at = bind_place(c, &e);
-    char label[KEYS_LABEL_MAX];
-    char other_label[KEYS_LABEL_MAX];
-    char address[ADDR_TEXT_MAX];
-    char other_address[ADDR_TEXT_MAX];
-    char place[REPORT_PLACE_MAX];
-    report_error(c->load->report, at, label_of(c, SECTION_LISTEN, i, label), "bind",
-                 "\"%s\": bound already, as \"%s\" by [%s] in %s",
-                 addr_print(&listen->bind[item], address), addr_print(other->what, other_address),
-                 label_of(c, SECTION_LISTEN, other->section, other_label),
-                 report_place(bind_place(c, other), at, place));
+    struct config_listen *listen = &c->load->config->listen[i];
+    const struct place *route = load_origin(c->load, SECTION_LISTEN, i, "route")->item;
+    listen->pool = find_pool(c, SECTION_LISTEN, i, "pool",
+                             load_place(c->load, SECTION_LISTEN, i, "pool"), listen->pool_name);
+    for (size_t item = 0; item < listen->route_count; item++)
+        listen->route[item].pool =
+            find_pool(c, SECTION_LISTEN, i, "route", route[item], listen->route[item].pool_name);
 }
 
-/* The kernel would let two sockets share an address, or an address that both stand for. */
-static void check_bind(const struct check *c, size_t i, size_t item)
+static void join_fallback(const struct check *c, size_t i)
 {
-    const struct addr *a = &c->load->config->listen[i].bind[item];
-    const struct table_entry *first = table_find_earlier(&c->binds, a, i, item);
-    if (first == NULL && addr_is_wildcard(a)) {
-        const struct table_entry self = { a, i, item };
-        const struct table_entry *w = table_find(&c->wildcards, a);
-        const struct table_entry *end = c->wildcards.entry + c->wildcards.count;
-        for (; w != end && compare_ports(w->what, a) == 0; w++) {
-            const struct addr *other = w->what;
-            if ((a->dual || other->dual) && table_order(w, &self) < 0)
-                first = w;
-        }
-    }
-    if (first != NULL)
-        report_bind(c, i, item, first);
+    struct config_pool *pool = &c->load->config->pool[i];
+    pool->fallback =
+        find_pool(c, SECTION_POOL, i, "fallback", load_place(c->load, SECTION_POOL, i, "fallback"),
+                  pool->fallback_name);
 }
 
 /* --- Servers --- */
-
-/* The listener that a connection to the server would arrive at; NULL where it leaves zproxy. */
-static const struct table_entry *find_loop(const struct check *c, const struct addr *to)
-{
-    const struct table_entry *found = table_find(&c->binds, to);
-    if (found != NULL || addr_is_unix(to))
-        return found;
-    const struct table_entry *end = c->wildcards.entry + c->wildcards.count;
-    found = table_find(&c->wildcards, to);
-    for (; found != NULL && found != end && compare_ports(found->what, to) == 0; found++)
-        if (addr_reaches(to, found->what))
-            return found;
-    return NULL;
-}
-
-/* A name may lead anywhere. */
-static void check_loop(const struct check *c, size_t i, size_t item)
-{
-    const struct config_server *server = &c->load->config->pool[i].server[item];
-    const struct addr *to = &server->addr;
-    const struct table_entry *found = server->host == NULL ? find_loop(c, to) : NULL;
-    struct place at = load_origin(c->load, SECTION_POOL, i, "server")->item[item];
-    char label[KEYS_LABEL_MAX];
-    char listen[KEYS_LABEL_MAX];
-    char address[ADDR_TEXT_MAX];
-    char bind[ADDR_TEXT_MAX];
-    char place[REPORT_PLACE_MAX];
-    if (found == NULL)
-        return;
-    report_error(c->load->report, at, label_of(c, SECTION_POOL, i, label), "server",
-                 "\"%s\": a loop, it leads back to \"%s\" of [%s] in %s", addr_print(to, address),
-                 addr_print(found->what, bind), label_of(c, SECTION_LISTEN, found->section, listen),
-                 report_place(bind_place(c, found), at, place));
-}
 
 static void check_server_name(const struct check *c, const struct table *names, size_t i,
                               size_t item)
@@ -207,10 +136,8 @@ static bool check_servers(const struct check *c, size_t i)
     for (size_t item = 0; item < pool->server_count; item++)
         table_add(&names, pool->server[item].name, i, item);
     table_sort(&names);
-    for (size_t item = 0; item < pool->server_count; item++) {
+    for (size_t item = 0; item < pool->server_count; item++)
         check_server_name(c, &names, i, item);
-        check_loop(c, i, item);
-    }
     table_fini(&names);
     return true;
 }
@@ -230,32 +157,10 @@ static bool names_init(struct check *c, enum section_kind kind)
     return true;
 }
 
-static bool binds_init(struct check *c)
-{
-    const struct config *conf = c->load->config;
-    size_t count = 0;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        count += conf->listen[i].bind_count;
-    if (!table_init(&c->binds, count, compare_addresses) ||
-        !table_init(&c->wildcards, count, compare_ports))
-        return false;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        for (size_t item = 0; item < conf->listen[i].bind_count; item++)
-            table_add(&c->binds, &conf->listen[i].bind[item], i, item);
-    table_sort(&c->binds);
-    for (const struct table_entry *e = c->binds.entry; e < c->binds.entry + count; e++)
-        if (addr_is_wildcard(e->what) && table_find(&c->binds, e->what) == e) /* not twice */
-            table_add(&c->wildcards, e->what, e->section, e->item);
-    table_sort(&c->wildcards);
-    return true;
-}
-
 static void check_fini(struct check *c)
 {
     for (size_t kind = 0; kind < SECTION_KINDS; kind++)
         table_fini(&c->names[kind]);
-    table_fini(&c->binds);
-    table_fini(&c->wildcards);
 }
 
 /* resolve_min, resolve_max: blames the one that is not at its default. */
@@ -271,30 +176,26 @@ static void check_resolve(const struct load *l)
 
 static bool check_all(struct check *c)
 {
-    struct config *conf = c->load->config;
+    const struct config *conf = c->load->config;
     for (size_t kind = 0; kind < SECTION_KINDS; kind++)
         if (!names_init(c, kind))
             return false;
-    if (!binds_init(c))
-        return false;
     check_resolve(c->load);
     for (size_t i = 0; i < conf->listen_count; i++) {
         check_name(c, SECTION_LISTEN, i);
         check_required(c, SECTION_LISTEN, i);
-        conf->listen[i].pool = find_pool(c, SECTION_LISTEN, i, "pool", conf->listen[i].pool_name);
-        for (size_t item = 0; item < conf->listen[i].bind_count; item++)
-            check_bind(c, i, item);
+        join_listen(c, i);
+        check_listen(c->load, i);
     }
     for (size_t i = 0; i < conf->pool_count; i++) {
         check_name(c, SECTION_POOL, i);
         check_required(c, SECTION_POOL, i);
         check_pool(c->load, i);
-        conf->pool[i].fallback =
-            find_pool(c, SECTION_POOL, i, "fallback", conf->pool[i].fallback_name);
+        join_fallback(c, i);
         if (!check_servers(c, i))
             return false;
     }
-    return check_fallbacks(c->load);
+    return check_fallbacks(c->load) && check_binds(c->load);
 }
 
 void check_config(const struct load *l)

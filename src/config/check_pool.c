@@ -3,49 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/needs.h"
+
 static void report_key(const struct load *l, size_t i, const char *key, const char *what)
 {
-    const struct section *s = &keys_sections[SECTION_POOL];
-    char label[KEYS_LABEL_MAX];
-    report_error(l->report, load_place(l, SECTION_POOL, i, key),
-                 keys_section_label(s, &l->config->pool[i], label), key, "%s", what);
+    needs_report(l, SECTION_POOL, i, key, what);
 }
 
 static bool is_given(const struct load *l, size_t i, const char *key)
 {
-    return load_origin(l, SECTION_POOL, i, key)->given.line > 0;
+    return needs_given(l, SECTION_POOL, i, key);
 }
 
 /* --- Keys of no use beside others --- */
-
-static bool is_at_default(const struct key *k, const void *item)
-{
-    char *text = value_text(&k->value, item);
-    bool same = text == NULL || strcmp(text, k->fallback) == 0;
-    free(text);
-    return same;
-}
-
-static void set_default(const struct load *l, const struct key *k, void *item)
-{
-    const struct place file = { l->path, 0 };
-    struct value_error ignored;
-    value_free(&k->value, item);
-    if (k->fallback != NULL && value_parse(&k->value, item, k->fallback, &ignored) < 0)
-        report_error(l->report, file, NULL, NULL, "out of memory");
-}
-
-static void drop_key(const struct load *l, size_t i, const struct key *k, const char *why)
-{
-    struct config_pool *pool = &l->config->pool[i];
-    void *item = keys_item(k, pool, 0);
-    if (keys_count(k, pool) == 0 || (k->fallback != NULL && is_at_default(k, item)))
-        return;
-    if (is_given(l, i, k->name))
-        report_key(l, i, k->name, why);
-    else
-        set_default(l, k, item);
-}
 
 static bool is_hashed(const struct config_pool *p)
 {
@@ -77,10 +47,9 @@ static const struct need {
 
 static void drop_useless(const struct load *l, size_t i)
 {
-    const struct section *s = &keys_sections[SECTION_POOL];
     for (size_t n = 0; n < sizeof needs / sizeof *needs; n++)
         if (!needs[n].is_met(&l->config->pool[i]))
-            drop_key(l, i, keys_find(s, needs[n].key), needs[n].otherwise);
+            needs_drop_named(l, SECTION_POOL, i, needs[n].key, needs[n].otherwise);
 }
 
 /* A file is an answer by itself: nothing is balanced, connected to or checked. */
@@ -89,10 +58,37 @@ static void drop_all_but_file(const struct load *l, size_t i)
     const struct section *s = &keys_sections[SECTION_POOL];
     for (const struct key *k = s->keys; k < s->keys + s->key_count; k++)
         if (k->list.size == 0 && strcmp(k->name, "file") != 0)
-            drop_key(l, i, k, "of no use beside file, which takes the place of servers");
+            needs_drop(l, SECTION_POOL, i, k,
+                       "of no use beside file, which takes the place of servers");
 }
 
 /* --- One pool --- */
+
+static void report_server(const struct load *l, size_t i, size_t item, const char *what)
+{
+    const struct section *s = &keys_sections[SECTION_POOL];
+    const struct config_pool *pool = &l->config->pool[i];
+    char label[KEYS_LABEL_MAX];
+    report_error(l->report, load_origin(l, SECTION_POOL, i, "server")->item[item],
+                 keys_section_label(s, pool, label), "server", "\"%s\": %s",
+                 pool->server[item].name, what);
+}
+
+/* What a server's address has to do with other keys of the pool. */
+static void check_addresses(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    bool from_address = pool->source.kind == CONFIG_SOURCE_ADDRESS;
+    for (size_t item = 0; item < pool->server_count; item++) {
+        const struct config_server *s = &pool->server[item];
+        if (s->same_port && pool->check != CONFIG_CHECK_NONE && s->check_address.len == 0)
+            report_server(l, i, item, "has no port to be checked at, expected check_address=");
+        if (from_address && s->host == NULL && !addr_is_unix(&s->addr) &&
+            s->addr.sa.sa_family != pool->source.addr.sa.sa_family)
+            report_server(l, i, item,
+                          "cannot be reached from source, expected both to be IPv4 or both IPv6");
+    }
+}
 
 static void check_source(const struct load *l, size_t i)
 {
@@ -119,8 +115,8 @@ void check_pool(const struct load *l, size_t i)
     /* The one that [defaults] names for the others. */
     if (pool->fallback_name != NULL && !is_given(l, i, "fallback") &&
         strcmp(pool->fallback_name, pool->name) == 0)
-        set_default(l, keys_find(&keys_sections[SECTION_POOL], "fallback"),
-                    &l->config->pool[i].fallback_name);
+        needs_drop_named(l, SECTION_POOL, i, "fallback", "");
+    check_addresses(l, i);
 }
 
 /* --- Fallbacks that lead in a circle --- */

@@ -11,14 +11,22 @@
 /* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
  * values of a key, as text. */
 struct member {
+    const char *key; /* of a value; members of two keys are never the same */
     char *text;
     size_t identity; /* so many bytes of text tell whether two members are one that has changed */
     const void *at;  /* a section's structure */
+    size_t position; /* in the configuration */
 };
 
 struct set {
     struct member *member;
     size_t count;
+};
+
+/* What is on both sides. */
+struct pair {
+    const struct member *from;
+    const struct member *to;
 };
 
 struct compare {
@@ -28,12 +36,16 @@ struct compare {
     const struct section *kind; /* what is being compared */
     const char *section;
     const struct key *key;
+    struct pair *pair; /* of a key's values */
+    size_t pair_count;
 };
 
 static int compare_identity(const struct member *a, const struct member *b)
 {
     size_t n = a->identity < b->identity ? a->identity : b->identity;
-    int order = memcmp(a->text, b->text, n);
+    int order = strcmp(a->key, b->key);
+    if (order == 0)
+        order = memcmp(a->text, b->text, n);
     if (order != 0)
         return order;
     return (a->identity > b->identity) - (a->identity < b->identity);
@@ -47,13 +59,13 @@ static int compare_members(const void *a, const void *b)
 }
 
 /* Takes text over. Where there is no memory for a member it is not compared. */
-static void set_add(struct set *s, char *text, size_t identity, const void *at)
+static void set_add(struct set *s, struct member new)
 {
-    struct member *m = text == NULL ? NULL : array_add(&s->member, &s->count, sizeof *m);
+    struct member *m = new.text == NULL ? NULL : array_add(&s->member, &s->count, sizeof *m);
     if (m == NULL)
-        free(text);
+        free(new.text);
     else
-        *m = (struct member){ text, identity, at };
+        *m = new;
 }
 
 static void set_sort(struct set *s)
@@ -97,8 +109,19 @@ static void report(struct compare *c, const char *key, const char *before, const
 
 static void pair_values(struct compare *c, const struct member *from, const struct member *to)
 {
-    if (from == NULL || to == NULL || strcmp(from->text, to->text) != 0)
-        report(c, c->key->name, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
+    if (from == NULL) {
+        report(c, to->key, NULL, to->text);
+        return;
+    }
+    if (to == NULL) {
+        report(c, from->key, from->text, NULL);
+        return;
+    }
+    if (strcmp(from->text, to->text) != 0)
+        report(c, to->key, from->text, to->text);
+    struct pair *p = array_add(&c->pair, &c->pair_count, sizeof *p);
+    if (p != NULL)
+        *p = (struct pair){ from, to };
 }
 
 /* One value is always the same one, changed or not; of a list's, the first word says which it is:
@@ -109,17 +132,63 @@ static struct set set_of_values(const struct key *k, const void *at)
     for (size_t i = 0; i < keys_count(k, at); i++) {
         char *text = value_text(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
-        set_add(&s, text, listed ? strcspn(text, " ") : 0, NULL);
+        set_add(&s, (struct member){ .key = keys_item_name(k, keys_item(k, at, i)),
+                                     .text = text,
+                                     .identity = listed ? strcspn(text, " ") : 0,
+                                     .position = i });
     }
     set_sort(&s);
     return s;
 }
 
+static int compare_positions(const void *a, const void *b)
+{
+    size_t pa = ((const struct pair *)a)->from->position;
+    size_t pb = ((const struct pair *)b)->from->position;
+    return (pa > pb) - (pa < pb);
+}
+
+/* "deny all before allow 10.0.0.0/8"; of a list that one key adds to, without its name. NULL where
+ * there is no memory. */
+static char *order_text(const struct key *k, const struct member *first,
+                        const struct member *second)
+{
+    char *text = NULL;
+    int n = k->list.name == NULL ? asprintf(&text, "%s before %s", first->text, second->text)
+                                 : asprintf(&text, "%s %s before %s %s", first->key, first->text,
+                                            second->key, second->text);
+    return n == -1 ? NULL : text;
+}
+
+/* Reports the first two values, next to each other of those on both sides, that changed places. */
+static void compare_order(struct compare *c)
+{
+    if (c->pair_count > 0)
+        qsort(c->pair, c->pair_count, sizeof *c->pair, compare_positions);
+    for (size_t i = 1; i < c->pair_count; i++) {
+        const struct pair *a = &c->pair[i - 1];
+        const struct pair *b = &c->pair[i];
+        if (a->to->position < b->to->position)
+            continue;
+        char *before = order_text(c->key, a->from, b->from);
+        char *after = order_text(c->key, b->to, a->to);
+        report(c, c->key->name, before, after);
+        free(before);
+        free(after);
+        return;
+    }
+}
+
 static void compare_values(struct compare *c, const void *from, const void *to)
 {
+    if ((c->key->flags & KEY_AGAIN) != 0)
+        return; /* in the list of another key */
+    c->pair_count = 0;
     struct set before = set_of_values(c->key, from);
     struct set after = set_of_values(c->key, to);
     sets_walk(c, &before, &after, pair_values);
+    if ((c->key->flags & KEY_ORDERED) != 0)
+        compare_order(c);
     set_fini(&before);
     set_fini(&after);
 }
@@ -147,7 +216,8 @@ static struct set set_of_sections(const struct section *kind, const struct confi
         const void *at = keys_section_at(kind, c, i);
         char label[KEYS_LABEL_MAX];
         keys_section_label(kind, at, label);
-        set_add(&s, strdup(label), strlen(label), at);
+        set_add(&s, (struct member){
+                        .key = "", .text = strdup(label), .identity = strlen(label), .at = at });
     }
     set_sort(&s);
     return s;
@@ -165,5 +235,6 @@ size_t config_compare(const struct config *from, const struct config *to, config
         set_fini(&before);
         set_fini(&after);
     }
+    free(c.pair);
     return c.count;
 }

@@ -14,6 +14,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "base/network.h"
 
 #define CONFIG_NAME_MAX 64
 
@@ -36,6 +37,7 @@ enum config_balance {
 enum config_hash_key {
     CONFIG_HASH_SOURCE,
     CONFIG_HASH_SOURCE_PORT,
+    CONFIG_HASH_SNI,
 };
 
 enum config_check {
@@ -48,6 +50,18 @@ enum config_check {
 enum config_on_down {
     CONFIG_ON_DOWN_KEEP,
     CONFIG_ON_DOWN_CLOSE,
+};
+
+enum config_send_proxy {
+    CONFIG_SEND_PROXY_NO,
+    CONFIG_SEND_PROXY_V1,
+    CONFIG_SEND_PROXY_V2,
+};
+
+enum config_source_kind {
+    CONFIG_SOURCE_KERNEL,
+    CONFIG_SOURCE_CLIENT, /* the client's own address and port */
+    CONFIG_SOURCE_ADDRESS,
 };
 
 enum config_state {
@@ -67,6 +81,17 @@ struct config_keepalive {
 struct config_bytes {
     char *data; /* NULL = unset */
     size_t len;
+};
+
+/* So many in so much time. */
+struct config_rate {
+    uint64_t count;  /* 0 = off */
+    uint64_t period; /* ms */
+};
+
+struct config_words {
+    char **word;
+    size_t count;
 };
 
 /* From low to high, both included. */
@@ -99,9 +124,32 @@ struct config_global {
 
 struct config_pool;
 
+/* Where a listener listens, as one item of `bind` says it. */
+struct config_bind {
+    struct addr *addr;
+    size_t addr_count; /* several: a range of ports, in order */
+    unsigned mode;     /* of a unix socket's file; 0 = as umask(2) leaves it */
+    char *user;        /* its owner; NULL = unchanged, likewise group */
+    char *group;
+};
+
+/* A rule for TLS hellos; names and protocols of which one has to match. */
+struct config_route {
+    struct config_words sni;  /* lower case, "*." in front of some; none = any, or no name at all */
+    struct config_words alpn; /* none = any */
+    char *pool_name;
+    const struct config_pool *pool;
+};
+
+/* The first that has a client decides. */
+struct config_access {
+    struct network network;
+    bool allow;
+};
+
 struct config_listen {
     char *name;
-    struct addr *bind;
+    struct config_bind *bind;
     size_t bind_count; /* at least 1 */
     char *pool_name;
     const struct config_pool *pool;
@@ -117,11 +165,25 @@ struct config_listen {
     uint64_t defer_accept; /* ms; 0 = off */
     uint64_t receive_buffer;
     uint64_t send_buffer;
+    bool accept_proxy;
+    struct network *trusted_proxy; /* at least 1 with accept_proxy, otherwise none */
+    size_t trusted_proxy_count;
+    struct config_route *route; /* the first that matches */
+    size_t route_count;
+    uint64_t preread_timeout;
+    struct config_access *access; /* in file order; whom none has is allowed */
+    size_t access_count;
+    uint64_t max_connections_per_ip; /* 0 = off */
+    struct config_rate rate_limit_per_ip;
+    uint64_t per_ip6_prefix;
+    uint64_t upload_rate;   /* bytes a second; 0 = off */
+    uint64_t download_rate; /* likewise */
 };
 
 struct config_server {
     char *name;
     struct addr addr; /* where host is NULL */
+    bool same_port;   /* addr is an IP address without a port: that which the client came to */
     char *host;       /* to be resolved: to addresses, or to a service's hosts and ports */
     bool service;     /* host is the name of SRV records */
     uint16_t port;    /* of host, unless service */
@@ -130,6 +192,12 @@ struct config_server {
     uint64_t max_connections; /* 0 = off */
     enum config_state state;
     struct addr check_address; /* len 0: where the sessions go */
+};
+
+/* Where connections to servers come from. */
+struct config_source {
+    enum config_source_kind kind;
+    struct addr addr; /* its port is 0 */
 };
 
 struct config_pool {
@@ -159,6 +227,8 @@ struct config_pool {
     char *fallback_name; /* NULL = none */
     const struct config_pool *fallback;
     char *file; /* NULL: it has servers */
+    enum config_send_proxy send_proxy;
+    struct config_source source;
 };
 
 struct config {
@@ -181,7 +251,8 @@ void config_print(const struct config *c, FILE *out);
 /* Calls found once for each difference from `from` to `to`, and returns how many there were. Values
  * are text, NULL where there is none. section is "global" or "listen NAME"; where all of it was
  * added or removed key is NULL, and one of before and after is its name, the other one NULL. Of
- * keys that repeat each value is a difference of its own; their order is none. */
+ * keys that repeat each value is a difference of its own. Where their order has a meaning and
+ * changed, the first two that changed places are one as well: "B before A" after "A before B". */
 typedef void config_found_fn(void *arg, const char *section, const char *key, const char *before,
                              const char *after);
 size_t config_compare(const struct config *from, const struct config *to, config_found_fn *found,

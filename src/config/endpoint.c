@@ -4,22 +4,10 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "config/address.h"
 #include "config/host.h"
 
 #define SERVICE_PREFIX "srv:"
-
-int endpoint_parse_literal(struct addr *a, const char *text, struct value_error *error)
-{
-    struct addr parsed;
-    const char *why = NULL;
-    if (addr_parse(&parsed, text, &why) < 0)
-        return value_refuse(error, text, "%s", why);
-    if (addr_is_wildcard(&parsed))
-        return value_refuse(error, text,
-                            "stands for all addresses, expected the one to connect to");
-    *a = parsed;
-    return 0;
-}
 
 /* "_redis._tcp.example"; `text` is what the user wrote. */
 static int parse_service(struct config_server *s, const char *name, const char *text,
@@ -68,24 +56,45 @@ static int parse_host(struct config_server *s, const char *text, const char *col
 
 int endpoint_parse(struct config_server *s, const char *text, struct value_error *error)
 {
+    static const struct value literal = { .kind = &address_kind_target };
     const char *colon = strrchr(text, ':');
     bool is_unix = strncmp(text, "unix:", strlen("unix:")) == 0;
     if (strncmp(text, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) == 0)
         return parse_service(s, text + strlen(SERVICE_PREFIX), text, error);
     if (!is_unix && colon != NULL && is_name_like(text, (size_t)(colon - text)))
         return parse_host(s, text, colon, error);
-    return endpoint_parse_literal(&s->addr, text, error);
+    if (address_is_bare(text)) {
+        s->same_port = true;
+        return address_parse_bare(&s->addr, text, 0, error);
+    }
+    return value_parse(&literal, &s->addr, text, error);
 }
 
 void endpoint_print(const struct config_server *s, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
-    if (s->host == NULL)
+    if (s->same_port)
+        address_print_bare(&s->addr, out);
+    else if (s->host == NULL)
         fputs(addr_print(&s->addr, text), out);
     else if (s->service)
         fprintf(out, SERVICE_PREFIX "%s", s->host);
     else
         fprintf(out, "%s:%u", s->host, (unsigned)s->port);
+}
+
+char *endpoint_text(const struct config_server *s)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory == NULL)
+        return NULL;
+    endpoint_print(s, memory);
+    if (fclose(memory) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 bool endpoint_reads_as(const struct config_server *s, const char *text)
@@ -96,7 +105,7 @@ bool endpoint_reads_as(const struct config_server *s, const char *text)
     if (endpoint_parse(&other, text, &ignored) < 0)
         return false;
     if (s->host == NULL || other.host == NULL)
-        same = s->host == other.host && addr_equal(&s->addr, &other.addr);
+        same = s->host == other.host && addr_equal(&s->addr, &other.addr); /* ports included */
     else
         same = strcmp(s->host, other.host) == 0 && s->service == other.service &&
                s->port == other.port;

@@ -138,7 +138,8 @@ static bool read_line(struct reader *r, const char *text)
 /* A line that begins with white space. Returns whether inih is to have it. */
 static bool read_indented(struct reader *r, const char *text)
 {
-    if (r->handler->stands_alone(r->arg, text)) {
+    const char *key = r->before == BEFORE_ENTRY ? r->key : NULL;
+    if (r->handler->stands_alone(r->arg, key, text)) {
         entry_end(r);
         refuse(r, "indented, and so it would continue the line before, expected no space in front");
         return read_line(r, text);

@@ -21,8 +21,8 @@ struct ini_handler {
     /* A line that is neither. Reading goes on. */
     void (*error)(void *arg, unsigned line, const char *what);
     /* Whether an indented line that begins like this was meant to stand for itself: it would
-     * silently become a part of the line before. */
-    bool (*stands_alone)(void *arg, const char *text);
+     * silently become a part of the line before. key is what that sets; NULL: nothing. */
+    bool (*stands_alone)(void *arg, const char *key, const char *text);
 };
 
 /* Reads size bytes of text, free of NUL bytes, and calls back in the order of the lines. */

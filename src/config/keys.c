@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/address.h"
 #include "config/array.h"
+#include "config/bind.h"
 #include "config/bytes.h"
 #include "config/kinds.h"
 #include "config/probe.h"
+#include "config/route.h"
 #include "config/server.h"
 
 #define MANY 1000000000 /* no limit anybody needs, and safe to multiply */
@@ -39,7 +42,8 @@ static const char *const balance_words[] = {
 static const char *const hash_key_words[] = {
     [CONFIG_HASH_SOURCE] = "source",
     [CONFIG_HASH_SOURCE_PORT] = "source_port",
-    [CONFIG_HASH_SOURCE_PORT + 1] = NULL,
+    [CONFIG_HASH_SNI] = "sni",
+    [CONFIG_HASH_SNI + 1] = NULL,
 };
 static const char *const check_words[] = {
     [CONFIG_CHECK_NONE] = "none", [CONFIG_CHECK_TCP] = "tcp",     [CONFIG_CHECK_HTTP] = "http",
@@ -51,21 +55,35 @@ static const char *const on_down_words[] = {
     [CONFIG_ON_DOWN_CLOSE + 1] = NULL,
 };
 
+static const char *const send_proxy_words[] = {
+    [CONFIG_SEND_PROXY_NO] = "no",
+    [CONFIG_SEND_PROXY_V1] = "v1",
+    [CONFIG_SEND_PROXY_V2] = "v2",
+    [CONFIG_SEND_PROXY_V2 + 1] = NULL,
+};
+
 /* clang-format off */
-#define VALUE_ADDRESS       { .kind = &kind_address }
+#define VALUE_BIND          { .kind = &bind_kind }
+#define VALUE_ROUTE         { .kind = &route_kind }
+#define VALUE_NETWORK       { .kind = &address_kind_network }
+#define VALUE_ACCESS(allow) { &address_kind_access, (allow), (allow), NULL, NULL }
+#define VALUE_SOURCE        { .kind = &address_kind_source }
+#define VALUE_RATE          { &kind_rate, 1, MANY, "off", NULL }
 #define VALUE_KEEPALIVE     { .kind = &kind_keepalive }
 #define VALUE_TARGET(words) { .kind = &kind_target, .choice = (words) }
 #define VALUE_SERVER        { .kind = &server_kind }
-#define VALUE_NAMESERVER    { .kind = &kind_nameserver }
+#define VALUE_NAMESERVER    { .kind = &address_kind_nameserver }
 #define VALUE_BYTES         { .kind = &bytes_kind }
 #define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
 #define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
 #define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
+#define VALUE_BANDWIDTH     VALUE_BYTE_RATE(1, 1ULL << 40, "off")
 
-#define ONE                 0, { 0, 0 } /* no flags, no list */
-#define LIST(type, count)   { sizeof(type), (count) }
+#define NO_LIST             { 0, 0, NULL }
+#define ONE                 0, NO_LIST /* no flags */
+#define LIST(type, count)   { sizeof(type), (count), NULL }
 
 #define GLOBAL(field) offsetof(struct config_global, field)
 static const struct key global_keys[] = {
@@ -84,18 +102,19 @@ static const struct key global_keys[] = {
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
-    { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS,
+    { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },
     { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
     { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
-    { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, { 0, 0 } },
+    { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, NO_LIST },
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
+#define ACCESS_LIST   { sizeof(struct config_access), LISTEN(access_count), address_access_key }
 static const struct key listen_keys[] = {
-    { "bind", VALUE_ADDRESS, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
-      LIST(struct addr, LISTEN(bind_count)) },
-    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, { 0, 0 } },
+    { "bind", VALUE_BIND, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
+      LIST(struct config_bind, LISTEN(bind_count)) },
+    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, NO_LIST },
     { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), ONE },
     { "half_close_timeout", VALUE_TIMEOUT, "1h", LISTEN(half_close_timeout), ONE },
     { "session_timeout", VALUE_TIMEOUT, "off", LISTEN(session_timeout), ONE },
@@ -108,13 +127,27 @@ static const struct key listen_keys[] = {
     { "defer_accept", VALUE_DURATION(1000, VALUE_HOUR, "off"), "off", LISTEN(defer_accept), ONE },
     { "receive_buffer", VALUE_BUFFER, "kernel", LISTEN(receive_buffer), ONE },
     { "send_buffer", VALUE_BUFFER, "kernel", LISTEN(send_buffer), ONE },
+    { "accept_proxy", VALUE_BOOL, "no", LISTEN(accept_proxy), ONE },
+    { "trusted_proxies", VALUE_NETWORK, NULL, LISTEN(trusted_proxy), KEY_COMMAS,
+      LIST(struct network, LISTEN(trusted_proxy_count)) },
+    { "route", VALUE_ROUTE, NULL, LISTEN(route), KEY_COMMAS | KEY_OPTIONS | KEY_ORDERED,
+      LIST(struct config_route, LISTEN(route_count)) },
+    { "preread_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "5s", LISTEN(preread_timeout), ONE },
+    { "allow", VALUE_ACCESS(1), NULL, LISTEN(access), KEY_COMMAS | KEY_ORDERED, ACCESS_LIST },
+    { "deny", VALUE_ACCESS(0), NULL, LISTEN(access), KEY_COMMAS | KEY_AGAIN, ACCESS_LIST },
+    { "max_connections_per_ip", VALUE_COUNT(1, MANY, "off"), "off", LISTEN(max_connections_per_ip),
+      ONE },
+    { "rate_limit_per_ip", VALUE_RATE, "off", LISTEN(rate_limit_per_ip), ONE },
+    { "per_ip6_prefix", VALUE_COUNT(1, 128, NULL), "64", LISTEN(per_ip6_prefix), ONE },
+    { "upload_rate", VALUE_BANDWIDTH, "off", LISTEN(upload_rate), ONE },
+    { "download_rate", VALUE_BANDWIDTH, "off", LISTEN(download_rate), ONE },
 };
 
 #define POOL(field) offsetof(struct config_pool, field)
 static const struct key pool_keys[] = {
-    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN,
+    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN | KEY_ORDERED,
       LIST(struct config_server, POOL(server_count)) },
-    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, { 0, 0 } },
+    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, NO_LIST },
     { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
     { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), ONE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), ONE },
@@ -136,6 +169,8 @@ static const struct key pool_keys[] = {
     { "check_fall", VALUE_COUNT(1, 1000, NULL), "3", POOL(check_fall), ONE },
     { "on_down", VALUE_CHOICE(on_down_words), "keep", POOL(on_down), ONE },
     { "fallback", VALUE_NAME, NULL, POOL(fallback_name), ONE },
+    { "send_proxy", VALUE_CHOICE(send_proxy_words), "no", POOL(send_proxy), ONE },
+    { "source", VALUE_SOURCE, "kernel", POOL(source), ONE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)
@@ -226,10 +261,12 @@ void keys_section_free(const struct section *s, void *at)
 {
     for (size_t i = 0; i < s->key_count; i++) {
         const struct key *k = &s->keys[i];
-        for (size_t item = 0; item < keys_count(k, at); item++)
-            value_free(&k->value, keys_item(k, at, item));
-        if (k->list.size > 0)
+        if (k->list.size > 0 && (k->flags & KEY_AGAIN) == 0) {
+            keys_clear(k, at);
             free(pointer_at(at, k->offset));
+        } else if (k->list.size == 0 && keys_count(k, at) > 0) {
+            value_free(&k->value, keys_item(k, at, 0));
+        }
     }
     if (s->list.size > 0)
         free(pointer_at(at, s->list.name));
@@ -262,4 +299,24 @@ void *keys_item_add(const struct key *k, void *at)
 void keys_item_drop(const struct key *k, void *at)
 {
     --*(size_t *)field(at, k->list.count);
+}
+
+void keys_clear(const struct key *k, void *at)
+{
+    for (size_t i = keys_count(k, at); i > 0; i--) {
+        value_free(&k->value, keys_item(k, at, i - 1));
+        keys_item_drop(k, at);
+    }
+}
+
+const struct key *keys_list(const struct key *k)
+{
+    while ((k->flags & KEY_AGAIN) != 0)
+        k--;
+    return k;
+}
+
+const char *keys_item_name(const struct key *k, const void *item)
+{
+    return k->list.name == NULL ? k->name : k->list.name(item);
 }

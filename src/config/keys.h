@@ -13,6 +13,9 @@ enum key_flag {
     KEY_COMMAS = 1 << 1,  /* a list that may be written on one line */
     KEY_OWN = 1 << 2,     /* not to be given in [defaults] */
     KEY_INCLUDE = 1 << 3, /* reads files; has no value in the configuration */
+    KEY_OPTIONS = 1 << 4, /* "word=" in its value is an option, also where a key is called so */
+    KEY_ORDERED = 1 << 5, /* a list whose order has a meaning */
+    KEY_AGAIN = 1 << 6,   /* adds to the list of the row above, by another name */
 };
 
 struct key {
@@ -24,6 +27,7 @@ struct key {
     struct key_list {
         size_t size;  /* of an item; 0 where the key has one value and may stand once */
         size_t count; /* offset of the number of items */
+        const char *(*name)(const void *item); /* of the key that added it; NULL: this one */
     } list;
 };
 
@@ -70,6 +74,12 @@ size_t keys_count(const struct key *k, const void *at);
 void *keys_item(const struct key *k, const void *at, size_t i);
 void *keys_item_add(const struct key *k, void *at);
 void keys_item_drop(const struct key *k, void *at);
+
+/* Gives back the items of a list and leaves it empty. */
+void keys_clear(const struct key *k, void *at);
+/* The row that a list belongs to, of the rows that add to it; and the one that added the item. */
+const struct key *keys_list(const struct key *k);
+const char *keys_item_name(const struct key *k, const void *item);
 
 /* Gives back all values and the name of a section. */
 void keys_section_free(const struct section *s, void *at);

@@ -4,53 +4,8 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "base/addr.h"
 #include "base/log.h"
 #include "config/config.h"
-
-/* --- Addresses --- */
-
-static int parse_address(const struct value *v, void *out, const char *text,
-                         struct value_error *error)
-{
-    struct addr a;
-    const char *why = NULL;
-    (void)v;
-    if (addr_parse(&a, text, &why) < 0)
-        return value_refuse(error, text, "%s", why);
-    *(struct addr *)out = a;
-    return 0;
-}
-
-static void print_address(const struct value *v, const void *in, FILE *out)
-{
-    char text[ADDR_TEXT_MAX];
-    (void)v;
-    fputs(addr_print(in, text), out);
-}
-
-const struct value_kind kind_address = { parse_address, print_address, NULL };
-
-static int parse_nameserver(const struct value *v, void *out, const char *text,
-                            struct value_error *error)
-{
-    struct addr a;
-    char whole[ADDR_TEXT_MAX];
-    const char *why = NULL;
-    size_t n = strlen(text);
-    bool has_port = n == 0 || n >= sizeof whole - sizeof ":53" || /* too long for an address */
-                    (text[0] == '[' ? text[n - 1] != ']' : strchr(text, ':') != NULL);
-    (void)v;
-    snprintf(whole, sizeof whole, "%s%s", has_port ? "" : text, has_port ? "" : ":53");
-    if (addr_parse(&a, has_port ? text : whole, &why) < 0)
-        return value_refuse(error, text, "%s", why);
-    if (addr_is_unix(&a) || addr_is_wildcard(&a))
-        return value_refuse(error, text, "not a name server, expected its IP address");
-    *(struct addr *)out = a;
-    return 0;
-}
-
-const struct value_kind kind_nameserver = { parse_nameserver, print_address, NULL };
 
 /* --- Keepalive: yes, no, or TIME/INTERVAL/COUNT within the kernel's limits --- */
 
@@ -226,3 +181,59 @@ static void free_target(void *value)
 }
 
 const struct value_kind kind_target = { parse_target, print_target, free_target };
+
+/* --- Rates: 100/s --- */
+
+static const struct period {
+    const char *unit;
+    uint64_t ms;
+} periods[] = {
+    { "s", VALUE_SECOND },
+    { "m", 60 * VALUE_SECOND },
+    { "h", VALUE_HOUR },
+    { "d", VALUE_DAY },
+};
+#define PERIOD_COUNT (sizeof periods / sizeof *periods)
+
+/* The number in front of the slash, and the period behind it. */
+static bool read_rate(const struct value *v, struct config_rate *r, const char *text)
+{
+    const struct value count = VALUE_COUNT(v->min, v->max, NULL);
+    struct value_error ignored;
+    char number[24];
+    const char *slash = strchr(text, '/');
+    if (slash == NULL || (size_t)(slash - text) >= sizeof number)
+        return false;
+    snprintf(number, sizeof number, "%.*s", (int)(slash - text), text);
+    if (value_parse(&count, &r->count, number, &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < PERIOD_COUNT; i++)
+        if (strcmp(slash + 1, periods[i].unit) == 0)
+            r->period = periods[i].ms;
+    return r->period != 0;
+}
+
+static int parse_rate(const struct value *v, void *out, const char *text, struct value_error *error)
+{
+    struct config_rate r = { .count = 0 };
+    if (strcmp(text, v->zero) == 0 || read_rate(v, &r, text)) {
+        *(struct config_rate *)out = r;
+        return 0;
+    }
+    return value_refuse(error, text,
+                        "not understood, expected a rate (100/s, 600/m, 1000/h, 5000/d) of %llu to "
+                        "%llu, or %s",
+                        (unsigned long long)v->min, (unsigned long long)v->max, v->zero);
+}
+
+static void print_rate(const struct value *v, const void *in, FILE *out)
+{
+    const struct config_rate *r = in;
+    if (r->count == 0)
+        fputs(v->zero, out);
+    for (size_t i = 0; i < PERIOD_COUNT && r->count > 0; i++)
+        if (periods[i].ms == r->period)
+            fprintf(out, "%llu/%s", (unsigned long long)r->count, periods[i].unit);
+}
+
+const struct value_kind kind_rate = { parse_rate, print_rate, NULL };

@@ -4,9 +4,8 @@
 
 #include "base/value.h"
 
-extern const struct value_kind kind_address;    /* struct addr */
-extern const struct value_kind kind_nameserver; /* struct addr; its port may be left out */
-extern const struct value_kind kind_keepalive;  /* struct config_keepalive */
+extern const struct value_kind kind_keepalive; /* struct config_keepalive */
+extern const struct value_kind kind_rate;      /* struct config_rate; has a word for none */
 /* struct log_target; its choice lists the targets that are allowed besides a path. */
 extern const struct value_kind kind_target;
 

@@ -21,7 +21,15 @@ struct origin {
     } * key;
 };
 
-struct load_file;
+/* A file that is being read. */
+struct load_file {
+    struct load_file *parent; /* that includes it */
+    const char *path;
+    dev_t dev;
+    ino_t ino;
+    unsigned seen[SECTION_KINDS]; /* lines of its sections without a name */
+    unsigned depth;
+};
 
 struct load {
     struct config *config;
@@ -34,7 +42,12 @@ struct load {
 
     /* The rest is only of use while reading. */
     struct load_default {
-        char *text;         /* from [defaults]; NULL: the key's own */
+        struct load_text {
+            const struct key *key;
+            struct place at;
+            char *text;
+        } * text; /* from [defaults], one for each item of a list; NULL: the key's own */
+        size_t count;
         struct place given; /* in the [defaults] that is being read */
     } * fallback[SECTION_KINDS];
     char **name; /* of all files that were read: places point to them */

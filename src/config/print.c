@@ -43,22 +43,28 @@ static void print_value(const struct key *k, const void *item, FILE *out)
 {
     char *text = value_text(&k->value, item);
     if (text != NULL)
-        print_entry(k->name, text, out);
+        print_entry(keys_item_name(k, item), text, out);
     free(text);
+}
+
+/* A key without a value is mentioned. What two keys add to one list is printed in its order. */
+static void print_key(const struct key *k, const void *at, FILE *out)
+{
+    size_t count = keys_count(k, at);
+    if ((k->flags & KEY_INCLUDE) != 0)
+        return;
+    if (count == 0)
+        fprintf(out, "#%s =\n", k->name);
+    for (size_t item = 0; item < count && (k->flags & KEY_AGAIN) == 0; item++)
+        print_value(k, keys_item(k, at, item), out);
 }
 
 static void print_section(const struct section *s, const void *at, FILE *out)
 {
     const char *name = keys_section_name(s, at);
     fprintf(out, "[%s%s%s]\n", s->type, name == NULL ? "" : " ", name == NULL ? "" : name);
-    for (size_t i = 0; i < s->key_count; i++) {
-        const struct key *k = &s->keys[i];
-        size_t count = keys_count(k, at);
-        if (count == 0 && (k->flags & KEY_INCLUDE) == 0)
-            fprintf(out, "#%s =\n", k->name);
-        for (size_t item = 0; item < count; item++)
-            print_value(k, keys_item(k, at, item), out);
-    }
+    for (size_t i = 0; i < s->key_count; i++)
+        print_key(&s->keys[i], at, out);
 }
 
 void config_print(const struct config *c, FILE *out)

@@ -55,7 +55,18 @@ static uint64_t listeners(const struct config *c)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < c->listen_count; i++)
-        n += c->listen[i].bind_count;
+        for (size_t j = 0; j < c->listen[i].bind_count; j++)
+            n += c->listen[i].bind[j].addr_count;
+    return n;
+}
+
+/* Checks may be under way for all of them at once. A name counts as one. */
+static uint64_t checked_servers(const struct config *c)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (c->pool[i].check != CONFIG_CHECK_NONE)
+            n += c->pool[i].server_count;
     return n;
 }
 
@@ -92,7 +103,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
 {
     b->workers = budget_workers(c);
     b->descriptors = descriptors;
-    b->own = OWN_PROCESS + b->workers * (OWN_WORKER + listeners(c));
+    b->own = OWN_PROCESS + checked_servers(c) + b->workers * (OWN_WORKER + listeners(c));
     b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);
@@ -107,7 +118,7 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
     uint64_t wanted = c->global.max_connections;
     fprintf(out,
             "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64 " for %" PRIu64
-            " workers, their listeners and the program itself\n",
+            " workers, their listeners, checks and the program itself\n",
             prefix, b->descriptors, b->own, b->workers);
     fprintf(out, "%spipes: %" PRIu64 " at most, of %" PRIu64 " pages each, two descriptors each",
             prefix, b->pipes, b->pipe_pages);

@@ -11,7 +11,7 @@
 struct budget {
     uint64_t workers;
     uint64_t descriptors; /* RLIMIT_NOFILE after raising it to its hard limit */
-    uint64_t own;         /* for listeners, loops, logs */
+    uint64_t own;         /* for listeners, loops, logs, checks */
     uint64_t pipes;       /* at most, all workers together */
     uint64_t pipe_pages;  /* of each pipe */
     uint64_t user_pages;  /* fs.pipe-user-pages-soft where it binds; 0: it does not */

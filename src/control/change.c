@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/checks.h"
 
 /* A pool of the new configuration: one that is there and will be updated, or a new one. */
 struct pool_change {
@@ -198,8 +199,10 @@ static void drop_pools(struct runtime *rt, const struct config *old, const struc
 {
     for (size_t i = 0; i < old->pool_count; i++) {
         struct pool *p = pools_find(&rt->pools, old->pool[i].name);
-        if (p != NULL && !has_pool(new, old->pool[i].name))
+        if (p != NULL && !has_pool(new, old->pool[i].name)) {
+            checks_forget(rt, p);
             pools_drop(&rt->pools, p);
+        }
     }
 }
 
@@ -211,6 +214,7 @@ static void commit_pools(struct change *c, const struct config *conf)
     for (size_t i = 0; i < c->pool_count; i++) {
         const struct config_pool *to = conf->pool[i].fallback;
         pool_set_fallback(c->pool[i].pool, to == NULL ? NULL : c->pool[to - conf->pool].pool);
+        checks_sync(c->rt, c->pool[i].pool);
     }
 }
 

@@ -24,7 +24,7 @@ struct generation *generation_new(unsigned number, struct config *conf, const st
             generation_free(g);
             return NULL;
         }
-        service_init(&g->service[i], c, pools_find(pools, c->pool->name), all, e);
+        service_init(&g->service[i], c, pools_find_any(pools, c->pool->name), all, e);
     }
     return g;
 }

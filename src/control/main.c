@@ -69,15 +69,15 @@ static int print_and_free(struct config *conf)
     return PROXY_ENDED;
 }
 
-static int act(enum action action, struct config *conf, const char *file, const char *pid_file)
+static int act(enum action action, const struct proxy_setup *setup)
 {
     switch (action) {
     case RUN:
-        return proxy_run(file, conf, pid_file);
+        return proxy_run(setup);
     case CHECK:
-        return check_and_free(conf, file);
+        return check_and_free(setup->conf, setup->file);
     case PRINT:
-        return print_and_free(conf);
+        return print_and_free(setup->conf);
     }
     return PROXY_BAD_CONFIG;
 }
@@ -120,5 +120,6 @@ int main(int argc, char **argv)
     struct config *conf = config_load(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    return act(action, conf, file, pid_file);
+    const struct proxy_setup setup = { file, conf, pid_file, argv };
+    return act(action, &setup);
 }

@@ -94,6 +94,26 @@ struct pool *pools_find(const struct pools *ps, const char *name)
     return NULL;
 }
 
+struct pool *pools_find_any(const struct pools *ps, const char *name)
+{
+    const struct pools_entry *e;
+    struct pool *p = pools_find(ps, name);
+    if (p != NULL)
+        return p;
+    LIST_FOREACH(e, &ps->all, in_all)
+        if (strcmp(pool_name(e->pool), name) == 0)
+            return e->pool;
+    return NULL;
+}
+
+void pools_each(const struct pools *ps, void (*call)(void *arg, struct pool *p), void *arg)
+{
+    const struct pools_entry *e;
+    LIST_FOREACH(e, &ps->all, in_all)
+        if (e->wanted)
+            call(arg, e->pool);
+}
+
 struct pool *pools_add(struct pools *ps, const struct config_pool *conf)
 {
     const struct pool_events events = { on_now, on_changed, on_untidy, ps };

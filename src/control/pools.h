@@ -40,6 +40,12 @@ void pools_fini(struct pools *ps);
 
 struct pool *pools_find(const struct pools *ps, const char *name);
 
+/* The same, also among those that no configuration has any more. */
+struct pool *pools_find_any(const struct pools *ps, const char *name);
+
+/* Calls for each pool that a configuration has. */
+void pools_each(const struct pools *ps, void (*call)(void *arg, struct pool *p), void *arg);
+
 /* Makes the pool of that name. NULL with errno as for pool_new(). */
 struct pool *pools_add(struct pools *ps, const struct config_pool *conf);
 

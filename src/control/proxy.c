@@ -14,14 +14,19 @@
 #include "base/log.h"
 #include "build.h"
 #include "control/change.h"
+#include "control/checks.h"
+#include "control/heir.h"
 #include "control/reload.h"
 #include "control/runtime.h"
+#include "control/upgrade.h"
 #include "relay/mover.h"
 
 #define STATUS_MS 1000 /* while draining */
 
 struct proxy {
     struct runtime rt;
+    struct upgrade upgrade;
+    int heir; /* the socket to take over through; -1: an ordinary start */
     const char *pid_file;
     struct config *conf; /* until it is in force */
     uv_loop_t loop;
@@ -97,8 +102,7 @@ static void on_worker_finished(void *arg)
 
 static bool on_tidied(void *arg)
 {
-    struct proxy *p = arg;
-    return change_tidy(&p->rt);
+    return change_tidy(arg);
 }
 
 static void set_up_runtime(struct proxy *p)
@@ -116,28 +120,40 @@ static void set_up_runtime(struct proxy *p)
     };
     rt->loop = &p->loop;
     rt->pools.tidied = on_tidied;
-    rt->pools.arg = p;
+    rt->pools.arg = rt;
     gate_init(&rt->gate, 0, on_gate_wake, p);
     crew_init(&rt->crew, &setup, g->cpu_affinity);
 }
 
-/* The first configuration is a change from nothing. */
-static int put_in_force(struct proxy *p)
+static int open_checks(struct proxy *p)
+{
+    int rc = checks_open(&p->rt);
+    return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
+}
+
+static int begin_anew(struct proxy *p, FILE *errors)
 {
     struct change *change = NULL;
     struct config *conf = p->conf;
+    p->conf = NULL;
+    int rc = change_prepare(&p->rt, conf, errors, &change);
+    if (rc == 0)
+        change_commit(change);
+    return rc;
+}
+
+/* The first configuration is a change from nothing; or what another process had in force. */
+static int put_in_force(struct proxy *p)
+{
     char *text = NULL;
     size_t size = 0;
     FILE *errors = open_memstream(&text, &size);
     int rc = -1;
-    p->conf = NULL;
     if (errors != NULL) {
-        rc = change_prepare(&p->rt, conf, errors, &change);
+        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, errors);
         fclose(errors);
     }
-    if (rc == 0)
-        change_commit(change);
-    else
+    if (rc < 0)
         cannot_start("%.*s", (int)strcspn(text == NULL ? "" : text, "\n"),
                      text == NULL ? "out of memory" : text);
     free(text);
@@ -155,6 +171,19 @@ static int write_pid_file(struct proxy *p)
     if (f != NULL)
         fclose(f);
     return rc < 0 ? cannot_start("[global] pid_file: %s: %s", p->pid_file, strerror(-rc)) : 0;
+}
+
+/* After an upgrade the file on disk may say other than what was in force: then that comes now. */
+static void catch_up(struct proxy *p)
+{
+    char *text = NULL;
+    if (p->heir == -1)
+        return;
+    close(p->heir);
+    (void)write_pid_file(p); /* where we still may: the file says who was there before otherwise */
+    reload_config(&p->rt, p->conf, &text);
+    p->conf = NULL;
+    free(text);
 }
 
 static int drop_privileges(struct proxy *p)
@@ -244,8 +273,10 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGHUP:
         reload(p);
         break;
-    default: /* its default action would end us, and with us every session */
-        log_msg(LOG_LEVEL_NOTICE, "signal", "SIGUSR2 is ignored by this version");
+    case SIGUSR2:
+        upgrade_start(&p->upgrade);
+        break;
+    default:
         break;
     }
 }
@@ -260,6 +291,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    checks_close(&p->rt);
     uv_walk(&p->loop, close_handle, NULL);
 }
 
@@ -355,10 +387,13 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (put_in_force(p) < 0)
+    if (open_checks(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
     notify_open(&rt->notify);
+    if (p->heir !=
+        -1) /* they were dropped by the one before, and so was its right to the pid file */
+        return 0;
     return write_pid_file(p) < 0 || drop_privileges(p) < 0 ? -1 : 0;
 }
 
@@ -391,6 +426,7 @@ static void clean_up(struct proxy *p)
 static void relay_until_told(struct proxy *p)
 {
     say_started(p);
+    catch_up(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     crew_each(&p->rt.crew, worker_join);
     say_stopped(p);
@@ -402,29 +438,41 @@ static void abort_start(struct proxy *p)
     crew_each(&p->rt.crew, worker_join);
 }
 
-static void init(struct proxy *p, const char *file, struct config *conf, const char *pid_file)
+/* The new process has everything: what is closed here by the end of the process is open there. */
+static void on_gone(void *arg, int pid)
+{
+    (void)arg;
+    (void)pid;
+    log_close();
+    _exit(PROXY_ENDED);
+}
+
+static void init(struct proxy *p, const struct proxy_setup *setup)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     memset(p, 0, sizeof *p);
-    p->conf = conf;
-    p->pid_file = pid_file != NULL ? pid_file : conf->global.pid_file;
-    p->rt.file = file;
+    p->conf = setup->conf;
+    p->pid_file = setup->pid_file != NULL ? setup->pid_file : setup->conf->global.pid_file;
+    p->heir = heir_socket();
+    p->rt.file = setup->file;
     p->rt.notify.fd = -1;
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
     LIST_INIT(&p->rt.entrances);
     LIST_INIT(&p->rt.generations);
+    if (upgrade_init(&p->upgrade, &p->rt, setup->argv, on_gone, p) < 0)
+        fprintf(stderr, "zproxy: /proc is not there: no upgrades\n");
 }
 
-enum proxy_status proxy_run(const char *file, struct config *conf, const char *pid_file)
+enum proxy_status proxy_run(const struct proxy_setup *setup)
 {
     struct proxy p;
     enum proxy_status status = PROXY_CANNOT_START;
-    init(&p, file, conf, pid_file);
+    init(&p, setup);
     if (open_loop(&p) < 0) {
-        config_free(conf);
+        config_free(p.conf);
         return status;
     }
     if (prepare(&p) == 0) {
@@ -435,8 +483,11 @@ enum proxy_status proxy_run(const char *file, struct config *conf, const char *p
             abort_start(&p);
         }
         remove_files(&p);
+    } else if (p.heir != -1) {
+        _exit(status); /* the other process goes on with all that we have open */
     }
     close_loop(&p);
     clean_up(&p);
+    upgrade_fini(&p.upgrade);
     return status;
 }

@@ -11,9 +11,15 @@ enum proxy_status {
     PROXY_CANNOT_START = 2,
 };
 
-/* Starts everything, relays until it is told to stop, drains, and cleans up. conf: read from file,
- * which reloads read again; taken over. pid_file: from the command line, or NULL. What keeps it
- * from starting is one line on stderr. */
-enum proxy_status proxy_run(const char *file, struct config *conf, const char *pid_file);
+struct proxy_setup {
+    const char *file;     /* the configuration's, read again by reloads */
+    struct config *conf;  /* read from it; taken over */
+    const char *pid_file; /* from the command line, or NULL */
+    char *const *argv;    /* as main() got it, for upgrades */
+};
+
+/* Starts everything, relays until it is told to stop, drains, and cleans up; or takes over from an
+ * older process. What keeps it from starting is one line on stderr. */
+enum proxy_status proxy_run(const struct proxy_setup *setup);
 
 #endif

@@ -37,17 +37,20 @@ static void on_difference(void *arg, const char *section, const char *key, const
         fprintf(out, "[%s] %s: %s -> %s\n", section, key, before, after);
 }
 
-/* Loads and prepares; commits or not. */
-static int attempt(struct runtime *rt, const char *file, bool commit, FILE *out)
+static void on_nothing(void *arg, const char *section, const char *key, const char *before,
+                       const char *after)
+{
+    (void)arg;
+    (void)section;
+    (void)key;
+    (void)before;
+    (void)after;
+}
+
+/* Prepares; commits or not. Takes conf over. */
+static int attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
     struct change *change = NULL;
-    if (rt->draining) {
-        fprintf(out, "zproxy is draining: nothing can be changed any more\n");
-        return -1;
-    }
-    struct config *conf = config_load(file, out);
-    if (conf == NULL)
-        return -1;
     char *differences = NULL;
     size_t size = 0;
     FILE *list = open_memstream(&differences, &size);
@@ -66,14 +69,26 @@ static int attempt(struct runtime *rt, const char *file, bool commit, FILE *out)
     return rc;
 }
 
-static int collect(struct runtime *rt, const char *file, bool commit, char **text)
+/* conf: NULL: to be loaded from file. */
+static int collect(struct runtime *rt, const char *file, struct config *conf, bool commit,
+                   char **text)
 {
     size_t size = 0;
+    int rc = -1;
     *text = NULL;
     FILE *out = open_memstream(text, &size);
-    if (out == NULL)
+    if (out == NULL) {
+        config_free(conf);
         return -1;
-    int rc = attempt(rt, file, commit, out);
+    }
+    if (rt->draining)
+        fprintf(out, "zproxy is draining: nothing can be changed any more\n");
+    else if (conf == NULL)
+        conf = config_load(file, out);
+    if (rt->draining)
+        config_free(conf);
+    else if (conf != NULL)
+        rc = attempt(rt, conf, commit, out);
     fclose(out);
     return rc;
 }
@@ -87,10 +102,10 @@ static void log_lines(enum log_level level, const char *event, const char *text)
     }
 }
 
-int reload_file(struct runtime *rt, char **text)
+static int reload(struct runtime *rt, struct config *conf, char **text)
 {
     say_reloading(rt);
-    int rc = collect(rt, rt->file, true, text);
+    int rc = collect(rt, rt->file, conf, true, text);
     const char *lines = *text == NULL ? "out of memory" : *text;
     if (rc == 0) {
         rt->reloads++;
@@ -106,7 +121,21 @@ int reload_file(struct runtime *rt, char **text)
     return rc;
 }
 
+int reload_file(struct runtime *rt, char **text)
+{
+    return reload(rt, NULL, text);
+}
+
+int reload_config(struct runtime *rt, struct config *conf, char **text)
+{
+    *text = NULL;
+    if (config_compare(runtime_conf(rt), conf, on_nothing, NULL) > 0)
+        return reload(rt, conf, text);
+    config_free(conf);
+    return 0;
+}
+
 int reload_preview(struct runtime *rt, const char *file, char **text)
 {
-    return collect(rt, file, false, text);
+    return collect(rt, file, NULL, false, text);
 }

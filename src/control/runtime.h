@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "balance/health.h"
 #include "base/grace.h"
 #include "control/admin.h"
 #include "control/budget.h"
@@ -32,6 +33,7 @@ struct runtime {
     struct notify notify;
     struct grace grace;
     struct pools pools;
+    struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;

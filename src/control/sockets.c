@@ -62,21 +62,6 @@ static void add_share(struct listen_socket *ls, int fd)
     ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
 }
 
-int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
-{
-    struct listen_socket *ls = socket_new(at);
-    if (ls == NULL || reserve(ls, count) < 0) {
-        for (size_t i = 0; i < count; i++)
-            close(fd[i]);
-        free(ls);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < count; i++)
-        add_share(ls, fd[i]);
-    TAILQ_INSERT_TAIL(&s->all, ls, in_list);
-    return 0;
-}
-
 static struct listen_socket *find(const struct sockets *s, const struct addr *at)
 {
     struct listen_socket *ls;
@@ -84,6 +69,24 @@ static struct listen_socket *find(const struct sockets *s, const struct addr *at
         if (addr_equal(&ls->at, at))
             return ls;
     return NULL;
+}
+
+int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
+{
+    struct listen_socket *known = find(s, at);
+    struct listen_socket *ls = known != NULL ? known : socket_new(at);
+    if (ls == NULL || reserve(ls, ls->count + count) < 0) {
+        for (size_t i = 0; i < count; i++)
+            close(fd[i]);
+        if (known == NULL)
+            free(ls);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < count; i++)
+        add_share(ls, fd[i]);
+    if (known == NULL)
+        TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+    return 0;
 }
 
 /* ---- prepared ---- */
@@ -175,11 +178,22 @@ static int want(struct sockets_change *ch, const struct config *conf, size_t lis
     return rc < 0 ? tell(errors, c, at, rc) : 0;
 }
 
+/* All ports of a range. */
+static int want_each(struct sockets_change *ch, const struct config *conf, size_t listen,
+                     const struct config_bind *b, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < b->addr_count && rc == 0; i++)
+        rc = want(ch, conf, listen, &b->addr[i], errors);
+    return rc;
+}
+
 static size_t count_binds(const struct config *conf)
 {
     size_t count = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
-        count += conf->listen[i].bind_count;
+        for (size_t j = 0; j < conf->listen[i].bind_count; j++)
+            count += conf->listen[i].bind[j].addr_count;
     return count;
 }
 
@@ -234,7 +248,7 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
     }
     for (size_t i = 0; rc == 0 && i < conf->listen_count; i++)
         for (size_t j = 0; rc == 0 && j < conf->listen[i].bind_count; j++)
-            rc = want(ch, conf, i, &conf->listen[i].bind[j], errors);
+            rc = want_each(ch, conf, i, &conf->listen[i].bind[j], errors);
     if (rc == 0 && (rc = make_orders(ch)) < 0)
         fprintf(errors, "listening sockets: out of memory\n");
     if (rc < 0)

@@ -37,6 +37,8 @@ static int set_tcp_options(int fd, const struct sock_options *o)
         rc = set_if(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
     if (rc == 0)
         rc = set_if(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
+    if (rc == 0 && o->delay_ack)
+        rc = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
     return rc;
 }
 
@@ -176,6 +178,12 @@ int sock_error(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
         return errno;
     return error;
+}
+
+void sock_abort(int fd)
+{
+    const struct sockaddr none = { .sa_family = AF_UNSPEC };
+    (void)connect(fd, &none, sizeof none);
 }
 
 void sock_reset(int fd)

@@ -17,6 +17,7 @@ struct sock_options {
     int user_timeout; /* ms */
     int receive_buffer;
     int send_buffer;
+    bool delay_ack; /* the handshake's last acknowledgement waits for something to send */
     /* for listening sockets only */
     int backlog;
     int fastopen;     /* queue length */
@@ -45,6 +46,10 @@ int sock_connect(const struct addr *to, const struct sock_options *options);
 
 /* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
 int sock_error(int fd);
+
+/* Resets a connection at once, though another process may have the same socket open: close() would
+ * wait for it. connect(2): AF_UNSPEC dissolves the association. */
+void sock_abort(int fd);
 
 /* Closes with a reset instead of FIN, what is queued is dropped (SO_LINGER 0, socket(7)). */
 void sock_reset(int fd);

@@ -20,8 +20,24 @@
 
 /* ---- the end ---- */
 
+/* The process that will take over may have the sockets open already, so that close() would tell the
+ * peers nothing yet. */
+static void end_shared_side(const struct side *sd, bool orderly)
+{
+    if (sd->fd == -1)
+        return;
+    if (orderly)
+        (void)shutdown(sd->fd, SHUT_WR);
+    else
+        sock_abort(sd->fd);
+}
+
 static void close_sides(struct session *s, enum session_end why)
 {
+    if (s->staged) {
+        end_shared_side(&s->client, session_end_is_orderly(why));
+        end_shared_side(&s->server, session_end_is_orderly(why));
+    }
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
         side_close(&s->client);

@@ -51,6 +51,7 @@ struct session {
     uint8_t ended_by;       /* enum session_end, in SESSION_ENDED */
     bool up_ended;          /* the client's FIN has been passed on */
     bool down_ended;        /* the server's */
+    bool staged;            /* another process has its sockets and may take over */
     bool busy;              /* in the list of those that want another turn */
     struct side client;
     struct side server;

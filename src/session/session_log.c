@@ -5,9 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/error_text.h"
 #include "base/log.h"
-
-#define ERROR_TEXT_MAX 64
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, int fd)
@@ -53,17 +52,6 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_uint(&line, "attempts", s->attempts);
     log_str(&line, "end", session_end_name(why));
     log_end(&line);
-}
-
-/* "connection refused", as within a sentence. */
-static const char *error_text(int error, char buf[ERROR_TEXT_MAX])
-{
-    const char *what = strerror_r(error, buf, ERROR_TEXT_MAX);
-    if (what != buf)
-        snprintf(buf, ERROR_TEXT_MAX, "%s", what);
-    if (buf[0] >= 'A' && buf[0] <= 'Z')
-        buf[0] += 'a' - 'A';
-    return buf;
 }
 
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)

@@ -19,6 +19,7 @@ class Service:
 
     def __init__(self):
         self.address = fresh_address()
+        self.process = None
 
     def __str__(self):
         return str(self.address)
@@ -40,20 +41,29 @@ class Service:
                 except KeyError:
                     need(False, f"there is no user {self.user}")
                 os.chown(self.directory, user.pw_uid, user.pw_gid)
-            self.output = stack.enter_context(open(f"{self.directory}/output", "w+"))
-            command = self.prepare()
-            self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
-                                            stdout=self.output, stderr=self.output,
-                                            start_new_session=True, **self.as_user())
+            self.output = stack.enter_context(open(f"{self.directory}/output", "a+"))
+            self.command = self.prepare()
             stack.callback(self._end)
-            try:
-                wait_for(self._answers, f"{command[0]} to answer", self._check_alive)
-            except Failure:
-                self.output.seek(0)
-                note(self.output.read())
-                raise
+            self.start()
             self.stack = stack.pop_all()
         return self
+
+    def start(self):
+        """Starts it; again, after it has ended."""
+        self.process = subprocess.Popen(self.command, cwd=self.directory,
+                                        stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=self.output, start_new_session=True,
+                                        **self.as_user())
+        try:
+            wait_for(self._answers, f"{self.command[0]} to answer", self._check_alive)
+        except Failure:
+            note(self.log())
+            raise
+
+    def log(self):
+        """What it has written."""
+        self.output.seek(0)
+        return self.output.read()
 
     def __exit__(self, *_):
         self.stack.close()
@@ -70,6 +80,8 @@ class Service:
         return True
 
     def _end(self):
+        if self.process is None:
+            return
         self.process.terminate()
         try:
             self.process.wait(DEADLINE)
@@ -79,7 +91,11 @@ class Service:
 
 
 class Nginx(Service):
-    """Serves .root over HTTP."""
+    """Serves .root over HTTP. more: directives of its server."""
+
+    def __init__(self, more=""):
+        super().__init__()
+        self.more = more
 
     def prepare(self):
         program, d = self.find("nginx"), self.directory
@@ -92,7 +108,8 @@ class Nginx(Service):
                     f"events {{ worker_connections 4096; }}\n"
                     f"http {{\n{temporary}"
                     f"    access_log off;\n    sendfile on;\n    keepalive_requests 1000000;\n"
-                    f"    server {{ listen {self.address} backlog=4096; root {self.root}; }}\n}}\n")
+                    f"    server {{ listen {self.address} backlog=4096; root {self.root};"
+                    f" {self.more} }}\n}}\n")
         return [program, "-p", d, "-c", f"{d}/nginx.conf", "-e", f"{d}/error.log"]
 
 

@@ -1,0 +1,99 @@
+/* Filled in order: the first server that has room. For pools whose last servers are to stay idle
+ * as long as possible.
+ *
+ * A server whose share grows takes so many of its turns, and leaves the others to those behind it.
+ */
+#include <stdlib.h>
+
+#include "balance/policy.h"
+#include "balance/tournament.h"
+
+enum standing {
+    HAS_ROOM,
+    CLOSED, /* full, or not usable */
+};
+
+struct first {
+    struct tournament *tree;
+    struct backend *const *servers;
+    size_t count;
+};
+
+static uint64_t standing(const struct backend *b, uint64_t now)
+{
+    return backend_is_usable(b, now) && !backend_is_full(b) ? HAS_ROOM : CLOSED;
+}
+
+static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
+{
+    (void)arg;
+    return si != sj ? si < sj : i < j;
+}
+
+static void destroy(void *state)
+{
+    struct first *f = state;
+    tournament_free(f->tree);
+    free(f);
+}
+
+static void *create(struct backend *const *servers, size_t count, const void *previous)
+{
+    (void)previous;
+    const struct tournament_rules rules = { .standing = standing, .before = before };
+    struct first *f = malloc(sizeof *f);
+    if (f == NULL)
+        return NULL;
+    f->servers = servers;
+    f->count = count;
+    f->tree = tournament_new(servers, count, &rules);
+    if (f->tree == NULL) {
+        free(f);
+        return NULL;
+    }
+    return f;
+}
+
+/* Nobody wanted this turn, or there were too many exclusions to go on searching. */
+static long pick_any(const struct first *f, const struct policy_request *r)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+            return (long)i;
+    return -1;
+}
+
+static long pick(void *state, const struct policy_request *r)
+{
+    struct first *f = state;
+    struct tournament_search search;
+    uint64_t won_at = 0;
+    bool forgone = false;
+    long i = 0;
+    tournament_search(&search, f->tree, r->now);
+    while ((i = tournament_best(&search, &won_at)) >= 0 && won_at == HAS_ROOM) {
+        bool turn = r->dry ? backend_would_take_turn(f->servers[i], r->now)
+                           : backend_takes_turn(f->servers[i], r->now);
+        forgone |= !turn;
+        if (turn && r->take(r->arg, (size_t)i, BACKEND_ANY) == BACKEND_TAKEN) {
+            tournament_changed(f->tree, (size_t)i, r->now);
+            return i;
+        }
+        if (!tournament_exclude(&search, (size_t)i))
+            return pick_any(f, r);
+    }
+    return forgone ? pick_any(f, r) : -1;
+}
+
+static void changed(void *state, size_t i, uint64_t now)
+{
+    struct first *f = state;
+    tournament_changed(f->tree, i, now);
+}
+
+const struct policy_ops policy_first = {
+    .create = create,
+    .destroy = destroy,
+    .pick = pick,
+    .changed = changed,
+};

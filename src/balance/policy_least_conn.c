@@ -1,0 +1,199 @@
+/* The fewest sessions for its weight, exact over all workers.
+ *
+ * Compared are active / (weight * share), by cross-multiplication, so without rounding. A place is
+ * taken only if as many sessions are on the server as when it won: of two workers that pick at the
+ * same moment one finds that it has changed, and picks again.
+ *
+ * Ties, as among idle servers, are broken by turns: each server has a clock of its own that a turn
+ * moves by 1 / (weight * share), and the one whose next turn begins first is next. A server that
+ * was busy while others had turns is brought up to them, so that it does not get all at once what
+ * it has missed. That is start-time fair queueing: Goyal, Vin and Cheng (SIGCOMM 1996).
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "balance/policy.h"
+#include "balance/tournament.h"
+
+/* A standing: sessions, and weight * share - 1 in the low bits; or the server cannot be had. */
+#define CLOSED      (UINT64_C(1) << 47)
+#define ACTIVE_MAX  (CLOSED / POWER_RANGE - 1)
+#define POWER_RANGE UINT64_C(65536) /* of weight * share */
+
+#define TURN_OF_POWER_1 (UINT64_C(1) << 32) /* time a turn takes */
+#define CHANGES_MAX     64                  /* before a place is taken without being exact */
+
+struct least_conn {
+    struct tournament *tree;
+    struct backend *const *servers;
+    size_t count;
+    _Atomic uint64_t now;      /* when the latest turn began; turns have a time of their own */
+    _Atomic uint64_t latest[]; /* when the latest turn of each began */
+};
+
+static uint64_t power_of(uint64_t standing)
+{
+    return standing % POWER_RANGE + 1;
+}
+
+static uint64_t active_of(uint64_t standing)
+{
+    return standing / POWER_RANGE;
+}
+
+static uint64_t turn_length(uint64_t standing)
+{
+    return TURN_OF_POWER_1 / power_of(standing);
+}
+
+static uint64_t standing(const struct backend *b, uint64_t now)
+{
+    if (!backend_is_usable(b, now) || backend_is_full(b))
+        return CLOSED;
+    uint64_t active = backend_active(b);
+    uint64_t power = (uint64_t)backend_weight(b) * backend_share(b, now);
+    return (active < ACTIVE_MAX ? active : ACTIVE_MAX) * POWER_RANGE + power - 1;
+}
+
+/* Whether time a comes before b; it may wrap. */
+static bool is_earlier(uint64_t a, uint64_t b)
+{
+    return (int64_t)(a - b) < 0;
+}
+
+static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
+{
+    const struct least_conn *lc = arg;
+    if (((si | sj) & CLOSED) != 0)
+        return si < sj || (si == sj && i < j);
+    uint64_t load_i = active_of(si) * power_of(sj);
+    uint64_t load_j = active_of(sj) * power_of(si);
+    if (load_i != load_j)
+        return load_i < load_j;
+    uint64_t next_i = atomic_load(&lc->latest[i]) + turn_length(si);
+    uint64_t next_j = atomic_load(&lc->latest[j]) + turn_length(sj);
+    return next_i != next_j ? is_earlier(next_i, next_j) : i < j;
+}
+
+/* ---- turns ---- */
+
+/* Where the previous state has the server; looked for from `from` on, where it should be. */
+static size_t find(const struct least_conn *previous, const struct backend *b, size_t from)
+{
+    for (size_t k = 0; k < previous->count; k++) {
+        size_t at = (from + k) % previous->count;
+        if (previous->servers[at] == b)
+            return at;
+    }
+    return previous->count;
+}
+
+/* A new server begins in the middle of a turn: 5:1:1 is aabacaa then, not aaaaabc. */
+static void init_turns(struct least_conn *lc, const struct least_conn *previous)
+{
+    uint64_t now = previous == NULL ? 0 : atomic_load(&previous->now);
+    size_t next = 0;
+    atomic_init(&lc->now, now);
+    for (size_t i = 0; i < lc->count; i++) {
+        uint64_t power = (uint64_t)backend_weight(lc->servers[i]) * BACKEND_FULL_SHARE;
+        size_t at = previous == NULL ? 0 : find(previous, lc->servers[i], next);
+        bool stays = previous != NULL && at < previous->count;
+        atomic_init(&lc->latest[i],
+                    stays ? atomic_load(&previous->latest[at]) : now - TURN_OF_POWER_1 / power / 2);
+        next = stays ? at + 1 : next;
+    }
+}
+
+static void advance(_Atomic uint64_t *clock, uint64_t to)
+{
+    uint64_t at = atomic_load(clock);
+    while (is_earlier(at, to) && !atomic_compare_exchange_weak(clock, &at, to))
+        ;
+}
+
+static void take_turn(struct least_conn *lc, size_t i, uint64_t taken_at)
+{
+    uint64_t length = turn_length(taken_at);
+    uint64_t began = atomic_fetch_add(&lc->latest[i], length) + length;
+    advance(&lc->now, began);
+    advance(&lc->latest[i], atomic_load(&lc->now));
+}
+
+/* ---- policy ---- */
+
+static void destroy(void *state)
+{
+    struct least_conn *lc = state;
+    tournament_free(lc->tree);
+    free(lc);
+}
+
+static void *create(struct backend *const *servers, size_t count, const void *previous)
+{
+    struct least_conn *lc = malloc(sizeof *lc + count * sizeof lc->latest[0]);
+    if (lc == NULL)
+        return NULL;
+    lc->servers = servers;
+    lc->count = count;
+    init_turns(lc, previous);
+    const struct tournament_rules rules = { .standing = standing, .before = before, .arg = lc };
+    lc->tree = tournament_new(servers, count, &rules);
+    if (lc->tree == NULL) {
+        free(lc);
+        return NULL;
+    }
+    return lc;
+}
+
+/* There were too many exclusions to go on searching. */
+static long pick_any(const struct least_conn *lc, const struct policy_request *r)
+{
+    for (size_t i = 0; i < lc->count; i++)
+        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+            return (long)i;
+    return -1;
+}
+
+static long pick(void *state, const struct policy_request *r)
+{
+    struct least_conn *lc = state;
+    struct tournament_search search;
+    uint64_t won_at = 0;
+    unsigned changes = 0;
+    long i = 0;
+    tournament_search(&search, lc->tree, r->now);
+    while ((i = tournament_best(&search, &won_at)) >= 0 && won_at != CLOSED) {
+        uint64_t expected = changes < CHANGES_MAX ? active_of(won_at) : BACKEND_ANY;
+        switch (r->take(r->arg, (size_t)i, expected)) {
+        case BACKEND_TAKEN:
+            if (!r->dry) {
+                take_turn(lc, (size_t)i, won_at);
+                tournament_replay(lc->tree, (size_t)i, r->now);
+            }
+            return i;
+        case BACKEND_REFUSED:
+            if (!tournament_exclude(&search, (size_t)i))
+                return pick_any(lc, r);
+            break;
+        case BACKEND_CHANGED:
+            changes++;
+            tournament_replay(lc->tree, (size_t)i, r->now);
+            break;
+        }
+    }
+    return -1;
+}
+
+static void changed(void *state, size_t i, uint64_t now)
+{
+    struct least_conn *lc = state;
+    tournament_changed(lc->tree, i, now);
+}
+
+const struct policy_ops policy_least_conn = {
+    .create = create,
+    .destroy = destroy,
+    .pick = pick,
+    .changed = changed,
+};

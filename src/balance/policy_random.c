@@ -1,0 +1,206 @@
+/* The better of two drawn by lot.
+ *
+ * Two different servers are drawn, each with a chance in proportion to weight * share; the one with
+ * fewer sessions for its weight is asked first. That keeps the load nearly as even as asking all
+ * (Mitzenmacher, "The power of two choices in randomized load balancing", 2001), and of several
+ * proxies that know nothing of each other none follows the others to the same server.
+ *
+ * The chances are kept in a Fenwick tree ("A new data structure for cumulative frequency tables",
+ * 1994): a change and a draw each cost O(log n). Additions commute, so threads need no order among
+ * them. The numbers are a counter, stirred: to draw is one atomic addition.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "balance/policy.h"
+#include "base/hash.h"
+
+#define FURTHER_DRAWS 6 /* when neither of the first two can be had */
+
+struct lottery {
+    struct backend *const *servers;
+    size_t count;
+    size_t top; /* the greatest power of 2 that is not above count */
+    uint64_t seed;
+    _Atomic uint64_t drawn;
+    _Atomic uint64_t total;    /* of all chances */
+    _Atomic uint64_t *chances; /* weight * share of each server; 0: not usable */
+    _Atomic uint64_t sums[];   /* k, from 1: of the chances k - (k & -k) .. k - 1 */
+};
+
+/* ---- chances ---- */
+
+static uint64_t chance_of(const struct backend *b, uint64_t now)
+{
+    return backend_is_usable(b, now) ? (uint64_t)backend_weight(b) * backend_share(b, now) : 0;
+}
+
+static void add(struct lottery *l, size_t i, uint64_t more)
+{
+    atomic_fetch_add(&l->total, more);
+    for (size_t k = i + 1; k <= l->count; k += k & (~k + 1))
+        atomic_fetch_add(&l->sums[k], more);
+}
+
+/* Looks at the server once more after it has written: whoever writes last writes the truth. */
+static void changed(void *state, size_t i, uint64_t now)
+{
+    struct lottery *l = state;
+    uint64_t written = atomic_load(&l->chances[i]);
+    for (;;) {
+        uint64_t chance = chance_of(l->servers[i], now);
+        if (chance == written)
+            return;
+        written = atomic_exchange(&l->chances[i], chance);
+        add(l, i, chance - written); /* wraps, and back again */
+        written = chance;
+    }
+}
+
+/* Of all chances before server i. */
+static uint64_t sum_before(const struct lottery *l, size_t i)
+{
+    uint64_t sum = 0;
+    for (size_t k = i; k > 0; k -= k & (~k + 1))
+        sum += atomic_load_explicit(&l->sums[k], memory_order_relaxed);
+    return sum;
+}
+
+/* The server whose chances the point falls into. While chances change that may be a neighbour. */
+static size_t server_at(const struct lottery *l, uint64_t point)
+{
+    size_t i = 0;
+    for (size_t step = l->top; step > 0; step /= 2) {
+        if (i + step > l->count)
+            continue;
+        uint64_t sum = atomic_load_explicit(&l->sums[i + step], memory_order_relaxed);
+        if (sum <= point) {
+            point -= sum;
+            i += step;
+        }
+    }
+    return i < l->count ? i : l->count - 1;
+}
+
+/* ---- draws ---- */
+
+static uint64_t number(struct lottery *l)
+{
+    return hash_nth(l->seed, atomic_fetch_add_explicit(&l->drawn, 1, memory_order_relaxed));
+}
+
+/* total > 0 */
+static size_t draw(struct lottery *l, uint64_t total)
+{
+    return server_at(l, number(l) % total);
+}
+
+/* Another than the first: the points are those that are left without its chances. */
+static size_t draw_other(struct lottery *l, uint64_t total, size_t first)
+{
+    uint64_t gap = atomic_load_explicit(&l->chances[first], memory_order_relaxed);
+    if (gap >= total)
+        return (first + 1) % l->count; /* none of the others is usable */
+    uint64_t point = number(l) % (total - gap);
+    return server_at(l, point < sum_before(l, first) ? point : point + gap);
+}
+
+/* Whether b has fewer sessions for its weight and share than a. */
+static bool is_lighter(const struct backend *b, const struct backend *a, uint64_t now)
+{
+    uint64_t power_a = (uint64_t)backend_weight(a) * backend_share(a, now);
+    uint64_t power_b = (uint64_t)backend_weight(b) * backend_share(b, now);
+    return backend_active(b) * power_a < backend_active(a) * power_b;
+}
+
+/* ---- policy ---- */
+
+static void destroy(void *state)
+{
+    struct lottery *l = state;
+    free(l->chances);
+    free(l);
+}
+
+static uint64_t make_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        seed = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    }
+    return seed;
+}
+
+static void *create(struct backend *const *servers, size_t count, const void *previous)
+{
+    const struct lottery *before = previous;
+    struct lottery *l = calloc(1, sizeof *l + (count + 1) * sizeof l->sums[0]);
+    if (l == NULL)
+        return NULL;
+    l->chances = calloc(count + 1, sizeof l->chances[0]);
+    if (l->chances == NULL) {
+        free(l);
+        return NULL;
+    }
+    l->servers = servers;
+    l->count = count;
+    for (l->top = 1; l->top <= count / 2;)
+        l->top *= 2;
+    l->seed = before == NULL ? make_seed() : hash_nth(before->seed, atomic_load(&before->drawn));
+    for (size_t i = 0; i < count; i++)
+        changed(l, i, 0);
+    return l;
+}
+
+static bool take(const struct policy_request *r, size_t i)
+{
+    return r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN;
+}
+
+/* All that there are, once round. */
+static long pick_any(const struct lottery *l, const struct policy_request *r, size_t from)
+{
+    for (size_t k = 0; k < l->count; k++) {
+        size_t i = (from + k) % l->count;
+        if (take(r, i))
+            return (long)i;
+    }
+    return -1;
+}
+
+static long pick(void *state, const struct policy_request *r)
+{
+    struct lottery *l = state;
+    uint64_t total = atomic_load(&l->total);
+    if (l->count == 0 || total == 0)
+        return -1;
+    size_t i = draw(l, total);
+    size_t other = l->count > 1 ? draw_other(l, total, i) : i;
+    if (is_lighter(l->servers[other], l->servers[i], r->now)) {
+        size_t lighter = other;
+        other = i;
+        i = lighter;
+    }
+    if (take(r, i))
+        return (long)i;
+    if (other != i && take(r, other))
+        return (long)other;
+    for (int k = 0; k < FURTHER_DRAWS && l->count > 2; k++) {
+        i = draw(l, total);
+        if (take(r, i))
+            return (long)i;
+    }
+    return pick_any(l, r, i);
+}
+
+const struct policy_ops policy_random = {
+    .create = create,
+    .destroy = destroy,
+    .pick = pick,
+    .changed = changed,
+};

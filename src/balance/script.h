@@ -1,0 +1,30 @@
+/* What a check says to a server, and what it wants to hear. */
+#ifndef ZPROXY_BALANCE_SCRIPT_H
+#define ZPROXY_BALANCE_SCRIPT_H
+
+#include <stddef.h>
+
+#include "base/addr.h"
+#include "config/config.h"
+
+enum script_wants {
+    SCRIPT_WANTS_NOTHING, /* a connection that takes what is sent */
+    SCRIPT_WANTS_BYTES,   /* these, wherever in what comes first */
+    SCRIPT_WANTS_STATUS,  /* an HTTP status in this range */
+};
+
+struct script {
+    struct addr to;
+    char *send; /* NULL: nothing */
+    size_t send_len;
+    enum script_wants wants;
+    const struct config_bytes *bytes;  /* the configuration's */
+    const struct config_range *status; /* likewise */
+};
+
+/* The script for a server at `to`, of a pool whose check is not CONFIG_CHECK_NONE. conf outlives
+ * it. Returns 0 or -ENOMEM. */
+int script_make(struct script *s, const struct config_pool *conf, const struct addr *to);
+void script_free(struct script *s);
+
+#endif

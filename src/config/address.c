@@ -1,0 +1,193 @@
+#include "config/address.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/network.h"
+#include "config/config.h"
+
+#define DNS_PORT 53
+
+/* --- Addresses --- */
+
+static int parse_plain(const struct value *v, void *out, const char *text,
+                       struct value_error *error)
+{
+    struct addr a;
+    const char *why = NULL;
+    (void)v;
+    if (addr_parse(&a, text, &why) < 0)
+        return value_refuse(error, text, "%s", why);
+    *(struct addr *)out = a;
+    return 0;
+}
+
+static int parse_target(const struct value *v, void *out, const char *text,
+                        struct value_error *error)
+{
+    struct addr a;
+    int rc = parse_plain(v, &a, text, error);
+    if (rc < 0)
+        return rc;
+    if (addr_is_wildcard(&a))
+        return value_refuse(error, text,
+                            "stands for all addresses, expected the one to connect to");
+    *(struct addr *)out = a;
+    return 0;
+}
+
+static void print_plain(const struct value *v, const void *in, FILE *out)
+{
+    char text[ADDR_TEXT_MAX];
+    (void)v;
+    fputs(addr_print(in, text), out);
+}
+
+const struct value_kind address_kind_plain = { parse_plain, print_plain, NULL };
+const struct value_kind address_kind_target = { parse_target, print_plain, NULL };
+
+/* --- Addresses without a port --- */
+
+bool address_is_bare(const char *text)
+{
+    size_t n = strlen(text);
+    if (n == 0 || n >= ADDR_TEXT_MAX - sizeof ":1")
+        return false;
+    if (text[0] == '[')
+        return text[n - 1] == ']';
+    return strspn(text, "0123456789.") == n && strchr(text, '.') != NULL;
+}
+
+int address_parse_bare(struct addr *a, const char *text, uint16_t port, struct value_error *error)
+{
+    char whole[ADDR_TEXT_MAX];
+    struct addr parsed;
+    const char *why = NULL;
+    snprintf(whole, sizeof whole, "%s:1", text);
+    if (addr_parse(&parsed, whole, &why) < 0)
+        return value_refuse(error, text, "%s", why);
+    if (addr_is_wildcard(&parsed))
+        return value_refuse(error, text, "stands for all addresses, expected a single one");
+    addr_set_port(&parsed, port);
+    *a = parsed;
+    return 0;
+}
+
+void address_print_bare(const struct addr *a, FILE *out)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_print(a, text);
+    fprintf(out, "%.*s", (int)(strrchr(text, ':') - text), text);
+}
+
+static int parse_nameserver(const struct value *v, void *out, const char *text,
+                            struct value_error *error)
+{
+    struct addr a;
+    bool has_port = *text == '\0' || (strchr(text, ':') != NULL && !address_is_bare(text));
+    int rc =
+        has_port ? parse_target(v, &a, text, error) : address_parse_bare(&a, text, DNS_PORT, error);
+    if (rc < 0)
+        return rc;
+    if (addr_is_unix(&a))
+        return value_refuse(error, text, "not a name server, expected its IP address");
+    *(struct addr *)out = a;
+    return 0;
+}
+
+const struct value_kind address_kind_nameserver = { parse_nameserver, print_plain, NULL };
+
+/* --- Where connections come from --- */
+
+static const char *const source_words[] = {
+    [CONFIG_SOURCE_KERNEL] = "kernel",
+    [CONFIG_SOURCE_CLIENT] = "client",
+};
+
+/* IPv6 also without brackets: there is no port that they keep away. */
+static int parse_source_address(struct addr *a, const char *text, struct value_error *error)
+{
+    char bracketed[INET6_ADDRSTRLEN + 2];
+    struct in6_addr ip;
+    if (inet_pton(AF_INET6, text, &ip) == 1) {
+        snprintf(bracketed, sizeof bracketed, "[%s]", text);
+        return address_parse_bare(a, bracketed, 0, error);
+    }
+    if (!address_is_bare(text))
+        return value_refuse(error, text,
+                            "unknown, expected kernel, client, or an IP address without a port");
+    return address_parse_bare(a, text, 0, error);
+}
+
+static int parse_source(const struct value *v, void *out, const char *text,
+                        struct value_error *error)
+{
+    struct config_source s = { .kind = CONFIG_SOURCE_KERNEL };
+    int rc = 0;
+    (void)v;
+    while (s.kind < CONFIG_SOURCE_ADDRESS && strcmp(text, source_words[s.kind]) != 0)
+        s.kind++;
+    if (s.kind == CONFIG_SOURCE_ADDRESS)
+        rc = parse_source_address(&s.addr, text, error);
+    if (rc == 0)
+        *(struct config_source *)out = s;
+    return rc;
+}
+
+static void print_source(const struct value *v, const void *in, FILE *out)
+{
+    const struct config_source *s = in;
+    (void)v;
+    if (s->kind == CONFIG_SOURCE_ADDRESS)
+        address_print_bare(&s->addr, out);
+    else
+        fputs(source_words[s->kind], out);
+}
+
+const struct value_kind address_kind_source = { parse_source, print_source, NULL };
+
+/* --- Networks --- */
+
+static int parse_network(const struct value *v, void *out, const char *text,
+                         struct value_error *error)
+{
+    struct network n;
+    char why[NETWORK_WHY_MAX];
+    (void)v;
+    if (network_parse(&n, text, why) < 0)
+        return value_refuse(error, text, "%s", why);
+    *(struct network *)out = n;
+    return 0;
+}
+
+static void print_network(const struct value *v, const void *in, FILE *out)
+{
+    char text[NETWORK_TEXT_MAX];
+    (void)v;
+    fputs(network_print(in, text), out);
+}
+
+static int parse_access(const struct value *v, void *out, const char *text,
+                        struct value_error *error)
+{
+    struct config_access *access = out;
+    int rc = parse_network(v, &access->network, text, error);
+    if (rc == 0)
+        access->allow = v->min == 1;
+    return rc;
+}
+
+static void print_access(const struct value *v, const void *in, FILE *out)
+{
+    const struct config_access *access = in;
+    print_network(v, &access->network, out);
+}
+
+const char *address_access_key(const void *access)
+{
+    const struct config_access *a = access;
+    return a->allow ? "allow" : "deny";
+}
+
+const struct value_kind address_kind_network = { parse_network, print_network, NULL };
+const struct value_kind address_kind_access = { parse_access, print_access, NULL };

@@ -1,0 +1,10 @@
+/* Where to listen: ADDRESS or a range of ports, and for unix sockets [mode=M] [user=U] [group=G].
+ */
+#ifndef ZPROXY_CONFIG_BIND_H
+#define ZPROXY_CONFIG_BIND_H
+
+#include "base/value.h"
+
+extern const struct value_kind bind_kind; /* struct config_bind */
+
+#endif

@@ -1,0 +1,204 @@
+#include "control/upgrade.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/bequest.h"
+#include "control/heir.h"
+#include "control/parcel.h"
+
+#define PATIENCE_MS 30000 /* for the new program to come up: it may wait for names */
+#define CHILD_FD    3
+
+extern char **environ;
+
+int upgrade_init(struct upgrade *u, struct runtime *rt, char *const *argv,
+                 void (*gone)(void *arg, int pid), void *arg)
+{
+    char path[4096];
+    memset(u, 0, sizeof *u);
+    u->rt = rt;
+    u->argv = argv;
+    u->gone = gone;
+    u->arg = arg;
+    u->sock = -1;
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n == -1)
+        return -errno;
+    path[n] = '\0';
+    u->program = strdup(path);
+    return u->program == NULL ? -ENOMEM : 0;
+}
+
+void upgrade_fini(struct upgrade *u)
+{
+    free(u->program);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct upgrade *u = handle->data;
+    if (--u->closing == 0)
+        u->busy = false;
+}
+
+static void close_handle(struct upgrade *u, uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle)) {
+        u->closing++;
+        uv_close(handle, on_closed);
+    }
+}
+
+/* The new program is dead, or will be at once: it has not touched anything. */
+static void give_up(struct upgrade *u, const char *why)
+{
+    log_msg(LOG_LEVEL_ERROR, "upgrade", "%s: %s; this program goes on", u->program, why);
+    notify_send(&u->rt->notify, "READY=1\nSTATUS=upgrade failed: %s", why);
+    if (u->pid > 0)
+        kill(u->pid, SIGKILL);
+    close_handle(u, (uv_handle_t *)&u->poll);
+    close_handle(u, (uv_handle_t *)&u->patience);
+    close_handle(u, (uv_handle_t *)&u->process);
+    close(u->sock);
+    u->sock = -1;
+}
+
+static void on_child_exit(uv_process_t *process, int64_t status, int signal_number)
+{
+    struct upgrade *u = process->data;
+    char why[80];
+    u->pid = 0;
+    if (u->sock == -1)
+        return;
+    if (signal_number != 0)
+        snprintf(why, sizeof why, "the new program was ended by signal %d", signal_number);
+    else
+        snprintf(why, sizeof why, "the new program ended with status %" PRId64, status);
+    give_up(u, why);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    give_up(timer->data, "the new program does not come up");
+}
+
+/* It must be dead before anybody here moves again. */
+static void kill_child(struct upgrade *u)
+{
+    kill(u->pid, SIGKILL);
+    while (waitpid(u->pid, NULL, 0) == -1 && errno == EINTR)
+        ;
+    u->pid = 0;
+}
+
+static void on_dead_wanted(void *arg)
+{
+    kill_child(arg);
+}
+
+static void hand_over(struct upgrade *u)
+{
+    struct bequest_result result;
+    int pid = u->pid;
+    if (bequest_run(u->rt, u->sock, on_dead_wanted, u, &result) < 0) {
+        give_up(u, result.error);
+        return;
+    }
+    log_msg(LOG_LEVEL_NOTICE, "upgrade",
+            "process %d has taken over, with %" PRIu64 " sessions; nothing moved for %" PRIu64
+            " us",
+            pid, result.sessions, result.paused_us);
+    notify_send(&u->rt->notify, "MAINPID=%d", pid);
+    u->gone(u->arg, pid);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct upgrade *u = poll->data;
+    (void)events;
+    struct parcel *p = malloc(sizeof *p);
+    int rc = p == NULL ? -ENOMEM : status < 0 ? status : parcel_receive(u->sock, p);
+    bool up = rc == 0 && p->type == PARCEL_ACCEPT;
+    free(p);
+    if (up)
+        hand_over(u);
+    else if (rc == -EPROTONOSUPPORT)
+        give_up(u, "the new program speaks another version of the handover");
+    else if (rc != -EPIPE) /* that one ends: its status says more */
+        give_up(u, rc < 0 ? strerror(-rc) : "the new program talks nonsense");
+    else
+        uv_poll_stop(&u->poll);
+}
+
+static int spawn(struct upgrade *u, int child)
+{
+    char variable[64];
+    size_t count = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **env = calloc(count + 2, sizeof(char *));
+    if (env == NULL)
+        return UV_ENOMEM;
+    memcpy(env, environ, count * sizeof(char *));
+    snprintf(variable, sizeof variable, HEIR_ENVIRONMENT "=%d", CHILD_FD);
+    env[count] = variable;
+    uv_stdio_container_t stdio[CHILD_FD + 1];
+    for (int i = 0; i <= CHILD_FD; i++) {
+        stdio[i].flags = UV_INHERIT_FD;
+        stdio[i].data.fd = i == CHILD_FD ? child : i;
+    }
+    const uv_process_options_t options = {
+        .exit_cb = on_child_exit,
+        .file = u->program,
+        .args = (char **)u->argv,
+        .env = env,
+        .stdio_count = CHILD_FD + 1,
+        .stdio = stdio,
+    };
+    int rc = uv_spawn(u->rt->loop, &u->process, &options);
+    free(env);
+    return rc;
+}
+
+static int begin(struct upgrade *u)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+        return -errno;
+    u->sock = pair[0];
+    uv_poll_init(u->rt->loop, &u->poll, u->sock);
+    /* libuv makes it non-blocking, which a handover is not: it has a patience of its own */
+    uv_timer_init(u->rt->loop, &u->patience);
+    u->process.data = u->poll.data = u->patience.data = u;
+    int rc = spawn(u, pair[1]);
+    close(pair[1]);
+    if (rc < 0)
+        return rc;
+    u->pid = u->process.pid;
+    uv_poll_start(&u->poll, UV_READABLE, on_readable);
+    uv_timer_start(&u->patience, on_patience, PATIENCE_MS, 0);
+    return 0;
+}
+
+void upgrade_start(struct upgrade *u)
+{
+    if (u->busy || u->rt->draining) {
+        log_msg(LOG_LEVEL_WARNING, "upgrade", "not now: %s",
+                u->busy ? "another upgrade is under way" : "zproxy is draining");
+        return;
+    }
+    u->busy = true;
+    log_msg(LOG_LEVEL_NOTICE, "upgrade", "starting %s", u->program);
+    int rc = begin(u);
+    if (rc < 0)
+        give_up(u, uv_strerror(rc));
+}

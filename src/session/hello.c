@@ -1,0 +1,256 @@
+#include "session/hello.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define RECORD_HEAD      5 /* type, version, length */
+#define RECORD_HANDSHAKE 22
+#define RECORD_MAX       16384
+#define VERSION_MAJOR    3 /* of all that is called TLS, and of SSL 3.0 */
+#define VERSION_MINOR    4
+
+#define CLIENT_HELLO   1
+#define HANDSHAKE_HEAD 4 /* type, length */
+#define RANDOM_SIZE    32
+#define SESSION_ID_MAX 32
+
+#define EXTENSION_SERVER_NAME 0
+#define EXTENSION_ALPN        16
+#define NAME_TYPE_HOST        0
+
+/* The bytes of the handshake, out of the records they came in. */
+struct reader {
+    const unsigned char *begin;
+    const unsigned char *at;
+    const unsigned char *end;
+    size_t record; /* left of the record */
+};
+
+/* In all that follows DONE means: that part is read, go on. */
+static enum hello_result next_record(struct reader *r)
+{
+    const size_t n = (size_t)(r->end - r->at);
+    const bool wrong = (n > 0 && r->at[0] != RECORD_HANDSHAKE) ||
+                       (n > 1 && r->at[1] != VERSION_MAJOR) || (n > 2 && r->at[2] > VERSION_MINOR);
+    if (wrong)
+        return r->at == r->begin ? HELLO_NOT_TLS : HELLO_MALFORMED;
+    if (n < RECORD_HEAD)
+        return HELLO_MORE;
+    r->record = (size_t)r->at[3] << 8 | r->at[4];
+    r->at += RECORD_HEAD;
+    return r->record > 0 && r->record <= RECORD_MAX ? HELLO_DONE : HELLO_MALFORMED;
+}
+
+/* Reads n bytes of what has *left bytes in all. out may be NULL. */
+static enum hello_result take(struct reader *r, size_t *left, void *out, size_t n)
+{
+    unsigned char *to = out;
+    if (n > *left)
+        return HELLO_MALFORMED;
+    *left -= n;
+    while (n > 0) {
+        enum hello_result rc = r->record > 0 ? HELLO_DONE : next_record(r);
+        if (rc != HELLO_DONE)
+            return rc;
+        size_t part = r->record < n ? r->record : n;
+        if (part > (size_t)(r->end - r->at))
+            return HELLO_MORE;
+        if (to != NULL) {
+            memcpy(to, r->at, part);
+            to += part;
+        }
+        r->at += part;
+        r->record -= part;
+        n -= part;
+    }
+    return HELLO_DONE;
+}
+
+static enum hello_result take_number(struct reader *r, size_t *left, size_t width, size_t *number)
+{
+    unsigned char bytes[3];
+    enum hello_result rc = take(r, left, bytes, width);
+    *number = 0;
+    for (size_t i = 0; rc == HELLO_DONE && i < width; i++)
+        *number = *number << 8 | bytes[i];
+    return rc;
+}
+
+/* The length of a part that must fit into what is left. */
+static enum hello_result take_length(struct reader *r, size_t *left, size_t width, size_t *length)
+{
+    enum hello_result rc = take_number(r, left, width, length);
+    return rc == HELLO_DONE && *length > *left ? HELLO_MALFORMED : rc;
+}
+
+/* The length of a list that is all that is left. */
+static enum hello_result take_list(struct reader *r, size_t *left)
+{
+    size_t length = 0;
+    enum hello_result rc = take_number(r, left, 2, &length);
+    return rc == HELLO_DONE && (length != *left || length == 0) ? HELLO_MALFORMED : rc;
+}
+
+/* Passes over a part with its length in front. */
+static enum hello_result skip(struct reader *r, size_t *left, size_t width, size_t min, size_t max)
+{
+    size_t length = 0;
+    enum hello_result rc = take_length(r, left, width, &length);
+    if (rc != HELLO_DONE)
+        return rc;
+    return length < min || length > max ? HELLO_MALFORMED : take(r, left, NULL, length);
+}
+
+/* --- Extensions --- */
+
+static enum hello_result take_name(struct reader *r, size_t *left, size_t length, char *name)
+{
+    if (length == 0 || length > HOSTNAME_MAX)
+        return HELLO_MALFORMED;
+    enum hello_result rc = take(r, left, name, length);
+    if (rc != HELLO_DONE)
+        return rc;
+    if (name[length - 1] == '.') /* nobody should send it, everybody takes it for the same name */
+        length--;
+    if (!hostname_is_valid(name, length))
+        return HELLO_MALFORMED;
+    name[length] = '\0';
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return HELLO_DONE;
+}
+
+static enum hello_result take_server_names(struct reader *r, size_t left, char *name)
+{
+    bool named = false;
+    enum hello_result rc = take_list(r, &left);
+    while (rc == HELLO_DONE && left > 0) {
+        size_t type = 0;
+        size_t length = 0;
+        if ((rc = take_number(r, &left, 1, &type)) != HELLO_DONE ||
+            (rc = take_length(r, &left, 2, &length)) != HELLO_DONE)
+            break;
+        if (type != NAME_TYPE_HOST) {
+            rc = take(r, &left, NULL, length);
+            continue;
+        }
+        rc = named ? HELLO_MALFORMED : take_name(r, &left, length, name);
+        named = true;
+    }
+    return rc;
+}
+
+static enum hello_result take_protocol(struct reader *r, size_t *left, struct hello *hello)
+{
+    size_t length = 0;
+    unsigned char *to = NULL;
+    enum hello_result rc = take_length(r, left, 1, &length);
+    if (rc != HELLO_DONE)
+        return rc;
+    if (length == 0)
+        return HELLO_MALFORMED;
+    if (length < HELLO_ALPN_MAX - (size_t)hello->alpn_size) {
+        hello->alpn[hello->alpn_size] = (unsigned char)length;
+        to = &hello->alpn[hello->alpn_size + 1];
+        hello->alpn_size = (uint16_t)(hello->alpn_size + 1 + length);
+    }
+    return take(r, left, to, length);
+}
+
+static enum hello_result take_protocols(struct reader *r, size_t left, struct hello *hello)
+{
+    enum hello_result rc = take_list(r, &left);
+    while (rc == HELLO_DONE && left > 0)
+        rc = take_protocol(r, &left, hello);
+    return rc;
+}
+
+/* What was seen of the extensions that matter: each may be there once. */
+struct seen {
+    bool name;
+    bool alpn;
+};
+
+static enum hello_result take_extension(struct reader *r, size_t *left, struct hello *hello,
+                                        struct seen *seen)
+{
+    size_t type = 0;
+    size_t length = 0;
+    enum hello_result rc = HELLO_DONE;
+    if ((rc = take_number(r, left, 2, &type)) != HELLO_DONE ||
+        (rc = take_length(r, left, 2, &length)) != HELLO_DONE)
+        return rc;
+    if (type != EXTENSION_SERVER_NAME && type != EXTENSION_ALPN)
+        return take(r, left, NULL, length);
+    bool *again = type == EXTENSION_ALPN ? &seen->alpn : &seen->name;
+    if (*again)
+        return HELLO_MALFORMED;
+    *again = true;
+    *left -= length;
+    return type == EXTENSION_ALPN ? take_protocols(r, length, hello)
+                                  : take_server_names(r, length, hello->name);
+}
+
+/* --- The hello --- */
+
+/* Type and length: how many bytes follow. */
+static enum hello_result take_head(struct reader *r, size_t *left)
+{
+    size_t room = HANDSHAKE_HEAD;
+    size_t type = 0;
+    enum hello_result rc = take_number(r, &room, 1, &type);
+    if (rc != HELLO_DONE)
+        return rc;
+    if (type != CLIENT_HELLO)
+        return HELLO_MALFORMED;
+    if ((rc = take_number(r, &room, 3, left)) != HELLO_DONE)
+        return rc;
+    return *left > HELLO_MAX - RECORD_HEAD - HANDSHAKE_HEAD ? HELLO_TOO_LONG : HELLO_DONE;
+}
+
+/* Everything in front of the extensions. */
+static enum hello_result take_front(struct reader *r, size_t *left)
+{
+    unsigned char version[2];
+    enum hello_result rc = take(r, left, version, sizeof version);
+    if (rc != HELLO_DONE)
+        return rc;
+    if (version[0] != VERSION_MAJOR)
+        return HELLO_MALFORMED;
+    if ((rc = take(r, left, NULL, RANDOM_SIZE)) != HELLO_DONE ||
+        (rc = skip(r, left, 1, 0, SESSION_ID_MAX)) != HELLO_DONE ||
+        (rc = skip(r, left, 2, 2, HELLO_MAX)) != HELLO_DONE || /* cipher suites */
+        (rc = skip(r, left, 1, 1, UINT8_MAX)) != HELLO_DONE)   /* compression methods */
+        return rc;
+    return HELLO_DONE;
+}
+
+static enum hello_result take_hello(struct reader *r, struct hello *hello)
+{
+    size_t left = 0;
+    struct seen seen = { false, false };
+    enum hello_result rc = HELLO_DONE;
+    if ((rc = take_head(r, &left)) != HELLO_DONE || (rc = take_front(r, &left)) != HELLO_DONE)
+        return rc;
+    if (left == 0) /* as before TLS had extensions */
+        return HELLO_DONE;
+    size_t length = 0;
+    if ((rc = take_number(r, &left, 2, &length)) != HELLO_DONE)
+        return rc;
+    if (length != left)
+        return HELLO_MALFORMED;
+    while (rc == HELLO_DONE && left > 0 && !(seen.name && seen.alpn))
+        rc = take_extension(r, &left, hello, &seen);
+    return rc;
+}
+
+enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n)
+{
+    const size_t size = n < HELLO_MAX ? n : HELLO_MAX;
+    struct reader r = { .begin = bytes, .at = bytes, .end = (const unsigned char *)bytes + size };
+    hello->name[0] = '\0';
+    hello->alpn_size = 0;
+    enum hello_result rc = take_hello(&r, hello);
+    return rc == HELLO_MORE && n >= HELLO_MAX ? HELLO_TOO_LONG : rc;
+}

@@ -1,0 +1,42 @@
+/* What a TLS client says first: which server it wants, which protocols it speaks.
+ *
+ * TLS is not ended here: the hello is looked at, and then relayed as it came. RFC 8446 (TLS 1.3),
+ * section 4.1.2 and 5.1; RFC 6066, section 3 (server name); RFC 7301 (ALPN).
+ */
+#ifndef ZPROXY_SESSION_HELLO_H
+#define ZPROXY_SESSION_HELLO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hostname.h"
+
+/* A hello is looked for in this many bytes of the stream, heads of records counted. */
+#define HELLO_MAX 16384
+
+/* Room for the protocols of a client. Those that do not fit are left out; browsers send 14 bytes.
+ */
+#define HELLO_ALPN_MAX 256
+
+enum hello_result {
+    HELLO_MORE, /* the beginning of a hello, and not enough of it */
+    HELLO_DONE,
+    HELLO_NOT_TLS,   /* no TLS record; hellos of SSL 2.0 are none */
+    HELLO_MALFORMED, /* TLS, but not a hello that a server would take */
+    HELLO_TOO_LONG,  /* longer than HELLO_MAX */
+};
+
+struct hello {
+    char name[HOSTNAME_MAX + 1]; /* lower case, no dot at the end; "": the client named no server */
+    uint16_t alpn_size;
+    unsigned char alpn[HELLO_ALPN_MAX]; /* for each protocol a byte with its length, then itself */
+};
+
+/* Looks at the first n bytes of a stream: a hello of any version of TLS, in any number of records.
+ * An answer other than MORE is final: it does not change when more bytes follow, and HELLO_MAX
+ * bytes always give one. It is given with the first byte that allows it: DONE as soon as name and
+ * protocols are known, or known to be absent; what the hello says behind them is not looked at.
+ * *hello is of use after DONE alone. */
+enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n);
+
+#endif

@@ -1,0 +1,245 @@
+#include "session/limits.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "base/siphash.h"
+
+#define LOCKS      256 /* a power of two: chain n is behind lock n % LOCKS */
+#define CACHE_LINE 64
+
+/* A new session costs rate_period, each ms pays off rate_count: whole numbers, and exact. */
+struct client {
+    SLIST_ENTRY(client) in_chain;
+    struct in6_addr ip; /* IPv4 as ::ffff:1.2.3.4; of IPv6 the prefix */
+    uint64_t debt;      /* 0: the rate is full */
+    uint64_t at;        /* ms, when debt was that */
+    uint64_t open;      /* sessions */
+};
+
+SLIST_HEAD(chain, client);
+
+struct lock {
+    _Alignas(CACHE_LINE) pthread_mutex_t mutex;
+};
+
+struct limits {
+    uint64_t max_connections;
+    uint64_t rate_count;
+    uint64_t rate_period;
+    unsigned ip6_prefix;
+    struct siphash_key key;
+    struct lock lock[LOCKS];
+    struct chain chain[LIMITS_CHAINS];
+};
+
+struct limits *limits_new(uint64_t max_connections, uint64_t rate_count, uint64_t rate_period,
+                          unsigned ip6_prefix)
+{
+    struct siphash_key key;
+    struct limits *l = NULL;
+    if (getentropy(&key, sizeof key) == -1 ||
+        posix_memalign((void **)&l, CACHE_LINE, sizeof *l) != 0)
+        return NULL;
+    l->max_connections = max_connections;
+    l->rate_count = rate_count;
+    l->rate_period = rate_period;
+    l->ip6_prefix = ip6_prefix;
+    l->key = key;
+    for (unsigned i = 0; i < LOCKS; i++)
+        pthread_mutex_init(&l->lock[i].mutex, NULL);
+    for (unsigned i = 0; i < LIMITS_CHAINS; i++)
+        SLIST_INIT(&l->chain[i]);
+    return l;
+}
+
+void limits_free(struct limits *l)
+{
+    if (l == NULL)
+        return;
+    for (unsigned i = 0; i < LIMITS_CHAINS; i++) {
+        struct client *c;
+        while ((c = SLIST_FIRST(&l->chain[i])) != NULL) {
+            SLIST_REMOVE_HEAD(&l->chain[i], in_chain);
+            free(c);
+        }
+    }
+    for (unsigned i = 0; i < LOCKS; i++)
+        pthread_mutex_destroy(&l->lock[i].mutex);
+    free(l);
+}
+
+/* --- Who a client is --- */
+
+static bool is_counted(const struct limits *l, const struct addr_peer *p)
+{
+    return (p->sa.sa_family == AF_INET || p->sa.sa_family == AF_INET6) &&
+           (l->max_connections > 0 || l->rate_count > 0);
+}
+
+static struct in6_addr ip_of(const struct limits *l, const struct addr_peer *p)
+{
+    struct in6_addr ip = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+    if (p->sa.sa_family == AF_INET) {
+        memcpy(&ip.s6_addr[12], &p->in.sin_addr, sizeof p->in.sin_addr);
+        return ip;
+    }
+    ip = p->in6.sin6_addr;
+    for (unsigned i = l->ip6_prefix / 8; i < sizeof ip.s6_addr; i++)
+        ip.s6_addr[i] &= i == l->ip6_prefix / 8 ? (uint8_t)(0xff00 >> l->ip6_prefix % 8) : 0;
+    return ip;
+}
+
+static unsigned chain_of(const struct limits *l, const struct in6_addr *ip)
+{
+    return (unsigned)(siphash(&l->key, ip, sizeof *ip) % LIMITS_CHAINS);
+}
+
+static void lock(struct limits *l, unsigned chain)
+{
+    pthread_mutex_lock(&l->lock[chain % LOCKS].mutex);
+}
+
+static void unlock(struct limits *l, unsigned chain)
+{
+    pthread_mutex_unlock(&l->lock[chain % LOCKS].mutex);
+}
+
+/* --- Rates --- */
+
+/* Pays off what has been earned up to now. */
+static void settle(const struct limits *l, struct client *c, uint64_t now)
+{
+    const uint64_t elapsed = now > c->at ? now - c->at : 0;
+    const uint64_t earned = elapsed < l->rate_period ? elapsed * l->rate_count : UINT64_MAX;
+    c->debt -= earned < c->debt ? earned : c->debt;
+    c->at += elapsed;
+}
+
+static bool rate_is_used_up(const struct limits *l, const struct client *c)
+{
+    return l->rate_count > 0 && c->debt > (l->rate_count - 1) * l->rate_period;
+}
+
+static bool is_nobody(const struct client *c)
+{
+    return c->open == 0 && c->debt == 0;
+}
+
+/* --- Chains: all of this under the chain's lock --- */
+
+/* Looks for a client, and drops who has become nobody. */
+static struct client *find(const struct limits *l, struct chain *chain, const struct in6_addr *ip,
+                           uint64_t now)
+{
+    struct client *found = NULL;
+    struct client **link = &SLIST_FIRST(chain);
+    while (*link != NULL) {
+        struct client *c = *link;
+        settle(l, c, now);
+        if (memcmp(&c->ip, ip, sizeof *ip) == 0)
+            found = c;
+        else if (is_nobody(c)) {
+            *link = SLIST_NEXT(c, in_chain);
+            free(c);
+            continue;
+        }
+        link = &SLIST_NEXT(c, in_chain);
+    }
+    return found;
+}
+
+static struct client *add(struct chain *chain, const struct in6_addr *ip, uint64_t now)
+{
+    struct client *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->ip = *ip;
+    c->at = now;
+    SLIST_INSERT_HEAD(chain, c, in_chain);
+    return c;
+}
+
+static void forget(struct chain *chain, struct client *c)
+{
+    SLIST_REMOVE(chain, c, client, in_chain);
+    free(c);
+}
+
+/* Forgets one without a session if there are too many: the one with the least debt. */
+static void trim(struct chain *chain)
+{
+    unsigned idle = 0;
+    struct client *least = NULL;
+    for (struct client *c = SLIST_FIRST(chain); c != NULL; c = SLIST_NEXT(c, in_chain)) {
+        if (c->open > 0)
+            continue;
+        idle++;
+        if (least == NULL || c->debt < least->debt)
+            least = c;
+    }
+    if (idle > LIMITS_CHAIN_KEEPS)
+        forget(chain, least);
+}
+
+static enum limits_result enter(const struct limits *l, struct chain *chain,
+                                const struct in6_addr *ip, uint64_t now)
+{
+    struct client *c = find(l, chain, ip, now);
+    if (c == NULL && (c = add(chain, ip, now)) == NULL)
+        return LIMITS_MEMORY;
+    if (l->max_connections > 0 && c->open >= l->max_connections)
+        return LIMITS_CONNECTIONS;
+    if (rate_is_used_up(l, c))
+        return LIMITS_RATE;
+    c->open++;
+    c->debt += l->rate_count > 0 ? l->rate_period : 0;
+    return LIMITS_OK;
+}
+
+enum limits_result limits_enter(struct limits *l, const struct addr_peer *client, uint64_t now)
+{
+    if (!is_counted(l, client))
+        return LIMITS_OK;
+    const struct in6_addr ip = ip_of(l, client);
+    const unsigned n = chain_of(l, &ip);
+    lock(l, n);
+    enum limits_result result = enter(l, &l->chain[n], &ip, now);
+    unlock(l, n);
+    return result;
+}
+
+void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now)
+{
+    if (!is_counted(l, client))
+        return;
+    const struct in6_addr ip = ip_of(l, client);
+    const unsigned n = chain_of(l, &ip);
+    lock(l, n);
+    struct client *c = find(l, &l->chain[n], &ip, now);
+    assert(c != NULL && c->open > 0);
+    c->open--;
+    if (is_nobody(c))
+        forget(&l->chain[n], c);
+    else if (c->open == 0)
+        trim(&l->chain[n]);
+    unlock(l, n);
+}
+
+size_t limits_addresses(struct limits *l)
+{
+    size_t count = 0;
+    for (unsigned n = 0; n < LIMITS_CHAINS; n++) {
+        const struct client *c;
+        lock(l, n);
+        for (c = SLIST_FIRST(&l->chain[n]); c != NULL; c = SLIST_NEXT(c, in_chain))
+            count++;
+        unlock(l, n);
+    }
+    return count;
+}

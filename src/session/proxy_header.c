@@ -1,0 +1,70 @@
+#include "session/proxy_header.h"
+
+#include <string.h>
+
+#include "session/proxy_block.h"
+#include "session/proxy_line.h"
+
+enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *bytes, size_t n)
+{
+    memset(h, 0, sizeof *h);
+    if (n == 0)
+        return PROXY_HEADER_MORE;
+    switch (*(const unsigned char *)bytes) {
+    case 'P':
+        return proxy_line_parse(h, bytes, n);
+    case '\r':
+        return proxy_block_parse(h, bytes, n);
+    default:
+        h->why = "no PROXY header";
+        return PROXY_HEADER_BAD;
+    }
+}
+
+static bool is_ip(const struct addr_peer *p)
+{
+    return p->sa.sa_family == AF_INET || p->sa.sa_family == AF_INET6;
+}
+
+/* IPv4 in IPv6 clothes. */
+static struct addr_peer mapped(const struct addr_peer *p)
+{
+    struct addr_peer in6 = { .in6 = { .sin6_family = AF_INET6, .sin6_port = p->in.sin_port } };
+    if (p->sa.sa_family == AF_INET6)
+        return *p;
+    in6.in6.sin6_addr.s6_addr[10] = 0xff;
+    in6.in6.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&in6.in6.sin6_addr.s6_addr[12], &p->in.sin_addr, sizeof p->in.sin_addr);
+    return in6;
+}
+
+static size_t write_ends(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
+                         const struct addr_peer *source, const struct addr_peer *destination)
+{
+    return v == PROXY_HEADER_V1 ? proxy_line_write(buf, source, destination)
+                                : proxy_block_write(buf, source, destination);
+}
+
+size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
+                          const struct addr_peer *client, const struct addr_peer *destination)
+{
+    struct addr_peer from = *client;
+    struct addr_peer to = *destination;
+    if (is_ip(&from) && !is_ip(&to)) {
+        memset(&to, 0, sizeof to);
+        to.sa.sa_family = from.sa.sa_family;
+    }
+    if (is_ip(&from) && from.sa.sa_family != to.sa.sa_family) {
+        from = mapped(&from);
+        to = mapped(&to);
+    }
+    return write_ends(buf, v, &from, &to);
+}
+
+size_t proxy_header_write_own(unsigned char buf[PROXY_HEADER_WRITE_MAX],
+                              enum proxy_header_version v, const struct addr_peer *own,
+                              const struct addr_peer *server)
+{
+    return v == PROXY_HEADER_V1 ? proxy_header_write(buf, v, own, server)
+                                : proxy_block_write_local(buf);
+}

@@ -1,0 +1,44 @@
+#include "session/route.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+/* Whether the client speaks the protocol of n bytes. */
+static bool speaks(const struct hello *hello, const char *protocol, size_t n)
+{
+    const unsigned char *end = hello->alpn + hello->alpn_size;
+    for (const unsigned char *at = hello->alpn; at < end; at += 1 + *at)
+        if (*at == n && strncasecmp((const char *)at + 1, protocol, n) == 0)
+            return true;
+    return false;
+}
+
+static bool names(const struct hello *hello, const char *pattern, size_t n)
+{
+    return hostname_fits(hello->name, pattern, n);
+}
+
+typedef bool fits_fn(const struct hello *hello, const char *text, size_t n);
+
+/* Whether one of "A|B|C" fits. */
+static bool fits_any(const struct hello *hello, const char *texts, fits_fn *fits)
+{
+    for (;;) {
+        size_t n = strcspn(texts, "|");
+        if (n > 0 && fits(hello, texts, n))
+            return true;
+        if (texts[n] == '\0')
+            return false;
+        texts += n + 1;
+    }
+}
+
+struct pool *route_match(const struct route *routes, size_t count, const struct hello *hello)
+{
+    for (const struct route *r = routes; r < routes + count; r++)
+        if ((r->sni == NULL || fits_any(hello, r->sni, names)) &&
+            (r->alpn == NULL || fits_any(hello, r->alpn, speaks)))
+            return r->pool;
+    return NULL;
+}

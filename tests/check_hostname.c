@@ -1,0 +1,93 @@
+#include <string.h>
+
+#include "base/hostname.h"
+#include "suite.h"
+
+START_TEST(a_name_is_labels_with_dots_between_them)
+{
+    static const struct {
+        const char *name;
+        bool valid;
+    } names[] = {
+        { "a", true },         { "example.com", true }, { "A-1.b_2", true }, { "10.0.0.1", true },
+        { "", false },         { ".", false },          { "a.", false },     { ".a", false },
+        { "a..b", false },     { "a b", false },        { "*.a", false },    { "a/b", false },
+        { "\xc3\xbc", false }, { "a:1", false },        { "a|b", false },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        ck_assert_msg(hostname_is_valid(names[i].name, strlen(names[i].name)) == names[i].valid,
+                      "%s", names[i].name);
+    ck_assert(!hostname_is_valid("a\0b", 3));
+}
+END_TEST
+
+START_TEST(a_label_has_63_bytes_and_a_name_255)
+{
+    char name[300];
+    memset(name, 'a', sizeof name);
+    ck_assert(hostname_is_valid(name, 63));
+    ck_assert(!hostname_is_valid(name, 64));
+    for (size_t i = 60; i < sizeof name; i += 60)
+        name[i] = '.';
+    ck_assert(hostname_is_valid(name, 255));
+    ck_assert(!hostname_is_valid(name, 256));
+}
+END_TEST
+
+START_TEST(a_pattern_is_a_name_with_or_without_a_star_in_front)
+{
+    static const struct {
+        const char *pattern;
+        bool valid;
+    } patterns[] = {
+        { "example.com", true }, { "*.example.com", true }, { "*.com", true },
+        { "*", false },          { "*.", false },           { "*example.com", false },
+        { "*.*.com", false },    { "a.*.com", false },      { "", false },
+    };
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        ck_assert_msg(hostname_is_pattern(patterns[i].pattern, strlen(patterns[i].pattern)) ==
+                          patterns[i].valid,
+                      "%s", patterns[i].pattern);
+}
+END_TEST
+
+START_TEST(a_star_stands_for_one_label_or_more)
+{
+    static const struct {
+        const char *name, *pattern;
+        bool fits;
+    } pairs[] = {
+        { "example.com", "example.com", true },
+        { "example.com", "EXAMPLE.Com", true },
+        { "example.com", "example.co", false },
+        { "example.com", "example.comm", false },
+        { "a.example.com", "example.com", false },
+        { "a.example.com", "*.example.com", true },
+        { "a.example.com", "*.Example.COM", true },
+        { "a.b.c.example.com", "*.example.com", true },
+        { "example.com", "*.example.com", false },
+        { "aexample.com", "*.example.com", false },
+        { ".example.com", "*.example.com", false },
+        { "a.example.org", "*.example.com", false },
+        { "", "*.example.com", false },
+        { "", "a", false },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        ck_assert_msg(hostname_fits(pairs[i].name, pairs[i].pattern, strlen(pairs[i].pattern)) ==
+                          pairs[i].fits,
+                      "%s %s", pairs[i].name, pairs[i].pattern);
+    ck_assert(hostname_fits("a", "a|b", 1));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("hostname");
+    TCase *t = tcase_create("hostname");
+    tcase_add_test(t, a_name_is_labels_with_dots_between_them);
+    tcase_add_test(t, a_label_has_63_bytes_and_a_name_255);
+    tcase_add_test(t, a_pattern_is_a_name_with_or_without_a_star_in_front);
+    tcase_add_test(t, a_star_stands_for_one_label_or_more);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,72 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balance/http_status.h"
+#include "suite.h"
+
+static const struct {
+    const char *line;
+    int status;
+} lines[] = {
+    { "HTTP/1.1 200 OK\r\n", 200 }, { "HTTP/1.0 200\r\n", 200 },
+    { "HTTP/1.0 204\n", 204 },      { "HTTP/1.1 503 Service Unavailable\r\n", 503 },
+    { "HTTP/1.1 599 ", 599 },       { "HTTP/1.1 100 Continue\r\n", 100 },
+};
+
+static const struct {
+    const char *line;
+    size_t told; /* so many bytes are enough to tell */
+} others[] = {
+    { "220 mail.example ESMTP\r\n", 1 }, { "HTTX", 4 },
+    { "http/1.1 200 OK\r\n", 1 },        { "HTTP/2.0 200 OK\r\n", 6 },
+    { "HTTP/1.1  200 OK\r\n", 10 },      { "HTTP/1.1 600 Strange\r\n", 10 },
+    { "HTTP/1.1 020 Strange\r\n", 10 },  { "HTTP/1.1 20 OK\r\n", 12 },
+    { "HTTP/1.1 2000 OK\r\n", 13 },      { "HTTP/1.1 2x0 OK\r\n", 11 },
+    { "\r\nHTTP/1.1 200 OK\r\n", 1 },
+};
+
+/* In memory of its own, so that a sanitizer sees who reads too far. */
+static int status_of(const char *line, size_t len)
+{
+    char *copy = malloc(len + 1);
+    memcpy(copy + 1, line, len);
+    int status = http_status(copy + 1, len);
+    free(copy);
+    return status;
+}
+
+START_TEST(the_status_is_known_from_the_byte_behind_it)
+{
+    const char *line = lines[_i].line;
+    for (size_t len = 0; len <= strlen(line); len++)
+        ck_assert_int_eq(status_of(line, len), len < 13 ? 0 : lines[_i].status);
+}
+END_TEST
+
+START_TEST(what_is_not_http_is_told_by_its_first_wrong_byte)
+{
+    const char *line = others[_i].line;
+    for (size_t len = 0; len <= strlen(line); len++)
+        ck_assert_int_eq(status_of(line, len), len < others[_i].told ? 0 : -EPROTO);
+}
+END_TEST
+
+START_TEST(zeros_are_not_http)
+{
+    ck_assert_int_eq(status_of("\0\0\0", 3), -EPROTO);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("http_status");
+    TCase *t = tcase_create("http_status");
+    tcase_add_loop_test(t, the_status_is_known_from_the_byte_behind_it, 0,
+                        sizeof lines / sizeof *lines);
+    tcase_add_loop_test(t, what_is_not_http_is_told_by_its_first_wrong_byte, 0,
+                        sizeof others / sizeof *others);
+    tcase_add_test(t, zeros_are_not_http);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,385 @@
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/limits.h"
+#include "suite.h"
+
+#define START UINT64_C(1000000)
+#define HOUR  UINT64_C(3600000)
+
+static struct limits *limits;
+
+static struct addr_peer peer(const char *text)
+{
+    struct addr_peer p = { .sa.sa_family = AF_UNIX };
+    if (inet_pton(AF_INET, text, &p.in.sin_addr) == 1)
+        p.sa.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &p.in6.sin6_addr) == 1)
+        p.sa.sa_family = AF_INET6;
+    p.in.sin_port = (in_port_t)random(); /* does not matter */
+    return p;
+}
+
+static void start(uint64_t max_connections, uint64_t rate_count, uint64_t rate_period)
+{
+    limits = limits_new(max_connections, rate_count, rate_period, 64);
+    ck_assert_ptr_nonnull(limits);
+}
+
+static enum limits_result enter(const char *client, uint64_t now)
+{
+    const struct addr_peer p = peer(client);
+    return limits_enter(limits, &p, now);
+}
+
+static void leave(const char *client, uint64_t now)
+{
+    const struct addr_peer p = peer(client);
+    limits_leave(limits, &p, now);
+}
+
+/* How many sessions can begin at once. */
+static unsigned begin_all(const char *client, uint64_t now)
+{
+    unsigned n = 0;
+    while (enter(client, now) == LIMITS_OK)
+        n++;
+    return n;
+}
+
+START_TEST(an_address_has_so_many_sessions_and_no_more)
+{
+    start(2, 0, 0);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_CONNECTIONS);
+    ck_assert_int_eq(enter("10.0.0.1", START + HOUR), LIMITS_CONNECTIONS);
+    ck_assert_int_eq(enter("10.0.0.2", START), LIMITS_OK);
+    leave("10.0.0.1", START);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_CONNECTIONS);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(without_a_rate_nobody_is_remembered_who_has_left)
+{
+    start(1, 0, 0);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    ck_assert_int_eq(enter("::1", START), LIMITS_OK);
+    ck_assert_uint_eq(limits_addresses(limits), 2);
+    leave("10.0.0.1", START);
+    leave("::1", START);
+    ck_assert_uint_eq(limits_addresses(limits), 0);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(a_rate_starts_full_and_fills_evenly)
+{
+    start(0, 100, 1000);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START), 100);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_RATE);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 9), 0);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 10), 1);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 19), 0);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 510), 50);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 1509), 99);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + HOUR), 100);
+    ck_assert_uint_eq(begin_all("10.0.0.2", START), 100);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(a_rate_is_exact_over_time)
+{
+    static const struct {
+        uint64_t count, period, each; /* comes so often, ms */
+    } rates[] = { { 1, 1000, 1 },    { 7, 1000, 1 },    { 3, 1000, 10 }, { 600, 60000, 7 },
+                  { 13, 60000, 50 }, { 1, 60000, 100 }, { 900, 1000, 1 } };
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        uint64_t begun = 0;
+        const uint64_t end = 100 * rates[i].period;
+        start(0, rates[i].count, rates[i].period);
+        for (uint64_t t = 0; t < end; t += rates[i].each)
+            begun += enter("10.0.0.1", START + t) == LIMITS_OK;
+        ck_assert_uint_le(begun, 101 * rates[i].count);
+        ck_assert_uint_ge(begun, 101 * rates[i].count - 1);
+        limits_free(limits);
+    }
+}
+END_TEST
+
+START_TEST(a_refusal_costs_nothing)
+{
+    start(1, 2, 1000);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_CONNECTIONS);
+    leave("10.0.0.1", START);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    leave("10.0.0.1", START);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(enter("10.0.0.1", START + 499), LIMITS_RATE);
+    ck_assert_int_eq(enter("10.0.0.1", START + 500), LIMITS_OK);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(an_address_is_remembered_until_its_rate_is_full)
+{
+    start(0, 10, 1000);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    for (int i = 0; i < 3; i++)
+        leave("10.0.0.1", START + 100);
+    ck_assert_uint_eq(limits_addresses(limits), 1);
+    ck_assert_int_eq(enter("10.0.0.1", START + 300), LIMITS_OK);
+    leave("10.0.0.1", START + 399);
+    ck_assert_uint_eq(limits_addresses(limits), 1);
+    ck_assert_int_eq(enter("10.0.0.1", START + 399), LIMITS_OK);
+    leave("10.0.0.1", START + 500);
+    ck_assert_uint_eq(limits_addresses(limits), 0);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(ipv6_clients_are_told_apart_by_their_prefix)
+{
+    static const struct {
+        unsigned prefix;
+        const char *same, *other; /* as, and than, 2001:db8:0:1::1 */
+    } cases[] = {
+        { 64, "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:2::1" },
+        { 128, "2001:db8:0:1::1", "2001:db8:0:1::2" },
+        { 48, "2001:db8:0:2::1", "2001:db8:1:1::1" },
+        { 60, "2001:db8:0:f::1", "2001:db8:0:10::1" },
+        { 127, "2001:db8:0:1::", "2001:db8:0:1::2" },
+        { 1, "::1", "8000::" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        limits = limits_new(1, 0, 0, cases[i].prefix);
+        ck_assert_int_eq(enter("2001:db8:0:1::1", START), LIMITS_OK);
+        ck_assert_int_eq(enter(cases[i].same, START), LIMITS_CONNECTIONS);
+        ck_assert_int_eq(enter(cases[i].other, START), LIMITS_OK);
+        ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+        ck_assert_int_eq(enter("10.0.0.2", START), LIMITS_OK);
+        leave(cases[i].same, START);
+        ck_assert_int_eq(enter("2001:db8:0:1::1", START), LIMITS_OK);
+        limits_free(limits);
+    }
+}
+END_TEST
+
+START_TEST(who_has_no_ip_address_is_not_limited)
+{
+    start(1, 1, 60000);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(enter("unix:", START), LIMITS_OK);
+    leave("unix:", START);
+    ck_assert_uint_eq(limits_addresses(limits), 0);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(clocks_may_differ_a_little)
+{
+    start(0, 2, 1000);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    ck_assert_int_eq(enter("10.0.0.1", START - 8), LIMITS_OK);
+    ck_assert_int_eq(enter("10.0.0.1", START - 8), LIMITS_RATE);
+    ck_assert_int_eq(enter("10.0.0.1", START + 499), LIMITS_RATE);
+    ck_assert_int_eq(enter("10.0.0.1", START + 500), LIMITS_OK);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(the_largest_rate_does_not_overflow)
+{
+    const uint64_t most = (UINT64_C(1) << 31) - 1;
+    start(0, most, most);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    leave("10.0.0.1", UINT64_MAX);
+    ck_assert_int_eq(enter("10.0.0.1", UINT64_MAX), LIMITS_OK);
+    limits_free(limits);
+}
+END_TEST
+
+/* --- Attacks --- */
+
+#define ATTACKERS 500000
+
+static struct addr_peer attacker(uint32_t number)
+{
+    struct addr_peer p = { .in6 = { .sin6_family = AF_INET6 } };
+    uint32_t word = htonl(number);
+    memcpy(&p.in6.sin6_addr.s6_addr[0], "\x20\x01\x0d\xb8", 4);
+    memcpy(&p.in6.sin6_addr.s6_addr[4], &word, 4);
+    return p;
+}
+
+START_TEST(millions_of_addresses_cost_bounded_memory_and_refuse_nobody)
+{
+    uint64_t now = START;
+    start(1, 10, HOUR);
+    ck_assert_int_eq(enter("10.0.0.1", now), LIMITS_OK); /* has a session, all the time */
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(enter("10.0.0.2", now), LIMITS_OK); /* has done all it may */
+        leave("10.0.0.2", now);
+    }
+    for (uint32_t i = 0; i < ATTACKERS; i++, now += i % 100 == 0)
+        for (int twice = 0; twice < 2; twice++) {
+            const struct addr_peer p = attacker(i);
+            ck_assert_int_eq(limits_enter(limits, &p, now), LIMITS_OK);
+            limits_leave(limits, &p, now);
+        }
+    ck_assert_uint_le(limits_addresses(limits), LIMITS_CHAINS * LIMITS_CHAIN_KEEPS + 1);
+    ck_assert_uint_ge(limits_addresses(limits), LIMITS_CHAINS * LIMITS_CHAIN_KEEPS / 2);
+    ck_assert_int_eq(enter("10.0.0.1", now), LIMITS_CONNECTIONS);
+    ck_assert_int_eq(enter("10.0.0.2", now), LIMITS_RATE);
+    ck_assert_int_eq(enter("10.0.0.3", now), LIMITS_OK);
+    leave("10.0.0.1", now);
+    ck_assert_int_eq(enter("10.0.0.1", now), LIMITS_OK);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(nobody_with_a_session_is_forgotten)
+{
+    const uint32_t many = LIMITS_CHAINS * 10;
+    start(1, 1, 1000);
+    for (uint32_t i = 0; i < many; i++) {
+        const struct addr_peer p = attacker(i);
+        ck_assert_int_eq(limits_enter(limits, &p, START), LIMITS_OK);
+    }
+    ck_assert_uint_eq(limits_addresses(limits), many);
+    for (uint32_t i = 0; i < many; i++) {
+        const struct addr_peer p = attacker(i);
+        ck_assert_int_eq(limits_enter(limits, &p, START + HOUR), LIMITS_CONNECTIONS);
+    }
+    for (uint32_t i = 0; i < many; i++) {
+        const struct addr_peer p = attacker(i);
+        limits_leave(limits, &p, START + HOUR);
+    }
+    ck_assert_uint_eq(limits_addresses(limits), 0);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(who_is_nobody_any_more_makes_room)
+{
+    start(0, 1, 1000);
+    for (uint32_t round = 0; round < 10; round++)
+        for (uint32_t i = 0; i < LIMITS_CHAINS; i++) {
+            const struct addr_peer p = attacker(round * LIMITS_CHAINS + i);
+            ck_assert_int_eq(limits_enter(limits, &p, START + 1000 * round), LIMITS_OK);
+            limits_leave(limits, &p, START + 1000 * round);
+        }
+    /* A chain that nobody came to since has kept some. */
+    ck_assert_uint_le(limits_addresses(limits), LIMITS_CHAINS * 2);
+    limits_free(limits);
+}
+END_TEST
+
+/* --- Threads --- */
+
+#define THREADS 4
+#define ROUNDS  200000
+#define HOSTS   50
+#define MOST    2
+
+static _Atomic int inside[HOSTS];
+static _Atomic bool exceeded;
+static _Atomic unsigned begun;
+static pthread_barrier_t together;
+
+static void *come_and_go(void *arg)
+{
+    unsigned seed = *(unsigned *)arg;
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < ROUNDS; i++) {
+        unsigned host = (unsigned)rand_r(&seed) % HOSTS;
+        const struct addr_peer p = attacker(host);
+        if (limits_enter(limits, &p, START + (uint64_t)i) != LIMITS_OK)
+            continue;
+        if (atomic_fetch_add(&inside[host], 1) >= MOST)
+            exceeded = true;
+        atomic_fetch_sub(&inside[host], 1);
+        limits_leave(limits, &p, START + (uint64_t)i);
+    }
+    return NULL;
+}
+
+static void *begin_many(void *arg)
+{
+    (void)arg;
+    const struct addr_peer p = attacker(0);
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < ROUNDS; i++)
+        if (limits_enter(limits, &p, START) == LIMITS_OK)
+            atomic_fetch_add(&begun, 1);
+    return NULL;
+}
+
+static void run_threads(void *(*run)(void *))
+{
+    pthread_t threads[THREADS];
+    unsigned seeds[THREADS];
+    pthread_barrier_init(&together, NULL, THREADS);
+    for (unsigned i = 0; i < THREADS; i++) {
+        seeds[i] = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, run, &seeds[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&together);
+}
+
+START_TEST(threads_never_exceed_the_limit)
+{
+    start(MOST, 0, 0);
+    run_threads(come_and_go);
+    ck_assert(!exceeded);
+    ck_assert_uint_eq(limits_addresses(limits), 0);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(threads_share_one_rate)
+{
+    start(0, 123456, 1000);
+    begun = 0;
+    run_threads(begin_many);
+    ck_assert_uint_eq(begun, 123456);
+    limits_free(limits);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("limits");
+    TCase *t = tcase_create("limits");
+    tcase_set_timeout(t, 240);
+    tcase_add_test(t, an_address_has_so_many_sessions_and_no_more);
+    tcase_add_test(t, without_a_rate_nobody_is_remembered_who_has_left);
+    tcase_add_test(t, a_rate_starts_full_and_fills_evenly);
+    tcase_add_test(t, a_rate_is_exact_over_time);
+    tcase_add_test(t, a_refusal_costs_nothing);
+    tcase_add_test(t, an_address_is_remembered_until_its_rate_is_full);
+    tcase_add_test(t, ipv6_clients_are_told_apart_by_their_prefix);
+    tcase_add_test(t, who_has_no_ip_address_is_not_limited);
+    tcase_add_test(t, clocks_may_differ_a_little);
+    tcase_add_test(t, the_largest_rate_does_not_overflow);
+    tcase_add_test(t, millions_of_addresses_cost_bounded_memory_and_refuse_nobody);
+    tcase_add_test(t, nobody_with_a_session_is_forgotten);
+    tcase_add_test(t, who_is_nobody_any_more_makes_room);
+    tcase_add_test(t, threads_never_exceed_the_limit);
+    tcase_add_test(t, threads_share_one_rate);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

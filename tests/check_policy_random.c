@@ -1,0 +1,138 @@
+#include "farm.h"
+#include "suite.h"
+
+static struct farm f;
+
+static void make(const unsigned *weights, size_t count)
+{
+    farm_open(&f, &policy_random, weights, count);
+}
+
+/* Chi-square of what was got against what weights[count] promise. */
+static double deviation(const unsigned *got, const unsigned *weights, size_t count)
+{
+    double sum_got = 0;
+    double sum_weights = 0;
+    double deviation = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum_got += got[i];
+        sum_weights += weights[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        double expected = sum_got * weights[i] / sum_weights;
+        deviation += (got[i] - expected) * (got[i] - expected) / expected;
+    }
+    return deviation;
+}
+
+/* With 9 degrees of freedom chance alone gives more than 80 once in 10^13 runs. */
+START_TEST(idle_servers_are_drawn_as_their_weights_say)
+{
+    const unsigned weights[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 256 };
+    unsigned got[10] = { 0 };
+    make(weights, 10);
+    for (int n = 0; n < 200000; n++)
+        got[farm_visit(&f, 0)]++;
+    ck_assert_double_lt(deviation(got, weights, 10), 80);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(weights_changed_count_for_the_next_draw)
+{
+    const unsigned weights[10] = { 9, 1, 1, 1, 20, 1, 1, 1, 1, 1 };
+    unsigned got[10] = { 0 };
+    make(NULL, 10);
+    farm_set_weight(&f, 0, 9);
+    farm_set_weight(&f, 4, 20);
+    for (int n = 0; n < 100000; n++)
+        got[farm_visit(&f, 0)]++;
+    ck_assert_double_lt(deviation(got, weights, 10), 80);
+    farm_close(&f);
+}
+END_TEST
+
+/* Plain lots put 10 sessions more or less than 100 on each third server, and 30 more on one. */
+START_TEST(the_better_of_two_keeps_the_load_even)
+{
+    make(NULL, 100);
+    for (int n = 0; n < 10000; n++)
+        farm_pick(&f, 0);
+    for (size_t i = 0; i < 100; i++) {
+        ck_assert_uint_ge(backend_active(f.servers[i]), 90);
+        ck_assert_uint_le(backend_active(f.servers[i]), 110);
+    }
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(two_draws_are_two_servers)
+{
+    make((const unsigned[]){ 256, 1 }, 2);
+    for (int n = 0; n < 1000; n++) {
+        f.asked = 0;
+        f.refuses[0] = n % 2 == 0;
+        f.refuses[1] = !f.refuses[0];
+        ck_assert_int_ge(farm_visit(&f, 0), 0);
+        ck_assert_uint_le(f.asked, 2);
+    }
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(those_down_are_not_drawn)
+{
+    make(NULL, 1000);
+    for (size_t i = 0; i < 1000; i++)
+        farm_set_up(&f, i, i % 500 == 7);
+    for (int n = 0; n < 1000; n++)
+        ck_assert_int_eq(farm_visit(&f, 0) % 500, 7);
+    ck_assert_uint_eq(f.asked, 1000);
+    farm_close(&f);
+}
+END_TEST
+
+static void *change(void *arg)
+{
+    struct farm *farm = arg;
+    for (size_t n = 0; n < 5000; n++) {
+        farm_set_weight(farm, n % 7, (unsigned)n % 256 + 1);
+        farm_set_up(farm, n % 5, n % 2 == 0);
+        farm_visit(farm, 0);
+    }
+    for (size_t i = 0; i < 10; i++) {
+        farm_set_up(farm, i, true);
+        farm_set_weight(farm, i, (unsigned)i + 1);
+    }
+    return NULL;
+}
+
+START_TEST(when_all_is_quiet_the_chances_are_right)
+{
+    const unsigned weights[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    unsigned got[10] = { 0 };
+    make(NULL, 10);
+    farm_run(&f, 4, change);
+    for (int n = 0; n < 100000; n++)
+        got[farm_visit(&f, 0)]++;
+    for (size_t i = 0; i < 10; i++)
+        ck_assert_uint_eq(backend_weight(f.servers[i]), weights[i]);
+    ck_assert_double_lt(deviation(got, weights, 10), 80);
+    farm_close(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("policy_random");
+    TCase *t = tcase_create("random");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, idle_servers_are_drawn_as_their_weights_say);
+    tcase_add_test(t, weights_changed_count_for_the_next_draw);
+    tcase_add_test(t, the_better_of_two_keeps_the_load_even);
+    tcase_add_test(t, two_draws_are_two_servers);
+    tcase_add_test(t, those_down_are_not_drawn);
+    tcase_add_test(t, when_all_is_quiet_the_chances_are_right);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,142 @@
+#include <string.h>
+
+#include "farm.h"
+#include "suite.h"
+
+static struct farm f;
+
+static void make(const unsigned *weights, size_t count)
+{
+    farm_open(&f, &policy_round_robin, weights, count);
+}
+
+static void expect_order(const unsigned *weights, size_t count, const char *order)
+{
+    make(weights, count);
+    for (int round = 0; round < 3; round++)
+        for (const char *c = order; *c != '\0'; c++)
+            ck_assert_int_eq(farm_pick(&f, 0), *c - 'a');
+    farm_close(&f);
+}
+
+START_TEST(equal_servers_take_turns)
+{
+    expect_order((const unsigned[]){ 7, 7, 7 }, 3, "abc");
+}
+END_TEST
+
+START_TEST(weights_are_spread_smoothly)
+{
+    expect_order((const unsigned[]){ 5, 1, 1 }, 3, "aabacaa");
+    expect_order((const unsigned[]){ 2, 1 }, 2, "aba");
+    expect_order((const unsigned[]){ 4, 2 }, 2, "aba"); /* 4:2 is 2:1 */
+}
+END_TEST
+
+START_TEST(shares_are_exact_over_a_round)
+{
+    const unsigned weights[] = { 256, 1, 100, 37, 5 };
+    make(weights, 5);
+    for (int i = 0; i < 399; i++)
+        farm_pick(&f, 0);
+    for (int i = 0; i < 5; i++)
+        ck_assert_uint_eq(backend_active(f.servers[i]), weights[i]);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
+{
+    make(NULL, 4);
+    f.refuses[0] = true;
+    for (int i = 0; i < 3000; i++)
+        farm_pick(&f, 0);
+    for (int i = 1; i < 4; i++)
+        ck_assert_uint_eq(backend_active(f.servers[i]), 1000);
+    farm_close(&f);
+}
+END_TEST
+
+static enum backend_taken take_second(void *arg, size_t i, uint64_t expected)
+{
+    (void)arg;
+    (void)expected;
+    return i == 1 ? BACKEND_TAKEN : BACKEND_REFUSED;
+}
+
+/* One of two is dead: half of the sessions meet it, and go to the other. */
+START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
+{
+    const struct policy_request again = { .again = true, .take = take_second };
+    unsigned first[2] = { 0 };
+    make(NULL, 2);
+    for (int i = 0; i < 100; i++) {
+        long server = farm_pick(&f, 0);
+        first[server]++;
+        if (server == 0)
+            ck_assert_int_eq(policy_round_robin.pick(f.state, &again), 1);
+    }
+    ck_assert_uint_eq(first[0], 50);
+    farm_close(&f);
+}
+END_TEST
+
+START_TEST(a_new_state_goes_on_where_the_old_one_was)
+{
+    make(NULL, 3);
+    for (long n = 0; n < 30; n++) {
+        ck_assert_int_eq(farm_pick(&f, 0), n % 3);
+        farm_renew(&f);
+    }
+    farm_close(&f);
+}
+END_TEST
+
+/* Weights without a common divisor: the order is 128,000 turns long. */
+START_TEST(that_nobody_can_be_had_is_found_out_within_bounds)
+{
+    static unsigned weights[1000];
+    for (unsigned i = 0; i < 1000; i++)
+        weights[i] = i % 256 + 1;
+    make(weights, 1000);
+    for (int i = 0; i < 1000; i++)
+        f.refuses[i] = true;
+    ck_assert_int_eq(farm_pick(&f, 0), -1);
+    ck_assert_uint_le(f.asked, 4096 + 1000);
+    farm_close(&f);
+}
+END_TEST
+
+static void *pick_many(void *arg)
+{
+    for (int i = 0; i < 6000; i++)
+        farm_pick(arg, 0);
+    return NULL;
+}
+
+START_TEST(shares_are_exact_over_all_workers)
+{
+    make((const unsigned[]){ 3, 2, 1 }, 3);
+    farm_run(&f, 4, pick_many);
+    ck_assert_uint_eq(backend_active(f.servers[0]), 12000);
+    ck_assert_uint_eq(backend_active(f.servers[1]), 8000);
+    ck_assert_uint_eq(backend_active(f.servers[2]), 4000);
+    farm_close(&f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("policy_round_robin");
+    TCase *t = tcase_create("round robin");
+    tcase_add_test(t, equal_servers_take_turns);
+    tcase_add_test(t, weights_are_spread_smoothly);
+    tcase_add_test(t, shares_are_exact_over_a_round);
+    tcase_add_test(t, the_turns_of_one_that_is_gone_are_shared_fairly);
+    tcase_add_test(t, second_attempts_do_not_step_in_time_with_first_ones);
+    tcase_add_test(t, a_new_state_goes_on_where_the_old_one_was);
+    tcase_add_test(t, that_nobody_can_be_had_is_found_out_within_bounds);
+    tcase_add_test(t, shares_are_exact_over_all_workers);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

@@ -1,0 +1,251 @@
+/* A pool under workers that pick, wait, fail and release, and a control thread that changes it all
+ * the time. ThreadSanitizer and AddressSanitizer see what the counts do not show. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "pool_rig.h"
+
+#define WORKERS  4
+#define SESSIONS 8 /* of a worker at once */
+#define ROUNDS   20000
+
+struct session {
+    struct waiter waiter;
+    struct backend *backend; /* NULL: waits, or does not exist */
+    bool waits;
+    bool connected;
+};
+
+struct worker {
+    pthread_t thread;
+    struct grace_reader reader;
+    struct inbox inbox;
+    uint64_t random;
+    struct session session[SESSIONS];
+};
+
+static struct pool_rig rig;
+static struct worker workers[WORKERS];
+static _Atomic unsigned at_work;
+
+static void no_wake(struct grace_reader *r)
+{
+    (void)r;
+}
+
+static void no_inbox_wake(struct inbox *in)
+{
+    (void)in;
+}
+
+static unsigned draw(struct worker *w, unsigned below)
+{
+    w->random = w->random * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(w->random >> 33) % below;
+}
+
+static uint64_t now(void)
+{
+    return atomic_load(&rig.now);
+}
+
+static void enter(struct worker *w, struct session *s)
+{
+    enum pool_lack lack = POOL_NONE;
+    const struct pool_request request = { .key = draw(w, 1000), .now = now() };
+    *s = (struct session){ .waiter.inbox = &w->inbox };
+    pool_enter(rig.pool);
+    s->backend = pool_pick(rig.pool, &request, &lack);
+    if (s->backend == NULL && lack == POOL_FULL)
+        s->waits = pool_wait(rig.pool, &s->waiter, request.key, now(), &s->backend) == 0;
+    if (s->backend == NULL && !s->waits)
+        pool_exit(rig.pool);
+}
+
+static void leave(struct session *s)
+{
+    if (s->waits)
+        pool_leave(rig.pool, &s->waiter, now());
+    if (s->backend != NULL && !s->connected)
+        pool_connect_left(rig.pool, s->backend, now());
+    if (s->backend != NULL)
+        pool_release(rig.pool, s->backend, now());
+    pool_exit(rig.pool);
+    *s = (struct session){ .backend = NULL };
+}
+
+static void try_connect(struct worker *w, struct session *s)
+{
+    if (draw(w, 4) > 0) {
+        pool_connected(rig.pool, s->backend, now());
+        s->connected = true;
+    } else {
+        pool_connect_failed(rig.pool, s->backend, now());
+        s->connected = true; /* no more to be said of it */
+        leave(s);
+    }
+}
+
+static void take_in(struct worker *w)
+{
+    struct waiter *granted;
+    while ((granted = inbox_take(&w->inbox)) != NULL) {
+        struct session *s = (struct session *)granted; /* its first member */
+        s->waits = false;
+        s->backend = s->waiter.granted;
+    }
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct session *s = &w->session[draw(w, SESSIONS)];
+        if (s->backend == NULL && !s->waits)
+            enter(w, s);
+        else if (s->backend != NULL && !s->connected && draw(w, 4) > 0)
+            try_connect(w, s);
+        else if (!s->waits || draw(w, 8) == 0)
+            leave(s);
+        take_in(w);
+        grace_quiet(&rig.grace, &w->reader);
+    }
+    for (int i = 0; i < SESSIONS; i++)
+        if (w->session[i].backend != NULL || w->session[i].waits)
+            leave(&w->session[i]);
+    atomic_store(&w->reader.seen, UINT64_MAX);
+    atomic_fetch_sub(&at_work, 1);
+    return NULL;
+}
+
+static const char *const lines[] = {
+    "server = 10.0.0.1:80 name=a max_connections=2\nserver = 10.0.0.2:80 name=b weight=3 "
+    "max_connections=3\n",
+    "server = 10.0.0.1:80 name=a max_connections=2\n",
+    "server = 10.0.0.2:80 name=x weight=2 max_connections=3\nserver = 10.0.0.3:80 name=c "
+    "max_connections=2 backup\n",
+    "server = 10.0.0.3:80 name=c max_connections=2\nserver = 10.0.0.1:80 name=a weight=9 "
+    "max_connections=2\n",
+};
+
+#define VARIANTS ((int)(sizeof lines / sizeof lines[0]))
+#define COMMON   "max_queue = 5\nmax_fails = 2\nfail_timeout = 3ms\nslow_start = 5ms\n"
+
+static void start_workers(void)
+{
+    atomic_store(&at_work, WORKERS);
+    for (int i = 0; i < WORKERS; i++) {
+        struct worker *w = &workers[i];
+        *w = (struct worker){ .random = (uint64_t)i + 1, .reader.wake = no_wake };
+        inbox_init(&w->inbox, no_inbox_wake);
+        grace_join(&rig.grace, &w->reader);
+        ck_assert_int_eq(pthread_create(&w->thread, NULL, work, w), 0);
+    }
+}
+
+static void stop_workers(void)
+{
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        ck_assert_ptr_null(inbox_take(&workers[i].inbox));
+        inbox_fini(&workers[i].inbox);
+        grace_leave(&rig.grace, &workers[i].reader);
+    }
+}
+
+/* What control does, as fast as it can. */
+static void change(const struct config_pool *const *confs, unsigned turn)
+{
+    size_t count = 0;
+    struct backend *const *servers = pool_servers(rig.pool, &count);
+    pool_set_up(rig.pool, servers[turn / 3 % count], turn % 5 != 0, now());
+    if (turn % 3 == 0)
+        ck_assert_int_eq(pool_update(rig.pool, confs[turn % VARIANTS]), 0);
+    grace_collect(&rig.grace);
+    pool_tidy(rig.pool);
+    atomic_fetch_add(&rig.now, 1);
+    sched_yield();
+}
+
+static void run(const char *balance)
+{
+    const struct config_pool *confs[VARIANTS];
+    char text[1024];
+    snprintf(text, sizeof text, "%s" COMMON "balance = %s\n", lines[0], balance);
+    pool_rig_open(&rig, text);
+    for (int i = 0; i < VARIANTS; i++) {
+        snprintf(text, sizeof text, "%s" COMMON "balance = %s\n", lines[i], balance);
+        confs[i] = pool_rig_conf(&rig, text);
+    }
+    start_workers();
+    for (unsigned turn = 0; atomic_load(&at_work) > 0; turn++)
+        change(confs, turn);
+    stop_workers();
+    ck_assert_uint_eq(pool_waiting(rig.pool), 0);
+    ck_assert_uint_eq(pool_sessions(rig.pool), 0);
+    pool_rig_close(&rig); /* asks every server for places that were not given back */
+}
+
+START_TEST(every_place_is_accounted_for)
+{
+    run("round_robin");
+}
+END_TEST
+
+/* ---- nobody waits beside a free place ---- */
+
+#define TURNS 3000
+
+static pthread_barrier_t turn_begins;
+
+/* Half of them cannot use one of the two servers, half not the other. */
+static void *take_turns(void *arg)
+{
+    struct worker *w = arg;
+    struct pool_tried *tried = NULL;
+    struct backend *never = pool_rig_server(&rig, (w - workers) % 2 == 0 ? "a" : "b");
+    ck_assert_int_eq(pool_mark_tried(rig.pool, &tried, never), 0);
+    for (int i = 0; i < TURNS; i++) {
+        struct waiter waiter = { .inbox = &w->inbox, .tried = tried };
+        struct backend *b = pool_rig_pick(&rig, tried);
+        if (b == NULL && pool_wait(rig.pool, &waiter, 0, now(), &b) == 0) {
+            while (inbox_take(&w->inbox) == NULL)
+                sched_yield();
+            b = waiter.granted;
+        }
+        pool_release(rig.pool, b, now());
+        pthread_barrier_wait(&turn_begins);
+    }
+    free(tried);
+    return NULL;
+}
+
+START_TEST(nobody_waits_beside_a_free_place)
+{
+    pool_rig_open(&rig, "server = 10.0.0.1:80 name=a max_connections=1\n"
+                        "server = 10.0.0.2:80 name=b max_connections=1\nmax_queue = 100\n");
+    pthread_barrier_init(&turn_begins, NULL, WORKERS);
+    for (int i = 0; i < WORKERS; i++) {
+        inbox_init(&workers[i].inbox, no_inbox_wake);
+        ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, take_turns, &workers[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        inbox_fini(&workers[i].inbox);
+    }
+    pthread_barrier_destroy(&turn_begins);
+    pool_rig_close(&rig);
+}
+END_TEST
+
+static void add(TCase *t)
+{
+    tcase_add_test(t, every_place_is_accounted_for);
+    tcase_add_test(t, nobody_waits_beside_a_free_place);
+}
+
+int main(void)
+{
+    return ini_rig_main("pool_threads", add);
+}

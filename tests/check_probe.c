@@ -1,0 +1,524 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "balance/probe.h"
+#include "relay/sock.h"
+#include "suite.h"
+
+#define SECOND 1000
+#define WAIT   (10 * SECOND) /* for what must come */
+
+/* A server that the test plays, and a probe of it. */
+static struct {
+    int listener;
+    int epoll;
+    int server; /* its end of the probe's connection; -1: none */
+    struct addr at;
+    struct config_pool conf;
+    struct script script;
+    struct probe probe;
+    enum probe_outcome outcome;
+} r;
+
+static void listen_at(const char *text, int backlog)
+{
+    const struct sock_options options = { .backlog = backlog };
+    ck_assert_int_eq(addr_parse(&r.at, text, &(const char *){ NULL }), 0);
+    if (!addr_is_unix(&r.at))
+        r.at.in.sin_port = 0; /* any; IPv6 has it in the same place */
+    close(r.listener);
+    r.listener = sock_listen(&r.at, &options);
+    ck_assert_int_ge(r.listener, 0);
+    r.at.len = sizeof r.at.un;
+    ck_assert_int_eq(getsockname(r.listener, &r.at.sa, &r.at.len), 0);
+}
+
+static void open_rig(void)
+{
+    memset(&r, 0, sizeof r);
+    r.listener = r.server = -1;
+    r.conf.check_path = (char *)"/";
+    r.conf.check_status = (struct config_range){ 200, 399 };
+    r.epoll = epoll_create1(EPOLL_CLOEXEC);
+    probe_init(&r.probe);
+    listen_at("127.0.0.1:1", 16);
+}
+
+static void close_rig(void)
+{
+    probe_stop(&r.probe);
+    script_free(&r.script);
+    close(r.listener);
+    close(r.server);
+    close(r.epoll);
+}
+
+static void start(enum config_check check)
+{
+    r.conf.check = check;
+    script_free(&r.script);
+    ck_assert_int_eq(script_make(&r.script, &r.conf, &r.at), 0);
+    r.outcome = probe_start(&r.probe, &r.script);
+    struct epoll_event ev = { .events = PROBE_EVENTS };
+    if (r.outcome == PROBE_RUNNING)
+        ck_assert_int_eq(epoll_ctl(r.epoll, EPOLL_CTL_ADD, r.probe.fd, &ev), 0);
+}
+
+static void start_exchange(const char *send, const char *expect)
+{
+    r.conf.check_send = (struct config_bytes){ (char *)send, send == NULL ? 0 : strlen(send) };
+    r.conf.check_expect =
+        (struct config_bytes){ (char *)expect, expect == NULL ? 0 : strlen(expect) };
+    start(CONFIG_CHECK_SEND);
+}
+
+/* One thing happens to the probe. */
+static void step(void)
+{
+    struct epoll_event ev;
+    ck_assert_int_eq(epoll_wait(r.epoll, &ev, 1, WAIT), 1);
+    r.outcome = probe_step(&r.probe, ev.events);
+}
+
+static void run(void)
+{
+    while (r.outcome == PROBE_RUNNING)
+        step();
+}
+
+static void run_until(enum probe_state state)
+{
+    while (r.probe.state != state) {
+        step();
+        ck_assert_int_eq(r.outcome, PROBE_RUNNING);
+    }
+}
+
+static void expect(enum probe_outcome outcome, const char *why)
+{
+    ck_assert_str_eq(r.probe.why, why);
+    ck_assert_int_eq(r.outcome, outcome);
+    ck_assert_int_eq(r.probe.fd, -1);
+}
+
+/* The server accepts as soon as the probe has nothing left to send. */
+static void serve(void)
+{
+    run_until(PROBE_HEAR);
+    struct epoll_event ev = { .events = EPOLLIN };
+    int waits = epoll_create1(EPOLL_CLOEXEC);
+    ck_assert_int_eq(epoll_ctl(waits, EPOLL_CTL_ADD, r.listener, &ev), 0);
+    ck_assert_int_eq(epoll_wait(waits, &ev, 1, WAIT), 1);
+    close(waits);
+    r.server = accept(r.listener, NULL, NULL);
+    ck_assert_int_ge(r.server, 0);
+}
+
+static void answer(const char *data, size_t len)
+{
+    ck_assert_int_eq(send(r.server, data, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void read_request(const char *expected)
+{
+    char got[1024] = "";
+    size_t len = 0;
+    while (len < strlen(expected)) {
+        ssize_t n = recv(r.server, got + len, sizeof got - 1 - len, 0);
+        ck_assert_int_gt(n, 0);
+        len += (size_t)n;
+    }
+    ck_assert_str_eq(got, expected);
+}
+
+/* ---- connecting ---- */
+
+START_TEST(a_tcp_probe_is_never_seen_by_the_server)
+{
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_PASSED, "connected");
+    ck_assert_int_eq(accept(r.listener, NULL, NULL), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+}
+END_TEST
+
+START_TEST(a_probe_connects_by_ipv6)
+{
+    listen_at("[::1]:1", 16);
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_PASSED, "connected");
+}
+END_TEST
+
+START_TEST(a_probe_connects_to_unix_sockets)
+{
+    listen_at("unix:@zproxy-check-probe", 16);
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_PASSED, "connected");
+    close(r.listener);
+    r.listener = -1;
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_FAILED, "connection refused");
+}
+END_TEST
+
+START_TEST(a_full_queue_of_a_unix_socket_is_the_servers_fault)
+{
+    listen_at("unix:@zproxy-check-probe-full", 0);
+    int fd = sock_connect(&r.at, &(struct sock_options){ 0 });
+    ck_assert_int_ge(fd, 0);
+    start(CONFIG_CHECK_TCP);
+    expect(PROBE_FAILED, "too many connections wait to be accepted");
+    close(fd);
+}
+END_TEST
+
+START_TEST(a_refused_connection_is_a_failure)
+{
+    close(r.listener);
+    r.listener = -1;
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_FAILED, "connection refused");
+}
+END_TEST
+
+START_TEST(no_answer_is_a_timeout_while_connecting)
+{
+    listen_at("127.0.0.1:1", 0);
+    int fill[2];
+    for (int i = 0; i < 2; i++)
+        fill[i] = sock_connect(&r.at, &(struct sock_options){ 0 });
+    start(CONFIG_CHECK_TCP);
+    r.outcome = probe_expire(&r.probe, 1500);
+    expect(PROBE_FAILED, "timeout after 1500 ms while connecting");
+    for (int i = 0; i < 2; i++)
+        close(fill[i]);
+}
+END_TEST
+
+START_TEST(what_is_lacking_here_says_nothing_about_the_server)
+{
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    int next = dup(r.epoll);
+    close(next);
+    struct rlimit none = { (rlim_t)next, before.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &none);
+    start(CONFIG_CHECK_TCP);
+    setrlimit(RLIMIT_NOFILE, &before);
+    expect(PROBE_UNKNOWN, "too many open files");
+}
+END_TEST
+
+/* ---- http ---- */
+
+START_TEST(the_request_names_path_and_host)
+{
+    char text[ADDR_TEXT_MAX];
+    char request[ADDR_TEXT_MAX + 200];
+    bool named = _i == 1;
+    r.conf.check_path = (char *)(named ? "/alive?really=1" : "/");
+    r.conf.check_host = (char *)(named ? "www.example" : NULL);
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    snprintf(request, sizeof request,
+             "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: zproxy\r\nConnection: close\r\n\r\n",
+             r.conf.check_path, named ? "www.example" : addr_print(&r.at, text));
+    read_request(request);
+}
+END_TEST
+
+START_TEST(the_status_decides_however_it_is_cut)
+{
+    static const struct {
+        const char *answer;
+        enum probe_outcome outcome;
+        const char *why;
+    } cases[] = {
+        { "HTTP/1.1 200 OK\r\n\r\n", PROBE_PASSED, "HTTP 200" },
+        { "HTTP/1.0 399 Odd\r\n\r\n", PROBE_PASSED, "HTTP 399" },
+        { "HTTP/1.1 400 Bad Request\r\n\r\n", PROBE_FAILED, "HTTP 400" },
+        { "HTTP/1.1 199 Odd\r\n\r\n", PROBE_FAILED, "HTTP 199" },
+        { "HTTP/1.1 503 Busy\r\n\r\n", PROBE_FAILED, "HTTP 503" },
+    };
+    const char *line = cases[_i].answer;
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    for (size_t i = 0; r.outcome == PROBE_RUNNING; i++) {
+        ck_assert_uint_lt(i, strlen(line));
+        answer(line + i, 1);
+        step();
+    }
+    expect(cases[_i].outcome, cases[_i].why);
+}
+END_TEST
+
+START_TEST(what_is_not_http_is_shown)
+{
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    answer("220 mail.example\t\"ESMTP\"\x01\r\n", 27);
+    run();
+    expect(PROBE_FAILED, "not HTTP: \"220 mail.example\\t\\\"ESMTP\\\"\\x01\"");
+}
+END_TEST
+
+START_TEST(an_answer_that_ends_too_early_is_shown)
+{
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    answer("HTTP/1", 6);
+    close(r.server);
+    r.server = -1;
+    run();
+    expect(PROBE_FAILED, "expected an HTTP status, got \"HTTP/1\"");
+}
+END_TEST
+
+START_TEST(a_server_may_close_or_reset_behind_its_answer)
+{
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    answer("HTTP/1.1 200 OK\r\n\r\n", 19);
+    if (_i == 0)
+        close(r.server);
+    else
+        sock_reset(r.server);
+    r.server = -1;
+    run();
+    expect(PROBE_PASSED, "HTTP 200");
+}
+END_TEST
+
+/* ---- send and expect ---- */
+
+START_TEST(what_is_expected_may_come_in_any_pieces)
+{
+    static const char reply[] = "noise +PO+PONG\r\n";
+    const size_t end = strlen("noise +PO+PONG");
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    read_request("PING\r\n");
+    for (size_t at = 0; r.outcome == PROBE_RUNNING;) {
+        size_t piece = at + (size_t)_i < end ? (size_t)_i : end - at;
+        answer(reply + at, piece);
+        at += piece;
+        step();
+        ck_assert_int_eq(r.outcome == PROBE_PASSED, at == end);
+    }
+    expect(PROBE_PASSED, "got \"+PONG\"");
+}
+END_TEST
+
+START_TEST(bytes_may_be_zero)
+{
+    r.conf.check_expect = (struct config_bytes){ (char *)"\0\1", 2 };
+    start(CONFIG_CHECK_SEND);
+    serve();
+    answer("ab\0\1", 4);
+    run();
+    expect(PROBE_PASSED, "got \"\\x00\\x01\"");
+}
+END_TEST
+
+START_TEST(a_banner_is_expected_without_a_word)
+{
+    start_exchange(NULL, "ESMTP");
+    serve();
+    answer("220 mail.example ESMTP\r\n", 24);
+    run();
+    expect(PROBE_PASSED, "got \"ESMTP\"");
+}
+END_TEST
+
+START_TEST(what_is_only_sent_needs_no_answer)
+{
+    start_exchange("hello\n", NULL);
+    run();
+    expect(PROBE_PASSED, "sent");
+}
+END_TEST
+
+START_TEST(another_answer_is_shown_when_the_server_closes)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer("-NOAUTH Authentication required.\r\n", 34);
+    close(r.server);
+    r.server = -1;
+    run();
+    expect(PROBE_FAILED, "expected \"+PONG\", got \"-NOAUTH Authentication required.\"");
+}
+END_TEST
+
+START_TEST(another_answer_is_shown_when_time_is_over)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer("-LOADING\r\n", 10);
+    step();
+    ck_assert_int_eq(r.outcome, PROBE_RUNNING);
+    r.outcome = probe_expire(&r.probe, SECOND);
+    expect(PROBE_FAILED, "timeout after 1 s while waiting for \"+PONG\", got \"-LOADING\"");
+}
+END_TEST
+
+START_TEST(silence_is_a_timeout)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    r.outcome = probe_expire(&r.probe, SECOND);
+    expect(PROBE_FAILED, "timeout after 1 s while waiting for \"+PONG\"");
+}
+END_TEST
+
+START_TEST(a_server_that_reads_nothing_is_a_timeout)
+{
+    const size_t large = 64 << 20;
+    r.conf.check_send = (struct config_bytes){ calloc(1, large), large };
+    r.conf.check_expect = (struct config_bytes){ (char *)"x", 1 };
+    start(CONFIG_CHECK_SEND);
+    run_until(PROBE_SEND);
+    r.outcome = probe_expire(&r.probe, SECOND);
+    expect(PROBE_FAILED, "timeout after 1 s while sending");
+    free(r.conf.check_send.data);
+}
+END_TEST
+
+START_TEST(an_end_without_a_word_is_a_failure)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    if (_i == 0) {
+        read_request("PING\r\n");
+        close(r.server);
+    } else {
+        sock_reset(r.server);
+    }
+    r.server = -1;
+    run();
+    expect(PROBE_FAILED, _i == 0 ? "expected \"+PONG\", got the end of the connection"
+                                 : "connection reset by peer");
+}
+END_TEST
+
+START_TEST(it_listens_to_the_first_bytes_only)
+{
+    static char noise[PROBE_HEAR_MAX];
+    memset(noise, 'n', sizeof noise);
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer(noise, sizeof noise);
+    run();
+    ck_assert_int_eq(r.outcome, PROBE_FAILED);
+    ck_assert_ptr_nonnull(strstr(r.probe.why, "expected \"+PONG\", got \"nnnn"));
+    ck_assert_ptr_nonnull(strstr(r.probe.why, "nnnn...\""));
+}
+END_TEST
+
+START_TEST(an_answer_that_has_come_counts_however_late_we_are)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer("+PONG\r\n", 7);
+    r.outcome = probe_expire(&r.probe, 1);
+    expect(PROBE_PASSED, "got \"+PONG\"");
+}
+END_TEST
+
+START_TEST(answers_of_unix_sockets_are_heard)
+{
+    listen_at("unix:@zproxy-check-probe-heard", 16);
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    for (const char *c = "+PONG"; *c != '\0'; c++) {
+        answer(c, 1);
+        step();
+    }
+    expect(PROBE_PASSED, "got \"+PONG\"");
+}
+END_TEST
+
+/* ---- words ---- */
+
+START_TEST(quotes_are_bounded)
+{
+    char out[PROBE_QUOTE_MAX];
+    char data[300];
+    for (int c = 0; c < 256; c++) {
+        for (size_t len = 0; len <= sizeof data; len++) {
+            memset(data, c, len);
+            size_t n = strlen(probe_quote(out, data, len));
+            ck_assert_uint_lt(n, sizeof out);
+            ck_assert_int_eq(out[0], '"');
+            ck_assert_int_eq(out[n - 1], '"');
+        }
+    }
+}
+END_TEST
+
+START_TEST(quotes_show_the_first_line)
+{
+    static const struct {
+        const char *data;
+        const char *quoted;
+    } cases[] = {
+        { "", "\"\"" },
+        { "\n", "\"\\n\"" },
+        { "+PONG", "\"+PONG\"" },
+        { "+PONG\n", "\"+PONG\"" },
+        { "+PONG\r\n", "\"+PONG\"" },
+        { "220 a\r\n220 b\r\n", "\"220 a...\"" },
+        { "\nhello\n", "\"\\nhello\"" },
+        { "a\"b\\c\t", "\"a\\\"b\\\\c\\t\"" },
+    };
+    char out[PROBE_QUOTE_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_str_eq(probe_quote(out, cases[i].data, strlen(cases[i].data)), cases[i].quoted);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("probe");
+    TCase *t = tcase_create("probe");
+    tcase_add_checked_fixture(t, open_rig, close_rig);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_tcp_probe_is_never_seen_by_the_server);
+    tcase_add_test(t, a_probe_connects_by_ipv6);
+    tcase_add_test(t, a_probe_connects_to_unix_sockets);
+    tcase_add_test(t, a_full_queue_of_a_unix_socket_is_the_servers_fault);
+    tcase_add_test(t, a_refused_connection_is_a_failure);
+    tcase_add_test(t, no_answer_is_a_timeout_while_connecting);
+    tcase_add_test(t, what_is_lacking_here_says_nothing_about_the_server);
+    tcase_add_loop_test(t, the_request_names_path_and_host, 0, 2);
+    tcase_add_loop_test(t, the_status_decides_however_it_is_cut, 0, 5);
+    tcase_add_test(t, what_is_not_http_is_shown);
+    tcase_add_test(t, an_answer_that_ends_too_early_is_shown);
+    tcase_add_loop_test(t, a_server_may_close_or_reset_behind_its_answer, 0, 2);
+    tcase_add_loop_test(t, what_is_expected_may_come_in_any_pieces, 1, 15);
+    tcase_add_test(t, bytes_may_be_zero);
+    tcase_add_test(t, a_banner_is_expected_without_a_word);
+    tcase_add_test(t, what_is_only_sent_needs_no_answer);
+    tcase_add_test(t, another_answer_is_shown_when_the_server_closes);
+    tcase_add_test(t, another_answer_is_shown_when_time_is_over);
+    tcase_add_test(t, silence_is_a_timeout);
+    tcase_add_test(t, a_server_that_reads_nothing_is_a_timeout);
+    tcase_add_loop_test(t, an_end_without_a_word_is_a_failure, 0, 2);
+    tcase_add_test(t, it_listens_to_the_first_bytes_only);
+    tcase_add_test(t, an_answer_that_has_come_counts_however_late_we_are);
+    tcase_add_test(t, answers_of_unix_sockets_are_heard);
+    tcase_add_test(t, quotes_are_bounded);
+    tcase_add_test(t, quotes_show_the_first_line);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}
