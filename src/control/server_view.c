@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balance/health.h"
 #include "balance/passive.h"
 #include "base/human.h"
 #include "config/nearest.h"
@@ -25,6 +26,17 @@ static void say_drain(const struct drain_progress *p, uint64_t active, struct se
     snprintf(v->why, sizeof v->why,
              "closing %" PRIu64 " sessions: %" PRIu64 " left, %" PRIu64 " closed, %s to go",
              p->sessions, active, p->closed, human_time(p->left, left));
+}
+
+static void say_down(const struct runtime *rt, const struct pool *p, const struct backend *b,
+                     uint64_t now, struct server_view *v)
+{
+    char since[HUMAN_MAX];
+    const struct verdict *found = health_verdict(rt->health, p, b);
+    if (found == NULL)
+        return;
+    snprintf(v->why, sizeof v->why, "%s, for %s", found->why,
+             human_time(now > found->changed ? now - found->changed : 0, since));
 }
 
 static void say_out(const struct backend *b, uint64_t now, struct server_view *v)
@@ -62,7 +74,7 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct ba
     if (drains_progress(&rt->drains, b, &progress))
         say_drain(&progress, backend_active(b), v);
     else if (!atomic_load(&b->up))
-        snprintf(v->why, sizeof v->why, "its checks fail");
+        say_down(rt, p, b, now, v);
     else if (passive_is_out(b))
         say_out(b, now, v);
     else
