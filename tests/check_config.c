@@ -25,6 +25,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_int_eq(g->relay, CONFIG_RELAY_SPLICE);
     ck_assert_uint_gt(g->pipe_size, 0);
     ck_assert_uint_eq(g->max_pipes, 0);
+    ck_assert_uint_eq(g->busy_poll, 0);
     ck_assert_uint_eq(g->shutdown_timeout, 30000);
     ck_assert_uint_eq(g->nameserver_count, 0);
     ck_assert_uint_eq(g->resolve_min, 1000);
@@ -131,6 +132,7 @@ START_TEST(every_key_has_its_effect)
     ck_assert_int_eq(g->relay, CONFIG_RELAY_COPY);
     ck_assert_uint_eq(g->pipe_size, 1 << 20);
     ck_assert_uint_eq(g->max_pipes, 99);
+    ck_assert_uint_eq(g->busy_poll, 50);
     ck_assert_uint_eq(g->shutdown_timeout, 0);
     ck_assert_uint_eq(g->nameserver_count, 3);
     ck_assert_uint_eq(addr_port(&g->nameserver[0]), 53);

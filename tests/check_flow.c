@@ -184,6 +184,76 @@ START_TEST(segments_of_one_byte_fill_the_pipe_and_all_arrive)
 }
 END_TEST
 
+#ifdef ZPROXY_SPLICE
+START_TEST(a_right_guess_needs_no_other_proof)
+{
+    char *data = pattern(1000);
+    rig_open(&r, RIG_SPLICE);
+    if (r.mover.splice) {
+        rig_send(r.client, data, 1000); /* more bytes than slots, one fragment */
+        ck_assert_int_eq(rig_pump_on_events(&r), 0);
+        rig_expect(r.server, data, 1000);
+        ck_assert(side_is(&r.client_side, SIDE_GUESSED));
+        ck_assert(!rig_confirm(&r));
+        ck_assert(!side_is(&r.client_side, SIDE_GUESSED));
+        ck_assert(!r.up.misguessed);
+    }
+    free(data);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_guess_is_doubted_before_it_costs_a_call)
+{
+    char *data = pattern(1000);
+    rig_open(&r, RIG_SPLICE);
+    for (int i = 0; i < 3 && r.mover.splice; i++) {
+        rig_send(r.client, data, 1000);
+        ck_assert_int_eq(rig_pump_on_events(&r), 0);
+        rig_expect(r.server, data, 1000);
+        ck_assert(side_is(&r.client_side, SIDE_GUESSED));
+        ck_assert(!side_is(&r.client_side, SIDE_DOUBTED)); /* a new message, a new guess */
+        ck_assert(!flow_confirm(&r.up, &r.client_side));
+        ck_assert(side_is(&r.client_side, SIDE_DOUBTED));
+    }
+    free(data);
+    rig_close(&r);
+}
+END_TEST
+
+/* Segments that two sockets send in turns do not lie side by side in memory: each takes a slot. */
+static void send_scattered(struct rig *rig, const char *data, size_t pieces, size_t len)
+{
+    no_delay(rig->client);
+    no_delay(rig->server);
+    for (size_t i = 0; i < pieces; i++) {
+        rig_send(rig->client, data + i * len, len);
+        rig_send(rig->server, data, len);
+    }
+}
+
+#define PIECES 40 /* more than the pipe of the rig has slots */
+#define PIECE  50
+
+START_TEST(a_wrong_guess_is_corrected_and_the_last)
+{
+    char *data = pattern(PIECES * PIECE);
+    rig_open(&r, RIG_SPLICE);
+    for (int again = 0; again < 2 && r.mover.splice; again++) {
+        send_scattered(&r, data, PIECES, PIECE);
+        ck_assert_int_eq(rig_pump_on_events(&r), 0); /* no event is left to tell of the rest */
+        ck_assert_int_eq(r.up.bytes % (PIECES * PIECE) != 0, again == 0);
+        ck_assert_int_eq(rig_confirm(&r), again == 0);
+        ck_assert(r.up.misguessed);
+        ck_assert_int_eq(rig_pump(&r), 0);
+        rig_expect(r.server, data, PIECES * PIECE);
+    }
+    free(data);
+    rig_close(&r);
+}
+END_TEST
+#endif
+
 START_TEST(a_busy_flow_stops_after_its_share)
 {
     char *data = pattern(60000);
@@ -335,6 +405,9 @@ int main(void)
     tcase_add_test(one, a_busy_flow_stops_after_its_share);
     tcase_add_test(one, without_pipes_bytes_are_copied_and_counted);
 #ifdef ZPROXY_SPLICE
+    tcase_add_test(one, a_right_guess_needs_no_other_proof);
+    tcase_add_test(one, a_guess_is_doubted_before_it_costs_a_call);
+    tcase_add_test(one, a_wrong_guess_is_corrected_and_the_last);
     tcase_add_test(one, what_is_in_the_pipe_when_splice_is_refused_arrives_in_order);
 #endif
     suite_add_tcase(s, both);

@@ -39,7 +39,7 @@ void rig_open(struct rig *r, enum rig_kind kind)
     connect_pair(&r->server, &server);
     r->quota.left = 16;
     ck_assert_int_eq(uv_loop_init(&r->loop), 0);
-    ck_assert_int_eq(poller_init(&r->poller, &r->loop), 0);
+    ck_assert_int_eq(poller_init(&r->poller, &r->loop, 0), 0);
     ck_assert_int_eq(mover_init(&r->mover, kind == RIG_SPLICE, &r->quota, 64 * 1024), 0);
     side_init(&r->client_side);
     side_init(&r->server_side);
@@ -84,7 +84,7 @@ static bool take_events(struct rig *r)
     return n > 0;
 }
 
-int rig_pump(struct rig *r)
+int rig_pump_on_events(struct rig *r)
 {
     int up, down;
     do {
@@ -96,6 +96,27 @@ int rig_pump(struct rig *r)
         } while (up == FLOW_AGAIN || down == FLOW_AGAIN);
     } while (take_events(r));
     return 0;
+}
+
+static bool confirm(struct flow *f, struct side *src)
+{
+    return flow_confirm(f, src) || flow_confirm(f, src);
+}
+
+bool rig_confirm(struct rig *r)
+{
+    bool up = confirm(&r->up, &r->client_side);
+    bool down = confirm(&r->down, &r->server_side);
+    return up || down;
+}
+
+int rig_pump(struct rig *r)
+{
+    int rc;
+    do {
+        rc = rig_pump_on_events(r);
+    } while (rc == 0 && rig_confirm(r));
+    return rc;
 }
 
 void rig_send(int fd, const void *data, size_t len)

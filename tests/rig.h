@@ -36,8 +36,13 @@ void rig_close(struct rig *r);
 /* Takes in what epoll(7) has to say, at most for a second until `bit` of the side is set. */
 void rig_await(struct rig *r, struct side *sd, enum side_ready bit);
 
-/* Takes in events and pumps until both flows wait. Returns the first error of either, or 0. */
+/* Takes in events and pumps until both flows wait with no guess unconfirmed. Returns the first
+ * error of either, or 0. */
 int rig_pump(struct rig *r);
+/* The same, but guesses are left unconfirmed. */
+int rig_pump_on_events(struct rig *r);
+/* Confirms the guesses. Returns whether one was wrong. */
+bool rig_confirm(struct rig *r);
 
 void rig_send(int fd, const void *data, size_t len);
 /* Reads exactly len bytes. */

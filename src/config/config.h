@@ -115,6 +115,7 @@ struct config_global {
     enum config_relay relay;
     uint64_t pipe_size;
     uint64_t max_pipes; /* 0 = auto */
+    uint64_t busy_poll; /* us; 0 = off */
     uint64_t shutdown_timeout;
     struct addr *nameserver; /* none: what resolv.conf says */
     size_t nameserver_count;

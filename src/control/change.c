@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "control/checks.h"
+#include "control/names.h"
 
 /* A pool of the new configuration: one that is there and will be updated, or a new one. */
 struct pool_change {
@@ -136,7 +137,9 @@ static int prepare(struct change *c, struct config *conf, FILE *errors)
 {
     struct runtime *rt = c->rt;
     budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
-    int rc = prepare_pools(c, conf, errors);
+    int rc = names_prepare(&rt->names, conf, errors);
+    if (rc == 0)
+        rc = prepare_pools(c, conf, errors);
     if (rc == 0)
         rc = prepare_workers(c, errors);
     if (rc == 0)
@@ -210,14 +213,19 @@ static bool has_pool(const struct config *conf, const char *name)
     return false;
 }
 
+static void drop_pool(struct runtime *rt, struct pool *p)
+{
+    checks_forget(rt, p);
+    names_forget(&rt->names, p);
+    pools_drop(&rt->pools, p);
+}
+
 static void drop_pools(struct runtime *rt, const struct config *old, const struct config *new)
 {
     for (size_t i = 0; i < old->pool_count; i++) {
         struct pool *p = pools_find(&rt->pools, old->pool[i].name);
-        if (p != NULL && !has_pool(new, old->pool[i].name)) {
-            checks_forget(rt, p);
-            pools_drop(&rt->pools, p);
-        }
+        if (p != NULL && !has_pool(new, old->pool[i].name))
+            drop_pool(rt, p);
     }
 }
 
@@ -276,6 +284,7 @@ void change_commit(struct change *c)
         drop_pools(rt, old->conf, runtime_conf(rt));
         retire(rt, old);
     }
+    names_commit(&rt->names, runtime_conf(rt), &rt->pools);
     change_free(c);
 }
 

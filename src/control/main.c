@@ -4,9 +4,11 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "balance/resolver.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
+#include "control/names.h"
 #include "control/privileges.h"
 #include "control/proxy.h"
 #include "relay/mover.h"
@@ -35,8 +37,8 @@ static void version(void)
 #else
     const char *splice = "no (not in this build)";
 #endif
-    printf("zproxy %s\nlibuv %s\ninih %s\nsplice: %s\n", PACKAGE_VERSION, uv_version_string(),
-           INIH_VERSION, splice);
+    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nsplice: %s\n", PACKAGE_VERSION,
+           uv_version_string(), INIH_VERSION, resolver_version(), splice);
 }
 
 static int check(const struct config *conf, const char *file)
@@ -120,6 +122,10 @@ int main(int argc, char **argv)
     struct config *conf = config_load(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
+    if (!names_are_resolvable(conf, file, stderr)) {
+        config_free(conf);
+        return PROXY_BAD_CONFIG;
+    }
     const struct proxy_setup setup = { file, conf, pid_file, argv };
     return act(action, &setup);
 }

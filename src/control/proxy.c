@@ -17,6 +17,7 @@
 #include "control/checks.h"
 #include "control/console.h"
 #include "control/heir.h"
+#include "control/names.h"
 #include "control/reload.h"
 #include "control/runtime.h"
 #include "control/upgrade.h"
@@ -112,6 +113,7 @@ static void set_up_runtime(struct proxy *p)
     const struct config_global *g = &p->conf->global;
     const struct worker_setup setup = {
         .splice = g->relay == CONFIG_RELAY_SPLICE,
+        .busy_poll = g->busy_poll,
         .pipe_size = (int)g->pipe_size,
         .quota = &rt->quota,
         .grace = &rt->grace,
@@ -239,6 +241,7 @@ static void drain(struct proxy *p, const char *signal_name)
             sessions_now(p));
     notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
                 sessions_now(p));
+    names_wait_no_longer(&p->rt.names);
     crew_each(&p->rt.crew, worker_drain);
     if (timeout != 0)
         uv_timer_start(&p->deadline, on_deadline, timeout, 0);
@@ -298,6 +301,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 /* With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    names_close(&p->rt.names);
     checks_close(&p->rt);
     uv_walk(&p->loop, close_handle, NULL);
 }
@@ -330,6 +334,7 @@ static int open_loop(struct proxy *p)
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
     pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
+    names_init(&p->rt.names, &p->loop);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
@@ -485,7 +490,11 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         return status;
     }
     if (prepare(&p) == 0) {
-        if (start_workers(&p) == 0) {
+        if (p.heir == -1) /* otherwise it has what the one before knew */
+            names_wait(&p.rt.names);
+        if (p.rt.draining) {
+            status = PROXY_ENDED;
+        } else if (start_workers(&p) == 0) {
             relay_until_told(&p);
             status = PROXY_ENDED;
         } else {

@@ -16,6 +16,7 @@
 #include "control/crew.h"
 #include "control/drains.h"
 #include "control/generation.h"
+#include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
 #include "control/privileges.h"
@@ -33,6 +34,7 @@ struct runtime {
     struct notify notify;
     struct grace grace;
     struct pools pools;
+    struct names names;
     struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */

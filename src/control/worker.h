@@ -21,6 +21,7 @@ struct worker_setup {
     unsigned index;
     int cpu; /* pinned to it; -1: to none */
     bool splice;
+    uint64_t busy_poll; /* us */
     int pipe_size;
     struct pipe_quota *quota;
     struct grace *grace;

@@ -18,6 +18,10 @@
 /* Bytes copied at once: what is peeked at and sent should still be in cache when it is sent. */
 #define FLOW_COPY (64 * 1024)
 
+/* Bytes a slot up to which a pipe is never full in practice: the smallest packets of a stream that
+ * has more to send than fits in one bring many times as much. */
+#define FLOW_FRAGMENT 64
+
 /* Steps return STEP_DONE when something has moved or changed and the next step may follow,
  * STEP_WAIT when an end is not ready, or -errno. */
 enum step {
@@ -102,6 +106,12 @@ static int copy(struct flow *f, struct side *src, struct side *dst, struct mover
     return STEP_DONE;
 }
 
+static bool has_unread(const struct side *src)
+{
+    int unread = 0;
+    return ioctl(src->fd, SIOCINQ, &unread) == -1 || unread > 0;
+}
+
 #ifdef ZPROXY_SPLICE
 static bool is_refusal(int error)
 {
@@ -128,14 +138,20 @@ static size_t smaller(size_t a, size_t b)
 }
 
 /* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
- * have filled the pipe. Otherwise SIOCINQ, tcp(7), costs a fifth of a splice that finds nothing. */
-static void note_short_fill(const struct pipe *p, struct side *src)
+ * have filled the pipe. Otherwise SIOCINQ, tcp(7), knows, at a price that shows in small exchanges:
+ * where the answer is all but certain it is guessed, and mostly the next message makes asking
+ * needless. */
+static void note_short_fill(const struct flow *f, const struct pipe *p, struct side *src)
 {
-    int unread = 0;
     if (!side_short_is_empty(src))
         return;
-    if (p->held < p->slots || (ioctl(src->fd, SIOCINQ, &unread) == 0 && unread == 0))
+    bool proven = p->held < p->slots;
+    bool guessed = !proven && !f->misguessed && p->held <= p->slots * FLOW_FRAGMENT;
+    if (proven || guessed || !has_unread(src))
         side_clear(src, SIDE_READABLE);
+    side_clear(src, SIDE_GUESSED | SIDE_DOUBTED);
+    if (guessed)
+        side_set(src, SIDE_GUESSED);
 }
 
 /* Fills an empty pipe: so EAGAIN can only mean an empty socket, never a pipe out of slots. */
@@ -153,7 +169,7 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
         f->pipe = p;
         f->state = FLOW_DRAIN;
         if (p->held < room)
-            note_short_fill(p, src);
+            note_short_fill(f, p, src);
         return STEP_DONE;
     }
     int error = errno;
@@ -305,4 +321,20 @@ int flow_pump(struct flow *f, struct side *src, struct side *dst, struct mover *
             return FLOW_WAIT;
     }
     return FLOW_AGAIN;
+}
+
+bool flow_confirm(struct flow *f, struct side *src)
+{
+    if (!side_is(src, SIDE_GUESSED))
+        return false;
+    if (!side_is(src, SIDE_DOUBTED)) {
+        side_set(src, SIDE_DOUBTED);
+        return false;
+    }
+    side_clear(src, SIDE_GUESSED | SIDE_DOUBTED);
+    if (side_is(src, SIDE_READABLE) || !has_unread(src))
+        return false;
+    f->misguessed = true;
+    side_set(src, SIDE_READABLE);
+    return true;
 }

@@ -26,6 +26,7 @@ struct flow {
     uint8_t state;     /* enum flow_state */
     uint8_t direction; /* enum mover_direction */
     bool copy;         /* the kernel refuses to splice here: copy from now on */
+    bool misguessed;   /* a guess that the source was empty was wrong: guess no more */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent on */
     bool sink_failed;  /* after an error of flow_pump(): which end it was */
 };
@@ -44,5 +45,11 @@ void flow_fini(struct flow *f, struct mover *m);
  * or -errno once an end has failed (f->sink_failed tells which). At the end of the stream, when
  * all is delivered, the state is FLOW_DONE: passing FIN on is the caller's. */
 int flow_pump(struct flow *f, struct side *src, struct side *dst, struct mover *m);
+
+/* Where flow_pump() took a source for empty without asking (SIDE_GUESSED), the next event of that
+ * source proves it right, or makes up for it. Until then the caller calls this every few ms: the
+ * second call asks. Returns whether bytes were left, and the flow, which guesses no more, is to be
+ * pumped. */
+bool flow_confirm(struct flow *f, struct side *src);
 
 #endif

@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #define POLLER_EVENTS 256 /* a wake-up; the rest waits for the next one */
+#define NS_PER_US     1000u
 
-int poller_init(struct poller *p, uv_loop_t *loop)
+int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll)
 {
     p->loop = loop;
+    p->busy_poll = busy_poll * NS_PER_US;
     p->wakeups = 0;
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd == -1)
@@ -56,10 +58,29 @@ static int shorter(int a, int b)
     return a < b ? a : b;
 }
 
+/* Asks again and again for as long as it may. */
+static int poll_busily(struct poller *p, struct epoll_event *events)
+{
+    uint64_t end = uv_hrtime() + p->busy_poll;
+    int n;
+    do {
+        n = epoll_wait(p->fd, events, POLLER_EVENTS, 0);
+    } while (n == 0 && uv_hrtime() < end);
+    return n;
+}
+
+static int await_events(struct poller *p, struct epoll_event *events, int timeout)
+{
+    int n = 0;
+    if (p->busy_poll != 0 && timeout != 0)
+        n = poll_busily(p, events);
+    return n != 0 ? n : epoll_wait(p->fd, events, POLLER_EVENTS, timeout);
+}
+
 void poller_wait(struct poller *p, int timeout)
 {
     struct epoll_event events[POLLER_EVENTS];
-    int n = epoll_wait(p->fd, events, POLLER_EVENTS, shorter(timeout, uv_backend_timeout(p->loop)));
+    int n = await_events(p, events, shorter(timeout, uv_backend_timeout(p->loop)));
     uv_update_time(p->loop);
     p->wakeups++;
     bool loop_ready = false;

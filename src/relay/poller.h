@@ -21,11 +21,14 @@ struct watch {
 struct poller {
     int fd;
     uv_loop_t *loop;
-    uint64_t wakeups; /* so far */
+    uint64_t busy_poll; /* ns */
+    uint64_t wakeups;   /* so far */
 };
 
-/* loop must outlive the poller. Returns 0 or -errno. */
-int poller_init(struct poller *p, uv_loop_t *loop);
+/* loop must outlive the poller. busy_poll: us for which each wait asks over and over before it
+ * sleeps, since going to sleep and waking up take longer than relaying a message. Returns 0 or
+ * -errno. */
+int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll);
 void poller_fini(struct poller *p);
 
 /* events as for epoll_ctl(2). Closing the descriptor takes it out. Return 0 or -errno. */

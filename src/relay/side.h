@@ -19,6 +19,8 @@ enum side_ready {
     SIDE_URGENT = 1 << 3,   /* an urgent mark has not been passed yet */
     SIDE_FAILED = 1 << 4,   /* an error is pending: sock_error() tells */
     SIDE_TCP = 1 << 5,      /* a read shorter than asked for means empty */
+    SIDE_GUESSED = 1 << 6,  /* taken for empty without proof: see flow_confirm() */
+    SIDE_DOUBTED = 1 << 7,  /* for so long that it is time to ask */
 };
 
 struct side {
@@ -45,9 +47,14 @@ static inline bool side_is(const struct side *sd, enum side_ready bit)
     return (sd->ready & bit) != 0;
 }
 
-static inline void side_clear(struct side *sd, enum side_ready bit)
+static inline void side_set(struct side *sd, unsigned bits)
 {
-    sd->ready &= (uint8_t)~bit;
+    sd->ready |= (uint8_t)bits;
+}
+
+static inline void side_clear(struct side *sd, unsigned bits)
+{
+    sd->ready &= (uint8_t)~bits;
 }
 
 /* Whether a short read has emptied the socket: not when FIN or an urgent mark still stand behind

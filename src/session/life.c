@@ -4,6 +4,8 @@
 
 #include "session/tour.h"
 
+#define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
+
 uint64_t life_now(const struct session *s)
 {
     return uv_now(s->home->poller->loop);
@@ -38,9 +40,16 @@ uint64_t life_deadline(const struct session *s)
     return at < last ? at : last;
 }
 
+bool life_has_guessed(const struct session *s)
+{
+    return side_is(&s->client, SIDE_GUESSED) || side_is(&s->server, SIDE_GUESSED);
+}
+
 void life_arm(struct session *s)
 {
     uint64_t at = life_deadline(s);
+    if (life_has_guessed(s) && life_now(s) + CONFIRM_AFTER < at)
+        at = life_now(s) + CONFIRM_AFTER;
     if (at != WHEEL_NEVER && !wheel_covers(&s->timer, at))
         wheel_set(&s->home->wheel, &s->timer, at);
 }

@@ -22,6 +22,9 @@ uint64_t life_last_deadline(const struct session *s);
  * and is looked at when it falls due. */
 void life_arm(struct session *s);
 
+/* A read was taken for all there was (flow.h): the session is looked at again before long. */
+bool life_has_guessed(const struct session *s);
+
 /* One side has ended its direction, the other goes on. */
 bool life_is_half_closed(const struct session *s);
 

@@ -149,6 +149,8 @@ static void relay(struct session *s)
         return;
     if (s->up.bytes + s->down.bytes != before)
         s->active = life_now(s);
+    if (life_has_guessed(s))
+        life_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
         pass_fin(s, &s->up_ended, SESSION_END_CLIENT_FIN, &s->server);
     if (s->down.state == FLOW_DONE && !s->down_ended)
@@ -276,10 +278,21 @@ static void expire(struct session *s)
     }
 }
 
+static void confirm(struct session *s)
+{
+    bool up = flow_confirm(&s->up, &s->client);
+    bool down = flow_confirm(&s->down, &s->server);
+    if (up || down)
+        turn(s);
+}
+
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
+    confirm(s);
+    if (s->state == SESSION_ENDED)
+        return;
     if (life_deadline(s) <= life_now(s))
         expire(s);
     else

@@ -6,7 +6,8 @@
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
     trace      its system calls
-    services   real servers: nginx, redis, PostgreSQL
+    services   real servers: nginx, redis, PostgreSQL, dnsmasq
+    names      a name server played by the test
 
 A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
 says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
@@ -15,7 +16,7 @@ says what must hold. Nothing in it measures time: it waits for what must come, u
 from .addresses import Address, fresh_address
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
                       tcp_states)
-from .program import Zproxy, instruments, need_splice, parse_line, sections_for, zproxy
+from .program import Zproxy, instruments, need_names, need_splice, parse_line, sections_for, zproxy
 from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
@@ -24,6 +25,6 @@ __all__ = [
     "Address", "Backend", "BlackHole", "DEADLINE", "Echo", "Failure", "Network", "Received",
     "Refusing", "Skip", "Sysctl", "Zproxy", "background", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
-    "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
+    "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
 ]

@@ -64,6 +64,16 @@ tap.requirements["splice"] = need_splice
 
 
 @functools.cache
+def can_resolve():
+    return "c-ares no" not in zproxy("-v").stdout
+
+
+def need_names():
+    if not can_resolve():
+        raise Skip("this zproxy was built without c-ares")
+
+
+@functools.cache
 def instruments():
     """What watches over zproxy from inside, with memory of its own: "address" and "thread", the
     sanitizers, or "valgrind"."""
@@ -158,16 +168,19 @@ class Zproxy:
     sections            instead of servers: all sections but [global], as text
     user                who starts it, if not we
     wrap                a command that runs it, such as strace, and becomes it
+    ready               whether to wait for it at the begin
     """
 
     def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
-                 bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None):
+                 bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None,
+                 ready=True):
         self.address = bind or fresh_address()
         self.sections = sections or sections_for(servers, self.address, listen, pool)
         self.settings = dict(settings or {})
         if relay:
             self.settings["relay"] = relay
         self.user, self.wrap, self.arguments, self.stderr = user, wrap, arguments, stderr
+        self.ready = ready
         self.process = self.status = None
 
     # -- begin and end --
@@ -232,7 +245,8 @@ class Zproxy:
                 stderr=self.stderr or stderr, **run_as)
         self.pid = self.process.pid
         self.said = []      # what systemd would have been told
-        wait_for(lambda: "READY=1" in self.told(), "READY=1", self.check_alive)
+        if self.ready:
+            wait_for(lambda: "READY=1" in self.told(), "READY=1", self.check_alive)
 
     def check_alive(self):
         if self.process.poll() is not None:

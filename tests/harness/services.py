@@ -5,6 +5,7 @@ import contextlib
 import glob
 import os
 import pwd
+import signal
 import socket
 import subprocess
 
@@ -164,3 +165,32 @@ class Haproxy(Service):
                     f"listen front\n    bind {self.address}\n"
                     f"    server behind {self.server}\n")
         return [self.find("haproxy"), "-db", "-f", config]
+
+
+class Dnsmasq(Service):
+    """Knows the hosts that it is given, {name: [address]}, and nothing else below .example, for one
+    second each. options: further ones of its command line."""
+
+    def __init__(self, hosts, options=(), address=None):
+        super().__init__()
+        self.address = address or self.address
+        self.hosts, self.options = hosts, options
+
+    def _write(self):
+        with open(f"{self.directory}/hosts", "w") as f:
+            f.write("".join(f"{address} {name}\n" for name, addresses in self.hosts.items()
+                            for address in addresses))
+
+    def prepare(self):
+        self._write()
+        return [self.find("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null",
+                "--pid-file=", "--user=", "--no-resolv", "--no-hosts", "--no-poll",
+                "--bind-interfaces", f"--listen-address={self.address.host}",
+                f"--port={self.address.port}", "--local=/example/", "--local-ttl=1",
+                f"--addn-hosts={self.directory}/hosts", *self.options]
+
+    def change(self, hosts):
+        """From now on it gives other answers, or does so very soon."""
+        self.hosts = hosts
+        self._write()
+        self.process.send_signal(signal.SIGHUP)

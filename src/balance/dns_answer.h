@@ -1,0 +1,54 @@
+/* The answer of a name server to one question: its bytes to records (RFC 1035, 2782, 3596).
+ *
+ * The bytes come from outside and may be anything: nothing in them is believed before it has been
+ * found to lie within the message. A pure function; who asks is balance/dns.h.
+ */
+#ifndef ZPROXY_BALANCE_DNS_ANSWER_H
+#define ZPROXY_BALANCE_DNS_ANSWER_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DNS_CLASS_IN    1
+#define DNS_RECORDS_MAX 1024 /* of an answer; more are no servers but a mistake */
+#define DNS_NAME_MAX    254  /* as text without the last dot, and NUL */
+
+enum dns_type {
+    DNS_A = 1,
+    DNS_CNAME = 5,
+    DNS_AAAA = 28,
+    DNS_SRV = 33,
+};
+
+/* Where a service is (RFC 2782). */
+struct dns_service {
+    uint16_t priority; /* the lowest is asked first */
+    uint16_t weight;
+    uint16_t port;
+    char target[DNS_NAME_MAX]; /* "" is the root: there is no such service */
+};
+
+/* One record, as the type of the answer says. */
+union dns_record {
+    struct in_addr a;
+    struct in6_addr aaaa;
+    struct dns_service srv;
+};
+
+struct dns_answer {
+    enum dns_type type;
+    uint32_t ttl; /* seconds that all of it holds; the aliases that led here are counted */
+    size_t count;
+    union dns_record *record; /* count of them, in the order of the message */
+};
+
+/* Reads the records that answer the message's own question: those of the name asked for, or of the
+ * one that its aliases (CNAME) lead to. type: DNS_A, DNS_AAAA or DNS_SRV; it must be the one asked
+ * for. Returns 0 (dns_answer_free() is the caller's; count may be 0), -EBADMSG when the message is
+ * no such answer, -EMSGSIZE when it was cut short (TC), -E2BIG when it has more records than
+ * DNS_RECORDS_MAX, or -ENOMEM. */
+int dns_answer_parse(struct dns_answer *a, const uint8_t *message, size_t len, enum dns_type type);
+void dns_answer_free(struct dns_answer *a);
+
+#endif

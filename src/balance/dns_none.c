@@ -1,0 +1,61 @@
+/* Instead of dns.c, in a build without c-ares: no name server is ever asked. */
+#include "balance/dns.h"
+
+#include <assert.h>
+#include <errno.h>
+
+bool dns_is_built(void)
+{
+    return false;
+}
+
+const char *dns_version(void)
+{
+    return "no (not in this build)";
+}
+
+bool dns_can_read_servers(void)
+{
+    return false;
+}
+
+int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count)
+{
+    (void)out;
+    (void)loop;
+    (void)servers;
+    (void)count;
+    return -ENOSYS;
+}
+
+/* Nobody has a struct dns that the others could be called with. */
+
+void dns_close(struct dns *d)
+{
+    assert(d == NULL);
+}
+
+struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_done_fn *done,
+                             void *arg)
+{
+    (void)d;
+    (void)name;
+    (void)type;
+    (void)done;
+    (void)arg;
+    return NULL;
+}
+
+void dns_forget(struct dns_question *q)
+{
+    assert(q == NULL);
+}
+
+size_t dns_look_in_hosts(struct dns *d, const char *name, dns_found_fn *found, void *arg)
+{
+    (void)d;
+    (void)name;
+    (void)found;
+    (void)arg;
+    return 0;
+}

@@ -1,0 +1,411 @@
+#include "balance/resolver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "balance/dns.h"
+#include "balance/lookup.h"
+#include "balance/refresh.h"
+#include "base/log.h"
+
+#define LOGGED_ADDRESSES 8 /* of those in use; a line has an end */
+
+/* A name in a server line. */
+struct name {
+    TAILQ_ENTRY(name) by_resolver;
+    struct resolver *resolver;
+    struct pool *pool;
+    size_t server;     /* which line of the pool it is */
+    char *server_name; /* how the line calls itself */
+    char *host;
+    bool service;
+    uint16_t port;
+    struct lookup *lookup;
+    uv_timer_t timer; /* to the next round */
+    struct refresh refresh;
+    struct answers current; /* in force */
+    struct resolver_state state;
+    char *error;     /* of the last round, NULL: none */
+    bool had_answer; /* or a failure */
+    bool listed;     /* while the pool is gone through: still in its settings */
+};
+
+TAILQ_HEAD(names, name);
+
+struct resolver {
+    uv_loop_t *loop;
+    struct dns *dns;
+    struct refresh bounds;
+    const struct resolver_ops *ops;
+    void *arg;
+    struct names names;
+    size_t unanswered; /* names that have had neither answer nor failure */
+    size_t handles;    /* timers not closed yet */
+    bool closed;
+};
+
+bool resolver_is_built(void)
+{
+    return dns_is_built();
+}
+
+const char *resolver_version(void)
+{
+    return dns_version();
+}
+
+static void free_if_unused(struct resolver *r)
+{
+    if (r->closed && r->handles == 0)
+        free(r);
+}
+
+/* ---- what the log says ---- */
+
+static void begin_line(struct log_line *line, enum log_level level, const char *event,
+                       const struct name *n)
+{
+    log_begin(line, level, event);
+    log_str(line, "pool", pool_name(n->pool));
+    log_str(line, "server", n->server_name);
+    log_str(line, "name", n->host);
+}
+
+static void log_failed(const struct name *n)
+{
+    struct log_line line;
+    begin_line(&line, LOG_LEVEL_WARNING, "resolve_failed", n);
+    log_str(&line, "error", n->error);
+    log_uint(&line, "addresses", n->current.count);
+    log_end(&line);
+}
+
+static void log_resolved(const struct name *n)
+{
+    char list[LOGGED_ADDRESSES * (INET6_ADDRSTRLEN + 10)] = "";
+    char text[ADDR_TEXT_MAX];
+    size_t used = 0;
+    struct log_line line;
+    for (size_t i = 0; i < n->current.count && i < LOGGED_ADDRESSES; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ",",
+                                 addr_print(&n->current.list[i].addr, text));
+    begin_line(&line, LOG_LEVEL_NOTICE, "resolved", n);
+    log_uint(&line, "addresses", n->current.count);
+    log_fmt(&line, "are", "%s%s", list, n->current.count > LOGGED_ADDRESSES ? ",..." : "");
+    log_end(&line);
+}
+
+/* ---- rounds ---- */
+
+static void on_due(uv_timer_t *timer)
+{
+    struct name *n = timer->data;
+    n->state.next = 0;
+    lookup_start(n->lookup, n->resolver->dns);
+}
+
+static void ask_in(struct name *n, uint64_t ms)
+{
+    n->state.next = uv_now(n->resolver->loop) + ms;
+    uv_timer_start(&n->timer, on_due, ms, 0);
+}
+
+/* Puts the addresses in force. Returns what pool_resolved() says. */
+static int put_in_force(struct name *n, const struct answers *answers)
+{
+    return pool_resolved(n->pool, n->server, answers->list, answers->count);
+}
+
+static int copy_answers(struct answers *to, const struct answers *from)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < from->count; i++)
+        rc = answers_add(to, &from->list[i]);
+    if (rc < 0)
+        answers_fini(to);
+    return rc;
+}
+
+/* Returns 1 when other addresses are in force than before, 0 when the same, or -errno. */
+static int replace(struct name *n, const struct answers *answers)
+{
+    struct answers copy = { .count = 0 };
+    if (answers_equal(answers, &n->current))
+        return 0;
+    int rc = copy_answers(&copy, answers);
+    if (rc < 0)
+        return rc;
+    if ((rc = put_in_force(n, &copy)) < 0) {
+        answers_fini(&copy);
+        return rc;
+    }
+    answers_fini(&n->current);
+    n->current = copy;
+    n->state.addresses = copy.count;
+    return rc;
+}
+
+static void note_first(struct name *n)
+{
+    struct resolver *r = n->resolver;
+    if (n->had_answer)
+        return;
+    n->had_answer = true;
+    if (--r->unanswered == 0 && !r->closed)
+        r->ops->ready(r->arg);
+}
+
+static void keep_error(struct name *n, const char *error)
+{
+    free(n->error);
+    n->error = error != NULL ? strdup(error) : NULL;
+    n->state.error = n->error;
+}
+
+static void on_done(void *arg, const struct lookup_result *result)
+{
+    struct name *n = arg;
+    bool failed_before = n->error != NULL;
+    const char *error = result->error;
+    int changed = result->answers->count > 0 ? replace(n, result->answers) : 0;
+    if (changed < 0)
+        error = "out of memory";
+    keep_error(n, error);
+    if (changed > 0 || (failed_before && error == NULL))
+        log_resolved(n);
+    if (!failed_before && error != NULL)
+        log_failed(n);
+    if (error == NULL)
+        n->state.answered = uv_now(n->resolver->loop);
+    ask_in(n, error == NULL ? refresh_answered(&n->refresh, result->ttl)
+                            : refresh_failed(&n->refresh, result->ttl));
+    note_first(n);
+}
+
+static bool is_usable(void *arg, const struct addr *a)
+{
+    const struct name *n = arg;
+    return n->resolver->ops->usable(n->resolver->arg, a);
+}
+
+/* ---- names ---- */
+
+static void free_name(struct name *n)
+{
+    lookup_free(n->lookup);
+    answers_fini(&n->current);
+    free(n->server_name);
+    free(n->host);
+    free(n->error);
+    free(n);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct name *n = handle->data;
+    struct resolver *r = n->resolver;
+    free_name(n);
+    r->handles--;
+    free_if_unused(r);
+}
+
+static void remove_name(struct name *n)
+{
+    lookup_stop(n->lookup);
+    TAILQ_REMOVE(&n->resolver->names, n, by_resolver);
+    uv_close((uv_handle_t *)&n->timer, on_timer_closed);
+    note_first(n);
+}
+
+static struct name *new_name(struct resolver *r, struct pool *pool, const struct config_server *s)
+{
+    struct name *n = calloc(1, sizeof *n);
+    if (n == NULL)
+        return NULL;
+    const struct lookup_setup setup = { .host = s->host,
+                                        .service = s->service,
+                                        .port = s->port,
+                                        .usable = is_usable,
+                                        .done = on_done,
+                                        .arg = n };
+    *n = (struct name){ .resolver = r, .pool = pool, .refresh = r->bounds };
+    n->service = s->service;
+    n->port = s->port;
+    n->server_name = strdup(s->name);
+    n->host = strdup(s->host);
+    n->lookup = lookup_new(&setup);
+    if (n->server_name != NULL && n->host != NULL && n->lookup != NULL)
+        return n;
+    free_name(n);
+    return NULL;
+}
+
+static int add_name(struct resolver *r, struct pool *pool, size_t server)
+{
+    struct name *n = new_name(r, pool, &pool_conf(pool)->server[server]);
+    if (n == NULL)
+        return -ENOMEM;
+    n->server = server;
+    n->listed = true;
+    TAILQ_INSERT_TAIL(&r->names, n, by_resolver);
+    r->unanswered++;
+    r->handles++;
+    uv_timer_init(r->loop, &n->timer);
+    n->timer.data = n;
+    ask_in(n, 0);
+    return 0;
+}
+
+static bool is_same(const struct name *n, const struct config_server *s)
+{
+    return strcmp(n->server_name, s->name) == 0 && strcmp(n->host, s->host) == 0 &&
+           n->service == s->service && n->port == s->port;
+}
+
+static struct name *find_same(struct resolver *r, const struct pool *pool,
+                              const struct config_server *s)
+{
+    struct name *n = NULL;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        if (n->pool == pool && !n->listed && is_same(n, s))
+            return n;
+    }
+    return NULL;
+}
+
+/* What is known stays good in the pool's new settings. */
+static int keep_name(struct name *n, size_t server)
+{
+    n->listed = true;
+    n->server = server;
+    int rc = n->current.count > 0 ? put_in_force(n, &n->current) : 0;
+    return rc < 0 ? rc : 0;
+}
+
+static void unlist_names(struct resolver *r, const struct pool *pool)
+{
+    struct name *n = NULL;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        if (n->pool == pool)
+            n->listed = false;
+    }
+}
+
+static void remove_unlisted(struct resolver *r, const struct pool *pool)
+{
+    struct name *n = TAILQ_FIRST(&r->names);
+    while (n != NULL) {
+        struct name *next = TAILQ_NEXT(n, by_resolver);
+        if (n->pool == pool && !n->listed)
+            remove_name(n);
+        n = next;
+    }
+}
+
+int resolver_sync(struct resolver *r, struct pool *pool)
+{
+    const struct config_pool *conf = pool_conf(pool);
+    int rc = 0;
+    unlist_names(r, pool);
+    for (size_t i = 0; rc == 0 && i < conf->server_count; i++) {
+        if (conf->server[i].host == NULL)
+            continue;
+        struct name *n = find_same(r, pool, &conf->server[i]);
+        rc = n != NULL ? keep_name(n, i) : add_name(r, pool, i);
+    }
+    remove_unlisted(r, pool);
+    return rc;
+}
+
+void resolver_forget(struct resolver *r, const struct pool *pool)
+{
+    unlist_names(r, pool);
+    remove_unlisted(r, pool);
+}
+
+/* ---- the whole ---- */
+
+static int open_dns(struct resolver *r, const struct config_global *conf)
+{
+    struct dns *dns = NULL;
+    int rc = dns_open(&dns, r->loop, conf->nameserver, conf->nameserver_count);
+    if (rc < 0)
+        return rc;
+    if (r->dns != NULL)
+        dns_close(r->dns);
+    r->dns = dns;
+    return 0;
+}
+
+static void set_bounds(struct resolver *r, const struct config_global *conf)
+{
+    r->bounds = (struct refresh){ .min = conf->resolve_min, .max = conf->resolve_max };
+}
+
+int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_global *conf,
+                 const struct resolver_ops *ops, void *arg)
+{
+    struct resolver *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return -ENOMEM;
+    r->loop = loop;
+    r->ops = ops;
+    r->arg = arg;
+    TAILQ_INIT(&r->names);
+    set_bounds(r, conf);
+    int rc = open_dns(r, conf);
+    if (rc < 0)
+        free(r);
+    else
+        *out = r;
+    return rc;
+}
+
+void resolver_close(struct resolver *r)
+{
+    if (r->closed)
+        return;
+    r->closed = true;
+    while (!TAILQ_EMPTY(&r->names))
+        remove_name(TAILQ_FIRST(&r->names));
+    dns_close(r->dns);
+    free_if_unused(r);
+}
+
+/* Everything is asked again at once: with other name servers the answers may be others. */
+int resolver_configure(struct resolver *r, const struct config_global *conf)
+{
+    struct name *n = NULL;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        lookup_stop(n->lookup); /* its questions are the old name servers' */
+    }
+    bool known = conf->nameserver_count > 0 || dns_can_read_servers();
+    int rc = known ? open_dns(r, conf) : 0;
+    set_bounds(r, conf);
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        n->refresh = r->bounds;
+        ask_in(n, 0);
+    }
+    return rc;
+}
+
+bool resolver_ready(const struct resolver *r)
+{
+    return r->unanswered == 0;
+}
+
+bool resolver_state(const struct resolver *r, const struct pool *pool, size_t server,
+                    struct resolver_state *out)
+{
+    const struct name *n = NULL;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        if (n->pool == pool && n->server == server) {
+            *out = n->state;
+            return true;
+        }
+    }
+    return false;
+}

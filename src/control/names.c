@@ -1,0 +1,150 @@
+#include "control/names.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+#define WAIT_MS 5000
+
+static const struct config_server *first_name(const struct config_pool *pool)
+{
+    for (size_t i = 0; i < pool->server_count; i++)
+        if (pool->server[i].host != NULL)
+            return &pool->server[i];
+    return NULL;
+}
+
+static bool has_names(const struct config *conf)
+{
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (first_name(&conf->pool[i]) != NULL)
+            return true;
+    return false;
+}
+
+static void refuse_names(const struct config_pool *pool, const char *file, FILE *errors)
+{
+    const struct config_server *s = first_name(pool);
+    if (s == NULL)
+        return;
+    if (file != NULL)
+        fprintf(errors, "%s: ", file);
+    fprintf(errors,
+            "[pool %s] server: \"%s\" is a name, and this zproxy was built without c-ares; "
+            "expected an address\n",
+            pool->name, s->host);
+}
+
+bool names_are_resolvable(const struct config *conf, const char *file, FILE *errors)
+{
+    if (resolver_is_built() || !has_names(conf))
+        return true;
+    for (size_t i = 0; i < conf->pool_count; i++)
+        refuse_names(&conf->pool[i], file, errors);
+    return false;
+}
+
+static bool is_bound(const struct config_bind *b, const struct addr *a)
+{
+    for (size_t i = 0; i < b->addr_count; i++)
+        if (addr_reaches(a, &b->addr[i]))
+            return true;
+    return false;
+}
+
+/* A server at an address of our own would be a loop. */
+static bool is_usable(void *arg, const struct addr *a)
+{
+    const struct names *n = arg;
+    for (size_t i = 0; i < n->conf->listen_count; i++) {
+        const struct config_listen *l = &n->conf->listen[i];
+        for (size_t j = 0; j < l->bind_count; j++)
+            if (is_bound(&l->bind[j], a))
+                return false;
+    }
+    return true;
+}
+
+static void on_ready(void *arg)
+{
+    names_wait_no_longer(arg);
+}
+
+static const struct resolver_ops ops = { is_usable, on_ready };
+
+void names_init(struct names *n, uv_loop_t *loop)
+{
+    *n = (struct names){ .loop = loop };
+    uv_timer_init(loop, &n->deadline);
+    n->deadline.data = n;
+}
+
+void names_close(struct names *n)
+{
+    if (n->resolver != NULL)
+        resolver_close(n->resolver);
+    n->resolver = NULL;
+}
+
+int names_prepare(struct names *n, const struct config *conf, FILE *errors)
+{
+    if (!has_names(conf) || n->resolver != NULL)
+        return 0;
+    if (!names_are_resolvable(conf, NULL, errors))
+        return -1;
+    int rc = resolver_new(&n->resolver, n->loop, &conf->global, &ops, n);
+    if (rc < 0)
+        fprintf(errors, "[global] nameserver: %s\n", strerror(-rc));
+    return rc < 0 ? -1 : 0;
+}
+
+static void sync_pool(struct names *n, struct pool *p)
+{
+    if (resolver_sync(n->resolver, p) < 0)
+        log_msg(LOG_LEVEL_ERROR, "resolve_failed", "pool %s: out of memory, names are missing",
+                pool_name(p));
+}
+
+/* Only memory can be short here, and the configuration is in force: what can be done is done. */
+void names_commit(struct names *n, const struct config *conf, const struct pools *pools)
+{
+    bool first = n->conf == NULL;
+    n->conf = conf;
+    if (n->resolver == NULL)
+        return;
+    if (!first && resolver_configure(n->resolver, &conf->global) < 0)
+        log_msg(LOG_LEVEL_ERROR, "resolve_failed", "the name servers are those of before");
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        struct pool *p = pools_find(pools, conf->pool[i].name);
+        if (p != NULL)
+            sync_pool(n, p);
+    }
+}
+
+void names_forget(struct names *n, const struct pool *pool)
+{
+    if (n->resolver != NULL)
+        resolver_forget(n->resolver, pool);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    names_wait_no_longer(timer->data);
+}
+
+void names_wait(struct names *n)
+{
+    if (n->resolver == NULL || resolver_ready(n->resolver))
+        return;
+    n->waiting = true;
+    uv_timer_start(&n->deadline, on_deadline, WAIT_MS, 0);
+    uv_run(n->loop, UV_RUN_DEFAULT);
+    uv_timer_stop(&n->deadline);
+}
+
+void names_wait_no_longer(struct names *n)
+{
+    if (n->waiting)
+        uv_stop(n->loop);
+    n->waiting = false;
+}
