@@ -581,6 +581,13 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
     return true;
 }
 
+/* The user expects that it is so as soon as it is said: no waiting for the next tidying. */
+static void wish_changed(struct pool *p, struct backend *b, uint64_t now)
+{
+    state_changed(p, b, now);
+    restack(p);
+}
+
 /* One that comes back has its share grow, as after checks have found it up. */
 void pool_set_state(struct pool *p, struct backend *b, enum config_state state, uint64_t now)
 {
@@ -591,13 +598,13 @@ void pool_set_state(struct pool *p, struct backend *b, enum config_state state, 
         passive_forgive(b);
         backend_ramp(b, now, pool_conf(p)->slow_start);
     }
-    state_changed(p, b, now);
+    wish_changed(p, b, now);
 }
 
 void pool_set_weight(struct pool *p, struct backend *b, unsigned weight, uint64_t now)
 {
     if (atomic_exchange(&b->weight, weight) != weight)
-        state_changed(p, b, now);
+        wish_changed(p, b, now);
 }
 
 /* ---- from another process ---- */

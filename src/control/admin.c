@@ -17,7 +17,7 @@
 #define CLIENTS_MAX 32
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
 #define PATIENCE_MS 30000       /* in which a client reads some of its answer */
-#define BACKLOG     64
+#define BACKLOG     511
 
 LIST_HEAD(admin_clients, admin_client);
 

@@ -23,8 +23,8 @@ class Control:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(DEADLINE)
         self.sock.connect(path)
+        self.sock.settimeout(DEADLINE)
         self.input = self.sock.makefile("rb")
 
     def __enter__(self):
