@@ -291,6 +291,25 @@ static void next_line(struct admin_client *c)
 
 /* ---- new clients ---- */
 
+static bool has_file(const struct addr *at)
+{
+    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
+}
+
+/* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
+static bool is_welcome(const struct admin_door *door, const uv_pipe_t *pipe)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    uv_os_fd_t fd = -1;
+    if (has_file(&door->at))
+        return true;
+    if (uv_fileno((const uv_handle_t *)pipe, &fd) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
 /* There is room for one more when one that waits for nothing goes. */
 static bool make_room(struct admin *a)
 {
@@ -321,7 +340,7 @@ static void on_connection(uv_stream_t *stream, int status)
     bool room = make_room(a);
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
-    if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0 || !room)
+    if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0 || !room || !is_welcome(door, &c->pipe))
         client_close(c);
     else
         next_line(c);
@@ -335,11 +354,6 @@ struct admin_change {
     struct admin_door *door;
     unsigned mode;
 };
-
-static bool has_file(const struct addr *at)
-{
-    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
-}
 
 static int set_mode(const struct addr *at, unsigned mode)
 {
@@ -415,6 +429,13 @@ static void close_door(struct admin_door *door)
     uv_close((uv_handle_t *)&door->pipe, on_door_closed);
 }
 
+static void listen_at(struct admin_door *door)
+{
+    int rc = uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+}
+
 static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
 {
     struct admin *a = ch->admin;
@@ -468,11 +489,28 @@ void admin_commit(struct admin_change *ch)
     close_door(a->door);
     a->door = ch->door;
     free(ch);
-    if (a->door == NULL)
-        return;
-    int rc = uv_listen((uv_stream_t *)&a->door->pipe, BACKLOG, on_connection);
+    if (a->door != NULL)
+        listen_at(a->door);
+}
+
+int admin_socket(const struct admin *a, struct addr *at)
+{
+    uv_os_fd_t fd = -1;
+    if (a == NULL || a->door == NULL ||
+        uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
+        return -1;
+    *at = a->door->at;
+    return fd;
+}
+
+int admin_adopt(struct admin *a, const struct addr *at, int fd)
+{
+    int rc = open_door(a, fd, at, &a->door);
     if (rc < 0)
-        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+        close(fd);
+    else
+        listen_at(a->door);
+    return rc;
 }
 
 void admin_unlink(const struct admin *a)

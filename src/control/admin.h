@@ -51,6 +51,11 @@ void admin_commit(struct admin_change *c);
 /* NULL is allowed. */
 void admin_abandon(struct admin_change *c);
 
+/* Its descriptor, for another process; -1: there is none. There that process opens it with what it
+ * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */
+int admin_socket(const struct admin *a, struct addr *at);
+int admin_adopt(struct admin *a, const struct addr *at, int fd);
+
 /* Removes the socket's file. */
 void admin_unlink(const struct admin *a);
 

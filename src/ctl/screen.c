@@ -128,7 +128,7 @@ void screen_draw(const char *picture)
     for (size_t row = 0; row < rows && *picture != '\0'; row++) {
         size_t length = strcspn(picture, "\n");
         size_t shown = length < columns ? length : columns;
-        fprintf(out, "%s%.*s" CLEAR_LINE, row == 0 ? "" : "\r\n", (int)shown, picture);
+        fprintf(out, "%s%.*s" CLEAR_LINE, row == 0 ? "" : "\n", (int)shown, picture);
         picture += length + (picture[length] == '\n');
     }
     fputs(CLEAR_REST, out);
