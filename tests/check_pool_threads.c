@@ -161,7 +161,7 @@ static void change(const struct config_pool *const *confs, unsigned turn)
     struct backend *const *servers = pool_servers(rig.pool, &count);
     pool_set_up(rig.pool, servers[turn / 3 % count], turn % 5 != 0, now());
     if (turn % 3 == 0)
-        ck_assert_int_eq(pool_update(rig.pool, confs[turn % VARIANTS]), 0);
+        ck_assert_int_eq(pool_rig_put(&rig, confs[turn % VARIANTS]), 0);
     grace_collect(&rig.grace);
     pool_tidy(rig.pool);
     atomic_fetch_add(&rig.now, 1);

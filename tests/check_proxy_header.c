@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "session/proxy_header.h"
+#include "base/proxy_header.h"
 #include "suite.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
