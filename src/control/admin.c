@@ -53,10 +53,10 @@ struct admin_client {
     struct admin *admin;
     LIST_ENTRY(admin_client) in_list;
     enum client_state state;
-    bool ended;      /* it sends nothing more */
-    bool hopeless;   /* what it sends is no command: the answer is the last one */
-    unsigned open;   /* handles */
-    size_t unread;   /* bytes of the answer at the last look */
+    bool ended;    /* it sends nothing more */
+    bool hopeless; /* what it sends is no command: the answer is the last one */
+    unsigned open; /* handles */
+    size_t unread; /* bytes of the answer at the last look */
     char *answer;
     size_t answer_length;
     struct admin_call *call;
@@ -94,15 +94,16 @@ static void forget_answer(struct admin_client *c)
 static void client_free(struct admin_client *c)
 {
     forget_answer(c);
-    LIST_REMOVE(c, in_list);
     free(c);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
     struct admin_client *c = handle->data;
-    if (--c->open == 0)
-        client_free(c);
+    if (--c->open > 0)
+        return;
+    LIST_REMOVE(c, in_list);
+    client_free(c);
 }
 
 static void client_close(struct admin_client *c)
@@ -146,8 +147,7 @@ static void on_written(uv_write_t *write, int status)
 
 static void send_answer(struct admin_client *c, char *text, size_t length)
 {
-    const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length),
-                               uv_buf_init((char *)"\n", 1) };
+    const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length), uv_buf_init((char *)"\n", 1) };
     c->state = CLIENT_ANSWERING;
     c->answer = text;
     c->answer_length = length;
@@ -496,8 +496,7 @@ void admin_commit(struct admin_change *ch)
 int admin_socket(const struct admin *a, struct addr *at)
 {
     uv_os_fd_t fd = -1;
-    if (a == NULL || a->door == NULL ||
-        uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
+    if (a == NULL || a->door == NULL || uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
         return -1;
     *at = a->door->at;
     return fd;
@@ -519,16 +518,23 @@ void admin_unlink(const struct admin *a)
         sock_unlink(&a->door->at);
 }
 
+static void free_all(struct admin_clients *list)
+{
+    struct admin_client *c = LIST_FIRST(list);
+    while (c != NULL) {
+        struct admin_client *next = LIST_NEXT(c, in_list);
+        client_free(c);
+        c = next;
+    }
+}
+
 /* Handles that were not closed here have been closed with the loop. */
 void admin_free(struct admin *a)
 {
-    struct admin_client *c;
     if (a == NULL)
         return;
-    while ((c = LIST_FIRST(&a->clients)) != NULL)
-        client_free(c);
-    while ((c = LIST_FIRST(&a->gone)) != NULL)
-        client_free(c);
+    free_all(&a->clients);
+    free_all(&a->gone);
     free(a->door);
     free(a);
 }

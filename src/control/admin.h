@@ -1,4 +1,5 @@
-/* The control socket: commands come in, a line each, answers go out, each followed by an empty line.
+/* The control socket: commands come in, a line each, answers go out, each followed by an empty
+ * line.
  *
  * Knows no command: lines are handed to a callback, which answers at once or later. Everything that
  * a client can do is bounded: how many there are, how long a line is, how much waits to be read by

@@ -553,8 +553,8 @@ static int change_hands(struct bequest *b)
 
 static int prepare(struct bequest *b)
 {
-    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_admin(b) < 0 || send_pools(b) < 0 ||
-        send_entrances(b) < 0 || send_settled(b) < 0)
+    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_admin(b) < 0 ||
+        send_pools(b) < 0 || send_entrances(b) < 0 || send_settled(b) < 0)
         return -1;
     return ask(b, PARCEL_PREPARED, PARCEL_ACCEPT);
 }

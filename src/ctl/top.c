@@ -14,7 +14,7 @@
 
 #define INTERVAL_MS 1000
 #define SESSIONS    "json show sessions busiest 1000" /* the rates of servers are theirs */
-#define FRAME_ROWS  7 /* that are not a server's or a session's */
+#define FRAME_ROWS  7                                 /* that are not a server's or a session's */
 
 /* What zproxy said at one moment. */
 struct view {
@@ -88,10 +88,10 @@ static const json_t *find_before(const struct view *before, const json_t *server
 {
     size_t i = 0;
     const json_t *other = NULL;
-    json_array_foreach(before->servers, i, other)
-        if (strcmp(text(other, "server"), text(server, "server")) == 0 &&
-            strcmp(text(other, "address"), text(server, "address")) == 0)
-            return other;
+    json_array_foreach(before->servers, i,
+                       other) if (strcmp(text(other, "server"), text(server, "server")) == 0 &&
+                                  strcmp(text(other, "address"), text(server, "address")) ==
+                                      0) return other;
     return NULL;
 }
 
@@ -100,9 +100,8 @@ static uint64_t bytes_rate(const struct view *v, const char *server)
     size_t i = 0;
     const json_t *s = NULL;
     uint64_t sum = 0;
-    json_array_foreach(v->sessions, i, s)
-        if (strcmp(text(s, "server"), server) == 0)
-            sum += number(s, "rate_per_second");
+    json_array_foreach(v->sessions, i, s) if (strcmp(text(s, "server"), server) == 0) sum +=
+        number(s, "rate_per_second");
     return sum;
 }
 
@@ -122,8 +121,8 @@ static void put_head(const struct view *v, const struct view *before, FILE *out)
             number(i, "configuration"),
             json_is_true(json_object_get(i, "draining")) ? "   draining" : "");
     fprintf(out,
-            "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s/s   workers %" PRIu64
-            "\n\n",
+            "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64
+            "/s   bytes %s/s   workers %" PRIu64 "\n\n",
             number(i, "sessions"), number(i, "max_sessions"),
             rate(number(i, "sessions_total"), number(b, "sessions_total"), ms),
             human_bytes(rate(bytes, bytes_before, ms), moved), number(i, "workers"));
@@ -150,7 +149,8 @@ static void put_servers(const struct view *v, const struct view *before, size_t 
     size_t count = json_array_size(v->servers);
     fprintf(out, "%-24s %-6s %-6s %8s %8s %8s %10s  %s\n", "SERVER", "STATE", "STATUS", "ACTIVE",
             "NEW/S", "FAILED/S", "BYTES", "WHY");
-    json_array_foreach(v->servers, i, s) {
+    json_array_foreach(v->servers, i, s)
+    {
         if (i + 1 == rows && count > rows) {
             fprintf(out, "... and %zu more\n", count - i);
             break;
@@ -177,9 +177,7 @@ static void put_sessions(const struct view *v, size_t rows, FILE *out)
     const json_t *s = NULL;
     fprintf(out, "\n%10s %10s %8s %8s %7s  %-21s %s\n", "SESSION", "BYTES", "UP", "DOWN", "AGE",
             "CLIENT", "SERVER");
-    json_array_foreach(v->sessions, i, s)
-        if (i < rows)
-            put_session(s, out);
+    json_array_foreach(v->sessions, i, s) if (i < rows) put_session(s, out);
 }
 
 /* Servers have two thirds of the height at most. */
