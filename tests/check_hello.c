@@ -10,7 +10,7 @@
 /* Bytes of a stream. */
 struct bytes {
     size_t n;
-    unsigned char at[40000];
+    unsigned char at[20000];
 };
 
 static void add(struct bytes *b, const void *bytes, size_t n)
@@ -617,10 +617,10 @@ START_TEST(every_byte_counts)
     const struct bytes b = sample(_i);
     struct bytes records = in_records(&b, 60);
     for (size_t at = 0; at < records.n; at++)
-        for (unsigned flip = 1; flip < 256; flip++) {
+        for (unsigned flip = 1; flip < 256; flip += flip < 8 ? 1 : 5) {
             records.at[at] ^= (unsigned char)flip;
             judge(&records);
-            if (flip % 61 == 1)
+            if (at % 7 == 0 && flip == 1)
                 expect_steady(&records);
             records.at[at] ^= (unsigned char)flip;
         }
@@ -644,7 +644,7 @@ END_TEST
 START_TEST(no_bytes_are_too_much)
 {
     srandom(4711);
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 5000; round++) {
         struct bytes b = sample((int)(random() % HELLO_SAMPLES));
         if (random() % 2 == 0)
             b = in_records(&b, 1 + (size_t)random() % 300);
