@@ -126,6 +126,7 @@ void pool_abandon(struct pool_update *u)
 
 void pool_commit(struct pool_update *u)
 {
+    assert(u != NULL);
     struct pool *p = u->pool;
     roster_try(u->plan);
     roster_apply(&p->roster, u->plan, &u->retired->leavers);

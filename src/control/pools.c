@@ -90,9 +90,12 @@ void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
 
 void pools_fini(struct pools *ps)
 {
-    struct pools_entry *e;
-    while ((e = LIST_FIRST(&ps->all)) != NULL)
+    struct pools_entry *e = LIST_FIRST(&ps->all);
+    while (e != NULL) {
+        struct pools_entry *next = LIST_NEXT(e, in_all);
         forget(ps, e);
+        e = next;
+    }
 }
 
 struct pool *pools_find(const struct pools *ps, const char *name)
