@@ -126,6 +126,7 @@ void pool_abandon(struct pool_update *u)
 
 void pool_commit(struct pool_update *u)
 {
+    assert(u != NULL);
     struct pool *p = u->pool;
     roster_try(u->plan);
     roster_apply(&p->roster, u->plan, &u->retired->leavers);
@@ -569,6 +570,16 @@ static void state_changed(struct pool *p, struct backend *b, uint64_t now)
     server_set_changed(set_of(p), b, now);
 }
 
+/* Whether the set has anybody else for new sessions. */
+static bool has_hope(const struct pool *p, const struct backend *b)
+{
+    const struct server_set *set = set_of(p);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->servers[i] != b && backend_is_willing(set->servers[i]))
+            return true;
+    return false;
+}
+
 bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
 {
     if (atomic_exchange(&b->up, up) == up)
@@ -577,7 +588,10 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
         passive_forgive(b);
         backend_ramp(b, now, pool_conf(p)->slow_start);
     }
+    bool was_last_hope = up && !has_hope(p, b);
     state_changed(p, b, now);
+    if (was_last_hope)
+        restack(p); /* clients are being turned away: no later */
     return true;
 }
 
