@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "relay/sock.h"
 
-#define CLIENTS_MAX 32
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
 #define PATIENCE_MS 30000       /* in which a client reads some of its answer */
 #define BACKLOG     511
@@ -315,7 +314,7 @@ static bool make_room(struct admin *a)
 {
     struct admin_client *c;
     struct admin_client *idle = NULL;
-    if (a->count < CLIENTS_MAX)
+    if (a->count < ADMIN_CLIENTS_MAX)
         return true;
     LIST_FOREACH(c, &a->clients, in_list)
         if (c->state == CLIENT_READING)

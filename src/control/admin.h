@@ -17,7 +17,8 @@
 
 #include "base/addr.h"
 
-#define ADMIN_LINE_MAX 4096 /* bytes of a command, without its line break */
+#define ADMIN_LINE_MAX    4096 /* bytes of a command, without its line break */
+#define ADMIN_CLIENTS_MAX 32
 
 struct admin;
 struct admin_call;
