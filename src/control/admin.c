@@ -25,6 +25,7 @@ struct admin_door {
     uv_pipe_t pipe;
     struct admin *admin;
     struct addr at;
+    bool waits; /* a client is at the door, and there is no room for it yet */
 };
 
 struct admin {
@@ -80,6 +81,8 @@ struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
     return a;
 }
 
+static void let_in_waiting(struct admin *a);
+
 /* ---- the end of a client ---- */
 
 static void forget_answer(struct admin_client *c)
@@ -101,8 +104,10 @@ static void on_closed(uv_handle_t *handle)
     struct admin_client *c = handle->data;
     if (--c->open > 0)
         return;
+    struct admin *a = c->admin;
     LIST_REMOVE(c, in_list);
     client_free(c);
+    let_in_waiting(a);
 }
 
 static void client_close(struct admin_client *c)
@@ -285,6 +290,8 @@ static void next_line(struct admin_client *c)
         refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
     } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0) {
         client_close(c);
+    } else {
+        let_in_waiting(c->admin);
     }
 }
 
@@ -324,11 +331,11 @@ static bool make_room(struct admin *a)
     return idle != NULL;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void let_in(struct admin_door *door)
 {
-    struct admin_door *door = stream->data;
     struct admin *a = door->admin;
-    struct admin_client *c = status < 0 ? NULL : calloc(1, sizeof *c);
+    struct admin_client *c = calloc(1, sizeof *c);
+    door->waits = c == NULL;
     if (c == NULL)
         return;
     c->admin = a;
@@ -336,13 +343,31 @@ static void on_connection(uv_stream_t *stream, int status)
     uv_timer_init(a->loop, &c->patience);
     c->pipe.data = c->patience.data = c;
     c->open = 2;
-    bool room = make_room(a);
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
-    if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0 || !room || !is_welcome(door, &c->pipe))
+    if (uv_accept((uv_stream_t *)&door->pipe, (uv_stream_t *)&c->pipe) < 0 ||
+        !is_welcome(door, &c->pipe))
         client_close(c);
     else
         next_line(c);
+}
+
+/* Who is not let in stays where it is, and all others behind it. */
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct admin_door *door = stream->data;
+    door->waits = status == 0 && !make_room(door->admin);
+    if (status == 0 && !door->waits)
+        let_in(door);
+}
+
+static void let_in_waiting(struct admin *a)
+{
+    struct admin_door *door = a->door;
+    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->pipe) ||
+        !make_room(a))
+        return;
+    let_in(door);
 }
 
 /* ---- the socket ---- */
