@@ -15,6 +15,7 @@
 #include "build.h"
 #include "control/change.h"
 #include "control/checks.h"
+#include "control/console.h"
 #include "control/heir.h"
 #include "control/names.h"
 #include "control/reload.h"
@@ -133,6 +134,12 @@ static int open_checks(struct proxy *p)
 {
     int rc = checks_open(&p->rt);
     return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
+}
+
+static int open_console(struct proxy *p)
+{
+    int rc = console_open(&p->rt);
+    return rc < 0 ? cannot_start("control socket: %s", strerror(-rc)) : 0;
 }
 
 static int begin_anew(struct proxy *p, FILE *errors)
@@ -397,7 +404,7 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (open_checks(p) < 0 || put_in_force(p) < 0)
+    if (open_checks(p) < 0 || open_console(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
     notify_open(&rt->notify);
@@ -413,6 +420,7 @@ static void remove_files(struct proxy *p)
     if (p->pid_file != NULL)
         unlink(p->pid_file);
     sockets_unlink(&p->rt.sockets);
+    admin_unlink(p->rt.admin);
 }
 
 static void clean_up(struct proxy *p)
@@ -420,6 +428,7 @@ static void clean_up(struct proxy *p)
     struct runtime *rt = &p->rt;
     struct generation *g;
     watchdog_fini(&p->watchdog);
+    console_fini(rt);
     crew_fini(&rt->crew);
     sockets_fini(&rt->sockets);
     grace_fini(&rt->grace);
