@@ -31,6 +31,10 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_uint_eq(g->resolve_min, 1000);
     ck_assert_uint_eq(g->resolve_max, 300000);
 
+    ck_assert_uint_eq(c->admin.socket.len, 0);
+    ck_assert_uint_eq(c->admin.socket_mode, 0600);
+    ck_assert_uint_eq(c->admin.http.len, 0);
+
     ck_assert_uint_eq(c->listen_count, 1);
     const struct config_listen *l = &c->listen[0];
     ck_assert_str_eq(l->name, "l");
@@ -137,6 +141,15 @@ START_TEST(every_key_has_its_effect)
     ck_assert_int_eq(g->nameserver[2].sa.sa_family, AF_INET6);
     ck_assert_uint_eq(g->resolve_min, 2000);
     ck_assert_uint_eq(g->resolve_max, 3600000);
+
+    ck_assert_str_eq(c->admin.socket.un.sun_path, "/run/z.sock");
+    ck_assert_uint_eq(c->admin.socket_mode, 0660);
+    ck_assert_uint_eq(addr_port(&c->admin.http), 9273);
+
+    ck_assert_ptr_null(c->listen[1].bind[0].fd);
+    ck_assert_uint_eq(c->listen[1].bind[1].addr_count, 0);
+    ck_assert_str_eq(c->listen[1].bind[1].fd, "web");
+    ck_assert_str_eq(c->listen[1].bind[2].fd, "3");
 
     const struct config_listen *l = &c->listen[0];
     ck_assert_uint_eq(l->bind_count, 4);
@@ -271,8 +284,9 @@ static const struct {
     const char *text;
     const char *expected;
 } wrong_keys[] = {
-    { "user = x\n" MINIMAL, "a.ini:1: user: before any section, expected [global], [defaults], "
-                            "[listen NAME] or [pool NAME] first\n" },
+    { "user = x\n" MINIMAL,
+      "a.ini:1: user: before any section, expected [global], [admin], [defaults], "
+      "[listen NAME] or [pool NAME] first\n" },
     { MINIMAL "[global]\nlog_levl = info\n",
       "a.ini:7: [global] log_levl: unknown key, did you mean \"log_level\"?\n" },
     { MINIMAL "[global]\nWorkers = 3\n",
@@ -292,9 +306,13 @@ static const struct {
       "a.ini:7: [pool p] retries: given twice, first in line 6\n" },
     { MINIMAL "balance =\n", "a.ini:6: [pool p] balance: \"\": unknown, expected round_robin, "
                              "least_conn, random, hash or first\n" },
-    /* Of stages to come. */
-    { MINIMAL "[admin]\nsocket = /x\n", "a.ini:6: [admin]: unknown section, expected [global], "
-                                        "[defaults], [listen NAME] or [pool NAME]\n" },
+    { MINIMAL "[admin]\nzzz = 3\n",
+      "a.ini:7: [admin] zzz: unknown key, expected one of: socket socket_mode http\n" },
+    { MINIMAL "[admin]\nsocket = /x\nhtp = *:81\n[admin x]\nuser = x\n",
+      "a.ini:8: [admin] htp: unknown key, did you mean \"http\"?\n"
+      "a.ini:9: [admin x]: takes no name, expected [admin]\n"
+      "a.ini:9: [admin]: given twice, first in line 6\n"
+      "a.ini:10: [admin] user: belongs in [global]\n" },
 };
 
 START_TEST(a_key_that_is_wrong_here_is_explained)
@@ -311,9 +329,9 @@ static const struct {
       "a.ini:6: [pol q]: unknown section, did you mean [pool NAME]?\n" },
     { MINIMAL "[default]\nretries = 1\n",
       "a.ini:6: [default]: unknown section, did you mean [defaults]?\n" },
-    { MINIMAL "[xyz]\n", "a.ini:6: [xyz]: unknown section, expected [global], [defaults], "
+    { MINIMAL "[xyz]\n", "a.ini:6: [xyz]: unknown section, expected [global], [admin], [defaults], "
                          "[listen NAME] or [pool NAME]\n" },
-    { MINIMAL "[]\n", "a.ini:6: []: unknown section, expected [global], [defaults], "
+    { MINIMAL "[]\n", "a.ini:6: []: unknown section, expected [global], [admin], [defaults], "
                       "[listen NAME] or [pool NAME]\n" },
     { MINIMAL "[pool]\nserver = 1.1.1.1:1\n", "a.ini:6: [pool]: no name, expected [pool NAME]\n" },
     { MINIMAL "[pool]\nserver = 1\n[pool]\nserver = 1.1.1.1:1\n",

@@ -132,6 +132,17 @@ START_TEST(what_two_keys_add_to_one_list_is_printed_in_its_order)
 }
 END_TEST
 
+START_TEST(the_control_socket_is_printed_as_a_path)
+{
+    struct config *c = load_good(MINIMAL "[admin]\nsocket = unix:/run/a\\x20b\n");
+    char *text = print(c);
+    ck_assert_ptr_nonnull(strstr(text, "\nsocket = /run/a\\x20b\n"));
+    free(text);
+    config_free(c);
+    expect_round_trip(MINIMAL "[admin]\nsocket = unix:@z\nhttp = [::1]:81\n");
+}
+END_TEST
+
 static const struct {
     const char *from;
     const char *to;
@@ -333,6 +344,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, print_says_every_key_once);
     tcase_add_test(t, every_change_is_found);
     tcase_add_test(t, what_two_keys_add_to_one_list_is_printed_in_its_order);
+    tcase_add_test(t, the_control_socket_is_printed_as_a_path);
     tcase_add_loop_test(t, an_order_that_matters_is_compared, 0, COUNT(orders));
     tcase_add_test(t, the_order_of_servers_is_compared);
     tcase_add_test(t, every_key_is_in_the_manual_and_in_the_example);

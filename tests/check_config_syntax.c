@@ -111,7 +111,7 @@ START_TEST(every_bad_line_is_reported)
                   "a.ini:10: [global]: no \"=\" behind the key, expected \"key = value\" or "
                   "\"[section]\"\n"
                   "a.ini:11: [global]: no closing bracket, expected \"[section]\"\n"
-                  "a.ini:11: [seven]: unknown section, expected [global], [defaults], "
+                  "a.ini:11: [seven]: unknown section, expected [global], [admin], [defaults], "
                   "[listen NAME] or [pool NAME]\n"
                   "a.ini:12: text after the bracket, expected \"[section]\" alone\n"
                   "a.ini:14: [pool x]: expected \"key = value\" or \"[section]\"\n");

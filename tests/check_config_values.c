@@ -234,6 +234,25 @@ static const struct {
       "[pool p] server: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
     { LISTEN "[pool p]\n", "server = 2001:db8::1\n",
       "[pool p] server: \"2001:db8::1\": IPv6 needs brackets: [::1]:80\n" },
+    { POOL "[listen l]\npool = p\n", "bind = fd:2\n",
+      "[listen l] bind: \"fd:2\": not a descriptor of systemd, expected fd:3 or above\n" },
+    { POOL "[listen l]\npool = p\n", "bind = fd:\n",
+      "[listen l] bind: \"fd:\": not a socket of systemd, expected fd:NAME or fd:3\n" },
+    { POOL "[listen l]\npool = p\n", "bind = fd:a:1-2\n",
+      "[listen l] bind: \"fd:a:1-2\": not a socket of systemd, expected fd:NAME or fd:3\n" },
+    { POOL "[listen l]\npool = p\n", "bind = fd:a mode=0600\n",
+      "[listen l] bind: \"fd:a\": has no file, expected mode=, user= and group= only for "
+      "unix:/PATH\n" },
+    { MINIMAL "[admin]\n", "socket = run/z.sock\n",
+      "[admin] socket: \"run/z.sock\": not a unix socket, expected a path that begins with "
+      "/\n" },
+    { MINIMAL "[admin]\n", "socket = 127.0.0.1:80\n",
+      "[admin] socket: \"127.0.0.1:80\": not a unix socket, expected a path that begins with "
+      "/\n" },
+    { MINIMAL "[admin]\n", "socket_mode = rw\n",
+      "[admin] socket_mode: \"rw\": not a mode, expected octal digits from 0001 to 0777\n" },
+    { MINIMAL "[admin]\n", "http = 9273\n",
+      "[admin] http: \"9273\": port missing, expected ADDRESS:PORT\n" },
     { MINIMAL "[global]\n", "log = off\n",
       "[global] log: \"off\": unknown, expected syslog, syslog:FACILITY, stderr, or a path that "
       "begins with /\n" },

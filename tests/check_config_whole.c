@@ -96,6 +96,17 @@ static const struct {
       "a.ini:18: [pool d] fallback: a loop: d -> d\n" },
     { "[defaults]\nfallback = b\n" MINIMAL "[pool b]\nserver = 10.0.0.1:80\nfallback = p\n",
       "a.ini:6: [pool p] fallback: a loop: p -> b -> p\n" },
+    { MINIMAL "[listen m]\nbind = fd:web, fd:3\npool = p\n[listen n]\nbind = fd:3\npool = p\n",
+      "a.ini:10: [listen n] bind: \"fd:3\": taken already by [listen m] in line 7\n" },
+    { "[admin]\nsocket = /a\nhttp = 127.0.0.1:81\n" MINIMAL
+      "bind = unix:/a\n[listen m]\nbind = unix:/a, 127.0.0.1:81\npool = p\n",
+      "a.ini:9: [pool p] bind: belongs in [listen NAME]\n"
+      "a.ini:2: [admin] socket: bound already, as \"unix:/a\" by [listen m] in line 11\n"
+      "a.ini:3: [admin] http: bound already, as \"127.0.0.1:81\" by [listen m] in line 11\n" },
+    { MINIMAL "[admin]\nhttp = 0.0.0.0:80\n",
+      "a.ini:7: [admin] http: bound already, as \"*:80\" by [listen l] in line 2\n" },
+    { MINIMAL "[admin]\nhttp = unix:/a\nsocket = /a\n",
+      "a.ini:7: [admin] http: the same as socket, expected another address\n" },
     { POOL LISTEN "accept_proxy = yes\n",
       "a.ini:6: [listen l] accept_proxy: needs trusted_proxies, expected the networks whose header "
       "is believed, or all\n" },

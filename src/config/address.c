@@ -6,7 +6,8 @@
 #include "base/network.h"
 #include "config/config.h"
 
-#define DNS_PORT 53
+#define DNS_PORT    53
+#define UNIX_PREFIX "unix:"
 
 /* --- Addresses --- */
 
@@ -45,6 +46,33 @@ static void print_plain(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind address_kind_plain = { parse_plain, print_plain, NULL };
 const struct value_kind address_kind_target = { parse_target, print_plain, NULL };
+
+/* "/run/app.sock", also with "unix:" in front, and "unix:@abstract" */
+static int parse_socket(const struct value *v, void *out, const char *text,
+                        struct value_error *error)
+{
+    struct addr a;
+    char whole[ADDR_TEXT_MAX];
+    snprintf(whole, sizeof whole, "%s%s", text[0] == '/' ? UNIX_PREFIX : "", text);
+    if (strncmp(whole, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0)
+        return value_refuse(error, text, "not a unix socket, expected a path that begins with /");
+    int rc = parse_plain(v, &a, whole, error);
+    if (rc < 0)
+        return rc;
+    *(struct addr *)out = a;
+    return 0;
+}
+
+static void print_socket(const struct value *v, const void *in, FILE *out)
+{
+    const struct addr *a = in;
+    char text[ADDR_TEXT_MAX];
+    bool abstract = a->un.sun_path[0] == '\0';
+    (void)v;
+    fputs(addr_print(a, text) + (abstract ? 0 : strlen(UNIX_PREFIX)), out);
+}
+
+const struct value_kind address_kind_socket = { parse_socket, print_socket, NULL };
 
 /* --- Addresses without a port --- */
 

@@ -9,6 +9,7 @@
 
 extern const struct value_kind address_kind_plain;      /* struct addr */
 extern const struct value_kind address_kind_target;     /* the same, one to connect to: no *:80 */
+extern const struct value_kind address_kind_socket;     /* the same, of a unix socket: its path */
 extern const struct value_kind address_kind_nameserver; /* struct addr; its port may be left out */
 extern const struct value_kind address_kind_network;    /* struct network */
 /* struct config_access; min says whether it allows (1) or denies (0). */

@@ -1,5 +1,6 @@
 #include "config/bind.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +62,37 @@ static int parse_range(struct config_bind *b, char *text, char *dash, struct val
     return add_ports(b, &first, last - addr_port(&first) + 1, error);
 }
 
+/* --- Sockets that systemd hands over --- */
+
+#define FD_PREFIX "fd:"
+#define FD_MAX    255 /* bytes of a name, as in FileDescriptorName= of systemd.socket(5) */
+
+/* A number is that of a descriptor, behind those that every process has. */
+static int parse_fd(struct config_bind *b, const char *name, const char *text,
+                    struct value_error *error)
+{
+    static const struct value number = VALUE_COUNT(3, INT_MAX, NULL);
+    uint64_t fd = 0;
+    struct value_error ignored;
+    size_t n = 0;
+    while (name[n] > ' ' && name[n] < 0x7f && name[n] != ':')
+        n++;
+    if (n == 0 || n > FD_MAX || name[n] != '\0')
+        return value_refuse(error, text, "not a socket of systemd, expected fd:NAME or fd:3");
+    if (strspn(name, "0123456789") == n && value_parse(&number, &fd, name, &ignored) < 0)
+        return value_refuse(error, text, "not a descriptor of systemd, expected fd:3 or above");
+    return value_copy(&b->fd, name, error);
+}
+
+/* --- All of it --- */
+
 static int parse_address(struct config_bind *b, char *text, struct value_error *error)
 {
     struct addr a;
     const char *why = NULL;
     char *dash = find_dash(text);
+    if (strncmp(text, FD_PREFIX, strlen(FD_PREFIX)) == 0)
+        return parse_fd(b, text + strlen(FD_PREFIX), text, error);
     if (dash != NULL)
         return parse_range(b, text, dash, error);
     if (addr_parse(&a, text, &why) < 0)
@@ -73,12 +100,10 @@ static int parse_address(struct config_bind *b, char *text, struct value_error *
     return add_ports(b, &a, 1, error);
 }
 
-/* --- All of it --- */
-
 /* A file of the file system, which has an owner and a mode. */
 static bool is_file(const struct config_bind *b)
 {
-    return addr_is_unix(&b->addr[0]) && b->addr[0].un.sun_path[0] != '\0';
+    return b->fd == NULL && addr_is_unix(&b->addr[0]) && b->addr[0].un.sun_path[0] != '\0';
 }
 
 static int parse_words(struct config_bind *b, char *line, struct value_error *error)
@@ -99,6 +124,7 @@ static void free_bind(void *value)
     struct config_bind *b = value;
     options_free(&options, b);
     free(b->addr);
+    free(b->fd);
     *b = (struct config_bind){ .addr = NULL };
 }
 
@@ -124,7 +150,10 @@ static void print_bind(const struct value *v, const void *in, FILE *out)
     const struct config_bind *b = in;
     char text[ADDR_TEXT_MAX];
     (void)v;
-    fputs(addr_print(&b->addr[0], text), out);
+    if (b->fd != NULL)
+        fprintf(out, FD_PREFIX "%s", b->fd);
+    else
+        fputs(addr_print(&b->addr[0], text), out);
     if (b->addr_count > 1)
         fprintf(out, "-%u", (unsigned)addr_port(&b->addr[b->addr_count - 1]));
     options_print(&options, b, out);

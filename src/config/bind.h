@@ -1,5 +1,5 @@
-/* Where to listen: ADDRESS or a range of ports, and for unix sockets [mode=M] [user=U] [group=G].
- */
+/* Where to listen: ADDRESS, a range of ports, or fd:NAME; for unix sockets also [mode=M] [user=U]
+ * [group=G]. */
 #ifndef ZPROXY_CONFIG_BIND_H
 #define ZPROXY_CONFIG_BIND_H
 

@@ -1,6 +1,7 @@
 #include "config/check_bind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/addr.h"
 #include "config/endpoint.h"
@@ -11,7 +12,13 @@ struct bound {
     const struct load *load;
     struct table all;       /* by address */
     struct table wildcards; /* those that stand for all addresses, by port */
+    struct table handed;    /* sockets that are handed over, by name */
 };
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
 
 static int compare_addresses(const void *a, const void *b)
 {
@@ -23,21 +30,31 @@ static int compare_ports(const void *a, const void *b)
     return (int)addr_port(a) - (int)addr_port(b);
 }
 
+static void bound_add(struct bound *b, const struct config_bind *bind, size_t i, size_t item)
+{
+    for (size_t n = 0; n < bind->addr_count; n++)
+        table_add(&b->all, &bind->addr[n], i, item);
+    if (bind->fd != NULL)
+        table_add(&b->handed, bind->fd, i, item);
+}
+
 static bool bound_init(struct bound *b)
 {
     const struct config *conf = b->load->config;
     size_t count = 0;
+    size_t items = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
-        for (size_t item = 0; item < conf->listen[i].bind_count; item++)
+        for (size_t item = 0; item < conf->listen[i].bind_count; item++, items++)
             count += conf->listen[i].bind[item].addr_count;
     if (!table_init(&b->all, count, compare_addresses) ||
-        !table_init(&b->wildcards, count, compare_ports))
+        !table_init(&b->wildcards, count, compare_ports) ||
+        !table_init(&b->handed, items, compare_names))
         return false;
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
-            for (size_t n = 0; n < conf->listen[i].bind[item].addr_count; n++)
-                table_add(&b->all, &conf->listen[i].bind[item].addr[n], i, item);
+            bound_add(b, &conf->listen[i].bind[item], i, item);
     table_sort(&b->all);
+    table_sort(&b->handed);
     for (const struct table_entry *e = b->all.entry; e < b->all.entry + count; e++)
         if (addr_is_wildcard(e->what) && table_find(&b->all, e->what) == e) /* not twice */
             table_add(&b->wildcards, e->what, e->section, e->item);
@@ -49,6 +66,7 @@ static void bound_fini(struct bound *b)
 {
     table_fini(&b->all);
     table_fini(&b->wildcards);
+    table_fini(&b->handed);
 }
 
 static struct place place_of(const struct bound *b, const struct table_entry *e)
@@ -92,7 +110,7 @@ static const struct table_entry *find_earlier(const struct bound *b, const struc
         return first;
     const struct table_entry *w = table_find(&b->wildcards, a);
     const struct table_entry *end = b->wildcards.entry + b->wildcards.count;
-    for (; w != end && compare_ports(w->what, a) == 0; w++) {
+    for (; w != NULL && w != end && compare_ports(w->what, a) == 0; w++) {
         const struct addr *other = w->what;
         if ((a->dual || other->dual) && table_order(w, self) < 0)
             first = w;
@@ -100,16 +118,58 @@ static const struct table_entry *find_earlier(const struct bound *b, const struc
     return first;
 }
 
+static void check_handed(const struct bound *b, const char *fd, size_t i, size_t item)
+{
+    const struct table_entry self = { fd, i, item };
+    const struct table_entry *other = table_find_earlier(&b->handed, fd, i, item);
+    char label[KEYS_LABEL_MAX];
+    char other_label[KEYS_LABEL_MAX];
+    char place[REPORT_PLACE_MAX];
+    if (other != NULL)
+        report_error(b->load->report, place_of(b, &self), label_of(b, SECTION_LISTEN, i, label),
+                     "bind", "\"fd:%s\": taken already by [%s] in %s", fd,
+                     label_of(b, SECTION_LISTEN, other->section, other_label),
+                     report_place(place_of(b, other), place_of(b, &self), place));
+}
+
 /* Of a range, the first port says it for all. */
 static void check_bind(const struct bound *b, size_t i, size_t item)
 {
     const struct config_bind *bind = &b->load->config->listen[i].bind[item];
     const struct table_entry *other = NULL;
+    if (bind->fd != NULL)
+        check_handed(b, bind->fd, i, item);
     for (size_t n = 0; n < bind->addr_count && other == NULL; n++) {
         const struct table_entry self = { &bind->addr[n], i, item };
         if ((other = find_earlier(b, &self)) != NULL)
             report_bind(b, &self, other);
     }
+}
+
+/* What [admin] binds comes after all others. */
+static void check_admin_address(const struct bound *b, const char *key, const struct addr *a)
+{
+    const struct table_entry self = { a, SIZE_MAX, 0 };
+    const struct table_entry *other = a->len == 0 ? NULL : find_earlier(b, &self);
+    struct place at = load_place(b->load, SECTION_ADMIN, 0, key);
+    char label[KEYS_LABEL_MAX];
+    char address[ADDR_TEXT_MAX];
+    char place[REPORT_PLACE_MAX];
+    if (other != NULL)
+        report_error(b->load->report, at, "admin", key, "bound already, as \"%s\" by [%s] in %s",
+                     addr_print(other->what, address),
+                     label_of(b, SECTION_LISTEN, other->section, label),
+                     report_place(place_of(b, other), at, place));
+}
+
+static void check_admin(const struct bound *b)
+{
+    const struct config_admin *a = &b->load->config->admin;
+    check_admin_address(b, "socket", &a->socket);
+    check_admin_address(b, "http", &a->http);
+    if (a->socket.len > 0 && addr_equal(&a->socket, &a->http))
+        report_error(b->load->report, load_place(b->load, SECTION_ADMIN, 0, "http"), "admin",
+                     "http", "the same as socket, expected another address");
 }
 
 /* --- Servers that lead back --- */
@@ -217,6 +277,8 @@ bool check_binds(const struct load *l)
     for (size_t i = 0; i < conf->listen_count && ready; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
             check_bind(&b, i, item);
+    if (ready)
+        check_admin(&b);
     for (size_t i = 0; i < conf->pool_count && ready; i++)
         for (size_t item = 0; item < conf->pool[i].server_count; item++)
             check_server(&b, i, item);

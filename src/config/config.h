@@ -125,10 +125,18 @@ struct config_global {
 
 struct config_pool;
 
+/* What looks after a running zproxy. */
+struct config_admin {
+    struct addr socket; /* a unix socket; len 0 = none */
+    unsigned socket_mode;
+    struct addr http; /* len 0 = none */
+};
+
 /* Where a listener listens, as one item of `bind` says it. */
 struct config_bind {
     struct addr *addr;
-    size_t addr_count; /* several: a range of ports, in order */
+    size_t addr_count; /* several: a range of ports, in order; 0: a socket that is handed over */
+    char *fd;          /* the name that systemd gives it, or its number; otherwise NULL */
     unsigned mode;     /* of a unix socket's file; 0 = as umask(2) leaves it */
     char *user;        /* its owner; NULL = unchanged, likewise group */
     char *group;
@@ -234,6 +242,7 @@ struct config_pool {
 
 struct config {
     struct config_global global;
+    struct config_admin admin;
     struct config_listen *listen; /* in file order */
     size_t listen_count;          /* at least 1 */
     struct config_pool *pool;
@@ -250,9 +259,9 @@ void config_free(struct config *c);
 void config_print(const struct config *c, FILE *out);
 
 /* Calls found once for each difference from `from` to `to`, and returns how many there were. Values
- * are text, NULL where there is none. section is "global" or "listen NAME"; where all of it was
- * added or removed key is NULL, and one of before and after is its name, the other one NULL. Of
- * keys that repeat each value is a difference of its own. Where their order has a meaning and
+ * are text, NULL where there is none. section is "global", "admin" or "listen NAME"; where all of
+ * it was added or removed key is NULL, and one of before and after is its name, the other one NULL.
+ * Of keys that repeat each value is a difference of its own. Where their order has a meaning and
  * changed, the first two that changed places are one as well: "B before A" after "A before B". */
 typedef void config_found_fn(void *arg, const char *section, const char *key, const char *before,
                              const char *after);

@@ -63,6 +63,8 @@ static const char *const send_proxy_words[] = {
 };
 
 /* clang-format off */
+#define VALUE_ADDRESS       { .kind = &address_kind_plain }
+#define VALUE_SOCKET        { .kind = &address_kind_socket }
 #define VALUE_BIND          { .kind = &bind_kind }
 #define VALUE_ROUTE         { .kind = &route_kind }
 #define VALUE_NETWORK       { .kind = &address_kind_network }
@@ -108,6 +110,13 @@ static const struct key global_keys[] = {
     { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
     { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, NO_LIST },
+};
+
+#define ADMIN(field) offsetof(struct config_admin, field)
+static const struct key admin_keys[] = {
+    { "socket", VALUE_SOCKET, NULL, ADMIN(socket), ONE },
+    { "socket_mode", VALUE_MODE(NULL), "0600", ADMIN(socket_mode), ONE },
+    { "http", VALUE_ADDRESS, NULL, ADMIN(http), ONE },
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
@@ -178,6 +187,7 @@ static const struct key pool_keys[] = {
 #define CONFIG(field) offsetof(struct config, field)
 const struct section keys_sections[] = {
     [SECTION_GLOBAL] = { "global", "[global]", KEYS(global_keys), CONFIG(global), { 0, 0, 0 } },
+    [SECTION_ADMIN] = { "admin", "[admin]", KEYS(admin_keys), CONFIG(admin), { 0, 0, 0 } },
     [SECTION_LISTEN] = { "listen", "[listen NAME]", KEYS(listen_keys), CONFIG(listen),
                          { sizeof(struct config_listen), CONFIG(listen_count), LISTEN(name) } },
     [SECTION_POOL] = { "pool", "[pool NAME]", KEYS(pool_keys), CONFIG(pool),
@@ -281,7 +291,7 @@ size_t keys_count(const struct key *k, const void *at)
         return 0;
     if (k->list.size > 0)
         return *(size_t *)field(at, k->list.count);
-    /* Without a default it is text, and NULL until it is set. */
+    /* Without a default it is text or an address, whose pointer or length is 0 until it is set. */
     return k->fallback != NULL || pointer_at(at, k->offset) != NULL ? 1 : 0;
 }
 

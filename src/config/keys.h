@@ -33,6 +33,7 @@ struct key {
 
 enum section_kind {
     SECTION_GLOBAL,
+    SECTION_ADMIN,
     SECTION_LISTEN,
     SECTION_POOL,
     SECTION_KINDS,
@@ -58,7 +59,7 @@ const struct section *keys_find_section(const char *type);
 const struct key *keys_find(const struct section *s, const char *name);
 
 /* The structures of a kind of section in a configuration: how many, the i-th, its name (NULL for
- * [global]). */
+ * [global] and [admin]). */
 size_t keys_section_count(const struct section *s, const struct config *c);
 void *keys_section_at(const struct section *s, const struct config *c, size_t i);
 const char *keys_section_name(const struct section *s, const void *at);

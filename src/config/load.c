@@ -195,7 +195,7 @@ static void on_entry(void *arg, unsigned line, const char *key, const char *valu
         break;
     case LOAD_NOTHING:
         reading_error(l, at, key,
-                      "before any section, expected [global], [defaults], "
+                      "before any section, expected [global], [admin], [defaults], "
                       "[listen NAME] or [pool NAME] first");
         break;
     case LOAD_UNKNOWN:

@@ -21,7 +21,7 @@ void unknown_section(const struct load *l, struct place at, const char *title, c
                      s == NULL ? "[defaults]" : s->title);
     else
         report_error(l->report, at, title, NULL,
-                     "unknown section, expected [global], [defaults], [listen NAME] or "
+                     "unknown section, expected [global], [admin], [defaults], [listen NAME] or "
                      "[pool NAME]");
 }
 
