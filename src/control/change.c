@@ -22,6 +22,7 @@ struct change {
     size_t pool_count;
     size_t more_workers;
     struct sockets_change *sockets;
+    struct admin_change *admin;
 };
 
 /* ---- what cannot change while it runs ---- */
@@ -121,6 +122,13 @@ static int prepare_workers(struct change *c, FILE *errors)
     return rc < 0 ? -1 : 0;
 }
 
+static int prepare_admin(struct change *c, const struct config *conf, FILE *errors)
+{
+    const struct privileges *who = &c->rt->privileges;
+    return admin_prepare(c->rt->admin, conf->admin.socket, conf->admin.socket_mode, who->uid,
+                         who->gid, errors, &c->admin);
+}
+
 static int prepare(struct change *c, struct config *conf, FILE *errors)
 {
     struct runtime *rt = c->rt;
@@ -132,6 +140,8 @@ static int prepare(struct change *c, struct config *conf, FILE *errors)
         rc = prepare_workers(c, errors);
     if (rc == 0)
         rc = sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
+    if (rc == 0)
+        rc = prepare_admin(c, conf, errors);
     if (rc < 0) {
         config_free(conf);
         return -1;
@@ -180,6 +190,7 @@ void change_abandon(struct change *c)
             pools_drop(&c->rt->pools, c->pool[i].pool);
     }
     sockets_abandon(c->sockets);
+    admin_abandon(c->admin);
     if (crew->started == crew->at_work)
         crew_dismiss(crew, c->more_workers);
     else
@@ -257,13 +268,15 @@ void change_commit(struct change *c)
     commit_pools(c, c->generation->conf);
     set_limits(c);
     sockets_commit(c->sockets, c->generation, &rt->crew);
+    admin_commit(c->admin);
     if (rt->crew.at_work > wanted)
         crew_dismiss(&rt->crew, rt->crew.at_work - wanted);
     rt->budget = c->budget;
     rt->current = c->generation;
     rt->last_generation = c->generation->number;
     if (old != NULL) {
-        log_set_level(runtime_conf(rt)->global.log_level);
+        if (old->conf->global.log_level != runtime_conf(rt)->global.log_level)
+            log_set_level(runtime_conf(rt)->global.log_level); /* else that set at run time stays */
         drop_pools(rt, old->conf, runtime_conf(rt));
         retire(rt, old);
     }

@@ -15,6 +15,7 @@
 #include "build.h"
 #include "control/change.h"
 #include "control/checks.h"
+#include "control/console.h"
 #include "control/heir.h"
 #include "control/names.h"
 #include "control/reload.h"
@@ -131,6 +132,12 @@ static int open_checks(struct proxy *p)
 {
     int rc = checks_open(&p->rt);
     return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
+}
+
+static int open_console(struct proxy *p)
+{
+    int rc = console_open(&p->rt);
+    return rc < 0 ? cannot_start("control socket: %s", strerror(-rc)) : 0;
 }
 
 static int begin_anew(struct proxy *p, FILE *errors)
@@ -392,7 +399,7 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (open_checks(p) < 0 || put_in_force(p) < 0)
+    if (open_checks(p) < 0 || open_console(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
     notify_open(&rt->notify);
@@ -408,12 +415,14 @@ static void remove_files(struct proxy *p)
     if (p->pid_file != NULL)
         unlink(p->pid_file);
     sockets_unlink(&p->rt.sockets);
+    admin_unlink(p->rt.admin);
 }
 
 static void clean_up(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     struct generation *g;
+    console_fini(rt);
     crew_fini(&rt->crew);
     sockets_fini(&rt->sockets);
     grace_fini(&rt->grace);

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "session/tour.h"
+
 #define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
 
 uint64_t life_now(const struct session *s)
@@ -58,6 +60,7 @@ void life_end(struct session *s, enum session_end why)
     s->state = SESSION_ENDED;
     s->ended_by = (uint8_t)why;
     wheel_clear(&s->home->wheel, &s->timer);
+    tour_leave(s);
     LIST_REMOVE(s, in_all);
     LIST_INSERT_HEAD(&s->home->dead, s, in_all);
 }

@@ -13,6 +13,7 @@
 #include "session/connect.h"
 #include "session/life.h"
 #include "session/session_log.h"
+#include "session/tour.h"
 
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
@@ -58,9 +59,18 @@ static void release(struct session *s, enum session_end why)
     free(s);
 }
 
+static void count_bytes(const struct session *s)
+{
+    if (s->backend == NULL || s->connected == 0)
+        return;
+    atomic_fetch_add_explicit(&s->backend->sent, s->up.bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->backend->received, s->down.bytes, memory_order_relaxed);
+}
+
 static void bury(struct session *s)
 {
     struct sessions *all = s->home;
+    count_bytes(s);
     enum session_end why = (enum session_end)s->ended_by;
     session_log_end(s, why, life_now(s));
     counter_add(&all->ends[why], 1);
@@ -347,6 +357,7 @@ void session_take_up(struct session *s)
 void session_forget(struct session *s)
 {
     struct sessions *all = s->home;
+    tour_leave(s);
     LIST_REMOVE(s, in_all);
     side_close(&s->client);
     side_close(&s->server);
@@ -381,6 +392,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
     reserve_fill(&all->reserve);
     LIST_INIT(&all->all);
     LIST_INIT(&all->dead);
+    LIST_INIT(&all->tours);
     SLIST_INIT(&all->busy);
     all->count = 0;
     all->last_id = last_id;

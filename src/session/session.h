@@ -78,6 +78,8 @@ struct place_wait {
 
 LIST_HEAD(session_list, session);
 SLIST_HEAD(session_queue, session);
+struct tour;
+LIST_HEAD(tour_list, tour);
 
 /* All sessions of one worker and what they share. */
 struct sessions {
@@ -91,6 +93,7 @@ struct sessions {
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
     struct session_list dead;  /* closed and freed when the wake-up is over */
+    struct tour_list tours;    /* who is looking at them (tour.h) */
     size_t count;
     _Atomic uint64_t *last_id;                      /* of the process */
     void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
