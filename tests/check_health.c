@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -446,6 +447,42 @@ START_TEST(a_thousand_servers_are_told_apart)
 }
 END_TEST
 
+START_TEST(what_is_lacking_here_is_no_verdict)
+{
+    struct rlimit before;
+    set_listening(0, true);
+    make_pool(2);
+    run_until(checks_of(0) > 0 && !is_up(1));
+    uint64_t checks = checks_of(0);
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, before.rlim_max });
+    uint64_t later = uv_now(&r.loop) + 10 * INTERVAL;
+    run_until(uv_now(&r.loop) >= later);
+    setrlimit(RLIMIT_NOFILE, &before);
+    ck_assert_uint_le(checks_of(0), checks + 1); /* one may have been on its way */
+    ck_assert(is_up(0) && !is_up(1));
+    run_checks(0, 2);
+    expect_logged("level=warning event=check_impossible msg=\"too many open files: ");
+    rewind(r.log);
+    int lines = 0;
+    char line[LOG_LINE_MAX];
+    while (fgets(line, sizeof line, r.log) != NULL)
+        lines += strstr(line, "check_impossible") != NULL;
+    ck_assert_int_eq(lines, 1);
+}
+END_TEST
+
+START_TEST(what_another_process_knew_of_a_server_holds_until_its_first_check)
+{
+    set_listening(0, true);
+    make_pool(1);
+    pool_set_up(r.pool, server(0), false, uv_now(&r.loop)); /* as an upgrade restores it */
+    run_until(checks_of(0) > 0);
+    ck_assert(is_up(0));
+    expect_logged("event=server_up pool=p server=s0 ");
+}
+END_TEST
+
 START_TEST(checks_that_are_running_end_with_the_rest)
 {
     r.conf[0].check = CONFIG_CHECK_SEND;
@@ -478,6 +515,8 @@ int main(void)
     tcase_add_loop_test(t, sessions_are_closed_only_where_the_pool_wants_it, 0, 2);
     tcase_add_loop_test(t, everything_may_change_when_a_server_goes_down, 0, 3);
     tcase_add_test(t, a_thousand_servers_are_told_apart);
+    tcase_add_test(t, what_is_lacking_here_is_no_verdict);
+    tcase_add_test(t, what_another_process_knew_of_a_server_holds_until_its_first_check);
     tcase_add_test(t, checks_that_are_running_end_with_the_rest);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -622,7 +622,7 @@ START_TEST(without_memory_an_update_changes_nothing)
         ck_assert_uint_eq(backend_weight(named("a")), 2);
         ck_assert_uint_eq(rig.changed, 0);
         starve_after(grants);
-        rc = pool_update(rig.pool, next);
+        rc = pool_rig_put(&rig, next);
         starve_after(-1);
     }
     expect_picks("cc");
@@ -710,9 +710,9 @@ START_TEST(a_file_that_cannot_be_opened_changes_nothing)
     struct config_pool conf = *pool_conf(rig.pool);
     conf.file = (char *)"nowhere";
     conf.server_count = 0;
-    ck_assert_int_eq(pool_update(rig.pool, &conf), -ENOENT);
+    ck_assert_int_eq(pool_rig_put(&rig, &conf), -ENOENT);
     conf.file = (char *)".";
-    ck_assert_int_eq(pool_update(rig.pool, &conf), -EINVAL);
+    ck_assert_int_eq(pool_rig_put(&rig, &conf), -EINVAL);
     ck_assert_ptr_null(pool_file(rig.pool));
     ck_assert_uint_eq(rig.changed, 0);
     expect_picks("a");

@@ -59,9 +59,18 @@ void pool_rig_close(struct pool_rig *r)
         config_free(r->conf[i]);
 }
 
+int pool_rig_put(struct pool_rig *r, const struct config_pool *conf)
+{
+    struct pool_update *update = NULL;
+    int rc = pool_prepare(r->pool, conf, &update);
+    if (rc == 0)
+        pool_commit(update);
+    return rc;
+}
+
 void pool_rig_update(struct pool_rig *r, const char *lines)
 {
-    ck_assert_int_eq(pool_update(r->pool, pool_rig_conf(r, lines)), 0);
+    ck_assert_int_eq(pool_rig_put(r, pool_rig_conf(r, lines)), 0);
     pool_rig_tidy(r);
 }
 

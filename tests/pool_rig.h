@@ -25,6 +25,8 @@ void pool_rig_close(struct pool_rig *r);
 /* Good until the rig is closed. */
 const struct config_pool *pool_rig_conf(struct pool_rig *r, const char *lines);
 /* Puts other lines in force; what they replace is freed. */
+/* Prepares and commits; returns what preparing did. */
+int pool_rig_put(struct pool_rig *r, const struct config_pool *conf);
 void pool_rig_update(struct pool_rig *r, const char *lines);
 /* As the control thread does, until nothing is left to do but to wait for sessions. */
 void pool_rig_tidy(struct pool_rig *r);

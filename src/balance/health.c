@@ -158,10 +158,10 @@ static void conclude(struct check *c, enum probe_outcome outcome)
     }
     memcpy(v->why, c->probe.why, sizeof v->why);
     v->duration = now - c->begun;
-    bool changed = verdict_add(v, passed, conf->check_rise, conf->check_fall, now);
+    verdict_add(v, passed, conf->check_rise, conf->check_fall, now);
     if (!passed)
         health_log_failed(c->home->pool, c->backend, v);
-    if (changed)
+    if (v->up != atomic_load(&c->backend->up)) /* also where somebody else has set it meanwhile */
         announce(c);
 }
 

@@ -145,7 +145,7 @@ static int replace(struct name *n, const struct answers *answers)
     answers_fini(&n->current);
     n->current = copy;
     n->state.addresses = copy.count;
-    return 1;
+    return rc;
 }
 
 static void note_first(struct name *n)

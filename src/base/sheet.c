@@ -78,6 +78,11 @@ void sheet_number(struct sheet *s, uint64_t number)
     add_cell(s, number == NONE ? NONE - 1 : number);
 }
 
+void sheet_flag(struct sheet *s, bool set)
+{
+    add_cell(s, set);
+}
+
 void sheet_text(struct sheet *s, const char *text)
 {
     if (text == NULL) {
@@ -117,6 +122,8 @@ static const char *read_cell(const struct sheet *s, size_t row, size_t column, c
     switch (s->column[column].kind) {
     case SHEET_TEXT:
         return s->text[value] == '\0' ? "-" : s->text + value;
+    case SHEET_FLAG:
+        return value != 0 ? "yes" : "no";
     case SHEET_COUNT:
         snprintf(buf, HUMAN_MAX, "%" PRIu64, value);
         return buf;
@@ -145,12 +152,12 @@ static size_t width_of(const struct sheet *s, size_t column)
     return width;
 }
 
-/* Text to the left, numbers to the right; no spaces at the end of a line. */
+/* Words to the left, numbers to the right; no spaces at the end of a line. */
 static void print_cell(const struct sheet *s, size_t column, size_t width, const char *text,
                        FILE *out)
 {
     bool last = column + 1 == s->columns;
-    if (s->column[column].kind != SHEET_TEXT)
+    if (s->column[column].kind > SHEET_FLAG)
         fprintf(out, "%*s%s", (int)width, text, last ? "" : "  ");
     else if (last)
         fputs(text, out);
@@ -202,6 +209,7 @@ static const char *unit_of(enum sheet_kind kind)
 {
     switch (kind) {
     case SHEET_TEXT:
+    case SHEET_FLAG:
     case SHEET_COUNT:
     case SHEET_BYTES:
         return "";
@@ -225,6 +233,8 @@ static void print_object(const struct sheet *s, size_t row, FILE *out)
             fputs("null", out);
         else if (kind == SHEET_TEXT)
             json_string(out, s->text + value);
+        else if (kind == SHEET_FLAG)
+            fputs(value != 0 ? "true" : "false", out);
         else
             fprintf(out, "%" PRIu64, value);
     }

@@ -6,12 +6,14 @@
 #ifndef ZPROXY_BASE_SHEET_H
 #define ZPROXY_BASE_SHEET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum sheet_kind {
     SHEET_TEXT,
+    SHEET_FLAG, /* "yes" or "no", true or false */
     SHEET_COUNT,
     SHEET_BYTES,
     SHEET_RATE,   /* bytes a second; "_per_second" in JSON */
@@ -34,6 +36,7 @@ void sheet_free(struct sheet *s);
  * lack of memory shows when the sheet is written. */
 void sheet_text(struct sheet *s, const char *text);
 void sheet_number(struct sheet *s, uint64_t number);
+void sheet_flag(struct sheet *s, bool set);
 void sheet_none(struct sheet *s);
 
 size_t sheet_rows(const struct sheet *s);

@@ -336,11 +336,25 @@ struct admin_change {
     unsigned mode;
 };
 
+static bool has_file(const struct addr *at)
+{
+    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
+}
+
+static int set_mode(const struct addr *at, unsigned mode)
+{
+    return has_file(at) && chmod(at->un.sun_path, mode) == -1 ? -errno : 0;
+}
+
+static int set_owner(const struct addr *at, uid_t owner, gid_t group)
+{
+    return has_file(at) && chown(at->un.sun_path, owner, group) == -1 ? -errno : 0;
+}
+
 /* The mode is that of the file from its first moment: unix(7) sockets are bound with the mode of
  * their descriptor. What umask(2) has taken away is given back after that. */
 static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t group)
 {
-    const char *path = at->un.sun_path;
     int rc = sock_probe(at);
     if (rc < 0)
         return rc;
@@ -352,18 +366,20 @@ static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t 
         close(fd);
         return rc;
     }
-    if (chmod(path, mode) == -1 || chown(path, owner, group) == -1 || listen(fd, BACKLOG) == -1) {
+    if ((rc = set_mode(at, mode)) == 0 && (rc = set_owner(at, owner, group)) == 0 &&
+        listen(fd, BACKLOG) == -1)
         rc = -errno;
-        sock_unlink(at);
-        close(fd);
-        return rc;
-    }
-    return fd;
+    if (rc == 0)
+        return fd;
+    sock_unlink(at);
+    close(fd);
+    return rc;
 }
 
-static int tell(FILE *errors, const char *path, const char *why)
+static int tell(FILE *errors, const struct addr *at, int rc)
 {
-    fprintf(errors, "[admin] socket: %s: %s\n", path, why);
+    char text[ADDR_TEXT_MAX];
+    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), strerror(-rc));
     return -1;
 }
 
@@ -399,53 +415,35 @@ static void close_door(struct admin_door *door)
     uv_close((uv_handle_t *)&door->pipe, on_door_closed);
 }
 
-static int address_of(const char *path, struct addr *at)
+static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
 {
-    size_t length = strlen(path);
-    memset(at, 0, sizeof *at);
-    at->un.sun_family = AF_UNIX;
-    if (length == 0 || length >= sizeof at->un.sun_path)
-        return -ENAMETOOLONG;
-    memcpy(at->un.sun_path, path, length + 1);
-    at->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
-    return 0;
-}
-
-static int prepare_door(struct admin_change *ch, const char *path, uid_t owner, gid_t group,
-                        FILE *errors)
-{
-    struct addr at;
     struct admin *a = ch->admin;
-    int rc = address_of(path, &at);
-    if (rc < 0)
-        return tell(errors, path, strerror(-rc));
-    ch->stays = a->door != NULL && addr_equal(&a->door->at, &at);
+    ch->stays = a->door != NULL && addr_equal(&a->door->at, at);
     if (ch->stays)
         return 0;
-    int fd = open_socket(&at, ch->mode, owner, group);
+    int fd = open_socket(at, ch->mode, owner, group);
     if (fd < 0)
-        return tell(errors, path, strerror(-fd));
-    if ((rc = open_door(a, fd, &at, &ch->door)) < 0) {
-        sock_unlink(&at);
+        return fd;
+    int rc = open_door(a, fd, at, &ch->door);
+    if (rc < 0) {
+        sock_unlink(at);
         close(fd);
-        return tell(errors, path, strerror(-rc));
     }
-    return 0;
+    return rc;
 }
 
-int admin_prepare(struct admin *a, const char *path, unsigned mode, uid_t owner, gid_t group,
-                  FILE *errors, struct admin_change **change)
+int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
+                  struct admin_change **change)
 {
     struct admin_change *ch = calloc(1, sizeof *ch);
-    if (ch == NULL) {
-        fprintf(errors, "[admin] socket: %s\n", strerror(ENOMEM));
-        return -1;
-    }
+    if (ch == NULL)
+        return tell(errors, &place->at, -ENOMEM);
     ch->admin = a;
-    ch->mode = mode;
-    if (path != NULL && prepare_door(ch, path, owner, group, errors) < 0) {
+    ch->mode = place->mode;
+    int rc = place->at.len == 0 ? 0 : prepare_door(ch, &place->at, place->owner, place->group);
+    if (rc < 0) {
         free(ch);
-        return -1;
+        return tell(errors, &place->at, rc);
     }
     *change = ch;
     return 0;
@@ -463,7 +461,7 @@ void admin_commit(struct admin_change *ch)
 {
     struct admin *a = ch->admin;
     if (ch->stays) {
-        (void)chmod(a->door->at.un.sun_path, ch->mode); /* where we still may */
+        (void)set_mode(&a->door->at, ch->mode); /* where we still may */
         free(ch);
         return;
     }
@@ -474,7 +472,7 @@ void admin_commit(struct admin_change *ch)
         return;
     int rc = uv_listen((uv_stream_t *)&a->door->pipe, BACKLOG, on_connection);
     if (rc < 0)
-        log_msg(LOG_LEVEL_ERROR, "admin", "%s: %s", a->door->at.un.sun_path, uv_strerror(rc));
+        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
 }
 
 void admin_unlink(const struct admin *a)

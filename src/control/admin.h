@@ -14,6 +14,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "base/addr.h"
+
 #define ADMIN_LINE_MAX 4096 /* bytes of a command, without its line break */
 
 struct admin;
@@ -32,11 +34,18 @@ void admin_free(struct admin *a);
 /* Takes text over: whole lines, none of them empty; NULL: out of memory. */
 void admin_answer(struct admin_call *call, char *text, size_t length);
 
-/* Opens the socket at path, with this mode and owner, unless it is open there already; NULL: there
- * is to be none. (uid_t)-1 and (gid_t)-1 leave the owner alone. Nothing changes yet. Returns 0, or
- * -1 after having told errors, as "[admin] socket: ...", why not. */
-int admin_prepare(struct admin *a, const char *path, unsigned mode, uid_t owner, gid_t group,
-                  FILE *errors, struct admin_change **change);
+/* Where the socket is, and who may come. */
+struct admin_place {
+    struct addr at; /* len 0: there is to be none */
+    unsigned mode;  /* of its file */
+    uid_t owner;    /* (uid_t)-1: whoever we are; likewise group */
+    gid_t group;
+};
+
+/* Opens the socket, unless it is open there already. Nothing changes yet. Returns 0, or -1 after
+ * having told errors, as "[admin] socket: ...", why not. */
+int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
+                  struct admin_change **change);
 /* Clients come to the new socket from here on; those who are there stay. */
 void admin_commit(struct admin_change *c);
 /* NULL is allowed. */

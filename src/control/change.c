@@ -124,9 +124,13 @@ static int prepare_workers(struct change *c, FILE *errors)
 
 static int prepare_admin(struct change *c, const struct config *conf, FILE *errors)
 {
-    const struct privileges *who = &c->rt->privileges;
-    return admin_prepare(c->rt->admin, conf->admin.socket, conf->admin.socket_mode, who->uid,
-                         who->gid, errors, &c->admin);
+    const struct admin_place place = {
+        .at = conf->admin.socket,
+        .mode = conf->admin.socket_mode,
+        .owner = c->rt->privileges.uid,
+        .group = c->rt->privileges.gid,
+    };
+    return admin_prepare(c->rt->admin, &place, errors, &c->admin);
 }
 
 static int prepare(struct change *c, struct config *conf, FILE *errors)

@@ -85,7 +85,7 @@ static void put_servers(struct sheet *s, const struct runtime *rt, const struct 
         sheet_text(s, pool_name(v->pool));
         sheet_text(s, backend_name(b));
         sheet_text(s, addr_print(&b->addr, text));
-        sheet_text(s, b == v->chosen ? "yes" : "no");
+        sheet_flag(s, b == v->chosen);
         sheet_text(s, judge(v, b, &view));
     }
 }
@@ -98,7 +98,7 @@ static void put_lack(struct sheet *s, const struct pool *p, enum pool_lack lack)
     sheet_text(s, pool_name(p));
     sheet_none(s);
     sheet_none(s);
-    sheet_text(s, waits ? "yes" : "no");
+    sheet_flag(s, waits);
     if (waits)
         sheet_text(s, "it waits until a server has room");
     else
@@ -110,7 +110,7 @@ static void put_file(struct sheet *s, const struct pool *p)
     sheet_text(s, pool_name(p));
     sheet_none(s);
     sheet_none(s);
-    sheet_text(s, "yes");
+    sheet_flag(s, true);
     sheet_text(s, "the pool's answer is a file");
 }
 
@@ -145,7 +145,7 @@ static enum request_result explain(struct request *r)
 {
     static const struct sheet_column columns[] = {
         { "pool", SHEET_TEXT },   { "server", SHEET_TEXT }, { "address", SHEET_TEXT },
-        { "chosen", SHEET_TEXT }, { "why", SHEET_TEXT },
+        { "chosen", SHEET_FLAG }, { "why", SHEET_TEXT },
     };
     char *why = NULL;
     struct addr_peer client;

@@ -232,8 +232,9 @@ static enum request_result del_server(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "set server", "POOL/SERVER state ready|drain|maint | POOL/SERVER weight 1..256",
-      "whether it gets new sessions; how many of them", 3, 3, set_server },
+    { "set server", "POOL/SERVER state|weight VALUE",
+      "whether it gets new sessions: ready, drain or maint; its share of them: 1 to 256", 3, 3,
+      set_server },
     { "drain", "POOL/SERVER [over TIME]",
       "no new sessions; close those that it has evenly over TIME, silent ones first", 1, 3, drain },
     { "add server", "POOL ADDRESS [OPTION...]", "add one, as a server line would", 2,

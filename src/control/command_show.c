@@ -37,7 +37,7 @@ static enum request_result show_info(struct request *r)
         { "version", SHEET_TEXT },         { "pid", SHEET_COUNT },
         { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
         { "configuration", SHEET_COUNT },  { "reloads", SHEET_COUNT },
-        { "failed_reloads", SHEET_COUNT }, { "draining", SHEET_TEXT },
+        { "failed_reloads", SHEET_COUNT }, { "draining", SHEET_FLAG },
         { "servers_draining", SHEET_COUNT }, { "log_level", SHEET_TEXT },
         { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
         { "sessions", SHEET_COUNT },       { "max_sessions", SHEET_COUNT },
@@ -59,7 +59,7 @@ static enum request_result show_info(struct request *r)
     sheet_number(s, rt->current->number);
     sheet_number(s, rt->reloads);
     sheet_number(s, rt->failed_reloads);
-    sheet_text(s, rt->draining ? "yes" : "no");
+    sheet_flag(s, rt->draining);
     sheet_number(s, drains_count(&rt->drains));
     sheet_text(s, log_level_name());
     sheet_number(s, rt->crew.at_work);
@@ -199,7 +199,7 @@ static void put_server(struct sheet *s, const struct runtime *rt, const struct p
     sheet_text(s, server_view_states[atomic_load(&b->state)]);
     sheet_text(s, view.status);
     sheet_number(s, backend_weight(b));
-    sheet_text(s, pool_is_backup(p, b) ? "yes" : "no");
+    sheet_flag(s, pool_is_backup(p, b));
     sheet_number(s, backend_active(b));
     put_limit(s, atomic_load(&b->max_connections));
     sheet_number(s, atomic_load(&b->connections));
@@ -221,7 +221,7 @@ static enum request_result show_servers(struct request *r)
 {
     static const struct sheet_column columns[] = {
         { "server", SHEET_TEXT },     { "address", SHEET_TEXT },  { "state", SHEET_TEXT },
-        { "status", SHEET_TEXT },     { "weight", SHEET_COUNT },  { "backup", SHEET_TEXT },
+        { "status", SHEET_TEXT },     { "weight", SHEET_COUNT },  { "backup", SHEET_FLAG },
         { "active", SHEET_COUNT },    { "max_connections", SHEET_COUNT },
         { "connections", SHEET_COUNT }, { "failures", SHEET_COUNT }, { "sent", SHEET_BYTES },
         { "received", SHEET_BYTES },  { "why", SHEET_TEXT },

@@ -14,11 +14,17 @@
 
 static enum request_result help(struct request *r);
 
+static enum request_result top(struct request *r)
+{
+    return request_fail(r, "top: zproxyctl(8) has it: a terminal is needed");
+}
+
 static const struct command help_commands[] = {
+    { "top", "", "a live view of rates, servers and the busiest sessions", 0, 0, top },
     { "help", "[COMMAND]", "all commands, or those that begin so", 0, REQUEST_WORDS_MAX, help },
 };
 
-static const struct command_list help_list = { help_commands, 1 };
+static const struct command_list help_list = { help_commands, 2 };
 
 /* In the order that help has. */
 static const struct command_list *const lists[] = {

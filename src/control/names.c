@@ -44,10 +44,10 @@ bool names_are_resolvable(const struct config *conf, const char *file, FILE *err
     return false;
 }
 
-static bool leads_to(const struct addr *a, const struct config_bind *bind)
+static bool is_bound(const struct config_bind *b, const struct addr *a)
 {
-    for (size_t i = 0; i < bind->addr_count; i++)
-        if (addr_reaches(a, &bind->addr[i]))
+    for (size_t i = 0; i < b->addr_count; i++)
+        if (addr_reaches(a, &b->addr[i]))
             return true;
     return false;
 }
@@ -59,7 +59,7 @@ static bool is_usable(void *arg, const struct addr *a)
     for (size_t i = 0; i < n->conf->listen_count; i++) {
         const struct config_listen *l = &n->conf->listen[i];
         for (size_t j = 0; j < l->bind_count; j++)
-            if (leads_to(a, &l->bind[j]))
+            if (is_bound(&l->bind[j], a))
                 return false;
     }
     return true;

@@ -490,7 +490,7 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         return status;
     }
     if (prepare(&p) == 0) {
-        if (p.heir == -1) /* else the old process has left its answers */
+        if (p.heir == -1) /* otherwise it has what the one before knew */
             names_wait(&p.rt.names);
         if (p.rt.draining) {
             status = PROXY_ENDED;

@@ -34,8 +34,8 @@ struct runtime {
     struct notify notify;
     struct grace grace;
     struct pools pools;
-    struct health *health; /* NULL: not begun, or ended */
     struct names names;
+    struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
     struct pipe_quota quota;

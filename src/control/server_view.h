@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "control/runtime.h"
 
-#define SERVER_VIEW_WHY_MAX 200
+#define SERVER_VIEW_WHY_MAX 320
 
 struct server_view {
     const char *status; /* "up", "down" by its checks, "out" after failed connects */
