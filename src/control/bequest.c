@@ -87,18 +87,13 @@ static int ask(struct bequest *b, enum parcel_type type, enum parcel_type wanted
 
 static int send_process(struct bequest *b)
 {
-    struct worker_totals sum;
-    crew_totals(&b->rt->crew, &sum);
-    const struct estate_process e = {
+    struct estate_process e = {
         .last_session_id = atomic_load(&b->rt->last_session_id),
         .reloads = b->rt->reloads,
         .failed_reloads = b->rt->failed_reloads,
         .began = b->rt->began,
-        .sessions = sum.sessions,
-        .spliced = sum.spliced,
-        .copied = sum.copied,
-        .fallbacks = sum.fallbacks,
     };
+    crew_totals(&b->rt->crew, &e.totals);
     parcel_init(b->parcel, PARCEL_OFFER);
     return put(b, &e, sizeof e, NULL, 0) < 0 ? -1 : flush(b);
 }

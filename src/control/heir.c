@@ -63,7 +63,7 @@ static int take_process(struct heir *h)
     rt->reloads = e.reloads;
     rt->failed_reloads = e.failed_reloads;
     rt->began = e.began;
-    rt->crew.past = (struct worker_totals){ e.sessions, e.spliced, e.copied, e.fallbacks };
+    rt->crew.past = e.totals;
     return 0;
 }
 

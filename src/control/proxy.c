@@ -386,9 +386,9 @@ static void say_stopped(struct proxy *p)
     crew_totals(&p->rt.crew, &sum);
     log_begin(&line, LOG_LEVEL_NOTICE, "stop");
     log_uint(&line, "sessions", sum.sessions);
-    log_uint(&line, "spliced", sum.spliced);
-    log_uint(&line, "copied", sum.copied);
-    log_uint(&line, "fallbacks", sum.fallbacks);
+    log_uint(&line, "spliced", worker_totals_bytes(&sum, MOVER_SPLICE));
+    log_uint(&line, "copied", worker_totals_bytes(&sum, MOVER_COPY));
+    log_uint(&line, "fallbacks", worker_totals_fallbacks(&sum));
     log_end(&line);
 }
 
