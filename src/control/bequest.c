@@ -151,6 +151,13 @@ static int send_socket(struct bequest *b, const struct listen_socket *ls)
     return 0;
 }
 
+static int send_http(struct bequest *b)
+{
+    struct estate_socket e = { .of_http = 1, .count = 1 };
+    int fd = http_socket(b->rt->http, &e.at);
+    return fd == -1 ? 0 : put(b, &e, sizeof e, &fd, 1);
+}
+
 static int send_sockets(struct bequest *b)
 {
     const struct listen_socket *ls;
@@ -158,7 +165,7 @@ static int send_sockets(struct bequest *b)
     TAILQ_FOREACH(ls, &b->rt->sockets.all, in_list)
         if (send_socket(b, ls) < 0)
             return -1;
-    return close_parcel(b);
+    return send_http(b) < 0 ? -1 : close_parcel(b);
 }
 
 static int send_server(struct bequest *b, const struct pool *p, struct backend *s)

@@ -54,6 +54,7 @@ struct estate_answer {
 
 /* With its descriptors. */
 struct estate_socket {
+    uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
     uint32_t count;
 };
