@@ -87,18 +87,13 @@ static int ask(struct bequest *b, enum parcel_type type, enum parcel_type wanted
 
 static int send_process(struct bequest *b)
 {
-    struct worker_totals sum;
-    crew_totals(&b->rt->crew, &sum);
-    const struct estate_process e = {
+    struct estate_process e = {
         .last_session_id = atomic_load(&b->rt->last_session_id),
         .reloads = b->rt->reloads,
         .failed_reloads = b->rt->failed_reloads,
         .began = b->rt->began,
-        .sessions = sum.sessions,
-        .spliced = sum.spliced,
-        .copied = sum.copied,
-        .fallbacks = sum.fallbacks,
     };
+    crew_totals(&b->rt->crew, &e.totals);
     parcel_init(b->parcel, PARCEL_OFFER);
     return put(b, &e, sizeof e, NULL, 0) < 0 ? -1 : flush(b);
 }
@@ -156,6 +151,13 @@ static int send_socket(struct bequest *b, const struct listen_socket *ls)
     return 0;
 }
 
+static int send_http(struct bequest *b)
+{
+    struct estate_socket e = { .of_http = 1, .count = 1 };
+    int fd = http_socket(b->rt->http, &e.at);
+    return fd == -1 ? 0 : put(b, &e, sizeof e, &fd, 1);
+}
+
 /* All that the service manager has handed over, whether in use or not. */
 static int send_handed(struct bequest *b)
 {
@@ -178,7 +180,7 @@ static int send_sockets(struct bequest *b)
     TAILQ_FOREACH(ls, &b->rt->sockets.all, in_list)
         if (ls->handed == NULL && send_socket(b, ls) < 0)
             return -1;
-    return close_parcel(b);
+    return send_http(b) < 0 ? -1 : close_parcel(b);
 }
 
 static int send_admin(struct bequest *b)

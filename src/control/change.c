@@ -23,6 +23,7 @@ struct change {
     size_t more_workers;
     struct sockets_change *sockets;
     struct admin_change *admin;
+    struct http_change *http;
 };
 
 /* ---- what cannot change while it runs ---- */
@@ -146,6 +147,8 @@ static int prepare(struct change *c, struct config *conf, FILE *errors)
         rc = sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
     if (rc == 0)
         rc = prepare_admin(c, conf, errors);
+    if (rc == 0)
+        rc = http_prepare(rt->http, &conf->admin.http, errors, &c->http);
     if (rc < 0) {
         config_free(conf);
         return -1;
@@ -195,6 +198,7 @@ void change_abandon(struct change *c)
     }
     sockets_abandon(c->sockets);
     admin_abandon(c->admin);
+    http_abandon(c->http);
     if (crew->started == crew->at_work)
         crew_dismiss(crew, c->more_workers);
     else
@@ -273,6 +277,7 @@ void change_commit(struct change *c)
     set_limits(c);
     sockets_commit(c->sockets, c->generation, &rt->crew);
     admin_commit(c->admin);
+    http_commit(c->http);
     if (rt->crew.at_work > wanted)
         crew_dismiss(&rt->crew, rt->crew.at_work - wanted);
     rt->budget = c->budget;

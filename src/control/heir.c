@@ -63,7 +63,7 @@ static int take_process(struct heir *h)
     rt->reloads = e.reloads;
     rt->failed_reloads = e.failed_reloads;
     rt->began = e.began;
-    rt->crew.past = (struct worker_totals){ e.sessions, e.spliced, e.copied, e.fallbacks };
+    rt->crew.past = e.totals;
     return 0;
 }
 
@@ -102,6 +102,8 @@ static int take_sockets(struct heir *h)
         int fd[64];
         if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, 64) || e.count > 64)
             rc = refuse(h, "a listening socket that makes no sense");
+        else if (e.of_http && e.count == 1)
+            http_adopt(h->rt->http, &e.at, fd[0]);
         else if (sockets_adopt(&h->rt->sockets, &e.at, fd, e.count) < 0)
             rc = refuse(h, "out of memory");
     }

@@ -22,6 +22,7 @@
 #include "control/runtime.h"
 #include "control/upgrade.h"
 #include "control/watchdog.h"
+#include "control/web.h"
 #include "relay/mover.h"
 
 #define STATUS_MS 1000 /* while draining */
@@ -140,6 +141,12 @@ static int open_console(struct proxy *p)
 {
     int rc = console_open(&p->rt);
     return rc < 0 ? cannot_start("control socket: %s", strerror(-rc)) : 0;
+}
+
+static int open_web(struct proxy *p)
+{
+    int rc = web_open(&p->rt);
+    return rc < 0 ? cannot_start("status page: %s", strerror(-rc)) : 0;
 }
 
 static int begin_anew(struct proxy *p, FILE *errors)
@@ -391,9 +398,9 @@ static void say_stopped(struct proxy *p)
     crew_totals(&p->rt.crew, &sum);
     log_begin(&line, LOG_LEVEL_NOTICE, "stop");
     log_uint(&line, "sessions", sum.sessions);
-    log_uint(&line, "spliced", sum.spliced);
-    log_uint(&line, "copied", sum.copied);
-    log_uint(&line, "fallbacks", sum.fallbacks);
+    log_uint(&line, "spliced", worker_totals_bytes(&sum, MOVER_SPLICE));
+    log_uint(&line, "copied", worker_totals_bytes(&sum, MOVER_COPY));
+    log_uint(&line, "fallbacks", worker_totals_fallbacks(&sum));
     log_end(&line);
 }
 
@@ -404,7 +411,7 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (open_checks(p) < 0 || open_console(p) < 0 || put_in_force(p) < 0)
+    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
     notify_open(&rt->notify);
@@ -421,6 +428,7 @@ static void remove_files(struct proxy *p)
         unlink(p->pid_file);
     sockets_unlink(&p->rt.sockets);
     admin_unlink(p->rt.admin);
+    http_unlink(p->rt.http);
 }
 
 static void clean_up(struct proxy *p)
@@ -429,6 +437,7 @@ static void clean_up(struct proxy *p)
     struct generation *g;
     watchdog_fini(&p->watchdog);
     console_fini(rt);
+    web_fini(rt);
     crew_fini(&rt->crew);
     sockets_fini(&rt->sockets);
     grace_fini(&rt->grace);

@@ -51,6 +51,8 @@ static void give_place_back(struct session *s)
 {
     if (s->backend == NULL)
         return;
+    tally_put(s->tally);
+    s->tally = NULL;
     pool_release(s->pool, s->backend, life_now(s));
     s->backend = NULL;
 }
@@ -295,6 +297,8 @@ static int announce(struct session *s)
 static void reached(struct session *s)
 {
     s->connected = s->active = life_now(s);
+    s->tally = tally_get(&s->home->tallies, s->backend);
+    histogram_add(&s->home->connect_time, &sessions_connect_scale, s->connected - s->began);
     pool_connected(s->pool, s->backend, s->connected);
     forget_tried(s);
 }
