@@ -452,20 +452,20 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     }
 }
 
-/* One that waited for a place has left its queue behind with the process that it came from: it
- * looks again. */
 int session_take_up(struct session *s)
 {
     if (s->state == SESSION_RELAYING && limit_rate(s) < 0)
         return -ENOMEM;
-    if (s->state == SESSION_WAITING) {
-        s->state = SESSION_PAUSING;
-        s->wait_until = life_now(s);
-    }
     if (s->backend != NULL && s->connected != 0)
         s->tally = tally_get(&s->home->tallies, s->backend);
     life_arm(s);
     return 0;
+}
+
+void session_wait_on(struct session *s)
+{
+    if (s->state == SESSION_WAITING)
+        proceed(s, connect_wait_on(s));
 }
 
 void session_forget(struct session *s)
