@@ -355,17 +355,12 @@ static void confirm(struct session *s)
         turn(s);
 }
 
-static bool is_throttled(const struct session *s)
-{
-    return s->throttle != NULL && s->state == SESSION_RELAYING;
-}
-
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
     confirm(s);
-    if (is_throttled(s) && life_throttled_until(s) <= life_now(s))
+    if (life_throttled_until(s) <= life_now(s))
         turn(s);
     if (s->state == SESSION_ENDED)
         return;
