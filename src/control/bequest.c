@@ -158,12 +158,27 @@ static int send_http(struct bequest *b)
     return fd == -1 ? 0 : put(b, &e, sizeof e, &fd, 1);
 }
 
+/* All that the service manager has handed over, whether in use or not. */
+static int send_handed(struct bequest *b)
+{
+    const struct inherited *in = &b->rt->sockets.inherited;
+    parcel_init(b->parcel, PARCEL_HANDED);
+    for (size_t i = 0; i < in->count; i++) {
+        struct estate_handed e = { .number = in->socket[i]->number };
+        memcpy(e.name, in->socket[i]->name, sizeof e.name);
+        if (put(b, &e, sizeof e, &in->socket[i]->fd, 1) < 0)
+            return -1;
+    }
+    return close_parcel(b);
+}
+
+/* Duplicates of what was handed over are made anew. */
 static int send_sockets(struct bequest *b)
 {
     const struct listen_socket *ls;
     parcel_init(b->parcel, PARCEL_SOCKET);
     TAILQ_FOREACH(ls, &b->rt->sockets.all, in_list)
-        if (send_socket(b, ls) < 0)
+        if (ls->handed == NULL && send_socket(b, ls) < 0)
             return -1;
     return send_http(b) < 0 ? -1 : close_parcel(b);
 }
@@ -566,8 +581,8 @@ static int change_hands(struct bequest *b)
 
 static int prepare(struct bequest *b)
 {
-    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_admin(b) < 0 ||
-        send_pools(b) < 0 || send_entrances(b) < 0 || send_settled(b) < 0)
+    if (send_process(b) < 0 || send_configs(b) < 0 || send_handed(b) < 0 || send_sockets(b) < 0 ||
+        send_admin(b) < 0 || send_pools(b) < 0 || send_entrances(b) < 0 || send_settled(b) < 0)
         return -1;
     return ask(b, PARCEL_PREPARED, PARCEL_ACCEPT);
 }

@@ -59,7 +59,7 @@ static uint64_t listeners(const struct config *c)
     uint64_t n = 0;
     for (size_t i = 0; i < c->listen_count; i++)
         for (size_t j = 0; j < c->listen[i].bind_count; j++)
-            n += c->listen[i].bind[j].addr_count;
+            n += c->listen[i].bind[j].fd != NULL ? 1 : c->listen[i].bind[j].addr_count;
     return n;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "control/inherited.h"
 #include "control/worker.h"
 #include "session/end.h"
 #include "session/record.h"
@@ -60,6 +61,12 @@ struct estate_socket {
     uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
     uint32_t count;
+};
+
+/* With its descriptor. */
+struct estate_handed {
+    char name[INHERITED_NAME];
+    int32_t number;
 };
 
 struct estate_entrance {

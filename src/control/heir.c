@@ -123,6 +123,28 @@ static int take_sockets(struct heir *h)
     return rc;
 }
 
+static bool is_text(const char *text, size_t size)
+{
+    return strnlen(text, size) < size;
+}
+
+static int take_handed(struct heir *h)
+{
+    struct parcel_place at = { 0, 0 };
+    int rc = 0;
+    for (uint32_t i = 0; i < h->parcel->count && rc == 0; i++) {
+        struct estate_handed e;
+        int fd = -1;
+        if (!parcel_take(h->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1 ||
+            !is_text(e.name, sizeof e.name))
+            rc = refuse(h, "a socket of systemd's that makes no sense");
+        else if (inherited_adopt(&h->rt->sockets.inherited, e.name, e.number, fd) < 0)
+            rc = refuse(h, "out of memory");
+    }
+    parcel_close_rest(h->parcel, &at);
+    return rc;
+}
+
 static int take_admin(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -189,11 +211,6 @@ static int settle_in(struct heir *h)
     for (size_t i = 1; i < h->legacy_count && rc == 0; i++)
         rc = settle_old(h, &h->legacy[i]);
     return rc;
-}
-
-static bool is_text(const char *text, size_t size)
-{
-    return strnlen(text, size) < size;
 }
 
 static int take_answers(struct heir *h)
@@ -472,6 +489,8 @@ static int take(struct heir *h)
         return take_config(h);
     case PARCEL_SOCKET:
         return take_sockets(h);
+    case PARCEL_HANDED:
+        return take_handed(h);
     case PARCEL_ADMIN:
         return take_admin(h);
     case PARCEL_ANSWERS:

@@ -21,6 +21,7 @@
 #include "control/reload.h"
 #include "control/runtime.h"
 #include "control/upgrade.h"
+#include "control/watchdog.h"
 #include "control/web.h"
 #include "relay/mover.h"
 
@@ -29,6 +30,7 @@
 struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
+    struct watchdog watchdog;
     int heir; /* the socket to take over through; -1: an ordinary start */
     const char *pid_file;
     struct config *conf; /* until it is in force */
@@ -349,6 +351,8 @@ static int open_loop(struct proxy *p)
     uv_timer_init(&p->loop, &p->status);
     pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify, p->heir != -1);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
@@ -390,6 +394,7 @@ static void say_started(struct proxy *p)
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
                 " only; zproxy -t tells what to raise",
                 g->max_connections, b->descriptors, b->sessions);
+    sockets_say_unused(&p->rt.sockets);
     notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }
 
@@ -440,6 +445,7 @@ static void clean_up(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     struct generation *g;
+    watchdog_fini(&p->watchdog);
     console_fini(rt);
     web_fini(rt);
     crew_fini(&rt->crew);
@@ -459,6 +465,7 @@ static void clean_up(struct proxy *p)
 static void relay_until_told(struct proxy *p)
 {
     say_started(p);
+    watchdog_start(&p->watchdog);
     catch_up(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     crew_each(&p->rt.crew, worker_join);
@@ -493,6 +500,8 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
+    if (inherited_init(&p->rt.sockets.inherited) < 0)
+        fprintf(stderr, "zproxy: out of memory: not all of systemd's sockets are known\n");
     LIST_INIT(&p->rt.entrances);
     LIST_INIT(&p->rt.generations);
     if (upgrade_init(&p->upgrade, &p->rt, setup->argv, on_gone, p) < 0)

@@ -357,6 +357,11 @@ struct sessions *worker_sessions(struct worker *w)
     return &w->sessions;
 }
 
+unsigned worker_index(const struct worker *w)
+{
+    return w->setup.index;
+}
+
 bool worker_has_finished(const struct worker *w)
 {
     return atomic_load(&w->finished);

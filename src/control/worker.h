@@ -80,6 +80,9 @@ bool worker_post(struct worker *w, struct letter *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
+/* As its setup has it, and the log. */
+unsigned worker_index(const struct worker *w);
+
 bool worker_has_finished(const struct worker *w);
 
 /* Adds the worker's figures to the sum, from any thread. */

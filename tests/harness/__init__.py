@@ -8,6 +8,7 @@
     control    its control socket
     trace      its system calls
     services   real servers: nginx, redis, PostgreSQL, dnsmasq
+    systemd    zproxy as systemd starts and watches it
     names      a name server played by the test
 
 A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
