@@ -18,6 +18,7 @@ struct pool {
     _Atomic(struct server_set *) set;
     _Atomic(struct pool *) fallback;
     _Atomic uint64_t sessions;
+    _Atomic uint64_t failures;
     _Atomic uint64_t review_at; /* ms: when time changes a server next */
     struct queue queue;
     pthread_mutex_t lock; /* of the decision to take a server out */
@@ -330,6 +331,16 @@ void pool_exit(struct pool *p)
 uint64_t pool_sessions(const struct pool *p)
 {
     return atomic_load(&p->sessions);
+}
+
+void pool_count_failure(struct pool *p)
+{
+    atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
+}
+
+uint64_t pool_failures(const struct pool *p)
+{
+    return atomic_load_explicit(&p->failures, memory_order_relaxed);
 }
 
 struct backend *const *pool_servers(const struct pool *p, size_t *count)

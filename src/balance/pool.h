@@ -51,6 +51,10 @@ void pool_enter(struct pool *p);
 void pool_exit(struct pool *p);
 uint64_t pool_sessions(const struct pool *p);
 
+/* A session has failed for the pool's sake; and how many have. */
+void pool_count_failure(struct pool *p);
+uint64_t pool_failures(const struct pool *p);
+
 enum pool_lack {
     POOL_NONE, /* no server is usable */
     POOL_FULL, /* those that are usable are full */

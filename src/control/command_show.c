@@ -77,9 +77,9 @@ static enum request_result show_info(struct request *r)
     sheet_number(s, rt->budget.sessions);
     sheet_number(s, sum.sessions);
     sheet_number(s, rt->budget.pipes);
-    sheet_number(s, sum.spliced);
-    sheet_number(s, sum.copied);
-    sheet_number(s, sum.fallbacks);
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
+    sheet_number(s, worker_totals_fallbacks(&sum));
     return request_record(r, s);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "control/worker.h"
 #include "session/end.h"
 #include "session/record.h"
 
@@ -17,10 +18,7 @@ struct estate_process {
     uint64_t reloads;
     uint64_t failed_reloads;
     uint64_t began;
-    uint64_t sessions; /* totals of the workers, for the log and the metrics */
-    uint64_t spliced;
-    uint64_t copied;
-    uint64_t fallbacks;
+    struct worker_totals totals;
 };
 
 /* With a descriptor: the text as config_print() writes it. */
@@ -59,6 +57,7 @@ struct estate_answer {
 
 /* With its descriptors. */
 struct estate_socket {
+    uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
     uint32_t count;
 };

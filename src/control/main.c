@@ -8,6 +8,7 @@
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
+#include "control/http.h"
 #include "control/names.h"
 #include "control/privileges.h"
 #include "control/proxy.h"
@@ -37,8 +38,9 @@ static void version(void)
 #else
     const char *splice = "no (not in this build)";
 #endif
-    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nsplice: %s\n", PACKAGE_VERSION,
-           uv_version_string(), INIH_VERSION, resolver_version(), splice);
+    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nlibmicrohttpd %s\nsplice: %s\n",
+           PACKAGE_VERSION, uv_version_string(), INIH_VERSION, resolver_version(), http_version(),
+           splice);
 }
 
 static int check(const struct config *conf, const char *file)

@@ -16,6 +16,7 @@
 #include "control/crew.h"
 #include "control/drains.h"
 #include "control/generation.h"
+#include "control/http.h"
 #include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
@@ -25,6 +26,8 @@
 #include "relay/pipe.h"
 #include "session/entrance.h"
 #include "session/gate.h"
+
+struct web;
 
 struct runtime {
     uv_loop_t *loop;
@@ -46,6 +49,8 @@ struct runtime {
     struct generation_list generations; /* and those that sessions keep */
     unsigned last_generation;
     struct admin *admin;
+    struct http *http;
+    struct web *web; /* what it shows */
     struct survey_desk desk;
     struct censuses censuses;
     struct drains drains;

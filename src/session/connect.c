@@ -51,6 +51,8 @@ static void give_place_back(struct session *s)
 {
     if (s->backend == NULL)
         return;
+    tally_put(s->tally);
+    s->tally = NULL;
     pool_release(s->pool, s->backend, life_now(s));
     s->backend = NULL;
 }
@@ -201,7 +203,7 @@ static struct place_wait *wait_new(struct session *s)
 /* Connects to s->backend. */
 static enum connect_result go(struct session *s);
 
-static enum connect_result wait_for_place(struct session *s)
+static enum connect_result wait_until(struct session *s, uint64_t end)
 {
     struct place_wait *w = wait_new(s);
     if (w == NULL)
@@ -213,9 +215,19 @@ static enum connect_result wait_for_place(struct session *s)
     }
     s->wait = w;
     s->state = SESSION_WAITING;
-    s->wait_until = life_after(life_now(s), conf_of(s)->queue_timeout);
+    s->wait_until = end;
     life_arm(s);
     return CONNECT_WAITS;
+}
+
+static enum connect_result wait_for_place(struct session *s)
+{
+    return wait_until(s, life_after(life_now(s), conf_of(s)->queue_timeout));
+}
+
+enum connect_result connect_wait_on(struct session *s)
+{
+    return wait_until(s, s->wait_until);
 }
 
 static enum connect_result nobody(struct session *s, enum pool_lack lack)
@@ -295,6 +307,8 @@ static int announce(struct session *s)
 static void reached(struct session *s)
 {
     s->connected = s->active = life_now(s);
+    s->tally = tally_get(&s->home->tallies, s->backend);
+    histogram_add(&s->home->connect_time, &sessions_connect_scale, s->connected - s->began);
     pool_connected(s->pool, s->backend, s->connected);
     forget_tried(s);
 }

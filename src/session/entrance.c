@@ -45,6 +45,7 @@ void entrance_put(struct entrance *e)
     if (e == NULL || --e->users > 0)
         return;
     LIST_REMOVE(e, in_all);
+    quota_put(e->quota);
     free(e->name);
     free(e);
 }

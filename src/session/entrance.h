@@ -17,7 +17,7 @@ struct entrance {
     char *name;
     unsigned users; /* configurations that have such a section */
     struct gate gate;
-    struct quota *quota; /* of the configuration in force; NULL: none */
+    struct quota *quota; /* of the last configuration in force that had it; NULL: none */
     _Atomic uint64_t connections;
     _Atomic uint64_t refused[SESSION_ENDS];
 };

@@ -45,6 +45,13 @@ int quota_get(struct quota **q, struct quota *present, const struct config_liste
     return 0;
 }
 
+struct quota *quota_ref(struct quota *q)
+{
+    if (q != NULL)
+        q->users++;
+    return q;
+}
+
 void quota_put(struct quota *q)
 {
     if (q == NULL || --q->users > 0)

@@ -65,24 +65,28 @@ static void release(struct session *s, enum session_end why)
     free(s);
 }
 
-static void count_bytes(const struct session *s)
+const struct histogram_scale sessions_connect_scale = { .first = 1, .shift = 1 };
+const struct histogram_scale sessions_duration_scale = { .first = 1, .shift = 2 };
+const struct histogram_scale sessions_bytes_scale = { .first = 64, .shift = 2 };
+
+static void count_end(struct sessions *all, enum session_end why, uint64_t duration, uint64_t bytes)
 {
-    if (s->backend == NULL || s->connected == 0)
-        return;
-    atomic_fetch_add_explicit(&s->backend->sent, s->up.bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->backend->received, s->down.bytes, memory_order_relaxed);
+    counter_add(&all->ends[why], 1);
+    histogram_add(&all->duration, &sessions_duration_scale, duration);
+    histogram_add(&all->bytes, &sessions_bytes_scale, bytes);
 }
 
 static void bury(struct session *s)
 {
     struct sessions *all = s->home;
-    count_bytes(s);
     enum session_end why = (enum session_end)s->ended_by;
     session_log_end(s, why, life_now(s));
-    counter_add(&all->ends[why], 1);
+    count_end(all, why, life_now(s) - s->began, s->up.bytes + s->down.bytes);
+    if (session_end_is_failure(why))
+        pool_count_failure(s->pool);
     close_sides(s, why);
     release(s, why);
-    all->count--;
+    gauge_add(&all->count, -1);
     all->ended(all, all->arg);
 }
 
@@ -161,17 +165,29 @@ static void close_valves(struct session *s)
     life_arm(s); /* for when there is more to be had */
 }
 
+static bool pump_both(struct session *s)
+{
+    uint64_t up = s->up.bytes;
+    uint64_t down = s->down.bytes;
+    bool goes_on =
+        pump(s, &s->up, &s->client, &s->server) && pump(s, &s->down, &s->server, &s->client);
+    up = s->up.bytes - up;
+    down = s->down.bytes - down;
+    if (up != 0 || down != 0) {
+        s->active = life_now(s);
+        tally_add(&s->home->tallies, s->tally, up, down, s->active);
+    }
+    return goes_on;
+}
+
 static void relay(struct session *s)
 {
-    uint64_t before = s->up.bytes + s->down.bytes;
     if (s->throttle != NULL)
         open_valves(s);
-    if (!pump(s, &s->up, &s->client, &s->server) || !pump(s, &s->down, &s->server, &s->client))
+    if (!pump_both(s))
         return;
     if (s->throttle != NULL)
         close_valves(s);
-    if (s->up.bytes + s->down.bytes != before)
-        s->active = life_now(s);
     if (life_has_guessed(s))
         life_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
@@ -374,7 +390,7 @@ struct session *session_new(struct sessions *all, struct service *service)
     flow_init(&s->down, MOVER_DOWN);
     wheel_entry_init(&s->timer);
     LIST_INSERT_HEAD(&all->all, s, in_all);
-    all->count++;
+    gauge_add(&all->count, 1);
     return s;
 }
 
@@ -388,7 +404,7 @@ static void refuse(struct sessions *all, struct service *service, int fd,
     s.client.fd = fd;
     s.client_addr = *client;
     session_log_end(&s, why, s.began);
-    counter_add(&all->ends[why], 1);
+    count_end(all, why, 0, 0);
     sock_reset(fd);
     service_leave(service, why);
 }
@@ -436,18 +452,20 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     }
 }
 
-/* One that waited for a place has left its queue behind with the process that it came from: it
- * looks again. */
 int session_take_up(struct session *s)
 {
     if (s->state == SESSION_RELAYING && limit_rate(s) < 0)
         return -ENOMEM;
-    if (s->state == SESSION_WAITING) {
-        s->state = SESSION_PAUSING;
-        s->wait_until = life_now(s);
-    }
+    if (s->backend != NULL && s->connected != 0)
+        s->tally = tally_get(&s->home->tallies, s->backend);
     life_arm(s);
     return 0;
+}
+
+void session_wait_on(struct session *s)
+{
+    if (s->state == SESSION_WAITING)
+        proceed(s, connect_wait_on(s));
 }
 
 void session_forget(struct session *s)
@@ -458,7 +476,7 @@ void session_forget(struct session *s)
     side_close(&s->client);
     side_close(&s->server);
     release(s, SESSION_END_NONE);
-    all->count--;
+    gauge_add(&all->count, -1);
 }
 
 /* Whoever did its share in the last wake-up, before anything new. */
@@ -490,7 +508,8 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
     LIST_INIT(&all->dead);
     LIST_INIT(&all->tours);
     SLIST_INIT(&all->busy);
-    all->count = 0;
+    atomic_init(&all->count.value, 0);
+    tallies_init(&all->tallies);
     all->last_id = last_id;
     all->ended = ended;
     all->arg = arg;
@@ -498,7 +517,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
 
 void sessions_fini(struct sessions *all)
 {
-    assert(all->count == 0);
+    assert(gauge_get(&all->count) == 0);
     reserve_spend(&all->reserve);
     inbox_fini(&all->inbox);
 }
@@ -506,7 +525,10 @@ void sessions_fini(struct sessions *all)
 static int patience(const struct sessions *all)
 {
     uint64_t due = wheel_due(&all->wheel);
+    uint64_t tallies = tallies_due(&all->tallies);
     uint64_t now = uv_now(all->poller->loop);
+    if (tallies < due)
+        due = tallies;
     if (!SLIST_EMPTY(&all->busy) || due <= now)
         return 0;
     return due == WHEEL_NEVER ? -1 : (int)(due - now); /* at most one turn of the wheel */
@@ -517,6 +539,7 @@ void sessions_run(struct sessions *all)
     poller_wait(all->poller, patience(all));
     run_busy(all);
     wheel_turn(&all->wheel, uv_now(all->poller->loop), on_due, all);
+    tallies_flush(&all->tallies, uv_now(all->poller->loop));
     bury_dead(all);
 }
 
