@@ -31,6 +31,51 @@ static const char *log_level_name(void)
     return names[level];
 }
 
+static void put_process(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t now = wall_clock();
+    sheet_text(s, PACKAGE_VERSION);
+    sheet_number(s, (uint64_t)getpid());
+    sheet_number(s, now > rt->began ? now - rt->began : 0);
+    sheet_text(s, rt->file);
+    sheet_number(s, rt->current->number);
+    sheet_number(s, rt->reloads);
+    sheet_number(s, rt->failed_reloads);
+    sheet_flag(s, rt->draining);
+    sheet_number(s, drains_count(&rt->drains));
+    sheet_text(s, log_level_name());
+}
+
+static void put_pipes(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t used = 0;
+    uint64_t idle = 0;
+    for (size_t i = 0; i < crew_running(&rt->crew); i++) {
+        struct worker_state now;
+        worker_state(crew_worker(&rt->crew, i), &now);
+        used += now.pipes_used;
+        idle += now.pipes_idle;
+    }
+    sheet_number(s, used);
+    sheet_number(s, idle);
+    sheet_number(s, rt->budget.pipes);
+}
+
+static void put_work(struct sheet *s, const struct runtime *rt)
+{
+    struct worker_totals sum;
+    crew_totals(&rt->crew, &sum);
+    sheet_number(s, rt->crew.at_work);
+    sheet_number(s, rt->crew.finishing);
+    sheet_number(s, gate_inside(&rt->gate));
+    sheet_number(s, rt->budget.sessions);
+    sheet_number(s, sum.sessions);
+    put_pipes(s, rt);
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
+    sheet_number(s, worker_totals_fallbacks(&sum));
+}
+
 static enum request_result show_info(struct request *r)
 {
     static const struct sheet_column columns[] = {
@@ -49,37 +94,18 @@ static enum request_result show_info(struct request *r)
         { "sessions", SHEET_COUNT },
         { "max_sessions", SHEET_COUNT },
         { "sessions_total", SHEET_COUNT },
+        { "pipes_used", SHEET_COUNT },
+        { "pipes_idle", SHEET_COUNT },
         { "max_pipes", SHEET_COUNT },
         { "spliced", SHEET_BYTES },
         { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
     };
-    const struct runtime *rt = r->rt;
-    struct worker_totals sum;
     struct sheet *s = sheet_new(COLUMNS(columns));
     if (s == NULL)
         return request_fail_memory(r);
-    uint64_t now = wall_clock();
-    crew_totals(&rt->crew, &sum);
-    sheet_text(s, PACKAGE_VERSION);
-    sheet_number(s, (uint64_t)getpid());
-    sheet_number(s, now > rt->began ? now - rt->began : 0);
-    sheet_text(s, rt->file);
-    sheet_number(s, rt->current->number);
-    sheet_number(s, rt->reloads);
-    sheet_number(s, rt->failed_reloads);
-    sheet_flag(s, rt->draining);
-    sheet_number(s, drains_count(&rt->drains));
-    sheet_text(s, log_level_name());
-    sheet_number(s, rt->crew.at_work);
-    sheet_number(s, rt->crew.finishing);
-    sheet_number(s, gate_inside(&rt->gate));
-    sheet_number(s, rt->budget.sessions);
-    sheet_number(s, sum.sessions);
-    sheet_number(s, rt->budget.pipes);
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
-    sheet_number(s, worker_totals_fallbacks(&sum));
+    put_process(s, r->rt);
+    put_work(s, r->rt);
     return request_record(r, s);
 }
 
