@@ -173,7 +173,7 @@ END_TEST
 START_TEST(a_full_queue_of_a_unix_socket_is_the_servers_fault)
 {
     listen_at("unix:@zproxy-check-probe-full", 0);
-    int fd = sock_connect(&r.at, &(struct sock_options){ 0 });
+    int fd = sock_connect(&r.at, &(struct sock_options){ 0 }, NULL);
     ck_assert_int_ge(fd, 0);
     start(CONFIG_CHECK_TCP);
     expect(PROBE_FAILED, "too many connections wait to be accepted");
@@ -196,7 +196,7 @@ START_TEST(no_answer_is_a_timeout_while_connecting)
     listen_at("127.0.0.1:1", 0);
     int fill[2];
     for (int i = 0; i < 2; i++)
-        fill[i] = sock_connect(&r.at, &(struct sock_options){ 0 });
+        fill[i] = sock_connect(&r.at, &(struct sock_options){ 0 }, NULL);
     start(CONFIG_CHECK_TCP);
     r.outcome = probe_expire(&r.probe, 1500);
     expect(PROBE_FAILED, "timeout after 1500 ms while connecting");

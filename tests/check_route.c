@@ -8,12 +8,21 @@
 static char pools[8];
 #define POOL(i) ((struct pool *)&pools[i])
 
+#define WORDS(...)                                  \
+    &(const struct config_words)                    \
+    {                                               \
+        (char *[]){ __VA_ARGS__ },                  \
+            sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *) \
+    }
+#define WORD(text) ((char *)(text))
+static const struct config_words any = { NULL, 0 };
+
 static const struct route routes[] = {
-    { "www.example.com|example.com", NULL, POOL(0) },
-    { "api.example.com", "h2|http/1.1", POOL(1) },
-    { "*.example.com", NULL, POOL(2) },
-    { NULL, "imap|POP3", POOL(3) },
-    { "*.Example.ORG|example.net", "h2", POOL(4) },
+    { WORDS(WORD("www.example.com"), WORD("example.com")), &any, POOL(0) },
+    { WORDS(WORD("api.example.com")), WORDS(WORD("h2"), WORD("http/1.1")), POOL(1) },
+    { WORDS(WORD("*.example.com")), &any, POOL(2) },
+    { &any, WORDS(WORD("imap"), WORD("POP3")), POOL(3) },
+    { WORDS(WORD("*.Example.ORG"), WORD("example.net")), WORDS(WORD("h2")), POOL(4) },
 };
 
 /* protocols: as on the wire */

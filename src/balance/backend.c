@@ -24,6 +24,7 @@ struct backend *backend_new(const struct config_server *conf, const struct addr 
     }
     atomic_store(&b->name, name);
     b->addr = at != NULL ? *at : conf->addr;
+    b->same_port = conf->same_port;
     b->check_address = conf->check_address;
     b->serial = atomic_fetch_add(&serials, 1) + 1;
     set(b->weight, conf->weight);

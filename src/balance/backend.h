@@ -28,6 +28,7 @@ struct backend_name {
 struct backend {
     _Atomic(struct backend_name *) name;
     struct addr addr;
+    bool same_port; /* addr has no port: the one that the client came to */
     struct addr check_address;
     uint32_t serial; /* no other server of this process has had it */
 

@@ -127,6 +127,7 @@ void pool_abandon(struct pool_update *u)
 
 void pool_commit(struct pool_update *u)
 {
+    assert(u != NULL);
     struct pool *p = u->pool;
     roster_try(u->plan);
     roster_apply(&p->roster, u->plan, &u->retired->leavers);
@@ -580,6 +581,16 @@ static void state_changed(struct pool *p, struct backend *b, uint64_t now)
     server_set_changed(set_of(p), b, now);
 }
 
+/* Whether the set has anybody else for new sessions. */
+static bool has_hope(const struct pool *p, const struct backend *b)
+{
+    const struct server_set *set = set_of(p);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->servers[i] != b && backend_is_willing(set->servers[i]))
+            return true;
+    return false;
+}
+
 bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
 {
     if (atomic_exchange(&b->up, up) == up)
@@ -588,8 +599,18 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
         passive_forgive(b);
         backend_ramp(b, now, pool_conf(p)->slow_start);
     }
+    bool was_last_hope = up && !has_hope(p, b);
     state_changed(p, b, now);
+    if (was_last_hope)
+        restack(p); /* clients are being turned away: no later */
     return true;
+}
+
+/* The user expects that it is so as soon as it is said: no waiting for the next tidying. */
+static void wish_changed(struct pool *p, struct backend *b, uint64_t now)
+{
+    state_changed(p, b, now);
+    restack(p);
 }
 
 /* One that comes back has its share grow, as after checks have found it up. */
@@ -602,13 +623,13 @@ void pool_set_state(struct pool *p, struct backend *b, enum config_state state, 
         passive_forgive(b);
         backend_ramp(b, now, pool_conf(p)->slow_start);
     }
-    state_changed(p, b, now);
+    wish_changed(p, b, now);
 }
 
 void pool_set_weight(struct pool *p, struct backend *b, unsigned weight, uint64_t now)
 {
     if (atomic_exchange(&b->weight, weight) != weight)
-        state_changed(p, b, now);
+        wish_changed(p, b, now);
 }
 
 /* ---- from another process ---- */

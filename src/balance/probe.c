@@ -11,6 +11,7 @@
 
 #include "balance/http_status.h"
 #include "base/error_text.h"
+#include "base/proxy_header.h"
 #include "relay/sock.h"
 
 /* ---- words ---- */
@@ -115,12 +116,13 @@ void probe_init(struct probe *p)
 enum probe_outcome probe_start(struct probe *p, const struct script *script)
 {
     const struct sock_options options = {
-        .delay_ack = script->wants == SCRIPT_WANTS_NOTHING && script->send_len == 0,
+        .delay_ack = script->wants == SCRIPT_WANTS_NOTHING && script->send_len == 0 &&
+                     script->header == CONFIG_SEND_PROXY_NO,
     };
     p->script = script;
     p->state = PROBE_CONNECT;
     p->sent = 0;
-    p->fd = sock_connect(&script->to, &options);
+    p->fd = sock_connect(&script->to, &options, &script->source);
     if (p->fd >= 0)
         return PROBE_RUNNING;
     int error = -p->fd;
@@ -128,9 +130,37 @@ enum probe_outcome probe_start(struct probe *p, const struct script *script)
     return cannot_connect(p, error);
 }
 
+static struct addr_peer peer_of(int fd, bool own)
+{
+    struct sockaddr_storage at = { .ss_family = AF_UNIX };
+    socklen_t len = sizeof at;
+    struct addr_peer peer;
+    (void)(own ? getsockname(fd, (struct sockaddr *)&at, &len)
+               : getpeername(fd, (struct sockaddr *)&at, &len));
+    addr_peer_set(&peer, (const struct sockaddr *)&at, len);
+    return peer;
+}
+
+/* The socket is new and empty: a header fits into it. */
+static int send_header(const struct probe *p)
+{
+    unsigned char header[PROXY_HEADER_WRITE_MAX];
+    enum proxy_header_version v =
+        p->script->header == CONFIG_SEND_PROXY_V1 ? PROXY_HEADER_V1 : PROXY_HEADER_V2;
+    if (p->script->header == CONFIG_SEND_PROXY_NO)
+        return 0;
+    const struct addr_peer own = peer_of(p->fd, true);
+    const struct addr_peer server = peer_of(p->fd, false);
+    size_t len = proxy_header_write_own(header, v, &own, &server);
+    ssize_t sent = send(p->fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent == -1 ? errno : (size_t)sent == len ? 0 : ENOBUFS;
+}
+
 static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 {
     int error = sock_error(p->fd);
+    if (error == 0 && (events & EPOLLOUT) != 0)
+        error = send_header(p);
     if (error != 0)
         return cannot_connect(p, error);
     if ((events & EPOLLOUT) != 0)

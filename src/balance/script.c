@@ -53,7 +53,13 @@ static int make_exchange(struct script *s, const struct config_pool *conf)
 
 int script_make(struct script *s, const struct config_pool *conf, const struct addr *to)
 {
-    *s = (struct script){ .to = *to, .wants = SCRIPT_WANTS_NOTHING };
+    *s = (struct script){
+        .to = *to,
+        .wants = SCRIPT_WANTS_NOTHING,
+        .header = conf->send_proxy,
+    };
+    if (conf->source.kind == CONFIG_SOURCE_ADDRESS) /* no client stands behind a check */
+        s->source.addr = conf->source.addr;
     switch (conf->check) {
     case CONFIG_CHECK_HTTP:
         return make_request(s, conf);

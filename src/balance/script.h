@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "relay/sock.h"
 
 enum script_wants {
     SCRIPT_WANTS_NOTHING, /* a connection that takes what is sent */
@@ -20,6 +21,8 @@ struct script {
     enum script_wants wants;
     const struct config_bytes *bytes;  /* the configuration's */
     const struct config_range *status; /* likewise */
+    struct sock_source source;
+    enum config_send_proxy header; /* in front of everything: that this is zproxy's own */
 };
 
 /* The script for a server at `to`, of a pool whose check is not CONFIG_CHECK_NONE. conf outlives

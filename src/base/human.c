@@ -23,6 +23,13 @@ const char *human_bytes(uint64_t bytes, char buf[HUMAN_MAX])
     return buf;
 }
 
+const char *human_rate(uint64_t bytes, char buf[HUMAN_MAX])
+{
+    char text[HUMAN_MAX];
+    snprintf(buf, HUMAN_MAX, "%.*s/s", HUMAN_MAX - 3, human_bytes(bytes, text));
+    return buf;
+}
+
 /* The two largest units. */
 static const char *print_pair(uint64_t ms, unsigned large, char large_name, unsigned small,
                               char small_name, char buf[HUMAN_MAX])

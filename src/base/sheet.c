@@ -130,8 +130,7 @@ static const char *read_cell(const struct sheet *s, size_t row, size_t column, c
     case SHEET_BYTES:
         return human_bytes(value, buf);
     case SHEET_RATE:
-        human_bytes(value, buf);
-        return strcat(buf, "/s");
+        return human_rate(value, buf);
     case SHEET_TIME:
         return human_time(value, buf);
     case SHEET_MICROS:

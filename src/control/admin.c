@@ -14,10 +14,9 @@
 #include "base/log.h"
 #include "relay/sock.h"
 
-#define CLIENTS_MAX 32
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
 #define PATIENCE_MS 30000       /* in which a client reads some of its answer */
-#define BACKLOG     64
+#define BACKLOG     511
 
 LIST_HEAD(admin_clients, admin_client);
 
@@ -26,6 +25,7 @@ struct admin_door {
     uv_pipe_t pipe;
     struct admin *admin;
     struct addr at;
+    bool waits; /* a client is at the door, and there is no room for it yet */
 };
 
 struct admin {
@@ -53,10 +53,10 @@ struct admin_client {
     struct admin *admin;
     LIST_ENTRY(admin_client) in_list;
     enum client_state state;
-    bool ended;      /* it sends nothing more */
-    bool hopeless;   /* what it sends is no command: the answer is the last one */
-    unsigned open;   /* handles */
-    size_t unread;   /* bytes of the answer at the last look */
+    bool ended;    /* it sends nothing more */
+    bool hopeless; /* what it sends is no command: the answer is the last one */
+    unsigned open; /* handles */
+    size_t unread; /* bytes of the answer at the last look */
     char *answer;
     size_t answer_length;
     struct admin_call *call;
@@ -81,6 +81,8 @@ struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
     return a;
 }
 
+static void let_in_waiting(struct admin *a);
+
 /* ---- the end of a client ---- */
 
 static void forget_answer(struct admin_client *c)
@@ -94,15 +96,18 @@ static void forget_answer(struct admin_client *c)
 static void client_free(struct admin_client *c)
 {
     forget_answer(c);
-    LIST_REMOVE(c, in_list);
     free(c);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
     struct admin_client *c = handle->data;
-    if (--c->open == 0)
-        client_free(c);
+    if (--c->open > 0)
+        return;
+    struct admin *a = c->admin;
+    LIST_REMOVE(c, in_list);
+    client_free(c);
+    let_in_waiting(a);
 }
 
 static void client_close(struct admin_client *c)
@@ -146,8 +151,7 @@ static void on_written(uv_write_t *write, int status)
 
 static void send_answer(struct admin_client *c, char *text, size_t length)
 {
-    const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length),
-                               uv_buf_init((char *)"\n", 1) };
+    const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length), uv_buf_init((char *)"\n", 1) };
     c->state = CLIENT_ANSWERING;
     c->answer = text;
     c->answer_length = length;
@@ -286,17 +290,38 @@ static void next_line(struct admin_client *c)
         refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
     } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0) {
         client_close(c);
+    } else {
+        let_in_waiting(c->admin);
     }
 }
 
 /* ---- new clients ---- */
+
+static bool has_file(const struct addr *at)
+{
+    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
+}
+
+/* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
+static bool is_welcome(const struct admin_door *door, const uv_pipe_t *pipe)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    uv_os_fd_t fd = -1;
+    if (has_file(&door->at))
+        return true;
+    if (uv_fileno((const uv_handle_t *)pipe, &fd) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
 
 /* There is room for one more when one that waits for nothing goes. */
 static bool make_room(struct admin *a)
 {
     struct admin_client *c;
     struct admin_client *idle = NULL;
-    if (a->count < CLIENTS_MAX)
+    if (a->count < ADMIN_CLIENTS_MAX)
         return true;
     LIST_FOREACH(c, &a->clients, in_list)
         if (c->state == CLIENT_READING)
@@ -306,11 +331,11 @@ static bool make_room(struct admin *a)
     return idle != NULL;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void let_in(struct admin_door *door)
 {
-    struct admin_door *door = stream->data;
     struct admin *a = door->admin;
-    struct admin_client *c = status < 0 ? NULL : calloc(1, sizeof *c);
+    struct admin_client *c = calloc(1, sizeof *c);
+    door->waits = c == NULL;
     if (c == NULL)
         return;
     c->admin = a;
@@ -318,13 +343,31 @@ static void on_connection(uv_stream_t *stream, int status)
     uv_timer_init(a->loop, &c->patience);
     c->pipe.data = c->patience.data = c;
     c->open = 2;
-    bool room = make_room(a);
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
-    if (uv_accept(stream, (uv_stream_t *)&c->pipe) < 0 || !room)
+    if (uv_accept((uv_stream_t *)&door->pipe, (uv_stream_t *)&c->pipe) < 0 ||
+        !is_welcome(door, &c->pipe))
         client_close(c);
     else
         next_line(c);
+}
+
+/* Who is not let in stays where it is, and all others behind it. */
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct admin_door *door = stream->data;
+    door->waits = status == 0 && !make_room(door->admin);
+    if (status == 0 && !door->waits)
+        let_in(door);
+}
+
+static void let_in_waiting(struct admin *a)
+{
+    struct admin_door *door = a->door;
+    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->pipe) ||
+        !make_room(a))
+        return;
+    let_in(door);
 }
 
 /* ---- the socket ---- */
@@ -335,11 +378,6 @@ struct admin_change {
     struct admin_door *door;
     unsigned mode;
 };
-
-static bool has_file(const struct addr *at)
-{
-    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
-}
 
 static int set_mode(const struct addr *at, unsigned mode)
 {
@@ -415,6 +453,13 @@ static void close_door(struct admin_door *door)
     uv_close((uv_handle_t *)&door->pipe, on_door_closed);
 }
 
+static void listen_at(struct admin_door *door)
+{
+    int rc = uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+}
+
 static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
 {
     struct admin *a = ch->admin;
@@ -468,11 +513,27 @@ void admin_commit(struct admin_change *ch)
     close_door(a->door);
     a->door = ch->door;
     free(ch);
-    if (a->door == NULL)
-        return;
-    int rc = uv_listen((uv_stream_t *)&a->door->pipe, BACKLOG, on_connection);
+    if (a->door != NULL)
+        listen_at(a->door);
+}
+
+int admin_socket(const struct admin *a, struct addr *at)
+{
+    uv_os_fd_t fd = -1;
+    if (a == NULL || a->door == NULL || uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
+        return -1;
+    *at = a->door->at;
+    return fd;
+}
+
+int admin_adopt(struct admin *a, const struct addr *at, int fd)
+{
+    int rc = open_door(a, fd, at, &a->door);
     if (rc < 0)
-        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+        close(fd);
+    else
+        listen_at(a->door);
+    return rc;
 }
 
 void admin_unlink(const struct admin *a)
@@ -481,16 +542,23 @@ void admin_unlink(const struct admin *a)
         sock_unlink(&a->door->at);
 }
 
+static void free_all(struct admin_clients *list)
+{
+    struct admin_client *c = LIST_FIRST(list);
+    while (c != NULL) {
+        struct admin_client *next = LIST_NEXT(c, in_list);
+        client_free(c);
+        c = next;
+    }
+}
+
 /* Handles that were not closed here have been closed with the loop. */
 void admin_free(struct admin *a)
 {
-    struct admin_client *c;
     if (a == NULL)
         return;
-    while ((c = LIST_FIRST(&a->clients)) != NULL)
-        client_free(c);
-    while ((c = LIST_FIRST(&a->gone)) != NULL)
-        client_free(c);
+    free_all(&a->clients);
+    free_all(&a->gone);
     free(a->door);
     free(a);
 }

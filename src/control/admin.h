@@ -1,4 +1,5 @@
-/* The control socket: commands come in, a line each, answers go out, each followed by an empty line.
+/* The control socket: commands come in, a line each, answers go out, each followed by an empty
+ * line.
  *
  * Knows no command: lines are handed to a callback, which answers at once or later. Everything that
  * a client can do is bounded: how many there are, how long a line is, how much waits to be read by
@@ -16,7 +17,8 @@
 
 #include "base/addr.h"
 
-#define ADMIN_LINE_MAX 4096 /* bytes of a command, without its line break */
+#define ADMIN_LINE_MAX    4096 /* bytes of a command, without its line break */
+#define ADMIN_CLIENTS_MAX 32
 
 struct admin;
 struct admin_call;
@@ -50,6 +52,11 @@ int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors
 void admin_commit(struct admin_change *c);
 /* NULL is allowed. */
 void admin_abandon(struct admin_change *c);
+
+/* Its descriptor, for another process; -1: there is none. There that process opens it with what it
+ * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */
+int admin_socket(const struct admin *a, struct addr *at);
+int admin_adopt(struct admin *a, const struct addr *at, int fd);
 
 /* Removes the socket's file. */
 void admin_unlink(const struct admin *a);

@@ -168,10 +168,23 @@ static int send_sockets(struct bequest *b)
     return send_http(b) < 0 ? -1 : close_parcel(b);
 }
 
+static int send_admin(struct bequest *b)
+{
+    struct estate_socket e = { .count = 1 };
+    int fd = admin_socket(b->rt->admin, &e.at);
+    parcel_init(b->parcel, PARCEL_ADMIN);
+    if (fd != -1 && put(b, &e, sizeof e, &fd, 1) < 0)
+        return -1;
+    return close_parcel(b);
+}
+
 static int send_server(struct bequest *b, const struct pool *p, struct backend *s)
 {
     struct estate_server e = {
         .addr = s->addr,
+        .check_address = s->check_address,
+        .added = pool_was_added(p, s),
+        .backup = pool_is_backup(p, s),
         .weight = atomic_load(&s->weight),
         .state = atomic_load(&s->state),
         .up = atomic_load(&s->up),
@@ -542,8 +555,8 @@ static int change_hands(struct bequest *b)
 
 static int prepare(struct bequest *b)
 {
-    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_pools(b) < 0 ||
-        send_entrances(b) < 0 || send_settled(b) < 0)
+    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_admin(b) < 0 ||
+        send_pools(b) < 0 || send_entrances(b) < 0 || send_settled(b) < 0)
         return -1;
     return ask(b, PARCEL_PREPARED, PARCEL_ACCEPT);
 }

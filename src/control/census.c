@@ -97,9 +97,10 @@ static uint64_t bytes_of(const struct census_row *r)
     return r->brief.up + r->brief.down;
 }
 
+/* Less than a tick of the clock counts as one: the order among them is what matters then. */
 static uint64_t per_second(uint64_t bytes, uint64_t ms)
 {
-    return ms == 0 ? 0 : (uint64_t)((double)bytes * 1000 / (double)ms);
+    return (uint64_t)((double)bytes * 1000 / (double)(ms == 0 ? 1 : ms));
 }
 
 /* Both are sorted by id. */

@@ -250,7 +250,7 @@ static void set_limits(struct change *c)
     const struct generation *g = c->generation;
     gate_set_limit(&c->rt->gate, c->budget.sessions);
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        gate_set_limit(&g->service[i].entrance->gate, g->conf->listen[i].max_connections);
+        service_take_effect(&g->service[i]);
 }
 
 static void on_unseen(void *what)

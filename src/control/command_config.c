@@ -51,8 +51,8 @@ static const struct command commands[] = {
       preview },
     { "reload", "", "read the configuration again; all of its errors, or what has changed", 0, 0,
       reload },
-    { "set log_level", "error|warning|notice|info|debug", "what is logged, until a reload changes it",
-      1, 1, set_log_level },
+    { "set log_level", "LEVEL", "what is logged: error, warning, notice, info or debug", 1, 1,
+      set_log_level },
 };
 
 const struct command_list command_config = { commands, sizeof commands / sizeof *commands };

@@ -156,8 +156,10 @@ static enum request_result explain(struct request *r)
         return REQUEST_DONE;
     }
     if (!read_client(r->word[1], &client))
-        return request_fail(r, "%s: expected the address of a client, as 10.0.0.7 or "
-                               "10.0.0.7:51234", r->word[1]);
+        return request_fail(r,
+                            "%s: expected the address of a client, as 10.0.0.7 or "
+                            "10.0.0.7:51234",
+                            r->word[1]);
     struct sheet *s = sheet_new(columns, sizeof columns / sizeof *columns);
     while (s != NULL && p != NULL && !explain_pool(s, r->rt, p, &client))
         p = pool_fallback(p);

@@ -161,8 +161,10 @@ static enum request_result add_line(struct request *r, struct pool *p,
                                     const struct config_server *line)
 {
     if (line->host != NULL)
-        return request_fail(r, "%s: names are resolved for servers of the configuration only, "
-                               "expected an address", r->word[1]);
+        return request_fail(r,
+                            "%s: names are resolved for servers of the configuration only, "
+                            "expected an address",
+                            r->word[1]);
     if (is_own(r->rt, &line->addr))
         return request_fail(r, "%s: zproxy listens there itself", r->word[1]);
     switch (pool_add_server(p, line)) {

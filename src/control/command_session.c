@@ -51,9 +51,9 @@ static void put_brief(struct sheet *s, const struct session_brief *b)
 static void on_all(void *arg, const struct census_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
         { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
-        { "down", SHEET_BYTES },    { "age", SHEET_TIME },   { "idle", SHEET_TIME },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
     };
     struct request *r = arg;
     struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
@@ -66,9 +66,9 @@ static void on_all(void *arg, const struct census_row *row, size_t count)
 static void on_busiest(void *arg, const struct census_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
         { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
-        { "down", SHEET_BYTES },    { "age", SHEET_TIME },   { "idle", SHEET_TIME },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
         { "rate", SHEET_RATE },
     };
     struct request *r = arg;
@@ -159,39 +159,31 @@ static void put_sock(struct sheet *s, const struct sock_info *i)
     put_tcp(s, i->known, i->unsent);
 }
 
-#define FLOW_COLUMNS(which)                                                            \
+#define FLOW_COLUMNS(which)                                                                 \
     { which, SHEET_BYTES }, { which "_held", SHEET_BYTES }, { which "_pipe", SHEET_BYTES }, \
-    {                                                                                  \
-        which "_path", SHEET_TEXT                                                      \
+    {                                                                                       \
+        which "_path", SHEET_TEXT                                                           \
     }
-#define SOCK_COLUMNS(which)                                                                  \
-    { which "_state", SHEET_TEXT }, { which "_rtt", SHEET_MICROS },                          \
-        { which "_rtt_variance", SHEET_MICROS }, { which "_retransmits", SHEET_COUNT },      \
-        { which "_window", SHEET_COUNT }, { which "_unacked", SHEET_COUNT },                 \
-        { which "_unread", SHEET_BYTES },                                                    \
-    {                                                                                        \
-        which "_unsent", SHEET_BYTES                                                         \
+#define SOCK_COLUMNS(which)                                                             \
+    { which "_state", SHEET_TEXT }, { which "_rtt", SHEET_MICROS },                     \
+        { which "_rtt_variance", SHEET_MICROS }, { which "_retransmits", SHEET_COUNT }, \
+        { which "_window", SHEET_COUNT }, { which "_unacked", SHEET_COUNT },            \
+        { which "_unread", SHEET_BYTES },                                               \
+    {                                                                                   \
+        which "_unsent", SHEET_BYTES                                                    \
     }
 
 static struct sheet *detail_sheet(const struct session_detail *d)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },
-        { "state", SHEET_TEXT },
-        { "open", SHEET_TEXT },
-        { "listener", SHEET_TEXT },
-        { "server", SHEET_TEXT },
-        { "age", SHEET_TIME },
-        { "idle", SHEET_TIME },
-        { "connect", SHEET_TIME },
-        { "attempts", SHEET_COUNT },
-        FLOW_COLUMNS("up"),
-        FLOW_COLUMNS("down"),
-        { "client", SHEET_TEXT },
-        { "client_local", SHEET_TEXT },
-        SOCK_COLUMNS("client"),
-        { "server_addr", SHEET_TEXT },
-        { "server_local", SHEET_TEXT },
+        { "id", SHEET_COUNT },          { "state", SHEET_TEXT },
+        { "open", SHEET_TEXT },         { "listener", SHEET_TEXT },
+        { "server", SHEET_TEXT },       { "age", SHEET_TIME },
+        { "idle", SHEET_TIME },         { "connect", SHEET_TIME },
+        { "attempts", SHEET_COUNT },    FLOW_COLUMNS("up"),
+        FLOW_COLUMNS("down"),           { "client", SHEET_TEXT },
+        { "client_local", SHEET_TEXT }, SOCK_COLUMNS("client"),
+        { "server_addr", SHEET_TEXT },  { "server_local", SHEET_TEXT },
         SOCK_COLUMNS("server"),
     };
     const struct session_brief *b = &d->brief;
@@ -304,8 +296,8 @@ static enum request_result close_sessions(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "show sessions busiest", "[COUNT]", "those that have moved most since this was last asked",
-      0, 1, show_busiest },
+    { "show sessions busiest", "[COUNT]", "those that have moved most since this was last asked", 0,
+      1, show_busiest },
     { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions },
     { "show session", "ID", "both ends of one: bytes, queues, pipes, round-trip times", 1, 1,
       show_session },

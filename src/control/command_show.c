@@ -34,15 +34,24 @@ static const char *log_level_name(void)
 static enum request_result show_info(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "version", SHEET_TEXT },         { "pid", SHEET_COUNT },
-        { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
-        { "configuration", SHEET_COUNT },  { "reloads", SHEET_COUNT },
-        { "failed_reloads", SHEET_COUNT }, { "draining", SHEET_FLAG },
-        { "servers_draining", SHEET_COUNT }, { "log_level", SHEET_TEXT },
-        { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
-        { "sessions", SHEET_COUNT },       { "max_sessions", SHEET_COUNT },
-        { "sessions_total", SHEET_COUNT }, { "max_pipes", SHEET_COUNT },
-        { "spliced", SHEET_BYTES },        { "copied", SHEET_BYTES },
+        { "version", SHEET_TEXT },
+        { "pid", SHEET_COUNT },
+        { "uptime", SHEET_TIME },
+        { "file", SHEET_TEXT },
+        { "configuration", SHEET_COUNT },
+        { "reloads", SHEET_COUNT },
+        { "failed_reloads", SHEET_COUNT },
+        { "draining", SHEET_FLAG },
+        { "servers_draining", SHEET_COUNT },
+        { "log_level", SHEET_TEXT },
+        { "workers", SHEET_COUNT },
+        { "workers_finishing", SHEET_COUNT },
+        { "sessions", SHEET_COUNT },
+        { "max_sessions", SHEET_COUNT },
+        { "sessions_total", SHEET_COUNT },
+        { "max_pipes", SHEET_COUNT },
+        { "spliced", SHEET_BYTES },
+        { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
     };
     const struct runtime *rt = r->rt;
@@ -93,8 +102,7 @@ static char *value_of(enum section_kind kind, const void *section, const char *k
     return text;
 }
 
-static void put_value(struct sheet *s, enum section_kind kind, const void *section,
-                      const char *key)
+static void put_value(struct sheet *s, enum section_kind kind, const void *section, const char *key)
 {
     char *text = value_of(kind, section, key);
     sheet_text(s, text);
@@ -128,9 +136,12 @@ static void put_listener(struct sheet *s, const struct service *service)
 static enum request_result show_listeners(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "listener", SHEET_TEXT },  { "bind", SHEET_TEXT },
-        { "pool", SHEET_TEXT },      { "active", SHEET_COUNT },
-        { "max_connections", SHEET_COUNT }, { "connections", SHEET_COUNT },
+        { "listener", SHEET_TEXT },
+        { "bind", SHEET_TEXT },
+        { "pool", SHEET_TEXT },
+        { "active", SHEET_COUNT },
+        { "max_connections", SHEET_COUNT },
+        { "connections", SHEET_COUNT },
         { "refused", SHEET_COUNT },
     };
     const struct generation *g = r->rt->current;
@@ -171,8 +182,8 @@ static void put_pool(struct sheet *s, const struct pool *p, uint64_t now)
 static enum request_result show_pools(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "pool", SHEET_TEXT },      { "balance", SHEET_TEXT },   { "servers", SHEET_COUNT },
-        { "usable", SHEET_COUNT },   { "active", SHEET_COUNT },   { "waiting", SHEET_COUNT },
+        { "pool", SHEET_TEXT },       { "balance", SHEET_TEXT },      { "servers", SHEET_COUNT },
+        { "usable", SHEET_COUNT },    { "active", SHEET_COUNT },      { "waiting", SHEET_COUNT },
         { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT }, { "fallback", SHEET_TEXT },
     };
     const struct config *conf = runtime_conf(r->rt);
@@ -220,11 +231,13 @@ static void put_servers(struct sheet *s, const struct runtime *rt, const struct 
 static enum request_result show_servers(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "server", SHEET_TEXT },     { "address", SHEET_TEXT },  { "state", SHEET_TEXT },
-        { "status", SHEET_TEXT },     { "weight", SHEET_COUNT },  { "backup", SHEET_FLAG },
-        { "active", SHEET_COUNT },    { "max_connections", SHEET_COUNT },
-        { "connections", SHEET_COUNT }, { "failures", SHEET_COUNT }, { "sent", SHEET_BYTES },
-        { "received", SHEET_BYTES },  { "why", SHEET_TEXT },
+        { "server", SHEET_TEXT },       { "address", SHEET_TEXT },
+        { "state", SHEET_TEXT },        { "status", SHEET_TEXT },
+        { "weight", SHEET_COUNT },      { "backup", SHEET_FLAG },
+        { "active", SHEET_COUNT },      { "max_connections", SHEET_COUNT },
+        { "connections", SHEET_COUNT }, { "failures", SHEET_COUNT },
+        { "sent", SHEET_BYTES },        { "received", SHEET_BYTES },
+        { "why", SHEET_TEXT },
     };
     const struct runtime *rt = r->rt;
     const struct config *conf = runtime_conf(rt);

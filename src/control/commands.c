@@ -80,8 +80,8 @@ static void join(const struct request *r, size_t n, char phrase[PHRASE_MAX])
     size_t len = 0;
     phrase[0] = '\0';
     for (size_t i = 0; i < n && i < r->count && len < PHRASE_MAX; i++)
-        len += (size_t)snprintf(phrase + len, PHRASE_MAX - len, "%s%s", i == 0 ? "" : " ",
-                                r->word[i]);
+        len +=
+            (size_t)snprintf(phrase + len, PHRASE_MAX - len, "%s%s", i == 0 ? "" : " ", r->word[i]);
 }
 
 static bool is_whole_word(const char *words, const char *word)
@@ -89,7 +89,6 @@ static bool is_whole_word(const char *words, const char *word)
     size_t len = strlen(word);
     return strncmp(words, word, len) == 0 && (words[len] == ' ' || words[len] == '\0');
 }
-
 
 /* A word that begins a command, with the rest missing or unknown. */
 static bool begins_one(const char *word)
@@ -123,7 +122,8 @@ static enum request_result refuse(struct request *r)
     if (best != NULL)
         return request_fail(r, "%s: unknown command, did you mean \"%s\"?", given[2], best->words);
     return request_fail(r, "%s: unknown command, try \"help%s%s\"", given[2],
-                        begins_one(r->word[0]) ? " " : "", begins_one(r->word[0]) ? r->word[0] : "");
+                        begins_one(r->word[0]) ? " " : "",
+                        begins_one(r->word[0]) ? r->word[0] : "");
 }
 
 static enum request_result run(struct request *r)

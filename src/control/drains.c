@@ -238,9 +238,12 @@ void drains_init(struct drains *ds, uv_loop_t *loop, struct survey_desk *desk, s
 
 void drains_fini(struct drains *ds)
 {
-    struct drain *d;
-    while ((d = LIST_FIRST(&ds->all)) != NULL)
+    struct drain *d = LIST_FIRST(&ds->all);
+    while (d != NULL) {
+        struct drain *next = LIST_NEXT(d, in_all);
         drain_free(d);
+        d = next;
+    }
 }
 
 static struct drain *find(const struct drains *ds, const struct backend *b)

@@ -31,9 +31,12 @@ struct estate_server {
     char pool[ESTATE_NAME];
     char name[ESTATE_NAME];
     struct addr addr;
+    struct addr check_address;
     uint32_t weight;
     int32_t state;
     uint8_t up;
+    uint8_t added; /* at run time */
+    uint8_t backup;
     uint64_t max_connections;
     uint64_t out_until;
     uint64_t ramp_began;

@@ -3,6 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct pool *find_pool(const void *pools, const char *name)
+{
+    return pools_find_any(pools, name);
+}
+
 struct generation *generation_new(unsigned number, struct config *conf, const struct pools *pools,
                                   struct entrance_list *entrances, struct gate *all)
 {
@@ -24,7 +29,10 @@ struct generation *generation_new(unsigned number, struct config *conf, const st
             generation_free(g);
             return NULL;
         }
-        service_init(&g->service[i], c, pools_find_any(pools, c->pool->name), all, e);
+        if (service_init(&g->service[i], c, all, e, find_pool, pools) < 0) {
+            generation_free(g);
+            return NULL;
+        }
     }
     return g;
 }
@@ -34,7 +42,7 @@ void generation_free(struct generation *g)
     if (g == NULL)
         return;
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        entrance_put(g->service[i].entrance);
+        service_fini(&g->service[i]);
     config_free(g->conf);
     free(g->service);
     free(g);

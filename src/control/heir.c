@@ -111,6 +111,17 @@ static int take_sockets(struct heir *h)
     return rc;
 }
 
+static int take_admin(struct heir *h)
+{
+    struct parcel_place at = { 0, 0 };
+    struct estate_socket e;
+    int fd = -1;
+    if (!parcel_take(h->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1)
+        return refuse(h, "a control socket that makes no sense");
+    int rc = admin_adopt(h->rt->admin, &e.at, fd);
+    return rc < 0 ? refuse(h, "the control socket: %s", strerror(-rc)) : 0;
+}
+
 /* Pools that only sessions from before a reload use are made for them, and dropped again: they go
  * with the last of these sessions. */
 static int make_old_pools(struct heir *h, const struct config *conf)
@@ -213,6 +224,21 @@ static void restore(struct backend *b, const struct estate_server *e)
     atomic_store(&b->sent, e->sent);
 }
 
+/* One that the configuration does not have. */
+static struct backend *add_again(struct pool *p, struct estate_server *e)
+{
+    const struct config_server line = {
+        .name = e->name,
+        .addr = e->addr,
+        .check_address = e->check_address,
+        .weight = e->weight,
+        .max_connections = e->max_connections,
+        .state = (enum config_state)e->state,
+        .backup = e->backup,
+    };
+    return pool_add_server(p, &line) < 0 ? NULL : pool_find(p, &e->addr, e->name);
+}
+
 static int take_servers(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -223,6 +249,8 @@ static int take_servers(struct heir *h)
             return refuse(h, "a server that makes no sense");
         struct pool *p = pools_find(&h->rt->pools, e.pool);
         struct backend *b = p == NULL ? NULL : pool_find(p, &e.addr, e.name);
+        if (b == NULL && p != NULL && e.added)
+            b = add_again(p, &e);
         if (b == NULL)
             continue;
         restore(b, &e);
@@ -398,6 +426,8 @@ static int take(struct heir *h)
         return take_config(h);
     case PARCEL_SOCKET:
         return take_sockets(h);
+    case PARCEL_ADMIN:
+        return take_admin(h);
     case PARCEL_ANSWERS:
         return settle_in(h) < 0 ? -1 : take_answers(h);
     case PARCEL_SERVERS:

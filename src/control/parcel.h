@@ -22,6 +22,7 @@ enum parcel_type {
     PARCEL_SERVERS,  /* old: servers of pools, with their state */
     PARCEL_ANSWERS,  /* old: addresses of names in pools */
     PARCEL_SOCKET,   /* old: an address listened on, its descriptors */
+    PARCEL_ADMIN,    /* old: the control socket, likewise */
     PARCEL_ENTRANCE, /* old: counters of listeners */
     PARCEL_SETTLED,  /* old: sessions that relay, and go on here meanwhile */
     PARCEL_PREPARED, /* old: so far; answered by ACCEPT. From here on nothing moves */

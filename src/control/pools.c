@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIDY_MS 20 /* from a change to what it brings about: many at once are one */
+#define TIDY_MS  20  /* from a change to what it brings about: many at once are one */
+#define AGAIN_MS 250 /* while sessions hold on to what has left, perhaps for hours */
 
 static uint64_t on_now(void *arg)
 {
@@ -37,18 +38,29 @@ static void forget(struct pools *ps, struct pools_entry *e)
  * last look is taken after the grace period of that change, so it stays one round longer. */
 static bool tidy(struct pools *ps)
 {
-    bool again = grace_collect(ps->grace);
+    bool pending = grace_collect(ps->grace);
+    bool again = pending;
     struct pools_entry *e = LIST_FIRST(&ps->all);
     while (e != NULL) {
         struct pools_entry *next = LIST_NEXT(e, in_all);
         again |= pool_tidy(e->pool);
-        if (!e->wanted && !again && pool_is_idle(e->pool))
+        if (!e->wanted && !pending && pool_is_idle(e->pool))
             forget(ps, e);
         else
             again |= !e->wanted;
         e = next;
     }
     return again;
+}
+
+static void on_tidy(uv_timer_t *timer);
+
+static void stir_within(struct pools *ps, uint64_t ms)
+{
+    if (uv_is_closing((const uv_handle_t *)&ps->tidy))
+        return;
+    if (!uv_is_active((const uv_handle_t *)&ps->tidy) || uv_timer_get_due_in(&ps->tidy) > ms)
+        uv_timer_start(&ps->tidy, on_tidy, ms, 0);
 }
 
 static void on_tidy(uv_timer_t *timer)
@@ -58,14 +70,12 @@ static void on_tidy(uv_timer_t *timer)
     if (ps->tidied != NULL)
         again |= ps->tidied(ps->arg);
     if (again)
-        pools_stir(ps);
+        stir_within(ps, AGAIN_MS);
 }
 
 void pools_stir(struct pools *ps)
 {
-    if (!uv_is_active((const uv_handle_t *)&ps->tidy) &&
-        !uv_is_closing((const uv_handle_t *)&ps->tidy))
-        uv_timer_start(&ps->tidy, on_tidy, TIDY_MS, 0);
+    stir_within(ps, TIDY_MS);
 }
 
 void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
@@ -80,9 +90,12 @@ void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
 
 void pools_fini(struct pools *ps)
 {
-    struct pools_entry *e;
-    while ((e = LIST_FIRST(&ps->all)) != NULL)
+    struct pools_entry *e = LIST_FIRST(&ps->all);
+    while (e != NULL) {
+        struct pools_entry *next = LIST_NEXT(e, in_all);
         forget(ps, e);
+        e = next;
+    }
 }
 
 struct pool *pools_find(const struct pools *ps, const char *name)

@@ -155,17 +155,15 @@ static char *make_answer(const struct request *r, size_t *size)
 
 void request_finish(struct request *r)
 {
-    char *answer = r->text;
-    size_t size = r->size;
     bool whole = fclose(r->out) == 0; /* sets text and size */
-    if (whole && r->is_sheet) {
-        answer = r->text;
-        size = r->size;
-    } else {
-        answer = whole ? make_answer(r, &size) : NULL;
+    if (whole && !r->is_sheet) {
+        size_t size = 0;
+        char *answer = make_answer(r, &size);
         free(r->text);
+        r->text = answer;
+        r->size = size;
     }
-    admin_answer(r->call, answer, size);
+    admin_answer(r->call, r->text, r->size);
     free(r->line);
     free(r);
 }

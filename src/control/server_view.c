@@ -112,10 +112,10 @@ static void say_server(struct backend *const *server, size_t count, const char *
     nearest_init(&near, name);
     for (size_t i = 0; i < count; i++)
         nearest_offer(&near, backend_name(server[i]));
-    int rc = near.word != NULL ? asprintf(why,
-                                          "%s: pool %s has no such server, did you mean \"%s\"?",
-                                          name, pool, near.word)
-                               : asprintf(why, "%s: pool %s has no such server", name, pool);
+    int rc = near.word != NULL
+                 ? asprintf(why, "%s: pool %s has no such server, did you mean \"%s\"?", name, pool,
+                            near.word)
+                 : asprintf(why, "%s: pool %s has no such server", name, pool);
     if (rc < 0)
         *why = NULL;
 }

@@ -13,7 +13,7 @@
 #define SERVER_VIEW_WHY_MAX 320
 
 struct server_view {
-    const char *status; /* "up", "down" by its checks, "out" after failed connects */
+    const char *status;            /* "up", "down" by its checks, "out" after failed connects */
     char why[SERVER_VIEW_WHY_MAX]; /* what there is to say about it, "" nothing */
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/file_owner.h"
 #include "relay/sock.h"
 
 void sockets_init(struct sockets *s)
@@ -131,7 +132,8 @@ struct orders {
 static int tell(FILE *errors, const struct config_listen *c, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[listen %s] bind: %s: %s\n", c->name, addr_print(at, text), strerror(-rc));
+    fprintf(errors, "[listen %s] bind: %s: %s\n", c->name, addr_print(at, text),
+            rc == -ENOENT ? "no such directory, or no such user or group" : strerror(-rc));
     return -1;
 }
 
@@ -160,10 +162,10 @@ static int open_for(struct listen_socket *ls, const struct sock_options *options
 }
 
 static int want(struct sockets_change *ch, const struct config *conf, size_t listen,
-                const struct addr *at, FILE *errors)
+                const struct config_bind *b, const struct addr *at, FILE *errors)
 {
     const struct config_listen *c = &conf->listen[listen];
-    const struct sock_options options = service_options(c);
+    struct sock_options options = service_options(c);
     struct wanted *w = &ch->wanted[ch->count];
     w->listen = listen;
     w->socket = find(ch->sockets, at);
@@ -174,7 +176,10 @@ static int want(struct sockets_change *ch, const struct config *conf, size_t lis
         return tell(errors, c, at, -ENOMEM);
     w->had = w->socket->count;
     ch->count++;
+    options.mode = b->mode;
     int rc = open_for(w->socket, &options, ch->workers);
+    if (rc == 0 && w->had == 0 && addr_is_unix(at) && at->un.sun_path[0] != '\0')
+        rc = file_owner_set(at->un.sun_path, b->mode, b->user, b->group);
     return rc < 0 ? tell(errors, c, at, rc) : 0;
 }
 
@@ -184,7 +189,7 @@ static int want_each(struct sockets_change *ch, const struct config *conf, size_
 {
     int rc = 0;
     for (size_t i = 0; i < b->addr_count && rc == 0; i++)
-        rc = want(ch, conf, listen, &b->addr[i], errors);
+        rc = want(ch, conf, listen, b, &b->addr[i], errors);
     return rc;
 }
 

@@ -10,9 +10,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ENTER "\033[?1049h\033[?25l\033[?7l" /* other screen, no cursor, no wrapping */
-#define LEAVE "\033[?7h\033[?25h\033[?1049l"
-#define HOME  "\033[H"
+#define ENTER      "\033[?1049h\033[?25l\033[?7l" /* other screen, no cursor, no wrapping */
+#define LEAVE      "\033[?7h\033[?25h\033[?1049l"
+#define HOME       "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
 
@@ -91,8 +91,7 @@ static void handle(int number, void (*handler)(int), int flags)
 
 int screen_open(void)
 {
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
-        tcgetattr(STDIN_FILENO, &before) == -1)
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) == -1)
         return -ENOTTY;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         handle(ends[i], on_end, 0);
@@ -128,7 +127,7 @@ void screen_draw(const char *picture)
     for (size_t row = 0; row < rows && *picture != '\0'; row++) {
         size_t length = strcspn(picture, "\n");
         size_t shown = length < columns ? length : columns;
-        fprintf(out, "%s%.*s" CLEAR_LINE, row == 0 ? "" : "\r\n", (int)shown, picture);
+        fprintf(out, "%s%.*s" CLEAR_LINE, row == 0 ? "" : "\n", (int)shown, picture);
         picture += length + (picture[length] == '\n');
     }
     fputs(CLEAR_REST, out);

@@ -11,9 +11,11 @@
 #define FAILED      "error: "
 #define FAILED_JSON "{\"errors\":"
 
+/* As zproxy.ini(5) would name it, or a path. */
 static int connect_to(const char *path)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
+    path += strncmp(path, "unix:", 5) == 0 ? 5 : 0;
     size_t length = strlen(path);
     if (length >= sizeof at.sun_path)
         return -ENAMETOOLONG;

@@ -12,7 +12,7 @@ struct talk {
     FILE *stream; /* NULL: not connected */
 };
 
-/* path outlives it; "@name" is an abstract socket. Returns 0 or -errno. */
+/* path outlives it; "unix:@name" is an abstract socket. Returns 0 or -errno. */
 int talk_open(struct talk *t, const char *path);
 void talk_close(struct talk *t);
 

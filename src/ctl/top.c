@@ -13,7 +13,7 @@
 #include "ctl/screen.h"
 
 #define INTERVAL_MS 1000
-#define SESSIONS    "json show sessions busiest 1000" /* the rates of servers are theirs */
+#define SESSIONS    "json show sessions busiest 200"
 #define FRAME_ROWS  7 /* that are not a server's or a session's */
 
 /* What zproxy said at one moment. */
@@ -88,22 +88,16 @@ static const json_t *find_before(const struct view *before, const json_t *server
 {
     size_t i = 0;
     const json_t *other = NULL;
-    json_array_foreach(before->servers, i, other)
-        if (strcmp(text(other, "server"), text(server, "server")) == 0 &&
-            strcmp(text(other, "address"), text(server, "address")) == 0)
-            return other;
+    json_array_foreach(before->servers, i,
+                       other) if (strcmp(text(other, "server"), text(server, "server")) == 0 &&
+                                  strcmp(text(other, "address"), text(server, "address")) ==
+                                      0) return other;
     return NULL;
 }
 
-static uint64_t bytes_rate(const struct view *v, const char *server)
+static uint64_t moved(const json_t *server)
 {
-    size_t i = 0;
-    const json_t *s = NULL;
-    uint64_t sum = 0;
-    json_array_foreach(v->sessions, i, s)
-        if (strcmp(text(s, "server"), server) == 0)
-            sum += number(s, "rate_per_second");
-    return sum;
+    return number(server, "sent") + number(server, "received");
 }
 
 /* ---- the picture ---- */
@@ -111,7 +105,7 @@ static uint64_t bytes_rate(const struct view *v, const char *server)
 static void put_head(const struct view *v, const struct view *before, FILE *out)
 {
     char up[HUMAN_MAX];
-    char moved[HUMAN_MAX];
+    char relayed[HUMAN_MAX];
     uint64_t ms = v->at - before->at;
     const json_t *i = v->info;
     const json_t *b = before->info;
@@ -122,25 +116,25 @@ static void put_head(const struct view *v, const struct view *before, FILE *out)
             number(i, "configuration"),
             json_is_true(json_object_get(i, "draining")) ? "   draining" : "");
     fprintf(out,
-            "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s/s   workers %" PRIu64
+            "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s   workers %" PRIu64
             "\n\n",
             number(i, "sessions"), number(i, "max_sessions"),
             rate(number(i, "sessions_total"), number(b, "sessions_total"), ms),
-            human_bytes(rate(bytes, bytes_before, ms), moved), number(i, "workers"));
+            human_rate(rate(bytes, bytes_before, ms), relayed), number(i, "workers"));
 }
 
+/* A server that was not there before has no rates yet. */
 static void put_server(const struct view *v, const struct view *before, const json_t *s, FILE *out)
 {
-    char moved[HUMAN_MAX];
+    char bytes[HUMAN_MAX];
     uint64_t ms = v->at - before->at;
     const json_t *b = find_before(before, s);
-    uint64_t connections = number(s, "connections");
-    uint64_t failures = number(s, "failures");
-    fprintf(out, "%-24.24s %-6s %-6s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8s/s  %s\n",
+    b = b == NULL ? s : b;
+    fprintf(out, "%-20.20s %-5s %-6s %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %10s  %s\n",
             text(s, "server"), text(s, "state"), text(s, "status"), number(s, "active"),
-            b == NULL ? 0 : rate(connections, number(b, "connections"), ms),
-            b == NULL ? 0 : rate(failures, number(b, "failures"), ms),
-            human_bytes(bytes_rate(v, text(s, "server")), moved), text(s, "why"));
+            rate(number(s, "connections"), number(b, "connections"), ms),
+            rate(number(s, "failures"), number(b, "failures"), ms),
+            human_rate(rate(moved(s), moved(b), ms), bytes), text(s, "why"));
 }
 
 static void put_servers(const struct view *v, const struct view *before, size_t rows, FILE *out)
@@ -148,9 +142,10 @@ static void put_servers(const struct view *v, const struct view *before, size_t 
     size_t i = 0;
     const json_t *s = NULL;
     size_t count = json_array_size(v->servers);
-    fprintf(out, "%-24s %-6s %-6s %8s %8s %8s %10s  %s\n", "SERVER", "STATE", "STATUS", "ACTIVE",
+    fprintf(out, "%-20s %-5s %-6s %7s %7s %8s %10s  %s\n", "SERVER", "STATE", "STATUS", "ACTIVE",
             "NEW/S", "FAILED/S", "BYTES", "WHY");
-    json_array_foreach(v->servers, i, s) {
+    json_array_foreach(v->servers, i, s)
+    {
         if (i + 1 == rows && count > rows) {
             fprintf(out, "... and %zu more\n", count - i);
             break;
@@ -161,12 +156,12 @@ static void put_servers(const struct view *v, const struct view *before, size_t 
 
 static void put_session(const json_t *s, FILE *out)
 {
-    char moved[HUMAN_MAX];
+    char bytes[HUMAN_MAX];
     char up[HUMAN_MAX];
     char down[HUMAN_MAX];
     char age[HUMAN_MAX];
-    fprintf(out, "%10" PRIu64 " %8s/s %8s %8s %7s  %-21s %s\n", number(s, "id"),
-            human_bytes(number(s, "rate_per_second"), moved), human_bytes(number(s, "up"), up),
+    fprintf(out, "%8" PRIu64 " %9s %7s %7s %6s  %-21s %s\n", number(s, "id"),
+            human_rate(number(s, "rate_per_second"), bytes), human_bytes(number(s, "up"), up),
             human_bytes(number(s, "down"), down), human_time(number(s, "age_ms"), age),
             text(s, "client"), text(s, "server"));
 }
@@ -175,11 +170,9 @@ static void put_sessions(const struct view *v, size_t rows, FILE *out)
 {
     size_t i = 0;
     const json_t *s = NULL;
-    fprintf(out, "\n%10s %10s %8s %8s %7s  %-21s %s\n", "SESSION", "BYTES", "UP", "DOWN", "AGE",
+    fprintf(out, "\n%8s %9s %7s %7s %6s  %-21s %s\n", "SESSION", "BYTES", "UP", "DOWN", "AGE",
             "CLIENT", "SERVER");
-    json_array_foreach(v->sessions, i, s)
-        if (i < rows)
-            put_session(s, out);
+    json_array_foreach(v->sessions, i, s) if (i < rows) put_session(s, out);
 }
 
 /* Servers have two thirds of the height at most. */

@@ -31,7 +31,11 @@ enum step {
 
 void flow_init(struct flow *f, enum mover_direction direction)
 {
-    *f = (struct flow){ .state = FLOW_FILL, .direction = (uint8_t)direction };
+    *f = (struct flow){
+        .allowed = FLOW_UNLIMITED,
+        .state = FLOW_FILL,
+        .direction = (uint8_t)direction,
+    };
 }
 
 void flow_fini(struct flow *f, struct mover *m)
@@ -46,6 +50,17 @@ static void delivered(struct flow *f, struct mover *m, enum mover_path path, siz
 {
     f->bytes += n;
     counter_add(&m->bytes[path][f->direction], n);
+}
+
+static size_t smaller(size_t a, uint64_t b)
+{
+    return a < b ? a : (size_t)b;
+}
+
+static void spend(struct flow *f, size_t n)
+{
+    if (f->allowed != FLOW_UNLIMITED)
+        f->allowed -= n;
 }
 
 /* Not ready, or failed? errno is the read's. */
@@ -87,7 +102,8 @@ static int copy(struct flow *f, struct side *src, struct side *dst, struct mover
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT; /* then the source need not be asked */
-    ssize_t n = recv(src->fd, m->buffer, FLOW_COPY, MSG_PEEK | MSG_DONTWAIT);
+    size_t room = smaller(FLOW_COPY, f->allowed);
+    ssize_t n = recv(src->fd, m->buffer, room, MSG_PEEK | MSG_DONTWAIT);
     if (n == -1)
         return source_stopped(src);
     if (n == 0) {
@@ -100,8 +116,9 @@ static int copy(struct flow *f, struct side *src, struct side *dst, struct mover
     int rc = take(src, m, (size_t)sent);
     if (rc < 0)
         return rc;
+    spend(f, (size_t)sent);
     delivered(f, m, MOVER_COPY, (size_t)sent);
-    if (sent == n && n < FLOW_COPY && side_short_is_empty(src))
+    if (sent == n && (size_t)n < room && side_short_is_empty(src))
         side_clear(src, SIDE_READABLE);
     return STEP_DONE;
 }
@@ -132,11 +149,6 @@ static ssize_t move(int from, int to, size_t len)
     return syscall(SYS_splice, from, NULL, to, NULL, len, SPLICE_F_NONBLOCK);
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
  * have filled the pipe. Otherwise SIOCINQ, tcp(7), knows, at a price that shows in small exchanges:
  * where the answer is all but certain it is guessed, and mostly the next message makes asking
@@ -162,10 +174,11 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
         mover_fell_back(m, MOVER_NO_PIPE, errno);
         return copy(f, src, dst, m);
     }
-    size_t room = smaller(p->size, m->buffer_size);
+    size_t room = smaller(smaller(p->size, m->buffer_size), f->allowed);
     ssize_t n = move(src->fd, p->in, room);
     if (n > 0) {
         p->held = (uint32_t)n;
+        spend(f, (size_t)n);
         f->pipe = p;
         f->state = FLOW_DRAIN;
         if (p->held < room)
@@ -278,7 +291,7 @@ static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct 
 
 static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct mover *m)
 {
-    if (!side_is(src, SIDE_READABLE))
+    if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
         return STEP_WAIT;
     if (side_is(src, SIDE_URGENT) && at_mark(src))
         return pass_mark(f, src, dst, m);

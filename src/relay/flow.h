@@ -23,6 +23,7 @@ enum flow_state {
 struct flow {
     struct pipe *pipe; /* borrowed from the mover in FLOW_DRAIN, else NULL */
     uint64_t bytes;    /* delivered to the sink */
+    uint64_t allowed;  /* bytes that may be taken from the source for now */
     uint8_t state;     /* enum flow_state */
     uint8_t direction; /* enum mover_direction */
     bool copy;         /* the kernel refuses to splice here: copy from now on */
@@ -36,6 +37,9 @@ enum flow_result {
     FLOW_AGAIN, /* enough for one wake-up: call again when others have had their turn */
 };
 
+/* It may take as much as there is: FLOW_UNLIMITED. Whoever limits a flow sets f->allowed before
+ * each flow_pump(), and finds there what it has left. */
+#define FLOW_UNLIMITED UINT64_MAX
 void flow_init(struct flow *f, enum mover_direction direction);
 
 /* Drops what is in flight. May be called twice. */

@@ -55,8 +55,8 @@ static int set_options(int fd, const struct addr *a, const struct sock_options *
 
 static int set_listen_options(int fd, const struct addr *a, const struct sock_options *o)
 {
-    if (addr_is_unix(a))
-        return 0;
+    if (addr_is_unix(a)) /* bind(2) makes the file with the mode of the socket's own inode */
+        return o->mode != 0 && fchmod(fd, (mode_t)o->mode) == -1 ? -errno : 0;
     int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
         rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -156,12 +156,34 @@ void sock_unlink(const struct addr *at)
         (void)unlink(at->un.sun_path); /* where we still may */
 }
 
-int sock_connect(const struct addr *to, const struct sock_options *options)
+/* With the port left open until connect(2), the same one may serve connections to several servers
+ * (ip(7), IP_BIND_ADDRESS_NO_PORT). */
+static int bind_source(int fd, const struct addr *to, const struct sock_source *source)
+{
+    int rc = 0;
+    if (source == NULL || source->addr.len == 0 || source->addr.sa.sa_family != to->sa.sa_family ||
+        addr_is_unix(to))
+        return 0;
+    bool ip6 = to->sa.sa_family == AF_INET6;
+    if (source->transparent)
+        rc = ip6 ? set_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+                 : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+    if (rc == 0)
+        rc = set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (rc == 0 && bind(fd, &source->addr.sa, source->addr.len) == -1)
+        rc = -errno;
+    return rc;
+}
+
+int sock_connect(const struct addr *to, const struct sock_options *options,
+                 const struct sock_source *source)
 {
     int fd = open_stream(to->sa.sa_family);
     if (fd < 0)
         return fd;
     int rc = set_options(fd, to, options);
+    if (rc == 0)
+        rc = bind_source(fd, to, source);
     if (rc == 0 && connect(fd, &to->sa, to->len) == -1 && errno != EINPROGRESS)
         rc = -errno;
     if (rc < 0) {

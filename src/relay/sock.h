@@ -22,6 +22,7 @@ struct sock_options {
     int backlog;
     int fastopen;     /* queue length */
     int defer_accept; /* s */
+    unsigned mode; /* of a unix socket's file, from the moment it is there; 0: as umask(2) says */
 };
 
 /* Whether anyone listens there already: SO_REUSEPORT would let a second zproxy of the same user
@@ -40,9 +41,16 @@ void sock_relisten(int fd, const struct addr *at, const struct sock_options *opt
 /* Removes the file of a unix socket; of others there is none. */
 void sock_unlink(const struct addr *at);
 
-/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. Returns the
- * descriptor or -errno. */
-int sock_connect(const struct addr *to, const struct sock_options *options);
+/* Where a connection comes from. */
+struct sock_source {
+    struct addr addr; /* len 0: the kernel chooses. Of another family than `to`: likewise */
+    bool transparent; /* no address of this machine: IP_TRANSPARENT, ip(7) */
+};
+
+/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. source:
+ * NULL is the kernel's choice. Returns the descriptor or -errno. */
+int sock_connect(const struct addr *to, const struct sock_options *options,
+                 const struct sock_source *source);
 
 /* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
 int sock_error(int fd);

@@ -11,8 +11,8 @@
 static const char *state_name(unsigned state)
 {
     static const char *const names[] = {
-        "none",       "established", "syn_sent", "syn_received", "fin_wait1", "fin_wait2",
-        "time_wait",  "closed",      "close_wait", "last_ack",   "listen",    "closing",
+        "none",      "established", "syn_sent",   "syn_received", "fin_wait1", "fin_wait2",
+        "time_wait", "closed",      "close_wait", "last_ack",     "listen",    "closing",
     };
     return state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }

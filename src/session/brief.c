@@ -74,6 +74,8 @@ void session_detail(const struct session *s, struct session_detail *d)
 const char *session_state_name(enum session_state state)
 {
     switch (state) {
+    case SESSION_GREETING:
+        return "greeting";
     case SESSION_CONNECTING:
         return "connecting";
     case SESSION_PAUSING:

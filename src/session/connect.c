@@ -2,10 +2,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
+#include "base/proxy_header.h"
 #include "relay/sock.h"
+#include "session/ends.h"
 #include "session/life.h"
 #include "session/session_log.h"
 
@@ -33,9 +38,13 @@ void connect_enter(struct session *s, struct pool *p)
         pool_enter(p);
 }
 
+/* Whoever names no server is told apart by its address. */
 static uint64_t key_of(const struct session *s)
 {
-    return addr_peer_hash(&s->client_addr, conf_of(s)->hash_key == CONFIG_HASH_SOURCE_PORT);
+    enum config_hash_key key = conf_of(s)->hash_key;
+    if (key == CONFIG_HASH_SNI && s->name_hash != 0)
+        return s->name_hash;
+    return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);
 }
 
 static void give_place_back(struct session *s)
@@ -87,14 +96,38 @@ static enum session_end failure_of(int error)
     return is_shortage(error) ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
 }
 
+/* Where the connection is to come from. The client's own port is left to the client: it may have a
+ * connection to the server itself. */
+static struct sock_source source_of(const struct session *s)
+{
+    const struct config_source *c = &conf_of(s)->source;
+    const struct addr_peer *client = &s->client_addr;
+    struct sock_source source = { .addr.len = 0 };
+    if (c->kind == CONFIG_SOURCE_ADDRESS)
+        source.addr = c->addr;
+    if (c->kind != CONFIG_SOURCE_CLIENT || client->sa.sa_family == AF_UNIX)
+        return source;
+    source.transparent = true;
+    if (client->sa.sa_family == AF_INET) {
+        source.addr.in = client->in;
+        source.addr.len = sizeof client->in;
+    } else {
+        source.addr.in6 = client->in6;
+        source.addr.len = sizeof client->in6;
+    }
+    source.addr.in.sin_port = 0;
+    return source;
+}
+
 /* With the last descriptors gone the reserve serves, and the worker stops accepting until it can
  * be filled again. */
 static int open_server_socket(struct session *s)
 {
-    const struct addr *to = &s->backend->addr;
-    int fd = sock_connect(to, &s->service->options);
+    const struct addr to = ends_server(s);
+    const struct sock_source source = source_of(s);
+    int fd = sock_connect(&to, &s->service->options, &source);
     if ((fd == -EMFILE || fd == -ENFILE) && reserve_spend(&s->home->reserve))
-        fd = sock_connect(to, &s->service->options);
+        fd = sock_connect(&to, &s->service->options, &source);
     return fd;
 }
 
@@ -238,6 +271,29 @@ static bool had_accepted(int error)
     return error == ECONNRESET || error == EPIPE;
 }
 
+/* In front of everything the server is told who the client is. Where the client's first bytes are
+ * there already the header waits for them (MSG_MORE), and leaves in the same packet: the splice
+ * that follows sends both. A new socket is empty, so the header fits. */
+static int announce(struct session *s)
+{
+    unsigned char header[PROXY_HEADER_WRITE_MAX];
+    enum config_send_proxy how = conf_of(s)->send_proxy;
+    if (how == CONFIG_SEND_PROXY_NO)
+        return 0;
+    const struct addr_peer destination = ends_destination(s);
+    size_t len =
+        proxy_header_write(header, how == CONFIG_SEND_PROXY_V1 ? PROXY_HEADER_V1 : PROXY_HEADER_V2,
+                           &s->client_addr, &destination);
+    int unread = 0;
+    bool more = s->service->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
+                unread > 0;
+    ssize_t sent =
+        send(s->server.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
+    if (sent == -1)
+        return -errno;
+    return (size_t)sent == len ? 0 : -ENOBUFS;
+}
+
 static void reached(struct session *s)
 {
     s->connected = s->active = life_now(s);
@@ -258,6 +314,9 @@ enum connect_result connect_finish(struct session *s)
     }
     if (!side_is(&s->server, SIDE_WRITABLE))
         return CONNECT_WAITS;
+    int rc = announce(s);
+    if (rc < 0)
+        return attempt_failed(s, -rc);
     reached(s);
     return CONNECT_REACHED;
 }
@@ -272,6 +331,7 @@ enum connect_result connect_expire(struct session *s)
     case SESSION_WAITING:
         stop_waiting(s);
         return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
+    case SESSION_GREETING:
     case SESSION_RELAYING:
     case SESSION_ANSWERING:
     case SESSION_ENDED:

@@ -16,6 +16,12 @@ const char *session_end_name(enum session_end why)
         [SESSION_END_NO_SERVER] = "no_server",
         [SESSION_END_QUEUE_TIMEOUT] = "queue_timeout",
         [SESSION_END_QUEUE_FULL] = "queue_full",
+        [SESSION_END_DENIED] = "denied",
+        [SESSION_END_RATE_LIMITED] = "rate_limited",
+        [SESSION_END_LIMIT] = "limit",
+        [SESSION_END_PREREAD_TIMEOUT] = "preread_timeout",
+        [SESSION_END_BAD_PROXY_HEADER] = "bad_proxy_header",
+        [SESSION_END_UNTRUSTED_PROXY] = "untrusted_proxy",
         [SESSION_END_SERVER_DOWN] = "server_down",
         [SESSION_END_ADMIN] = "admin",
         [SESSION_END_SHUTDOWN] = "shutdown",
@@ -40,6 +46,12 @@ bool session_end_is_refusal(enum session_end why)
     case SESSION_END_NO_SERVER:
     case SESSION_END_QUEUE_TIMEOUT:
     case SESSION_END_QUEUE_FULL:
+    case SESSION_END_DENIED:
+    case SESSION_END_RATE_LIMITED:
+    case SESSION_END_LIMIT:
+    case SESSION_END_PREREAD_TIMEOUT:
+    case SESSION_END_BAD_PROXY_HEADER:
+    case SESSION_END_UNTRUSTED_PROXY:
     case SESSION_END_RESOURCE:
         return true;
     default:

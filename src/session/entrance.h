@@ -10,12 +10,14 @@
 
 #include "session/end.h"
 #include "session/gate.h"
+#include "session/quota.h"
 
 struct entrance {
     LIST_ENTRY(entrance) in_all;
     char *name;
     unsigned users; /* configurations that have such a section */
     struct gate gate;
+    struct quota *quota; /* of the configuration in force; NULL: none */
     _Atomic uint64_t connections;
     _Atomic uint64_t refused[SESSION_ENDS];
 };

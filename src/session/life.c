@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "session/throttle.h"
 #include "session/tour.h"
 
 #define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
@@ -9,6 +10,11 @@
 uint64_t life_now(const struct session *s)
 {
     return uv_now(s->home->poller->loop);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t life_after(uint64_t start, uint64_t timeout)
@@ -36,8 +42,13 @@ uint64_t life_deadline(const struct session *s)
 {
     bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
     uint64_t at = moves ? silence_deadline(s) : s->wait_until;
-    uint64_t last = life_last_deadline(s);
-    return at < last ? at : last;
+    return earlier(at, life_last_deadline(s));
+}
+
+uint64_t life_throttled_until(const struct session *s)
+{
+    return earlier(throttle_due(&s->throttle->up, &s->up, &s->client),
+                   throttle_due(&s->throttle->down, &s->down, &s->server));
 }
 
 bool life_has_guessed(const struct session *s)
@@ -48,8 +59,10 @@ bool life_has_guessed(const struct session *s)
 void life_arm(struct session *s)
 {
     uint64_t at = life_deadline(s);
-    if (life_has_guessed(s) && life_now(s) + CONFIRM_AFTER < at)
-        at = life_now(s) + CONFIRM_AFTER;
+    if (life_has_guessed(s))
+        at = earlier(at, life_now(s) + CONFIRM_AFTER);
+    if (s->throttle != NULL && s->state == SESSION_RELAYING)
+        at = earlier(at, life_throttled_until(s));
     if (at != WHEEL_NEVER && !wheel_covers(&s->timer, at))
         wheel_set(&s->home->wheel, &s->timer, at);
 }

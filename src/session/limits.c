@@ -214,6 +214,22 @@ enum limits_result limits_enter(struct limits *l, const struct addr_peer *client
     return result;
 }
 
+bool limits_adopt(struct limits *l, const struct addr_peer *client, uint64_t now)
+{
+    if (!is_counted(l, client))
+        return true;
+    const struct in6_addr ip = ip_of(l, client);
+    const unsigned n = chain_of(l, &ip);
+    lock(l, n);
+    struct client *c = find(l, &l->chain[n], &ip, now);
+    if (c == NULL)
+        c = add(&l->chain[n], &ip, now);
+    if (c != NULL)
+        c->open++;
+    unlock(l, n);
+    return c != NULL;
+}
+
 void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now)
 {
     if (!is_counted(l, client))

@@ -13,6 +13,7 @@
 #ifndef ZPROXY_SESSION_LIMITS_H
 #define ZPROXY_SESSION_LIMITS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,8 @@ void limits_free(struct limits *l);
  * session is counted until limits_leave(); any other answer has counted nothing. Clients that have
  * no IP address are never limited. */
 enum limits_result limits_enter(struct limits *l, const struct addr_peer *client, uint64_t now);
+/* Counts a session that was let in elsewhere, whatever the limits. Returns false without memory. */
+bool limits_adopt(struct limits *l, const struct addr_peer *client, uint64_t now);
 void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now);
 
 /* How many addresses are remembered. Looks at all of them. */

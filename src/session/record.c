@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "session/connect.h"
+#include "session/ends.h"
 #include "session/life.h"
 
 /* ---- leaving ---- */
@@ -36,6 +37,13 @@ void record_terms(const struct session *s, struct session_terms *t, int fd[RECOR
         t->has_server = 1;
         t->server = s->backend->addr;
         copy_name(t->server_name, backend_name(s->backend));
+    }
+    t->admitted = s->admitted;
+    t->name_hash = s->name_hash;
+    if (s->learned != NULL) {
+        t->has_learned = 1;
+        t->peer = s->learned->peer;
+        t->destination = s->learned->destination;
     }
     if (s->file != NULL) {
         t->has_file = 1;
@@ -99,6 +107,36 @@ static int open_sides(struct session *s, const int fd[RECORD_TERMS_FDS])
     return rc;
 }
 
+static int take_file(struct session *s, const struct session_terms *t,
+                     const int fd[RECORD_TERMS_FDS])
+{
+    if (!t->has_file)
+        return 0;
+    s->file = answer_file_adopt(fd[RECORD_FILE], t->file_length);
+    return s->file == NULL ? -ENOMEM : 0;
+}
+
+static int take_learned(struct session *s, const struct session_terms *t)
+{
+    if (!t->has_learned)
+        return 0;
+    s->learned = malloc(sizeof *s->learned);
+    if (s->learned == NULL)
+        return -ENOMEM;
+    *s->learned = (struct learned){ t->peer, t->destination };
+    return 0;
+}
+
+/* It was let in: that is not asked again. */
+static int count_client(struct session *s, const struct session_terms *t)
+{
+    const struct quota *q = s->service->quota;
+    if (t->admitted && q != NULL && !limits_adopt(q->limits, &s->client_addr, life_now(s)))
+        return -ENOMEM;
+    s->admitted = t->admitted;
+    return 0;
+}
+
 struct session *record_begin(struct sessions *all, struct service *service, struct pool *pool,
                              struct backend *backend, const struct session_terms *t,
                              const int fd[RECORD_TERMS_FDS])
@@ -115,11 +153,14 @@ struct session *record_begin(struct sessions *all, struct service *service, stru
     s->state = SESSION_PAUSING; /* until it has its moment */
     s->wait_until = WHEEL_NEVER;
     connect_enter(s, pool);
-    int rc = open_sides(s, fd);
-    if (rc == 0 && t->has_file) {
-        s->file = answer_file_adopt(fd[RECORD_FILE], t->file_length);
-        rc = s->file == NULL ? -ENOMEM : 0;
-    }
+    s->name_hash = t->name_hash;
+    int rc = take_learned(s, t);
+    if (rc == 0)
+        rc = count_client(s, t);
+    if (rc == 0)
+        rc = open_sides(s, fd);
+    if (rc == 0)
+        rc = take_file(s, t, fd);
     if (rc == 0)
         return s;
     s->client.fd = s->server.fd = -1;
@@ -164,8 +205,7 @@ int record_resume(struct session *s, const struct session_moment *m,
     s->failure = m->failure;
     s->up_ended = m->up_ended;
     s->down_ended = m->down_ended;
-    session_take_up(s);
-    return 0;
+    return session_take_up(s);
 }
 
 void record_drop(struct session *s)

@@ -23,7 +23,12 @@ struct session_terms {
     uint32_t worker;
     uint8_t has_server; /* otherwise the next three are empty */
     uint8_t has_file;
+    uint8_t has_learned; /* otherwise peer and destination are empty */
+    uint8_t admitted;
     struct addr_peer client;
+    struct addr_peer peer;
+    struct addr_peer destination;
+    uint64_t name_hash;
     struct addr server;
     char server_name[CONFIG_NAME_MAX + 1];
     char pool[CONFIG_NAME_MAX + 1];

@@ -21,24 +21,19 @@ static bool names(const struct hello *hello, const char *pattern, size_t n)
 
 typedef bool fits_fn(const struct hello *hello, const char *text, size_t n);
 
-/* Whether one of "A|B|C" fits. */
-static bool fits_any(const struct hello *hello, const char *texts, fits_fn *fits)
+/* Whether one of them fits, or there is none to fit. */
+static bool fits_any(const struct hello *hello, const struct config_words *words, fits_fn *fits)
 {
-    for (;;) {
-        size_t n = strcspn(texts, "|");
-        if (n > 0 && fits(hello, texts, n))
+    for (size_t i = 0; i < words->count; i++)
+        if (fits(hello, words->word[i], strlen(words->word[i])))
             return true;
-        if (texts[n] == '\0')
-            return false;
-        texts += n + 1;
-    }
+    return words->count == 0;
 }
 
 struct pool *route_match(const struct route *routes, size_t count, const struct hello *hello)
 {
     for (const struct route *r = routes; r < routes + count; r++)
-        if ((r->sni == NULL || fits_any(hello, r->sni, names)) &&
-            (r->alpn == NULL || fits_any(hello, r->alpn, speaks)))
+        if (fits_any(hello, r->sni, names) && fits_any(hello, r->alpn, speaks))
             return r->pool;
     return NULL;
 }

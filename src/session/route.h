@@ -4,14 +4,15 @@
 
 #include <stddef.h>
 
+#include "config/config.h"
 #include "session/hello.h"
 
 struct pool;
 
-/* Texts as the user writes them, "A|B" for either; NULL: whatever it is. They outlive the route. */
+/* The configuration's words outlive the route; none of a kind: whatever it is. */
 struct route {
-    const char *sni;  /* patterns of hostname.h; fits no hello that names no server */
-    const char *alpn; /* protocols, of which the client must speak one */
+    const struct config_words *sni;  /* patterns of hostname.h; fit no hello that names no server */
+    const struct config_words *alpn; /* protocols, of which the client must speak one */
     struct pool *pool;
 };
 

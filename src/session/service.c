@@ -1,5 +1,9 @@
 #include "session/service.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
 #define MS_PER_S 1000
 
 struct sock_options service_options(const struct config_listen *c)
@@ -19,15 +23,98 @@ struct sock_options service_options(const struct config_listen *c)
     };
 }
 
-void service_init(struct service *s, const struct config_listen *conf, struct pool *pool,
-                  struct gate *all, struct entrance *entrance)
+static int make_access(struct service *s)
+{
+    const struct config_listen *c = s->conf;
+    size_t most =
+        c->access_count > c->trusted_proxy_count ? c->access_count : c->trusted_proxy_count;
+    struct access_rule *rule = calloc(most + 1, sizeof *rule);
+    if (rule == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->access_count; i++)
+        rule[i] = (struct access_rule){ c->access[i].network, c->access[i].allow };
+    if (c->access_count > 0)
+        s->access = access_new(rule, c->access_count);
+    for (size_t i = 0; i < c->trusted_proxy_count; i++)
+        rule[i] = (struct access_rule){ c->trusted_proxy[i], true };
+    rule[c->trusted_proxy_count] = (struct access_rule){ { .family = AF_UNSPEC }, false };
+    if (c->accept_proxy)
+        s->trusted = access_new(rule, c->trusted_proxy_count + 1);
+    free(rule);
+    bool short_of_memory =
+        (c->access_count > 0 && s->access == NULL) || (c->accept_proxy && s->trusted == NULL);
+    return short_of_memory ? -ENOMEM : 0;
+}
+
+static int make_routes(struct service *s, service_find_fn *find, const void *pools)
+{
+    const struct config_listen *c = s->conf;
+    s->routes = calloc(c->route_count + 1, sizeof *s->routes);
+    if (s->routes == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->route_count; i++)
+        s->routes[i] = (struct route){
+            .sni = &c->route[i].sni,
+            .alpn = &c->route[i].alpn,
+            .pool = find(pools, c->route[i].pool->name),
+        };
+    s->wants_hello = c->route_count > 0 || c->pool->hash_key == CONFIG_HASH_SNI;
+    return 0;
+}
+
+int service_init(struct service *s, const struct config_listen *conf, struct gate *all,
+                 struct entrance *entrance, service_find_fn *find, const void *pools)
 {
     s->conf = conf;
-    s->pool = pool;
+    s->pool = find(pools, conf->pool->name);
     s->all = all;
     s->entrance = entrance;
     s->options = service_options(conf);
     atomic_init(&s->sessions, 0);
+    int rc = make_access(s);
+    if (rc == 0)
+        rc = make_routes(s, find, pools);
+    return rc == 0 ? quota_get(&s->quota, entrance->quota, conf) : rc;
+}
+
+void service_fini(struct service *s)
+{
+    access_free(s->access);
+    access_free(s->trusted);
+    quota_put(s->quota);
+    free(s->routes);
+    entrance_put(s->entrance);
+}
+
+void service_take_effect(struct service *s)
+{
+    gate_set_limit(&s->entrance->gate, s->conf->max_connections);
+    s->entrance->quota = s->quota;
+}
+
+enum session_end service_admit(struct service *s, const struct addr_peer *client, uint64_t now)
+{
+    if (s->access != NULL && !access_allows(s->access, client))
+        return SESSION_END_DENIED;
+    if (s->quota == NULL)
+        return SESSION_END_NONE;
+    switch (limits_enter(s->quota->limits, client, now)) {
+    case LIMITS_OK:
+        return SESSION_END_NONE;
+    case LIMITS_CONNECTIONS:
+        return SESSION_END_LIMIT;
+    case LIMITS_RATE:
+        return SESSION_END_RATE_LIMITED;
+    case LIMITS_MEMORY:
+        break;
+    }
+    return SESSION_END_RESOURCE;
+}
+
+void service_dismiss(struct service *s, const struct addr_peer *client, uint64_t now)
+{
+    if (s->quota != NULL)
+        limits_leave(s->quota->limits, client, now);
 }
 
 bool service_enter(struct service *s)

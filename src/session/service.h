@@ -11,9 +11,12 @@
 #include "balance/pool.h"
 #include "config/config.h"
 #include "relay/sock.h"
+#include "session/access.h"
 #include "session/end.h"
 #include "session/entrance.h"
 #include "session/gate.h"
+#include "session/quota.h"
+#include "session/route.h"
 
 struct service {
     const struct config_listen *conf; /* the configuration outlives it */
@@ -21,14 +24,33 @@ struct service {
     struct gate *all; /* max_connections of the process */
     struct entrance *entrance;
     struct sock_options options;
+    struct access *access;  /* who may come in; NULL: everybody */
+    struct access *trusted; /* whose PROXY header is believed; NULL: none is expected */
+    struct quota *quota;    /* of each client address; NULL: no limit */
+    struct route *routes;   /* of conf->route[i] */
+    bool wants_hello;       /* routes, or the pool's hash, go by what a TLS client says */
     _Atomic uint64_t sessions;
 };
 
 /* The options of the sockets of a [listen] section. */
 struct sock_options service_options(const struct config_listen *c);
 
-void service_init(struct service *s, const struct config_listen *conf, struct pool *pool,
-                  struct gate *all, struct entrance *entrance);
+/* Finds the pool of a route. */
+typedef struct pool *service_find_fn(const void *pools, const char *name);
+
+/* Takes the use of the entrance over. Returns 0, or -ENOMEM: then service_fini() is due as well. */
+int service_init(struct service *s, const struct config_listen *conf, struct gate *all,
+                 struct entrance *entrance, service_find_fn *find, const void *pools);
+/* It may be all zeros. */
+void service_fini(struct service *s);
+
+/* The configuration is in force: limits of clients are those of its section from now on. */
+void service_take_effect(struct service *s);
+
+/* Whether this client may have a session: SESSION_END_NONE, and it is counted until
+ * service_dismiss(); or why not. */
+enum session_end service_admit(struct service *s, const struct addr_peer *client, uint64_t now);
+void service_dismiss(struct service *s, const struct addr_peer *client, uint64_t now);
 
 /* Takes the places that a session needs, to be given back by service_leave(); or says no: there
  * will be a wake. */

@@ -11,8 +11,10 @@
 #include "relay/sock.h"
 #include "session/answer.h"
 #include "session/connect.h"
+#include "session/greet.h"
 #include "session/life.h"
 #include "session/session_log.h"
+#include "session/throttle.h"
 #include "session/tour.h"
 
 #define OWNER(member_ptr, member) \
@@ -55,7 +57,11 @@ static void release(struct session *s, enum session_end why)
     flow_fini(&s->down, &s->home->mover);
     answer_leave(s);
     connect_leave(s);
+    if (s->admitted)
+        service_dismiss(s->service, &s->client_addr, life_now(s));
     service_leave(s->service, why);
+    free(s->learned);
+    free(s->throttle);
     free(s);
 }
 
@@ -146,6 +152,20 @@ static void pass_fin(struct session *s, bool *ended, enum session_end who, struc
     life_arm(s);
 }
 
+static void open_valves(struct session *s)
+{
+    throttle_open(&s->throttle->up, &s->up, life_now(s));
+    throttle_open(&s->throttle->down, &s->down, life_now(s));
+}
+
+static void close_valves(struct session *s)
+{
+    throttle_close(&s->throttle->up, &s->up);
+    throttle_close(&s->throttle->down, &s->down);
+    life_arm(s); /* for when there is more to be had */
+}
+
+/* Returns false when that has ended the session. */
 static bool pump_both(struct session *s)
 {
     uint64_t up = s->up.bytes;
@@ -163,8 +183,12 @@ static bool pump_both(struct session *s)
 
 static void relay(struct session *s)
 {
+    if (s->throttle != NULL)
+        open_valves(s);
     if (!pump_both(s))
         return;
+    if (s->throttle != NULL)
+        close_valves(s);
     if (life_has_guessed(s))
         life_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
@@ -192,14 +216,32 @@ static bool has_left(const struct session *s)
            unread == 0;
 }
 
+static int limit_rate(struct session *s)
+{
+    const struct config_listen *c = s->service->conf;
+    if (!throttle_is_wanted(c))
+        return 0;
+    s->throttle = throttle_new(c, life_now(s));
+    return s->throttle == NULL ? -ENOMEM : 0;
+}
+
+static void begin_relay(struct session *s)
+{
+    s->state = SESSION_RELAYING;
+    if (limit_rate(s) < 0) {
+        life_end(s, SESSION_END_RESOURCE);
+        return;
+    }
+    life_arm(s);
+    relay(s);
+}
+
 /* What finding a server has come to. */
 static void proceed(struct session *s, enum connect_result result)
 {
     switch (result) {
     case CONNECT_REACHED:
-        s->state = SESSION_RELAYING;
-        life_arm(s);
-        relay(s);
+        begin_relay(s);
         break;
     case CONNECT_ANSWERS:
         answer(s, answer_begin(s));
@@ -211,6 +253,12 @@ static void proceed(struct session *s, enum connect_result result)
     case CONNECT_ENDED:
         break;
     }
+}
+
+static void welcome(struct session *s, enum greet_result result)
+{
+    if (result == GREET_DONE)
+        proceed(s, connect_next(s));
 }
 
 /* ---- events ---- */
@@ -232,6 +280,9 @@ static void turn(struct session *s)
         return;
     }
     switch ((enum session_state)s->state) {
+    case SESSION_GREETING:
+        welcome(s, greet_turn(s));
+        break;
     case SESSION_CONNECTING:
         proceed(s, connect_finish(s));
         break;
@@ -279,6 +330,9 @@ static void expire(struct session *s)
         return;
     }
     switch ((enum session_state)s->state) {
+    case SESSION_GREETING:
+        welcome(s, greet_expire(s));
+        break;
     case SESSION_CONNECTING:
     case SESSION_PAUSING:
     case SESSION_WAITING:
@@ -302,11 +356,18 @@ static void confirm(struct session *s)
         turn(s);
 }
 
+static bool is_throttled(const struct session *s)
+{
+    return s->throttle != NULL && s->state == SESSION_RELAYING;
+}
+
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
     confirm(s);
+    if (is_throttled(s) && life_throttled_until(s) <= life_now(s))
+        turn(s);
     if (s->state == SESSION_ENDED)
         return;
     if (life_deadline(s) <= life_now(s))
@@ -334,35 +395,70 @@ struct session *session_new(struct sessions *all, struct service *service)
     return s;
 }
 
+/* Sends a client away before anything is allocated for it. */
+static void refuse(struct sessions *all, struct service *service, int fd,
+                   const struct addr_peer *client, uint64_t id, enum session_end why)
+{
+    struct session s = { .home = all, .service = service, .pool = service->pool };
+    s.id = id;
+    s.began = life_now(&s);
+    s.client.fd = fd;
+    s.client_addr = *client;
+    session_log_end(&s, why, s.began);
+    count_end(all, why, 0, 0);
+    sock_reset(fd);
+    service_leave(service, why);
+}
+
+/* Whether the client itself is let in is decided when it is known who that is. */
+static enum session_end look_at(struct sessions *all, struct service *service,
+                                const struct addr_peer *peer)
+{
+    if (service->trusted == NULL)
+        return service_admit(service, peer, uv_now(all->poller->loop));
+    return access_allows(service->trusted, peer) ? SESSION_END_NONE : SESSION_END_UNTRUSTED_PROXY;
+}
+
 void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client)
 {
-    struct session *s = session_new(all, service);
+    uint64_t id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
+    enum session_end why = look_at(all, service, client);
     counter_add(&all->total, 1);
     service_count(service);
-    if (s == NULL) {
-        sock_reset(fd);
-        count_end(all, SESSION_END_RESOURCE, 0, 0);
-        service_leave(service, SESSION_END_RESOURCE);
+    if (why != SESSION_END_NONE) {
+        refuse(all, service, fd, client, id, why);
         return;
     }
-    s->id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
+    struct session *s = session_new(all, service);
+    if (s == NULL) {
+        if (service->trusted == NULL)
+            service_dismiss(service, client, uv_now(all->poller->loop));
+        refuse(all, service, fd, client, id, SESSION_END_RESOURCE);
+        return;
+    }
+    s->id = id;
     s->began = s->active = life_now(s);
     s->client_addr = *client;
+    s->admitted = service->trusted == NULL;
     connect_enter(s, service->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->poller, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
         life_end(s, SESSION_END_RESOURCE);
-        return;
+    } else if (greet_is_wanted(service)) {
+        welcome(s, greet_begin(s));
+    } else {
+        proceed(s, connect_next(s));
     }
-    proceed(s, connect_next(s));
 }
 
 /* One that waited for a place has left its queue behind with the process that it came from: it
  * looks again. */
-void session_take_up(struct session *s)
+int session_take_up(struct session *s)
 {
+    if (s->state == SESSION_RELAYING && limit_rate(s) < 0)
+        return -ENOMEM;
     if (s->state == SESSION_WAITING) {
         s->state = SESSION_PAUSING;
         s->wait_until = life_now(s);
@@ -370,6 +466,7 @@ void session_take_up(struct session *s)
     if (s->backend != NULL && s->connected != 0)
         s->tally = tally_get(&s->home->tallies, s->backend);
     life_arm(s);
+    return 0;
 }
 
 void session_forget(struct session *s)

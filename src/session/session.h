@@ -26,6 +26,7 @@
 #include "session/tally.h"
 
 enum session_state {
+    SESSION_GREETING,   /* waits for what comes first (greet.h), until wait_until */
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
     SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
     SESSION_WAITING,    /* waits for a place on a server, until wait_until */
@@ -39,21 +40,22 @@ enum session_state {
  * second part is where it hangs in this process. */
 struct session {
     uint64_t id;
-    uint64_t began;      /* accepted, ms */
-    uint64_t connected;  /* server reached, ms; 0: never */
-    uint64_t active;     /* last byte moved, ms */
-    uint64_t wait_until; /* of the state, ms; WHEEL_NEVER: as long as it takes */
-    struct addr_peer client_addr;
-    uint16_t attempts;      /* connects begun */
-    uint16_t pool_attempts; /* of these, to servers of the present pool */
-    uint8_t state;          /* enum session_state */
-    uint8_t first_fin;      /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
-    uint8_t failure;        /* why the last attempt failed, enum session_end */
-    uint8_t ended_by;       /* enum session_end, in SESSION_ENDED */
-    bool up_ended;          /* the client's FIN has been passed on */
-    bool down_ended;        /* the server's */
-    bool staged;            /* another process has its sockets and may take over */
-    bool busy;              /* in the list of those that want another turn */
+    uint64_t began;               /* accepted, ms */
+    uint64_t connected;           /* server reached, ms; 0: never */
+    uint64_t active;              /* last byte moved, ms */
+    uint64_t wait_until;          /* of the state, ms; WHEEL_NEVER: as long as it takes */
+    struct addr_peer client_addr; /* as it was learned, if a PROXY header said more */
+    uint16_t attempts;            /* connects begun */
+    uint16_t pool_attempts;       /* of these, to servers of the present pool */
+    uint8_t state;                /* enum session_state */
+    uint8_t first_fin; /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
+    uint8_t failure;   /* why the last attempt failed, enum session_end */
+    uint8_t ended_by;  /* enum session_end, in SESSION_ENDED */
+    bool up_ended;     /* the client's FIN has been passed on */
+    bool down_ended;   /* the server's */
+    bool admitted;     /* counted among its client's sessions */
+    bool staged;       /* another process has its sockets and may take over */
+    bool busy;         /* in the list of those that want another turn */
     struct side client;
     struct side server;
     struct flow up;
@@ -61,16 +63,22 @@ struct session {
 
     struct sessions *home;
     struct service *service;
-    struct pool *pool;        /* the service's, or one to fall back on */
-    struct backend *backend;  /* a place taken there; NULL: none */
-    struct tally *tally;      /* of the server reached, for its bytes */
-    struct pool_tried *tried; /* NULL until an attempt has failed */
-    struct place_wait *wait;  /* in SESSION_WAITING */
-    struct answer_file *file; /* in SESSION_ANSWERING: down.bytes of it have been sent */
+    struct pool *pool;         /* the service's, or one to fall back on */
+    struct backend *backend;   /* a place taken there; NULL: none */
+    struct tally *tally;       /* of the server reached, for its bytes */
+    struct pool_tried *tried;  /* NULL until an attempt has failed */
+    struct place_wait *wait;   /* in SESSION_WAITING */
+    uint64_t name_hash;        /* of the server that a TLS client asked for; 0: none */
+    struct learned *learned;   /* from a PROXY header; NULL: nothing */
+    struct throttle *throttle; /* NULL: it moves what there is */
+    struct answer_file *file;  /* in SESSION_ANSWERING: down.bytes of it have been sent */
     struct wheel_entry timer;
     LIST_ENTRY(session) in_all;
     SLIST_ENTRY(session) in_busy;
 };
+
+struct learned;
+struct throttle;
 
 /* Of a session that waits for a place; freed when it has one, or ends. */
 struct place_wait {
@@ -129,7 +137,7 @@ void session_begin(struct sessions *all, struct service *service, int fd,
 /* For sessions that come from another process (record.h): an empty one, with the places in the
  * service's gates taken by the caller; one that is complete, and one that is not wanted. */
 struct session *session_new(struct sessions *all, struct service *service);
-void session_take_up(struct session *s);
+int session_take_up(struct session *s); /* 0 or -ENOMEM */
 void session_forget(struct session *s);
 
 /* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends

@@ -7,6 +7,7 @@
 
 #include "base/error_text.h"
 #include "base/log.h"
+#include "session/ends.h"
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, int fd)
@@ -24,11 +25,17 @@ static void log_local(struct log_line *line, int fd)
     log_str(line, "local", addr_peer_print(&local, text));
 }
 
-static void log_server(struct log_line *line, const struct backend *b)
+static void log_server(struct log_line *line, const struct session *s, bool reached)
 {
     char text[ADDR_TEXT_MAX];
-    log_str(line, "server", b == NULL ? "-" : backend_name(b));
-    log_str(line, "server_addr", b == NULL ? "-" : addr_print(&b->addr, text));
+    if (!reached) {
+        log_str(line, "server", "-");
+        log_str(line, "server_addr", "-");
+        return;
+    }
+    const struct addr at = ends_server(s);
+    log_str(line, "server", backend_name(s->backend));
+    log_str(line, "server_addr", addr_print(&at, text));
 }
 
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
@@ -43,8 +50,10 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_str(&line, "listener", s->service->conf->name);
     log_local(&line, s->client.fd);
     log_str(&line, "client", addr_peer_print(&s->client_addr, text));
+    if (s->learned != NULL)
+        log_str(&line, "peer", addr_peer_print(&s->learned->peer, text));
     log_str(&line, "pool", pool_name(s->pool));
-    log_server(&line, s->connected != 0 ? s->backend : NULL);
+    log_server(&line, s, s->connected != 0 && s->backend != NULL);
     log_uint(&line, "up", s->up.bytes);
     log_uint(&line, "down", s->down.bytes);
     log_uint(&line, "connect_ms", connect_end - s->began);
@@ -64,7 +73,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     log_begin(&line, LOG_LEVEL_WARNING, "connect_failed");
     log_uint(&line, "id", s->id);
     log_str(&line, "pool", pool_name(s->pool));
-    log_server(&line, s->backend);
+    log_server(&line, s, true);
     log_str(&line, "error", error_text(error, text));
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
@@ -85,5 +94,19 @@ void session_log_file_failed(const struct session *s, int error)
     log_uint(&line, "sent", s->down.bytes);
     log_str(&line, "error",
             error == ENODATA ? "shorter than when it was opened" : error_text(error, text));
+    log_end(&line);
+}
+
+void session_log_bad_header(const struct session *s, const char *why)
+{
+    struct log_line line;
+    char text[ADDR_TEXT_MAX];
+    if (!log_wanted(LOG_LEVEL_NOTICE))
+        return;
+    log_begin(&line, LOG_LEVEL_NOTICE, "bad_proxy_header");
+    log_uint(&line, "id", s->id);
+    log_str(&line, "listener", s->service->conf->name);
+    log_str(&line, "peer", addr_peer_print(&s->client_addr, text));
+    log_str(&line, "error", why);
     log_end(&line);
 }

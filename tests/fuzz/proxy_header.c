@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "session/proxy_header.h"
+#include "base/proxy_header.h"
 
 const char fuzz_name[] = "proxy_header";
 

@@ -5,6 +5,7 @@
     traffic    clients, servers and bytes
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
+    control    its control socket
     trace      its system calls
     services   real servers: nginx, redis, PostgreSQL, dnsmasq
     names      a name server played by the test
@@ -15,6 +16,7 @@ says what must hold. Nothing in it measures time: it waits for what must come, u
 """
 
 from .addresses import Address, fresh_address
+from .control import Control, Refused, zproxyctl
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
                       tcp_states)
 from .program import Zproxy, instruments, need_names, need_splice, parse_line, sections_for, zproxy
@@ -24,10 +26,11 @@ from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, 
 from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
-    "Address", "Backend", "BlackHole", "DEADLINE", "Echo", "Failure", "Metrics", "Network",
-    "Prometheus", "Received", "Refusing", "Skip", "Sysctl", "Watched", "Zproxy", "ask",
-    "background", "browse", "complete", "connect",
+    "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
+    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Sysctl", "Watched",
+    "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
     "need_http", "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
+    "zproxyctl",
 ]

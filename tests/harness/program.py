@@ -169,18 +169,19 @@ class Zproxy:
     user                who starts it, if not we
     wrap                a command that runs it, such as strace, and becomes it
     ready               whether to wait for it at the begin
+    control             keys of [admin] beside the socket, if there is to be one
     """
 
     def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
                  bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None,
-                 ready=True):
+                 ready=True, control=None):
         self.address = bind or fresh_address()
         self.sections = sections or sections_for(servers, self.address, listen, pool)
         self.settings = dict(settings or {})
         if relay:
             self.settings["relay"] = relay
         self.user, self.wrap, self.arguments, self.stderr = user, wrap, arguments, stderr
-        self.ready = ready
+        self.ready, self.control = ready, control
         self.process = self.status = None
 
     # -- begin and end --
@@ -218,7 +219,10 @@ class Zproxy:
         self.log = Log(where.get(self.settings["log"], self.settings["log"]))
         where["same"] = self.log.path
         self.access = Log(where.get(self.settings["access_log"], self.settings["access_log"]))
-        self.config = f"[global]\n{_keys(self.settings)}{self.sections}"
+        self.socket = self.path("control")
+        admin = "" if self.control is None else \
+            f"[admin]\n{_keys({'socket': self.socket, **self.control})}"
+        self.config = f"[global]\n{_keys(self.settings)}{admin}{self.sections}"
         with open(self.path("zproxy.ini"), "w") as f:
             f.write(self.config)
         run_as = {"env": dict(os.environ)}

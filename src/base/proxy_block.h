@@ -1,8 +1,8 @@
 /* Version 2 of the PROXY protocol: a binary block. For proxy_header alone. */
-#ifndef ZPROXY_SESSION_PROXY_BLOCK_H
-#define ZPROXY_SESSION_PROXY_BLOCK_H
+#ifndef ZPROXY_BASE_PROXY_BLOCK_H
+#define ZPROXY_BASE_PROXY_BLOCK_H
 
-#include "session/proxy_header.h"
+#include "base/proxy_header.h"
 
 /* As proxy_header_parse(), of bytes that begin with CR. */
 enum proxy_header_result proxy_block_parse(struct proxy_header *h, const unsigned char *bytes,

@@ -1,4 +1,4 @@
-#include "session/proxy_line.h"
+#include "base/proxy_line.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>

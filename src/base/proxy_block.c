@@ -1,4 +1,4 @@
-#include "session/proxy_block.h"
+#include "base/proxy_block.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Version 1 of the PROXY protocol: a line of text. For proxy_header alone. */
-#ifndef ZPROXY_SESSION_PROXY_LINE_H
-#define ZPROXY_SESSION_PROXY_LINE_H
+#ifndef ZPROXY_BASE_PROXY_LINE_H
+#define ZPROXY_BASE_PROXY_LINE_H
 
-#include "session/proxy_header.h"
+#include "base/proxy_header.h"
 
 /* As proxy_header_parse(), of bytes that begin with "P". */
 enum proxy_header_result proxy_line_parse(struct proxy_header *h, const unsigned char *bytes,

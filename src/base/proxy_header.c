@@ -1,9 +1,9 @@
-#include "session/proxy_header.h"
+#include "base/proxy_header.h"
 
 #include <string.h>
 
-#include "session/proxy_block.h"
-#include "session/proxy_line.h"
+#include "base/proxy_block.h"
+#include "base/proxy_line.h"
 
 enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *bytes, size_t n)
 {
