@@ -165,6 +165,7 @@ static void close_valves(struct session *s)
     life_arm(s); /* for when there is more to be had */
 }
 
+/* Returns false when that has ended the session. */
 static bool pump_both(struct session *s)
 {
     uint64_t up = s->up.bytes;

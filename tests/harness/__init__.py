@@ -10,6 +10,7 @@
     services   real servers: nginx, redis, PostgreSQL, dnsmasq
     systemd    zproxy as systemd starts and watches it
     names      a name server played by the test
+    web        what zproxy tells by HTTP, Prometheus, a browser
 
 A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
 says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
@@ -23,12 +24,14 @@ from .program import Zproxy, instruments, need_names, need_splice, parse_line, s
 from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
+from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
-    "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Network", "Received",
-    "Refused", "Refusing", "Skip", "Sysctl", "Zproxy", "background", "complete", "connect",
+    "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
+    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Sysctl", "Watched",
+    "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
-    "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
+    "need_http", "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
     "zproxyctl",
 ]
