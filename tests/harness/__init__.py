@@ -3,6 +3,7 @@
     tap        promises, and which of them were kept
     addresses  loopback addresses of the test's own
     traffic    clients, servers and bytes
+    load       clients that come and go, and streams that are checked
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
     trace      its system calls
@@ -14,6 +15,7 @@ says what must hold. Nothing in it measures time: it waits for what must come, u
 """
 
 from .addresses import Address, fresh_address
+from .load import Streams, Visitors
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
                       tcp_states)
 from .program import Zproxy, instruments, need_names, need_splice, parse_line, sections_for, zproxy
@@ -23,7 +25,7 @@ from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, 
 
 __all__ = [
     "Address", "Backend", "BlackHole", "DEADLINE", "Echo", "Failure", "Network", "Received",
-    "Refusing", "Skip", "Sysctl", "Zproxy", "background", "complete", "connect",
+    "Refusing", "Skip", "Streams", "Sysctl", "Visitors", "Zproxy", "background", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
     "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
