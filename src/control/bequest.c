@@ -132,7 +132,7 @@ static int send_configs(struct bequest *b)
     const struct generation *g;
     int rc = send_config(b, b->rt->current);
     LIST_FOREACH(g, &b->rt->generations, in_all)
-        if (rc == 0)
+        if (rc == 0 && generation_has_sessions(g))
             rc = send_config(b, g);
     return rc;
 }
@@ -301,11 +301,18 @@ static void halt_fini(struct halt *h)
     sem_destroy(&h->left);
 }
 
+/* Control takes signals, which may interrupt it. */
+static void await(sem_t *s)
+{
+    while (sem_wait(s) == -1)
+        ;
+}
+
 /* For the worker. */
 static void halt_here(struct halt *h)
 {
     sem_post(&h->arrived);
-    sem_wait(&h->go_on);
+    await(&h->go_on);
     sem_post(&h->left);
 }
 
@@ -313,7 +320,7 @@ static void halt_here(struct halt *h)
 static void halt_await(struct halt *h, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        sem_wait(&h->arrived);
+        await(&h->arrived);
 }
 
 static void halt_end(struct halt *h, size_t count)
@@ -321,7 +328,7 @@ static void halt_end(struct halt *h, size_t count)
     for (size_t i = 0; i < count; i++)
         sem_post(&h->go_on);
     for (size_t i = 0; i < count; i++)
-        sem_wait(&h->left);
+        await(&h->left);
 }
 
 /* ---- sessions that go on meanwhile ---- */
@@ -436,23 +443,28 @@ static void on_freeze(struct letter *l, void *owner)
     halt_here(halt);
 }
 
-static size_t freeze(struct bequest *b, struct halt *halt)
+/* Returns 0 or -ENOMEM; *told workers stand still in both cases. One that has finished does so for
+ * good, and has no session. */
+static int freeze(struct bequest *b, struct halt *halt, size_t *told)
 {
-    size_t told = 0;
+    int rc = 0;
+    *told = 0;
     halt_init(halt);
     for (size_t i = 0; i < crew_running(&b->rt->crew); i++) {
         struct freezing *f = calloc(1, sizeof *f);
-        if (f == NULL)
+        if (f == NULL) {
+            rc = -ENOMEM;
             break;
+        }
         f->letter.run = on_freeze;
         f->halt = halt;
         if (worker_post(crew_worker(&b->rt->crew, i), &f->letter))
-            told++;
+            ++*told;
         else
             free(f);
     }
-    halt_await(halt, told);
-    return told;
+    halt_await(halt, *told);
+    return rc;
 }
 
 /* Nobody has those sockets but we, now that the other one is dead. */
@@ -550,10 +562,9 @@ static int change_hands(struct bequest *b)
 {
     struct halt halt;
     uint64_t began = now_us();
-    size_t told = freeze(b, &halt);
-    int rc = told < crew_running(&b->rt->crew) ? fail(b, "stopping the workers", -ENOMEM) : 0;
-    if (rc == 0)
-        rc = send_still(b);
+    size_t told = 0;
+    int rc = freeze(b, &halt, &told);
+    rc = rc < 0 ? fail(b, "stopping the workers", rc) : send_still(b);
     if (rc == 0)
         rc = ask(b, PARCEL_ALL, PARCEL_OWN);
     if (rc == 0) {

@@ -64,6 +64,7 @@ static int check_fixed(const struct config_global *old, const struct config_glob
     rc |= fixed(errors, "relay", old->relay == new->relay);
     rc |= fixed(errors, "pipe_size", old->pipe_size == new->pipe_size);
     rc |= fixed(errors, "max_pipes", old->max_pipes == new->max_pipes);
+    rc |= fixed(errors, "busy_poll", old->busy_poll == new->busy_poll);
     return rc;
 }
 
@@ -115,7 +116,7 @@ static int prepare_workers(struct change *c, FILE *errors)
     size_t more = wanted > crew->at_work ? wanted - crew->at_work : 0;
     int rc = crew_add(crew, more);
     if (rc == 0)
-        c->more_workers = more;
+        c->more_workers = more;            /* also when they do not start */
     if (rc == 0 && c->rt->current != NULL) /* at the start privileges are dropped first */
         rc = crew_start(crew);
     if (rc < 0)
@@ -134,30 +135,25 @@ static int prepare_admin(struct change *c, const struct config *conf, FILE *erro
     return admin_prepare(c->rt->admin, &place, errors, &c->admin);
 }
 
-static int prepare(struct change *c, struct config *conf, FILE *errors)
+/* Whoever asks is told of everything that is in the way at once. */
+static int prepare(struct change *c, FILE *errors)
 {
     struct runtime *rt = c->rt;
+    const struct config *conf = c->generation->conf;
     budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
     int rc = names_prepare(&rt->names, conf, errors);
-    if (rc == 0)
-        rc = prepare_pools(c, conf, errors);
+    rc |= prepare_pools(c, conf, errors);
+    rc |= sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
+    rc |= prepare_admin(c, conf, errors);
+    rc |= http_prepare(rt->http, &conf->admin.http, errors, &c->http);
     if (rc == 0)
         rc = prepare_workers(c, errors);
-    if (rc == 0)
-        rc = sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
-    if (rc == 0)
-        rc = prepare_admin(c, conf, errors);
-    if (rc == 0)
-        rc = http_prepare(rt->http, &conf->admin.http, errors, &c->http);
-    if (rc < 0) {
-        config_free(conf);
+    if (rc < 0)
         return -1;
-    }
-    c->generation =
-        generation_new(rt->last_generation + 1, conf, &rt->pools, &rt->entrances, &rt->gate);
-    if (c->generation == NULL)
+    rc = generation_open(c->generation, &rt->pools, &rt->entrances, &rt->gate);
+    if (rc < 0)
         fprintf(errors, "out of memory\n");
-    return c->generation == NULL ? -1 : 0;
+    return rc;
 }
 
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change)
@@ -166,14 +162,17 @@ int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct
         config_free(conf);
         return -1;
     }
+    struct generation *g = generation_new(rt->last_generation + 1, conf);
     struct change *c = calloc(1, sizeof *c);
-    if (c == NULL) {
+    if (g == NULL || c == NULL) {
         fprintf(errors, "out of memory\n");
-        config_free(conf);
+        generation_free(g);
+        free(c);
         return -1;
     }
     c->rt = rt;
-    if (prepare(c, conf, errors) < 0) {
+    c->generation = g;
+    if (prepare(c, errors) < 0) {
         change_abandon(c);
         return -1;
     }
@@ -187,9 +186,9 @@ static void change_free(struct change *c)
     free(c);
 }
 
+/* New pools are gone only after a while, and have their settings there. */
 void change_abandon(struct change *c)
 {
-    struct crew *crew = &c->rt->crew;
     for (size_t i = 0; i < c->pool_count; i++) {
         if (c->pool[i].update != NULL)
             pool_abandon(c->pool[i].update);
@@ -199,11 +198,9 @@ void change_abandon(struct change *c)
     sockets_abandon(c->sockets);
     admin_abandon(c->admin);
     http_abandon(c->http);
-    if (crew->started == crew->at_work)
-        crew_dismiss(crew, c->more_workers);
-    else
-        crew_drop(crew, c->more_workers);
-    generation_free(c->generation);
+    crew_dismiss(&c->rt->crew, c->more_workers);
+    LIST_INSERT_HEAD(&c->rt->generations, c->generation, in_all);
+    pools_stir(&c->rt->pools);
     change_free(c);
 }
 
@@ -293,12 +290,26 @@ void change_commit(struct change *c)
     change_free(c);
 }
 
+static bool goes_by(const void *generation, const struct pool *p)
+{
+    return generation_has_settings(generation, pool_conf(p));
+}
+
+bool change_keeps_pool(const struct runtime *rt, const struct pool *p)
+{
+    const struct generation *g;
+    LIST_FOREACH(g, &rt->generations, in_all)
+        if (generation_is_busy(g) && generation_names(g, pool_name(p)))
+            return true;
+    return false;
+}
+
 bool change_tidy(struct runtime *rt)
 {
     struct generation *g = LIST_FIRST(&rt->generations);
     while (g != NULL) {
         struct generation *next = LIST_NEXT(g, in_all);
-        if (generation_is_idle(g)) {
+        if (!generation_is_busy(g) && !pools_any(&rt->pools, goes_by, g)) {
             LIST_REMOVE(g, in_all);
             generation_free(g);
         }

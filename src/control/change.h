@@ -17,6 +17,9 @@ int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct
 void change_commit(struct change *c);
 void change_abandon(struct change *c);
 
+/* Whether a configuration that is kept may still send somebody to a pool that was dropped. */
+bool change_keeps_pool(const struct runtime *rt, const struct pool *p);
+
 /* Frees configurations that nobody keeps any more. Returns whether there are others but the one in
  * force. */
 bool change_tidy(struct runtime *rt);

@@ -31,6 +31,51 @@ static const char *log_level_name(void)
     return names[level];
 }
 
+static void put_process(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t now = wall_clock();
+    sheet_text(s, PACKAGE_VERSION);
+    sheet_number(s, (uint64_t)getpid());
+    sheet_number(s, now > rt->began ? now - rt->began : 0);
+    sheet_text(s, rt->file);
+    sheet_number(s, rt->current->number);
+    sheet_number(s, rt->reloads);
+    sheet_number(s, rt->failed_reloads);
+    sheet_flag(s, rt->draining);
+    sheet_number(s, drains_count(&rt->drains));
+    sheet_text(s, log_level_name());
+}
+
+static void put_pipes(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t used = 0;
+    uint64_t idle = 0;
+    for (size_t i = 0; i < crew_running(&rt->crew); i++) {
+        struct worker_state now;
+        worker_state(crew_worker(&rt->crew, i), &now);
+        used += now.pipes_used;
+        idle += now.pipes_idle;
+    }
+    sheet_number(s, used);
+    sheet_number(s, idle);
+    sheet_number(s, rt->budget.pipes);
+}
+
+static void put_work(struct sheet *s, const struct runtime *rt)
+{
+    struct worker_totals sum;
+    crew_totals(&rt->crew, &sum);
+    sheet_number(s, rt->crew.at_work);
+    sheet_number(s, rt->crew.finishing);
+    sheet_number(s, gate_inside(&rt->gate));
+    sheet_number(s, rt->budget.sessions);
+    sheet_number(s, sum.sessions);
+    put_pipes(s, rt);
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
+    sheet_number(s, worker_totals_fallbacks(&sum));
+}
+
 static enum request_result show_info(struct request *r)
 {
     static const struct sheet_column columns[] = {
@@ -49,37 +94,18 @@ static enum request_result show_info(struct request *r)
         { "sessions", SHEET_COUNT },
         { "max_sessions", SHEET_COUNT },
         { "sessions_total", SHEET_COUNT },
+        { "pipes_used", SHEET_COUNT },
+        { "pipes_idle", SHEET_COUNT },
         { "max_pipes", SHEET_COUNT },
         { "spliced", SHEET_BYTES },
         { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
     };
-    const struct runtime *rt = r->rt;
-    struct worker_totals sum;
     struct sheet *s = sheet_new(COLUMNS(columns));
     if (s == NULL)
         return request_fail_memory(r);
-    uint64_t now = wall_clock();
-    crew_totals(&rt->crew, &sum);
-    sheet_text(s, PACKAGE_VERSION);
-    sheet_number(s, (uint64_t)getpid());
-    sheet_number(s, now > rt->began ? now - rt->began : 0);
-    sheet_text(s, rt->file);
-    sheet_number(s, rt->current->number);
-    sheet_number(s, rt->reloads);
-    sheet_number(s, rt->failed_reloads);
-    sheet_flag(s, rt->draining);
-    sheet_number(s, drains_count(&rt->drains));
-    sheet_text(s, log_level_name());
-    sheet_number(s, rt->crew.at_work);
-    sheet_number(s, rt->crew.finishing);
-    sheet_number(s, gate_inside(&rt->gate));
-    sheet_number(s, rt->budget.sessions);
-    sheet_number(s, sum.sessions);
-    sheet_number(s, rt->budget.pipes);
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
-    sheet_number(s, worker_totals_fallbacks(&sum));
+    put_process(s, r->rt);
+    put_work(s, r->rt);
     return request_record(r, s);
 }
 
@@ -195,61 +221,9 @@ static enum request_result show_pools(struct request *r)
 
 /* ---- servers ---- */
 
-/* Bytes of the sessions that a server has now. */
-struct traffic {
-    uint32_t server;
-    uint64_t sent;
-    uint64_t received;
-};
-
-static int by_server(const void *a, const void *b)
-{
-    const struct traffic *left = a;
-    const struct traffic *right = b;
-    return left->server < right->server ? -1 : left->server > right->server;
-}
-
-/* One for each server; NULL when out of memory. */
-static struct traffic *sum_up(const struct census_row *row, size_t count, size_t *servers)
-{
-    struct traffic *t = row == NULL ? NULL : calloc(count + 1, sizeof *t);
-    size_t sums = 0;
-    for (size_t i = 0; i < count && t != NULL; i++)
-        t[i] = (struct traffic){ row[i].brief.server_serial, row[i].brief.up, row[i].brief.down };
-    if (t != NULL)
-        qsort(t, count, sizeof *t, by_server);
-    for (size_t i = 0; i < count && t != NULL; i++) {
-        if (sums > 0 && t[sums - 1].server == t[i].server) {
-            t[sums - 1].sent += t[i].sent;
-            t[sums - 1].received += t[i].received;
-        } else {
-            t[sums++] = t[i];
-        }
-    }
-    *servers = sums;
-    return t;
-}
-
-struct traffics {
-    const struct traffic *of;
-    size_t count;
-};
-
-static struct traffic traffic_of(const struct traffics *all, const struct backend *b)
-{
-    const struct traffic key = { .server = b->serial };
-    const struct traffic *now = bsearch(&key, all->of, all->count, sizeof key, by_server);
-    return (struct traffic){
-        .server = b->serial,
-        .sent = atomic_load(&b->sent) + (now == NULL ? 0 : now->sent),
-        .received = atomic_load(&b->received) + (now == NULL ? 0 : now->received),
-    };
-}
-
 static void put_server(struct sheet *s, const struct runtime *rt, const struct pool *p,
-                       const struct backend *b, const struct traffics *all)
+                       const struct backend *b)
 {
-    const struct traffic moved = traffic_of(all, b);
     struct server_view view;
     char address[ADDR_TEXT_MAX];
     char *name = NULL;
@@ -267,13 +241,20 @@ static void put_server(struct sheet *s, const struct runtime *rt, const struct p
     put_limit(s, atomic_load(&b->max_connections));
     sheet_number(s, atomic_load(&b->connections));
     sheet_number(s, atomic_load(&b->failures));
-    sheet_number(s, moved.sent);
-    sheet_number(s, moved.received);
+    sheet_number(s, atomic_load(&b->sent));
+    sheet_number(s, atomic_load(&b->received));
     sheet_text(s, view.why);
 }
 
-static struct sheet *servers_sheet(const struct runtime *rt, const char *only,
-                                   const struct traffics *all)
+static void put_servers(struct sheet *s, const struct runtime *rt, const struct pool *p)
+{
+    size_t count = 0;
+    struct backend *const *server = pool_servers(p, &count);
+    for (size_t i = 0; i < count; i++)
+        put_server(s, rt, p, server[i]);
+}
+
+static enum request_result show_servers(struct request *r)
 {
     static const struct sheet_column columns[] = {
         { "server", SHEET_TEXT },       { "address", SHEET_TEXT },
@@ -284,40 +265,22 @@ static struct sheet *servers_sheet(const struct runtime *rt, const char *only,
         { "sent", SHEET_BYTES },        { "received", SHEET_BYTES },
         { "why", SHEET_TEXT },
     };
+    const struct runtime *rt = r->rt;
     const struct config *conf = runtime_conf(rt);
-    struct sheet *s = sheet_new(COLUMNS(columns));
-    for (size_t i = 0; s != NULL && i < conf->pool_count; i++) {
-        const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
-        size_t count = 0;
-        struct backend *const *server = pool_servers(p, &count);
-        for (size_t j = 0; j < count; j++)
-            if (only == NULL || strcmp(pool_name(p), only) == 0)
-                put_server(s, rt, p, server[j], all);
-    }
-    return s;
-}
-
-static void on_census(void *arg, const struct census_row *row, size_t count)
-{
-    struct request *r = arg;
-    struct traffics all = { NULL, 0 };
-    struct traffic *sums = sum_up(row, count, &all.count);
-    all.of = sums;
-    request_table(r, sums == NULL ? NULL : servers_sheet(r->rt, r->word[0], &all));
-    free(sums);
-    request_finish(r);
-}
-
-static enum request_result show_servers(struct request *r)
-{
     char *why = NULL;
-    if (r->count > 0 && server_choose_pool(r->rt, r->word[0], &why) == NULL) {
+    const struct pool *only = r->count == 0 ? NULL : server_choose_pool(rt, r->word[0], &why);
+    if (r->count > 0 && only == NULL) {
         request_fail(r, "%s", why == NULL ? "out of memory" : why);
         free(why);
         return REQUEST_DONE;
     }
-    int rc = census_begin(&r->rt->censuses, false, CENSUS_MAX, on_census, r);
-    return rc < 0 ? request_fail_memory(r) : REQUEST_LATER;
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < conf->pool_count; i++) {
+        const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
+        if (only == NULL || p == only)
+            put_servers(s, rt, p);
+    }
+    return request_table(r, s);
 }
 
 /* ---- configuration ---- */

@@ -98,6 +98,10 @@ int crew_start(struct crew *c)
 void crew_dismiss(struct crew *c, size_t count)
 {
     for (; count > 0; count--) {
+        if (c->at_work > c->started) {
+            crew_drop(c, 1);
+            continue;
+        }
         c->at_work--;
         c->started--;
         c->finishing++;

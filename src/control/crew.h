@@ -33,7 +33,8 @@ int crew_add(struct crew *c, size_t count);
 void crew_drop(struct crew *c, size_t count);
 /* Starts those that do not run yet. Returns 0 or -errno. */
 int crew_start(struct crew *c);
-/* Has the last count workers finish; their sockets have been taken from them. */
+/* Has the last count workers finish, or unmakes those that do not run; their sockets have been
+ * taken from them. */
 void crew_dismiss(struct crew *c, size_t count);
 
 /* Those that run, whether at work or finishing. */

@@ -1,5 +1,6 @@
 #include "control/generation.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +9,10 @@ static struct pool *find_pool(const void *pools, const char *name)
     return pools_find_any(pools, name);
 }
 
-struct generation *generation_new(unsigned number, struct config *conf, const struct pools *pools,
-                                  struct entrance_list *entrances, struct gate *all)
+struct generation *generation_new(unsigned number, struct config *conf)
 {
     struct generation *g = calloc(1, sizeof *g);
-    struct service *service = calloc(conf->listen_count, sizeof *service);
+    struct service *service = calloc(conf->listen_count + 1, sizeof *service);
     if (g == NULL || service == NULL) {
         config_free(conf);
         free(service);
@@ -22,19 +22,19 @@ struct generation *generation_new(unsigned number, struct config *conf, const st
     g->number = number;
     g->conf = conf;
     g->service = service;
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        const struct config_listen *c = &conf->listen[i];
-        struct entrance *e = entrance_get(entrances, c->name, all->wake, all->arg);
-        if (e == NULL) {
-            generation_free(g);
-            return NULL;
-        }
-        if (service_init(&g->service[i], c, all, e, find_pool, pools) < 0) {
-            generation_free(g);
-            return NULL;
-        }
-    }
     return g;
+}
+
+int generation_open(struct generation *g, const struct pools *pools,
+                    struct entrance_list *entrances, struct gate *all)
+{
+    for (size_t i = 0; i < g->conf->listen_count; i++) {
+        const struct config_listen *c = &g->conf->listen[i];
+        struct entrance *e = entrance_get(entrances, c->name, all->wake, all->arg);
+        if (e == NULL || service_init(&g->service[i], c, all, e, find_pool, pools) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 void generation_free(struct generation *g)
@@ -56,12 +56,28 @@ struct service *generation_service(const struct generation *g, const char *liste
     return NULL;
 }
 
-bool generation_is_idle(const struct generation *g)
+bool generation_has_sessions(const struct generation *g)
 {
-    if (g->seen)
-        return false;
     for (size_t i = 0; i < g->conf->listen_count; i++)
         if (!service_is_idle(&g->service[i]))
-            return false;
-    return true;
+            return true;
+    return false;
+}
+
+bool generation_is_busy(const struct generation *g)
+{
+    return g->seen || generation_has_sessions(g);
+}
+
+bool generation_names(const struct generation *g, const char *pool)
+{
+    for (size_t i = 0; i < g->conf->pool_count; i++)
+        if (strcmp(g->conf->pool[i].name, pool) == 0)
+            return true;
+    return false;
+}
+
+bool generation_has_settings(const struct generation *g, const struct config_pool *settings)
+{
+    return settings >= g->conf->pool && settings < g->conf->pool + g->conf->pool_count;
 }

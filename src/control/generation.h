@@ -21,14 +21,24 @@ struct generation {
 
 LIST_HEAD(generation_list, generation);
 
-/* Takes conf over, also on failure. The pools must be there already. NULL when out of memory. */
-struct generation *generation_new(unsigned number, struct config *conf, const struct pools *pools,
-                                  struct entrance_list *entrances, struct gate *all);
+/* Without services yet. Takes conf over, also on failure. NULL when out of memory. */
+struct generation *generation_new(unsigned number, struct config *conf);
 void generation_free(struct generation *g);
+
+/* Makes the services; the pools must be there already. Returns 0 or -ENOMEM. */
+int generation_open(struct generation *g, const struct pools *pools,
+                    struct entrance_list *entrances, struct gate *all);
 
 struct service *generation_service(const struct generation *g, const char *listen);
 
-/* No session keeps it, and no worker can see it. */
-bool generation_is_idle(const struct generation *g);
+bool generation_has_sessions(const struct generation *g);
+
+/* A session keeps it, or a worker can see it: then its pools are to stay as well, to which routes
+ * and the servers' failure may still send somebody. */
+bool generation_is_busy(const struct generation *g);
+
+/* Whether it names a pool; whether the settings are in it by which a pool goes. */
+bool generation_names(const struct generation *g, const char *pool);
+bool generation_has_settings(const struct generation *g, const struct config_pool *settings);
 
 #endif

@@ -34,6 +34,9 @@ struct heir {
     struct staged *staged;
     size_t staged_count;
     size_t staged_room;
+    struct session **late; /* those that were not settled */
+    size_t late_count;
+    size_t late_room;
 };
 
 static int __attribute__((format(printf, 2, 3))) refuse(struct heir *h, const char *fmt, ...)
@@ -93,6 +96,15 @@ static int take_config(struct heir *h)
     return 0;
 }
 
+/* The first count of 64. */
+static bool are_there(const int fd[64], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (i >= 64 || fd[i] == -1)
+            return false;
+    return true;
+}
+
 static int take_sockets(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -100,7 +112,7 @@ static int take_sockets(struct heir *h)
     for (uint32_t i = 0; i < h->parcel->count && rc == 0; i++) {
         struct estate_socket e;
         int fd[64];
-        if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, 64) || e.count > 64)
+        if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, 64) || !are_there(fd, e.count))
             rc = refuse(h, "a listening socket that makes no sense");
         else if (e.of_http && e.count == 1)
             http_adopt(h->rt->http, &e.at, fd[0]);
@@ -166,11 +178,12 @@ static int settle_old(struct heir *h, struct legacy *l)
     if (make_old_pools(h, conf) < 0)
         return -1;
     l->conf = NULL;
-    struct generation *g =
-        generation_new(l->head.number, conf, &rt->pools, &rt->entrances, &rt->gate);
+    struct generation *g = generation_new(l->head.number, conf);
     if (g == NULL)
         return refuse(h, "out of memory");
     LIST_INSERT_HEAD(&rt->generations, g, in_all);
+    if (generation_open(g, &rt->pools, &rt->entrances, &rt->gate) < 0)
+        return refuse(h, "out of memory");
     return 0;
 }
 
@@ -379,6 +392,20 @@ static int take_moments(struct heir *h)
     return 0;
 }
 
+static int note_late(struct heir *h, struct session *s)
+{
+    if (h->late_count == h->late_room) {
+        size_t room = h->late_room == 0 ? 64 : 2 * h->late_room;
+        struct session **more = realloc(h->late, room * sizeof(struct session *));
+        if (more == NULL)
+            return refuse(h, "out of memory");
+        h->late = more;
+        h->late_room = room;
+    }
+    h->late[h->late_count++] = s;
+    return 0;
+}
+
 static int take_late(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -390,8 +417,26 @@ static int take_late(struct heir *h)
         struct session *s = begin(h, &e.terms, fd);
         if (s == NULL || record_resume(s, &e.moment, fd + RECORD_TERMS_FDS) < 0)
             return refuse(h, "a session cannot be taken over: %s", strerror(errno));
+        if (note_late(h, s) < 0)
+            return -1;
     }
     return 0;
+}
+
+static int compare_late(const void *a, const void *b)
+{
+    const struct session *const *sa = a;
+    const struct session *const *sb = b;
+    return ((*sa)->id > (*sb)->id) - ((*sa)->id < (*sb)->id);
+}
+
+/* Whoever waits for a place does so in the order in which all came, before anybody new. */
+static void queue_up(struct heir *h)
+{
+    if (h->late_count > 0)
+        qsort(h->late, h->late_count, sizeof(struct session *), compare_late);
+    for (size_t i = 0; i < h->late_count; i++)
+        session_wait_on(h->late[i]);
 }
 
 /* They have ended since their terms were sent. */
@@ -430,6 +475,7 @@ static int own(struct heir *h)
     if (rc < 0 || h->parcel->type != PARCEL_OWN)
         return refuse(h, "the old program did not let go: %s", strerror(rc < 0 ? -rc : EBADMSG));
     drop_ended(h);
+    queue_up(h);
     return 1;
 }
 
@@ -509,6 +555,7 @@ int heir_run(struct runtime *rt, int sock, FILE *errors)
     int rc = take_all(&h);
     legacy_free(&h);
     free(h.staged);
+    free(h.late);
     free(h.parcel);
     return rc;
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIDY_MS  20  /* from a change to what it brings about: many at once are one */
-#define AGAIN_MS 250 /* while sessions hold on to what has left, perhaps for hours */
+#define TIDY_MS     20   /* from a change to what it brings about: many at once are one */
+#define TIDY_MAX_MS 1000 /* from round to round while old sessions keep something */
 
 static uint64_t on_now(void *arg)
 {
@@ -34,6 +34,11 @@ static void forget(struct pools *ps, struct pools_entry *e)
     free(e);
 }
 
+static bool is_kept(const struct pools *ps, const struct pool *p)
+{
+    return ps->kept != NULL && ps->kept(ps->arg, p);
+}
+
 /* A dropped pool may be what another one falls back on until the workers have seen the change: its
  * last look is taken after the grace period of that change, so it stays one round longer. */
 static bool tidy(struct pools *ps)
@@ -44,7 +49,7 @@ static bool tidy(struct pools *ps)
     while (e != NULL) {
         struct pools_entry *next = LIST_NEXT(e, in_all);
         again |= pool_tidy(e->pool);
-        if (!e->wanted && !pending && pool_is_idle(e->pool))
+        if (!e->wanted && !pending && pool_is_idle(e->pool) && !is_kept(ps, e->pool))
             forget(ps, e);
         else
             again |= !e->wanted;
@@ -55,27 +60,30 @@ static bool tidy(struct pools *ps)
 
 static void on_tidy(uv_timer_t *timer);
 
-static void stir_within(struct pools *ps, uint64_t ms)
+static void wait(struct pools *ps, uint64_t pause)
 {
     if (uv_is_closing((const uv_handle_t *)&ps->tidy))
         return;
-    if (!uv_is_active((const uv_handle_t *)&ps->tidy) || uv_timer_get_due_in(&ps->tidy) > ms)
-        uv_timer_start(&ps->tidy, on_tidy, ms, 0);
+    ps->pause = pause;
+    uv_timer_start(&ps->tidy, on_tidy, pause, 0);
 }
 
 static void on_tidy(uv_timer_t *timer)
 {
     struct pools *ps = timer->data;
+    uint64_t pause = ps->pause;
+    ps->pause = 0;
     bool again = tidy(ps);
     if (ps->tidied != NULL)
         again |= ps->tidied(ps->arg);
-    if (again)
-        stir_within(ps, AGAIN_MS);
+    if (again && ps->pause == 0) /* nothing new has come up meanwhile */
+        wait(ps, 2 * pause < TIDY_MAX_MS ? 2 * pause : TIDY_MAX_MS);
 }
 
 void pools_stir(struct pools *ps)
 {
-    stir_within(ps, TIDY_MS);
+    if (ps->pause != TIDY_MS)
+        wait(ps, TIDY_MS);
 }
 
 void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
@@ -117,6 +125,16 @@ struct pool *pools_find_any(const struct pools *ps, const char *name)
         if (strcmp(pool_name(e->pool), name) == 0)
             return e->pool;
     return NULL;
+}
+
+bool pools_any(const struct pools *ps, bool (*call)(const void *arg, const struct pool *p),
+               const void *arg)
+{
+    const struct pools_entry *e;
+    LIST_FOREACH(e, &ps->all, in_all)
+        if (call(arg, e->pool))
+            return true;
+    return false;
 }
 
 void pools_each(const struct pools *ps, void (*call)(void *arg, struct pool *p), void *arg)

@@ -26,9 +26,12 @@ struct pools {
     struct grace *grace;
     uv_loop_t *loop;
     uv_timer_t tidy;
+    uint64_t pause; /* ms until the next round */
     /* A pool's servers are others now; a pool is about to be freed. */
     void (*changed)(void *arg, struct pool *p);
     void (*gone)(void *arg, struct pool *p);
+    /* Whether sessions may still come to a pool that was dropped. */
+    bool (*kept)(void *arg, const struct pool *p);
     /* Called in each round of tidying. Returns whether there should be another one. */
     bool (*tidied)(void *arg);
     void *arg;
@@ -51,6 +54,10 @@ struct pool *pools_add(struct pools *ps, const struct config_pool *conf);
 
 /* No configuration has it any more: it goes when its last session has gone. */
 void pools_drop(struct pools *ps, struct pool *p);
+
+/* Calls for each pool, dropped or not, until one call returns true, and returns that. */
+bool pools_any(const struct pools *ps, bool (*call)(const void *arg, const struct pool *p),
+               const void *arg);
 
 /* Tidies before long: servers and configurations may have been retired. */
 void pools_stir(struct pools *ps);

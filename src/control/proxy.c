@@ -105,6 +105,11 @@ static void on_worker_finished(void *arg)
     uv_async_send(&p->on_finished);
 }
 
+static bool on_kept(void *arg, const struct pool *p)
+{
+    return change_keeps_pool(arg, p);
+}
+
 static bool on_tidied(void *arg)
 {
     return change_tidy(arg);
@@ -125,6 +130,7 @@ static void set_up_runtime(struct proxy *p)
         .arg = p,
     };
     rt->loop = &p->loop;
+    rt->pools.kept = on_kept;
     rt->pools.tidied = on_tidied;
     rt->pools.arg = rt;
     gate_init(&rt->gate, 0, on_gate_wake, p);
@@ -178,7 +184,7 @@ static int put_in_force(struct proxy *p)
     return rc;
 }
 
-static int write_pid_file(struct proxy *p)
+static int write_pid_file(const struct proxy *p)
 {
     if (p->pid_file == NULL)
         return 0;
@@ -188,20 +194,20 @@ static int write_pid_file(struct proxy *p)
         rc = -errno;
     if (f != NULL)
         fclose(f);
-    return rc < 0 ? cannot_start("[global] pid_file: %s: %s", p->pid_file, strerror(-rc)) : 0;
+    return rc;
 }
 
 /* After an upgrade the file on disk may say other than what was in force: then that comes now. */
 static void catch_up(struct proxy *p)
 {
-    char *text = NULL;
     if (p->heir == -1)
         return;
     close(p->heir);
-    (void)write_pid_file(p); /* where we still may: the file says who was there before otherwise */
-    reload_config(&p->rt, p->conf, &text);
-    p->conf = NULL;
-    free(text);
+    int rc = write_pid_file(p);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_WARNING, "pid_file", "%s: %s: it has the number of the process before",
+                p->pid_file, strerror(-rc));
+    reload_if_changed(&p->rt, p->conf);
 }
 
 static int drop_privileges(struct proxy *p)
@@ -246,6 +252,7 @@ static void drain(struct proxy *p, const char *signal_name)
 {
     uint64_t timeout = runtime_conf(&p->rt)->global.shutdown_timeout;
     p->rt.draining = true;
+    upgrade_cancel(&p->upgrade, "zproxy is draining");
     log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", signal_name,
             sessions_now(p));
     notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
@@ -413,12 +420,15 @@ static int prepare(struct proxy *p)
     set_up_runtime(p);
     if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
         return -1;
-    atomic_init(&rt->quota.left, (int64_t)rt->budget.pipes);
+    atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
     notify_open(&rt->notify);
     if (p->heir !=
         -1) /* they were dropped by the one before, and so was its right to the pid file */
         return 0;
-    return write_pid_file(p) < 0 || drop_privileges(p) < 0 ? -1 : 0;
+    int rc = write_pid_file(p);
+    if (rc < 0)
+        return cannot_start("[global] pid_file: %s: %s", p->pid_file, strerror(-rc));
+    return drop_privileges(p);
 }
 
 /* Nothing is left behind that would keep the next start from binding, where we still may. */

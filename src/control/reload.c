@@ -8,9 +8,12 @@
 #include "base/log.h"
 #include "control/change.h"
 
-/* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). */
+/* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). Once it has been
+ * told of the end (STOPPING=1) it is told of no other begin. */
 static void say_reloading(struct runtime *rt)
 {
+    if (rt->draining)
+        return;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
@@ -19,6 +22,8 @@ static void say_reloading(struct runtime *rt)
 
 static void say_ready(struct runtime *rt)
 {
+    if (rt->draining)
+        return;
     notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u",
                 rt->crew.at_work, rt->current->number);
 }
@@ -69,26 +74,21 @@ static int attempt(struct runtime *rt, struct config *conf, bool commit, FILE *o
     return rc;
 }
 
-/* conf: NULL: to be loaded from file. */
-static int collect(struct runtime *rt, const char *file, struct config *conf, bool commit,
-                   char **text)
+static int collect(struct runtime *rt, const char *file, bool commit, char **text)
 {
     size_t size = 0;
     int rc = -1;
     *text = NULL;
     FILE *out = open_memstream(text, &size);
-    if (out == NULL) {
-        config_free(conf);
+    if (out == NULL)
         return -1;
-    }
-    if (rt->draining)
+    if (rt->draining) {
         fprintf(out, "zproxy is draining: nothing can be changed any more\n");
-    else if (conf == NULL)
-        conf = config_load(file, out);
-    if (rt->draining)
-        config_free(conf);
-    else if (conf != NULL)
-        rc = attempt(rt, conf, commit, out);
+    } else {
+        struct config *conf = config_load(file, out);
+        if (conf != NULL)
+            rc = attempt(rt, conf, commit, out);
+    }
     fclose(out);
     return rc;
 }
@@ -102,10 +102,10 @@ static void log_lines(enum log_level level, const char *event, const char *text)
     }
 }
 
-static int reload(struct runtime *rt, struct config *conf, char **text)
+int reload_file(struct runtime *rt, char **text)
 {
     say_reloading(rt);
-    int rc = collect(rt, rt->file, conf, true, text);
+    int rc = collect(rt, rt->file, true, text);
     const char *lines = *text == NULL ? "out of memory" : *text;
     if (rc == 0) {
         rt->reloads++;
@@ -121,21 +121,17 @@ static int reload(struct runtime *rt, struct config *conf, char **text)
     return rc;
 }
 
-int reload_file(struct runtime *rt, char **text)
+/* What it says by now decides: conf may be older than what is in force. */
+void reload_if_changed(struct runtime *rt, const struct config *conf)
 {
-    return reload(rt, NULL, text);
-}
-
-int reload_config(struct runtime *rt, struct config *conf, char **text)
-{
-    *text = NULL;
-    if (config_compare(runtime_conf(rt), conf, on_nothing, NULL) > 0)
-        return reload(rt, conf, text);
-    config_free(conf);
-    return 0;
+    char *text = NULL;
+    if (config_compare(runtime_conf(rt), conf, on_nothing, NULL) == 0)
+        return;
+    (void)reload_file(rt, &text);
+    free(text);
 }
 
 int reload_preview(struct runtime *rt, const char *file, char **text)
 {
-    return collect(rt, file, NULL, false, text);
+    return collect(rt, file, false, text);
 }

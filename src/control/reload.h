@@ -8,8 +8,8 @@
  * 0, or -1 and nothing has changed. The log and the service manager are told. */
 int reload_file(struct runtime *rt, char **text);
 
-/* The same with a configuration that has been loaded already, which is taken over. */
-int reload_config(struct runtime *rt, struct config *conf, char **text);
+/* The same, if the file says other than what is in force; conf is what it said a moment ago. */
+void reload_if_changed(struct runtime *rt, const struct config *conf);
 
 /* What reload_file() would change if this were its file. Returns 0, or -1: text says why not. */
 int reload_preview(struct runtime *rt, const char *file, char **text);

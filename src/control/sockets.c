@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -138,6 +139,7 @@ struct order {
 
 struct orders {
     struct letter letter;
+    sem_t *obeyed;
     size_t count;
     struct order order[];
 };
@@ -208,8 +210,8 @@ static int want_each(struct sockets_change *ch, const struct config *conf, size_
                      const struct config_bind *b, FILE *errors)
 {
     int rc = 0;
-    for (size_t i = 0; i < b->addr_count && rc == 0; i++)
-        rc = want(ch, conf, listen, b, &b->addr[i], NULL, errors);
+    for (size_t i = 0; i < b->addr_count; i++)
+        rc |= want(ch, conf, listen, b, &b->addr[i], NULL, errors);
     return rc;
 }
 
@@ -289,6 +291,15 @@ static int want_bind(struct sockets_change *ch, const struct config *conf, size_
                          : want_each(ch, conf, listen, b, errors);
 }
 
+static int want_all(struct sockets_change *ch, const struct config *conf, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        for (size_t j = 0; j < conf->listen[i].bind_count; j++)
+            rc |= want_bind(ch, conf, i, &conf->listen[i].bind[j], errors);
+    return rc;
+}
+
 static size_t count_binds(const struct config *conf)
 {
     size_t count = 0;
@@ -340,17 +351,16 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
                     struct sockets_change **change)
 {
     struct sockets_change *ch = calloc(1, sizeof *ch);
-    int rc = -1;
+    int rc = -ENOMEM;
     if (ch != NULL) {
         ch->sockets = s;
         ch->workers = workers;
         ch->wanted = calloc(count_binds(conf) + s->inherited.count + 1, sizeof *ch->wanted);
-        rc = ch->wanted == NULL ? -1 : 0;
+        rc = ch->wanted == NULL ? -ENOMEM : want_all(ch, conf, errors);
     }
-    for (size_t i = 0; rc == 0 && i < conf->listen_count; i++)
-        for (size_t j = 0; rc == 0 && j < conf->listen[i].bind_count; j++)
-            rc = want_bind(ch, conf, i, &conf->listen[i].bind[j], errors);
-    if (rc == 0 && (rc = make_orders(ch)) < 0)
+    if (rc == 0)
+        rc = make_orders(ch);
+    if (rc == -ENOMEM)
         fprintf(errors, "listening sockets: out of memory\n");
     if (rc < 0)
         sockets_abandon(ch);
@@ -465,21 +475,32 @@ static void obey(struct worker *w, const struct order *o)
 static void on_orders(struct letter *l, void *owner)
 {
     struct orders *o = (struct orders *)l; /* its first member */
+    sem_t *obeyed = o->obeyed;
     for (size_t i = 0; i < o->count; i++)
         obey(owner, &o->order[i]);
     free(o);
+    sem_post(obeyed);
 }
 
-/* A worker that does not run yet is told directly. */
+/* A worker that does not run yet is told directly. The others are waited for, a wake-up of each:
+ * from then on nobody is served by what was in force before, and no worker has a descriptor left
+ * that another one may close. */
 static void give_orders(struct sockets_change *ch, struct crew *crew)
 {
+    sem_t obeyed;
+    sem_init(&obeyed, 0, 0);
     for (size_t i = 0; i < ch->orders_count; i++) {
         struct orders *o = ch->orders[i];
         ch->orders[i] = NULL;
         o->letter.run = on_orders;
+        o->obeyed = &obeyed;
         if (i >= crew->started || !worker_post(crew->worker[i], &o->letter))
             on_orders(&o->letter, crew->worker[i]);
     }
+    for (size_t i = 0; i < ch->orders_count; i++)
+        while (sem_wait(&obeyed) == -1) /* EINTR */
+            ;
+    sem_destroy(&obeyed);
 }
 
 void sockets_commit(struct sockets_change *ch, const struct generation *g, struct crew *crew)

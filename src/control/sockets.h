@@ -59,7 +59,8 @@ void sockets_abandon(struct sockets_change *change);
 
 /* Spreads the descriptors over the first workers of the crew, as many as were prepared for, and has
  * the clients of each served by g's services; g has the configuration that was prepared. What is
- * superfluous is closed when those in its backlog have been accepted. */
+ * superfluous is closed when those in its backlog have been accepted. Returns when every worker has
+ * done its part, which takes a wake-up: whoever connects later is served by g. */
 void sockets_commit(struct sockets_change *change, const struct generation *g, struct crew *crew);
 
 /* Removes the files of unix sockets that were opened here. */

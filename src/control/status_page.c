@@ -199,7 +199,7 @@ static void put_standing(const struct page *p, const struct snapshot_server *s)
 
 static void put_reason(const struct page *p, const struct snapshot_server *s)
 {
-    begin_cell(p, "why wide");
+    begin_cell(p, "why");
     if (s->view.why[0] != '\0') {
         text(p, s->view.why);
     } else if (s->check.has) {
@@ -209,6 +209,8 @@ static void put_reason(const struct page *p, const struct snapshot_server *s)
         fputs(", ", p->out);
         duration(p, s->check.age);
         fputs(" ago", p->out);
+    } else {
+        fputs("not checked", p->out);
     }
     end_cell(p);
 }
@@ -221,7 +223,7 @@ static void put_server(const struct page *p, const struct snapshot_server *s)
     put_reason(p, s);
     cell_of(p, s->active, s->max_connections);
     cell_count(p, "num wide", s->weight);
-    cell_count(p, "num", s->connections);
+    cell_count(p, "num wide", s->connections);
     cell_count(p, "num", s->failures);
     cell_bytes(p, s->sent);
     cell_bytes(p, s->received);
@@ -231,8 +233,8 @@ static void put_server(const struct page *p, const struct snapshot_server *s)
 static void put_servers(const struct page *p, const struct snapshot_pool *sp)
 {
     fputs("<div class=\"scroll\"><table><thead><tr><th>Server</th><th>State</th>"
-          "<th class=\"wide\">Why</th><th class=\"num\">Active</th>"
-          "<th class=\"num wide\">Weight</th><th class=\"num\">Sessions</th>"
+          "<th>Why</th><th class=\"num\">Active</th>"
+          "<th class=\"num wide\">Weight</th><th class=\"num wide\">Sessions</th>"
           "<th class=\"num\">Failed</th><th class=\"num\">To server</th>"
           "<th class=\"num\">From server</th></tr></thead>\n<tbody>",
           p->out);
@@ -302,7 +304,7 @@ static void put_session(const struct page *p, const struct census_row *r)
 {
     const struct session_brief *b = &r->brief;
     char client[ADDR_TEXT_MAX];
-    fprintf(p->out, "<tr><td class=\"num\">%" PRIu64 "</td>", b->id);
+    fprintf(p->out, "<tr><td>%" PRIu64 "</td>", b->id);
     cell_text(p, "", addr_peer_print(&b->client, client), b->listener.text);
     cell_text(p, "", b->server.text[0] == '\0' ? "\xe2\x80\x93" : b->server.text, b->pool.text);
     cell_text(p, "wide", session_state_name((enum session_state)b->state), NULL);

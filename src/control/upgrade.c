@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,24 +53,43 @@ static void on_closed(uv_handle_t *handle)
 
 static void close_handle(struct upgrade *u, uv_handle_t *handle)
 {
-    if (!uv_is_closing(handle)) {
-        u->closing++;
-        uv_close(handle, on_closed);
-    }
+    u->closing++;
+    uv_close(handle, on_closed);
 }
 
-/* The new program is dead, or will be at once: it has not touched anything. */
-static void give_up(struct upgrade *u, const char *why)
+/* Dead, and no zombie either: with its handle closed nobody else would wait for it. */
+static void kill_child(struct upgrade *u)
+{
+    if (u->pid <= 0)
+        return;
+    kill(u->pid, SIGKILL);
+    while (waitpid(u->pid, NULL, 0) == -1 && errno == EINTR)
+        ;
+    u->pid = 0;
+}
+
+static void say_failed(struct upgrade *u, const char *why)
 {
     log_msg(LOG_LEVEL_ERROR, "upgrade", "%s: %s; this program goes on", u->program, why);
-    notify_send(&u->rt->notify, "READY=1\nSTATUS=upgrade failed: %s", why);
-    if (u->pid > 0)
-        kill(u->pid, SIGKILL);
+    notify_send(&u->rt->notify, "STATUS=upgrade failed: %s", why);
+}
+
+/* The new program has not touched anything. */
+static void give_up(struct upgrade *u, const char *why)
+{
+    say_failed(u, why);
+    kill_child(u);
     close_handle(u, (uv_handle_t *)&u->poll);
     close_handle(u, (uv_handle_t *)&u->patience);
     close_handle(u, (uv_handle_t *)&u->process);
     close(u->sock);
     u->sock = -1;
+}
+
+void upgrade_cancel(struct upgrade *u, const char *why)
+{
+    if (u->busy && u->sock != -1)
+        give_up(u, why);
 }
 
 static void on_child_exit(uv_process_t *process, int64_t status, int signal_number)
@@ -91,26 +111,42 @@ static void on_patience(uv_timer_t *timer)
     give_up(timer->data, "the new program does not come up");
 }
 
-/* It must be dead before anybody here moves again. */
-static void kill_child(struct upgrade *u)
-{
-    kill(u->pid, SIGKILL);
-    while (waitpid(u->pid, NULL, 0) == -1 && errno == EINTR)
-        ;
-    u->pid = 0;
-}
-
 static void on_dead_wanted(void *arg)
 {
     kill_child(arg);
 }
 
+/* What is ours to obey if we go on, and the new program's if not: until that is known it waits. */
+static const int our_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+#define OUR_SIGNALS (sizeof our_signals / sizeof our_signals[0])
+
+static void hold_signals(sigset_t *before)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    for (size_t i = 0; i < OUR_SIGNALS; i++)
+        sigaddset(&held, our_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &held, before);
+}
+
+static void pass_signals_on(int pid)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    for (size_t i = 0; i < OUR_SIGNALS; i++)
+        if (sigismember(&pending, our_signals[i]) == 1)
+            kill(pid, our_signals[i]);
+}
+
 static void hand_over(struct upgrade *u)
 {
     struct bequest_result result;
+    sigset_t before;
     int pid = u->pid;
+    hold_signals(&before);
     if (bequest_run(u->rt, u->sock, on_dead_wanted, u, &result) < 0) {
         give_up(u, result.error);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
         return;
     }
     log_msg(LOG_LEVEL_NOTICE, "upgrade",
@@ -118,6 +154,7 @@ static void hand_over(struct upgrade *u)
             " us",
             pid, result.sessions, result.paused_us);
     notify_send(&u->rt->notify, "MAINPID=%d", pid);
+    pass_signals_on(pid);
     u->gone(u->arg, pid);
 }
 
@@ -169,36 +206,45 @@ static int spawn(struct upgrade *u, int child)
     return rc;
 }
 
-static int begin(struct upgrade *u)
+/* libuv makes the socket non-blocking, which a handover is not: it has a patience of its own. */
+static void open_handles(struct upgrade *u)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-        return -errno;
-    u->sock = pair[0];
-    uv_poll_init(u->rt->loop, &u->poll, u->sock);
-    /* libuv makes it non-blocking, which a handover is not: it has a patience of its own */
+    uv_poll_init(u->rt->loop, &u->poll, u->sock); /* cannot fail with a socket of this kind */
     uv_timer_init(u->rt->loop, &u->patience);
     u->process.data = u->poll.data = u->patience.data = u;
-    int rc = spawn(u, pair[1]);
-    close(pair[1]);
-    if (rc < 0)
-        return rc;
+}
+
+static void begin(struct upgrade *u, int child)
+{
+    open_handles(u);
+    int rc = spawn(u, child);
+    if (rc < 0) {
+        give_up(u, uv_strerror(rc));
+        return;
+    }
     u->pid = u->process.pid;
     uv_poll_start(&u->poll, UV_READABLE, on_readable);
     uv_timer_start(&u->patience, on_patience, PATIENCE_MS, 0);
-    return 0;
 }
 
 void upgrade_start(struct upgrade *u)
 {
-    if (u->busy || u->rt->draining) {
-        log_msg(LOG_LEVEL_WARNING, "upgrade", "not now: %s",
-                u->busy ? "another upgrade is under way" : "zproxy is draining");
+    int pair[2];
+    const char *why = u->busy              ? "another upgrade is under way"
+                      : u->rt->draining    ? "zproxy is draining"
+                      : u->program == NULL ? "its program is unknown, /proc is not there"
+                                           : NULL;
+    if (why != NULL) {
+        log_msg(LOG_LEVEL_WARNING, "upgrade", "not now: %s", why);
+        return;
+    }
+    log_msg(LOG_LEVEL_NOTICE, "upgrade", "starting %s", u->program);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1) {
+        say_failed(u, strerror(errno));
         return;
     }
     u->busy = true;
-    log_msg(LOG_LEVEL_NOTICE, "upgrade", "starting %s", u->program);
-    int rc = begin(u);
-    if (rc < 0)
-        give_up(u, uv_strerror(rc));
+    u->sock = pair[0];
+    begin(u, pair[1]);
+    close(pair[1]);
 }

@@ -32,4 +32,7 @@ void upgrade_fini(struct upgrade *u);
 /* Begins; the log tells what comes of it. */
 void upgrade_start(struct upgrade *u);
 
+/* The new program is not wanted any more, if one is coming up. */
+void upgrade_cancel(struct upgrade *u, const char *why);
+
 #endif

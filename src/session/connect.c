@@ -41,7 +41,10 @@ void connect_enter(struct session *s, struct pool *p)
 /* Whoever names no server is told apart by its address. */
 static uint64_t key_of(const struct session *s)
 {
-    enum config_hash_key key = conf_of(s)->hash_key;
+    const struct config_pool *c = conf_of(s);
+    enum config_hash_key key = c->hash_key;
+    if (c->balance != CONFIG_BALANCE_HASH)
+        return 0;
     if (key == CONFIG_HASH_SNI && s->name_hash != 0)
         return s->name_hash;
     return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);
@@ -203,7 +206,7 @@ static struct place_wait *wait_new(struct session *s)
 /* Connects to s->backend. */
 static enum connect_result go(struct session *s);
 
-static enum connect_result wait_for_place(struct session *s)
+static enum connect_result wait_until(struct session *s, uint64_t end)
 {
     struct place_wait *w = wait_new(s);
     if (w == NULL)
@@ -215,9 +218,19 @@ static enum connect_result wait_for_place(struct session *s)
     }
     s->wait = w;
     s->state = SESSION_WAITING;
-    s->wait_until = life_after(life_now(s), conf_of(s)->queue_timeout);
+    s->wait_until = end;
     life_arm(s);
     return CONNECT_WAITS;
+}
+
+static enum connect_result wait_for_place(struct session *s)
+{
+    return wait_until(s, life_after(life_now(s), conf_of(s)->queue_timeout));
+}
+
+enum connect_result connect_wait_on(struct session *s)
+{
+    return wait_until(s, s->wait_until);
 }
 
 static enum connect_result nobody(struct session *s, enum pool_lack lack)

@@ -24,6 +24,9 @@ enum connect_result connect_finish(struct session *s);
 /* In SESSION_CONNECTING, _PAUSING, _WAITING: wait_until is past. */
 enum connect_result connect_expire(struct session *s);
 
+/* For a session that stood in a queue in another process, until wait_until: stands in ours. */
+enum connect_result connect_wait_on(struct session *s);
+
 /* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted. */
 enum connect_result connect_granted(struct session *s);
 

@@ -41,8 +41,15 @@ int quota_get(struct quota **q, struct quota *present, const struct config_liste
     *q = present != NULL && is_same(present, c) ? present : make(c);
     if (*q == NULL)
         return -ENOMEM;
-    (*q)->users++;
+    quota_ref(*q);
     return 0;
+}
+
+struct quota *quota_ref(struct quota *q)
+{
+    if (q != NULL)
+        q->users++;
+    return q;
 }
 
 void quota_put(struct quota *q)

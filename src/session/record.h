@@ -90,7 +90,8 @@ bool record_is_settled(const struct session *s);
 struct session *record_begin(struct sessions *all, struct service *service, struct pool *pool,
                              struct backend *backend, const struct session_terms *t,
                              const int fd[RECORD_TERMS_FDS]);
-/* Returns 0 or -errno; takes the descriptors over, also on failure. */
+/* Returns 0 or -errno; takes the descriptors over, also on failure. Sessions that wait for a place
+ * are to be told session_wait_on() then, in the order in which they came. */
 int record_resume(struct session *s, const struct session_moment *m,
                   const int fd[RECORD_MOMENT_FDS]);
 /* It has ended meanwhile, in the process that it came from: it leaves without a trace. */

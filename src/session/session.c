@@ -165,6 +165,7 @@ static void close_valves(struct session *s)
     life_arm(s); /* for when there is more to be had */
 }
 
+/* Returns false when that has ended the session. */
 static bool pump_both(struct session *s)
 {
     uint64_t up = s->up.bytes;
@@ -355,17 +356,12 @@ static void confirm(struct session *s)
         turn(s);
 }
 
-static bool is_throttled(const struct session *s)
-{
-    return s->throttle != NULL && s->state == SESSION_RELAYING;
-}
-
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
     confirm(s);
-    if (is_throttled(s) && life_throttled_until(s) <= life_now(s))
+    if (life_throttled_until(s) <= life_now(s))
         turn(s);
     if (s->state == SESSION_ENDED)
         return;
@@ -452,20 +448,20 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     }
 }
 
-/* One that waited for a place has left its queue behind with the process that it came from: it
- * looks again. */
 int session_take_up(struct session *s)
 {
     if (s->state == SESSION_RELAYING && limit_rate(s) < 0)
         return -ENOMEM;
-    if (s->state == SESSION_WAITING) {
-        s->state = SESSION_PAUSING;
-        s->wait_until = life_now(s);
-    }
     if (s->backend != NULL && s->connected != 0)
         s->tally = tally_get(&s->home->tallies, s->backend);
     life_arm(s);
     return 0;
+}
+
+void session_wait_on(struct session *s)
+{
+    if (s->state == SESSION_WAITING)
+        proceed(s, connect_wait_on(s));
 }
 
 void session_forget(struct session *s)

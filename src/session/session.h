@@ -135,9 +135,11 @@ void session_begin(struct sessions *all, struct service *service, int fd,
                    const struct addr_peer *client);
 
 /* For sessions that come from another process (record.h): an empty one, with the places in the
- * service's gates taken by the caller; one that is complete, and one that is not wanted. */
+ * service's gates taken by the caller; one that is complete, and one that is not wanted. One that
+ * waits for a place stands in no queue until it is told to. */
 struct session *session_new(struct sessions *all, struct service *service);
 int session_take_up(struct session *s); /* 0 or -ENOMEM */
+void session_wait_on(struct session *s);
 void session_forget(struct session *s);
 
 /* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends

@@ -26,7 +26,7 @@
         return unit < 0 ? `${Math.round(n)} B` : `${n.toFixed(1)} ${"KMGTPE"[unit]}iB`;
     };
     const byteRate = n => bytes(n) + "/s";
-    const rate = n => (n > 0 && n < 9.95 ? n.toFixed(1) : count(n)) + "/s";
+    const rate = n => (n >= 9.95 ? count(n) : String(+n.toFixed(n < 1 ? 2 : 1))) + "/s";
     const pad = n => String(n).padStart(2, "0");
     const time = ms => {
         const s = Math.floor(ms / 1000);
@@ -70,7 +70,7 @@
 
     const standing = s => s.state !== "ready" ? [s.state, s.state === "drain" ? "warn" : "off"]
         : [s.status, s.status === "up" ? "good" : "bad"];
-    const reason = s => s.why ? s.why : !s.check ? "" :
+    const reason = s => s.why ? s.why : !s.check ? "not checked" :
         `${s.check.why}, ${time(s.check.duration_ms)}, ${time(s.check.age_ms)} ago`;
     const serverRow = (pool, s) => {
         const key = `${pool.name}/${s.name}/${s.address}`;
@@ -81,10 +81,10 @@
             cells: [
                 [s.name, "", s.address === s.name ? "" : s.address],
                 [word, "", s.backup ? "backup" : "", look],
-                [reason(s), "why wide"],
+                [reason(s), "why"],
                 [count(s.active), "num", s.max_connections ? `of ${count(s.max_connections)}` : ""],
                 [count(s.weight), "num wide"],
-                [count(s.connections), "num"],
+                [count(s.connections), "num wide"],
                 [count(s.connect_failures), "num"],
                 [bytes(s.sent), "num", byteRate(up)],
                 [bytes(s.received), "num", byteRate(down)],
@@ -92,7 +92,7 @@
         };
     };
     const sessionRow = s => ({ cells: [
-        [String(s.id), "num"], [s.client, "", s.listener],
+        [String(s.id)], [s.client, "", s.listener],
         [s.server === null ? "–" : s.server, "", s.pool], [s.state, "wide"],
         [time(s.age_ms), "num wide"], [bytes(s.up), "num"], [bytes(s.down), "num"],
         [byteRate(s.bytes_per_second), "num"] ] });
