@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "control/metrics.h"
 #include "control/status_page.h"
-#include "base/json_writer.h"
 #include "suite.h"
 
 static char *text;

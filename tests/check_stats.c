@@ -9,8 +9,14 @@ START_TEST(a_value_is_counted_under_the_lowest_bound_that_it_does_not_exceed)
         uint64_t value;
         size_t bucket;
     } cases[] = {
-        { 0, 0 },  { 10, 0 }, { 11, 1 }, { 20, 1 }, { 21, 2 }, { 10u << 15, 15 },
-        { (10u << 15) + 1, HISTOGRAM_BOUNDS }, { UINT64_MAX / 2, HISTOGRAM_BOUNDS },
+        { 0, 0 },
+        { 10, 0 },
+        { 11, 1 },
+        { 20, 1 },
+        { 21, 2 },
+        { 10u << 15, 15 },
+        { (10u << 15) + 1, HISTOGRAM_BOUNDS },
+        { UINT64_MAX / 2, HISTOGRAM_BOUNDS },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct histogram h = { .sum = { 0 } };
