@@ -43,9 +43,9 @@ def zproxy(*arguments, user=None, **options):
                            **{**as_user, **options})
 
 
-def command_for(user, directory):
-    """Another user may not be able to look where zproxy was built."""
-    if not user:
+def command_for(user, directory, copied=False):
+    """Another user may not be able to look where zproxy was built; a copy may be replaced."""
+    if not user and not copied:
         return command()
     shutil.copy(command()[-1], f"{directory}/zproxy")
     return [*command()[:-1], f"{directory}/zproxy"]
@@ -209,18 +209,20 @@ class Zproxy:
     user                who starts it, if not we
     wrap                a command that runs it, such as strace, and becomes it
     ready               whether to wait for it at the begin
+    copied              whether to run a copy of the program, path("zproxy")
     """
 
     def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
                  bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None,
-                 ready=True):
+                 ready=True, copied=False):
         self.address = bind or fresh_address()
         self.sections = sections or sections_for(servers, self.address, listen, pool)
         self.settings = dict(settings or {})
         if relay:
             self.settings["relay"] = relay
         self.user, self.wrap, self.arguments, self.stderr = user, wrap, arguments, stderr
-        self.ready = ready
+        self.ready, self.copied = ready, copied
+        self.excused = 0
         self.process = self.status = None
 
     # -- begin and end --
@@ -279,7 +281,7 @@ class Zproxy:
             run_as["env"]["ASAN_OPTIONS"] = "detect_leaks=0"
         with open(self.path("stderr"), "wb") as stderr:
             self.process = subprocess.Popen(
-                [*self.wrap, *command_for(self.user, self.directory), "-c",
+                [*self.wrap, *command_for(self.user, self.directory, self.copied), "-c",
                  self.path("zproxy.ini"), *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=self.stderr or stderr, **run_as)
@@ -414,7 +416,13 @@ class Zproxy:
     def standard_error(self):
         """What it wrote there, apart from what a build with --enable-coverage has to complain."""
         with open(self.path("stderr"), errors="replace") as f:
-            return "".join(line for line in f if not line.startswith("profiling:"))
+            return "".join(line for line in f if not line.startswith("profiling:"))[self.excused:]
+
+    def excuse(self):
+        """What it wrote there is as it should be. Returns it."""
+        said = self.standard_error()
+        self.excused += len(said)
+        return said
 
     def sessions(self, count):
         """The lines of the access log, as soon as there are count."""
