@@ -1,4 +1,4 @@
-# Shared by contrib/quickstart and contrib/run-tests; sourced, not run.
+# Shared by contrib/quickstart, contrib/run-tests and contrib/debian-build; sourced, not run.
 # shellcheck shell=bash disable=SC2034
 
 top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -76,7 +76,8 @@ install_packages() {
 copy_source() {
     mkdir -p "$1"
     tar -C "$top" -cf - \
-        --exclude=./.git --exclude='./build*' --exclude=./autom4te.cache --exclude='./zproxy-[0-9]*' \
+        --exclude=./.git --exclude='./build*' --exclude=./deb --exclude=./autom4te.cache \
+        --exclude='./zproxy-[0-9]*' \
         --exclude=./config.status --exclude=./src/build.h --exclude=stamp-h1 \
         --exclude=Makefile.in --exclude=./Makefile --exclude=./src/Makefile \
         --exclude=./tests/Makefile --exclude=.deps --exclude=.dirstamp \

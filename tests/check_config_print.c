@@ -26,6 +26,7 @@ START_TEST(what_is_printed_reads_as_the_same)
     expect_round_trip(POOL "[listen l]\nbind = unix:/a\\x20b mode=0600 user=x, unix:/c group=1\n"
                            "pool = p\n");
     expect_round_trip(POOL LISTEN "deny = 10.0.0.1\nallow = 10.0.0.0/8\ndeny = all\nallow = all\n");
+    expect_round_trip(MINIMAL "[global]\nuser =#x\ngroup =;y\n");
     expect_round_trip(MINIMAL "[global]\nlog = syslog\naccess_log = syslog:local7\n");
     expect_round_trip(MINIMAL "[global]\nlog = /a  b\t c#d;e\naccess_log = off\n");
 }

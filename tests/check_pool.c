@@ -508,6 +508,21 @@ START_TEST(whoever_waits_gets_the_places_of_new_servers)
 }
 END_TEST
 
+START_TEST(whoever_waits_gets_the_places_of_a_server_that_is_ready_again)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=2 state=maint" QUEUE);
+    expect_picks("a");
+    for (int i = 0; i < 3; i++)
+        expect_waits(i);
+    pool_set_state(rig.pool, named("b"), CONFIG_STATE_READY, now());
+    expect_granted("0b");
+    expect_granted("1b");
+    expect_granted("-");
+    pool_leave(rig.pool, &waiters[2], now());
+    close_rig();
+}
+END_TEST
+
 START_TEST(a_lowered_limit_is_reached_before_anybody_is_let_in)
 {
     pool_rig_open(&rig, A " max_connections=3" QUEUE);
@@ -723,6 +738,75 @@ START_TEST(a_file_that_cannot_be_opened_changes_nothing)
 }
 END_TEST
 
+/* ---- by order of the user ---- */
+
+START_TEST(a_state_and_a_weight_hold_from_the_next_session_on)
+{
+    pool_rig_open(&rig, A "\n" B "\n");
+    pool_set_state(rig.pool, named("a"), CONFIG_STATE_DRAIN, now());
+    expect_picks("bbb");
+    pool_set_state(rig.pool, named("b"), CONFIG_STATE_MAINT, now());
+    expect_lack(POOL_NONE);
+    pool_set_state(rig.pool, named("a"), CONFIG_STATE_READY, now());
+    expect_picks("aa");
+    pool_set_state(rig.pool, named("b"), CONFIG_STATE_READY, now());
+    pool_set_weight(rig.pool, named("a"), 3, now());
+    unsigned a = 0;
+    for (int i = 0; i < 8; i++)
+        a += pool_rig_pick(&rig, NULL) == named("a");
+    ck_assert_uint_eq(a, 6);
+    close_rig();
+}
+END_TEST
+
+/* Each policy: what is foreseen comes true, however often it was asked for. */
+START_TEST(what_is_foreseen_is_picked_and_asking_takes_nothing)
+{
+    static const char *const balance[] = { "round_robin", "least_conn", "hash", "first" };
+    char lines[256];
+    snprintf(lines, sizeof lines, A " weight=3\n" B " max_connections=5\nbalance = %s\n",
+             balance[_i]);
+    pool_rig_open(&rig, lines);
+    for (uint64_t key = 0; key < 30; key++) {
+        enum pool_lack lack = POOL_NONE;
+        const struct pool_request ask = { .key = key, .now = now() };
+        uint64_t before = backend_active(named("a")) + backend_active(named("b"));
+        struct backend *b = pool_foresee(rig.pool, &ask, &lack);
+        for (int again = 0; again < 3; again++)
+            ck_assert_ptr_eq(pool_foresee(rig.pool, &ask, &lack), b);
+        ck_assert_uint_eq(backend_active(named("a")) + backend_active(named("b")), before);
+        ck_assert_ptr_eq(pool_pick(rig.pool, &ask, &lack), b);
+    }
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_server_is_added_and_removed_at_run_time)
+{
+    struct config_server line = { .name = (char *)"x", .weight = 1 };
+    const char *why = NULL;
+    ck_assert_int_eq(addr_parse(&line.addr, "10.0.0.9:80", &why), 0);
+    pool_rig_open(&rig, A "\n");
+    ck_assert_int_eq(pool_add_server(rig.pool, &line), 0);
+    ck_assert_int_eq(pool_add_server(rig.pool, &line), -EEXIST);
+    ck_assert(pool_was_added(rig.pool, named("x")));
+    expect_picks("ax");
+    struct backend *x = named("x");
+    ck_assert_int_eq(pool_del_server(rig.pool, named("a")), -ENOENT);
+    ck_assert_int_eq(pool_del_server(rig.pool, x), 0);
+    expect_picks("aa");
+    pool_rig_release(&rig, x);
+    close_rig();
+}
+END_TEST
+
+static void add_orders(TCase *t)
+{
+    tcase_add_test(t, a_state_and_a_weight_hold_from_the_next_session_on);
+    tcase_add_loop_test(t, what_is_foreseen_is_picked_and_asking_takes_nothing, 0, 4);
+    tcase_add_test(t, a_server_is_added_and_removed_at_run_time);
+}
+
 static void add_picking(TCase *t)
 {
     tcase_add_test(t, a_full_server_is_passed_over_until_a_place_is_free);
@@ -761,6 +845,7 @@ static void add_waiting(TCase *t)
     tcase_add_test(t, nobody_is_sent_to_a_server_that_is_out_or_down);
     tcase_add_test(t, whoever_waits_gets_the_places_of_new_servers);
     tcase_add_test(t, a_lowered_limit_is_reached_before_anybody_is_let_in);
+    tcase_add_test(t, whoever_waits_gets_the_places_of_a_server_that_is_ready_again);
 }
 
 static void add_updates(TCase *t)
@@ -784,6 +869,7 @@ static void add(TCase *t)
     add_failures(t);
     add_waiting(t);
     add_updates(t);
+    add_orders(t);
 }
 
 int main(void)

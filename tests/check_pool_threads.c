@@ -8,7 +8,7 @@
 
 #define WORKERS  4
 #define SESSIONS 8 /* of a worker at once */
-#define ROUNDS   20000
+#define ROUNDS   50000
 
 struct session {
     struct waiter waiter;
@@ -154,6 +154,13 @@ static void stop_workers(void)
     }
 }
 
+static void give_up(const struct config_pool *conf)
+{
+    struct pool_update *update = NULL;
+    ck_assert_int_eq(pool_prepare(rig.pool, conf, &update), 0);
+    pool_abandon(update);
+}
+
 /* What control does, as fast as it can. */
 static void change(const struct config_pool *const *confs, unsigned turn)
 {
@@ -162,11 +169,17 @@ static void change(const struct config_pool *const *confs, unsigned turn)
     pool_set_up(rig.pool, servers[turn / 3 % count], turn % 5 != 0, now());
     if (turn % 3 == 0)
         ck_assert_int_eq(pool_rig_put(&rig, confs[turn % VARIANTS]), 0);
+    if (turn % 4 == 0)
+        give_up(confs[turn % VARIANTS]);
     grace_collect(&rig.grace);
     pool_tidy(rig.pool);
     atomic_fetch_add(&rig.now, 1);
     sched_yield();
 }
+
+static const char *const policies[] = { "round_robin", "least_conn", "random", "hash", "first" };
+
+#define POLICIES ((int)(sizeof policies / sizeof policies[0]))
 
 static void run(const char *balance)
 {
@@ -189,7 +202,7 @@ static void run(const char *balance)
 
 START_TEST(every_place_is_accounted_for)
 {
-    run("round_robin");
+    run(policies[_i]);
 }
 END_TEST
 
@@ -223,8 +236,12 @@ static void *take_turns(void *arg)
 
 START_TEST(nobody_waits_beside_a_free_place)
 {
-    pool_rig_open(&rig, "server = 10.0.0.1:80 name=a max_connections=1\n"
-                        "server = 10.0.0.2:80 name=b max_connections=1\nmax_queue = 100\n");
+    char text[256];
+    snprintf(text, sizeof text,
+             "server = 10.0.0.1:80 name=a max_connections=1\n"
+             "server = 10.0.0.2:80 name=b max_connections=1\nmax_queue = 100\nbalance = %s\n",
+             policies[_i]);
+    pool_rig_open(&rig, text);
     pthread_barrier_init(&turn_begins, NULL, WORKERS);
     for (int i = 0; i < WORKERS; i++) {
         inbox_init(&workers[i].inbox, no_inbox_wake);
@@ -241,8 +258,8 @@ END_TEST
 
 static void add(TCase *t)
 {
-    tcase_add_test(t, every_place_is_accounted_for);
-    tcase_add_test(t, nobody_waits_beside_a_free_place);
+    tcase_add_loop_test(t, every_place_is_accounted_for, 0, POLICIES);
+    tcase_add_loop_test(t, nobody_waits_beside_a_free_place, 0, POLICIES);
 }
 
 int main(void)

@@ -381,9 +381,9 @@ static bool second_opinion_v2(struct proxy_header *h, const unsigned char *b, si
            read_end(&h->destination, family, ip[1], port[1]);
 }
 
-/* Whatever the bytes are: what is said of a part holds for the whole, and DONE is said of exactly
- * what the second opinion takes for a header. */
-static void judge(const unsigned char *bytes, size_t n)
+/* Whatever the bytes are: DONE is said of exactly what the second opinion takes for a header; and
+ * what is said of a part holds for the whole. */
+static void judge(const unsigned char *bytes, size_t n, bool parts)
 {
     struct proxy_header whole;
     struct proxy_header part;
@@ -394,7 +394,7 @@ static void judge(const unsigned char *bytes, size_t n)
     ck_assert_int_eq(rc == PROXY_HEADER_DONE, good);
     ck_assert(!good || same(&whole, &second));
     ck_assert_int_eq(rc == PROXY_HEADER_BAD, whole.why != NULL);
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; parts && k < n; k++) {
         enum proxy_header_result early = parse_copy(&part, bytes, k);
         ck_assert(early == PROXY_HEADER_MORE || early == rc);
         if (early == PROXY_HEADER_DONE)
@@ -407,10 +407,10 @@ START_TEST(every_byte_counts)
     const struct sample *s = &samples[_i];
     unsigned char bytes[300];
     for (size_t at = 0; at < s->size; at++)
-        for (unsigned flip = 1; flip < 256; flip += at < 20 || s->size < 100 ? 1 : 37) {
+        for (unsigned flip = 1; flip < 256; flip += flip < 8 ? 1 : 5) {
             memcpy(bytes, s->bytes, s->size);
             bytes[at] ^= (unsigned char)flip;
-            judge(bytes, s->size);
+            judge(bytes, s->size, at % 5 == 0 && flip == 1);
         }
 }
 END_TEST
@@ -419,7 +419,7 @@ START_TEST(no_bytes_are_too_much)
 {
     unsigned char bytes[400];
     srandom(4711);
-    for (int round = 0; round < 60000; round++) {
+    for (int round = 0; round < 5000; round++) {
         const struct sample *s = &samples[random() % SAMPLES];
         size_t n = s->size;
         memcpy(bytes, s->bytes, n);
@@ -440,7 +440,7 @@ START_TEST(no_bytes_are_too_much)
                 break;
             }
         }
-        judge(bytes, n);
+        judge(bytes, n, round % 4 == 0);
     }
 }
 END_TEST
@@ -545,7 +545,7 @@ static struct addr_peer random_peer(void)
 START_TEST(what_is_written_is_read_again)
 {
     srandom(1147);
-    for (int round = 0; round < 50000; round++) {
+    for (int round = 0; round < 5000; round++) {
         struct addr_peer client = random_peer();
         struct addr_peer destination = random_peer();
         enum proxy_header_version v = round % 2 == 0 ? PROXY_HEADER_V1 : PROXY_HEADER_V2;

@@ -271,6 +271,109 @@ START_TEST(answers_outlive_a_new_configuration_of_the_same_name)
 }
 END_TEST
 
+static struct config_server line_of(const char *name, const char *addr, unsigned weight)
+{
+    struct config_server line = { .name = (char *)name, .weight = weight };
+    const char *why = NULL;
+    ck_assert_int_eq(addr_parse(&line.addr, addr, &why), 0);
+    return line;
+}
+
+static int add_server(const struct config_pool *conf, const char *name, const char *addr)
+{
+    const struct config_server line = line_of(name, addr, 7);
+    struct roster_plan *plan = NULL;
+    int rc = roster_plan_added(&roster, conf, &line, &plan);
+    if (rc == 0)
+        put_in_force(plan);
+    return rc;
+}
+
+static int del_server(const struct config_pool *conf, const struct backend *b)
+{
+    struct roster_plan *plan = NULL;
+    int rc = roster_plan_deleted(&roster, conf, b, &plan);
+    if (rc == 0)
+        put_in_force(plan);
+    return rc;
+}
+
+START_TEST(servers_are_added_and_removed_beside_those_of_the_file)
+{
+    const struct config_pool *conf =
+        configure("server = 10.0.0.1:80 name=a\nserver = db.example:80 name=db\n");
+    const struct pool_answer answers[] = { answer_of("10.0.1.1:80", 0, false) };
+    ck_assert_int_eq(add_server(conf, "x", "10.0.0.8:80"), 0);
+    ck_assert_int_eq(add_server(conf, "y", "10.0.0.9:80"), 0);
+    struct backend *y = at(2);
+    ck_assert(roster_was_added(&roster, y) && !roster_was_added(&roster, at(0)));
+    resolve(conf, 1, answers, 1);
+    expect_servers("a=10.0.0.1:80/1 db=10.0.1.1:80/1 x=10.0.0.8:80/7 y=10.0.0.9:80/7");
+    ck_assert_int_eq(del_server(conf, at(2)), 0);
+    expect_servers("a=10.0.0.1:80/1 db=10.0.1.1:80/1 y=10.0.0.9:80/7");
+    ck_assert_ptr_eq(at(2), y);
+    ck_assert_uint_eq(count_leavers(), 1);
+    ck_assert_int_eq(del_server(conf, at(0)), -ENOENT);
+    ck_assert_int_eq(del_server(conf, at(1)), -ENOENT);
+}
+END_TEST
+
+START_TEST(what_is_added_has_a_name_and_an_address_of_its_own)
+{
+    const struct config_pool *conf = configure("server = 10.0.0.1:80 name=a\n");
+    ck_assert_int_eq(add_server(conf, "a", "10.0.0.2:80"), -EEXIST);
+    ck_assert_int_eq(add_server(conf, "b", "10.0.0.1:80"), -EEXIST);
+    ck_assert_int_eq(add_server(conf, "b", "10.0.0.2:80"), 0);
+    ck_assert_int_eq(add_server(conf, "b", "10.0.0.3:80"), -EEXIST);
+    ck_assert_int_eq(add_server(conf, "c", "10.0.0.2:80"), -EEXIST);
+    expect_servers("a=10.0.0.1:80/1 b=10.0.0.2:80/7");
+}
+END_TEST
+
+START_TEST(what_was_added_stays_until_the_file_has_it)
+{
+    const struct config_pool *conf = configure("server = 10.0.0.1:80 name=a\n");
+    ck_assert_int_eq(add_server(conf, "x", "10.0.0.8:80"), 0);
+    ck_assert_int_eq(add_server(conf, "y", "10.0.0.9:80"), 0);
+    struct backend *x = at(1);
+    atomic_store(&x->weight, 9);
+    configure("server = 10.0.0.2:80 name=b\n");
+    expect_servers("b=10.0.0.2:80/1 x=10.0.0.8:80/9 y=10.0.0.9:80/7");
+    conf = configure("server = 10.0.0.8:80 name=z\nserver = 10.0.0.3:80 name=y\n");
+    expect_servers("z=10.0.0.8:80/1 y=10.0.0.3:80/1");
+    ck_assert_ptr_eq(at(0), x);
+    ck_assert_int_eq(del_server(conf, x), -ENOENT);
+    configure("server = 10.0.0.3:80 name=y\n");
+    expect_servers("y=10.0.0.3:80/1");
+}
+END_TEST
+
+START_TEST(without_memory_nothing_is_added_or_removed)
+{
+    const struct config_pool *conf = configure("server = 10.0.0.1:80 name=a\n");
+    const struct config_server line = line_of("x", "10.0.0.8:80", 7);
+    for (int adding = 1; adding >= 0; adding--) {
+        const struct backend *b = at(roster.count - 1);
+        struct roster_plan *plan = NULL;
+        long grants = 0;
+        int rc = -ENOMEM;
+        for (; rc < 0; grants++) {
+            ck_assert_int_eq(rc, -ENOMEM);
+            ck_assert_uint_eq(roster.count, adding ? 1 : 2);
+            starve_after(grants);
+            rc = adding ? roster_plan_added(&roster, conf, &line, &plan)
+                        : roster_plan_deleted(&roster, conf, b, &plan);
+            starve_after(-1);
+        }
+        ck_assert_int_gt((int)grants, 5);
+        roster_plan_free(plan); /* given up */
+        ck_assert_uint_eq(roster.count, adding ? 1 : 2);
+        if (adding)
+            ck_assert_int_eq(add_server(conf, "x", "10.0.0.8:80"), 0);
+    }
+}
+END_TEST
+
 /* What a plan needs is refused once at each place; nothing changes and nothing leaks. */
 START_TEST(without_memory_nothing_changes)
 {
@@ -316,6 +419,10 @@ static void add(TCase *t)
     tcase_add_test(t, the_same_answers_change_nothing);
     tcase_add_test(t, answers_outlive_a_new_configuration_of_the_same_name);
     tcase_add_test(t, without_memory_nothing_changes);
+    tcase_add_test(t, servers_are_added_and_removed_beside_those_of_the_file);
+    tcase_add_test(t, what_is_added_has_a_name_and_an_address_of_its_own);
+    tcase_add_test(t, what_was_added_stays_until_the_file_has_it);
+    tcase_add_test(t, without_memory_nothing_is_added_or_removed);
 }
 
 int main(void)

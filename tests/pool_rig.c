@@ -43,6 +43,7 @@ void pool_rig_open(struct pool_rig *r, const char *lines)
     const struct pool_events events = { on_now, on_changed, on_untidy, r };
     r->pool = pool_new(pool_rig_conf(r, lines), &r->grace, &events);
     ck_assert_ptr_nonnull(r->pool);
+    r->changed = 0;
 }
 
 void pool_rig_close(struct pool_rig *r)

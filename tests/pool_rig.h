@@ -11,7 +11,7 @@ struct pool_rig {
     struct grace grace;
     struct pool *pool;
     _Atomic uint64_t now;
-    unsigned changed; /* how often the pool said so */
+    unsigned changed; /* how often the pool said so since it was made */
     unsigned untidy;
     struct config *conf[POOL_RIG_CONFIGS]; /* all that were loaded */
     size_t conf_count;
@@ -24,9 +24,9 @@ void pool_rig_close(struct pool_rig *r);
 
 /* Good until the rig is closed. */
 const struct config_pool *pool_rig_conf(struct pool_rig *r, const char *lines);
-/* Puts other lines in force; what they replace is freed. */
 /* Prepares and commits; returns what preparing did. */
 int pool_rig_put(struct pool_rig *r, const struct config_pool *conf);
+/* Puts other lines in force; what they replace is freed. */
 void pool_rig_update(struct pool_rig *r, const char *lines);
 /* As the control thread does, until nothing is left to do but to wait for sessions. */
 void pool_rig_tidy(struct pool_rig *r);

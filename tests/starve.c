@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* ld(1), --wrap */
+/* The names are those of ld(1), --wrap. NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
@@ -50,3 +50,4 @@ char *__wrap_strdup(const char *text)
 {
     return is_refused() ? NULL : __real_strdup(text);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */

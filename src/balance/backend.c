@@ -139,6 +139,11 @@ bool backend_takes_turn(struct backend *b, uint64_t now)
     return before % BACKEND_FULL_SHARE + share >= BACKEND_FULL_SHARE;
 }
 
+bool backend_would_take_turn(const struct backend *b, uint64_t now)
+{
+    return get(b->ramp_credit) % BACKEND_FULL_SHARE + backend_share(b, now) >= BACKEND_FULL_SHARE;
+}
+
 void backend_ramp(struct backend *b, uint64_t now, uint64_t length)
 {
     set(b->ramp_length, length);

@@ -103,6 +103,8 @@ uint64_t backend_changes_at(const struct backend *b, uint64_t now);
 /* For policies that go by turns: whether the server takes this turn, or forgoes it since its share
  * is not full yet. Of BACKEND_FULL_SHARE turns in a row it takes as many as its share. */
 bool backend_takes_turn(struct backend *b, uint64_t now);
+/* The same for who only asks: the turn is not taken. */
+bool backend_would_take_turn(const struct backend *b, uint64_t now);
 
 /* Begins a slow start of so many ms; 0: none. */
 void backend_ramp(struct backend *b, uint64_t now, uint64_t length);

@@ -18,6 +18,7 @@ struct policy_request {
     uint64_t key; /* of the client: "hash" gives the same server to the same key */
     uint64_t now; /* ms */
     bool again;   /* not the session's first attempt */
+    bool dry;     /* somebody only asks: whose turn it is stays as it is, nobody is taken */
     /* Takes server i for the caller, or says why not; expected as for backend_take(). */
     enum backend_taken (*take)(void *arg, size_t i, uint64_t expected);
     void *arg;

@@ -72,7 +72,8 @@ static long pick(void *state, const struct policy_request *r)
     long i = 0;
     tournament_search(&search, f->tree, r->now);
     while ((i = tournament_best(&search, &won_at)) >= 0 && won_at == HAS_ROOM) {
-        bool turn = backend_takes_turn(f->servers[i], r->now);
+        bool turn = r->dry ? backend_would_take_turn(f->servers[i], r->now)
+                           : backend_takes_turn(f->servers[i], r->now);
         forgone |= !turn;
         if (turn && r->take(r->arg, (size_t)i, BACKEND_ANY) == BACKEND_TAKEN) {
             tournament_changed(f->tree, (size_t)i, r->now);

@@ -167,8 +167,10 @@ static long pick(void *state, const struct policy_request *r)
         uint64_t expected = changes < CHANGES_MAX ? active_of(won_at) : BACKEND_ANY;
         switch (r->take(r->arg, (size_t)i, expected)) {
         case BACKEND_TAKEN:
-            take_turn(lc, (size_t)i, won_at);
-            tournament_replay(lc->tree, (size_t)i, r->now);
+            if (!r->dry) {
+                take_turn(lc, (size_t)i, won_at);
+                tournament_replay(lc->tree, (size_t)i, r->now);
+            }
             return i;
         case BACKEND_REFUSED:
             if (!tournament_exclude(&search, (size_t)i))

@@ -81,11 +81,19 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     return rr;
 }
 
-/* Whose turn it is; there is a server at least. */
-static size_t draw(struct round_robin *rr, const struct policy_request *r)
+/* Whose turn it is; there is a server at least. Who only asks draws no ticket: turn says how many
+ * such there were. */
+static size_t draw(struct round_robin *rr, const struct policy_request *r, size_t turn)
 {
     _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
-    return rr->order[atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed) % rr->length];
+    uint64_t n = r->dry ? atomic_load(ticket) + turn
+                        : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
+    return rr->order[n % rr->length];
+}
+
+static bool takes_turn(struct backend *b, const struct policy_request *r)
+{
+    return r->dry ? backend_would_take_turn(b, r->now) : backend_takes_turn(b, r->now);
 }
 
 /* Other workers draw from the same tickets, so some server may not have been asked; or all forgo
@@ -107,12 +115,11 @@ static long pick(void *state, const struct policy_request *r)
         return -1;
     size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
     for (size_t turn = 0; turn < turns; turn++) {
-        size_t i = draw(rr, r);
-        if (backend_takes_turn(rr->servers[i], r->now) &&
-            r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+        size_t i = draw(rr, r, turn);
+        if (takes_turn(rr->servers[i], r) && r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
             return (long)i;
     }
-    return pick_any(rr, draw(rr, r), r);
+    return pick_any(rr, draw(rr, r, turns), r);
 }
 
 const struct policy_ops policy_round_robin = {

@@ -18,6 +18,7 @@ struct pool {
     _Atomic(struct server_set *) set;
     _Atomic(struct pool *) fallback;
     _Atomic uint64_t sessions;
+    _Atomic uint64_t failures;
     _Atomic uint64_t review_at; /* ms: when time changes a server next */
     struct queue queue;
     pthread_mutex_t lock; /* of the decision to take a server out */
@@ -110,7 +111,10 @@ static struct pool_update *prepare(struct pool *p, const struct config_pool *con
         free(u);
         return NULL;
     }
-    *u = (struct pool_update){ p, plan, set, retired };
+    u->pool = p;
+    u->plan = plan;
+    u->set = set;
+    u->retired = retired;
     return u;
 }
 
@@ -126,6 +130,7 @@ void pool_abandon(struct pool_update *u)
 
 void pool_commit(struct pool_update *u)
 {
+    assert(u != NULL);
     struct pool *p = u->pool;
     roster_try(u->plan);
     roster_apply(&p->roster, u->plan, &u->retired->leavers);
@@ -196,6 +201,36 @@ void pool_free(struct pool *p)
     free(p);
 }
 
+static int update(struct pool *p, struct roster_plan *plan)
+{
+    struct pool_update *u = prepare(p, pool_conf(p), plan, NULL);
+    if (u == NULL)
+        return -ENOMEM;
+    pool_commit(u);
+    return 0;
+}
+
+int pool_add_server(struct pool *p, const struct config_server *line)
+{
+    struct roster_plan *plan = NULL;
+    if (pool_file(p) != NULL)
+        return -EINVAL;
+    int rc = roster_plan_added(&p->roster, pool_conf(p), line, &plan);
+    return rc < 0 ? rc : update(p, plan);
+}
+
+int pool_del_server(struct pool *p, const struct backend *b)
+{
+    struct roster_plan *plan = NULL;
+    int rc = roster_plan_deleted(&p->roster, pool_conf(p), b, &plan);
+    return rc < 0 ? rc : update(p, plan);
+}
+
+bool pool_was_added(const struct pool *p, const struct backend *b)
+{
+    return roster_was_added(&p->roster, b);
+}
+
 int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count)
 {
     struct roster_plan *plan = NULL;
@@ -203,11 +238,8 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
     int rc = roster_plan_answers(&p->roster, conf, server, answers, count, &plan);
     if (rc <= 0)
         return rc;
-    struct pool_update *update = prepare(p, conf, plan, NULL);
-    if (update == NULL)
-        return -ENOMEM;
-    pool_commit(update);
-    return 1;
+    rc = update(p, plan);
+    return rc < 0 ? rc : 1;
 }
 
 /* The same servers, each where its state puts it now. Without memory it stays stale: whom the set
@@ -304,6 +336,16 @@ uint64_t pool_sessions(const struct pool *p)
     return atomic_load(&p->sessions);
 }
 
+void pool_count_failure(struct pool *p)
+{
+    atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
+}
+
+uint64_t pool_failures(const struct pool *p)
+{
+    return atomic_load_explicit(&p->failures, memory_order_relaxed);
+}
+
 struct backend *const *pool_servers(const struct pool *p, size_t *count)
 {
     struct server_set *set = set_of(p);
@@ -348,10 +390,11 @@ static void review(struct pool *p, struct server_set *set, uint64_t now)
     atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
 }
 
-struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
+static struct backend *pick(struct pool *p, const struct pool_request *r, bool dry,
+                            enum pool_lack *lack)
 {
     struct server_set *set = set_of(p);
-    struct set_request ask = { .key = r->key, .now = r->now, .tried = r->tried };
+    struct set_request ask = { .key = r->key, .now = r->now, .tried = r->tried, .dry = dry };
     review(p, set, r->now);
     struct backend *b = server_set_pick(set, &ask);
     if (b != NULL)
@@ -362,6 +405,16 @@ struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum poo
         b = server_set_pick(set, &ask);
     }
     return b;
+}
+
+struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
+{
+    return pick(p, r, false, lack);
+}
+
+struct backend *pool_foresee(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
+{
+    return pick(p, r, true, lack);
 }
 
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b)
@@ -531,6 +584,16 @@ static void state_changed(struct pool *p, struct backend *b, uint64_t now)
     server_set_changed(set_of(p), b, now);
 }
 
+/* Whether the set has anybody else for new sessions. */
+static bool has_hope(const struct pool *p, const struct backend *b)
+{
+    const struct server_set *set = set_of(p);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->servers[i] != b && backend_is_willing(set->servers[i]))
+            return true;
+    return false;
+}
+
 bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
 {
     if (atomic_exchange(&b->up, up) == up)
@@ -539,8 +602,37 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
         passive_forgive(b);
         backend_ramp(b, now, pool_conf(p)->slow_start);
     }
+    bool was_last_hope = up && !has_hope(p, b);
     state_changed(p, b, now);
+    if (was_last_hope)
+        restack(p); /* clients are being turned away: no later */
     return true;
+}
+
+/* The user expects that it is so as soon as it is said: no waiting for the next tidying. */
+static void wish_changed(struct pool *p, struct backend *b, uint64_t now)
+{
+    state_changed(p, b, now);
+    restack(p);
+}
+
+/* One that comes back has its share grow, as after checks have found it up. */
+void pool_set_state(struct pool *p, struct backend *b, enum config_state state, uint64_t now)
+{
+    int before = atomic_exchange(&b->state, (int)state);
+    if (before == (int)state)
+        return;
+    if (state == CONFIG_STATE_READY) {
+        passive_forgive(b);
+        backend_ramp(b, now, pool_conf(p)->slow_start);
+    }
+    wish_changed(p, b, now);
+}
+
+void pool_set_weight(struct pool *p, struct backend *b, unsigned weight, uint64_t now)
+{
+    if (atomic_exchange(&b->weight, weight) != weight)
+        wish_changed(p, b, now);
 }
 
 /* ---- from another process ---- */

@@ -51,6 +51,10 @@ void pool_enter(struct pool *p);
 void pool_exit(struct pool *p);
 uint64_t pool_sessions(const struct pool *p);
 
+/* A session has failed for the pool's sake; and how many have. */
+void pool_count_failure(struct pool *p);
+uint64_t pool_failures(const struct pool *p);
+
 enum pool_lack {
     POOL_NONE, /* no server is usable */
     POOL_FULL, /* those that are usable are full */
@@ -66,6 +70,9 @@ struct pool_request {
  * be had; servers taken out by failed connects when nobody else is usable. The place is taken: give
  * it back with pool_release(). NULL, and *lack tells why, when there is none. */
 struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack);
+
+/* Which one pool_pick() would give just now: no place is taken, and nobody's turn passes. */
+struct backend *pool_foresee(struct pool *p, const struct pool_request *r, enum pool_lack *lack);
 
 /* Gives a place back, or hands it to the session that has waited longest. */
 void pool_release(struct pool *p, struct backend *b, uint64_t now);
@@ -110,6 +117,21 @@ void pool_abandon(struct pool_update *update);
 /* Puts the addresses of conf->server[server], a name, in force. Returns 1 when the servers have
  * changed, 0 when they are as they were, or -errno and nothing has changed. */
 int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count);
+
+/* What the user wants of a server, until the configuration says something else of it than it does
+ * now. weight: 1..256. */
+void pool_set_state(struct pool *p, struct backend *b, enum config_state state, uint64_t now);
+void pool_set_weight(struct pool *p, struct backend *b, unsigned weight, uint64_t now);
+
+/* Adds a server that the configuration does not have; its line has an address, no name to be
+ * resolved. It stays until it is removed, or until a configuration has a server of this name or
+ * address. Returns 0, -EEXIST when there is such a server, -EINVAL when the pool's answer is a
+ * file, or -ENOMEM. */
+int pool_add_server(struct pool *p, const struct config_server *line);
+/* Removes one that was added so; its sessions go on. Returns 0, -ENOENT when it was not, -ENOMEM.
+ */
+int pool_del_server(struct pool *p, const struct backend *b);
+bool pool_was_added(const struct pool *p, const struct backend *b);
 
 /* The answers in force for conf->server[server], a name. */
 const struct pool_answer *pool_answers(const struct pool *p, size_t server, size_t *count);

@@ -49,6 +49,9 @@ struct roster_plan {
     size_t count;
     struct roster_name *name; /* the answers, as they will be */
     size_t name_count;
+    struct config_server **added; /* likewise; those of the roster, and perhaps the newest */
+    size_t added_count;
+    struct config_server *newest;
     bool applied;
 };
 
@@ -66,10 +69,20 @@ static void names_free(struct roster_name *name, size_t count)
     free(name);
 }
 
+static void line_free(struct config_server *line)
+{
+    if (line != NULL)
+        free(line->name);
+    free(line);
+}
+
 void roster_fini(struct roster *r)
 {
     for (size_t i = 0; i < r->count; i++)
         backend_free(r->entry[i].backend);
+    for (size_t i = 0; i < r->added_count; i++)
+        line_free(r->added[i]);
+    free(r->added);
     free(r->entry);
     names_free(r->name, r->name_count);
 }
@@ -154,6 +167,60 @@ static int plan_names(const struct roster *r, const struct config_pool *conf,
     return 0;
 }
 
+/* ---- servers that were added ---- */
+
+static struct config_server *copy_line(const struct config_server *line)
+{
+    struct config_server *copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        return NULL;
+    *copy = *line;
+    copy->host = NULL;
+    copy->name = strdup(line->name);
+    if (copy->name != NULL)
+        return copy;
+    free(copy);
+    return NULL;
+}
+
+static bool is_same(const struct config_server *a, const struct config_server *b)
+{
+    return strcmp(a->name, b->name) == 0 || (a->host == NULL && addr_equal(&a->addr, &b->addr));
+}
+
+/* The configuration is the truth for what it has. */
+static bool conf_has(const struct config_pool *conf, const struct config_server *line)
+{
+    for (size_t i = 0; i < conf->server_count; i++)
+        if (is_same(&conf->server[i], line))
+            return true;
+    return false;
+}
+
+/* Those that there are, but for one that is removed, and a further one. */
+struct addition {
+    const struct config_server *more;
+    const struct config_server *less;
+};
+
+static int plan_added(const struct roster *r, const struct config_pool *conf,
+                      const struct addition *change, struct roster_plan *plan)
+{
+    plan->added = calloc(r->added_count + 1, sizeof(struct config_server *));
+    if (plan->added == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < r->added_count && conf->file == NULL; i++)
+        if (r->added[i] != change->less && !conf_has(conf, r->added[i]))
+            plan->added[plan->added_count++] = r->added[i];
+    if (change->more == NULL)
+        return 0;
+    plan->newest = copy_line(change->more);
+    if (plan->newest == NULL)
+        return -ENOMEM;
+    plan->added[plan->added_count++] = plan->newest;
+    return 0;
+}
+
 /* ---- wishes ---- */
 
 static struct wish wish_of(const struct config_server *line)
@@ -195,7 +262,7 @@ static void add_answers(struct roster_plan *plan, const struct config_server *li
 
 static int plan_wishes(const struct config_pool *conf, struct roster_plan *plan)
 {
-    size_t count = count_wishes(conf, plan);
+    size_t count = count_wishes(conf, plan) + plan->added_count;
     plan->wish = calloc(count + 1, sizeof *plan->wish);
     plan->entry = calloc(count + 1, sizeof *plan->entry);
     plan->was = calloc(count + 1, sizeof(struct roster_entry *));
@@ -212,6 +279,8 @@ static int plan_wishes(const struct config_pool *conf, struct roster_plan *plan)
         else
             add_answers(plan, line);
     }
+    for (size_t i = 0; i < plan->added_count; i++)
+        plan->wish[plan->count++] = wish_of(plan->added[i]);
     return 0;
 }
 
@@ -299,12 +368,13 @@ static int plan_servers(const struct roster *r, struct roster_plan *plan)
 
 static int make_plan(const struct roster *r, const struct config_pool *conf,
                      const struct config_server *newly, const struct pool_answer *answer,
-                     size_t count, struct roster_plan **out)
+                     size_t count, const struct addition *change, struct roster_plan **out)
 {
     struct roster_plan *plan = calloc(1, sizeof *plan);
     if (plan == NULL)
         return -ENOMEM;
-    if (plan_names(r, conf, newly, answer, count, plan) < 0 || plan_wishes(conf, plan) < 0 ||
+    if (plan_names(r, conf, newly, answer, count, plan) < 0 ||
+        plan_added(r, conf, change, plan) < 0 || plan_wishes(conf, plan) < 0 ||
         plan_servers(r, plan) < 0) {
         roster_plan_free(plan);
         return -ENOMEM;
@@ -313,10 +383,12 @@ static int make_plan(const struct roster *r, const struct config_pool *conf,
     return 0;
 }
 
+static const struct addition no_addition;
+
 int roster_plan_config(const struct roster *r, const struct config_pool *conf,
                        struct roster_plan **plan)
 {
-    return make_plan(r, conf, NULL, NULL, 0, plan);
+    return make_plan(r, conf, NULL, NULL, 0, &no_addition, plan);
 }
 
 int roster_plan_answers(const struct roster *r, const struct config_pool *conf, size_t line,
@@ -326,8 +398,44 @@ int roster_plan_answers(const struct roster *r, const struct config_pool *conf, 
     assert(at->host != NULL);
     if (same_answers(find_name(r->name, r->name_count, at), answers, count))
         return 0;
-    int rc = make_plan(r, conf, at, answers, count, plan);
+    int rc = make_plan(r, conf, at, answers, count, &no_addition, plan);
     return rc < 0 ? rc : 1;
+}
+
+int roster_plan_added(const struct roster *r, const struct config_pool *conf,
+                      const struct config_server *line, struct roster_plan **plan)
+{
+    const struct addition change = { .more = line };
+    assert(line->host == NULL);
+    if (conf_has(conf, line))
+        return -EEXIST;
+    for (size_t i = 0; i < r->count; i++)
+        if (backend_is_named(r->entry[i].backend, line->name) ||
+            addr_equal(&r->entry[i].backend->addr, &line->addr))
+            return -EEXIST;
+    return make_plan(r, conf, NULL, NULL, 0, &change, plan);
+}
+
+static struct config_server *added_line(const struct roster *r, const struct backend *b)
+{
+    for (size_t i = 0; i < r->added_count; i++)
+        if (addr_equal(&r->added[i]->addr, &b->addr) && backend_is_named(b, r->added[i]->name))
+            return r->added[i];
+    return NULL;
+}
+
+int roster_plan_deleted(const struct roster *r, const struct config_pool *conf,
+                        const struct backend *b, struct roster_plan **plan)
+{
+    const struct addition change = { .less = added_line(r, b) };
+    if (change.less == NULL)
+        return -ENOENT;
+    return make_plan(r, conf, NULL, NULL, 0, &change, plan);
+}
+
+bool roster_was_added(const struct roster *r, const struct backend *b)
+{
+    return added_line(r, b) != NULL;
 }
 
 void roster_plan_free(struct roster_plan *plan)
@@ -341,6 +449,8 @@ void roster_plan_free(struct roster_plan *plan)
     }
     if (!plan->applied) {
         names_free(plan->name, plan->name_count);
+        line_free(plan->newest);
+        free(plan->added);
         free(plan->entry);
     }
     free(plan->wish);
@@ -405,6 +515,19 @@ static void part(struct roster *r, const struct roster_plan *plan, struct backen
             SLIST_INSERT_HEAD(leavers, r->entry[i].backend, in_leavers);
 }
 
+/* The plan keeps the order, so one step through both finds those that are not in it. */
+static void drop_added(struct roster *r, const struct roster_plan *plan)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->added_count; i++) {
+        if (kept < plan->added_count && plan->added[kept] == r->added[i])
+            kept++;
+        else
+            line_free(r->added[i]);
+    }
+    free(r->added);
+}
+
 void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_list *leavers)
 {
     part(r, plan, leavers);
@@ -413,8 +536,11 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
         if (plan->renamed[i] != NULL)
             backend_rename(plan->entry[i].backend, plan->renamed[i]);
     }
+    drop_added(r, plan);
     free(r->entry);
     names_free(r->name, r->name_count);
+    r->added = plan->added;
+    r->added_count = plan->added_count;
     r->entry = plan->entry;
     r->count = plan->count;
     r->name = plan->name;

@@ -1,5 +1,5 @@
-/* The servers of a pool and where each comes from: a line of the configuration, or an answer to
- * the name that stands there. For the control thread.
+/* The servers of a pool and where each comes from: a line of the configuration, an answer to the
+ * name that stands there, or a line that was added at run time. For the control thread.
  *
  * Changes are planned first, which can fail and changes nothing, then applied, which cannot. A
  * server that stays (the same address) is the same object before and after.
@@ -30,6 +30,8 @@ struct roster {
     size_t count;
     struct roster_name *name; /* the answers in force, by name */
     size_t name_count;
+    struct config_server **added; /* at run time, beside those of the configuration */
+    size_t added_count;
 };
 
 void roster_init(struct roster *r);
@@ -44,6 +46,12 @@ int roster_plan_config(const struct roster *r, const struct config_pool *conf,
  * when nothing would change (no plan), or -ENOMEM. */
 int roster_plan_answers(const struct roster *r, const struct config_pool *conf, size_t line,
                         const struct pool_answer *answers, size_t count, struct roster_plan **plan);
+/* What becomes of it with a further server, or without one that was added. Return 0; -EEXIST when
+ * there is one of this name or address; -ENOENT when it was not added; -ENOMEM. */
+int roster_plan_added(const struct roster *r, const struct config_pool *conf,
+                      const struct config_server *line, struct roster_plan **plan);
+int roster_plan_deleted(const struct roster *r, const struct config_pool *conf,
+                        const struct backend *b, struct roster_plan **plan);
 /* NULL is allowed. */
 void roster_plan_free(struct roster_plan *plan);
 
@@ -64,6 +72,7 @@ const struct pool_answer *roster_answers(const struct roster *r, const struct co
                                          size_t *count);
 
 bool roster_is_backup(const struct roster *r, const struct backend *b);
+bool roster_was_added(const struct roster *r, const struct backend *b);
 
 /* places[r->count] */
 void roster_places(const struct roster *r, struct server_place *places);

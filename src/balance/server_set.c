@@ -118,6 +118,8 @@ static enum backend_taken take(void *arg, size_t i, uint64_t expected)
         return BACKEND_REFUSED;
     if (!r->desperate && !backend_is_usable(b, r->now))
         return BACKEND_REFUSED;
+    if (r->dry)
+        return backend_is_full(b) ? BACKEND_REFUSED : BACKEND_TAKEN;
     enum backend_taken taken = backend_take(b, expected);
     if (taken != BACKEND_TAKEN || r->desperate || passive_begin_trial(b, r->now))
         return taken;
@@ -133,6 +135,7 @@ static struct backend *rank_pick(struct server_set *s, struct rank *rank,
         .key = r->key,
         .now = r->now,
         .again = r->tried != NULL,
+        .dry = r->dry,
         .take = take,
         .arg = &c,
     };
@@ -141,7 +144,8 @@ static struct backend *rank_pick(struct server_set *s, struct rank *rank,
     long i = s->policy->pick(rank->state, &ask);
     if (i < 0)
         return NULL;
-    server_set_changed(s, rank->servers[i], r->now);
+    if (!r->dry)
+        server_set_changed(s, rank->servers[i], r->now);
     return rank->servers[i];
 }
 

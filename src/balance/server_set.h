@@ -59,6 +59,7 @@ struct set_request {
     uint64_t now;
     const struct pool_tried *tried;
     bool desperate; /* whatever failed connects there were */
+    bool dry;       /* no place is taken, and whose turn it is does not change */
 };
 
 /* Takes a place on the next server by the policy, or returns NULL. */

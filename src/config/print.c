@@ -1,6 +1,7 @@
 /* config_print(): a configuration as a file that reads as the same configuration. */
 #include "config/config.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static void print_entry(const char *key, const char *text, FILE *out)
 {
     size_t used = strlen(key) + 3;
     size_t n = piece_length(text, INI_LINE_MAX - used);
-    fprintf(out, "%s =%s%.*s\n", key, n > 0 ? " " : "", (int)n, text);
+    bool spaced = n > 0 && text[0] != '#' && text[0] != ';'; /* no comment: no space in front */
+    fprintf(out, "%s =%s%.*s\n", key, spaced ? " " : "", (int)n, text);
     text += n;
     while (*text != '\0') {
         text += *text == ' ';

@@ -87,18 +87,13 @@ static int ask(struct bequest *b, enum parcel_type type, enum parcel_type wanted
 
 static int send_process(struct bequest *b)
 {
-    struct worker_totals sum;
-    crew_totals(&b->rt->crew, &sum);
-    const struct estate_process e = {
+    struct estate_process e = {
         .last_session_id = atomic_load(&b->rt->last_session_id),
         .reloads = b->rt->reloads,
         .failed_reloads = b->rt->failed_reloads,
         .began = b->rt->began,
-        .sessions = sum.sessions,
-        .spliced = sum.spliced,
-        .copied = sum.copied,
-        .fallbacks = sum.fallbacks,
     };
+    crew_totals(&b->rt->crew, &e.totals);
     parcel_init(b->parcel, PARCEL_OFFER);
     return put(b, &e, sizeof e, NULL, 0) < 0 ? -1 : flush(b);
 }
@@ -156,13 +151,45 @@ static int send_socket(struct bequest *b, const struct listen_socket *ls)
     return 0;
 }
 
+static int send_http(struct bequest *b)
+{
+    struct estate_socket e = { .of_http = 1, .count = 1 };
+    int fd = http_socket(b->rt->http, &e.at);
+    return fd == -1 ? 0 : put(b, &e, sizeof e, &fd, 1);
+}
+
+/* All that the service manager has handed over, whether in use or not. */
+static int send_handed(struct bequest *b)
+{
+    const struct inherited *in = &b->rt->sockets.inherited;
+    parcel_init(b->parcel, PARCEL_HANDED);
+    for (size_t i = 0; i < in->count; i++) {
+        struct estate_handed e = { .number = in->socket[i]->number };
+        memcpy(e.name, in->socket[i]->name, sizeof e.name);
+        if (put(b, &e, sizeof e, &in->socket[i]->fd, 1) < 0)
+            return -1;
+    }
+    return close_parcel(b);
+}
+
+/* Duplicates of what was handed over are made anew. */
 static int send_sockets(struct bequest *b)
 {
     const struct listen_socket *ls;
     parcel_init(b->parcel, PARCEL_SOCKET);
     TAILQ_FOREACH(ls, &b->rt->sockets.all, in_list)
-        if (send_socket(b, ls) < 0)
+        if (ls->handed == NULL && send_socket(b, ls) < 0)
             return -1;
+    return send_http(b) < 0 ? -1 : close_parcel(b);
+}
+
+static int send_admin(struct bequest *b)
+{
+    struct estate_socket e = { .count = 1 };
+    int fd = admin_socket(b->rt->admin, &e.at);
+    parcel_init(b->parcel, PARCEL_ADMIN);
+    if (fd != -1 && put(b, &e, sizeof e, &fd, 1) < 0)
+        return -1;
     return close_parcel(b);
 }
 
@@ -170,6 +197,9 @@ static int send_server(struct bequest *b, const struct pool *p, struct backend *
 {
     struct estate_server e = {
         .addr = s->addr,
+        .check_address = s->check_address,
+        .added = pool_was_added(p, s),
+        .backup = pool_is_backup(p, s),
         .weight = atomic_load(&s->weight),
         .state = atomic_load(&s->state),
         .up = atomic_load(&s->up),
@@ -551,8 +581,8 @@ static int change_hands(struct bequest *b)
 
 static int prepare(struct bequest *b)
 {
-    if (send_process(b) < 0 || send_configs(b) < 0 || send_sockets(b) < 0 || send_pools(b) < 0 ||
-        send_entrances(b) < 0 || send_settled(b) < 0)
+    if (send_process(b) < 0 || send_configs(b) < 0 || send_handed(b) < 0 || send_sockets(b) < 0 ||
+        send_admin(b) < 0 || send_pools(b) < 0 || send_entrances(b) < 0 || send_settled(b) < 0)
         return -1;
     return ask(b, PARCEL_PREPARED, PARCEL_ACCEPT);
 }

@@ -5,10 +5,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "control/admin.h"
+
 /* Descriptors that are no session's: standard ones, logs, the control loop, a worker's epoll sets,
  * event descriptor and reserve. Rounded up. */
 #define OWN_PROCESS 32
 #define OWN_WORKER  12
+#define OWN_ADMIN   (ADMIN_CLIENTS_MAX + 2) /* with a socket, which may be moving */
 
 /* One pipe in flight for every twenty sessions; beyond it a flow copies for a turn. */
 #define PIPES_PER_DESCRIPTORS 40
@@ -56,7 +59,7 @@ static uint64_t listeners(const struct config *c)
     uint64_t n = 0;
     for (size_t i = 0; i < c->listen_count; i++)
         for (size_t j = 0; j < c->listen[i].bind_count; j++)
-            n += c->listen[i].bind[j].addr_count;
+            n += c->listen[i].bind[j].fd != NULL ? 1 : c->listen[i].bind[j].addr_count;
     return n;
 }
 
@@ -103,7 +106,8 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
 {
     b->workers = budget_workers(c);
     b->descriptors = descriptors;
-    b->own = OWN_PROCESS + checked_servers(c) + b->workers * (OWN_WORKER + listeners(c));
+    b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) + checked_servers(c) +
+             b->workers * (OWN_WORKER + listeners(c));
     b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);

@@ -22,6 +22,8 @@ struct change {
     size_t pool_count;
     size_t more_workers;
     struct sockets_change *sockets;
+    struct admin_change *admin;
+    struct http_change *http;
 };
 
 /* ---- what cannot change while it runs ---- */
@@ -122,6 +124,17 @@ static int prepare_workers(struct change *c, FILE *errors)
     return rc < 0 ? -1 : 0;
 }
 
+static int prepare_admin(struct change *c, const struct config *conf, FILE *errors)
+{
+    const struct admin_place place = {
+        .at = conf->admin.socket,
+        .mode = conf->admin.socket_mode,
+        .owner = c->rt->privileges.uid,
+        .group = c->rt->privileges.gid,
+    };
+    return admin_prepare(c->rt->admin, &place, errors, &c->admin);
+}
+
 /* Whoever asks is told of everything that is in the way at once. */
 static int prepare(struct change *c, FILE *errors)
 {
@@ -131,6 +144,8 @@ static int prepare(struct change *c, FILE *errors)
     int rc = names_prepare(&rt->names, conf, errors);
     rc |= prepare_pools(c, conf, errors);
     rc |= sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
+    rc |= prepare_admin(c, conf, errors);
+    rc |= http_prepare(rt->http, &conf->admin.http, errors, &c->http);
     if (rc == 0)
         rc = prepare_workers(c, errors);
     if (rc < 0)
@@ -181,6 +196,8 @@ void change_abandon(struct change *c)
             pools_drop(&c->rt->pools, c->pool[i].pool);
     }
     sockets_abandon(c->sockets);
+    admin_abandon(c->admin);
+    http_abandon(c->http);
     crew_dismiss(&c->rt->crew, c->more_workers);
     LIST_INSERT_HEAD(&c->rt->generations, c->generation, in_all);
     pools_stir(&c->rt->pools);
@@ -256,13 +273,16 @@ void change_commit(struct change *c)
     commit_pools(c, c->generation->conf);
     set_limits(c);
     sockets_commit(c->sockets, c->generation, &rt->crew);
+    admin_commit(c->admin);
+    http_commit(c->http);
     if (rt->crew.at_work > wanted)
         crew_dismiss(&rt->crew, rt->crew.at_work - wanted);
     rt->budget = c->budget;
     rt->current = c->generation;
     rt->last_generation = c->generation->number;
     if (old != NULL) {
-        log_set_level(runtime_conf(rt)->global.log_level);
+        if (old->conf->global.log_level != runtime_conf(rt)->global.log_level)
+            log_set_level(runtime_conf(rt)->global.log_level); /* else that set at run time stays */
         drop_pools(rt, old->conf, runtime_conf(rt));
         retire(rt, old);
     }

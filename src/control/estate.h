@@ -7,6 +7,8 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "control/inherited.h"
+#include "control/worker.h"
 #include "session/end.h"
 #include "session/record.h"
 
@@ -17,10 +19,7 @@ struct estate_process {
     uint64_t reloads;
     uint64_t failed_reloads;
     uint64_t began;
-    uint64_t sessions; /* totals of the workers, for the log and the metrics */
-    uint64_t spliced;
-    uint64_t copied;
-    uint64_t fallbacks;
+    struct worker_totals totals;
 };
 
 /* With a descriptor: the text as config_print() writes it. */
@@ -33,9 +32,12 @@ struct estate_server {
     char pool[ESTATE_NAME];
     char name[ESTATE_NAME];
     struct addr addr;
+    struct addr check_address;
     uint32_t weight;
     int32_t state;
     uint8_t up;
+    uint8_t added; /* at run time */
+    uint8_t backup;
     uint64_t max_connections;
     uint64_t out_until;
     uint64_t ramp_began;
@@ -56,8 +58,15 @@ struct estate_answer {
 
 /* With its descriptors. */
 struct estate_socket {
+    uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
     uint32_t count;
+};
+
+/* With its descriptor. */
+struct estate_handed {
+    char name[INHERITED_NAME];
+    int32_t number;
 };
 
 struct estate_entrance {

@@ -66,7 +66,7 @@ static int take_process(struct heir *h)
     rt->reloads = e.reloads;
     rt->failed_reloads = e.failed_reloads;
     rt->began = e.began;
-    rt->crew.past = (struct worker_totals){ e.sessions, e.spliced, e.copied, e.fallbacks };
+    rt->crew.past = e.totals;
     return 0;
 }
 
@@ -114,11 +114,46 @@ static int take_sockets(struct heir *h)
         int fd[64];
         if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, 64) || !are_there(fd, e.count))
             rc = refuse(h, "a listening socket that makes no sense");
+        else if (e.of_http && e.count == 1)
+            http_adopt(h->rt->http, &e.at, fd[0]);
         else if (sockets_adopt(&h->rt->sockets, &e.at, fd, e.count) < 0)
             rc = refuse(h, "out of memory");
     }
     parcel_close_rest(h->parcel, &at);
     return rc;
+}
+
+static bool is_text(const char *text, size_t size)
+{
+    return strnlen(text, size) < size;
+}
+
+static int take_handed(struct heir *h)
+{
+    struct parcel_place at = { 0, 0 };
+    int rc = 0;
+    for (uint32_t i = 0; i < h->parcel->count && rc == 0; i++) {
+        struct estate_handed e;
+        int fd = -1;
+        if (!parcel_take(h->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1 ||
+            !is_text(e.name, sizeof e.name))
+            rc = refuse(h, "a socket of systemd's that makes no sense");
+        else if (inherited_adopt(&h->rt->sockets.inherited, e.name, e.number, fd) < 0)
+            rc = refuse(h, "out of memory");
+    }
+    parcel_close_rest(h->parcel, &at);
+    return rc;
+}
+
+static int take_admin(struct heir *h)
+{
+    struct parcel_place at = { 0, 0 };
+    struct estate_socket e;
+    int fd = -1;
+    if (!parcel_take(h->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1)
+        return refuse(h, "a control socket that makes no sense");
+    int rc = admin_adopt(h->rt->admin, &e.at, fd);
+    return rc < 0 ? refuse(h, "the control socket: %s", strerror(-rc)) : 0;
 }
 
 /* Pools that only sessions from before a reload use are made for them, and dropped again: they go
@@ -178,11 +213,6 @@ static int settle_in(struct heir *h)
     return rc;
 }
 
-static bool is_text(const char *text, size_t size)
-{
-    return strnlen(text, size) < size;
-}
-
 static int take_answers(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -224,6 +254,21 @@ static void restore(struct backend *b, const struct estate_server *e)
     atomic_store(&b->sent, e->sent);
 }
 
+/* One that the configuration does not have. */
+static struct backend *add_again(struct pool *p, struct estate_server *e)
+{
+    const struct config_server line = {
+        .name = e->name,
+        .addr = e->addr,
+        .check_address = e->check_address,
+        .weight = e->weight,
+        .max_connections = e->max_connections,
+        .state = (enum config_state)e->state,
+        .backup = e->backup,
+    };
+    return pool_add_server(p, &line) < 0 ? NULL : pool_find(p, &e->addr, e->name);
+}
+
 static int take_servers(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -234,6 +279,8 @@ static int take_servers(struct heir *h)
             return refuse(h, "a server that makes no sense");
         struct pool *p = pools_find(&h->rt->pools, e.pool);
         struct backend *b = p == NULL ? NULL : pool_find(p, &e.addr, e.name);
+        if (b == NULL && p != NULL && e.added)
+            b = add_again(p, &e);
         if (b == NULL)
             continue;
         restore(b, &e);
@@ -328,6 +375,14 @@ static int compare_staged(const void *a, const void *b)
     return (sa->id > sb->id) - (sa->id < sb->id);
 }
 
+static struct staged *find_staged(const struct heir *h, uint64_t id)
+{
+    const struct staged key = { .id = id };
+    if (h->staged_count == 0)
+        return NULL;
+    return bsearch(&key, h->staged, h->staged_count, sizeof key, compare_staged);
+}
+
 static int take_moments(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -336,8 +391,7 @@ static int take_moments(struct heir *h)
         int fd[RECORD_MOMENT_FDS];
         if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, RECORD_MOMENT_FDS))
             return refuse(h, "a session's state that makes no sense");
-        const struct staged key = { .id = e.id };
-        struct staged *st = bsearch(&key, h->staged, h->staged_count, sizeof *st, compare_staged);
+        struct staged *st = find_staged(h, e.id);
         if (st == NULL || st->session == NULL || record_resume(st->session, &e.moment, fd) < 0)
             return refuse(h, "a session's state that fits none");
         st->session = NULL;
@@ -442,6 +496,10 @@ static int take(struct heir *h)
         return take_config(h);
     case PARCEL_SOCKET:
         return take_sockets(h);
+    case PARCEL_HANDED:
+        return take_handed(h);
+    case PARCEL_ADMIN:
+        return take_admin(h);
     case PARCEL_ANSWERS:
         return settle_in(h) < 0 ? -1 : take_answers(h);
     case PARCEL_SERVERS:

@@ -22,21 +22,17 @@ bool mailbox_post(struct mailbox *m, struct letter *l)
     return open;
 }
 
-static struct letter *next(struct mailbox *m)
-{
-    pthread_mutex_lock(&m->lock);
-    struct letter *l = STAILQ_FIRST(&m->letters);
-    if (l != NULL)
-        STAILQ_REMOVE_HEAD(&m->letters, in_mailbox);
-    pthread_mutex_unlock(&m->lock);
-    return l;
-}
-
 void mailbox_run(struct mailbox *m, void *owner)
 {
+    struct letters letters = STAILQ_HEAD_INITIALIZER(letters);
     struct letter *l;
-    while ((l = next(m)) != NULL)
+    pthread_mutex_lock(&m->lock);
+    STAILQ_CONCAT(&letters, &m->letters);
+    pthread_mutex_unlock(&m->lock);
+    while ((l = STAILQ_FIRST(&letters)) != NULL) {
+        STAILQ_REMOVE_HEAD(&letters, in_mailbox);
         l->run(l, owner);
+    }
 }
 
 void mailbox_close(struct mailbox *m, void *owner)

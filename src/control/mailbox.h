@@ -27,7 +27,8 @@ void mailbox_fini(struct mailbox *m);
 /* From any thread; waking the owner is the caller's. Returns false when the mailbox is closed. */
 bool mailbox_post(struct mailbox *m, struct letter *l);
 
-/* Runs what is there, for the owner's thread. */
+/* Runs what is there, for the owner's thread; what is posted meanwhile waits for the next time, so
+ * that a letter may come again in the next wake-up. */
 void mailbox_run(struct mailbox *m, void *owner);
 
 /* Takes no more letters, and runs those that are there. */

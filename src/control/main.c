@@ -8,6 +8,8 @@
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
+#include "control/http.h"
+#include "control/inherited.h"
 #include "control/names.h"
 #include "control/privileges.h"
 #include "control/proxy.h"
@@ -37,8 +39,18 @@ static void version(void)
 #else
     const char *splice = "no (not in this build)";
 #endif
-    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nsplice: %s\n", PACKAGE_VERSION,
-           uv_version_string(), INIH_VERSION, resolver_version(), splice);
+    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nlibmicrohttpd %s\nsplice: %s\n",
+           PACKAGE_VERSION, uv_version_string(), INIH_VERSION, resolver_version(), http_version(),
+           splice);
+}
+
+/* A check need not be started as the service is. */
+static void print_missing(const struct config *conf)
+{
+    struct inherited inherited;
+    if (inherited_init(&inherited) == 0)
+        inherited_print_missing(&inherited, conf, stdout, "note: ");
+    inherited_fini(&inherited);
 }
 
 static int check(const struct config *conf, const char *file)
@@ -54,6 +66,7 @@ static int check(const struct config *conf, const char *file)
     budget_compute(&budget, conf, descriptors, privileges_will_be_limited(&privileges));
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
+    print_missing(conf);
     return PROXY_ENDED;
 }
 

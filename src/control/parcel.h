@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 1   /* raised whenever a structure that travels changes */
+#define PARCEL_VERSION 2   /* raised whenever a structure that travels changes */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
@@ -22,6 +22,8 @@ enum parcel_type {
     PARCEL_SERVERS,  /* old: servers of pools, with their state */
     PARCEL_ANSWERS,  /* old: addresses of names in pools */
     PARCEL_SOCKET,   /* old: an address listened on, its descriptors */
+    PARCEL_ADMIN,    /* old: the control socket, likewise */
+    PARCEL_HANDED,   /* old: sockets of the service manager, each with its descriptor */
     PARCEL_ENTRANCE, /* old: counters of listeners */
     PARCEL_SETTLED,  /* old: sessions that relay, and go on here meanwhile */
     PARCEL_PREPARED, /* old: so far; answered by ACCEPT. From here on nothing moves */

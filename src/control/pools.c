@@ -43,12 +43,13 @@ static bool is_kept(const struct pools *ps, const struct pool *p)
  * last look is taken after the grace period of that change, so it stays one round longer. */
 static bool tidy(struct pools *ps)
 {
-    bool again = grace_collect(ps->grace);
+    bool pending = grace_collect(ps->grace);
+    bool again = pending;
     struct pools_entry *e = LIST_FIRST(&ps->all);
     while (e != NULL) {
         struct pools_entry *next = LIST_NEXT(e, in_all);
         again |= pool_tidy(e->pool);
-        if (!e->wanted && !again && pool_is_idle(e->pool) && !is_kept(ps, e->pool))
+        if (!e->wanted && !pending && pool_is_idle(e->pool) && !is_kept(ps, e->pool))
             forget(ps, e);
         else
             again |= !e->wanted;
@@ -97,9 +98,12 @@ void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
 
 void pools_fini(struct pools *ps)
 {
-    struct pools_entry *e;
-    while ((e = LIST_FIRST(&ps->all)) != NULL)
+    struct pools_entry *e = LIST_FIRST(&ps->all);
+    while (e != NULL) {
+        struct pools_entry *next = LIST_NEXT(e, in_all);
         forget(ps, e);
+        e = next;
+    }
 }
 
 struct pool *pools_find(const struct pools *ps, const char *name)

@@ -15,11 +15,14 @@
 #include "build.h"
 #include "control/change.h"
 #include "control/checks.h"
+#include "control/console.h"
 #include "control/heir.h"
 #include "control/names.h"
 #include "control/reload.h"
 #include "control/runtime.h"
 #include "control/upgrade.h"
+#include "control/watchdog.h"
+#include "control/web.h"
 #include "relay/mover.h"
 
 #define STATUS_MS 1000 /* while draining */
@@ -27,6 +30,7 @@
 struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
+    struct watchdog watchdog;
     int heir; /* the socket to take over through; -1: an ordinary start */
     const char *pid_file;
     struct config *conf; /* until it is in force */
@@ -137,6 +141,18 @@ static int open_checks(struct proxy *p)
 {
     int rc = checks_open(&p->rt);
     return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
+}
+
+static int open_console(struct proxy *p)
+{
+    int rc = console_open(&p->rt);
+    return rc < 0 ? cannot_start("control socket: %s", strerror(-rc)) : 0;
+}
+
+static int open_web(struct proxy *p)
+{
+    int rc = web_open(&p->rt);
+    return rc < 0 ? cannot_start("status page: %s", strerror(-rc)) : 0;
 }
 
 static int begin_anew(struct proxy *p, FILE *errors)
@@ -335,6 +351,8 @@ static int open_loop(struct proxy *p)
     uv_timer_init(&p->loop, &p->status);
     pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify, p->heir != -1);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
@@ -376,6 +394,7 @@ static void say_started(struct proxy *p)
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
                 " only; zproxy -t tells what to raise",
                 g->max_connections, b->descriptors, b->sessions);
+    sockets_say_unused(&p->rt.sockets);
     notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }
 
@@ -386,9 +405,9 @@ static void say_stopped(struct proxy *p)
     crew_totals(&p->rt.crew, &sum);
     log_begin(&line, LOG_LEVEL_NOTICE, "stop");
     log_uint(&line, "sessions", sum.sessions);
-    log_uint(&line, "spliced", sum.spliced);
-    log_uint(&line, "copied", sum.copied);
-    log_uint(&line, "fallbacks", sum.fallbacks);
+    log_uint(&line, "spliced", worker_totals_bytes(&sum, MOVER_SPLICE));
+    log_uint(&line, "copied", worker_totals_bytes(&sum, MOVER_COPY));
+    log_uint(&line, "fallbacks", worker_totals_fallbacks(&sum));
     log_end(&line);
 }
 
@@ -399,7 +418,7 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
-    if (open_checks(p) < 0 || put_in_force(p) < 0)
+    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
     notify_open(&rt->notify);
@@ -418,12 +437,17 @@ static void remove_files(struct proxy *p)
     if (p->pid_file != NULL)
         unlink(p->pid_file);
     sockets_unlink(&p->rt.sockets);
+    admin_unlink(p->rt.admin);
+    http_unlink(p->rt.http);
 }
 
 static void clean_up(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     struct generation *g;
+    watchdog_fini(&p->watchdog);
+    console_fini(rt);
+    web_fini(rt);
     crew_fini(&rt->crew);
     sockets_fini(&rt->sockets);
     grace_fini(&rt->grace);
@@ -441,6 +465,7 @@ static void clean_up(struct proxy *p)
 static void relay_until_told(struct proxy *p)
 {
     say_started(p);
+    watchdog_start(&p->watchdog);
     catch_up(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     crew_each(&p->rt.crew, worker_join);
@@ -475,6 +500,8 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
+    if (inherited_init(&p->rt.sockets.inherited) < 0)
+        fprintf(stderr, "zproxy: out of memory: not all of systemd's sockets are known\n");
     LIST_INIT(&p->rt.entrances);
     LIST_INIT(&p->rt.generations);
     if (upgrade_init(&p->upgrade, &p->rt, setup->argv, on_gone, p) < 0)

@@ -10,17 +10,24 @@
 
 #include "balance/health.h"
 #include "base/grace.h"
+#include "control/admin.h"
 #include "control/budget.h"
+#include "control/census.h"
 #include "control/crew.h"
+#include "control/drains.h"
 #include "control/generation.h"
+#include "control/http.h"
 #include "control/names.h"
 #include "control/notify.h"
 #include "control/pools.h"
 #include "control/privileges.h"
 #include "control/sockets.h"
+#include "control/survey.h"
 #include "relay/pipe.h"
 #include "session/entrance.h"
 #include "session/gate.h"
+
+struct web;
 
 struct runtime {
     uv_loop_t *loop;
@@ -41,6 +48,12 @@ struct runtime {
     struct generation *current;         /* the configuration in force; NULL before the start */
     struct generation_list generations; /* and those that sessions keep */
     unsigned last_generation;
+    struct admin *admin;
+    struct http *http;
+    struct web *web; /* what it shows */
+    struct survey_desk desk;
+    struct censuses censuses;
+    struct drains drains;
     uint64_t reloads;
     uint64_t failed_reloads;
     uint64_t began; /* ms since the epoch */

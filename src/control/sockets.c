@@ -16,6 +16,7 @@
 void sockets_init(struct sockets *s)
 {
     TAILQ_INIT(&s->all);
+    s->inherited = (struct inherited){ .socket = NULL };
 }
 
 static void socket_free(struct listen_socket *ls)
@@ -39,13 +40,17 @@ static void list_free(struct listen_socket_list *list)
 void sockets_fini(struct sockets *s)
 {
     list_free(&s->all);
+    inherited_fini(&s->inherited);
 }
 
-static struct listen_socket *socket_new(const struct addr *at)
+static struct listen_socket *socket_new(const struct addr *at,
+                                        const struct inherited_socket *handed)
 {
     struct listen_socket *ls = calloc(1, sizeof *ls);
-    if (ls != NULL)
+    if (ls != NULL) {
         ls->at = *at;
+        ls->handed = handed;
+    }
     return ls;
 }
 
@@ -64,19 +69,27 @@ static void add_share(struct listen_socket *ls, int fd)
     ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
 }
 
-static struct listen_socket *find(const struct sockets *s, const struct addr *at)
+static struct listen_socket *find(const struct sockets *s, const struct addr *at,
+                                  const struct inherited_socket *handed)
 {
     struct listen_socket *ls;
     TAILQ_FOREACH(ls, &s->all, in_list)
-        if (addr_equal(&ls->at, at))
+        if (ls->handed == handed && (handed != NULL || addr_equal(&ls->at, at)))
             return ls;
     return NULL;
 }
 
+/* What the service manager has made is not ours to remove. */
+static void remove_file(const struct listen_socket *ls)
+{
+    if (ls->handed == NULL)
+        sock_unlink(&ls->at);
+}
+
 int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
 {
-    struct listen_socket *known = find(s, at);
-    struct listen_socket *ls = known != NULL ? known : socket_new(at);
+    struct listen_socket *known = find(s, at, NULL);
+    struct listen_socket *ls = known != NULL ? known : socket_new(at, NULL);
     if (ls == NULL || reserve(ls, ls->count + count) < 0) {
         for (size_t i = 0; i < count; i++)
             close(fd[i]);
@@ -139,18 +152,24 @@ static int tell(FILE *errors, const struct config_listen *c, const struct addr *
     return -1;
 }
 
-/* A unix socket cannot be bound twice: its one descriptor is shared by duplicates. */
+/* A unix socket cannot be bound twice, and what was handed over is not ours to bind: the one
+ * descriptor is shared by duplicates. */
 static int open_one(const struct listen_socket *ls, const struct sock_options *options)
 {
-    if (ls->count == 0 || !addr_is_unix(&ls->at))
+    int one = -1;
+    if (ls->handed != NULL)
+        one = ls->handed->fd;
+    else if (ls->count > 0 && addr_is_unix(&ls->at))
+        one = ls->share[0].fd;
+    if (one == -1)
         return sock_listen(&ls->at, options);
-    int fd = fcntl(ls->share[0].fd, F_DUPFD_CLOEXEC, 0);
+    int fd = fcntl(one, F_DUPFD_CLOEXEC, 0);
     return fd == -1 ? -errno : fd;
 }
 
 static int open_for(struct listen_socket *ls, const struct sock_options *options, size_t workers)
 {
-    int rc = ls->count == 0 ? sock_probe(&ls->at) : 0;
+    int rc = ls->count == 0 && ls->handed == NULL ? sock_probe(&ls->at) : 0;
     if (rc == 0)
         rc = reserve(ls, workers > ls->count ? workers : ls->count);
     while (rc == 0 && ls->count < workers) {
@@ -164,23 +183,24 @@ static int open_for(struct listen_socket *ls, const struct sock_options *options
 }
 
 static int want(struct sockets_change *ch, const struct config *conf, size_t listen,
-                const struct config_bind *b, const struct addr *at, FILE *errors)
+                const struct config_bind *b, const struct addr *at,
+                const struct inherited_socket *handed, FILE *errors)
 {
     const struct config_listen *c = &conf->listen[listen];
     struct sock_options options = service_options(c);
     struct wanted *w = &ch->wanted[ch->count];
     w->listen = listen;
-    w->socket = find(ch->sockets, at);
+    w->socket = find(ch->sockets, at, handed);
     w->is_new = w->socket == NULL;
     if (w->is_new)
-        w->socket = socket_new(at);
+        w->socket = socket_new(at, handed);
     if (w->socket == NULL)
         return tell(errors, c, at, -ENOMEM);
     w->had = w->socket->count;
     ch->count++;
     options.mode = b->mode;
     int rc = open_for(w->socket, &options, ch->workers);
-    if (rc == 0 && w->had == 0 && addr_is_unix(at) && at->un.sun_path[0] != '\0')
+    if (rc == 0 && w->had == 0 && handed == NULL && addr_is_unix(at) && at->un.sun_path[0] != '\0')
         rc = file_owner_set(at->un.sun_path, b->mode, b->user, b->group);
     return rc < 0 ? tell(errors, c, at, rc) : 0;
 }
@@ -191,8 +211,84 @@ static int want_each(struct sockets_change *ch, const struct config *conf, size_
 {
     int rc = 0;
     for (size_t i = 0; i < b->addr_count; i++)
-        rc |= want(ch, conf, listen, b, &b->addr[i], errors);
+        rc |= want(ch, conf, listen, b, &b->addr[i], NULL, errors);
     return rc;
+}
+
+/* ---- sockets that were handed over ---- */
+
+static const char *handed_error(int rc)
+{
+    switch (-rc) {
+    case ENOTSOCK:
+        return "no socket, expected ListenStream= in the socket unit";
+    case EPROTONOSUPPORT:
+        return "no stream of TCP or unix, expected ListenStream= in the socket unit";
+    case EDESTADDRREQ:
+        return "it does not listen, expected Accept=no in the socket unit";
+    default:
+        return strerror(-rc);
+    }
+}
+
+/* By its name and by its number, the same socket may be meant twice. */
+static int tell_taken(const struct sockets_change *ch, const struct config *conf, size_t listen,
+                      const char *name, const struct inherited_socket *handed, FILE *errors)
+{
+    for (size_t i = 0; i < ch->count; i++) {
+        if (ch->wanted[i].socket->handed != handed)
+            continue;
+        fprintf(errors, "[listen %s] bind: fd:%s: fd:%d is taken already by [listen %s]\n",
+                conf->listen[listen].name, name, handed->number,
+                conf->listen[ch->wanted[i].listen].name);
+        return -1;
+    }
+    return 0;
+}
+
+static int want_one_handed(struct sockets_change *ch, const struct config *conf, size_t listen,
+                           const struct config_bind *b, const struct inherited_socket *handed,
+                           FILE *errors)
+{
+    struct addr at;
+    int rc = inherited_address(handed, &at);
+    if (rc < 0) {
+        fprintf(errors, "[listen %s] bind: fd:%s: fd:%d: %s\n", conf->listen[listen].name, b->fd,
+                handed->number, handed_error(rc));
+        return -1;
+    }
+    if (tell_taken(ch, conf, listen, b->fd, handed, errors) < 0)
+        return -1;
+    return want(ch, conf, listen, b, &at, handed, errors);
+}
+
+/* All that have the name. */
+static int want_handed(struct sockets_change *ch, const struct config *conf, size_t listen,
+                       const struct config_bind *b, FILE *errors)
+{
+    const struct inherited *in = &ch->sockets->inherited;
+    size_t found = 0;
+    for (size_t i = 0; i < in->count; i++) {
+        if (!inherited_is(in->socket[i], b->fd))
+            continue;
+        if (want_one_handed(ch, conf, listen, b, in->socket[i], errors) < 0)
+            return -1;
+        found++;
+    }
+    if (found > 0)
+        return 0;
+    fprintf(errors, "[listen %s] bind: fd:%s: no such socket of systemd's, ",
+            conf->listen[listen].name, b->fd);
+    inherited_list(in, errors);
+    fputc('\n', errors);
+    return -1;
+}
+
+static int want_bind(struct sockets_change *ch, const struct config *conf, size_t listen,
+                     const struct config_bind *b, FILE *errors)
+{
+    return b->fd != NULL ? want_handed(ch, conf, listen, b, errors)
+                         : want_each(ch, conf, listen, b, errors);
 }
 
 static int want_all(struct sockets_change *ch, const struct config *conf, FILE *errors)
@@ -200,7 +296,7 @@ static int want_all(struct sockets_change *ch, const struct config *conf, FILE *
     int rc = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t j = 0; j < conf->listen[i].bind_count; j++)
-            rc |= want_each(ch, conf, i, &conf->listen[i].bind[j], errors);
+            rc |= want_bind(ch, conf, i, &conf->listen[i].bind[j], errors);
     return rc;
 }
 
@@ -259,7 +355,7 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
     if (ch != NULL) {
         ch->sockets = s;
         ch->workers = workers;
-        ch->wanted = calloc(count_binds(conf) + 1, sizeof *ch->wanted);
+        ch->wanted = calloc(count_binds(conf) + s->inherited.count + 1, sizeof *ch->wanted);
         rc = ch->wanted == NULL ? -ENOMEM : want_all(ch, conf, errors);
     }
     if (rc == 0)
@@ -290,7 +386,7 @@ void sockets_abandon(struct sockets_change *ch)
     for (size_t i = 0; i < ch->count; i++) {
         struct listen_socket *ls = ch->wanted[i].socket;
         if (ch->wanted[i].is_new && ls->count > 0)
-            sock_unlink(&ls->at);
+            remove_file(ls);
         while (!ch->wanted[i].is_new && ls->count > ch->wanted[i].had)
             close(ls->share[--ls->count].fd);
         if (ch->wanted[i].is_new)
@@ -327,7 +423,7 @@ static void spread(struct sockets_change *ch, struct listen_socket *ls, struct s
 
 static void close_all(struct sockets_change *ch, struct listen_socket *ls)
 {
-    sock_unlink(&ls->at);
+    remove_file(ls);
     for (size_t i = 0; i < ls->count; i++)
         if (ls->share[i].owner != SOCKETS_NOBODY)
             order(ch, ls->share[i].owner, ORDER_CLOSE, ls->share[i].fd, NULL);
@@ -415,7 +511,8 @@ void sockets_commit(struct sockets_change *ch, const struct generation *g, struc
         struct service *service = &g->service[w->listen];
         if (w->is_new)
             TAILQ_INSERT_TAIL(&ch->sockets->all, w->socket, in_list);
-        for (size_t j = 0; j < w->had; j++)
+        size_t unasked = w->socket->handed != NULL ? w->socket->count : w->had;
+        for (size_t j = 0; j < unasked; j++)
             sock_relisten(w->socket->share[j].fd, &w->socket->at, &service->options);
         spread(ch, w->socket, service);
     }
@@ -427,5 +524,16 @@ void sockets_unlink(const struct sockets *s)
 {
     const struct listen_socket *ls;
     TAILQ_FOREACH(ls, &s->all, in_list)
-        sock_unlink(&ls->at);
+        remove_file(ls);
+}
+
+void sockets_say_unused(const struct sockets *s)
+{
+    const struct addr nowhere = { .len = 0 };
+    for (size_t i = 0; i < s->inherited.count; i++) {
+        const struct inherited_socket *in = s->inherited.socket[i];
+        if (find(s, &nowhere, in) == NULL)
+            log_msg(LOG_LEVEL_NOTICE, "unused_socket",
+                    "fd:%s (fd:%d) was handed over, and no listener uses it", in->name, in->number);
+    }
 }

@@ -15,6 +15,7 @@
 #include "base/addr.h"
 #include "control/crew.h"
 #include "control/generation.h"
+#include "control/inherited.h"
 
 #define SOCKETS_NOBODY SIZE_MAX
 
@@ -28,6 +29,7 @@ struct socket_share {
 struct listen_socket {
     TAILQ_ENTRY(listen_socket) in_list;
     struct addr at;
+    const struct inherited_socket *handed; /* all are duplicates of it; NULL: opened here */
     size_t count;
     struct socket_share *share;
 };
@@ -36,11 +38,12 @@ TAILQ_HEAD(listen_socket_list, listen_socket);
 
 struct sockets {
     struct listen_socket_list all;
+    struct inherited inherited;
 };
 
 struct sockets_change;
 
-void sockets_init(struct sockets *s);
+void sockets_init(struct sockets *s); /* inherited is the caller's to fill */
 /* Closes what no worker has; the rest is the workers'. */
 void sockets_fini(struct sockets *s);
 
@@ -60,7 +63,10 @@ void sockets_abandon(struct sockets_change *change);
  * done its part, which takes a wake-up: whoever connects later is served by g. */
 void sockets_commit(struct sockets_change *change, const struct generation *g, struct crew *crew);
 
-/* Removes the files of unix sockets. */
+/* Removes the files of unix sockets that were opened here. */
 void sockets_unlink(const struct sockets *s);
+
+/* Logs which of the sockets that were handed over have no listener. */
+void sockets_say_unused(const struct sockets *s);
 
 #endif

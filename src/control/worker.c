@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -186,7 +187,7 @@ static void *run(void *arg)
 {
     struct worker *w = arg;
     name_and_pin(w);
-    while (!w->draining || w->sessions.count > 0) {
+    while (!w->draining || gauge_get(&w->sessions.count) > 0) {
         sessions_run(&w->sessions);
         free_listeners(&w->closed);
         grace_quiet(w->setup.grace, &w->reader);
@@ -356,6 +357,11 @@ struct sessions *worker_sessions(struct worker *w)
     return &w->sessions;
 }
 
+unsigned worker_index(const struct worker *w)
+{
+    return w->setup.index;
+}
+
 bool worker_has_finished(const struct worker *w)
 {
     return atomic_load(&w->finished);
@@ -373,12 +379,53 @@ void worker_abort(struct worker *w)
 
 void worker_add_totals(const struct worker *w, struct worker_totals *sum)
 {
-    const struct mover *m = &w->sessions.mover;
-    sum->sessions += counter_get(&w->sessions.total);
-    for (int d = 0; d < MOVER_DIRECTIONS; d++) {
-        sum->spliced += counter_get(&m->bytes[MOVER_SPLICE][d]);
-        sum->copied += counter_get(&m->bytes[MOVER_COPY][d]);
-    }
+    const struct sessions *all = &w->sessions;
+    const struct mover *m = &all->mover;
+    sum->sessions += counter_get(&all->total);
+    for (int e = 0; e < SESSION_ENDS; e++)
+        sum->ends[e] += counter_get(&all->ends[e]);
+    for (int p = 0; p < MOVER_PATHS; p++)
+        for (int d = 0; d < MOVER_DIRECTIONS; d++)
+            sum->bytes[p][d] += counter_get(&m->bytes[p][d]);
     for (int f = 0; f < MOVER_FALLBACKS; f++)
-        sum->fallbacks += counter_get(&m->fallbacks[f]);
+        sum->fallbacks[f] += counter_get(&m->fallbacks[f]);
+    histogram_add_totals(&all->connect_time, &sum->connect_time);
+    histogram_add_totals(&all->duration, &sum->duration);
+    histogram_add_totals(&all->bytes, &sum->session_bytes);
+}
+
+uint64_t worker_totals_bytes(const struct worker_totals *sum, enum mover_path path)
+{
+    return sum->bytes[path][MOVER_UP] + sum->bytes[path][MOVER_DOWN];
+}
+
+uint64_t worker_totals_fallbacks(const struct worker_totals *sum)
+{
+    uint64_t n = 0;
+    for (int f = 0; f < MOVER_FALLBACKS; f++)
+        n += sum->fallbacks[f];
+    return n;
+}
+
+/* The kernel keeps the time of each thread, so the worker has no clock to read. */
+static uint64_t cpu_of(const struct worker *w)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &used) == -1)
+        return 0; /* it has just ended */
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+void worker_state(const struct worker *w, struct worker_state *state)
+{
+    const struct pipe_stock *pipes = &w->sessions.mover.pipes;
+    *state = (struct worker_state){
+        .index = w->setup.index,
+        .sessions = gauge_get(&w->sessions.count),
+        .pipes_idle = atomic_load_explicit(&pipes->idle_count, memory_order_relaxed),
+        .pipes_used = atomic_load_explicit(&pipes->used_count, memory_order_relaxed),
+        .pipe_bytes = gauge_get(&pipes->bytes),
+        .cpu = cpu_of(w),
+    };
 }

@@ -30,12 +30,25 @@ struct worker_setup {
     void *arg;
 };
 
-/* Sums for the log. */
+/* Sums for the log and the metrics. Also travels between processes (estate.h). */
 struct worker_totals {
     uint64_t sessions;
-    uint64_t spliced; /* bytes, both directions */
-    uint64_t copied;
-    uint64_t fallbacks;
+    uint64_t ends[SESSION_ENDS];
+    uint64_t bytes[MOVER_PATHS][MOVER_DIRECTIONS];
+    uint64_t fallbacks[MOVER_FALLBACKS];
+    struct histogram_totals connect_time;
+    struct histogram_totals duration;
+    struct histogram_totals session_bytes;
+};
+
+/* What a worker has just now. */
+struct worker_state {
+    unsigned index;
+    uint64_t sessions;
+    uint64_t pipes_idle;
+    uint64_t pipes_used;
+    uint64_t pipe_bytes; /* that they may hold */
+    uint64_t cpu;        /* ns that its thread has been at work */
 };
 
 /* Makes a worker that does not run yet. Returns 0 or -errno. */
@@ -67,9 +80,18 @@ bool worker_post(struct worker *w, struct letter *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
+/* As its setup has it, and the log. */
+unsigned worker_index(const struct worker *w);
+
 bool worker_has_finished(const struct worker *w);
 
 /* Adds the worker's figures to the sum, from any thread. */
 void worker_add_totals(const struct worker *w, struct worker_totals *sum);
+
+uint64_t worker_totals_bytes(const struct worker_totals *sum, enum mover_path path);
+uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
+
+/* For the control thread; the worker has been started and not been joined. */
+void worker_state(const struct worker *w, struct worker_state *state);
 
 #endif

@@ -59,8 +59,9 @@ static struct pipe *pipe_new(int size)
     return p;
 }
 
-static void pipe_free(struct pipe *p)
+static void pipe_free(struct pipe_stock *stock, struct pipe *p)
 {
+    gauge_add(&stock->bytes, -(int64_t)p->size);
     close(p->in);
     close(p->out);
     free(p);
@@ -73,6 +74,7 @@ void pipe_stock_init(struct pipe_stock *stock, struct pipe_quota *quota, int siz
     stock->size = size;
     atomic_init(&stock->idle_count, 0);
     atomic_init(&stock->used_count, 0);
+    atomic_init(&stock->bytes.value, 0);
 }
 
 void pipe_stock_fini(struct pipe_stock *stock)
@@ -81,7 +83,7 @@ void pipe_stock_fini(struct pipe_stock *stock)
     struct pipe *p;
     while ((p = SLIST_FIRST(&stock->idle)) != NULL) {
         SLIST_REMOVE_HEAD(&stock->idle, in_stock);
-        pipe_free(p);
+        pipe_free(stock, p);
         quota_return(stock->quota);
     }
     atomic_store(&stock->idle_count, 0);
@@ -102,6 +104,7 @@ struct pipe *pipe_get(struct pipe_stock *stock)
             quota_return(stock->quota);
             return NULL;
         }
+        gauge_add(&stock->bytes, p->size);
     }
     count(&stock->used_count, 1);
     return p;
@@ -115,6 +118,7 @@ struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t size
         return NULL;
     *p = (struct pipe){ .out = fd[0], .in = fd[1], .size = size, .slots = slots, .held = held };
     atomic_fetch_sub_explicit(&stock->quota->left, 1, memory_order_relaxed);
+    gauge_add(&stock->bytes, size);
     count(&stock->used_count, 1);
     return p;
 }
@@ -133,7 +137,7 @@ void pipe_put(struct pipe_stock *stock, struct pipe *p)
 
 void pipe_discard(struct pipe_stock *stock, struct pipe *p)
 {
-    pipe_free(p);
+    pipe_free(stock, p);
     quota_return(stock->quota);
     count(&stock->used_count, -1);
 }

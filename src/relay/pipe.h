@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/stats.h"
+
 struct pipe {
     SLIST_ENTRY(pipe) in_stock;
     int out;        /* read end */
@@ -33,6 +35,7 @@ struct pipe_stock {
     int size;                    /* bytes asked of each pipe */
     _Atomic uint32_t idle_count; /* written by the owner, read by anyone */
     _Atomic uint32_t used_count;
+    struct gauge bytes; /* that all pipes together may hold */
 };
 
 /* quota must outlive the stock. Makes no pipe yet. */

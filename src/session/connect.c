@@ -41,7 +41,10 @@ void connect_enter(struct session *s, struct pool *p)
 /* Whoever names no server is told apart by its address. */
 static uint64_t key_of(const struct session *s)
 {
-    enum config_hash_key key = conf_of(s)->hash_key;
+    const struct config_pool *c = conf_of(s);
+    enum config_hash_key key = c->hash_key;
+    if (c->balance != CONFIG_BALANCE_HASH)
+        return 0;
     if (key == CONFIG_HASH_SNI && s->name_hash != 0)
         return s->name_hash;
     return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);
@@ -51,6 +54,8 @@ static void give_place_back(struct session *s)
 {
     if (s->backend == NULL)
         return;
+    tally_put(s->tally);
+    s->tally = NULL;
     pool_release(s->pool, s->backend, life_now(s));
     s->backend = NULL;
 }
@@ -306,6 +311,8 @@ static int announce(struct session *s)
 static void reached(struct session *s)
 {
     s->connected = s->active = life_now(s);
+    s->tally = tally_get(&s->home->tallies, s->backend);
+    histogram_add(&s->home->connect_time, &sessions_connect_scale, s->connected - s->began);
     pool_connected(s->pool, s->backend, s->connected);
     forget_tried(s);
 }

@@ -58,3 +58,21 @@ bool session_end_is_refusal(enum session_end why)
         return false;
     }
 }
+
+bool session_end_is_failure(enum session_end why)
+{
+    switch (why) {
+    case SESSION_END_SERVER_RESET:
+    case SESSION_END_CONNECT_FAILED:
+    case SESSION_END_CONNECT_TIMEOUT:
+    case SESSION_END_NO_SERVER:
+    case SESSION_END_QUEUE_TIMEOUT:
+    case SESSION_END_QUEUE_FULL:
+    case SESSION_END_SERVER_DOWN:
+    case SESSION_END_RESOURCE:
+    case SESSION_END_FILE_FAILED:
+        return true;
+    default:
+        return false;
+    }
+}

@@ -41,4 +41,7 @@ bool session_end_is_orderly(enum session_end why);
 /* The client was sent away before there was anything to relay. */
 bool session_end_is_refusal(enum session_end why);
 
+/* The pool could not serve the session, or not to its end. */
+bool session_end_is_failure(enum session_end why);
+
 #endif

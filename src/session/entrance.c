@@ -40,6 +40,14 @@ struct entrance *entrance_get(struct entrance_list *all, const char *name, void 
     return e;
 }
 
+void entrance_set_limits(struct entrance *e, uint64_t max_connections, struct quota *q)
+{
+    struct quota *before = e->quota;
+    gate_set_limit(&e->gate, max_connections);
+    e->quota = quota_ref(q);
+    quota_put(before);
+}
+
 void entrance_put(struct entrance *e)
 {
     if (e == NULL || --e->users > 0)

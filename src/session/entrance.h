@@ -17,7 +17,7 @@ struct entrance {
     char *name;
     unsigned users; /* configurations that have such a section */
     struct gate gate;
-    struct quota *quota; /* of the last configuration in force that had it; NULL: none */
+    struct quota *quota; /* of the configuration that was last in force; NULL: none */
     _Atomic uint64_t connections;
     _Atomic uint64_t refused[SESSION_ENDS];
 };
@@ -28,6 +28,10 @@ LIST_HEAD(entrance_list, entrance);
  * for gate_init(). NULL when out of memory. For the control thread, likewise entrance_put(). */
 struct entrance *entrance_get(struct entrance_list *all, const char *name, void (*wake)(void *arg),
                               void *arg);
+/* A configuration is in force: so many sessions (0: no limit), and these limits of each client from
+ * now on. */
+void entrance_set_limits(struct entrance *e, uint64_t max_connections, struct quota *q);
+
 /* Frees it when it was the last use. */
 void entrance_put(struct entrance *e);
 

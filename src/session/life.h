@@ -25,7 +25,7 @@ void life_arm(struct session *s);
 /* A read was taken for all there was (flow.h): the session is looked at again before long. */
 bool life_has_guessed(const struct session *s);
 
-/* With s->throttle: when a direction that has to wait for that may move again, ms. */
+/* When a direction that its rate holds back may move again, ms; WHEEL_NEVER: none is. */
 uint64_t life_throttled_until(const struct session *s);
 
 /* One side has ended its direction, the other goes on. */

@@ -41,7 +41,7 @@ int quota_get(struct quota **q, struct quota *present, const struct config_liste
     *q = present != NULL && is_same(present, c) ? present : make(c);
     if (*q == NULL)
         return -ENOMEM;
-    (*q)->users++;
+    quota_ref(*q);
     return 0;
 }
 

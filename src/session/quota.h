@@ -17,7 +17,7 @@ struct quota {
 /* What c asks for: the one that there is, used once more, if it is the same, or a new one. Returns
  * 0 with *q NULL when c sets no limit; or -ENOMEM. For the control thread. */
 int quota_get(struct quota **q, struct quota *present, const struct config_listen *c);
-/* Used once more, and once less. NULL is allowed. */
+/* One use more; and one less, with the last of which it is freed. NULL is allowed. */
 struct quota *quota_ref(struct quota *q);
 void quota_put(struct quota *q);
 

@@ -97,7 +97,8 @@ static void close_all(const int *fd, size_t count)
 static int open_sides(struct session *s, const int fd[RECORD_TERMS_FDS])
 {
     struct sessions *all = s->home;
-    bool client_tcp = s->client_addr.sa.sa_family != AF_UNIX;
+    const struct addr_peer *peer = s->learned != NULL ? &s->learned->peer : &s->client_addr;
+    bool client_tcp = peer->sa.sa_family != AF_UNIX;
     bool server_tcp = s->backend != NULL && !addr_is_unix(&s->backend->addr);
     int rc =
         side_open(&s->client, fd[RECORD_CLIENT], client_tcp, all->poller, all->on_client_event);

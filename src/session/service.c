@@ -88,9 +88,7 @@ void service_fini(struct service *s)
 
 void service_take_effect(struct service *s)
 {
-    gate_set_limit(&s->entrance->gate, s->conf->max_connections);
-    quota_put(s->entrance->quota);
-    s->entrance->quota = quota_ref(s->quota);
+    entrance_set_limits(s->entrance, s->conf->max_connections, s->quota);
 }
 
 enum session_end service_admit(struct service *s, const struct addr_peer *client, uint64_t now)

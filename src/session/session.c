@@ -15,6 +15,7 @@
 #include "session/life.h"
 #include "session/session_log.h"
 #include "session/throttle.h"
+#include "session/tour.h"
 
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
@@ -65,15 +66,28 @@ static void release(struct session *s, enum session_end why)
     free(s);
 }
 
+const struct histogram_scale sessions_connect_scale = { .first = 1, .shift = 1 };
+const struct histogram_scale sessions_duration_scale = { .first = 1, .shift = 2 };
+const struct histogram_scale sessions_bytes_scale = { .first = 64, .shift = 2 };
+
+static void count_end(struct sessions *all, enum session_end why, uint64_t duration, uint64_t bytes)
+{
+    counter_add(&all->ends[why], 1);
+    histogram_add(&all->duration, &sessions_duration_scale, duration);
+    histogram_add(&all->bytes, &sessions_bytes_scale, bytes);
+}
+
 static void bury(struct session *s)
 {
     struct sessions *all = s->home;
     enum session_end why = (enum session_end)s->ended_by;
     session_log_end(s, why, life_now(s));
-    counter_add(&all->ends[why], 1);
+    count_end(all, why, life_now(s) - s->began, s->up.bytes + s->down.bytes);
+    if (session_end_is_failure(why))
+        pool_count_failure(s->pool);
     close_sides(s, why);
     release(s, why);
-    all->count--;
+    gauge_add(&all->count, -1);
     all->ended(all, all->arg);
 }
 
@@ -152,17 +166,30 @@ static void close_valves(struct session *s)
     life_arm(s); /* for when there is more to be had */
 }
 
+/* Returns false when that has ended the session. */
+static bool pump_both(struct session *s)
+{
+    uint64_t up = s->up.bytes;
+    uint64_t down = s->down.bytes;
+    bool goes_on =
+        pump(s, &s->up, &s->client, &s->server) && pump(s, &s->down, &s->server, &s->client);
+    up = s->up.bytes - up;
+    down = s->down.bytes - down;
+    if (up != 0 || down != 0) {
+        s->active = life_now(s);
+        tally_add(&s->home->tallies, s->tally, up, down, s->active);
+    }
+    return goes_on;
+}
+
 static void relay(struct session *s)
 {
-    uint64_t before = s->up.bytes + s->down.bytes;
     if (s->throttle != NULL)
         open_valves(s);
-    if (!pump(s, &s->up, &s->client, &s->server) || !pump(s, &s->down, &s->server, &s->client))
+    if (!pump_both(s))
         return;
     if (s->throttle != NULL)
         close_valves(s);
-    if (s->up.bytes + s->down.bytes != before)
-        s->active = life_now(s);
     if (life_has_guessed(s))
         life_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
@@ -330,17 +357,12 @@ static void confirm(struct session *s)
         turn(s);
 }
 
-static bool is_throttled(const struct session *s)
-{
-    return s->throttle != NULL && s->state == SESSION_RELAYING;
-}
-
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
     (void)arg;
     confirm(s);
-    if (is_throttled(s) && life_throttled_until(s) <= life_now(s))
+    if (life_throttled_until(s) <= life_now(s))
         turn(s);
     if (s->state == SESSION_ENDED)
         return;
@@ -365,7 +387,7 @@ struct session *session_new(struct sessions *all, struct service *service)
     flow_init(&s->down, MOVER_DOWN);
     wheel_entry_init(&s->timer);
     LIST_INSERT_HEAD(&all->all, s, in_all);
-    all->count++;
+    gauge_add(&all->count, 1);
     return s;
 }
 
@@ -379,7 +401,7 @@ static void refuse(struct sessions *all, struct service *service, int fd,
     s.client.fd = fd;
     s.client_addr = *client;
     session_log_end(&s, why, s.began);
-    counter_add(&all->ends[why], 1);
+    count_end(all, why, 0, 0);
     sock_reset(fd);
     service_leave(service, why);
 }
@@ -431,6 +453,8 @@ int session_take_up(struct session *s)
 {
     if (s->state == SESSION_RELAYING && limit_rate(s) < 0)
         return -ENOMEM;
+    if (s->backend != NULL && s->connected != 0)
+        s->tally = tally_get(&s->home->tallies, s->backend);
     life_arm(s);
     return 0;
 }
@@ -444,13 +468,14 @@ void session_wait_on(struct session *s)
 void session_forget(struct session *s)
 {
     struct sessions *all = s->home;
+    tour_leave(s);
     LIST_REMOVE(s, in_all);
     life_unwatch(s, &s->client);
     life_unwatch(s, &s->server);
     side_close(&s->client);
     side_close(&s->server);
     release(s, SESSION_END_NONE);
-    all->count--;
+    gauge_add(&all->count, -1);
 }
 
 /* Whoever did its share in the last wake-up, before anything new. */
@@ -480,8 +505,10 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
     reserve_fill(&all->reserve);
     LIST_INIT(&all->all);
     LIST_INIT(&all->dead);
+    LIST_INIT(&all->tours);
     SLIST_INIT(&all->busy);
-    all->count = 0;
+    atomic_init(&all->count.value, 0);
+    tallies_init(&all->tallies);
     all->last_id = last_id;
     all->ended = ended;
     all->arg = arg;
@@ -489,7 +516,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
 
 void sessions_fini(struct sessions *all)
 {
-    assert(all->count == 0);
+    assert(gauge_get(&all->count) == 0);
     reserve_spend(&all->reserve);
     inbox_fini(&all->inbox);
 }
@@ -497,7 +524,10 @@ void sessions_fini(struct sessions *all)
 static int patience(const struct sessions *all)
 {
     uint64_t due = wheel_due(&all->wheel);
+    uint64_t tallies = tallies_due(&all->tallies);
     uint64_t now = uv_now(all->poller->loop);
+    if (tallies < due)
+        due = tallies;
     if (!SLIST_EMPTY(&all->busy) || due <= now)
         return 0;
     return due == WHEEL_NEVER ? -1 : (int)(due - now); /* at most one turn of the wheel */
@@ -508,6 +538,7 @@ void sessions_run(struct sessions *all)
     poller_wait(all->poller, patience(all));
     run_busy(all);
     wheel_turn(&all->wheel, uv_now(all->poller->loop), on_due, all);
+    tallies_flush(&all->tallies, uv_now(all->poller->loop));
     bury_dead(all);
 }
 

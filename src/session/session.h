@@ -23,6 +23,7 @@
 #include "session/end.h"
 #include "session/reserve.h"
 #include "session/service.h"
+#include "session/tally.h"
 
 enum session_state {
     SESSION_GREETING,   /* waits for what comes first (greet.h), until wait_until */
@@ -65,6 +66,7 @@ struct session {
     struct service *service;
     struct pool *pool;         /* the service's, or one to fall back on */
     struct backend *backend;   /* a place taken there; NULL: none */
+    struct tally *tally;       /* of the server reached, for its bytes */
     struct pool_tried *tried;  /* NULL until an attempt has failed */
     struct place_wait *wait;   /* in SESSION_WAITING */
     uint64_t name_hash;        /* of the server that a TLS client asked for; 0: none */
@@ -87,6 +89,8 @@ struct place_wait {
 
 LIST_HEAD(session_list, session);
 SLIST_HEAD(session_queue, session);
+struct tour;
+LIST_HEAD(tour_list, tour);
 
 /* All sessions of one worker and what they share. */
 struct sessions {
@@ -100,13 +104,23 @@ struct sessions {
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
     struct session_list dead;  /* closed and freed when the wake-up is over */
-    size_t count;
+    struct tour_list tours;    /* who is looking at them (tour.h) */
+    struct gauge count;
+    struct tallies tallies;
     _Atomic uint64_t *last_id;                      /* of the process */
     void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
     void *arg;
     struct counter total;
     struct counter ends[SESSION_ENDS];
+    struct histogram connect_time; /* ms, of those that reached a server */
+    struct histogram duration;     /* ms */
+    struct histogram bytes;        /* both directions */
 };
+
+/* Of the histograms: 1 ms to 33 s, 1 ms to 12 days, 64 bytes to 64 GB. */
+extern const struct histogram_scale sessions_connect_scale;
+extern const struct histogram_scale sessions_duration_scale;
+extern const struct histogram_scale sessions_bytes_scale;
 
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
  * is called for each session that ends; wake from any thread: sessions_grant() is wanted. */

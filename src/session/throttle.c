@@ -38,6 +38,7 @@ void throttle_close(struct valve *v, const struct flow *f)
 
 uint64_t throttle_due(const struct valve *v, const struct flow *f, const struct side *src)
 {
-    bool waits = v->bucket.rate != 0 && f->state == FLOW_FILL && side_is(src, SIDE_READABLE);
+    bool waits = v->bucket.rate != 0 && f->state == FLOW_FILL && f->allowed == 0 &&
+                 side_is(src, SIDE_READABLE);
     return waits ? bucket_due(&v->bucket) : UINT64_MAX;
 }

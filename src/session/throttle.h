@@ -31,7 +31,8 @@ void throttle_open(struct valve *v, struct flow *f, uint64_t now);
 void throttle_close(struct valve *v, const struct flow *f);
 
 /* When a flow that has something to take, and may not, may take it, ms; UINT64_MAX: that is not why
- * it waits. */
+ * it waits. One that copies waits for its sink with an empty pipe as well: then it has been allowed
+ * something, and no time makes a difference. */
 uint64_t throttle_due(const struct valve *v, const struct flow *f, const struct side *src);
 
 #endif

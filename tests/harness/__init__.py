@@ -7,15 +7,19 @@
     load       clients that come and go, and streams that are checked
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
+    control    its control socket
     trace      its system calls
     services   real servers: nginx, redis, PostgreSQL, dnsmasq
+    systemd    zproxy as systemd starts and watches it
     names      a name server played by the test
+    web        what zproxy tells by HTTP, Prometheus, a browser
 
 A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
 says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
 """
 
 from .addresses import Address, fresh_address
+from .control import Control, Refused, zproxyctl
 from .load import Streams, Visitors
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
                       tcp_states)
@@ -23,11 +27,14 @@ from .program import Zproxy, instruments, need_names, need_splice, parse_line, s
 from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
+from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
-    "Address", "Backend", "BlackHole", "DEADLINE", "Echo", "Failure", "Network", "Received",
-    "Refusing", "Skip", "Streams", "Sysctl", "Visitors", "Zproxy", "background", "complete", "connect",
+    "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
+    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Streams", "Sysctl",
+    "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
-    "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
+    "need_http", "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
+    "zproxyctl",
 ]

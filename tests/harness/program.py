@@ -210,18 +210,19 @@ class Zproxy:
     wrap                a command that runs it, such as strace, and becomes it
     ready               whether to wait for it at the begin
     copied              whether to run a copy of the program, path("zproxy")
+    control             keys of [admin] beside the socket, if there is to be one
     """
 
     def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
                  bind=None, sections=None, user=None, wrap=(), arguments=(), stderr=None,
-                 ready=True, copied=False):
+                 ready=True, copied=False, control=None):
         self.address = bind or fresh_address()
         self.sections = sections or sections_for(servers, self.address, listen, pool)
         self.settings = dict(settings or {})
         if relay:
             self.settings["relay"] = relay
         self.user, self.wrap, self.arguments, self.stderr = user, wrap, arguments, stderr
-        self.ready, self.copied = ready, copied
+        self.ready, self.copied, self.control = ready, copied, control
         self.excused = 0
         self.process = self.status = None
 
@@ -260,9 +261,8 @@ class Zproxy:
         self.log = Log(where.get(self.settings["log"], self.settings["log"]))
         where["same"] = self.log.path
         self.access = Log(where.get(self.settings["access_log"], self.settings["access_log"]))
-        self.config = f"[global]\n{_keys(self.settings)}{self.sections}"
-        with open(self.path("zproxy.ini"), "w") as f:
-            f.write(self.config)
+        self.socket = self.path("control")
+        self.write()
         run_as = {"env": dict(os.environ)}
         if self.user:
             run_as = become(self.user)
@@ -340,7 +340,9 @@ class Zproxy:
         self.settings = {key: value for key, value in {**self.settings, **settings}.items()
                          if value is not None}
         self.sections = self.sections if sections is None else sections
-        self.config = f"[global]\n{_keys(self.settings)}{self.sections}"
+        admin = "" if self.control is None else \
+            f"[admin]\n{_keys({'socket': self.socket, **self.control})}"
+        self.config = f"[global]\n{_keys(self.settings)}{admin}{self.sections}"
         with open(self.path("zproxy.ini"), "w") as f:
             f.write(self.config)
 

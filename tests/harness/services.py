@@ -92,11 +92,12 @@ class Service:
 
 
 class Nginx(Service):
-    """Serves .root over HTTP. more: directives of its server."""
+    """Serves .root over HTTP. more: directives of its server; listen: words of its listen line;
+    http: directives in front of the server."""
 
-    def __init__(self, more=""):
+    def __init__(self, more="", listen="", http=""):
         super().__init__()
-        self.more = more
+        self.more, self.listen, self.http = more, listen, http
 
     def prepare(self):
         program, d = self.find("nginx"), self.directory
@@ -109,7 +110,9 @@ class Nginx(Service):
                     f"events {{ worker_connections 4096; }}\n"
                     f"http {{\n{temporary}"
                     f"    access_log off;\n    sendfile on;\n    keepalive_requests 1000000;\n"
-                    f"    server {{ listen {self.address} backlog=4096; root {self.root};"
+                    f"    {self.http}\n"
+                    f"    server {{ listen {self.address} backlog=4096 {self.listen};"
+                    f" root {self.root};"
                     f" {self.more} }}\n}}\n")
         return [program, "-p", d, "-c", f"{d}/nginx.conf", "-e", f"{d}/error.log"]
 
@@ -151,19 +154,20 @@ class Postgres(Service):
 
 
 class Haproxy(Service):
-    """Passes TCP on to a server, splicing."""
+    """Passes TCP on to a server, splicing. bind, options: words behind its own address and behind
+    the server's; more: lines of the section."""
 
-    def __init__(self, server):
+    def __init__(self, server, bind="", options="", more=""):
         super().__init__()
-        self.server = server
+        self.server, self.bind, self.options, self.more = server, bind, options, more
 
     def prepare(self):
         config = f"{self.directory}/haproxy.cfg"
         with open(config, "w") as f:
             f.write(f"defaults\n    mode tcp\n    option splice-auto\n    timeout connect 60s\n"
                     f"    timeout client 60s\n    timeout server 60s\n"
-                    f"listen front\n    bind {self.address}\n"
-                    f"    server behind {self.server}\n")
+                    f"listen front\n    bind {self.address} {self.bind}\n{self.more}"
+                    f"    server behind {self.server} {self.options}\n")
         return [self.find("haproxy"), "-db", "-f", config]
 
 

@@ -1,0 +1,77 @@
+# bash completion for zproxyctl(8); names of pools and servers are asked of the running zproxy.
+# shellcheck shell=bash
+
+_zproxyctl_ask() {
+    zproxyctl "${socket[@]}" "$@" 2>/dev/null
+}
+
+_zproxyctl_pools() {
+    _zproxyctl_ask show pools | awk 'NR > 1 { print $1 }'
+}
+
+_zproxyctl_servers() {
+    _zproxyctl_ask show servers | awk 'NR > 1 { print $1 }'
+}
+
+_zproxyctl_sessions() {
+    _zproxyctl_ask show sessions busiest 50 | awk 'NR > 1 { print $1 }'
+}
+
+# What may come after the words of the command so far.
+_zproxyctl_next() {
+    case "$*" in
+    "") echo show set drain add del close explain preview reload help top ;;
+    show) echo info listeners pools servers sessions session config ;;
+    "show servers" | explain | "add server") _zproxyctl_pools ;;
+    "show sessions") echo busiest ;;
+    "show session" | "close session") _zproxyctl_sessions ;;
+    set) echo server log_level ;;
+    "set log_level") echo error warning notice info debug ;;
+    add | del) echo server ;;
+    close) echo session sessions ;;
+    "set server" | drain | "del server" | "close sessions") _zproxyctl_servers ;;
+    "set server "*" state") echo ready drain maint ;;
+    "set server "*" weight") ;;
+    "set server "*) echo state weight ;;
+    "drain "*" over") echo 30s 5m 1h ;;
+    "drain "*) echo over ;;
+    help) echo show set drain add del close explain preview reload ;;
+    esac
+}
+
+# Words are what stands between spaces: to bash a colon, as in 10.0.0.1:80, would be one too.
+_zproxyctl() {
+    local line=${COMP_LINE:0:COMP_POINT} word='' before i
+    local -a words=() socket=() command=()
+    read -ra words <<<"$line"
+    if [[ $line != *[[:space:]] ]]; then
+        word=${words[-1]}
+        unset 'words[-1]'
+    fi
+    for ((i = 1; i < ${#words[@]}; i++)); do
+        case ${words[i]} in
+        -s | --socket)
+            socket=(-s "${words[i + 1]-}")
+            i=$((i + 1))
+            ;;
+        -*) ;;
+        *) command+=("${words[i]}") ;;
+        esac
+    done
+    before=${words[-1]-}
+    COMPREPLY=()
+    if [[ $before == -s || $before == --socket || ${command[*]} == preview ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+    elif [[ $word == -* && ${#command[@]} == 0 ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "-s -j -h -V --socket --json --help --version" -- "$word")
+        return
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$(_zproxyctl_next "${command[@]}")" -- "$word")
+    if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}") # bash has the rest already
+    fi
+}
+
+complete -F _zproxyctl zproxyctl

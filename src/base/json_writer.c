@@ -1,0 +1,81 @@
+#include "base/json_writer.h"
+
+#include <inttypes.h>
+
+#include "base/json.h"
+
+static void begin(struct json_writer *w, const char *name)
+{
+    if (w->comma)
+        fputc(',', w->out);
+    w->comma = true;
+    if (name == NULL)
+        return;
+    json_string(w->out, name);
+    fputc(':', w->out);
+}
+
+static void open(struct json_writer *w, const char *name, char bracket)
+{
+    begin(w, name);
+    fputc(bracket, w->out);
+    w->comma = false;
+}
+
+static void end(struct json_writer *w, char bracket)
+{
+    fputc(bracket, w->out);
+    w->comma = true;
+}
+
+void json_begin_object(struct json_writer *w, const char *name)
+{
+    open(w, name, '{');
+}
+
+void json_end_object(struct json_writer *w)
+{
+    end(w, '}');
+}
+
+void json_begin_array(struct json_writer *w, const char *name)
+{
+    open(w, name, '[');
+}
+
+void json_end_array(struct json_writer *w)
+{
+    end(w, ']');
+}
+
+void json_text(struct json_writer *w, const char *name, const char *text)
+{
+    begin(w, name);
+    json_string(w->out, text);
+}
+
+void json_number(struct json_writer *w, const char *name, uint64_t number)
+{
+    begin(w, name);
+    fprintf(w->out, "%" PRIu64, number);
+}
+
+void json_limit(struct json_writer *w, const char *name, uint64_t limit)
+{
+    if (limit == 0)
+        json_text(w, name, NULL);
+    else
+        json_number(w, name, limit);
+}
+
+void json_real(struct json_writer *w, const char *name, double number)
+{
+    begin(w, name);
+    fprintf(w->out, "%.6g", number);
+}
+
+void json_flag(struct json_writer *w, const char *name, bool flag)
+{
+    begin(w, name);
+    fputs(flag ? "true" : "false", w->out);
+}

@@ -1,0 +1,262 @@
+#include "base/sheet.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/human.h"
+#include "base/json.h"
+
+#define NONE UINT64_MAX
+
+/* Of text, the cell says where in `text` it begins. */
+struct sheet {
+    const struct sheet_column *column;
+    size_t columns;
+    uint64_t *cell;
+    size_t cells;
+    size_t cell_room;
+    char *text;
+    size_t text_size;
+    size_t text_room;
+    bool exhausted;
+};
+
+struct sheet *sheet_new(const struct sheet_column *columns, size_t count)
+{
+    struct sheet *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->column = columns;
+    s->columns = count;
+    return s;
+}
+
+void sheet_free(struct sheet *s)
+{
+    if (s == NULL)
+        return;
+    free(s->cell);
+    free(s->text);
+    free(s);
+}
+
+/* Makes room for `more` items behind `used`. */
+static bool grow(void **items, size_t *room, size_t used, size_t more, size_t size)
+{
+    if (used + more <= *room)
+        return true;
+    size_t wanted = 2 * (used + more) + 64;
+    void *bigger = realloc(*items, wanted * size);
+    if (bigger == NULL)
+        return false;
+    *items = bigger;
+    *room = wanted;
+    return true;
+}
+
+static void add_cell(struct sheet *s, uint64_t value)
+{
+    void *cells = s->cell;
+    if (s->exhausted || !grow(&cells, &s->cell_room, s->cells, 1, sizeof *s->cell)) {
+        s->exhausted = true;
+        return;
+    }
+    s->cell = cells;
+    s->cell[s->cells++] = value;
+}
+
+void sheet_none(struct sheet *s)
+{
+    add_cell(s, NONE);
+}
+
+void sheet_number(struct sheet *s, uint64_t number)
+{
+    add_cell(s, number == NONE ? NONE - 1 : number);
+}
+
+void sheet_flag(struct sheet *s, bool set)
+{
+    add_cell(s, set);
+}
+
+void sheet_text(struct sheet *s, const char *text)
+{
+    if (text == NULL) {
+        sheet_none(s);
+        return;
+    }
+    size_t size = strlen(text) + 1;
+    void *all = s->text;
+    if (!grow(&all, &s->text_room, s->text_size, size, 1)) {
+        s->exhausted = true;
+        return;
+    }
+    s->text = all;
+    memcpy(s->text + s->text_size, text, size);
+    add_cell(s, s->text_size);
+    s->text_size += size;
+}
+
+size_t sheet_rows(const struct sheet *s)
+{
+    return s->cells / s->columns;
+}
+
+static uint64_t value_at(const struct sheet *s, size_t row, size_t column)
+{
+    return s->cell[row * s->columns + column];
+}
+
+/* ---- for people ---- */
+
+/* buf is used for numbers. */
+static const char *read_cell(const struct sheet *s, size_t row, size_t column, char buf[HUMAN_MAX])
+{
+    uint64_t value = value_at(s, row, column);
+    if (value == NONE)
+        return "-";
+    switch (s->column[column].kind) {
+    case SHEET_TEXT:
+        return s->text[value] == '\0' ? "-" : s->text + value;
+    case SHEET_FLAG:
+        return value != 0 ? "yes" : "no";
+    case SHEET_COUNT:
+        snprintf(buf, HUMAN_MAX, "%" PRIu64, value);
+        return buf;
+    case SHEET_BYTES:
+        return human_bytes(value, buf);
+    case SHEET_RATE:
+        return human_rate(value, buf);
+    case SHEET_TIME:
+        return human_time(value, buf);
+    case SHEET_MICROS:
+        return human_micros(value, buf);
+    }
+    return "";
+}
+
+static size_t width_of(const struct sheet *s, size_t column)
+{
+    char buf[HUMAN_MAX];
+    size_t width = strlen(s->column[column].name);
+    for (size_t row = 0; row < sheet_rows(s); row++) {
+        size_t len = strlen(read_cell(s, row, column, buf));
+        if (len > width)
+            width = len;
+    }
+    return width;
+}
+
+/* Words to the left, numbers to the right; no spaces at the end of a line. */
+static void print_cell(const struct sheet *s, size_t column, size_t width, const char *text,
+                       FILE *out)
+{
+    bool last = column + 1 == s->columns;
+    if (s->column[column].kind > SHEET_FLAG)
+        fprintf(out, "%*s%s", (int)width, text, last ? "" : "  ");
+    else if (last)
+        fputs(text, out);
+    else
+        fprintf(out, "%-*s  ", (int)width, text);
+}
+
+static void print_rows(const struct sheet *s, const size_t *width, FILE *out)
+{
+    char buf[HUMAN_MAX];
+    for (size_t c = 0; c < s->columns; c++)
+        print_cell(s, c, width[c], s->column[c].name, out);
+    fputc('\n', out);
+    for (size_t row = 0; row < sheet_rows(s); row++) {
+        for (size_t c = 0; c < s->columns; c++)
+            print_cell(s, c, width[c], read_cell(s, row, c, buf), out);
+        fputc('\n', out);
+    }
+}
+
+int sheet_print_table(const struct sheet *s, FILE *out)
+{
+    size_t *width = s->exhausted ? NULL : calloc(s->columns, sizeof *width);
+    if (width == NULL)
+        return -ENOMEM;
+    for (size_t c = 0; c < s->columns; c++)
+        width[c] = width_of(s, c);
+    print_rows(s, width, out);
+    free(width);
+    return 0;
+}
+
+int sheet_print_record(const struct sheet *s, FILE *out)
+{
+    char buf[HUMAN_MAX];
+    size_t width = 0;
+    if (s->exhausted || sheet_rows(s) != 1)
+        return -ENOMEM;
+    for (size_t c = 0; c < s->columns; c++)
+        width = strlen(s->column[c].name) > width ? strlen(s->column[c].name) : width;
+    for (size_t c = 0; c < s->columns; c++)
+        fprintf(out, "%-*s  %s\n", (int)width, s->column[c].name, read_cell(s, 0, c, buf));
+    return 0;
+}
+
+/* ---- for programs ---- */
+
+static const char *unit_of(enum sheet_kind kind)
+{
+    switch (kind) {
+    case SHEET_TEXT:
+    case SHEET_FLAG:
+    case SHEET_COUNT:
+    case SHEET_BYTES:
+        return "";
+    case SHEET_RATE:
+        return "_per_second";
+    case SHEET_TIME:
+        return "_ms";
+    case SHEET_MICROS:
+        return "_us";
+    }
+    return "";
+}
+
+static void print_object(const struct sheet *s, size_t row, FILE *out)
+{
+    for (size_t c = 0; c < s->columns; c++) {
+        uint64_t value = value_at(s, row, c);
+        enum sheet_kind kind = s->column[c].kind;
+        fprintf(out, "%s\"%s%s\":", c == 0 ? "{" : ",", s->column[c].name, unit_of(kind));
+        if (value == NONE)
+            fputs("null", out);
+        else if (kind == SHEET_TEXT)
+            json_string(out, s->text + value);
+        else if (kind == SHEET_FLAG)
+            fputs(value != 0 ? "true" : "false", out);
+        else
+            fprintf(out, "%" PRIu64, value);
+    }
+    fputc('}', out);
+}
+
+int sheet_print_json(const struct sheet *s, FILE *out)
+{
+    if (s->exhausted)
+        return -ENOMEM;
+    fputc('[', out);
+    for (size_t row = 0; row < sheet_rows(s); row++) {
+        fputs(row == 0 ? "" : ",", out);
+        print_object(s, row, out);
+    }
+    fputc(']', out);
+    return 0;
+}
+
+int sheet_print_json_record(const struct sheet *s, FILE *out)
+{
+    if (s->exhausted || sheet_rows(s) != 1)
+        return -ENOMEM;
+    print_object(s, 0, out);
+    return 0;
+}

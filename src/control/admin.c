@@ -1,0 +1,564 @@
+#include "control/admin.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "relay/sock.h"
+
+#define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
+#define PATIENCE_MS 30000       /* in which a client reads some of its answer */
+#define BACKLOG     511
+
+LIST_HEAD(admin_clients, admin_client);
+
+/* Its socket is listened on by one, and closed when another one is in force. */
+struct admin_door {
+    uv_pipe_t pipe;
+    struct admin *admin;
+    struct addr at;
+    bool waits; /* a client is at the door, and there is no room for it yet */
+};
+
+struct admin {
+    uv_loop_t *loop;
+    admin_command_fn *command;
+    void *arg;
+    struct admin_door *door; /* NULL: none */
+    struct admin_clients clients;
+    struct admin_clients gone; /* until the loop has closed them */
+    size_t count;              /* of clients */
+    size_t waiting;            /* bytes of answers */
+};
+
+enum client_state {
+    CLIENT_READING,   /* waits for a line */
+    CLIENT_ASKING,    /* for an answer */
+    CLIENT_ANSWERING, /* until it has read that */
+};
+
+/* Those who have asked least recently are at the end of the list. */
+struct admin_client {
+    uv_pipe_t pipe;
+    uv_timer_t patience;
+    uv_write_t write;
+    struct admin *admin;
+    LIST_ENTRY(admin_client) in_list;
+    enum client_state state;
+    bool ended;    /* it sends nothing more */
+    bool hopeless; /* what it sends is no command: the answer is the last one */
+    unsigned open; /* handles */
+    size_t unread; /* bytes of the answer at the last look */
+    char *answer;
+    size_t answer_length;
+    struct admin_call *call;
+    size_t length; /* of what has been read, in line */
+    char line[ADMIN_LINE_MAX + 1];
+};
+
+struct admin_call {
+    struct admin_client *client; /* NULL: it has gone */
+};
+
+struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
+{
+    struct admin *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return NULL;
+    a->loop = loop;
+    a->command = command;
+    a->arg = arg;
+    LIST_INIT(&a->clients);
+    LIST_INIT(&a->gone);
+    return a;
+}
+
+static void let_in_waiting(struct admin *a);
+
+/* ---- the end of a client ---- */
+
+static void forget_answer(struct admin_client *c)
+{
+    c->admin->waiting -= c->answer_length;
+    free(c->answer);
+    c->answer = NULL;
+    c->answer_length = 0;
+}
+
+static void client_free(struct admin_client *c)
+{
+    forget_answer(c);
+    free(c);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct admin_client *c = handle->data;
+    if (--c->open > 0)
+        return;
+    struct admin *a = c->admin;
+    LIST_REMOVE(c, in_list);
+    client_free(c);
+    let_in_waiting(a);
+}
+
+static void client_close(struct admin_client *c)
+{
+    if (uv_is_closing((const uv_handle_t *)&c->pipe))
+        return;
+    if (c->call != NULL)
+        c->call->client = NULL;
+    LIST_REMOVE(c, in_list);
+    LIST_INSERT_HEAD(&c->admin->gone, c, in_list);
+    c->admin->count--;
+    uv_close((uv_handle_t *)&c->pipe, on_closed);
+    uv_close((uv_handle_t *)&c->patience, on_closed);
+}
+
+/* ---- answers ---- */
+
+static void next_line(struct admin_client *c);
+
+static void on_impatient(uv_timer_t *timer)
+{
+    struct admin_client *c = timer->data;
+    size_t unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+    if (unread >= c->unread)
+        client_close(c);
+    c->unread = unread;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct admin_client *c = write->data;
+    uv_timer_stop(&c->patience);
+    forget_answer(c);
+    if (uv_is_closing((const uv_handle_t *)&c->pipe))
+        return;
+    if (status < 0 || c->hopeless)
+        client_close(c);
+    else
+        next_line(c);
+}
+
+static void send_answer(struct admin_client *c, char *text, size_t length)
+{
+    const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length), uv_buf_init((char *)"\n", 1) };
+    c->state = CLIENT_ANSWERING;
+    c->answer = text;
+    c->answer_length = length;
+    c->admin->waiting += length;
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, parts, 2, on_written) < 0) {
+        client_close(c);
+        return;
+    }
+    c->unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+    if (c->unread > 0)
+        uv_timer_start(&c->patience, on_impatient, PATIENCE_MS, PATIENCE_MS);
+}
+
+static void refuse(struct admin_client *c, const char *why)
+{
+    char *text = strdup(why);
+    if (text == NULL)
+        client_close(c);
+    else
+        send_answer(c, text, strlen(text));
+}
+
+void admin_answer(struct admin_call *call, char *text, size_t length)
+{
+    struct admin_client *c = call->client;
+    free(call);
+    if (c != NULL)
+        c->call = NULL;
+    if (c == NULL || uv_is_closing((const uv_handle_t *)&c->pipe)) {
+        free(text);
+    } else if (text == NULL || length > UINT32_MAX) {
+        free(text);
+        refuse(c, "error: out of memory\n");
+    } else if (c->admin->waiting + length > WAITING_MAX && c->admin->waiting > 0) {
+        free(text);
+        refuse(c, "error: other clients do not read their answers, and there is no room for this "
+                  "one\n");
+    } else {
+        send_answer(c, text, length);
+    }
+}
+
+/* ---- commands ---- */
+
+static bool is_text(const char *line, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < 0x20 && line[i] != '\t')
+            return false;
+    return true;
+}
+
+static void ask(struct admin_client *c, char *line)
+{
+    struct admin *a = c->admin;
+    c->state = CLIENT_ASKING;
+    LIST_REMOVE(c, in_list);
+    LIST_INSERT_HEAD(&a->clients, c, in_list);
+    c->call = calloc(1, sizeof *c->call);
+    if (c->call == NULL) {
+        client_close(c);
+        return;
+    }
+    c->call->client = c;
+    a->command(a->arg, c->call, line);
+}
+
+/* The line's length without its break, and in *taken with it; false: it is not whole yet. The last
+ * one needs no break. */
+static bool find_line(const struct admin_client *c, size_t *length, size_t *taken)
+{
+    const char *end = memchr(c->line, '\n', c->length);
+    *length = end != NULL ? (size_t)(end - c->line) : c->length;
+    *taken = end != NULL ? *length + 1 : *length;
+    if (*length > 0 && c->line[*length - 1] == '\r')
+        --*length;
+    return end != NULL || (c->ended && c->length > 0);
+}
+
+static void take_line(struct admin_client *c, size_t length, size_t taken)
+{
+    char line[ADMIN_LINE_MAX + 1];
+    memcpy(line, c->line, length);
+    line[length] = '\0';
+    c->length -= taken;
+    memmove(c->line, c->line + taken, c->length);
+    if (is_text(line, length)) {
+        ask(c, line);
+        return;
+    }
+    c->hopeless = true;
+    refuse(c, "error: control characters, expected a line of text\n");
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct admin_client *c = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(c->line + c->length, (unsigned)(sizeof c->line - c->length));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct admin_client *c = stream->data;
+    (void)buf;
+    if (n == 0)
+        return;
+    uv_read_stop(stream);
+    if (n > 0)
+        c->length += (size_t)n;
+    else if (n == UV_EOF)
+        c->ended = true;
+    else {
+        client_close(c);
+        return;
+    }
+    next_line(c);
+}
+
+/* Empty lines are passed over. */
+static void next_line(struct admin_client *c)
+{
+    size_t length = 0;
+    size_t taken = 0;
+    bool whole = false;
+    c->state = CLIENT_READING;
+    while ((whole = find_line(c, &length, &taken)) && length == 0) {
+        c->length -= taken;
+        memmove(c->line, c->line + taken, c->length);
+    }
+    if (whole) {
+        take_line(c, length, taken);
+    } else if (c->length > ADMIN_LINE_MAX) {
+        c->hopeless = true;
+        refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
+    } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0) {
+        client_close(c);
+    } else {
+        let_in_waiting(c->admin);
+    }
+}
+
+/* ---- new clients ---- */
+
+static bool has_file(const struct addr *at)
+{
+    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
+}
+
+/* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
+static bool is_welcome(const struct admin_door *door, const uv_pipe_t *pipe)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    uv_os_fd_t fd = -1;
+    if (has_file(&door->at))
+        return true;
+    if (uv_fileno((const uv_handle_t *)pipe, &fd) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
+/* There is room for one more when one that waits for nothing goes. */
+static bool make_room(struct admin *a)
+{
+    struct admin_client *c;
+    struct admin_client *idle = NULL;
+    if (a->count < ADMIN_CLIENTS_MAX)
+        return true;
+    LIST_FOREACH(c, &a->clients, in_list)
+        if (c->state == CLIENT_READING)
+            idle = c;
+    if (idle != NULL)
+        client_close(idle);
+    return idle != NULL;
+}
+
+static void let_in(struct admin_door *door)
+{
+    struct admin *a = door->admin;
+    struct admin_client *c = calloc(1, sizeof *c);
+    door->waits = c == NULL;
+    if (c == NULL)
+        return;
+    c->admin = a;
+    uv_pipe_init(a->loop, &c->pipe, 0);
+    uv_timer_init(a->loop, &c->patience);
+    c->pipe.data = c->patience.data = c;
+    c->open = 2;
+    LIST_INSERT_HEAD(&a->clients, c, in_list);
+    a->count++;
+    if (uv_accept((uv_stream_t *)&door->pipe, (uv_stream_t *)&c->pipe) < 0 ||
+        !is_welcome(door, &c->pipe))
+        client_close(c);
+    else
+        next_line(c);
+}
+
+/* Who is not let in stays where it is, and all others behind it. */
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct admin_door *door = stream->data;
+    door->waits = status == 0 && !make_room(door->admin);
+    if (status == 0 && !door->waits)
+        let_in(door);
+}
+
+static void let_in_waiting(struct admin *a)
+{
+    struct admin_door *door = a->door;
+    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->pipe) ||
+        !make_room(a))
+        return;
+    let_in(door);
+}
+
+/* ---- the socket ---- */
+
+struct admin_change {
+    struct admin *admin;
+    bool stays; /* as it is */
+    struct admin_door *door;
+    unsigned mode;
+};
+
+static int set_mode(const struct addr *at, unsigned mode)
+{
+    return has_file(at) && chmod(at->un.sun_path, mode) == -1 ? -errno : 0;
+}
+
+static int set_owner(const struct addr *at, uid_t owner, gid_t group)
+{
+    return has_file(at) && chown(at->un.sun_path, owner, group) == -1 ? -errno : 0;
+}
+
+/* The mode is that of the file from its first moment: unix(7) sockets are bound with the mode of
+ * their descriptor. What umask(2) has taken away is given back after that. */
+static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t group)
+{
+    int rc = sock_probe(at);
+    if (rc < 0)
+        return rc;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -errno;
+    if (fchmod(fd, mode) == -1 || bind(fd, &at->sa, at->len) == -1) {
+        rc = -errno;
+        close(fd);
+        return rc;
+    }
+    if ((rc = set_mode(at, mode)) == 0 && (rc = set_owner(at, owner, group)) == 0 &&
+        listen(fd, BACKLOG) == -1)
+        rc = -errno;
+    if (rc == 0)
+        return fd;
+    sock_unlink(at);
+    close(fd);
+    return rc;
+}
+
+static int tell(FILE *errors, const struct addr *at, int rc)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), strerror(-rc));
+    return -1;
+}
+
+static void on_door_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static int open_door(struct admin *a, int fd, const struct addr *at, struct admin_door **out)
+{
+    struct admin_door *door = calloc(1, sizeof *door);
+    if (door == NULL)
+        return -ENOMEM;
+    door->admin = a;
+    door->at = *at;
+    uv_pipe_init(a->loop, &door->pipe, 0);
+    door->pipe.data = door;
+    int rc = uv_pipe_open(&door->pipe, fd);
+    if (rc < 0) {
+        uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+        return rc;
+    }
+    *out = door;
+    return 0;
+}
+
+/* Takes the file away as well. */
+static void close_door(struct admin_door *door)
+{
+    if (door == NULL)
+        return;
+    sock_unlink(&door->at);
+    uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+}
+
+static void listen_at(struct admin_door *door)
+{
+    int rc = uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+}
+
+static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
+{
+    struct admin *a = ch->admin;
+    ch->stays = a->door != NULL && addr_equal(&a->door->at, at);
+    if (ch->stays)
+        return 0;
+    int fd = open_socket(at, ch->mode, owner, group);
+    if (fd < 0)
+        return fd;
+    int rc = open_door(a, fd, at, &ch->door);
+    if (rc < 0) {
+        sock_unlink(at);
+        close(fd);
+    }
+    return rc;
+}
+
+int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
+                  struct admin_change **change)
+{
+    struct admin_change *ch = calloc(1, sizeof *ch);
+    if (ch == NULL)
+        return tell(errors, &place->at, -ENOMEM);
+    ch->admin = a;
+    ch->mode = place->mode;
+    int rc = place->at.len == 0 ? 0 : prepare_door(ch, &place->at, place->owner, place->group);
+    if (rc < 0) {
+        free(ch);
+        return tell(errors, &place->at, rc);
+    }
+    *change = ch;
+    return 0;
+}
+
+void admin_abandon(struct admin_change *ch)
+{
+    if (ch == NULL)
+        return;
+    close_door(ch->door);
+    free(ch);
+}
+
+void admin_commit(struct admin_change *ch)
+{
+    struct admin *a = ch->admin;
+    if (ch->stays) {
+        (void)set_mode(&a->door->at, ch->mode); /* where we still may */
+        free(ch);
+        return;
+    }
+    close_door(a->door);
+    a->door = ch->door;
+    free(ch);
+    if (a->door != NULL)
+        listen_at(a->door);
+}
+
+int admin_socket(const struct admin *a, struct addr *at)
+{
+    uv_os_fd_t fd = -1;
+    if (a == NULL || a->door == NULL || uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
+        return -1;
+    *at = a->door->at;
+    return fd;
+}
+
+int admin_adopt(struct admin *a, const struct addr *at, int fd)
+{
+    int rc = open_door(a, fd, at, &a->door);
+    if (rc < 0)
+        close(fd);
+    else
+        listen_at(a->door);
+    return rc;
+}
+
+void admin_unlink(const struct admin *a)
+{
+    if (a != NULL && a->door != NULL)
+        sock_unlink(&a->door->at);
+}
+
+static void free_all(struct admin_clients *list)
+{
+    struct admin_client *c = LIST_FIRST(list);
+    while (c != NULL) {
+        struct admin_client *next = LIST_NEXT(c, in_list);
+        client_free(c);
+        c = next;
+    }
+}
+
+/* Handles that were not closed here have been closed with the loop. */
+void admin_free(struct admin *a)
+{
+    if (a == NULL)
+        return;
+    free_all(&a->clients);
+    free_all(&a->gone);
+    free(a->door);
+    free(a);
+}

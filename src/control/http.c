@@ -1,0 +1,507 @@
+#include "control/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "relay/sock.h"
+
+#define CLIENTS_MAX 64
+#define SILENCE_S   10          /* without a byte in either direction */
+#define LIFE_MS     30000       /* of a connection, however busy it is */
+#define SWEEP_MS    1000        /* between two looks for those that are older */
+#define MEMORY      (16 * 1024) /* for each client: its request's head must fit */
+#define BACKLOG     64
+
+enum call_state {
+    CALL_NEW,      /* its head has been read */
+    CALL_ASKED,    /* waits for the answer, suspended */
+    CALL_ANSWERED, /* the answer can go */
+};
+
+/* Freed when it has been answered, and its client has been served or is gone. */
+struct http_call {
+    LIST_ENTRY(http_call) in_door;
+    struct http_door *door; /* NULL: the client is gone */
+    struct MHD_Connection *connection;
+    struct MHD_Response *response;
+    unsigned status;
+    enum call_state state;
+    bool asking; /* within the callback */
+};
+
+/* A client's connection. */
+struct http_client {
+    LIST_ENTRY(http_client) in_door;
+    uint64_t began; /* ms */
+    int fd;
+};
+
+LIST_HEAD(http_calls, http_call);
+LIST_HEAD(http_clients, http_client);
+
+/* A socket that is listened on, and who came by it. */
+struct http_door {
+    struct http *http;
+    struct addr at;
+    int fd;
+    struct MHD_Daemon *daemon; /* NULL: not open yet */
+    uv_poll_t poll;            /* of the daemon's epoll set */
+    uv_timer_t timer;          /* the daemon wants to look at its clients */
+    uv_timer_t sweep;
+    unsigned handles; /* open */
+    struct http_calls calls;
+    struct http_clients clients;
+};
+
+struct http {
+    uv_loop_t *loop;
+    http_request_fn *request;
+    void *arg;
+    struct http_door *door; /* NULL: there is none */
+    struct addr adopted_at;
+    int adopted; /* until it is used; -1: none */
+};
+
+bool http_is_built(void)
+{
+    return true;
+}
+
+const char *http_version(void)
+{
+    return MHD_get_version();
+}
+
+static void drop_adopted(struct http *h)
+{
+    if (h->adopted != -1)
+        close(h->adopted);
+    h->adopted = -1;
+}
+
+struct http *http_new(uv_loop_t *loop, http_request_fn *request, void *arg)
+{
+    struct http *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return NULL;
+    h->loop = loop;
+    h->request = request;
+    h->arg = arg;
+    h->adopted = -1;
+    return h;
+}
+
+/* ---- a call ---- */
+
+static void call_free(struct http_call *call)
+{
+    if (call->response != NULL)
+        MHD_destroy_response(call->response);
+    free(call);
+}
+
+const char *http_query(const struct http_call *call, const char *name)
+{
+    return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static void add(struct MHD_Response *r, const char *name, const char *value)
+{
+    (void)MHD_add_response_header(r, name, value); /* for lack of memory it goes without */
+}
+
+static struct MHD_Response *response_new(const struct http_answer *a)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(a->length, a->text, MHD_RESPMEM_MUST_FREE);
+    if (r == NULL)
+        return NULL;
+    add(r, "Content-Type", a->type);
+    add(r, "Content-Security-Policy",
+        a->policy != NULL ? a->policy : "default-src 'none'; frame-ancestors 'none'");
+    add(r, "X-Content-Type-Options", "nosniff");
+    add(r, "X-Frame-Options", "DENY");
+    add(r, "Referrer-Policy", "no-referrer");
+    add(r, "Cache-Control", "no-store");
+    add(r, "Connection", "close");
+    return r;
+}
+
+static void run_soon(struct http_door *door);
+
+void http_answer(struct http_call *call, const struct http_answer *a)
+{
+    call->status = a->status;
+    if (a->text != NULL && (call->response = response_new(a)) == NULL)
+        free(a->text);
+    if (call->door == NULL) {
+        call_free(call);
+        return;
+    }
+    bool waits = call->state == CALL_ASKED && !call->asking;
+    call->state = CALL_ANSWERED;
+    if (waits) {
+        MHD_resume_connection(call->connection);
+        run_soon(call->door);
+    }
+}
+
+/* ---- what the library asks for ---- */
+
+static enum MHD_Result queue_text(struct MHD_Connection *c, unsigned status, const char *text)
+{
+    const struct http_answer a = { .status = status,
+                                   .type = "text/plain; charset=utf-8",
+                                   .text = strdup(text),
+                                   .length = strlen(text) };
+    struct MHD_Response *r = a.text == NULL ? NULL : response_new(&a);
+    if (r == NULL) {
+        free(a.text);
+        return MHD_NO; /* closes it */
+    }
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        add(r, "Allow", "GET, HEAD");
+    enum MHD_Result rc = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static bool is_method_known(const char *method)
+{
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
+static enum MHD_Result ask(struct http_call *call, const char *path)
+{
+    struct http *h = call->door->http;
+    call->state = CALL_ASKED;
+    call->asking = true;
+    h->request(h->arg, call, path);
+    call->asking = false;
+    if (call->state == CALL_ASKED)
+        MHD_suspend_connection(call->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result send_answer(struct http_call *call)
+{
+    if (call->response == NULL)
+        return MHD_NO;
+    return MHD_queue_response(call->connection, call->status, call->response);
+}
+
+static struct http_call *call_new(struct http_door *door, struct MHD_Connection *c)
+{
+    struct http_call *call = calloc(1, sizeof *call);
+    if (call == NULL)
+        return NULL;
+    call->door = door;
+    call->connection = c;
+    LIST_INSERT_HEAD(&door->calls, call, in_door);
+    return call;
+}
+
+/* Called when the head has been read, when the rest has, and when a suspended one goes on. */
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **context)
+{
+    struct http_call *call = *context;
+    (void)version;
+    (void)upload;
+    if (!is_method_known(method))
+        return queue_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    if (call == NULL)
+        return (*context = call_new(arg, c)) == NULL ? MHD_NO : MHD_YES;
+    if (*upload_size > 0) { /* a body that nobody wants */
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (call->state == CALL_NEW)
+        (void)ask(call, path);
+    return call->state == CALL_ANSWERED ? send_answer(call) : MHD_YES;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **context,
+                         enum MHD_RequestTerminationCode why)
+{
+    struct http_call *call = *context;
+    (void)arg;
+    (void)c;
+    (void)why;
+    *context = NULL;
+    if (call == NULL)
+        return;
+    LIST_REMOVE(call, in_door);
+    call->door = NULL;
+    if (call->state != CALL_ASKED)
+        call_free(call);
+}
+
+static void on_sweep(uv_timer_t *timer);
+
+static void client_begin(struct http_door *door, struct MHD_Connection *c, void **context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct http_client *client = info == NULL ? NULL : calloc(1, sizeof *client);
+    *context = client;
+    if (client == NULL)
+        return; /* its silence is still bounded */
+    client->fd = info->connect_fd;
+    client->began = uv_now(door->http->loop);
+    LIST_INSERT_HEAD(&door->clients, client, in_door);
+    if (!uv_is_active((const uv_handle_t *)&door->sweep) &&
+        !uv_is_closing((const uv_handle_t *)&door->sweep))
+        uv_timer_start(&door->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+}
+
+static void on_client(void *arg, struct MHD_Connection *c, void **context,
+                      enum MHD_ConnectionNotificationCode code)
+{
+    struct http_client *client = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        client_begin(arg, c, context);
+    } else if (client != NULL) {
+        LIST_REMOVE(client, in_door);
+        free(client);
+        *context = NULL;
+    }
+}
+
+/* ---- the loop ---- */
+
+static void run(struct http_door *door);
+
+static void on_timer(uv_timer_t *timer)
+{
+    run(timer->data);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    run(poll->data);
+}
+
+static void run_soon(struct http_door *door)
+{
+    if (!uv_is_closing((const uv_handle_t *)&door->timer))
+        uv_timer_start(&door->timer, on_timer, 0, 0);
+}
+
+static void run(struct http_door *door)
+{
+    MHD_UNSIGNED_LONG_LONG due = 0;
+    MHD_run(door->daemon);
+    if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
+        uv_timer_start(&door->timer, on_timer, due, 0);
+    else
+        uv_timer_stop(&door->timer);
+}
+
+/* The library notices that a socket has been shut when it next looks. */
+static void on_sweep(uv_timer_t *timer)
+{
+    struct http_door *door = timer->data;
+    const struct http_client *client;
+    uint64_t now = uv_now(door->http->loop);
+    LIST_FOREACH(client, &door->clients, in_door)
+        if (now - client->began > LIFE_MS)
+            (void)shutdown(client->fd, SHUT_RDWR);
+    if (LIST_EMPTY(&door->clients))
+        uv_timer_stop(timer);
+}
+
+/* ---- the socket ---- */
+
+struct http_change {
+    struct http *http;
+    bool stays; /* as it is */
+    struct http_door *door;
+};
+
+static void on_door_closed(uv_handle_t *handle)
+{
+    struct http_door *door = handle->data;
+    if (--door->handles == 0)
+        free(door);
+}
+
+/* Calls that are not answered yet lose their clients. */
+static void stop_daemon(struct http_door *door)
+{
+    struct http_call *call;
+    if (door->daemon == NULL)
+        return;
+    LIST_FOREACH(call, &door->calls, in_door)
+        if (call->state == CALL_ASKED)
+            MHD_resume_connection(call->connection);
+    MHD_stop_daemon(door->daemon); /* and closes the socket */
+    door->daemon = NULL;
+    door->fd = -1;
+}
+
+static void close_door(struct http_door *door)
+{
+    if (door == NULL)
+        return;
+    if (door->handles > 0) {
+        uv_poll_stop(&door->poll);
+        uv_close((uv_handle_t *)&door->poll, on_door_closed);
+        uv_close((uv_handle_t *)&door->timer, on_door_closed);
+        uv_close((uv_handle_t *)&door->sweep, on_door_closed);
+    }
+    stop_daemon(door);
+    sock_unlink(&door->at);
+    if (door->fd != -1)
+        close(door->fd);
+    if (door->handles == 0)
+        free(door);
+}
+
+static int start_daemon(struct http_door *door)
+{
+    door->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, door,
+                         MHD_OPTION_LISTEN_SOCKET, door->fd, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, door,
+                         MHD_OPTION_NOTIFY_CONNECTION, on_client, door,
+                         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    return door->daemon == NULL ? -ENOMEM : 0;
+}
+
+static int watch_daemon(struct http_door *door)
+{
+    uv_loop_t *loop = door->http->loop;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int rc = info == NULL ? -EINVAL : uv_poll_init(loop, &door->poll, info->epoll_fd);
+    if (rc < 0)
+        return rc;
+    uv_timer_init(loop, &door->timer);
+    uv_timer_init(loop, &door->sweep);
+    door->poll.data = door->timer.data = door->sweep.data = door;
+    door->handles = 3;
+    return 0;
+}
+
+void http_adopt(struct http *h, const struct addr *at, int fd)
+{
+    drop_adopted(h);
+    h->adopted = fd;
+    h->adopted_at = *at;
+}
+
+static int open_socket(struct http *h, const struct addr *at)
+{
+    static const struct sock_options options = { .nodelay = true, .backlog = BACKLOG };
+    if (h->adopted != -1 && addr_equal(&h->adopted_at, at)) {
+        int fd = h->adopted;
+        h->adopted = -1;
+        return fd;
+    }
+    int rc = sock_probe(at);
+    return rc < 0 ? rc : sock_listen(at, &options);
+}
+
+static int open_door(struct http *h, const struct addr *at, struct http_door **out)
+{
+    struct http_door *door = calloc(1, sizeof *door);
+    if (door == NULL)
+        return -ENOMEM;
+    door->http = h;
+    door->at = *at;
+    door->fd = open_socket(h, at);
+    int rc = door->fd < 0 ? door->fd : start_daemon(door);
+    if (rc == 0)
+        rc = watch_daemon(door);
+    if (rc == 0) {
+        *out = door;
+        return 0;
+    }
+    if (door->fd < 0)
+        free(door);
+    else
+        close_door(door);
+    return rc;
+}
+
+static int tell(FILE *errors, const struct addr *at, int rc)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(errors, "[admin] http: %s: %s\n", addr_print(at, text), strerror(-rc));
+    return -1;
+}
+
+int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct http_change **change)
+{
+    struct http_change *c = calloc(1, sizeof *c);
+    int rc = c == NULL ? -ENOMEM : 0;
+    if (c != NULL) {
+        c->http = h;
+        c->stays = h->door != NULL && at->len != 0 && addr_equal(&h->door->at, at);
+    }
+    if (rc == 0 && !c->stays && at->len != 0)
+        rc = open_door(h, at, &c->door);
+    if (rc < 0) {
+        free(c);
+        return tell(errors, at, rc);
+    }
+    *change = c;
+    return 0;
+}
+
+void http_abandon(struct http_change *c)
+{
+    if (c == NULL)
+        return;
+    close_door(c->door);
+    free(c);
+}
+
+void http_commit(struct http_change *c)
+{
+    struct http *h = c->http;
+    if (!c->stays) {
+        close_door(h->door);
+        h->door = c->door;
+        if (h->door != NULL)
+            uv_poll_start(&h->door->poll, UV_READABLE, on_poll);
+    }
+    free(c);
+}
+
+int http_socket(const struct http *h, struct addr *at)
+{
+    if (h->door == NULL)
+        return -1;
+    *at = h->door->at;
+    return h->door->fd;
+}
+
+void http_unlink(const struct http *h)
+{
+    if (h != NULL && h->door != NULL)
+        sock_unlink(&h->door->at);
+}
+
+/* Its handles have been closed with the loop. */
+void http_free(struct http *h)
+{
+    if (h == NULL)
+        return;
+    drop_adopted(h);
+    if (h->door != NULL) {
+        stop_daemon(h->door);
+        free(h->door);
+    }
+    free(h);
+}

@@ -1,0 +1,63 @@
+/* A small HTTP server on the control thread's loop, for those who look after zproxy.
+ *
+ * Knows no page: requests are handed to a callback, which answers at once or later. All that a
+ * client can do is bounded: how many there are, what they send, how long they take; each connection
+ * is for one request. libmicrohttpd does the work (a build without it has http_none.c).
+ */
+#ifndef ZPROXY_CONTROL_HTTP_H
+#define ZPROXY_CONTROL_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include "base/addr.h"
+
+struct http;
+struct http_call;
+struct http_change;
+
+/* A GET or HEAD request has come. path and what http_query() tells are good during the call. It is
+ * answered by http_answer(), once, now or later. */
+typedef void http_request_fn(void *arg, struct http_call *call, const char *path);
+
+/* Whether this build can, and the version of the library. */
+bool http_is_built(void);
+const char *http_version(void);
+
+/* NULL when out of memory. */
+struct http *http_new(uv_loop_t *loop, http_request_fn *request, void *arg);
+/* The loop is closed, and every call has been answered. NULL is allowed. */
+void http_free(struct http *h);
+
+/* The value of "?name=value", or NULL. */
+const char *http_query(const struct http_call *call, const char *name);
+
+struct http_answer {
+    unsigned status;    /* of RFC 9110 */
+    const char *type;   /* of the content; static text */
+    const char *policy; /* what the content may do, Content-Security-Policy; NULL: nothing */
+    char *text;         /* taken over; NULL: out of memory */
+    size_t length;
+};
+void http_answer(struct http_call *call, const struct http_answer *a);
+
+/* The listening socket at that address, from another process; taken over. */
+void http_adopt(struct http *h, const struct addr *at, int fd);
+
+/* Opens the socket, unless it is open there already; at->len 0: there is to be none. Nothing
+ * changes yet. Returns 0; or -1 after having told errors, as "[admin] http: ...", why not. */
+int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct http_change **change);
+/* Clients come to the new socket from here on. */
+void http_commit(struct http_change *c);
+/* NULL is allowed. */
+void http_abandon(struct http_change *c);
+
+/* The listening socket, which stays ours, and its address; -1: there is none. */
+int http_socket(const struct http *h, struct addr *at);
+
+/* Removes the file of a unix socket. */
+void http_unlink(const struct http *h);
+
+#endif

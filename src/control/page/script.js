@@ -1,0 +1,311 @@
+"use strict";
+/* Keeps the page up to date from /stats.json, and plots what it tells of the last minutes. */
+(() => {
+    const PERIOD = 2000, PLOTTED = 7;
+    const $ = id => document.getElementById(id);
+    const make = (name, cls, text) => {
+        const e = document.createElement(name);
+        if (cls) e.className = cls;
+        if (text !== undefined) e.textContent = text;
+        return e;
+    };
+    const shape = (name, attributes, text) => {
+        const e = document.createElementNS("http://www.w3.org/2000/svg", name);
+        for (const key in attributes) e.setAttribute(key, attributes[key]);
+        if (text !== undefined) e.textContent = text;
+        return e;
+    };
+    const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+
+    /* ---- numbers ---- */
+
+    const count = n => Math.round(n).toLocaleString("en-US");
+    const bytes = n => {
+        let unit = -1;
+        while (n >= 1023.95) { n /= 1024; unit++; }
+        return unit < 0 ? `${Math.round(n)} B` : `${n.toFixed(1)} ${"KMGTPE"[unit]}iB`;
+    };
+    const byteRate = n => bytes(n) + "/s";
+    const rate = n => (n >= 9.95 ? count(n) : String(+n.toFixed(n < 1 ? 2 : 1))) + "/s";
+    const pad = n => String(n).padStart(2, "0");
+    const time = ms => {
+        const s = Math.floor(ms / 1000);
+        if (s >= 86400) return `${Math.floor(s / 86400)}d${pad(Math.floor(s % 86400 / 3600))}h`;
+        if (s >= 3600) return `${Math.floor(s / 3600)}h${pad(Math.floor(s % 3600 / 60))}m`;
+        if (s >= 60) return `${Math.floor(s / 60)}m${pad(s % 60)}s`;
+        return s > 0 ? `${s}.${Math.floor(ms % 1000 / 100)}s` : `${Math.floor(ms)}ms`;
+    };
+
+    /* ---- tables ---- */
+
+    const setCell = (td, [text, cls, under, badge]) => {
+        const key = JSON.stringify([text, cls, under, badge]);
+        if (td.key === key) return;
+        td.key = key;
+        td.className = cls || "";
+        td.replaceChildren(badge ? make("span", "badge " + badge, text) : text);
+        if (under) td.append(make("small", "", under));
+    };
+    const fill = (body, rows, nothing) => {
+        while (body.rows.length > Math.max(rows.length, 1)) body.deleteRow(-1);
+        if (rows.length === 0)
+            rows = [{ cells: [[nothing, "none"]] }];
+        rows.forEach((row, i) => {
+            const tr = body.rows[i] || body.insertRow();
+            tr.dataset.find = row.find || "";
+            tr.dataset.trouble = row.trouble ? "yes" : "";
+            while (tr.cells.length > row.cells.length) tr.deleteCell(-1);
+            row.cells.forEach((cell, j) => setCell(tr.cells[j] || tr.insertCell(), cell));
+            if (row.cells.length === 1) tr.cells[0].colSpan = 20; else tr.cells[0].colSpan = 1;
+        });
+    };
+
+    /* What counters have grown by each second, since the last time. */
+    let before = new Map(), after = new Map(), elapsed = 0;
+    const speed = (key, value) => {
+        after.set(key, value);
+        const grown = value - (before.has(key) ? before.get(key) : value);
+        return elapsed > 0 && grown > 0 ? grown / elapsed : 0;
+    };
+
+    const standing = s => s.state !== "ready" ? [s.state, s.state === "drain" ? "warn" : "off"]
+        : [s.status, s.status === "up" ? "good" : "bad"];
+    const reason = s => s.why ? s.why : !s.check ? "not checked" :
+        `${s.check.why}, ${time(s.check.duration_ms)}, ${time(s.check.age_ms)} ago`;
+    const serverRow = (pool, s) => {
+        const key = `${pool.name}/${s.name}/${s.address}`;
+        const [word, look] = standing(s);
+        const up = speed(key + ">", s.sent), down = speed(key + "<", s.received);
+        return {
+            find: `${s.name} ${s.address} ${word}`.toLowerCase(), trouble: look !== "good",
+            cells: [
+                [s.name, "", s.address === s.name ? "" : s.address],
+                [word, "", s.backup ? "backup" : "", look],
+                [reason(s), "why"],
+                [count(s.active), "num", s.max_connections ? `of ${count(s.max_connections)}` : ""],
+                [count(s.weight), "num wide"],
+                [count(s.connections), "num wide"],
+                [count(s.connect_failures), "num"],
+                [bytes(s.sent), "num", byteRate(up)],
+                [bytes(s.received), "num", byteRate(down)],
+            ],
+        };
+    };
+    const sessionRow = s => ({ cells: [
+        [String(s.id)], [s.client, "", s.listener],
+        [s.server === null ? "–" : s.server, "", s.pool], [s.state, "wide"],
+        [time(s.age_ms), "num wide"], [bytes(s.up), "num"], [bytes(s.down), "num"],
+        [byteRate(s.bytes_per_second), "num"] ] });
+    const sum = object => Object.values(object).reduce((a, b) => a + b, 0);
+    const listenerRow = l => ({ cells: [
+        [l.name, "", l.bind], [l.pool, "wide"],
+        [count(l.active), "num", l.max_connections ? `of ${count(l.max_connections)}` : ""],
+        [count(l.connections), "num", rate(speed("l/" + l.name, l.connections))],
+        [count(sum(l.refused)), "num"] ] });
+    const workerRow = w => ({ cells: [
+        [String(w.worker)], [count(w.sessions), "num"], [count(w.pipes_used), "num"],
+        [count(w.pipes_idle), "num"],
+        [time(w.loop_ms), "num", `${Math.round(speed("w/" + w.worker, w.loop_ms) / 10)} %`] ] });
+
+    const sift = () => {
+        const wanted = $("filter").value.trim().toLowerCase(), trouble = $("trouble").checked;
+        for (const tr of document.querySelectorAll(".pool tbody tr"))
+            tr.classList.toggle("hidden", !(tr.dataset.find || "").includes(wanted) ||
+                                          (trouble && !tr.dataset.trouble));
+    };
+
+    /* ---- plots ---- */
+
+    const past = { end: 0, step: PERIOD, pools: new Map() };
+    const remember = h => {
+        const fresh = h.first !== past.end;
+        const pools = new Map();
+        for (const p of h.pools) {
+            const old = !fresh && past.pools.get(p.name);
+            const joined = { };
+            for (const key of ["up", "down", "sessions", "connections", "failures"])
+                joined[key] = (old ? old[key].concat(p[key]) : p[key]).slice(-150);
+            pools.set(p.name, joined);
+        }
+        Object.assign(past, { end: h.end, step: h.step_ms, pools });
+    };
+
+    /* The pools that moved most have lines of their own, the others one together. */
+    const series = value => {
+        const all = [...past.pools].map(([name, p]) => ({ name, points: value(p) }));
+        const own = all.slice(0, PLOTTED), others = all.slice(PLOTTED);
+        if (others.length > 0)
+            own.push({ name: `${others.length} others`, points: others[0].points.map(
+                (_, i) => others.reduce((a, s) => a + (s.points[i] || 0), 0)) });
+        return own;
+    };
+    const ceiling = (max, base) => {
+        if (max <= 0) return base === 1024 ? 1024 : 1;
+        const power = Math.pow(base, Math.floor(Math.log(max) / Math.log(base)));
+        for (const step of [1, 1.5, 2, 3, 4, 5, 8, 10, 15, 20, 30, 50, 80, 100, 150, 200, 300, 500,
+                            800, 1024])
+            if (max <= power * step) return power * step;
+        return max;
+    };
+    const draw = (id, list, format, base) => {
+        const box = $(id), width = box.clientWidth, height = box.clientHeight;
+        if (width === 0) return;
+        const room = { left: 0, top: 14, bottom: 16 };
+        const steps = 150, last = steps - 1;
+        const top = ceiling(Math.max(0, ...list.map(s => Math.max(0, ...s.points))), base);
+        const x = (i, length) => (i + steps - length) / last * width;
+        const y = v => room.top + (1 - v / top) * (height - room.top - room.bottom);
+        const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
+        for (const part of [0, .5, 1]) {
+            svg.append(shape("line", { x1: 0, x2: width, y1: y(part * top), y2: y(part * top) }));
+            if (part > 0)
+                svg.append(shape("text", { x: 0, y: y(part * top) - 3 }, format(part * top)));
+        }
+        svg.append(shape("text", { x: 0, y: height - 3 }, `${steps * past.step / 60000} min ago`));
+        svg.append(shape("text", { x: width, y: height - 3, "text-anchor": "end" }, "now"));
+        list.forEach((s, n) => {
+            const line = s.points.map((v, i) => `${i ? "L" : "M"}${x(i, s.points.length).toFixed(1)} ` +
+                y(v).toFixed(1)).join("");
+            if (!line) return;
+            if (list.length < 4)
+                svg.append(shape("path", { class: `area f${n}`, d: `${line}L${width} ${y(0)}L` +
+                    `${x(0, s.points.length).toFixed(1)} ${y(0)}Z` }));
+            svg.append(shape("path", { class: `s${n}`, d: line }));
+        });
+        box.replaceChildren(svg);
+        box.shown = { list, format, steps, width };
+        if (box.pointed !== undefined) point(box, box.pointed);
+    };
+    const point = (box, at) => {
+        const { list, format, steps, width } = box.shown;
+        const step = Math.max(0, Math.min(steps - 1, Math.round(at / width * (steps - 1))));
+        const figure = box.parentNode, old = figure.querySelector(".tip");
+        const x = step / (steps - 1) * width, tip = make("div", "tip");
+        const ago = (steps - 1 - step) * past.step / 1000;
+        const head = make("div", "", ago ? `${time(ago * 1000).replace(".0s", "s")} ago` : "now");
+        tip.append(head);
+        list.forEach((s, n) => {
+            const v = s.points[step - steps + s.points.length];
+            if (v === undefined) return;
+            const row = make("div"), name = make("span", "", s.name);
+            name.prepend(make("i", `dot b${n}`));
+            row.append(name, make("span", "", format(v)));
+            tip.append(row);
+        });
+        if (old) old.remove();
+        const cursor = box.querySelector("line.at");
+        if (cursor) cursor.remove();
+        box.firstChild.append(shape("line", { class: "at", x1: x, x2: x, y1: 14,
+                                              y2: box.clientHeight - 16 }));
+        figure.append(tip);
+        if (x > width / 2) tip.style.right = `${width - x + 26}px`;
+        else tip.style.left = `${x + 26}px`;
+        box.pointed = at;
+    };
+    const unpoint = box => {
+        const tip = box.parentNode.querySelector(".tip"), cursor = box.querySelector("line.at");
+        if (tip) tip.remove();
+        if (cursor) cursor.remove();
+        box.pointed = undefined;
+    };
+    for (const box of document.querySelectorAll(".plot")) {
+        box.addEventListener("pointermove", e => {
+            if (box.shown) point(box, e.clientX - box.getBoundingClientRect().left);
+        });
+        box.addEventListener("pointerleave", () => unpoint(box));
+    }
+    const drawAll = () => {
+        draw("plot_bytes", series(p => p.up.map((v, i) => v + p.down[i])), byteRate, 1024);
+        draw("plot_sessions", series(p => p.sessions), count, 10);
+        draw("plot_failures", series(p => p.failures), rate, 10);
+        const names = series(p => p.up).map(s => s.name);
+        if ($("legend").textContent !== names.join(""))
+            $("legend").replaceChildren(...names.map((name, n) => {
+                const item = make("li", "", name);
+                item.prepend(make("i", `dot b${n}`));
+                return item;
+            }));
+    };
+
+    /* ---- the whole of it ---- */
+
+    const showPools = pools => {
+        for (const pool of pools) {
+            const card = document.querySelector(`[data-pool="${CSS.escape(pool.name)}"]`);
+            if (!card)
+                return location.reload(); /* the configuration has changed */
+            card.querySelector(".usable").textContent = pool.file ? "a file" :
+                `${count(pool.usable)} of ${count(pool.servers.length)} usable`;
+            card.querySelector(".usable").className = "usable badge " + (pool.file ? "" :
+                pool.usable === pool.servers.length ? "good" : pool.usable ? "warn" : "bad");
+            card.querySelector(".sessions").textContent = `${count(pool.sessions)} sessions` +
+                (pool.queued ? `, ${count(pool.queued)} waiting` : "");
+            const body = card.querySelector("tbody");
+            if (body)
+                fill(body, pool.servers.map(s => serverRow(pool, s)), "no server");
+        }
+    };
+    const showSummary = s => {
+        const bytesOf = way => s.totals.bytes.splice[way] + s.totals.bytes.copy[way] +
+            s.totals.bytes.file[way];
+        const failed = s.pools.reduce((a, p) =>
+            a + p.failures + p.servers.reduce((b, v) => b + v.connect_failures, 0), 0);
+        say("health", s.health);
+        $("health").className = "badge " + (s.health === "ok" ? "good" :
+                                            s.health === "no server" ? "bad" : "warn");
+        say("uptime", time(s.time_ms - s.began_ms));
+        say("generation", String(s.generation));
+        say("sessions", count(s.sessions));
+        say("limit", `of ${count(s.max_sessions)}`);
+        say("up", byteRate(speed("up", bytesOf("up"))));
+        say("up_total", bytes(bytesOf("up")));
+        say("down", byteRate(speed("down", bytesOf("down"))));
+        say("down_total", bytes(bytesOf("down")));
+        say("new", rate(speed("new", s.totals.sessions)));
+        say("new_total", count(s.totals.sessions));
+        say("failures", rate(speed("failures", failed)));
+        say("failures_total", count(failed));
+        say("usable", count(s.pools.reduce((a, p) => a + p.usable, 0)));
+        say("servers", count(s.pools.reduce((a, p) => a + p.servers.length, 0)));
+    };
+    let last = 0;
+    const show = s => {
+        elapsed = last ? (s.time_ms - last) / 1000 : 0;
+        last = s.time_ms;
+        showSummary(s);
+        showPools(s.pools);
+        fill($("busiest"), s.busiest.map(sessionRow), "no session");
+        fill($("listeners"), s.listeners.map(listenerRow), "no listener");
+        fill($("workers"), s.workers.map(workerRow), "no worker");
+        before = after;
+        after = new Map();
+        sift();
+        remember(s.history);
+        drawAll();
+    };
+    const contact = found => {
+        say("contact", found ? "live" : "no contact");
+        $("contact").classList.toggle("lost", !found);
+    };
+    const look = async () => {
+        try {
+            const answer = await fetch(`/stats.json?since=${past.end}`, { cache: "no-store" });
+            if (!answer.ok) throw new Error(answer.statusText);
+            show(await answer.json());
+            contact(true);
+        } catch (error) {
+            contact(false);
+        }
+    };
+    const again = async () => {
+        if (!document.hidden)
+            await look();
+        setTimeout(again, PERIOD);
+    };
+    document.documentElement.classList.add("js");
+    $("filter").addEventListener("input", sift);
+    $("trouble").addEventListener("change", sift);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+    addEventListener("resize", drawAll);
+    again();
+})();

@@ -1,0 +1,153 @@
+#include "control/watchdog.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/* A worker that is asked. */
+struct question {
+    struct letter letter;
+    struct watchdog_round *round;
+    unsigned worker;
+    _Atomic bool answered;
+};
+
+struct watchdog_round {
+    struct watchdog *watchdog;
+    _Atomic size_t open; /* questions that have not been answered; one more while they are asked */
+    size_t count;
+    struct question question[];
+};
+
+/* ---- what systemd wants ---- */
+
+static bool read_number(const char *variable, uint64_t *number)
+{
+    const char *text = getenv(variable);
+    char *end = NULL;
+    if (text == NULL || *text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
+/* ms. What stays in the environment is for a successor. */
+static uint64_t read_interval(bool successor)
+{
+    uint64_t us = 0;
+    uint64_t pid = 0;
+    bool wanted = read_number("WATCHDOG_USEC", &us);
+    bool is_mine = getenv("WATCHDOG_PID") == NULL || successor ||
+                   (read_number("WATCHDOG_PID", &pid) && pid == (uint64_t)getpid());
+    unsetenv("WATCHDOG_PID");
+    if (wanted && is_mine)
+        return us / 1000;
+    unsetenv("WATCHDOG_USEC");
+    return 0;
+}
+
+/* ---- a round of questions ---- */
+
+/* By a worker, or by control for those that have finished. */
+static void close_one(struct watchdog_round *r)
+{
+    if (atomic_fetch_sub(&r->open, 1) == 1)
+        uv_async_send(&r->watchdog->all_answered);
+}
+
+static void on_question(struct letter *l, void *owner)
+{
+    struct question *q = (struct question *)l; /* its first member */
+    (void)owner;
+    atomic_store(&q->answered, true);
+    close_one(q->round);
+}
+
+static void ask(struct watchdog *w)
+{
+    size_t count = crew_running(w->crew);
+    struct watchdog_round *r = calloc(1, sizeof *r + count * sizeof r->question[0]);
+    if (r == NULL)
+        return; /* the next time */
+    r->watchdog = w;
+    r->count = count;
+    atomic_init(&r->open, count + 1);
+    w->round = r;
+    for (size_t i = 0; i < count; i++) {
+        struct worker *worker = crew_worker(w->crew, i);
+        struct question *q = &r->question[i];
+        q->letter.run = on_question;
+        q->round = r;
+        q->worker = worker_index(worker);
+        if (!worker_post(worker, &q->letter)) /* it has finished */
+            on_question(&q->letter, NULL);
+    }
+    close_one(r);
+}
+
+static void on_all_answered(uv_async_t *async)
+{
+    struct watchdog *w = async->data;
+    if (w->round == NULL || atomic_load(&w->round->open) != 0)
+        return;
+    free(w->round);
+    w->round = NULL;
+    notify_send(w->notify, "WATCHDOG=1");
+    if (w->silent)
+        log_msg(LOG_LEVEL_NOTICE, "watchdog", "all workers answer again");
+    w->silent = false;
+}
+
+static void say_silent(struct watchdog *w)
+{
+    const struct watchdog_round *r = w->round;
+    for (size_t i = 0; i < r->count && !w->silent; i++)
+        if (!atomic_load(&r->question[i].answered))
+            log_msg(LOG_LEVEL_ERROR, "watchdog",
+                    "worker %u has not answered for %" PRIu64 " ms: systemd is told nothing",
+                    r->question[i].worker, w->interval / 2);
+    w->silent = true;
+}
+
+static void on_turn(uv_timer_t *timer)
+{
+    struct watchdog *w = timer->data;
+    on_all_answered(&w->all_answered); /* the last answer may be newer than the wake-up */
+    if (w->round != NULL)
+        say_silent(w);
+    else
+        ask(w);
+}
+
+/* ---- its life ---- */
+
+int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify,
+                  bool successor)
+{
+    w->interval = read_interval(successor);
+    w->crew = crew;
+    w->notify = notify;
+    w->round = NULL;
+    w->silent = false;
+    uv_timer_init(loop, &w->timer); /* cannot fail */
+    w->timer.data = w->all_answered.data = w;
+    return uv_async_init(loop, &w->all_answered, on_all_answered);
+}
+
+void watchdog_fini(struct watchdog *w)
+{
+    free(w->round);
+    w->round = NULL;
+}
+
+void watchdog_start(struct watchdog *w)
+{
+    uint64_t half = w->interval / 2;
+    if (w->interval != 0 && w->notify->fd != -1)
+        uv_timer_start(&w->timer, on_turn, 0, half == 0 ? 1 : half);
+}

@@ -1,0 +1,35 @@
+/* Tells the service manager that all is well, sd_watchdog_enabled(3), while it is: each time every
+ * worker has to answer a letter. When a worker hangs, or the control loop itself, nothing is told,
+ * and the service manager does what the unit says. For the control thread. */
+#ifndef ZPROXY_CONTROL_WATCHDOG_H
+#define ZPROXY_CONTROL_WATCHDOG_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "control/crew.h"
+#include "control/notify.h"
+
+struct watchdog_round;
+
+struct watchdog {
+    uv_timer_t timer;
+    uv_async_t all_answered;
+    uint64_t interval; /* ms; 0: nobody wants to know */
+    struct crew *crew;
+    struct notify *notify;
+    struct watchdog_round *round; /* who has been asked; NULL: nobody yet */
+    bool silent;                  /* a worker did not answer in time, and the log has said so */
+};
+
+/* Opens its handles on the loop, which whoever ends the loop closes. successor: the process that
+ * was watched so far was another one, whose place this one takes. Returns 0 or -errno. */
+int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify,
+                  bool successor);
+/* The workers must have ended. */
+void watchdog_fini(struct watchdog *w);
+
+/* Asks the workers for the first time, and from now on twice in each interval. */
+void watchdog_start(struct watchdog *w);
+
+#endif

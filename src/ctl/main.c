@@ -1,0 +1,126 @@
+/* zproxyctl(8): options, and the exit status. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build.h"
+#include "ctl/prompt.h"
+#include "ctl/talk.h"
+#include "ctl/top.h"
+
+enum status {
+    DONE = 0,
+    FAILED = 1,
+    NOT_CONNECTED = 2,
+};
+
+static void usage(FILE *out)
+{
+    fprintf(out, "usage: zproxyctl [-s SOCKET] [-j | --json] [COMMAND...]\n"
+                 "  -s SOCKET   where zproxy listens (default: " TALK_SOCKET ")\n"
+                 "  -j, --json  answers as JSON\n"
+                 "  -V          print the version\n"
+                 "  -h          print this\n"
+                 "Without a command: a prompt. \"zproxyctl help\" asks zproxy for its commands;\n"
+                 "\"zproxyctl top\" is a live view.\n");
+}
+
+static enum status status_of(const struct talk *t, int rc)
+{
+    if (rc >= 0)
+        return rc > 0 ? DONE : FAILED;
+    fprintf(stderr, "zproxyctl: %s: %s\n", t->path,
+            rc == -EPIPE ? "zproxy hung up" : strerror(-rc));
+    return NOT_CONNECTED;
+}
+
+/* The words as one line. A file is named as it is known here, since zproxy is elsewhere. */
+static char *join(char **words, int count)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&line, &size);
+    if (out == NULL)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        char *path = i == 1 && strcmp(words[0], "preview") == 0 ? realpath(words[1], NULL) : NULL;
+        fprintf(out, "%s%s", i == 0 ? "" : " ", path != NULL ? path : words[i]);
+        free(path);
+    }
+    if (fclose(out) == 0)
+        return line;
+    free(line);
+    return NULL;
+}
+
+static enum status run_command(struct talk *t, bool json, char **words, int count)
+{
+    char *answer = NULL;
+    char *line = join(words, count);
+    int rc = line == NULL ? -ENOMEM : talk_ask(t, json, line, &answer);
+    free(line);
+    if (rc < 0)
+        return status_of(t, rc);
+    talk_print(answer, json);
+    rc = !talk_has_failed(answer, json);
+    free(answer);
+    return rc ? DONE : FAILED;
+}
+
+static enum status run_top(struct talk *t)
+{
+    int rc = top_run(t);
+    if (rc != -ENOTTY)
+        return rc < 0 ? status_of(t, rc) : DONE;
+    fprintf(stderr, "zproxyctl: top: no terminal is here\n");
+    return FAILED;
+}
+
+static enum status run(struct talk *t, bool json, char **words, int count)
+{
+    if (count == 0)
+        return status_of(t, prompt_run(t, json));
+    if (count == 1 && strcmp(words[0], "top") == 0)
+        return run_top(t);
+    return run_command(t, json, words, count);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = { { "socket", required_argument, NULL, 's' },
+                                             { "json", no_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'V' },
+                                             { NULL, 0, NULL, 0 } };
+    const char *path = TALK_SOCKET;
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            path = optarg;
+            break;
+        case 'j':
+            json = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return DONE;
+        case 'V':
+            printf("zproxyctl %s\n", PACKAGE_VERSION);
+            return DONE;
+        default: /* getopt(3) has said what is wrong */
+            fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
+            return FAILED;
+        }
+    }
+    struct talk t;
+    int rc = talk_open(&t, path);
+    if (rc < 0)
+        return status_of(&t, rc);
+    enum status status = run(&t, json, argv + optind, argc - optind);
+    talk_close(&t);
+    return status;
+}

@@ -1,0 +1,88 @@
+#include "ctl/prompt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "build.h"
+#include "ctl/top.h"
+
+#ifdef WITH_LIBEDIT
+#include <editline/readline.h>
+#endif
+
+#define PROMPT "zproxy> "
+
+/* A line without its break, to be freed; NULL at the end. */
+static char *read_plain(bool terminal)
+{
+    char *line = NULL;
+    size_t room = 0;
+    if (terminal) {
+        fputs(PROMPT, stdout);
+        fflush(stdout);
+    }
+    ssize_t n = getline(&line, &room, stdin);
+    if (n <= 0) {
+        free(line);
+        return NULL;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+static char *read_line(bool terminal)
+{
+#ifdef WITH_LIBEDIT
+    if (terminal) {
+        char *line = readline(PROMPT);
+        if (line != NULL && *line != '\0')
+            add_history(line);
+        return line;
+    }
+#endif
+    return read_plain(terminal);
+}
+
+/* Returns 1 when it succeeded, 0 when not, -errno when zproxy has gone. */
+static int run_line(struct talk *t, bool json, const char *line)
+{
+    char *answer = NULL;
+    if (strcmp(line, "top") == 0) {
+        int rc = top_run(t);
+        return rc < 0 ? rc : 1;
+    }
+    int rc = talk_ask(t, json, line, &answer);
+    if (rc < 0)
+        return rc;
+    bool json_asked = json || strncmp(line, "json ", 5) == 0;
+    bool good = !talk_has_failed(answer, json_asked);
+    talk_print(answer, json_asked);
+    free(answer);
+    return good;
+}
+
+static bool is_end(const char *line)
+{
+    return strcmp(line, "quit") == 0 || strcmp(line, "exit") == 0;
+}
+
+int prompt_run(struct talk *t, bool json)
+{
+    bool terminal = isatty(STDIN_FILENO) != 0;
+    bool good = true;
+    char *line = NULL;
+    while ((line = read_line(terminal)) != NULL && !is_end(line)) {
+        size_t blank = strspn(line, " \t");
+        int rc = line[blank] == '\0' ? 1 : run_line(t, json, line + blank);
+        free(line);
+        if (rc < 0)
+            return rc;
+        good = good && rc == 1;
+    }
+    if (line == NULL && terminal)
+        putchar('\n');
+    free(line);
+    return good;
+}

@@ -1,0 +1,88 @@
+"""zproxy as systemd starts and watches it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+
+from .machine import need_program, scratch
+from .program import Zproxy, command
+from .tap import DEADLINE, wait_for
+from .traffic import connect
+
+# An environment of its own it gives to what it starts, and words of its own it has.
+_PASSED = ["--setenv=NOTIFY_SOCKET", "--setenv=ASAN_OPTIONS=detect_leaks=0"]
+_SILENT = ["env", "SYSTEMD_LOG_LEVEL=err"]
+
+
+def activate(*sockets, names=None, options=()):
+    """The command that opens sockets, waits for a client and becomes what is started."""
+    need_program("systemd-socket-activate")
+    return [*_SILENT, "systemd-socket-activate", *options,
+            *(f"--listen={str(at).removeprefix('unix:')}" for at in sockets),
+            *([f"--fdname={names}"] if names else [])]
+
+
+class Activated(Zproxy):
+    """zproxy that is started by its first client, z.first, with these sockets."""
+
+    def __init__(self, sockets, *arguments, names=None, **keywords):
+        super().__init__(*arguments, wrap=[*activate(*sockets, names=names), *_PASSED],
+                         ready=False, **keywords)
+        self.handed = sockets
+
+    def _start(self):
+        super()._start()
+        self.first = wait_for(self._try, "systemd-socket-activate", self.check_alive)
+        self.wait_for(lambda: "READY=1" in self.told(), "READY=1")
+
+    def _try(self):
+        try:
+            return connect(self.handed[0])
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+
+
+def refusal(config, *sockets, names=None, options=()):
+    """What zproxy says that cannot use the sockets, and ends with 2."""
+    with scratch() as directory:
+        with open(f"{directory}/zproxy.ini", "w") as f:
+            f.write(config)
+        wrap = [*activate(*sockets, names=names, options=options), *_PASSED[1:]]
+        with subprocess.Popen([*wrap, *command(), "-c", f"{directory}/zproxy.ini"],
+                              stderr=subprocess.PIPE, text=True) as process:
+            try:
+                wait_for(lambda: _wake(sockets[0], "--datagram" in options), "its sockets")
+                said = process.communicate(timeout=DEADLINE)[1]
+            finally:
+                process.kill()
+        assert process.returncode == 2, said
+        return said
+
+
+def _wake(at, datagram):
+    with socket.socket(at.family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM) as s:
+        try:
+            s.connect(at.sockaddr)
+            for _ in range(2 if datagram else 0):
+                s.send(b"x")    # that nobody takes the first is an error of the second
+            return True
+        except ConnectionRefusedError:
+            return False
+
+
+@contextlib.contextmanager
+def upgraded(z):
+    """Has z replaced by a new process, whose number it gives and which ends with the block."""
+    z.send_signal(signal.SIGUSR2)
+    done = z.wait_for(lambda: [line for line in z.log.events("upgrade")
+                               if "has taken over" in line["msg"]], "the upgrade")
+    pid = int(done[-1]["msg"].split()[1])
+    z.wait_end()
+    try:
+        yield pid
+    finally:
+        count = len(z.log.events("stop"))
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: len(z.log.events("stop")) > count, "its end")
