@@ -223,7 +223,7 @@ static void hand_over(void)
     ck_assert_uint_eq(copy->up.bytes, s->up.bytes);
     s->staged = true;
     session_forget(s);
-    ck_assert_uint_eq(old.all.count, 0);
+    ck_assert_uint_eq(gauge_get(&old.all.count), 0);
 }
 
 static void say(int fd, const char *text)
@@ -250,7 +250,7 @@ static void finish(struct side_of_it *o)
 {
     shutdown(client, SHUT_WR);
     shutdown(server, SHUT_WR);
-    RUN_UNTIL(o, o->all.count == 0);
+    RUN_UNTIL(o, gauge_get(&o->all.count) == 0);
     ck_assert(hears_end(client) && hears_end(server));
 }
 
@@ -331,7 +331,7 @@ START_TEST(one_that_is_dropped_leaves_no_trace)
     struct session *copy = begin_copy(only(&old));
     ck_assert_ptr_nonnull(copy);
     record_drop(copy);
-    ck_assert_uint_eq(new.all.count, 0);
+    ck_assert_uint_eq(gauge_get(&new.all.count), 0);
     say(client, "still here");
     RUN_UNTIL(&old, hears(server, "still here"));
     finish(&old);
@@ -367,7 +367,7 @@ START_TEST(without_memory_nothing_is_left_behind)
             service_retreat(&service);
             backend_release(b);
         }
-        ck_assert_uint_eq(new.all.count, copy != NULL);
+        ck_assert_uint_eq(gauge_get(&new.all.count), copy != NULL);
     }
     record_drop(copy);
     finish(&old);

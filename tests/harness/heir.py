@@ -1,12 +1,19 @@
 """A stand-in for the new program of an upgrade: it follows the handover (src/control/parcel.h) up to
 a message, and then does what a scenario wants."""
 
+import os
+import re
 import struct
 import sys
 
-TYPES = ["offer", "accept", "refuse", "config", "servers", "answers", "socket", "entrance",
-         "settled", "prepared", "moments", "late", "all", "own"]
-MAGIC, VERSION, HEAD = 0x7a70726f, 1, struct.Struct("=IHHIII")
+_HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/control/parcel.h")
+with open(_HEADER) as f:
+    _TEXT = f.read()
+VERSION = int(re.search(r"#define PARCEL_VERSION +(\d+)", _TEXT)[1])
+TYPES = [name.lower() for name in
+         re.findall(r"PARCEL_([A-Z]+)", re.search(r"enum parcel_type {(.*?)};", _TEXT, re.S)[1])
+         if name not in ("FDS", "BYTES")]
+MAGIC, HEAD = 0x7a70726f, struct.Struct("=IHHIII")
 
 _PROGRAM = f"""#!{sys.executable}
 import os, signal, socket, struct, sys
