@@ -276,6 +276,12 @@ class Zproxy:
             # LeakSanitizer wants to see /proc, and nobody who traces
             options = os.environ.get("ASAN_OPTIONS", "")
             run_as["env"]["ASAN_OPTIONS"] = f"{options}:detect_leaks=0"
+        if "thread" in instruments():
+            # libuv closes the pipe of uv_spawn() by a system call of its own, which nobody sees
+            with open(self.path("suppressions"), "w") as f:
+                f.write("race:uv_pipe\n")
+            options = os.environ.get("TSAN_OPTIONS", "")
+            run_as["env"]["TSAN_OPTIONS"] = f"{options}:suppressions={self.path('suppressions')}"
         if self.wrap or "chroot" in self.settings:
             # a sanitizer looks for leaks as a tracer of its own and in /proc: neither is there
             run_as["env"]["ASAN_OPTIONS"] = "detect_leaks=0"
