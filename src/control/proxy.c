@@ -481,8 +481,9 @@ static void abort_start(struct proxy *p)
 /* The new process has everything: what is closed here by the end of the process is open there. */
 static void on_gone(void *arg, int pid)
 {
-    (void)arg;
+    struct proxy *p = arg;
     (void)pid;
+    crew_reap(&p->rt.crew); /* those that had finished before */
     log_close();
     _exit(PROXY_ENDED);
 }
