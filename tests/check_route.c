@@ -8,11 +8,10 @@
 static char pools[8];
 #define POOL(i) ((struct pool *)&pools[i])
 
-#define WORDS(...)                                  \
-    &(const struct config_words)                    \
-    {                                               \
-        (char *[]){ __VA_ARGS__ },                  \
-            sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *) \
+#define WORDS(...)                                                                    \
+    &(const struct config_words)                                                      \
+    {                                                                                 \
+        (char *[]){ __VA_ARGS__ }, sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *) \
     }
 #define WORD(text) ((char *)(text))
 static const struct config_words any = { NULL, 0 };

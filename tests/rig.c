@@ -100,7 +100,9 @@ int rig_pump_on_events(struct rig *r)
 
 static bool confirm(struct flow *f, struct side *src)
 {
-    return flow_confirm(f, src) || flow_confirm(f, src);
+    bool first = flow_confirm(f, src); /* the second look asks */
+    bool second = flow_confirm(f, src);
+    return first || second;
 }
 
 bool rig_confirm(struct rig *r)

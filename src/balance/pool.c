@@ -111,7 +111,10 @@ static struct pool_update *prepare(struct pool *p, const struct config_pool *con
         free(u);
         return NULL;
     }
-    *u = (struct pool_update){ p, plan, set, retired };
+    u->pool = p;
+    u->plan = plan;
+    u->set = set;
+    u->retired = retired;
     return u;
 }
 

@@ -375,6 +375,14 @@ static int compare_staged(const void *a, const void *b)
     return (sa->id > sb->id) - (sa->id < sb->id);
 }
 
+static struct staged *find_staged(const struct heir *h, uint64_t id)
+{
+    const struct staged key = { .id = id };
+    if (h->staged_count == 0)
+        return NULL;
+    return bsearch(&key, h->staged, h->staged_count, sizeof key, compare_staged);
+}
+
 static int take_moments(struct heir *h)
 {
     struct parcel_place at = { 0, 0 };
@@ -383,8 +391,7 @@ static int take_moments(struct heir *h)
         int fd[RECORD_MOMENT_FDS];
         if (!parcel_take(h->parcel, &at, &e, sizeof e, fd, RECORD_MOMENT_FDS))
             return refuse(h, "a session's state that makes no sense");
-        const struct staged key = { .id = e.id };
-        struct staged *st = bsearch(&key, h->staged, h->staged_count, sizeof *st, compare_staged);
+        struct staged *st = find_staged(h, e.id);
         if (st == NULL || st->session == NULL || record_resume(st->session, &e.moment, fd) < 0)
             return refuse(h, "a session's state that fits none");
         st->session = NULL;

@@ -19,9 +19,12 @@ static void forget(struct history *h, struct history_pool *p)
 
 void history_fini(struct history *h)
 {
-    struct history_pool *p;
-    while ((p = TAILQ_FIRST(&h->pools)) != NULL)
+    struct history_pool *p = TAILQ_FIRST(&h->pools);
+    while (p != NULL) {
+        struct history_pool *next = TAILQ_NEXT(p, in_history);
         forget(h, p);
+        p = next;
+    }
 }
 
 static struct history_pool *find(const struct history *h, const char *name)

@@ -41,7 +41,10 @@ void connect_enter(struct session *s, struct pool *p)
 /* Whoever names no server is told apart by its address. */
 static uint64_t key_of(const struct session *s)
 {
-    enum config_hash_key key = conf_of(s)->hash_key;
+    const struct config_pool *c = conf_of(s);
+    enum config_hash_key key = c->hash_key;
+    if (c->balance != CONFIG_BALANCE_HASH)
+        return 0;
     if (key == CONFIG_HASH_SNI && s->name_hash != 0)
         return s->name_hash;
     return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);

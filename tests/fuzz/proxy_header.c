@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "fuzz.h"
 #include "base/proxy_header.h"
+#include "fuzz.h"
 
 const char fuzz_name[] = "proxy_header";
 

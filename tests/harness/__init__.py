@@ -3,6 +3,7 @@
     tap        promises, and which of them were kept
     addresses  loopback addresses of the test's own
     traffic    clients, servers and bytes
+    load       clients that come and go, and streams that are checked
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test
     control    its control socket
@@ -18,6 +19,7 @@ says what must hold. Nothing in it measures time: it waits for what must come, u
 
 from .addresses import Address, fresh_address
 from .control import Control, Refused, zproxyctl
+from .load import Streams, Visitors
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
                       tcp_states)
 from .program import Zproxy, instruments, need_names, need_splice, parse_line, sections_for, zproxy
@@ -28,8 +30,8 @@ from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
     "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
-    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Sysctl", "Watched",
-    "Zproxy", "ask", "background", "browse", "complete", "connect",
+    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Streams", "Sysctl",
+    "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
     "need_http", "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
     "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",

@@ -1,6 +1,7 @@
 """zproxy under test: started, asked about itself, and stopped."""
 
 import collections
+import ctypes
 import functools
 import json
 import os
@@ -158,6 +159,45 @@ class Log:
 Effort = collections.namedtuple("Effort", "cpu wakeups")
 
 
+class Adopted:
+    """The process that an upgrade has left us: not started by us, but our child since the one that
+    started it has ended."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                done, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:       # its parent has not ended yet
+                return None
+            if done:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        end = time.monotonic() + (timeout or DEADLINE)
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("zproxy", timeout)
+            time.sleep(0.005)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+def adopt_orphans():
+    """Children of our children become ours when their parents end (prctl(2))."""
+    PR_SET_CHILD_SUBREAPER = 36
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 class Zproxy:
     """zproxy at work, in a with statement: it is ready at its begin, and at its end it must still
     live, obey TERM, exit with 0 and have said nothing on standard error.
@@ -294,6 +334,75 @@ class Zproxy:
             if lines:
                 note(f"--- {name}" + (f", the last 40 of {len(lines)} lines" * (len(lines) > 40)))
                 note("\n".join(lines[-40:]))
+
+    # -- reload and upgrade --
+
+    def write(self, sections=None, **settings):
+        """Another configuration: other sections, other keys of [global] (None: without it)."""
+        self.settings = {key: value for key, value in {**self.settings, **settings}.items()
+                         if value is not None}
+        self.sections = self.sections if sections is None else sections
+        self.config = f"[global]\n{_keys(self.settings)}{self.sections}"
+        with open(self.path("zproxy.ini"), "w") as f:
+            f.write(self.config)
+
+    def try_reload(self):
+        """Has the file read again. Returns whether it is in force."""
+        count = len(self.log.events("reload"))
+        self.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: len(self.log.events("reload")) > count, "the reload")
+        return self.log.events("reload")[-1]["level"] == "notice"
+
+    def reload(self, sections=None, **settings):
+        """Puts another configuration in force."""
+        self.write(sections, **settings)
+        if not self.try_reload():
+            raise Failure("not reloaded")
+
+    def upgrades(self):
+        """(how many succeeded, how many failed) so far."""
+        lines = self.log.events("upgrade")
+        return (sum("has taken over" in line["msg"] for line in lines),
+                sum(line["level"] == "error" for line in lines))
+
+    def begin_upgrade(self):
+        adopt_orphans()
+        self.send_signal(signal.SIGUSR2)
+
+    def try_upgrade(self):
+        """Has the program replaced. Returns whether that has happened; then all that is asked here
+        is about the new process."""
+        before = self.upgrades()
+        self.begin_upgrade()
+        self.await_upgrade(before)
+        if self.upgrades()[1] > before[1]:
+            return False
+        self.follow()
+        return True
+
+    def await_upgrade(self, before=(0, 0)):
+        wait_for(lambda: self.upgrades() != before or self.process.poll() is not None,
+                 "the upgrade")
+        wait_for(lambda: self.upgrades() != before, "the upgrade's line in the log")
+
+    def follow(self):
+        """Goes on with the process that has taken over."""
+        line = [line for line in self.log.events("upgrade") if "has taken over" in line["msg"]][-1]
+        if self.process.wait(DEADLINE) != 0:
+            raise Failure(f"the old process ended with {self.process.returncode}")
+        self.process = Adopted(int(line["msg"].split()[1]))
+        self.pid = self.process.pid
+        self.wait_for(lambda: self.pid in (int(start["pid"]) for start in self.log.events("start")),
+                      "the new process to start")
+
+    def upgrade(self):
+        if not self.try_upgrade():
+            raise Failure("not upgraded")
+
+    def family(self):
+        """Its processes: itself, and what it has started."""
+        return [int(pid) for tid in self.threads() for pid in
+                self._proc(f"task/{tid}/children").split()] + [self.pid]
 
     # -- what it says --
 
