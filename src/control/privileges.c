@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "base/capability.h"
+#include "base/log.h"
+
 /* getpwnam(3) leaves errno alone, or sets one of several, when there is no such name. */
 static int look_up_failure(void)
 {
@@ -55,8 +58,38 @@ static bool is_already(const struct privileges *p)
            (p->gid == (gid_t)-1 || (p->gid == getegid() && p->gid == getgid()));
 }
 
-int privileges_drop(const struct privileges *p, const struct config_global *g, const char **key)
+static bool wants_transparent(const struct config *c)
 {
+    for (size_t i = 0; i < c->pool_count; i++)
+        if (c->pool[i].source.kind == CONFIG_SOURCE_CLIENT)
+            return true;
+    return false;
+}
+
+void privileges_warn(const struct config *c)
+{
+    if (wants_transparent(c) && !capability_is_transparent())
+        log_msg(
+            LOG_LEVEL_WARNING, "capability",
+            "source = client needs CAP_NET_RAW, which zproxy does not have: connects will fail");
+}
+
+static int become(const struct privileges *p, const struct config_global *g, const char **key)
+{
+    if (p->gid != (gid_t)-1 && setgid(p->gid) == -1) {
+        *key = g->group != NULL ? "group" : "user";
+        return -errno;
+    }
+    if (p->uid != (uid_t)-1 && setuid(p->uid) == -1) {
+        *key = "user";
+        return -errno;
+    }
+    return 0;
+}
+
+int privileges_drop(const struct privileges *p, const struct config *c, const char **key)
+{
+    const struct config_global *g = &c->global;
     bool same = is_already(p); /* an unprivileged program may name the user it runs as */
     *key = g->user != NULL ? "user" : "group";
     if (!same && set_groups(p, g) == -1)
@@ -67,13 +100,9 @@ int privileges_drop(const struct privileges *p, const struct config_global *g, c
     }
     if (same)
         return 0;
-    if (p->gid != (gid_t)-1 && setgid(p->gid) == -1) {
-        *key = g->group != NULL ? "group" : "user";
-        return -errno;
-    }
-    if (p->uid != (uid_t)-1 && setuid(p->uid) == -1) {
-        *key = "user";
-        return -errno;
-    }
-    return 0;
+    bool keep = p->uid != (uid_t)-1 && wants_transparent(c) && capability_is_transparent();
+    int rc = keep ? capability_hold() : 0;
+    if (rc == 0)
+        rc = become(p, g, key);
+    return rc == 0 && keep ? capability_keep_transparent() : rc;
 }

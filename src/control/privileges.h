@@ -19,7 +19,11 @@ int privileges_find(struct privileges *p, const struct config_global *g, const c
 /* Whether the program, once it has dropped them, may not have more pipes than other users. */
 bool privileges_will_be_limited(const struct privileges *p);
 
-/* chroot(2), groups, group, user, in that order. Same results. */
-int privileges_drop(const struct privileges *p, const struct config_global *g, const char **key);
+/* chroot(2), groups, group, user, in that order. Of root's capabilities one is kept, and that only
+ * where a pool has source = client. Same results. */
+int privileges_drop(const struct privileges *p, const struct config *c, const char **key);
+
+/* Says in the log what the configuration needs and zproxy may not do. */
+void privileges_warn(const struct config *c);
 
 #endif

@@ -213,7 +213,7 @@ static void catch_up(struct proxy *p)
 static int drop_privileges(struct proxy *p)
 {
     const char *key = NULL;
-    int rc = privileges_drop(&p->rt.privileges, &runtime_conf(&p->rt)->global, &key);
+    int rc = privileges_drop(&p->rt.privileges, runtime_conf(&p->rt), &key);
     return rc < 0 ? cannot_start("[global] %s: %s", key, strerror(-rc)) : 0;
 }
 
@@ -394,6 +394,7 @@ static void say_started(struct proxy *p)
                 "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
                 " only; zproxy -t tells what to raise",
                 g->max_connections, b->descriptors, b->sessions);
+    privileges_warn(runtime_conf(&p->rt));
     sockets_say_unused(&p->rt.sockets);
     notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "control/change.h"
+#include "control/privileges.h"
 
 /* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). Once it has been
  * told of the end (STOPPING=1) it is told of no other begin. */
@@ -112,6 +113,7 @@ int reload_file(struct runtime *rt, char **text)
         log_lines(LOG_LEVEL_INFO, "reload_change", lines);
         log_msg(LOG_LEVEL_NOTICE, "reload", "%s: configuration %u is in force", rt->file,
                 rt->current->number);
+        privileges_warn(runtime_conf(rt));
     } else {
         rt->failed_reloads++;
         log_lines(LOG_LEVEL_ERROR, "reload_error", lines);

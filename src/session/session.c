@@ -51,6 +51,13 @@ static void close_sides(struct session *s, enum session_end why)
     }
 }
 
+static void dismiss(struct session *s)
+{
+    if (s->admitted)
+        service_dismiss(s->service, &s->client_addr, life_now(s));
+    s->admitted = false;
+}
+
 /* Whatever it has but its sockets. */
 static void release(struct session *s, enum session_end why)
 {
@@ -58,8 +65,7 @@ static void release(struct session *s, enum session_end why)
     flow_fini(&s->down, &s->home->mover);
     answer_leave(s);
     connect_leave(s);
-    if (s->admitted)
-        service_dismiss(s->service, &s->client_addr, life_now(s));
+    dismiss(s);
     service_leave(s->service, why);
     free(s->learned);
     free(s->throttle);
@@ -81,6 +87,7 @@ static void bury(struct session *s)
 {
     struct sessions *all = s->home;
     enum session_end why = (enum session_end)s->ended_by;
+    dismiss(s); /* before the client can see that it may come again */
     session_log_end(s, why, life_now(s));
     count_end(all, why, life_now(s) - s->began, s->up.bytes + s->down.bytes);
     if (session_end_is_failure(why))

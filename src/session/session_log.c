@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/capability.h"
 #include "base/error_text.h"
 #include "base/log.h"
 #include "session/ends.h"
@@ -63,6 +64,14 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_end(&line);
 }
 
+/* That is about this machine alone, and EPERM does not say what is missing. */
+static const char *reason_of(const struct session *s, int error, char text[ERROR_TEXT_MAX])
+{
+    bool lacks = error == EPERM && pool_conf(s->pool)->source.kind == CONFIG_SOURCE_CLIENT &&
+                 !capability_is_transparent();
+    return lacks ? "source = client needs CAP_NET_RAW" : error_text(error, text);
+}
+
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)
 {
     struct log_line line;
@@ -74,7 +83,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     log_uint(&line, "id", s->id);
     log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s, true);
-    log_str(&line, "error", error_text(error, text));
+    log_str(&line, "error", reason_of(s, error, text));
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
     log_end(&line);

@@ -1,0 +1,44 @@
+#include "base/capability.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MASK(capability) (UINT32_C(1) << (capability)) /* of those below 32 */
+
+/* Version 3 takes two words of 32 capabilities each. */
+struct sets {
+    struct __user_cap_data_struct word[2];
+};
+
+static int call(long number, struct sets *s)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    return syscall(number, &head, s->word) == -1 ? -errno : 0;
+}
+
+bool capability_is_transparent(void)
+{
+    struct sets s = { 0 };
+    const uint32_t either = MASK(CAP_NET_RAW) | MASK(CAP_NET_ADMIN);
+    return call(SYS_capget, &s) == 0 && (s.word[0].effective & either) != 0;
+}
+
+int capability_hold(void)
+{
+    return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1 ? -errno : 0;
+}
+
+/* Only what is inheritable can be ambient, and only what is ambient outlives execve(2). */
+int capability_keep_transparent(void)
+{
+    const uint32_t raw = MASK(CAP_NET_RAW);
+    struct sets s = { .word = { { .effective = raw, .permitted = raw, .inheritable = raw } } };
+    int rc = call(SYS_capset, &s);
+    if (rc == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == -1)
+        rc = -errno;
+    return rc;
+}
