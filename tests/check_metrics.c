@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/json_writer.h"
-#include "control/metrics.h"
-#include "control/status_page.h"
+#include "metrics/metrics.h"
+#include "metrics/status_page.h"
 #include "suite.h"
 
 static char *text;

@@ -1,4 +1,4 @@
-#include "control/parcel.h"
+#include "upgrade/parcel.h"
 
 #include <dirent.h>
 #include <errno.h>

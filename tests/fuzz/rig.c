@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "control/change.h"
 #include "control/checks.h"
-#include "control/console.h"
-#include "control/web.h"
+#include "command/console.h"
+#include "metrics/web.h"
 #include "fuzz.h"
 
 static char directory[4096];

@@ -1,4 +1,4 @@
-"""A stand-in for the new program of an upgrade: it follows the handover (src/control/parcel.h) up to
+"""A stand-in for the new program of an upgrade: it follows the handover (src/upgrade/parcel.h) up to
 a message, and then does what a scenario wants."""
 
 import os
@@ -6,7 +6,7 @@ import re
 import struct
 import sys
 
-_HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/control/parcel.h")
+_HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/upgrade/parcel.h")
 with open(_HEADER) as f:
     _TEXT = f.read()
 VERSION = int(re.search(r"#define PARCEL_VERSION +(\d+)", _TEXT)[1])

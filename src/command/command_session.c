@@ -1,0 +1,308 @@
+#include "command/command_session.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/value.h"
+#include "command/server_view.h"
+#include "control/closing.h"
+#include "session/brief.h"
+
+#define COLUMNS(list) list, sizeof(list) / sizeof *(list)
+#define BUSIEST       20 /* sessions, unless told */
+
+static bool read_count(struct request *r, const char *text, uint64_t *count)
+{
+    static const struct value number = VALUE_COUNT(1, UINT64_MAX, NULL);
+    struct value_error error;
+    if (value_parse(&number, count, text, &error) == 0)
+        return true;
+    request_fail(r, "%s", error.text);
+    return false;
+}
+
+/* ---- all of them ---- */
+
+/* "POOL/SERVER"; the pool alone where there is no server. */
+static void put_server(struct sheet *s, const struct session_brief *b)
+{
+    char text[2 * sizeof b->pool.text];
+    bool has = b->server.text[0] != '\0';
+    snprintf(text, sizeof text, "%s%s%s", b->pool.text, has ? "/" : "", b->server.text);
+    sheet_text(s, text);
+}
+
+static void put_brief(struct sheet *s, const struct session_brief *b)
+{
+    char text[ADDR_TEXT_MAX];
+    sheet_number(s, b->id);
+    sheet_text(s, session_state_name((enum session_state)b->state));
+    sheet_text(s, addr_peer_print(&b->client, text));
+    sheet_text(s, b->listener.text);
+    put_server(s, b);
+    sheet_number(s, b->up);
+    sheet_number(s, b->down);
+    sheet_number(s, b->age);
+    sheet_number(s, b->idle);
+}
+
+static void on_all(void *arg, const struct census_row *row, size_t count)
+{
+    static const struct sheet_column columns[] = {
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
+        { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
+    };
+    struct request *r = arg;
+    struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < count; i++)
+        put_brief(s, &row[i].brief);
+    request_table(r, s);
+    request_finish(r);
+}
+
+static void on_busiest(void *arg, const struct census_row *row, size_t count)
+{
+    static const struct sheet_column columns[] = {
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
+        { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
+        { "rate", SHEET_RATE },
+    };
+    struct request *r = arg;
+    struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < count; i++) {
+        put_brief(s, &row[i].brief);
+        sheet_number(s, row[i].rate);
+    }
+    request_table(r, s);
+    request_finish(r);
+}
+
+static enum request_result take_census(struct request *r, bool busiest, size_t limit)
+{
+    int rc = census_begin(&r->rt->censuses, busiest, limit, busiest ? on_busiest : on_all, r);
+    return rc < 0 ? request_fail_memory(r) : REQUEST_LATER;
+}
+
+static enum request_result show_sessions(struct request *r)
+{
+    return take_census(r, false, CENSUS_MAX);
+}
+
+static enum request_result show_busiest(struct request *r)
+{
+    uint64_t limit = BUSIEST;
+    if (r->count > 0 && !read_count(r, r->word[0], &limit))
+        return REQUEST_DONE;
+    return take_census(r, true, limit);
+}
+
+/* ---- one of them ---- */
+
+struct look {
+    struct survey survey;
+    struct request *request;
+    uint64_t id;
+    _Atomic bool found;
+    struct session_detail detail;
+};
+
+static bool visit(struct survey *sv, size_t part, struct session *s)
+{
+    struct look *l = (struct look *)sv; /* its first member */
+    (void)part;
+    if (s->id != l->id)
+        return !atomic_load(&l->found);
+    session_detail(s, &l->detail); /* there is one worker that has it */
+    atomic_store(&l->found, true);
+    return false;
+}
+
+static void put_addr(struct sheet *s, const struct addr *a)
+{
+    char text[ADDR_TEXT_MAX];
+    sheet_text(s, a->len == 0 ? NULL : addr_print(a, text));
+}
+
+static void put_flow(struct sheet *s, uint64_t bytes, const struct flow_brief *f)
+{
+    sheet_number(s, bytes);
+    sheet_number(s, f->held);
+    if (f->pipe_size == 0)
+        sheet_none(s);
+    else
+        sheet_number(s, f->pipe_size);
+    sheet_text(s, f->copied ? "copied" : "spliced");
+}
+
+static void put_tcp(struct sheet *s, bool known, uint64_t number)
+{
+    if (known)
+        sheet_number(s, number);
+    else
+        sheet_none(s);
+}
+
+static void put_sock(struct sheet *s, const struct sock_info *i)
+{
+    bool tcp = i->known && i->tcp;
+    sheet_text(s, i->known ? i->state : NULL);
+    put_tcp(s, tcp, i->rtt);
+    put_tcp(s, tcp, i->rtt_variance);
+    put_tcp(s, tcp, i->retransmits);
+    put_tcp(s, tcp, i->window);
+    put_tcp(s, tcp, i->unacked);
+    put_tcp(s, i->known, i->unread);
+    put_tcp(s, i->known, i->unsent);
+}
+
+#define FLOW_COLUMNS(which)                                                                 \
+    { which, SHEET_BYTES }, { which "_held", SHEET_BYTES }, { which "_pipe", SHEET_BYTES }, \
+    {                                                                                       \
+        which "_path", SHEET_TEXT                                                           \
+    }
+#define SOCK_COLUMNS(which)                                                             \
+    { which "_state", SHEET_TEXT }, { which "_rtt", SHEET_MICROS },                     \
+        { which "_rtt_variance", SHEET_MICROS }, { which "_retransmits", SHEET_COUNT }, \
+        { which "_window", SHEET_COUNT }, { which "_unacked", SHEET_COUNT },            \
+        { which "_unread", SHEET_BYTES },                                               \
+    {                                                                                   \
+        which "_unsent", SHEET_BYTES                                                    \
+    }
+
+static struct sheet *detail_sheet(const struct session_detail *d)
+{
+    static const struct sheet_column columns[] = {
+        { "id", SHEET_COUNT },          { "state", SHEET_TEXT },
+        { "open", SHEET_TEXT },         { "listener", SHEET_TEXT },
+        { "server", SHEET_TEXT },       { "age", SHEET_TIME },
+        { "idle", SHEET_TIME },         { "connect", SHEET_TIME },
+        { "attempts", SHEET_COUNT },    FLOW_COLUMNS("up"),
+        FLOW_COLUMNS("down"),           { "client", SHEET_TEXT },
+        { "client_local", SHEET_TEXT }, SOCK_COLUMNS("client"),
+        { "server_addr", SHEET_TEXT },  { "server_local", SHEET_TEXT },
+        SOCK_COLUMNS("server"),
+    };
+    const struct session_brief *b = &d->brief;
+    char text[ADDR_TEXT_MAX];
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    if (s == NULL)
+        return NULL;
+    sheet_number(s, b->id);
+    sheet_text(s, session_state_name((enum session_state)b->state));
+    sheet_text(s, session_open_name(b));
+    sheet_text(s, b->listener.text);
+    put_server(s, b);
+    sheet_number(s, b->age);
+    sheet_number(s, b->idle);
+    put_tcp(s, d->connected, d->connect_time);
+    sheet_number(s, d->attempts);
+    put_flow(s, b->up, &d->up);
+    put_flow(s, b->down, &d->down);
+    sheet_text(s, addr_peer_print(&b->client, text));
+    put_addr(s, &d->client_local);
+    put_sock(s, &d->client);
+    put_addr(s, &d->server_addr);
+    put_addr(s, &d->server_local);
+    put_sock(s, &d->server);
+    return s;
+}
+
+static void on_looked(struct survey *sv)
+{
+    struct look *l = (struct look *)sv;
+    struct request *r = l->request;
+    if (atomic_load(&l->found))
+        request_record(r, detail_sheet(&l->detail));
+    else
+        request_fail(r, "%" PRIu64 ": no such session", l->id);
+    free(l);
+    request_finish(r);
+}
+
+static enum request_result show_session(struct request *r)
+{
+    uint64_t id = 0;
+    if (!read_count(r, r->word[0], &id))
+        return REQUEST_DONE;
+    struct look *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return request_fail_memory(r);
+    l->request = r;
+    l->id = id;
+    l->survey.visit = visit;
+    l->survey.done = on_looked;
+    if (survey_begin(&l->survey, &r->rt->desk, &r->rt->crew) == 0)
+        return REQUEST_LATER;
+    free(l);
+    return request_fail_memory(r);
+}
+
+/* ---- closing ---- */
+
+static void on_one_closed(void *arg, uint64_t closed)
+{
+    struct request *r = arg;
+    if (closed == 0)
+        request_fail(r, "%s: no such session", r->word[0]);
+    else
+        request_say(r, "session %s: closed", r->word[0]);
+    request_finish(r);
+}
+
+static void on_all_closed(void *arg, uint64_t closed)
+{
+    struct request *r = arg;
+    request_say(r, "%s: %" PRIu64 " session%s closed", r->word[0], closed, closed == 1 ? "" : "s");
+    request_finish(r);
+}
+
+static enum request_result close_them(struct request *r, const struct closing_order *order)
+{
+    int rc = closing_begin(&r->rt->desk, &r->rt->crew, order);
+    return rc < 0 ? request_fail_memory(r) : REQUEST_LATER;
+}
+
+static enum request_result close_session(struct request *r)
+{
+    uint64_t id = 0;
+    if (!read_count(r, r->word[0], &id))
+        return REQUEST_DONE;
+    const struct closing_order order = { .id = &id, .ids = 1, .done = on_one_closed, .arg = r };
+    return close_them(r, &order);
+}
+
+static enum request_result close_sessions(struct request *r)
+{
+    struct server_choice choice;
+    char *why = NULL;
+    if (server_choose(r->rt, r->word[0], &choice, &why) < 0) {
+        request_fail(r, "%s", why == NULL ? "out of memory" : why);
+        free(why);
+        return REQUEST_DONE;
+    }
+    struct closing_order order = { .done = on_all_closed, .arg = r };
+    uint32_t *serial = calloc(choice.count, sizeof *serial);
+    for (size_t i = 0; i < choice.count && serial != NULL; i++)
+        serial[order.servers++] = choice.server[i]->serial;
+    order.server = serial;
+    enum request_result result = serial == NULL ? request_fail_memory(r) : close_them(r, &order);
+    free(serial);
+    server_choice_free(&choice);
+    return result;
+}
+
+static const struct command commands[] = {
+    { "show sessions busiest", "[COUNT]", "those that have moved most since this was last asked", 0,
+      1, show_busiest },
+    { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions },
+    { "show session", "ID", "both ends of one: bytes, queues, pipes, round-trip times", 1, 1,
+      show_session },
+    { "close session", "ID", "reset both ends of one", 1, 1, close_session },
+    { "close sessions", "POOL/SERVER", "reset all that a server has", 1, 1, close_sessions },
+};
+
+const struct command_list command_session = { COLUMNS(commands) };

@@ -1,0 +1,303 @@
+#include "command/command_show.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "build.h"
+#include "command/server_view.h"
+#include "config/keys.h"
+
+#define COLUMNS(list) list, sizeof(list) / sizeof *(list)
+
+/* ---- info ---- */
+
+static uint64_t wall_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static const char *log_level_name(void)
+{
+    static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
+    int level = LOG_LEVEL_DEBUG;
+    while (level > LOG_LEVEL_ERROR && !log_wanted((enum log_level)level))
+        level--;
+    return names[level];
+}
+
+static void put_process(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t now = wall_clock();
+    sheet_text(s, PACKAGE_VERSION);
+    sheet_number(s, (uint64_t)getpid());
+    sheet_number(s, now > rt->began ? now - rt->began : 0);
+    sheet_text(s, rt->file);
+    sheet_number(s, rt->current->number);
+    sheet_number(s, rt->reloads);
+    sheet_number(s, rt->failed_reloads);
+    sheet_flag(s, rt->draining);
+    sheet_number(s, drains_count(&rt->drains));
+    sheet_text(s, log_level_name());
+}
+
+static void put_pipes(struct sheet *s, const struct runtime *rt)
+{
+    uint64_t used = 0;
+    uint64_t idle = 0;
+    for (size_t i = 0; i < crew_running(&rt->crew); i++) {
+        struct worker_state now;
+        worker_state(crew_worker(&rt->crew, i), &now);
+        used += now.pipes_used;
+        idle += now.pipes_idle;
+    }
+    sheet_number(s, used);
+    sheet_number(s, idle);
+    sheet_number(s, rt->budget.pipes);
+}
+
+static void put_work(struct sheet *s, const struct runtime *rt)
+{
+    struct worker_totals sum;
+    crew_totals(&rt->crew, &sum);
+    sheet_number(s, rt->crew.at_work);
+    sheet_number(s, rt->crew.finishing);
+    sheet_number(s, gate_inside(&rt->gate));
+    sheet_number(s, rt->budget.sessions);
+    sheet_number(s, sum.sessions);
+    put_pipes(s, rt);
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
+    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
+    sheet_number(s, worker_totals_fallbacks(&sum));
+}
+
+static enum request_result show_info(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "version", SHEET_TEXT },
+        { "pid", SHEET_COUNT },
+        { "uptime", SHEET_TIME },
+        { "file", SHEET_TEXT },
+        { "configuration", SHEET_COUNT },
+        { "reloads", SHEET_COUNT },
+        { "failed_reloads", SHEET_COUNT },
+        { "draining", SHEET_FLAG },
+        { "servers_draining", SHEET_COUNT },
+        { "log_level", SHEET_TEXT },
+        { "workers", SHEET_COUNT },
+        { "workers_finishing", SHEET_COUNT },
+        { "sessions", SHEET_COUNT },
+        { "max_sessions", SHEET_COUNT },
+        { "sessions_total", SHEET_COUNT },
+        { "pipes_used", SHEET_COUNT },
+        { "pipes_idle", SHEET_COUNT },
+        { "max_pipes", SHEET_COUNT },
+        { "spliced", SHEET_BYTES },
+        { "copied", SHEET_BYTES },
+        { "fallbacks", SHEET_COUNT },
+    };
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    if (s == NULL)
+        return request_fail_memory(r);
+    put_process(s, r->rt);
+    put_work(s, r->rt);
+    return request_record(r, s);
+}
+
+/* ---- listeners ---- */
+
+/* A key's value as the configuration would say it; free() is the caller's. */
+static char *value_of(enum section_kind kind, const void *section, const char *key)
+{
+    const struct key *k = keys_find(&keys_sections[kind], key);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = k == NULL ? NULL : open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < keys_count(k, section); i++) {
+        fputs(i == 0 ? "" : ", ", out);
+        value_print(&k->value, keys_item(k, section, i), out);
+    }
+    fclose(out);
+    return text;
+}
+
+static void put_value(struct sheet *s, enum section_kind kind, const void *section, const char *key)
+{
+    char *text = value_of(kind, section, key);
+    sheet_text(s, text);
+    free(text);
+}
+
+/* 0 stands for none. */
+static void put_limit(struct sheet *s, uint64_t limit)
+{
+    if (limit == 0)
+        sheet_none(s);
+    else
+        sheet_number(s, limit);
+}
+
+static void put_listener(struct sheet *s, const struct service *service)
+{
+    const struct entrance *e = service->entrance;
+    uint64_t refused = 0;
+    for (int i = 0; i < SESSION_ENDS; i++)
+        refused += atomic_load(&e->refused[i]);
+    sheet_text(s, service->conf->name);
+    put_value(s, SECTION_LISTEN, service->conf, "bind");
+    sheet_text(s, pool_name(service->pool));
+    sheet_number(s, gate_inside(&e->gate));
+    put_limit(s, service->conf->max_connections);
+    sheet_number(s, atomic_load(&e->connections));
+    sheet_number(s, refused);
+}
+
+static enum request_result show_listeners(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "listener", SHEET_TEXT },
+        { "bind", SHEET_TEXT },
+        { "pool", SHEET_TEXT },
+        { "active", SHEET_COUNT },
+        { "max_connections", SHEET_COUNT },
+        { "connections", SHEET_COUNT },
+        { "refused", SHEET_COUNT },
+    };
+    const struct generation *g = r->rt->current;
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < g->conf->listen_count; i++)
+        put_listener(s, &g->service[i]);
+    return request_table(r, s);
+}
+
+/* ---- pools ---- */
+
+static void put_pool(struct sheet *s, const struct pool *p, uint64_t now)
+{
+    const struct config_pool *conf = pool_conf(p);
+    const struct pool *fallback = pool_fallback(p);
+    size_t count = 0;
+    uint64_t usable = 0;
+    uint64_t connections = 0;
+    struct backend *const *server = pool_servers(p, &count);
+    for (size_t i = 0; i < count; i++) {
+        usable += backend_is_usable(server[i], now);
+        connections += atomic_load(&server[i]->connections);
+    }
+    sheet_text(s, pool_name(p));
+    if (conf->file != NULL)
+        sheet_text(s, "file");
+    else
+        put_value(s, SECTION_POOL, conf, "balance");
+    sheet_number(s, count);
+    sheet_number(s, usable);
+    sheet_number(s, pool_sessions(p));
+    sheet_number(s, pool_waiting(p));
+    put_limit(s, conf->max_queue);
+    sheet_number(s, connections);
+    sheet_text(s, fallback == NULL ? NULL : pool_name(fallback));
+}
+
+static enum request_result show_pools(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "pool", SHEET_TEXT },       { "balance", SHEET_TEXT },      { "servers", SHEET_COUNT },
+        { "usable", SHEET_COUNT },    { "active", SHEET_COUNT },      { "waiting", SHEET_COUNT },
+        { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT }, { "fallback", SHEET_TEXT },
+    };
+    const struct config *conf = runtime_conf(r->rt);
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < conf->pool_count; i++)
+        put_pool(s, pools_find(&r->rt->pools, conf->pool[i].name), uv_now(r->rt->loop));
+    return request_table(r, s);
+}
+
+/* ---- servers ---- */
+
+static void put_server(struct sheet *s, const struct runtime *rt, const struct pool *p,
+                       const struct backend *b)
+{
+    struct server_view view;
+    char address[ADDR_TEXT_MAX];
+    char *name = NULL;
+    server_view(rt, p, b, &view);
+    if (asprintf(&name, "%s/%s", pool_name(p), backend_name(b)) < 0)
+        name = NULL;
+    sheet_text(s, name);
+    free(name);
+    sheet_text(s, addr_print(&b->addr, address));
+    sheet_text(s, server_view_states[atomic_load(&b->state)]);
+    sheet_text(s, view.status);
+    sheet_number(s, backend_weight(b));
+    sheet_flag(s, pool_is_backup(p, b));
+    sheet_number(s, backend_active(b));
+    put_limit(s, atomic_load(&b->max_connections));
+    sheet_number(s, atomic_load(&b->connections));
+    sheet_number(s, atomic_load(&b->failures));
+    sheet_number(s, atomic_load(&b->sent));
+    sheet_number(s, atomic_load(&b->received));
+    sheet_text(s, view.why);
+}
+
+static void put_servers(struct sheet *s, const struct runtime *rt, const struct pool *p)
+{
+    size_t count = 0;
+    struct backend *const *server = pool_servers(p, &count);
+    for (size_t i = 0; i < count; i++)
+        put_server(s, rt, p, server[i]);
+}
+
+static enum request_result show_servers(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "server", SHEET_TEXT },       { "address", SHEET_TEXT },
+        { "state", SHEET_TEXT },        { "status", SHEET_TEXT },
+        { "weight", SHEET_COUNT },      { "backup", SHEET_FLAG },
+        { "active", SHEET_COUNT },      { "max_connections", SHEET_COUNT },
+        { "connections", SHEET_COUNT }, { "failures", SHEET_COUNT },
+        { "sent", SHEET_BYTES },        { "received", SHEET_BYTES },
+        { "why", SHEET_TEXT },
+    };
+    const struct runtime *rt = r->rt;
+    const struct config *conf = runtime_conf(rt);
+    char *why = NULL;
+    const struct pool *only = r->count == 0 ? NULL : server_choose_pool(rt, r->word[0], &why);
+    if (r->count > 0 && only == NULL) {
+        request_fail(r, "%s", why == NULL ? "out of memory" : why);
+        free(why);
+        return REQUEST_DONE;
+    }
+    struct sheet *s = sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < conf->pool_count; i++) {
+        const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
+        if (only == NULL || p == only)
+            put_servers(s, rt, p);
+    }
+    return request_table(r, s);
+}
+
+/* ---- configuration ---- */
+
+static enum request_result show_config(struct request *r)
+{
+    config_print(runtime_conf(r->rt), r->out);
+    return REQUEST_DONE;
+}
+
+static const struct command commands[] = {
+    { "show info", "", "version, limits and totals of the process", 0, 0, show_info },
+    { "show listeners", "", "where clients come in", 0, 0, show_listeners },
+    { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools },
+    { "show servers", "[POOL]", "servers: state, sessions, bytes, and why they are down", 0, 1,
+      show_servers },
+    { "show config", "", "the configuration in force, defaults filled in", 0, 0, show_config },
+};
+
+const struct command_list command_show = { COLUMNS(commands) };

@@ -1,0 +1,73 @@
+/* A command under way: what was asked, and the answer in the making. For the control thread. */
+#ifndef ZPROXY_COMMAND_REQUEST_H
+#define ZPROXY_COMMAND_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/sheet.h"
+#include "control/admin.h"
+#include "control/runtime.h"
+
+#define REQUEST_WORDS_MAX 64
+
+struct request {
+    struct runtime *rt;
+    char *word[REQUEST_WORDS_MAX]; /* the command's arguments; NULL behind the last one */
+    size_t count;
+
+    struct admin_call *call;
+    char *line; /* where the words are */
+    bool json;
+    bool failed;
+    bool is_sheet;
+    FILE *out;
+    char *text;
+    size_t size;
+};
+
+enum request_result {
+    REQUEST_DONE,  /* the answer is whole */
+    REQUEST_LATER, /* request_finish() will be called */
+};
+
+/* A command: one row of a table. */
+struct command {
+    const char *words; /* "set server": what its line begins with */
+    const char *usage; /* what follows them; "" nothing */
+    const char *help;  /* one line */
+    size_t least;      /* how many words follow */
+    size_t most;
+    enum request_result (*run)(struct request *r);
+};
+
+/* A file's commands. */
+struct command_list {
+    const struct command *command;
+    size_t count;
+};
+
+/* Splits line into words, of which a first "json" asks for JSON. NULL when out of memory. */
+struct request *request_new(struct runtime *rt, struct admin_call *call, const char *line);
+
+/* Lines of the answer; text may have several. In JSON they are an array "lines". */
+void request_say(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void request_say_lines(struct request *r, const char *text);
+
+/* The command has failed: "error: ..." for each line, in JSON an array "errors". Whatever the
+ * answer was before is dropped. Return REQUEST_DONE. */
+enum request_result request_fail(struct request *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+enum request_result request_fail_lines(struct request *r, const char *text);
+enum request_result request_fail_memory(struct request *r);
+
+/* A table, or its one row as a record, is the whole answer. Frees the sheet, which may be NULL:
+ * out of memory. Return REQUEST_DONE. */
+enum request_result request_table(struct request *r, struct sheet *s);
+enum request_result request_record(struct request *r, struct sheet *s);
+
+/* Sends the answer and frees the request. */
+void request_finish(struct request *r);
+
+#endif

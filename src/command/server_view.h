@@ -1,0 +1,43 @@
+/* Servers as the user names and sees them. For the control thread. */
+#ifndef ZPROXY_COMMAND_SERVER_VIEW_H
+#define ZPROXY_COMMAND_SERVER_VIEW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balance/backend.h"
+#include "balance/pool.h"
+#include "config/config.h"
+#include "control/runtime.h"
+
+#define SERVER_VIEW_WHY_MAX 320
+
+struct server_view {
+    const char *status;            /* "up", "down" by its checks, "out" after failed connects */
+    char why[SERVER_VIEW_WHY_MAX]; /* what there is to say about it, "" nothing */
+};
+
+void server_view(const struct runtime *rt, const struct pool *p, const struct backend *b,
+                 struct server_view *view);
+
+/* "ready", "drain", "maint", followed by NULL. */
+extern const char *const server_view_states[];
+
+/* What follows "POOL/" in text names: a server by its name, of which there are several where a
+ * name has several addresses; or by its address. */
+struct server_choice {
+    struct pool *pool;
+    struct backend **server; /* at least one */
+    size_t count;
+};
+
+/* Returns 0 (server_choice_free() is the caller's), or -1 with *why, to be freed, saying what there
+ * is not; *why is NULL when out of memory. */
+int server_choose(const struct runtime *rt, const char *text, struct server_choice *choice,
+                  char **why);
+void server_choice_free(struct server_choice *choice);
+
+/* The pool of that name, or NULL with *why as above. */
+struct pool *server_choose_pool(const struct runtime *rt, const char *name, char **why);
+
+#endif

@@ -1,0 +1,22 @@
+/* Figures as Prometheus reads them: its text format, version 0.0.4. */
+#ifndef ZPROXY_METRICS_METRICS_H
+#define ZPROXY_METRICS_METRICS_H
+
+#include <stdio.h>
+
+#include "base/stats.h"
+#include "metrics/process.h"
+#include "metrics/snapshot.h"
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+void metrics_print(const struct snapshot *s, const struct process_figures *process, FILE *out);
+
+/* Writes text as the value of a label, without quotes: UTF-8, and escaped. */
+void metrics_print_label(const char *text, FILE *out);
+
+/* Writes the series of a histogram; values are recorded in units of 1/per. */
+void metrics_print_histogram(const char *name, const struct histogram_totals *h,
+                             const struct histogram_scale *scale, double per, FILE *out);
+
+#endif

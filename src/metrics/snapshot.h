@@ -1,0 +1,117 @@
+/* Everything that can be counted of the process, at one moment: for the metrics, JSON and the
+ * status page.
+ *
+ * Taken on the control thread from what workers count for themselves: they are not asked, and spend
+ * nothing on it. Names and the like are those of pools and configurations, and good until the loop
+ * runs on.
+ */
+#ifndef ZPROXY_METRICS_SNAPSHOT_H
+#define ZPROXY_METRICS_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "command/server_view.h"
+#include "config/config.h"
+#include "control/runtime.h"
+#include "control/worker.h"
+
+struct snapshot_check {
+    bool has; /* the server is checked, and has been; nothing else is good otherwise */
+    bool passed;
+    uint64_t passes;
+    uint64_t failures;
+    uint64_t duration; /* ms, the last one */
+    uint64_t age;      /* ms, since it ended */
+    const char *why;   /* how it ended */
+};
+
+struct snapshot_server {
+    const char *name;
+    char address[ADDR_TEXT_MAX]; /* several servers may have a name, or an address */
+    enum config_state state;
+    struct server_view view;
+    bool up; /* neither checks nor failed connects say otherwise */
+    bool backup;
+    unsigned weight;
+    uint64_t active;
+    uint64_t max_connections; /* 0: no limit */
+    uint64_t connections;
+    uint64_t failures;
+    uint64_t received;
+    uint64_t sent;
+    struct snapshot_check check;
+};
+
+/* Figures of a pool as a whole. */
+struct snapshot_sums {
+    uint64_t sessions; /* those that wait, and those on servers that have left, as well */
+    uint64_t waiting;
+    uint64_t failures; /* sessions that it could not serve, or not to their end */
+    uint64_t connections;
+    uint64_t connect_failures;
+    uint64_t received;
+    uint64_t sent;
+    size_t usable; /* servers */
+};
+
+struct snapshot_pool {
+    const char *name;
+    const char *fallback; /* NULL: none */
+    const char *file;     /* NULL: it has servers */
+    const char *balance;
+    struct snapshot_sums sums;
+    struct snapshot_server *server;
+    size_t server_count;
+};
+
+struct snapshot_listener {
+    const char *name;
+    const char *pool;
+    char *bind; /* as the configuration says it */
+    uint64_t active;
+    uint64_t max_connections; /* 0: no limit */
+    uint64_t connections;
+    uint64_t refused[SESSION_ENDS];
+};
+
+enum snapshot_health {
+    SNAPSHOT_OK,
+    SNAPSHOT_STARTING,
+    SNAPSHOT_DRAINING,
+    SNAPSHOT_NO_SERVER, /* no listener has a server, or a file, for its clients */
+};
+
+struct snapshot {
+    uint64_t time;  /* ms since the epoch */
+    uint64_t began; /* likewise; upgrades do not change it */
+    enum snapshot_health health;
+    uint64_t reloads;
+    uint64_t failed_reloads;
+    unsigned generation;
+    uint64_t sessions;
+    uint64_t max_sessions;
+    uint64_t max_pipes;
+    size_t workers; /* at work; there may be more that finish */
+    struct worker_state *worker;
+    size_t worker_count;
+    struct worker_totals totals;
+    struct snapshot_listener *listener;
+    size_t listener_count;
+    struct snapshot_pool *pool;
+    size_t pool_count;
+};
+
+/* Returns 0 or -ENOMEM. */
+int snapshot_take(const struct runtime *rt, struct snapshot *s);
+void snapshot_free(struct snapshot *s);
+
+void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sums);
+
+enum snapshot_health snapshot_health(const struct runtime *rt);
+/* "ok", "starting", "draining", "no server". */
+const char *snapshot_health_name(enum snapshot_health health);
+
+#endif

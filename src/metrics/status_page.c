@@ -1,0 +1,525 @@
+#include "metrics/status_page.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/human.h"
+#include "base/utf8.h"
+#include "build.h"
+#include "relay/mover.h"
+#include "session/brief.h"
+#include "session/end.h"
+
+#define NS_PER_MS 1000000u
+
+static const char page[] = {
+#include "metrics/page/status.inc"
+    0
+};
+static const char style[] = {
+#include "metrics/page/style.inc"
+    0
+};
+static const char script[] = {
+#include "metrics/page/script.inc"
+    0
+};
+
+struct page {
+    const struct snapshot *s;
+    const struct busiest *busiest;
+    const char *nonce;
+    FILE *out;
+};
+
+/* ---- pieces ---- */
+
+static void put_escaped(char c, FILE *out)
+{
+    switch (c) {
+    case '&':
+        fputs("&amp;", out);
+        break;
+    case '<':
+        fputs("&lt;", out);
+        break;
+    case '>':
+        fputs("&gt;", out);
+        break;
+    case '"':
+        fputs("&quot;", out);
+        break;
+    case '\'':
+        fputs("&#39;", out);
+        break;
+    default:
+        fputc(c, out);
+    }
+}
+
+void status_page_print_text(const char *text, FILE *out)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t n = utf8_length(text, left);
+        if (n == 1)
+            put_escaped(*text, out);
+        else if (n == 0)
+            fputs("\xef\xbf\xbd", out); /* U+FFFD */
+        else
+            fwrite(text, 1, n, out);
+        n = n == 0 ? 1 : n;
+        text += n;
+        left -= n;
+    }
+}
+
+static void text(const struct page *p, const char *s)
+{
+    status_page_print_text(s, p->out);
+}
+
+/* In groups of three digits. */
+static void count(const struct page *p, uint64_t n)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%" PRIu64, n);
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            fputc(',', p->out);
+        fputc(digits[i], p->out);
+    }
+}
+
+static void bytes(const struct page *p, uint64_t n)
+{
+    static const char units[] = "KMGTPE";
+    double value = (double)n;
+    int unit = -1;
+    while (value >= 1023.95) { /* or it would read 1024.0 */
+        value /= 1024;
+        unit++;
+    }
+    if (unit < 0)
+        fprintf(p->out, "%" PRIu64 " B", n);
+    else
+        fprintf(p->out, "%.1f %ciB", value, units[unit]);
+}
+
+static void duration(const struct page *p, uint64_t ms)
+{
+    char buf[HUMAN_MAX];
+    fputs(human_time(ms, buf), p->out);
+}
+
+static void begin_cell(const struct page *p, const char *class)
+{
+    fprintf(p->out, "<td class=\"%s\">", class);
+}
+
+static void end_cell(const struct page *p)
+{
+    fputs("</td>", p->out);
+}
+
+static void cell_text(const struct page *p, const char *class, const char *s, const char *under)
+{
+    begin_cell(p, class);
+    text(p, s);
+    if (under != NULL && under[0] != '\0') {
+        fputs("<small>", p->out);
+        text(p, under);
+        fputs("</small>", p->out);
+    }
+    end_cell(p);
+}
+
+static void cell_count(const struct page *p, const char *class, uint64_t n)
+{
+    begin_cell(p, class);
+    count(p, n);
+    end_cell(p);
+}
+
+static void cell_of(const struct page *p, uint64_t n, uint64_t limit)
+{
+    begin_cell(p, "num");
+    count(p, n);
+    if (limit > 0) {
+        fputs("<small>of ", p->out);
+        count(p, limit);
+        fputs("</small>", p->out);
+    }
+    end_cell(p);
+}
+
+static void cell_bytes(const struct page *p, uint64_t n)
+{
+    begin_cell(p, "num");
+    bytes(p, n);
+    end_cell(p);
+}
+
+static void cell_time(const struct page *p, const char *class, uint64_t ms)
+{
+    begin_cell(p, class);
+    duration(p, ms);
+    end_cell(p);
+}
+
+static void nothing(const struct page *p, const char *what)
+{
+    fprintf(p->out, "<tr><td class=\"none\" colspan=\"20\">%s</td></tr>", what);
+}
+
+/* ---- servers ---- */
+
+static const char *look_of(const struct snapshot_server *s)
+{
+    switch (s->state) {
+    case CONFIG_STATE_READY:
+        return s->up ? "good" : "bad";
+    case CONFIG_STATE_DRAIN:
+        return "warn";
+    case CONFIG_STATE_MAINT:
+        break;
+    }
+    return "off";
+}
+
+static void put_standing(const struct page *p, const struct snapshot_server *s)
+{
+    begin_cell(p, "");
+    fprintf(p->out, "<span class=\"badge %s\">%s</span>%s", look_of(s),
+            s->state == CONFIG_STATE_READY ? s->view.status : server_view_states[s->state],
+            s->backup ? "<small>backup</small>" : "");
+    end_cell(p);
+}
+
+static void put_reason(const struct page *p, const struct snapshot_server *s)
+{
+    begin_cell(p, "why");
+    if (s->view.why[0] != '\0') {
+        text(p, s->view.why);
+    } else if (s->check.has) {
+        text(p, s->check.why);
+        fputs(", ", p->out);
+        duration(p, s->check.duration);
+        fputs(", ", p->out);
+        duration(p, s->check.age);
+        fputs(" ago", p->out);
+    } else {
+        fputs("not checked", p->out);
+    }
+    end_cell(p);
+}
+
+static void put_server(const struct page *p, const struct snapshot_server *s)
+{
+    fputs("<tr>", p->out);
+    cell_text(p, "", s->name, strcmp(s->name, s->address) == 0 ? NULL : s->address);
+    put_standing(p, s);
+    put_reason(p, s);
+    cell_of(p, s->active, s->max_connections);
+    cell_count(p, "num wide", s->weight);
+    cell_count(p, "num wide", s->connections);
+    cell_count(p, "num", s->failures);
+    cell_bytes(p, s->sent);
+    cell_bytes(p, s->received);
+    fputs("</tr>\n", p->out);
+}
+
+static void put_servers(const struct page *p, const struct snapshot_pool *sp)
+{
+    fputs("<div class=\"scroll\"><table><thead><tr><th>Server</th><th>State</th>"
+          "<th>Why</th><th class=\"num\">Active</th>"
+          "<th class=\"num wide\">Weight</th><th class=\"num wide\">Sessions</th>"
+          "<th class=\"num\">Failed</th><th class=\"num\">To server</th>"
+          "<th class=\"num\">From server</th></tr></thead>\n<tbody>",
+          p->out);
+    for (size_t i = 0; i < sp->server_count; i++)
+        put_server(p, &sp->server[i]);
+    if (sp->server_count == 0)
+        nothing(p, "no server");
+    fputs("</tbody></table></div>", p->out);
+}
+
+static const char *pool_look(const struct snapshot_pool *sp)
+{
+    if (sp->file != NULL)
+        return "";
+    if (sp->sums.usable == 0)
+        return "bad";
+    return sp->sums.usable == sp->server_count ? "good" : "warn";
+}
+
+static void put_usable(const struct page *p, const struct snapshot_pool *sp)
+{
+    fprintf(p->out, "<span class=\"usable badge %s\">", pool_look(sp));
+    if (sp->file != NULL) {
+        fputs("a file", p->out);
+    } else {
+        count(p, sp->sums.usable);
+        fputs(" of ", p->out);
+        count(p, sp->server_count);
+        fputs(" usable", p->out);
+    }
+    fputs("</span>", p->out);
+}
+
+static void put_pool(const struct page *p, const struct snapshot_pool *sp)
+{
+    fputs("<details class=\"card pool\" open data-pool=\"", p->out);
+    text(p, sp->name);
+    fputs("\"><summary><h3>", p->out);
+    text(p, sp->name);
+    fputs("</h3> ", p->out);
+    put_usable(p, sp);
+    fputs(" <span class=\"sessions\">", p->out);
+    count(p, sp->sums.sessions);
+    fputs(" sessions</span> <span>", p->out);
+    text(p, sp->file != NULL ? sp->file : sp->balance);
+    fputs("</span>", p->out);
+    if (sp->fallback != NULL) {
+        fputs(" <span>falls back on ", p->out);
+        text(p, sp->fallback);
+        fputs("</span>", p->out);
+    }
+    fputs("</summary>\n", p->out);
+    if (sp->file == NULL)
+        put_servers(p, sp);
+    fputs("</details>\n", p->out);
+}
+
+/* ---- what stands in the place of a mark ---- */
+
+static void put_pools(const struct page *p)
+{
+    for (size_t i = 0; i < p->s->pool_count; i++)
+        put_pool(p, &p->s->pool[i]);
+}
+
+static void put_session(const struct page *p, const struct census_row *r)
+{
+    const struct session_brief *b = &r->brief;
+    char client[ADDR_TEXT_MAX];
+    fprintf(p->out, "<tr><td>%" PRIu64 "</td>", b->id);
+    cell_text(p, "", addr_peer_print(&b->client, client), b->listener.text);
+    cell_text(p, "", b->server.text[0] == '\0' ? "\xe2\x80\x93" : b->server.text, b->pool.text);
+    cell_text(p, "wide", session_state_name((enum session_state)b->state), NULL);
+    cell_time(p, "num wide", b->age);
+    cell_bytes(p, b->up);
+    cell_bytes(p, b->down);
+    begin_cell(p, "num");
+    bytes(p, r->rate);
+    fputs("/s</td></tr>\n", p->out);
+}
+
+static void put_busiest(const struct page *p)
+{
+    for (size_t i = 0; i < p->busiest->count; i++)
+        put_session(p, &p->busiest->row[i]);
+    if (p->busiest->count == 0)
+        nothing(p, "no session");
+}
+
+static void put_listeners(const struct page *p)
+{
+    for (size_t i = 0; i < p->s->listener_count; i++) {
+        const struct snapshot_listener *l = &p->s->listener[i];
+        uint64_t refused = 0;
+        for (int why = 0; why < SESSION_ENDS; why++)
+            refused += l->refused[why];
+        fputs("<tr>", p->out);
+        cell_text(p, "", l->name, l->bind);
+        cell_text(p, "wide", l->pool, NULL);
+        cell_of(p, l->active, l->max_connections);
+        cell_count(p, "num", l->connections);
+        cell_count(p, "num", refused);
+        fputs("</tr>\n", p->out);
+    }
+}
+
+static void put_workers(const struct page *p)
+{
+    for (size_t i = 0; i < p->s->worker_count; i++) {
+        const struct worker_state *w = &p->s->worker[i];
+        fprintf(p->out, "<tr><td>%u</td>", w->index);
+        cell_count(p, "num", w->sessions);
+        cell_count(p, "num", w->pipes_used);
+        cell_count(p, "num", w->pipes_idle);
+        cell_time(p, "num", w->cpu / NS_PER_MS);
+        fputs("</tr>\n", p->out);
+    }
+}
+
+static void put_health_class(const struct page *p)
+{
+    switch (p->s->health) {
+    case SNAPSHOT_OK:
+        fputs("good", p->out);
+        break;
+    case SNAPSHOT_STARTING:
+    case SNAPSHOT_DRAINING:
+        fputs("warn", p->out);
+        break;
+    case SNAPSHOT_NO_SERVER:
+        fputs("bad", p->out);
+        break;
+    }
+}
+
+static uint64_t relayed(const struct worker_totals *t, enum mover_direction d)
+{
+    uint64_t n = 0;
+    for (int path = 0; path < MOVER_PATHS; path++)
+        n += t->bytes[path][d];
+    return n;
+}
+
+static void put_up(const struct page *p)
+{
+    bytes(p, relayed(&p->s->totals, MOVER_UP));
+}
+
+static void put_down(const struct page *p)
+{
+    bytes(p, relayed(&p->s->totals, MOVER_DOWN));
+}
+
+static void put_failures(const struct page *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->s->pool_count; i++)
+        n += p->s->pool[i].sums.failures + p->s->pool[i].sums.connect_failures;
+    count(p, n);
+}
+
+static void put_usable_all(const struct page *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->s->pool_count; i++)
+        n += p->s->pool[i].sums.usable;
+    count(p, n);
+}
+
+static void put_servers_all(const struct page *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->s->pool_count; i++)
+        n += p->s->pool[i].server_count;
+    count(p, n);
+}
+
+static void put_uptime(const struct page *p)
+{
+    duration(p, p->s->time > p->s->began ? p->s->time - p->s->began : 0);
+}
+
+static void put_nonce(const struct page *p)
+{
+    fputs(p->nonce, p->out);
+}
+
+static void put_style(const struct page *p)
+{
+    fputs(style, p->out);
+}
+
+static void put_script(const struct page *p)
+{
+    fputs(script, p->out);
+}
+
+static void put_version(const struct page *p)
+{
+    text(p, PACKAGE_VERSION);
+}
+
+static void put_health(const struct page *p)
+{
+    text(p, snapshot_health_name(p->s->health));
+}
+
+static void put_generation(const struct page *p)
+{
+    fprintf(p->out, "%u", p->s->generation);
+}
+
+static void put_sessions(const struct page *p)
+{
+    count(p, p->s->sessions);
+}
+
+static void put_max_sessions(const struct page *p)
+{
+    count(p, p->s->max_sessions);
+}
+
+static void put_total(const struct page *p)
+{
+    count(p, p->s->totals.sessions);
+}
+
+static const struct mark {
+    const char *name;
+    void (*put)(const struct page *p);
+} marks[] = {
+    { "nonce", put_nonce },
+    { "style", put_style },
+    { "script", put_script },
+    { "version", put_version },
+    { "health", put_health },
+    { "health_class", put_health_class },
+    { "uptime", put_uptime },
+    { "generation", put_generation },
+    { "sessions", put_sessions },
+    { "max_sessions", put_max_sessions },
+    { "up", put_up },
+    { "down", put_down },
+    { "total", put_total },
+    { "failures", put_failures },
+    { "usable", put_usable_all },
+    { "servers", put_servers_all },
+    { "pools", put_pools },
+    { "busiest", put_busiest },
+    { "listeners", put_listeners },
+    { "workers", put_workers },
+};
+
+static void put_mark(const struct page *p, const char *name, size_t length)
+{
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (strlen(marks[i].name) == length && memcmp(marks[i].name, name, length) == 0)
+            marks[i].put(p);
+}
+
+void status_page_print(const struct snapshot *s, const struct busiest *busiest, const char *nonce,
+                       FILE *out)
+{
+    const struct page p = { s, busiest, nonce, out };
+    const char *at = page;
+    const char *mark;
+    while ((mark = strstr(at, "{{")) != NULL) {
+        const char *end = strstr(mark, "}}");
+        fwrite(at, 1, (size_t)(mark - at), out);
+        put_mark(&p, mark + 2, (size_t)(end - mark - 2));
+        at = end + 2;
+    }
+    fputs(at, out);
+}
+
+/* Without the kernel's random numbers nothing bears the nonce: the page comes as plain tables. */
+void status_page_policy(char nonce[STATUS_PAGE_NONCE], char policy[STATUS_PAGE_POLICY])
+{
+    unsigned char random[(STATUS_PAGE_NONCE - 1) / 2];
+    bool is_random = getrandom(random, sizeof random, GRND_NONBLOCK) == (ssize_t)sizeof random;
+    nonce[0] = '\0';
+    for (size_t i = 0; i < sizeof random && is_random; i++)
+        snprintf(nonce + 2 * i, 3, "%02x", random[i]);
+    snprintf(policy, STATUS_PAGE_POLICY,
+             "default-src 'none'; style-src 'nonce-%s'; script-src 'nonce-%s'; connect-src 'self'; "
+             "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+             nonce, nonce);
+}

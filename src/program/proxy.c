@@ -1,0 +1,541 @@
+#include "program/proxy.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "build.h"
+#include "command/console.h"
+#include "control/change.h"
+#include "control/checks.h"
+#include "control/names.h"
+#include "control/reload.h"
+#include "control/runtime.h"
+#include "control/watchdog.h"
+#include "metrics/web.h"
+#include "relay/mover.h"
+#include "upgrade/heir.h"
+#include "upgrade/upgrade.h"
+
+#define STATUS_MS 1000 /* while draining */
+
+struct proxy {
+    struct runtime rt;
+    struct upgrade upgrade;
+    struct watchdog watchdog;
+    int heir; /* the socket to take over through; -1: an ordinary start */
+    const char *pid_file;
+    struct config *conf; /* until it is in force */
+    uv_loop_t loop;
+    uv_async_t on_finished;
+    uv_async_t on_room;  /* a limit was reached, and there is room again */
+    uv_timer_t deadline; /* shutdown_timeout */
+    uv_timer_t status;
+    uv_signal_t signals[5];
+};
+
+/* One line for whoever started us; the log may be elsewhere, or not open yet. */
+static int __attribute__((format(printf, 1, 2))) cannot_start(const char *fmt, ...)
+{
+    va_list args;
+    fputs("zproxy: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return -1;
+}
+
+static const char *reason(int rc)
+{
+    return rc == -ENOENT ? "no such name on this machine" : strerror(-rc);
+}
+
+/* ---- start ---- */
+
+static int open_log(struct proxy *p)
+{
+    const struct config_global *g = &p->conf->global;
+    const struct log_settings settings = {
+        .log = g->log,
+        .access = g->access_log,
+        .level = g->log_level,
+        .format = g->log_format,
+        .owner = p->rt.privileges.uid,
+        .group = p->rt.privileges.gid,
+    };
+    const char *failed = NULL;
+    int rc = log_open(&settings, &failed);
+    if (rc < 0)
+        return cannot_start("[global] log: %s: %s", failed != NULL ? failed : "?", strerror(-rc));
+    return 0;
+}
+
+static int find_privileges(struct proxy *p)
+{
+    const char *key = NULL;
+    int rc = privileges_find(&p->rt.privileges, &p->conf->global, &key);
+    return rc < 0 ? cannot_start("[global] %s: %s", key, reason(rc)) : 0;
+}
+
+/* From any thread. */
+static void on_gate_wake(void *arg)
+{
+    struct proxy *p = arg;
+    uv_async_send(&p->on_room);
+}
+
+static void on_room(uv_async_t *async)
+{
+    struct proxy *p = async->data;
+    crew_each(&p->rt.crew, worker_wake);
+}
+
+static void on_worker_finished(void *arg)
+{
+    struct proxy *p = arg;
+    uv_async_send(&p->on_finished);
+}
+
+static bool on_kept(void *arg, const struct pool *p)
+{
+    return change_keeps_pool(arg, p);
+}
+
+static bool on_tidied(void *arg)
+{
+    return change_tidy(arg);
+}
+
+static void set_up_runtime(struct proxy *p)
+{
+    struct runtime *rt = &p->rt;
+    const struct config_global *g = &p->conf->global;
+    const struct worker_setup setup = {
+        .splice = g->relay == CONFIG_RELAY_SPLICE,
+        .busy_poll = g->busy_poll,
+        .pipe_size = (int)g->pipe_size,
+        .quota = &rt->quota,
+        .grace = &rt->grace,
+        .last_session_id = &rt->last_session_id,
+        .finished = on_worker_finished,
+        .arg = p,
+    };
+    rt->loop = &p->loop;
+    rt->pools.kept = on_kept;
+    rt->pools.tidied = on_tidied;
+    rt->pools.arg = rt;
+    gate_init(&rt->gate, 0, on_gate_wake, p);
+    crew_init(&rt->crew, &setup, g->cpu_affinity);
+}
+
+static int open_checks(struct proxy *p)
+{
+    int rc = checks_open(&p->rt);
+    return rc < 0 ? cannot_start("health checks: %s", strerror(-rc)) : 0;
+}
+
+static int open_console(struct proxy *p)
+{
+    int rc = console_open(&p->rt);
+    return rc < 0 ? cannot_start("control socket: %s", strerror(-rc)) : 0;
+}
+
+static int open_web(struct proxy *p)
+{
+    int rc = web_open(&p->rt);
+    return rc < 0 ? cannot_start("status page: %s", strerror(-rc)) : 0;
+}
+
+static int begin_anew(struct proxy *p, FILE *errors)
+{
+    struct change *change = NULL;
+    struct config *conf = p->conf;
+    p->conf = NULL;
+    int rc = change_prepare(&p->rt, conf, errors, &change);
+    if (rc == 0)
+        change_commit(change);
+    return rc;
+}
+
+/* The first configuration is a change from nothing; or what another process had in force. */
+static int put_in_force(struct proxy *p)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *errors = open_memstream(&text, &size);
+    int rc = -1;
+    if (errors != NULL) {
+        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, errors);
+        fclose(errors);
+    }
+    if (rc < 0)
+        cannot_start("%.*s", (int)strcspn(text == NULL ? "" : text, "\n"),
+                     text == NULL ? "out of memory" : text);
+    free(text);
+    return rc;
+}
+
+static int write_pid_file(const struct proxy *p)
+{
+    if (p->pid_file == NULL)
+        return 0;
+    FILE *f = fopen(p->pid_file, "we");
+    int rc = f == NULL ? -errno : 0;
+    if (f != NULL && (fprintf(f, "%ld\n", (long)getpid()) < 0 || fflush(f) == EOF))
+        rc = -errno;
+    if (f != NULL)
+        fclose(f);
+    return rc;
+}
+
+/* After an upgrade the file on disk may say other than what was in force: then that comes now. */
+static void catch_up(struct proxy *p)
+{
+    if (p->heir == -1)
+        return;
+    close(p->heir);
+    int rc = write_pid_file(p);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_WARNING, "pid_file", "%s: %s: it has the number of the process before",
+                p->pid_file, strerror(-rc));
+    reload_if_changed(&p->rt, p->conf);
+}
+
+static int drop_privileges(struct proxy *p)
+{
+    const char *key = NULL;
+    int rc = privileges_drop(&p->rt.privileges, runtime_conf(&p->rt), &key);
+    return rc < 0 ? cannot_start("[global] %s: %s", key, strerror(-rc)) : 0;
+}
+
+static int start_workers(struct proxy *p)
+{
+    int rc = crew_start(&p->rt.crew);
+    return rc < 0 ? cannot_start("[global] workers: %s", strerror(-rc)) : 0;
+}
+
+/* ---- control: signals, drain ---- */
+
+static uint64_t sessions_now(struct proxy *p)
+{
+    return gate_inside(&p->rt.gate);
+}
+
+static void abort_sessions(struct proxy *p, const char *why)
+{
+    log_msg(LOG_LEVEL_NOTICE, "shutdown", "%s: %" PRIu64 " sessions are reset", why,
+            sessions_now(p));
+    crew_each(&p->rt.crew, worker_abort);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    abort_sessions(timer->data, "shutdown_timeout is over");
+}
+
+static void on_status(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    notify_send(&p->rt.notify, "STATUS=draining, %" PRIu64 " sessions left", sessions_now(p));
+}
+
+static void drain(struct proxy *p, const char *signal_name)
+{
+    uint64_t timeout = runtime_conf(&p->rt)->global.shutdown_timeout;
+    p->rt.draining = true;
+    upgrade_cancel(&p->upgrade, "zproxy is draining");
+    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", signal_name,
+            sessions_now(p));
+    notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
+                sessions_now(p));
+    names_wait_no_longer(&p->rt.names);
+    crew_each(&p->rt.crew, worker_drain);
+    if (timeout != 0)
+        uv_timer_start(&p->deadline, on_deadline, timeout, 0);
+    uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
+}
+
+static void reopen_log(void)
+{
+    const char *failed = NULL;
+    int rc = log_reopen(&failed);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", failed,
+                strerror(-rc));
+    else
+        log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
+}
+
+static void reload(struct proxy *p)
+{
+    char *text = NULL;
+    reload_file(&p->rt, &text);
+    free(text);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct proxy *p = handle->data;
+    switch (number) {
+    case SIGTERM:
+    case SIGINT:
+        if (p->rt.draining)
+            abort_sessions(p, "told to end a second time");
+        else
+            drain(p, number == SIGTERM ? "SIGTERM" : "SIGINT");
+        break;
+    case SIGUSR1:
+        reopen_log();
+        break;
+    case SIGHUP:
+        reload(p);
+        break;
+    case SIGUSR2:
+        upgrade_start(&p->upgrade);
+        break;
+    default:
+        break;
+    }
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* With every handle closed uv_run() returns. */
+static void stop_loop(struct proxy *p)
+{
+    names_close(&p->rt.names);
+    checks_close(&p->rt);
+    uv_walk(&p->loop, close_handle, NULL);
+}
+
+static bool all_have_finished(const struct crew *c)
+{
+    for (size_t i = 0; i < crew_running(c); i++)
+        if (!worker_has_finished(crew_worker(c, i)))
+            return false;
+    return true;
+}
+
+static void on_finished(uv_async_t *async)
+{
+    struct proxy *p = async->data;
+    pools_stir(&p->rt.pools);
+    if (p->rt.draining && all_have_finished(&p->rt.crew))
+        stop_loop(p);
+}
+
+static int open_loop(struct proxy *p)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+    int rc = uv_loop_init(&p->loop);
+    if (rc < 0)
+        return cannot_start("event loop: %s", uv_strerror(rc));
+    rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
+    if (rc == 0)
+        rc = uv_async_init(&p->loop, &p->on_room, on_room);
+    uv_timer_init(&p->loop, &p->deadline);
+    uv_timer_init(&p->loop, &p->status);
+    pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
+    names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
+    p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
+    for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
+        rc = uv_signal_init(&p->loop, &p->signals[i]);
+        p->signals[i].data = p;
+        if (rc == 0)
+            rc = uv_signal_start(&p->signals[i], on_signal, numbers[i]);
+    }
+    signal(SIGPIPE, SIG_IGN); /* splice(2) has no MSG_NOSIGNAL */
+    return rc < 0 ? cannot_start("event loop: %s", uv_strerror(rc)) : 0;
+}
+
+static void close_loop(struct proxy *p)
+{
+    stop_loop(p);
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&p->loop);
+}
+
+/* ---- the whole of it ---- */
+
+static void say_started(struct proxy *p)
+{
+    const struct budget *b = &p->rt.budget;
+    const struct config_global *g = &runtime_conf(&p->rt)->global;
+    bool splice = g->relay == CONFIG_RELAY_SPLICE;
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_NOTICE, "start");
+    log_str(&line, "version", PACKAGE_VERSION);
+    log_uint(&line, "pid", (uint64_t)getpid());
+    log_uint(&line, "workers", b->workers);
+    log_str(&line, "relay", splice && mover_can_splice() ? "splice" : "copy");
+    log_uint(&line, "max_sessions", b->sessions);
+    log_uint(&line, "max_pipes", b->pipes);
+    log_end(&line);
+    if (splice && !mover_can_splice())
+        mover_say_fallback(MOVER_REFUSED, "this build or kernel cannot splice sockets");
+    if (g->max_connections > b->sessions)
+        log_msg(LOG_LEVEL_WARNING, "budget",
+                "max_connections = %" PRIu64 ", but %" PRIu64 " descriptors are enough for %" PRIu64
+                " only; zproxy -t tells what to raise",
+                g->max_connections, b->descriptors, b->sessions);
+    privileges_warn(runtime_conf(&p->rt));
+    sockets_say_unused(&p->rt.sockets);
+    notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
+}
+
+static void say_stopped(struct proxy *p)
+{
+    struct worker_totals sum;
+    struct log_line line;
+    crew_totals(&p->rt.crew, &sum);
+    log_begin(&line, LOG_LEVEL_NOTICE, "stop");
+    log_uint(&line, "sessions", sum.sessions);
+    log_uint(&line, "spliced", worker_totals_bytes(&sum, MOVER_SPLICE));
+    log_uint(&line, "copied", worker_totals_bytes(&sum, MOVER_COPY));
+    log_uint(&line, "fallbacks", worker_totals_fallbacks(&sum));
+    log_end(&line);
+}
+
+static int prepare(struct proxy *p)
+{
+    struct runtime *rt = &p->rt;
+    rt->descriptors = budget_raise_descriptors();
+    if (find_privileges(p) < 0 || open_log(p) < 0)
+        return -1;
+    set_up_runtime(p);
+    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
+        return -1;
+    atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
+    notify_open(&rt->notify);
+    if (p->heir !=
+        -1) /* they were dropped by the one before, and so was its right to the pid file */
+        return 0;
+    int rc = write_pid_file(p);
+    if (rc < 0)
+        return cannot_start("[global] pid_file: %s: %s", p->pid_file, strerror(-rc));
+    return drop_privileges(p);
+}
+
+/* Nothing is left behind that would keep the next start from binding, where we still may. */
+static void remove_files(struct proxy *p)
+{
+    if (p->pid_file != NULL)
+        unlink(p->pid_file);
+    sockets_unlink(&p->rt.sockets);
+    admin_unlink(p->rt.admin);
+    http_unlink(p->rt.http);
+}
+
+static void clean_up(struct proxy *p)
+{
+    struct runtime *rt = &p->rt;
+    struct generation *g;
+    watchdog_fini(&p->watchdog);
+    console_fini(rt);
+    web_fini(rt);
+    crew_fini(&rt->crew);
+    sockets_fini(&rt->sockets);
+    grace_fini(&rt->grace);
+    pools_fini(&rt->pools);
+    while ((g = LIST_FIRST(&rt->generations)) != NULL) {
+        LIST_REMOVE(g, in_all);
+        generation_free(g);
+    }
+    generation_free(rt->current);
+    config_free(p->conf);
+    notify_close(&rt->notify);
+    log_close();
+}
+
+static void relay_until_told(struct proxy *p)
+{
+    say_started(p);
+    watchdog_start(&p->watchdog);
+    catch_up(p);
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    crew_each(&p->rt.crew, worker_join);
+    say_stopped(p);
+}
+
+static void abort_start(struct proxy *p)
+{
+    crew_each(&p->rt.crew, worker_abort);
+    crew_each(&p->rt.crew, worker_join);
+}
+
+/* The new process has everything: what is closed here by the end of the process is open there. */
+static void on_gone(void *arg, int pid)
+{
+    struct proxy *p = arg;
+    (void)pid;
+    crew_reap(&p->rt.crew); /* those that had finished before */
+    log_close();
+    _exit(PROXY_ENDED);
+}
+
+static void init(struct proxy *p, const struct proxy_setup *setup)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    memset(p, 0, sizeof *p);
+    p->conf = setup->conf;
+    p->pid_file = setup->pid_file != NULL ? setup->pid_file : setup->conf->global.pid_file;
+    p->heir = heir_socket();
+    p->rt.file = setup->file;
+    p->rt.notify.fd = -1;
+    p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    grace_init(&p->rt.grace);
+    sockets_init(&p->rt.sockets);
+    if (inherited_init(&p->rt.sockets.inherited) < 0)
+        fprintf(stderr, "zproxy: out of memory: not all of systemd's sockets are known\n");
+    LIST_INIT(&p->rt.entrances);
+    LIST_INIT(&p->rt.generations);
+    if (upgrade_init(&p->upgrade, &p->rt, setup->argv, on_gone, p) < 0)
+        fprintf(stderr, "zproxy: /proc is not there: no upgrades\n");
+}
+
+enum proxy_status proxy_run(const struct proxy_setup *setup)
+{
+    struct proxy p;
+    enum proxy_status status = PROXY_CANNOT_START;
+    init(&p, setup);
+    if (open_loop(&p) < 0) {
+        config_free(p.conf);
+        return status;
+    }
+    if (prepare(&p) == 0) {
+        if (p.heir == -1) /* otherwise it has what the one before knew */
+            names_wait(&p.rt.names);
+        if (p.rt.draining) {
+            status = PROXY_ENDED;
+        } else if (start_workers(&p) == 0) {
+            relay_until_told(&p);
+            status = PROXY_ENDED;
+        } else {
+            abort_start(&p);
+        }
+        remove_files(&p);
+    } else if (p.heir != -1) {
+        _exit(status); /* the other process goes on with all that we have open */
+    }
+    close_loop(&p);
+    clean_up(&p);
+    upgrade_fini(&p.upgrade);
+    return status;
+}

@@ -1,0 +1,175 @@
+#include "upgrade/parcel.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define PARCEL_MAGIC 0x7a70726fu
+
+struct head {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    uint32_t count;
+    uint32_t size;
+    uint32_t fds;
+};
+
+void parcel_init(struct parcel *p, enum parcel_type type)
+{
+    p->type = (uint16_t)type;
+    p->count = 0;
+    p->size = 0;
+    p->fd_count = 0;
+}
+
+/* Before an item stands, in one word, which of its descriptors there are. */
+bool parcel_add(struct parcel *p, const void *item, size_t size, const int *fd, size_t fds)
+{
+    uint64_t present = 0;
+    size_t needed = 0;
+    for (size_t i = 0; i < fds; i++) {
+        if (fd[i] == -1)
+            continue;
+        present |= UINT64_C(1) << i;
+        needed++;
+    }
+    size_t padded = (size + 7) / 8 * 8;
+    if (p->size + sizeof present + padded > PARCEL_BYTES || p->fd_count + needed > PARCEL_FDS)
+        return false;
+    memcpy(p->data + p->size, &present, sizeof present);
+    memcpy(p->data + p->size + sizeof present, item, size);
+    memset(p->data + p->size + sizeof present + size, 0, padded - size);
+    p->size += sizeof present + padded;
+    for (size_t i = 0; i < fds; i++)
+        if (fd[i] != -1)
+            p->fd[p->fd_count++] = fd[i];
+    p->count++;
+    return true;
+}
+
+bool parcel_take(struct parcel *p, struct parcel_place *at, void *item, size_t size, int *fd,
+                 size_t fds)
+{
+    uint64_t present = 0;
+    size_t padded = (size + 7) / 8 * 8;
+    if (at->data + sizeof present + padded > p->size)
+        return false;
+    memcpy(&present, p->data + at->data, sizeof present);
+    if (at->fd + (size_t)__builtin_popcountll(present) > p->fd_count ||
+        (fds < 64 && present >> fds != 0))
+        return false;
+    memcpy(item, p->data + at->data + sizeof present, size);
+    at->data += sizeof present + padded;
+    for (size_t i = 0; i < fds; i++)
+        fd[i] = (present >> i & 1) != 0 ? p->fd[at->fd++] : -1;
+    return true;
+}
+
+void parcel_close_rest(struct parcel *p, const struct parcel_place *at)
+{
+    for (size_t i = at->fd; i < p->fd_count; i++)
+        close(p->fd[i]);
+    p->fd_count = at->fd;
+}
+
+/* ---- on the way ---- */
+
+static void set_patience(int sock, int option)
+{
+    const struct timeval patience = { .tv_sec = PARCEL_PATIENCE / 1000 };
+    (void)setsockopt(sock, SOL_SOCKET, option, &patience, sizeof patience);
+}
+
+static int failure(int error)
+{
+    return error == EAGAIN ? -ETIMEDOUT : error == ECONNRESET ? -EPIPE : -error;
+}
+
+int parcel_send(int sock, const struct parcel *p)
+{
+    struct head head = { PARCEL_MAGIC, PARCEL_VERSION,    p->type,
+                         p->count,     (uint32_t)p->size, (uint32_t)p->fd_count };
+    struct iovec parts[] = { { &head, sizeof head }, { (void *)p->data, p->size } };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(PARCEL_FDS * sizeof(int))];
+    } rights;
+    struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
+    if (p->fd_count > 0) {
+        memset(&rights, 0, sizeof rights);
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(p->fd_count * sizeof(int));
+        memcpy(CMSG_DATA(&rights.header), p->fd, p->fd_count * sizeof(int));
+        msg.msg_control = &rights;
+        msg.msg_controllen = CMSG_SPACE(p->fd_count * sizeof(int));
+    }
+    set_patience(sock, SO_SNDTIMEO);
+    ssize_t n;
+    do
+        n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+    while (n == -1 && errno == EINTR);
+    return n == -1 ? failure(errno) : 0;
+}
+
+static void take_rights(struct parcel *p, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        p->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(p->fd, CMSG_DATA(c), p->fd_count * sizeof(int));
+    }
+}
+
+static int check_head(const struct head *head, const struct parcel *p, ssize_t n)
+{
+    if ((size_t)n < sizeof *head || head->magic != PARCEL_MAGIC)
+        return -EBADMSG;
+    if (head->version != PARCEL_VERSION)
+        return -EPROTONOSUPPORT;
+    if (head->size != (size_t)n - sizeof *head || head->fds != p->fd_count)
+        return -EBADMSG;
+    return 0;
+}
+
+int parcel_receive(int sock, struct parcel *p)
+{
+    struct head head;
+    struct iovec parts[] = { { &head, sizeof head }, { p->data, PARCEL_BYTES } };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(PARCEL_FDS * sizeof(int))];
+    } rights;
+    struct msghdr msg = {
+        .msg_iov = parts,
+        .msg_iovlen = 2,
+        .msg_control = &rights,
+        .msg_controllen = sizeof rights,
+    };
+    p->fd_count = 0;
+    set_patience(sock, SO_RCVTIMEO);
+    ssize_t n;
+    do
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        return failure(errno);
+    if (n == 0)
+        return -EPIPE;
+    take_rights(p, &msg);
+    int rc = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ? -EBADMSG : check_head(&head, p, n);
+    if (rc < 0) {
+        const struct parcel_place none = { 0, 0 };
+        parcel_close_rest(p, &none);
+        return rc;
+    }
+    p->type = head.type;
+    p->count = head.count;
+    p->size = head.size;
+    return 0;
+}
