@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "control/admin.h"
+#include "control/http.h"
 
 /* Descriptors that are no session's: standard ones, logs, the control loop, a worker's epoll sets,
  * event descriptor and reserve. Rounded up. */
 #define OWN_PROCESS 32
 #define OWN_WORKER  12
 #define OWN_ADMIN   (ADMIN_CLIENTS_MAX + 2) /* with a socket, which may be moving */
+#define OWN_HTTP    (HTTP_CLIENTS_MAX + 8)  /* likewise, with what libmicrohttpd needs */
 
 /* One pipe in flight for every twenty sessions; beyond it a flow copies for a turn. */
 #define PIPES_PER_DESCRIPTORS 40
@@ -106,7 +108,8 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
 {
     b->workers = budget_workers(c);
     b->descriptors = descriptors;
-    b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) + checked_servers(c) +
+    b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) +
+             (c->admin.http.len != 0 ? OWN_HTTP : 0) + checked_servers(c) +
              b->workers * (OWN_WORKER + listeners(c));
     b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;

@@ -85,6 +85,14 @@ void crew_drop(struct crew *c, size_t count)
     }
 }
 
+int crew_recruit(struct crew *c)
+{
+    int rc = 0;
+    for (size_t i = c->started; i < c->at_work && rc == 0; i++)
+        rc = worker_recruit(c->worker[i]);
+    return rc;
+}
+
 int crew_start(struct crew *c)
 {
     for (; c->started < c->at_work; c->started++) {

@@ -31,6 +31,9 @@ void crew_fini(struct crew *c);
 int crew_add(struct crew *c, size_t count);
 /* Unmakes the last count workers, which do not run. */
 void crew_drop(struct crew *c, size_t count);
+/* Makes threads for those that do not run yet, so that their start cannot fail. Returns 0 or
+ * -errno; after a failure there is nothing left but to end the process. */
+int crew_recruit(struct crew *c);
 /* Starts those that do not run yet. Returns 0 or -errno. */
 int crew_start(struct crew *c);
 /* Has the last count workers finish, or unmakes those that do not run; their sockets have been

@@ -469,6 +469,9 @@ static int prepared(struct heir *h)
 {
     if (settle_in(h) < 0)
         return -1;
+    int rc = crew_recruit(&h->rt->crew); /* what may fail does so while the old one goes on */
+    if (rc < 0)
+        return refuse(h, "workers: %s", strerror(-rc));
     if (h->staged_count > 0)
         qsort(h->staged, h->staged_count, sizeof *h->staged, compare_staged);
     return say(h, PARCEL_ACCEPT);

@@ -10,12 +10,11 @@
 
 #include "relay/sock.h"
 
-#define CLIENTS_MAX 64
-#define SILENCE_S   10          /* without a byte in either direction */
-#define LIFE_MS     30000       /* of a connection, however busy it is */
-#define SWEEP_MS    1000        /* between two looks for those that are older */
-#define MEMORY      (16 * 1024) /* for each client: its request's head must fit */
-#define BACKLOG     64
+#define SILENCE_S 10          /* without a byte in either direction */
+#define LIFE_MS   30000       /* of a connection, however busy it is */
+#define SWEEP_MS  1000        /* between two looks for those that are older */
+#define MEMORY    (16 * 1024) /* for each client: its request's head must fit */
+#define BACKLOG   64
 
 enum call_state {
     CALL_NEW,      /* its head has been read */
@@ -371,8 +370,8 @@ static int start_daemon(struct http_door *door)
     door->daemon =
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, door,
                          MHD_OPTION_LISTEN_SOCKET, door->fd, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+                         (unsigned)HTTP_CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, door,
                          MHD_OPTION_NOTIFY_CONNECTION, on_client, door,
                          MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);

@@ -14,6 +14,8 @@
 
 #include "base/addr.h"
 
+#define HTTP_CLIENTS_MAX 64
+
 struct http;
 struct http_call;
 struct http_change;

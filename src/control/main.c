@@ -1,5 +1,6 @@
 /* zproxy(8): options, and the exit status. */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <uv.h>
@@ -97,6 +98,14 @@ static int act(enum action action, const struct proxy_setup *setup)
     return PROXY_BAD_CONFIG;
 }
 
+static bool can_serve_http(const struct config *conf, const char *file)
+{
+    if (conf->admin.http.len == 0 || http_is_built())
+        return true;
+    fprintf(stderr, "%s: [admin] http: this zproxy was built without libmicrohttpd\n", file);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *file = SYSCONFDIR "/zproxy.ini";
@@ -135,7 +144,7 @@ int main(int argc, char **argv)
     struct config *conf = config_load(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    if (!names_are_resolvable(conf, file, stderr)) {
+    if (!names_are_resolvable(conf, file, stderr) || !can_serve_http(conf, file)) {
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }

@@ -352,7 +352,7 @@ static int open_loop(struct proxy *p)
     pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
     if (rc == 0)
-        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify, p->heir != -1);
+        rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
         rc = uv_signal_init(&p->loop, &p->signals[i]);
@@ -482,8 +482,9 @@ static void abort_start(struct proxy *p)
 /* The new process has everything: what is closed here by the end of the process is open there. */
 static void on_gone(void *arg, int pid)
 {
-    (void)arg;
+    struct proxy *p = arg;
     (void)pid;
+    crew_reap(&p->rt.crew); /* those that had finished before */
     log_close();
     _exit(PROXY_ENDED);
 }

@@ -36,13 +36,13 @@ static bool read_number(const char *variable, uint64_t *number)
     return *end == '\0' && errno == 0;
 }
 
-/* ms. What stays in the environment is for a successor. */
-static uint64_t read_interval(bool successor)
+/* ms. */
+static uint64_t read_interval(void)
 {
     uint64_t us = 0;
     uint64_t pid = 0;
     bool wanted = read_number("WATCHDOG_USEC", &us);
-    bool is_mine = getenv("WATCHDOG_PID") == NULL || successor ||
+    bool is_mine = getenv("WATCHDOG_PID") == NULL ||
                    (read_number("WATCHDOG_PID", &pid) && pid == (uint64_t)getpid());
     unsetenv("WATCHDOG_PID");
     if (wanted && is_mine)
@@ -126,10 +126,9 @@ static void on_turn(uv_timer_t *timer)
 
 /* ---- its life ---- */
 
-int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify,
-                  bool successor)
+int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify)
 {
-    w->interval = read_interval(successor);
+    w->interval = read_interval();
     w->crew = crew;
     w->notify = notify;
     w->round = NULL;

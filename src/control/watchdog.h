@@ -22,10 +22,9 @@ struct watchdog {
     bool silent;                  /* a worker did not answer in time, and the log has said so */
 };
 
-/* Opens its handles on the loop, which whoever ends the loop closes. successor: the process that
- * was watched so far was another one, whose place this one takes. Returns 0 or -errno. */
-int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify,
-                  bool successor);
+/* Opens its handles on the loop, which whoever ends the loop closes; and takes WATCHDOG_PID out of
+ * the environment: a process that takes over is watched in our place. Returns 0 or -errno. */
+int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify);
 /* The workers must have ended. */
 void watchdog_fini(struct watchdog *w);
 

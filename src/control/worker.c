@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,6 +37,8 @@ SLIST_HEAD(worker_listeners, worker_listener);
 struct worker {
     struct worker_setup setup;
     pthread_t thread;
+    sem_t start; /* its thread waits for it before all else */
+    bool has_thread;
     uv_loop_t loop;
     uv_async_t async;
     uv_timer_t retry;
@@ -186,6 +189,8 @@ static void free_listeners(struct worker_listeners *list)
 static void *run(void *arg)
 {
     struct worker *w = arg;
+    while (sem_wait(&w->start) == -1) /* EINTR */
+        ;
     name_and_pin(w);
     while (!w->draining || gauge_get(&w->sessions.count) > 0) {
         sessions_run(&w->sessions);
@@ -221,6 +226,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     atomic_init(&w->order, WORKER_RELAY);
     sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);
     mailbox_init(&w->mailbox);
+    sem_init(&w->start, 0, 0);
     w->reader.wake = on_grace;
     grace_join(setup->grace, &w->reader);
     *out = w;
@@ -245,6 +251,7 @@ void worker_free(struct worker *w)
     free_listeners(&w->closed);
     grace_leave(w->setup.grace, &w->reader);
     mailbox_fini(&w->mailbox);
+    sem_destroy(&w->start);
     sessions_fini(&w->sessions);
     mover_fini(&w->sessions.mover);
     poller_fini(&w->poller);
@@ -318,14 +325,23 @@ void worker_release(struct worker *w, int fd)
 }
 
 /* Signals are the main thread's. */
-int worker_start(struct worker *w)
+int worker_recruit(struct worker *w)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->has_thread = rc == 0;
     return -rc;
+}
+
+int worker_start(struct worker *w)
+{
+    int rc = w->has_thread ? 0 : worker_recruit(w);
+    if (rc == 0)
+        sem_post(&w->start);
+    return rc;
 }
 
 void worker_join(struct worker *w)

@@ -65,6 +65,9 @@ void worker_serve(struct worker *w, int fd, struct service *service);
 void worker_close(struct worker *w, int fd);
 void worker_release(struct worker *w, int fd);
 
+/* Recruit: it has a thread, which waits for the start. Start: recruits it, if need be, and lets it
+ * run; what has been recruited starts without fail. Return 0 or -errno. */
+int worker_recruit(struct worker *w);
 int worker_start(struct worker *w);
 void worker_join(struct worker *w);
 

@@ -164,6 +164,7 @@ static void give_up_attempt(struct session *s, int error)
         pool_connect_left(s->pool, s->backend, life_now(s));
     else
         pool_connect_failed(s->pool, s->backend, life_now(s));
+    life_unwatch(s, &s->server);
     side_close(&s->server);
     if (!pool_has_one(s->pool) && pool_mark_tried(s->pool, &s->tried, s->backend) < 0)
         s->pool_attempts = UINT16_MAX; /* whom not to try is not known any more */

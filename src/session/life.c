@@ -87,3 +87,9 @@ void life_end(struct session *s, enum session_end why)
     LIST_REMOVE(s, in_all);
     LIST_INSERT_HEAD(&s->home->dead, s, in_all);
 }
+
+void life_unwatch(struct session *s, const struct side *sd)
+{
+    if (sd->fd != -1 && (s->staged || s->inherited))
+        poller_remove(s->home->poller, sd->fd);
+}

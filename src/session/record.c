@@ -151,6 +151,7 @@ struct session *record_begin(struct sessions *all, struct service *service, stru
     s->began = t->began;
     s->client_addr = t->client;
     s->backend = backend;
+    s->inherited = true;
     s->state = SESSION_PAUSING; /* until it has its moment */
     s->wait_until = WHEEL_NEVER;
     connect_enter(s, pool);

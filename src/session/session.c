@@ -22,12 +22,13 @@
 
 /* ---- the end ---- */
 
-/* The process that will take over may have the sockets open already, so that close() would tell the
- * peers nothing yet. */
-static void end_shared_side(const struct side *sd, bool orderly)
+/* Another process may have the sockets open as well: then close() would tell the peers nothing yet.
+ */
+static void end_shared_side(struct session *s, const struct side *sd, bool orderly)
 {
     if (sd->fd == -1)
         return;
+    life_unwatch(s, sd);
     if (orderly)
         (void)shutdown(sd->fd, SHUT_WR);
     else
@@ -36,9 +37,9 @@ static void end_shared_side(const struct side *sd, bool orderly)
 
 static void close_sides(struct session *s, enum session_end why)
 {
-    if (s->staged) {
-        end_shared_side(&s->client, session_end_is_orderly(why));
-        end_shared_side(&s->server, session_end_is_orderly(why));
+    if (s->staged || s->inherited) {
+        end_shared_side(s, &s->client, session_end_is_orderly(why));
+        end_shared_side(s, &s->server, session_end_is_orderly(why));
     }
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
@@ -476,6 +477,8 @@ void session_forget(struct session *s)
     struct sessions *all = s->home;
     tour_leave(s);
     LIST_REMOVE(s, in_all);
+    life_unwatch(s, &s->client);
+    life_unwatch(s, &s->server);
     side_close(&s->client);
     side_close(&s->server);
     release(s, SESSION_END_NONE);

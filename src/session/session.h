@@ -55,6 +55,7 @@ struct session {
     bool down_ended;   /* the server's */
     bool admitted;     /* counted among its client's sessions */
     bool staged;       /* another process has its sockets and may take over */
+    bool inherited;    /* another process had its sockets, and may still have them for a moment */
     bool busy;         /* in the list of those that want another turn */
     struct side client;
     struct side server;

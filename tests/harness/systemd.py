@@ -1,8 +1,5 @@
 """zproxy as systemd starts and watches it."""
 
-import contextlib
-import os
-import signal
 import socket
 import subprocess
 
@@ -70,19 +67,3 @@ def _wake(at, datagram):
             return True
         except ConnectionRefusedError:
             return False
-
-
-@contextlib.contextmanager
-def upgraded(z):
-    """Has z replaced by a new process, whose number it gives and which ends with the block."""
-    z.send_signal(signal.SIGUSR2)
-    done = z.wait_for(lambda: [line for line in z.log.events("upgrade")
-                               if "has taken over" in line["msg"]], "the upgrade")
-    pid = int(done[-1]["msg"].split()[1])
-    z.wait_end()
-    try:
-        yield pid
-    finally:
-        count = len(z.log.events("stop"))
-        os.kill(pid, signal.SIGTERM)
-        wait_for(lambda: len(z.log.events("stop")) > count, "its end")

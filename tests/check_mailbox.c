@@ -1,0 +1,159 @@
+#include "control/mailbox.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "suite.h"
+
+struct note {
+    struct letter letter;
+    char text;
+};
+
+static struct mailbox box;
+static char read_by_owner[16];
+static size_t read_count;
+
+static void begin(void)
+{
+    mailbox_init(&box);
+    read_count = 0;
+}
+
+static void end(void)
+{
+    mailbox_fini(&box);
+}
+
+static void on_read(struct letter *l, void *owner)
+{
+    struct note *n = (struct note *)l; /* its first member */
+    ck_assert_ptr_eq(owner, &box);
+    read_by_owner[read_count++] = n->text;
+    free(n);
+}
+
+static bool post(char text)
+{
+    struct note *n = malloc(sizeof *n);
+    *n = (struct note){ .letter.run = on_read, .text = text };
+    bool posted = mailbox_post(&box, &n->letter);
+    if (!posted)
+        free(n);
+    return posted;
+}
+
+static void expect_read(const char *texts)
+{
+    read_by_owner[read_count] = '\0';
+    ck_assert_str_eq(read_by_owner, texts);
+}
+
+START_TEST(letters_are_read_in_order)
+{
+    ck_assert(post('a') && post('b') && post('c'));
+    expect_read("");
+    mailbox_run(&box, &box);
+    expect_read("abc");
+    mailbox_run(&box, &box);
+    expect_read("abc");
+}
+END_TEST
+
+/* Answers with another letter, as a worker does that is told something by itself. */
+static void on_read_answer(struct letter *l, void *owner)
+{
+    on_read(l, owner);
+    ck_assert(post('b'));
+}
+
+START_TEST(a_letter_that_comes_meanwhile_waits_for_the_next_time)
+{
+    struct note *n = malloc(sizeof *n);
+    *n = (struct note){ .letter.run = on_read_answer, .text = 'a' };
+    ck_assert(mailbox_post(&box, &n->letter));
+    mailbox_run(&box, &box);
+    expect_read("a");
+    mailbox_run(&box, &box);
+    expect_read("ab");
+}
+END_TEST
+
+START_TEST(what_is_there_when_it_closes_is_read)
+{
+    post('a');
+    mailbox_close(&box, &box);
+    expect_read("a");
+}
+END_TEST
+
+START_TEST(a_closed_one_takes_nothing)
+{
+    mailbox_close(&box, &box);
+    ck_assert(!post('a'));
+    mailbox_run(&box, &box);
+    expect_read("");
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define THREADS 3
+#define LETTERS 20000
+
+static _Atomic size_t posted;
+static size_t received;
+
+static void on_count(struct letter *l, void *owner)
+{
+    (void)owner;
+    received++; /* the owner's thread alone */
+    free(l);
+}
+
+static void *post_until_closed(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < LETTERS; i++) {
+        struct letter *l = malloc(sizeof *l);
+        l->run = on_count;
+        if (!mailbox_post(&box, l)) {
+            free(l);
+            break;
+        }
+        atomic_fetch_add(&posted, 1);
+    }
+    return NULL;
+}
+
+/* Whoever was told that its letter is there may count on it. */
+START_TEST(every_letter_that_was_taken_is_read)
+{
+    pthread_t threads[THREADS];
+    atomic_store(&posted, 0);
+    received = 0;
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, post_until_closed, NULL), 0);
+    while (received < THREADS * LETTERS / 2)
+        mailbox_run(&box, NULL);
+    mailbox_close(&box, NULL);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(received, atomic_load(&posted));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("mailbox");
+    TCase *t = tcase_create("mailbox");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, letters_are_read_in_order);
+    tcase_add_test(t, a_letter_that_comes_meanwhile_waits_for_the_next_time);
+    tcase_add_test(t, what_is_there_when_it_closes_is_read);
+    tcase_add_test(t, a_closed_one_takes_nothing);
+    tcase_add_test(t, every_letter_that_was_taken_is_read);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}

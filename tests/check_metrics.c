@@ -1,0 +1,107 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json_writer.h"
+#include "control/metrics.h"
+#include "control/status_page.h"
+#include "suite.h"
+
+static char *text;
+static size_t size;
+static FILE *out;
+
+static void begin(void)
+{
+    out = open_memstream(&text, &size);
+    ck_assert_ptr_nonnull(out);
+}
+
+static void end(const char *expected)
+{
+    fclose(out);
+    ck_assert_str_eq(text, expected);
+    free(text);
+}
+
+START_TEST(labels_are_escaped)
+{
+    begin();
+    metrics_print_label("a\"b\\c\nd\xff\xc3\xbc{}", out);
+    end("a\\\"b\\\\c\\nd\xef\xbf\xbd\xc3\xbc{}");
+}
+END_TEST
+
+START_TEST(buckets_of_a_histogram_are_cumulative_and_in_base_units)
+{
+    const struct histogram_scale scale = { .first = 1, .shift = 2 };
+    struct histogram_totals h = { .sum = 0 };
+    h.bucket[0] = 2;
+    h.bucket[1] = 3;
+    h.bucket[HISTOGRAM_BOUNDS] = 1;
+    h.sum = 1500;
+    out = open_memstream(&text, &size);
+    metrics_print_histogram("x", &h, &scale, 1000, out);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(text, "x_bucket{le=\"0.001\"} 2\nx_bucket{le=\"0.004\"} 5\n"));
+    ck_assert_ptr_nonnull(strstr(text, "x_bucket{le=\"1073741.824\"} 5\n"
+                                       "x_bucket{le=\"+Inf\"} 6\nx_sum 1.5\nx_count 6\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(nothing_in_a_text_is_markup)
+{
+    begin();
+    status_page_print_text("<script>&\"'\xfe\xe2\x80\x93", out);
+    end("&lt;script&gt;&amp;&quot;&#39;\xef\xbf\xbd\xe2\x80\x93");
+}
+END_TEST
+
+START_TEST(each_delivery_of_the_page_has_a_nonce_of_its_own)
+{
+    char nonce[2][STATUS_PAGE_NONCE];
+    char policy[2][STATUS_PAGE_POLICY];
+    for (int i = 0; i < 2; i++) {
+        status_page_policy(nonce[i], policy[i]);
+        ck_assert_uint_eq(strlen(nonce[i]), STATUS_PAGE_NONCE - 1);
+        ck_assert_ptr_nonnull(strstr(policy[i], nonce[i]));
+        ck_assert_ptr_nonnull(strstr(policy[i], "frame-ancestors 'none'")); /* it was not cut */
+    }
+    ck_assert_str_ne(nonce[0], nonce[1]);
+}
+END_TEST
+
+START_TEST(json_has_commas_between_and_nowhere_else)
+{
+    begin();
+    struct json_writer w = { .out = out };
+    json_begin_object(&w, NULL);
+    json_begin_array(&w, "a");
+    json_end_array(&w);
+    json_begin_array(&w, "b");
+    json_number(&w, NULL, 1);
+    json_real(&w, NULL, 2.5);
+    json_begin_object(&w, NULL);
+    json_flag(&w, "c", true);
+    json_text(&w, "d", "\"");
+    json_end_object(&w);
+    json_end_array(&w);
+    json_limit(&w, "e", 0);
+    json_limit(&w, "f", 7);
+    json_end_object(&w);
+    end("{\"a\":[],\"b\":[1,2.5,{\"c\":true,\"d\":\"\\\"\"}],\"e\":null,\"f\":7}");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("metrics");
+    TCase *t = tcase_create("metrics");
+    tcase_add_test(t, labels_are_escaped);
+    tcase_add_test(t, buckets_of_a_histogram_are_cumulative_and_in_base_units);
+    tcase_add_test(t, nothing_in_a_text_is_markup);
+    tcase_add_test(t, each_delivery_of_the_page_has_a_nonce_of_its_own);
+    tcase_add_test(t, json_has_commas_between_and_nowhere_else);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}
