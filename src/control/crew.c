@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,30 @@ void crew_each(struct crew *c, void (*call)(struct worker *w))
 {
     for (size_t i = 0; i < crew_running(c); i++)
         call(crew_worker(c, i));
+}
+
+struct sharing {
+    struct letter letter;
+    bool shared;
+    sem_t known;
+};
+
+static void on_sharing(struct letter *l, void *worker)
+{
+    struct sharing *sh = (struct sharing *)l; /* its first member */
+    worker_sessions(worker)->shared = sh->shared;
+    sem_post(&sh->known);
+}
+
+void crew_share(struct crew *c, bool shared)
+{
+    struct sharing sh = { .letter.run = on_sharing, .shared = shared };
+    sem_init(&sh.known, 0, 0);
+    for (size_t i = 0; i < crew_running(c); i++)
+        if (worker_post(crew_worker(c, i), &sh.letter))
+            while (sem_wait(&sh.known) == -1) /* EINTR */
+                ;
+    sem_destroy(&sh.known);
 }
 
 void crew_reap(struct crew *c)

@@ -45,6 +45,10 @@ size_t crew_running(const struct crew *c);
 struct worker *crew_worker(const struct crew *c, size_t i);
 void crew_each(struct crew *c, void (*call)(struct worker *w));
 
+/* Has all know that another process has their sockets open as well, as from fork(2) to execve(2),
+ * or that it has them no longer. Returns when they do, a wake-up of each later. */
+void crew_share(struct crew *c, bool shared);
+
 /* Joins and frees workers that have finished. */
 void crew_reap(struct crew *c);
 

@@ -88,8 +88,13 @@ void life_end(struct session *s, enum session_end why)
     LIST_INSERT_HEAD(&s->home->dead, s, in_all);
 }
 
+bool life_is_shared(const struct session *s)
+{
+    return s->staged || s->inherited || s->home->shared;
+}
+
 void life_unwatch(struct session *s, const struct side *sd)
 {
-    if (sd->fd != -1 && (s->staged || s->inherited))
+    if (sd->fd != -1 && life_is_shared(s))
         poller_remove(s->home->poller, sd->fd);
 }

@@ -36,6 +36,9 @@ bool life_is_half_closed(const struct session *s);
  * events of this wake-up may still point to the session. */
 void life_end(struct session *s, enum session_end why);
 
+/* Another process may have the session's sockets open: close() is not the end of them. */
+bool life_is_shared(const struct session *s);
+
 /* Due before a socket of the session is closed: one that another process has open as well stays in
  * the poller's set otherwise, and its events would come to whoever is there then. */
 void life_unwatch(struct session *s, const struct side *sd);

@@ -37,7 +37,7 @@ static void end_shared_side(struct session *s, const struct side *sd, bool order
 
 static void close_sides(struct session *s, enum session_end why)
 {
-    if (s->staged || s->inherited) {
+    if (life_is_shared(s)) {
         end_shared_side(s, &s->client, session_end_is_orderly(why));
         end_shared_side(s, &s->server, session_end_is_orderly(why));
     }

@@ -104,6 +104,7 @@ struct sessions {
     struct session_list all;
     struct session_queue busy; /* did their share of a wake-up and could do more */
     struct session_list dead;  /* closed and freed when the wake-up is over */
+    bool shared;               /* another process has all their sockets for a moment */
     struct tour_list tours;    /* who is looking at them (tour.h) */
     struct gauge count;
     struct tallies tallies;

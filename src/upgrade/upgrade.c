@@ -201,7 +201,9 @@ static int spawn(struct upgrade *u, int child)
         .stdio_count = CHILD_FD + 1,
         .stdio = stdio,
     };
-    int rc = uv_spawn(u->rt->loop, &u->process, &options);
+    crew_share(&u->rt->crew, true);
+    int rc = uv_spawn(u->rt->loop, &u->process, &options); /* returns after execve(2) */
+    crew_share(&u->rt->crew, false);
     free(env);
     return rc;
 }
