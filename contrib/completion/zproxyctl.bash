@@ -20,7 +20,7 @@ _zproxyctl_sessions() {
 # What may come after the words of the command so far.
 _zproxyctl_next() {
     case "$*" in
-    "") echo show set drain add del close explain preview reload help top ;;
+    "") echo show set drain add del close explain preview reload shutdown help top ;;
     show) echo info listeners pools servers sessions session config ;;
     "show servers" | explain | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;

@@ -4,6 +4,7 @@
 
 #include "command/command_config.h"
 #include "command/command_explain.h"
+#include "command/command_process.h"
 #include "command/command_server.h"
 #include "command/command_session.h"
 #include "command/command_show.h"
@@ -28,7 +29,7 @@ static const struct command_list help_list = { help_commands, 2 };
 
 /* In the order that help has. */
 static const struct command_list *const lists[] = {
-    &command_show, &command_session, &command_explain, &command_server, &command_config, &help_list,
+    &command_show, &command_session, &command_explain, &command_server, &command_config, &command_process, &help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 

@@ -58,6 +58,8 @@ struct runtime {
     uint64_t failed_reloads;
     uint64_t began; /* ms since the epoch */
     bool draining;
+    void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */
+    void *shut_down_arg;
     _Atomic uint64_t last_session_id;
 };
 

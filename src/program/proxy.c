@@ -36,8 +36,9 @@ struct proxy {
     struct config *conf; /* until it is in force */
     uv_loop_t loop;
     uv_async_t on_finished;
-    uv_async_t on_room;  /* a limit was reached, and there is room again */
-    uv_timer_t deadline; /* shutdown_timeout */
+    uv_async_t on_room;     /* a limit was reached, and there is room again */
+    uv_timer_t deadline;    /* shutdown_timeout */
+    uint64_t shutdown_over; /* ms; 0: sessions are not closed one after the other */
     uv_timer_t status;
     uv_signal_t signals[5];
 };
@@ -248,12 +249,12 @@ static void on_status(uv_timer_t *timer)
     notify_send(&p->rt.notify, "STATUS=draining, %" PRIu64 " sessions left", sessions_now(p));
 }
 
-static void drain(struct proxy *p, const char *signal_name)
+/* timeout: ms; 0: however long it takes. */
+static void drain(struct proxy *p, const char *who, uint64_t timeout)
 {
-    uint64_t timeout = runtime_conf(&p->rt)->global.shutdown_timeout;
     p->rt.draining = true;
     upgrade_cancel(&p->upgrade, "zproxy is draining");
-    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", signal_name,
+    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", who,
             sessions_now(p));
     notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
                 sessions_now(p));
@@ -262,6 +263,27 @@ static void drain(struct proxy *p, const char *signal_name)
     if (timeout != 0)
         uv_timer_start(&p->deadline, on_deadline, timeout, 0);
     uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
+}
+
+static void empty_servers(void *arg, struct pool *pool)
+{
+    struct proxy *p = arg;
+    size_t count = 0;
+    struct backend *const *servers = pool_servers(pool, &count);
+    for (size_t i = 0; i < count; i++)
+        if (drains_begin(&p->rt.drains, pool, servers[i], p->shutdown_over) < 0)
+            log_msg(LOG_LEVEL_ERROR, "drain", "[pool %s]: out of memory: sessions end at the end",
+                    pool_name(pool));
+}
+
+/* What is on no server then, and what has come late, has the same time. */
+static void on_shut_down(void *arg, uint64_t over)
+{
+    struct proxy *p = arg;
+    p->shutdown_over = over;
+    drain(p, "zproxyctl", over != 0 ? over : runtime_conf(&p->rt)->global.shutdown_timeout);
+    if (over != 0)
+        pools_each(&p->rt.pools, empty_servers, p);
 }
 
 static void reopen_log(void)
@@ -291,7 +313,8 @@ static void on_signal(uv_signal_t *handle, int number)
         if (p->rt.draining)
             abort_sessions(p, "told to end a second time");
         else
-            drain(p, number == SIGTERM ? "SIGTERM" : "SIGINT");
+            drain(p, number == SIGTERM ? "SIGTERM" : "SIGINT",
+                  runtime_conf(&p->rt)->global.shutdown_timeout);
         break;
     case SIGUSR1:
         reopen_log();
@@ -419,6 +442,8 @@ static int prepare(struct proxy *p)
     if (find_privileges(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
+    rt->shut_down = on_shut_down;
+    rt->shut_down_arg = p;
     if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
