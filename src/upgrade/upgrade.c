@@ -68,6 +68,27 @@ static void kill_child(struct upgrade *u)
     u->pid = 0;
 }
 
+/* What is ours to obey if we go on, and the new program's if not: until that is known it waits. */
+static const int our_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+#define OUR_SIGNALS (sizeof our_signals / sizeof our_signals[0])
+
+static void hold_signals(struct upgrade *u)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    for (size_t i = 0; i < OUR_SIGNALS; i++)
+        sigaddset(&held, our_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &held, &u->signals);
+    u->holds_signals = true;
+}
+
+static void let_signals_come(struct upgrade *u)
+{
+    if (u->holds_signals)
+        pthread_sigmask(SIG_SETMASK, &u->signals, NULL);
+    u->holds_signals = false;
+}
+
 static void say_failed(struct upgrade *u, const char *why)
 {
     log_msg(LOG_LEVEL_ERROR, "upgrade", "%s: %s; this program goes on", u->program, why);
@@ -82,8 +103,10 @@ static void give_up(struct upgrade *u, const char *why)
     close_handle(u, (uv_handle_t *)&u->poll);
     close_handle(u, (uv_handle_t *)&u->patience);
     close_handle(u, (uv_handle_t *)&u->process);
+    close_handle(u, (uv_handle_t *)&u->idle);
     close(u->sock);
     u->sock = -1;
+    let_signals_come(u);
 }
 
 void upgrade_cancel(struct upgrade *u, const char *why)
@@ -116,19 +139,6 @@ static void on_dead_wanted(void *arg)
     kill_child(arg);
 }
 
-/* What is ours to obey if we go on, and the new program's if not: until that is known it waits. */
-static const int our_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
-#define OUR_SIGNALS (sizeof our_signals / sizeof our_signals[0])
-
-static void hold_signals(sigset_t *before)
-{
-    sigset_t held;
-    sigemptyset(&held);
-    for (size_t i = 0; i < OUR_SIGNALS; i++)
-        sigaddset(&held, our_signals[i]);
-    pthread_sigmask(SIG_BLOCK, &held, before);
-}
-
 static void pass_signals_on(int pid)
 {
     sigset_t pending;
@@ -141,12 +151,9 @@ static void pass_signals_on(int pid)
 static void hand_over(struct upgrade *u)
 {
     struct bequest_result result;
-    sigset_t before;
     int pid = u->pid;
-    hold_signals(&before);
     if (bequest_run(u->rt, u->sock, on_dead_wanted, u, &result) < 0) {
         give_up(u, result.error);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
         return;
     }
     log_msg(LOG_LEVEL_NOTICE, "upgrade",
@@ -158,6 +165,26 @@ static void hand_over(struct upgrade *u)
     u->gone(u->arg, pid);
 }
 
+/* Called before each poll of the loop: the second time everything that had been caught before
+ * signals were held has been obeyed. */
+static void on_idle(uv_idle_t *idle)
+{
+    struct upgrade *u = idle->data;
+    if (u->polled_since) {
+        uv_idle_stop(idle);
+        hand_over(u);
+    }
+    u->polled_since = true;
+}
+
+static void prepare_to_hand_over(struct upgrade *u)
+{
+    uv_poll_stop(&u->poll);
+    hold_signals(u);
+    u->polled_since = false;
+    uv_idle_start(&u->idle, on_idle);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct upgrade *u = poll->data;
@@ -167,7 +194,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     bool up = rc == 0 && p->type == PARCEL_ACCEPT;
     free(p);
     if (up)
-        hand_over(u);
+        prepare_to_hand_over(u);
     else if (rc == -EPROTONOSUPPORT)
         give_up(u, "the new program speaks another version of the handover");
     else if (rc != -EPIPE) /* that one ends: its status says more */
@@ -213,7 +240,8 @@ static void open_handles(struct upgrade *u)
 {
     uv_poll_init(u->rt->loop, &u->poll, u->sock); /* cannot fail with a socket of this kind */
     uv_timer_init(u->rt->loop, &u->patience);
-    u->process.data = u->poll.data = u->patience.data = u;
+    uv_idle_init(u->rt->loop, &u->idle);
+    u->process.data = u->poll.data = u->patience.data = u->idle.data = u;
 }
 
 static void begin(struct upgrade *u, int child)

@@ -3,6 +3,7 @@
 #ifndef ZPROXY_UPGRADE_UPGRADE_H
 #define ZPROXY_UPGRADE_UPGRADE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -18,6 +19,10 @@ struct upgrade {
     uv_process_t process;
     uv_poll_t poll;
     uv_timer_t patience;
+    uv_idle_t idle; /* between the new program's being up and the handover */
+    bool polled_since;
+    bool holds_signals;
+    sigset_t signals; /* those that were held before */
     unsigned closing; /* handles that are not closed yet */
     /* The sessions are the new program's, whose number this is: end, and touch nothing. */
     void (*gone)(void *arg, int pid);
