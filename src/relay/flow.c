@@ -129,6 +129,36 @@ static bool has_unread(const struct side *src)
     return ioctl(src->fd, SIOCINQ, &unread) == -1 || unread > 0;
 }
 
+static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t n)
+{
+    delivered(f, m, path, n);
+    f->pipe->held -= (uint32_t)n;
+    if (f->pipe->held > 0)
+        return;
+    pipe_put(&m->pipes, f->pipe);
+    f->pipe = NULL;
+    f->state = FLOW_FILL;
+}
+
+/* The sink cannot be spliced to, with bytes in the pipe already (from before that was known, or
+ * from another process): they are read, sent, and what was not sent goes back into the pipe, which
+ * is empty then, so the order stays. */
+static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
+{
+    size_t held = f->pipe->held;
+    if (read(f->pipe->out, m->buffer, held) != (ssize_t)held)
+        return -EIO;
+    ssize_t sent = send(dst->fd, m->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int error = errno;
+    size_t rest = sent > 0 ? held - (size_t)sent : held;
+    if (rest > 0 && write(f->pipe->in, m->buffer + held - rest, rest) != (ssize_t)rest)
+        return -EIO;
+    if (sent > 0)
+        unload(f, m, MOVER_COPY, (size_t)sent);
+    errno = error;
+    return sent == -1 ? sink_stopped(f, dst) : STEP_DONE;
+}
+
 #ifdef ZPROXY_SPLICE
 static bool is_refusal(int error)
 {
@@ -204,35 +234,6 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
     return source_stopped(src);
 }
 
-static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t n)
-{
-    delivered(f, m, path, n);
-    f->pipe->held -= (uint32_t)n;
-    if (f->pipe->held > 0)
-        return;
-    pipe_put(&m->pipes, f->pipe);
-    f->pipe = NULL;
-    f->state = FLOW_FILL;
-}
-
-/* The sink cannot be spliced to, with bytes in the pipe already: they are read, sent, and what was
- * not sent goes back into the pipe, which is empty then, so the order stays. */
-static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
-{
-    size_t held = f->pipe->held;
-    if (read(f->pipe->out, m->buffer, held) != (ssize_t)held)
-        return -EIO;
-    ssize_t sent = send(dst->fd, m->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
-    int error = errno;
-    size_t rest = sent > 0 ? held - (size_t)sent : held;
-    if (rest > 0 && write(f->pipe->in, m->buffer + held - rest, rest) != (ssize_t)rest)
-        return -EIO;
-    if (sent > 0)
-        unload(f, m, MOVER_COPY, (size_t)sent);
-    errno = error;
-    return sent == -1 ? sink_stopped(f, dst) : STEP_DONE;
-}
-
 /* Asks for exactly what the pipe holds, and never SPLICE_F_MORE: a sink told of more to come holds
  * the end of a message back for 200 ms. */
 static int drain(struct flow *f, struct side *dst, struct mover *m)
@@ -304,13 +305,12 @@ static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct 
 
 static int flow_drain(struct flow *f, struct side *dst, struct mover *m)
 {
+    if (!side_is(dst, SIDE_WRITABLE))
+        return STEP_WAIT;
 #ifdef ZPROXY_SPLICE
-    return side_is(dst, SIDE_WRITABLE) ? drain(f, dst, m) : STEP_WAIT;
+    return drain(f, dst, m);
 #else
-    (void)f;
-    (void)dst;
-    (void)m;
-    return STEP_WAIT; /* without pipes nothing is ever in flight */
+    return drain_by_copy(f, dst, m);
 #endif
 }
 
