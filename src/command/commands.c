@@ -29,7 +29,8 @@ static const struct command_list help_list = { help_commands, 2 };
 
 /* In the order that help has. */
 static const struct command_list *const lists[] = {
-    &command_show, &command_session, &command_explain, &command_server, &command_config, &command_process, &help_list,
+    &command_show,   &command_session, &command_explain, &command_server,
+    &command_config, &command_process, &help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 

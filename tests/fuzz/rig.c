@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "command/console.h"
 #include "control/change.h"
 #include "control/checks.h"
-#include "command/console.h"
-#include "metrics/web.h"
 #include "fuzz.h"
+#include "metrics/web.h"
 
 static char directory[4096];
 static int here = -1; /* the current directory outside of a rig */
