@@ -1,11 +1,15 @@
 /* zproxy(8): options, and the exit status. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "balance/resolver.h"
+#include "balance/answer_file.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
@@ -54,6 +58,23 @@ static void print_missing(const struct config *conf)
     inherited_fini(&inherited);
 }
 
+/* What the start would stumble over. */
+static bool files_can_be_opened(const struct config *conf, const char *file)
+{
+    bool all = true;
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct config_pool *p = &conf->pool[i];
+        struct answer_file *f = p->file == NULL ? NULL : answer_file_open(p->file);
+        if (p->file != NULL && f == NULL) {
+            fprintf(stderr, "%s: [pool %s] file: %s: %s\n", file, p->name, p->file,
+                    errno == EINVAL ? "not a regular file" : strerror(errno));
+            all = false;
+        }
+        answer_file_unref(f);
+    }
+    return all;
+}
+
 static int check(const struct config *conf, const char *file)
 {
     struct budget budget;
@@ -64,6 +85,8 @@ static int check(const struct config *conf, const char *file)
         fprintf(stderr, "%s: [global] %s: no such %s on this machine\n", file, key, key);
         return PROXY_BAD_CONFIG;
     }
+    if (!files_can_be_opened(conf, file))
+        return PROXY_BAD_CONFIG;
     budget_compute(&budget, conf, descriptors, privileges_will_be_limited(&privileges));
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
