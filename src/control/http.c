@@ -52,6 +52,7 @@ struct http_door {
     uv_poll_t poll;            /* of the daemon's epoll set */
     uv_timer_t timer;          /* the daemon wants to look at its clients */
     uv_timer_t sweep;
+    bool has_room; /* a client has gone: the daemon may have stopped listening for lack of room */
     unsigned handles; /* open */
     struct http_calls calls;
     struct http_clients clients;
@@ -270,6 +271,7 @@ static void on_client(void *arg, struct MHD_Connection *c, void **context,
         LIST_REMOVE(client, in_door);
         free(client);
         *context = NULL;
+        ((struct http_door *)arg)->has_room = true;
     }
 }
 
@@ -295,11 +297,15 @@ static void run_soon(struct http_door *door)
         uv_timer_start(&door->timer, on_timer, 0, 0);
 }
 
+/* That there is room again the daemon notices when it next looks, and nothing might wake it. */
 static void run(struct http_door *door)
 {
     MHD_UNSIGNED_LONG_LONG due = 0;
+    door->has_room = false;
     MHD_run(door->daemon);
-    if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
+    if (door->has_room)
+        run_soon(door);
+    else if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
         uv_timer_start(&door->timer, on_timer, due, 0);
     else
         uv_timer_stop(&door->timer);
