@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 #include <stdint.h>
 
 /* By the first byte: how long the sequence is and what its second byte may be. The bounds of the
@@ -34,4 +36,21 @@ size_t utf8_length(const char *s, size_t n)
         if ((byte[i] & 0xc0) != 0x80)
             return 0;
     return lead->length;
+}
+
+void utf8_print(const char *text, void (*put)(char c, FILE *out), FILE *out)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t n = utf8_length(text, left);
+        if (n == 1)
+            put(*text, out);
+        else if (n == 0)
+            fputs("\xef\xbf\xbd", out);
+        else
+            fwrite(text, 1, n, out);
+        n = n == 0 ? 1 : n;
+        text += n;
+        left -= n;
+    }
 }

@@ -111,26 +111,9 @@ static enum request_result show_info(struct request *r)
 
 /* ---- listeners ---- */
 
-/* A key's value as the configuration would say it; free() is the caller's. */
-static char *value_of(enum section_kind kind, const void *section, const char *key)
-{
-    const struct key *k = keys_find(&keys_sections[kind], key);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = k == NULL ? NULL : open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
-    for (size_t i = 0; i < keys_count(k, section); i++) {
-        fputs(i == 0 ? "" : ", ", out);
-        value_print(&k->value, keys_item(k, section, i), out);
-    }
-    fclose(out);
-    return text;
-}
-
 static void put_value(struct sheet *s, enum section_kind kind, const void *section, const char *key)
 {
-    char *text = value_of(kind, section, key);
+    char *text = keys_text(&keys_sections[kind], section, key);
     sheet_text(s, text);
     free(text);
 }

@@ -331,3 +331,19 @@ const char *keys_item_name(const struct key *k, const void *item)
 {
     return k->list.name == NULL ? k->name : k->list.name(item);
 }
+
+char *keys_text(const struct section *s, const void *at, const char *name)
+{
+    const struct key *k = keys_find(s, name);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = k == NULL ? NULL : open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < keys_count(k, at); i++) {
+        fputs(i == 0 ? "" : ", ", out);
+        value_print(&k->value, keys_item(k, at, i), out);
+    }
+    fclose(out);
+    return text;
+}

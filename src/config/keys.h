@@ -82,6 +82,10 @@ void keys_clear(const struct key *k, void *at);
 const struct key *keys_list(const struct key *k);
 const char *keys_item_name(const struct key *k, const void *item);
 
+/* A key's value, or all of them, as the configuration would say it. NULL when out of memory; free()
+ * is the caller's. */
+char *keys_text(const struct section *s, const void *at, const char *name);
+
 /* Gives back all values and the name of a section. */
 void keys_section_free(const struct section *s, void *at);
 

@@ -81,23 +81,6 @@ void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sum
     }
 }
 
-/* A key's value, or all of them, as the configuration would say it. */
-static char *value_of(enum section_kind kind, const void *section, const char *name)
-{
-    const struct key *k = keys_find(&keys_sections[kind], name);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = k == NULL ? NULL : open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
-    for (size_t i = 0; i < keys_count(k, section); i++) {
-        fputs(i == 0 ? "" : ", ", out);
-        value_print(&k->value, keys_item(k, section, i), out);
-    }
-    fclose(out);
-    return text;
-}
-
 static const char *balance_name(enum config_balance balance)
 {
     switch (balance) {
@@ -146,7 +129,7 @@ static void take_listener(const struct service *service, struct snapshot_listene
     const struct entrance *e = service->entrance;
     l->name = service->conf->name;
     l->pool = pool_name(service->pool);
-    l->bind = value_of(SECTION_LISTEN, service->conf, "bind");
+    l->bind = keys_text(&keys_sections[SECTION_LISTEN], service->conf, "bind");
     l->active = gate_inside(&e->gate);
     l->max_connections = service->conf->max_connections;
     l->connections = atomic_load(&e->connections);

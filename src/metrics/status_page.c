@@ -60,19 +60,7 @@ static void put_escaped(char c, FILE *out)
 
 void status_page_print_text(const char *text, FILE *out)
 {
-    size_t left = strlen(text);
-    while (left > 0) {
-        size_t n = utf8_length(text, left);
-        if (n == 1)
-            put_escaped(*text, out);
-        else if (n == 0)
-            fputs("\xef\xbf\xbd", out); /* U+FFFD */
-        else
-            fwrite(text, 1, n, out);
-        n = n == 0 ? 1 : n;
-        text += n;
-        left -= n;
-    }
+    utf8_print(text, put_escaped, out);
 }
 
 static void text(const struct page *p, const char *s)

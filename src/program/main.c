@@ -2,14 +2,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
-#include "balance/resolver.h"
 #include "balance/answer_file.h"
+#include "balance/resolver.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
