@@ -165,7 +165,7 @@ static void send_raw(const void *message, size_t size, int fds)
         struct cmsghdr header;
         char room[CMSG_SPACE(253 * sizeof(int))];
     } rights;
-    struct iovec part = { (void *)(uintptr_t)message, size };
+    struct iovec part = { (void *)message, size };
     struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
     if (fds > 0) {
         int list[253];
