@@ -134,10 +134,19 @@ static int open_server_socket(struct session *s)
     return fd;
 }
 
+int connect_watch(struct session *s, int fd)
+{
+    struct sessions *all = s->home;
+    bool tcp = s->backend != NULL && !addr_is_unix(&s->backend->addr);
+    int rc = side_open(&s->server, fd, tcp, all->poller, all->on_server_event);
+    if (rc == 0 && tcp && s->service->options.nodelay)
+        side_set(&s->server, SIDE_NAGLES);
+    return rc;
+}
+
 /* Returns 0 when the attempt is under way, or -errno. */
 static int attempt(struct session *s)
 {
-    struct sessions *all = s->home;
     s->attempts++;
     s->pool_attempts++;
     s->state = SESSION_CONNECTING;
@@ -145,8 +154,7 @@ static int attempt(struct session *s)
     int fd = open_server_socket(s);
     if (fd < 0)
         return fd;
-    int rc = side_open(&s->server, fd, !addr_is_unix(&s->backend->addr), all->poller,
-                       all->on_server_event);
+    int rc = connect_watch(s, fd);
     if (rc < 0)
         sock_reset(fd);
     else
@@ -301,6 +309,9 @@ static int announce(struct session *s)
     int unread = 0;
     bool more = s->service->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
                 unread > 0;
+    if (side_is(&s->server, SIDE_NAGLES)) /* later it would push the header out by itself */
+        sock_set_nodelay(s->server.fd);
+    side_clear(&s->server, SIDE_NAGLES);
     ssize_t sent =
         send(s->server.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
     if (sent == -1)

@@ -18,6 +18,10 @@ void connect_enter(struct session *s, struct pool *p);
 /* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
 enum connect_result connect_next(struct session *s);
 
+/* Takes over a socket that connects, or is connected, to s->backend, and watches it. Returns 0, or
+ * -errno and fd stays the caller's. */
+int connect_watch(struct session *s, int fd);
+
 /* In SESSION_CONNECTING: the server's socket has said something. */
 enum connect_result connect_finish(struct session *s);
 

@@ -21,6 +21,7 @@ from .traffic import connect, is_reset
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 QUIET_TRIES = 30
+PIDFD_GETFD = 438   # the same on all of Linux's machines
 
 
 @functools.cache
@@ -478,6 +479,16 @@ class Zproxy:
 
     def sockets(self):
         return {fd for fd, what in self.descriptors().items() if what.startswith("socket:")}
+
+    def option(self, fd, level, name):
+        """A number that getsockopt(2) says of one of its sockets."""
+        pidfd = os.pidfd_open(self.pid)
+        ours = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, fd, 0)
+        os.close(pidfd)
+        if ours == -1:
+            raise Skip(f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
+        with socket.socket(fileno=ours) as sock:
+            return sock.getsockopt(level, name)
 
     def pipes(self):
         """Pipes it has made: both ends of each are its own."""
