@@ -95,7 +95,7 @@ static int send_process(struct bequest *b)
     };
     crew_totals(&b->rt->crew, &e.totals);
     parcel_init(b->parcel, PARCEL_OFFER);
-    return put(b, &e, sizeof e, NULL, 0) < 0 ? -1 : flush(b);
+    return put(b, &e, sizeof e, &b->rt->pid_file.fd, 1) < 0 ? -1 : flush(b);
 }
 
 static int config_text(const struct config *conf)

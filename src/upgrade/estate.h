@@ -14,6 +14,7 @@
 
 #define ESTATE_NAME (CONFIG_NAME_MAX + 1)
 
+/* With the descriptor of its pid file, if there is one. */
 struct estate_process {
     uint64_t last_session_id;
     uint64_t reloads;

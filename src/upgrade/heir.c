@@ -59,9 +59,11 @@ static int take_process(struct heir *h)
 {
     struct estate_process e;
     struct parcel_place at = { 0, 0 };
-    if (!parcel_take(h->parcel, &at, &e, sizeof e, NULL, 0))
+    int pid_file = -1;
+    if (!parcel_take(h->parcel, &at, &e, sizeof e, &pid_file, 1))
         return refuse(h, "counters that make no sense");
     struct runtime *rt = h->rt;
+    pid_file_adopt(&rt->pid_file, pid_file);
     atomic_store(&rt->last_session_id, e.last_session_id);
     rt->reloads = e.reloads;
     rt->failed_reloads = e.failed_reloads;

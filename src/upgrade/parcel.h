@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 3   /* raised whenever a structure that travels changes */
+#define PARCEL_VERSION 4   /* raised whenever a structure that travels changes */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
 enum parcel_type {
-    PARCEL_OFFER,    /* old: I can hand over. Counters of the process. Answered by ACCEPT */
+    PARCEL_OFFER, /* old: I can hand over. Counters of the process, its pid file. Answered by ACCEPT
+                   */
     PARCEL_ACCEPT,   /* new: go on */
     PARCEL_REFUSE,   /* either: it cannot be, and why: text */
     PARCEL_CONFIG,   /* old: one configuration, a file; sessions name it by its number */
