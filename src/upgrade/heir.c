@@ -49,7 +49,7 @@ static int __attribute__((format(printf, 2, 3))) refuse(struct heir *h, const ch
     va_end(args);
     p->size = n < 0 ? 0 : strlen(p->data) + 1;
     fprintf(h->errors, "taking over: %s\n", p->data);
-    (void)parcel_send(h->sock, p);
+    (void)parcel_send(h->sock, p, PARCEL_PATIENCE);
     return -1;
 }
 
@@ -461,7 +461,7 @@ static void drop_ended(struct heir *h)
 static int say(struct heir *h, enum parcel_type type)
 {
     parcel_init(h->parcel, type);
-    int rc = parcel_send(h->sock, h->parcel);
+    int rc = parcel_send(h->sock, h->parcel, PARCEL_PATIENCE);
     if (rc < 0)
         fprintf(h->errors, "taking over: the old program is gone: %s\n", strerror(-rc));
     return rc;
@@ -479,11 +479,13 @@ static int prepared(struct heir *h)
     return say(h, PARCEL_ACCEPT);
 }
 
+/* The old program's word may be on its way at any time from now on: whoever stopped waiting for it
+ * would leave the sessions to nobody. */
 static int own(struct heir *h)
 {
     if (say(h, PARCEL_OWN) < 0)
         return -1;
-    int rc = parcel_receive(h->sock, h->parcel);
+    int rc = parcel_receive(h->sock, h->parcel, 0);
     if (rc < 0 || h->parcel->type != PARCEL_OWN)
         return refuse(h, "the old program did not let go: %s", strerror(rc < 0 ? -rc : EBADMSG));
     drop_ended(h);
@@ -533,7 +535,7 @@ static int take_all(struct heir *h)
 {
     int rc = say(h, PARCEL_ACCEPT);
     while (rc == 0) {
-        rc = parcel_receive(h->sock, h->parcel);
+        rc = parcel_receive(h->sock, h->parcel, PARCEL_PATIENCE);
         if (rc < 0)
             return refuse(h, "the old program: %s", strerror(-rc));
         rc = take(h);
