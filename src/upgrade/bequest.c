@@ -227,6 +227,8 @@ static int send_server(struct bequest *b, const struct pool *p, struct backend *
         .received = atomic_load(&s->received),
         .sent = atomic_load(&s->sent),
     };
+    uint64_t left = 0;
+    e.draining = drains_progress(&b->rt->drains, s, &e.drain, &left);
     copy_name(e.pool, pool_name(p));
     copy_name(e.name, backend_name(s));
     return put(b, &e, sizeof e, NULL, 0);

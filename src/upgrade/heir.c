@@ -287,6 +287,8 @@ static int take_servers(struct heir *h)
             continue;
         restore(b, &e);
         pool_restate(p);
+        if (e.draining && drains_resume(&h->rt->drains, p, b, &e.drain) < 0)
+            return refuse(h, "out of memory");
     }
     return 0;
 }
