@@ -151,9 +151,11 @@ static int prepare(struct change *c, FILE *errors)
     if (rc < 0)
         return -1;
     rc = generation_open(c->generation, &rt->pools, &rt->entrances, &rt->gate);
-    if (rc < 0)
+    if (rc < 0) {
         fprintf(errors, "out of memory\n");
-    return rc;
+        return rc;
+    }
+    return sockets_listen(c->sockets, errors);
 }
 
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change)

@@ -587,7 +587,8 @@ static void set_deadline(struct bequest *b, uint64_t now)
  * die until there, and we go on. */
 static int change_hands(struct bequest *b)
 {
-    static struct halt halt; /* once hands are changed, workers stand there until the process ends */
+    static struct halt
+        halt; /* once hands are changed, workers stand there until the process ends */
     uint64_t began = now_us();
     size_t told = 0;
     int rc = freeze(b, &halt, &told);
