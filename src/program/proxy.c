@@ -181,7 +181,7 @@ static int put_in_force(struct proxy *p)
     FILE *errors = open_memstream(&text, &size);
     int rc = -1;
     if (errors != NULL) {
-        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, errors);
+        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, p->conf, errors);
         fclose(errors);
     }
     if (rc < 0)

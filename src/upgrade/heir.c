@@ -26,6 +26,7 @@ struct legacy {
 struct heir {
     struct runtime *rt;
     int sock;
+    struct config *own;
     FILE *errors;
     struct parcel *parcel;
     struct legacy *legacy;
@@ -195,6 +196,7 @@ static int settle_current(struct heir *h, struct legacy *l)
     struct config *conf = l->conf;
     l->conf = NULL;
     h->rt->last_generation = l->head.number - 1;
+    change_exchange_fixed(conf, h->own);
     if (change_prepare(h->rt, conf, h->errors, &change) < 0)
         return refuse(h, "the configuration in force cannot be put in force here");
     change_commit(change);
@@ -562,9 +564,9 @@ int heir_socket(void)
     return fd > 2 ? fd : -1;
 }
 
-int heir_run(struct runtime *rt, int sock, FILE *errors)
+int heir_run(struct runtime *rt, int sock, struct config *own, FILE *errors)
 {
-    struct heir h = { .rt = rt, .sock = sock, .errors = errors };
+    struct heir h = { .rt = rt, .sock = sock, .own = own, .errors = errors };
     h.parcel = malloc(sizeof *h.parcel);
     if (h.parcel == NULL)
         return -1;
