@@ -483,13 +483,18 @@ static int prepared(struct heir *h)
     return say(h, PARCEL_ACCEPT);
 }
 
-/* The old program's word may be on its way at any time from now on: whoever stopped waiting for it
- * would leave the sessions to nobody. */
+/* Waits for as long as it takes: the old program ends this one when its own patience is over, or by
+ * its own end. Whoever did not wait for its last word would leave the sessions to nobody. */
+static int hear(struct heir *h)
+{
+    return parcel_receive(h->sock, h->parcel, 0);
+}
+
 static int own(struct heir *h)
 {
     if (say(h, PARCEL_OWN) < 0)
         return -1;
-    int rc = parcel_receive(h->sock, h->parcel, 0);
+    int rc = hear(h);
     if (rc < 0 || h->parcel->type != PARCEL_OWN)
         return refuse(h, "the old program did not let go: %s", strerror(rc < 0 ? -rc : EBADMSG));
     drop_ended(h);
@@ -539,7 +544,7 @@ static int take_all(struct heir *h)
 {
     int rc = say(h, PARCEL_ACCEPT);
     while (rc == 0) {
-        rc = parcel_receive(h->sock, h->parcel, PARCEL_PATIENCE);
+        rc = hear(h);
         if (rc < 0)
             return refuse(h, "the old program: %s", strerror(-rc));
         rc = take(h);
