@@ -69,11 +69,11 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     char name[IF_NAMESIZE] = "";
     if (!IN6_IS_ADDR_LINKLOCAL(&a->in6.sin6_addr)) {
         if (scope != NULL)
-            return fail(why, "only fe80:: addresses have a scope");
+            return fail(why, "a scope, expected one of fe80:: addresses only");
         return 0;
     }
     if (scope == NULL || *scope == '\0')
-        return fail(why, "fe80:: addresses need a scope: [fe80::1%eth0]:80");
+        return fail(why, "scope missing, expected [fe80::1%eth0]:80");
     if (strlen(scope) < sizeof name)
         snprintf(name, sizeof name, "%s", scope);
     if (strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
@@ -81,7 +81,7 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     else
         number = if_nametoindex(name);
     if (number == 0)
-        return fail(why, "no such interface");
+        return fail(why, "no such interface, expected one of this machine");
     a->in6.sin6_scope_id = number;
     return 0;
 }
@@ -99,14 +99,14 @@ static int parse_in6(struct addr *a, const char *text, const char **why)
         return fail(why, "port missing, expected [IPv6]:PORT");
     size_t n = (size_t)(end - text) - 1;
     if (n >= sizeof host)
-        return fail(why, "not an IPv6 address");
+        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
     memcpy(host, text + 1, n);
     host[n] = '\0';
     char *scope = strchr(host, '%');
     if (scope != NULL)
         *scope++ = '\0';
     if (inet_pton(AF_INET6, host, &ip) != 1)
-        return fail(why, "not an IPv6 address");
+        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
     if (parse_port(end + 2, &port, why) < 0)
         return -EINVAL;
     if (IN6_IS_ADDR_V4MAPPED(&ip) && scope == NULL) {
@@ -121,12 +121,12 @@ static int parse_in6(struct addr *a, const char *text, const char **why)
 static const char *explain_host(const char *host)
 {
     if (strchr(host, ':') != NULL)
-        return "IPv6 needs brackets: [::1]:80";
+        return "no brackets, expected [IPv6]:PORT";
     if (*host == '\0')
         return "address missing, expected ADDRESS:PORT, or *:PORT for all addresses";
     if (strspn(host, "0123456789.") == strlen(host))
         return "not an IPv4 address, expected four numbers from 0 to 255";
-    return "a name: only numeric addresses are accepted";
+    return "a name, expected a numeric address";
 }
 
 /* IPv4 ":" port, or "*:" port */
@@ -137,7 +137,7 @@ static int parse_in(struct addr *a, const char *text, const char **why)
     struct in6_addr ip6;
     uint16_t port = 0;
     if (inet_pton(AF_INET6, text, &ip6) == 1)
-        return fail(why, "IPv6 needs brackets: [::1]:80");
+        return fail(why, "no brackets, expected [IPv6]:PORT");
     const char *colon = strrchr(text, ':');
     if (colon == NULL)
         return fail(why, "port missing, expected ADDRESS:PORT");
@@ -199,9 +199,9 @@ static int parse_unix(struct addr *a, const char *text, const char **why)
         if (byte == -1)
             return fail(why, "bad backslash, expected \\xNN, two hexadecimal digits");
         if (byte == 0 && !abstract)
-            return fail(why, "a path cannot contain \\x00");
+            return fail(why, "\\x00, expected a path without it");
         if (n == max)
-            return fail(why, "too long: at most 107 bytes fit into the name of a unix socket");
+            return fail(why, "too long, expected a name of at most 107 bytes");
         a->un.sun_path[n++] = (char)byte;
     }
     a->un.sun_family = AF_UNIX;
@@ -219,7 +219,7 @@ int addr_parse(struct addr *a, const char *text, const char **why)
     if (*text == '[')
         return parse_in6(a, text, why);
     if (*text == '/')
-        return fail(why, "a path needs unix: in front of it");
+        return fail(why, "a path alone, expected unix:/PATH");
     return parse_in(a, text, why);
 }
 
