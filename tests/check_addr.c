@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,43 @@ START_TEST(a_connection_to_itself_is_recognised)
 }
 END_TEST
 
+/* With the port of `at`; "" where there is none, as on a machine without a network. */
+static const char *own_address(int family, char buf[ADDR_TEXT_MAX])
+{
+    struct ifaddrs *all = NULL;
+    struct addr a;
+    buf[0] = '\0';
+    ck_assert_int_eq(getifaddrs(&all), 0);
+    for (const struct ifaddrs *i = all; i != NULL && buf[0] == '\0'; i = i->ifa_next) {
+        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != family)
+            continue;
+        memset(&a, 0, sizeof a);
+        a.len = family == AF_INET ? sizeof a.in : sizeof a.in6;
+        memcpy(&a.sa, i->ifa_addr, a.len);
+        addr_set_port(&a, 80);
+        if (!addr_is_loopback(&a))
+            addr_print(&a, buf);
+    }
+    freeifaddrs(all);
+    return buf;
+}
+
+START_TEST(an_address_of_this_machine_is_behind_a_wildcard)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+    const struct addr all = parsed("*:80");
+    const struct addr other = parsed("*:81");
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        if (own_address(families[i], text)[0] == '\0')
+            continue;
+        const struct addr own = parsed(text);
+        ck_assert_msg(addr_reaches(&own, &all), "%s", text);
+        ck_assert_msg(!addr_reaches(&own, &other), "%s", text);
+    }
+}
+END_TEST
+
 static const char *peer(const char *text)
 {
     static char out[ADDR_TEXT_MAX];
@@ -334,6 +372,7 @@ int main(void)
     tcase_add_test(t, a_hash_is_the_same_on_every_machine);
     tcase_add_test(t, kinds_of_addresses_are_told_apart);
     tcase_add_test(t, a_connection_to_itself_is_recognised);
+    tcase_add_test(t, an_address_of_this_machine_is_behind_a_wildcard);
     tcase_add_test(t, a_peer_prints_as_its_address);
     tcase_add_test(t, a_peer_of_a_dual_socket_prints_as_ipv4);
     tcase_add_test(t, a_peer_of_any_family_is_survived);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -469,10 +470,35 @@ void addr_set_port(struct addr *a, uint16_t port)
         a->in6.sin6_port = htons(port);
 }
 
+static bool same_host(const struct addr *a, const struct sockaddr *b)
+{
+    const struct sockaddr_in *in = (const void *)b;
+    const struct sockaddr_in6 *in6 = (const void *)b;
+    if (b == NULL || b->sa_family != a->sa.sa_family)
+        return false;
+    if (b->sa_family == AF_INET)
+        return in->sin_addr.s_addr == a->in.sin_addr.s_addr;
+    return b->sa_family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&in6->sin6_addr, &a->in6.sin6_addr) &&
+           in6->sin6_scope_id == a->in6.sin6_scope_id;
+}
+
+/* Of any interface; whole loopback networks are addresses as well. */
+static bool is_own(const struct addr *a)
+{
+    struct ifaddrs *all = NULL;
+    bool found = addr_is_loopback(a);
+    if (found || getifaddrs(&all) == -1)
+        return found;
+    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next)
+        found = same_host(a, i->ifa_addr);
+    freeifaddrs(all);
+    return found;
+}
+
 bool addr_reaches(const struct addr *to, const struct addr *at)
 {
     if (addr_equal(to, at))
         return true;
-    return addr_is_wildcard(at) && addr_is_loopback(to) && addr_port(to) == addr_port(at) &&
-           (at->dual || to->sa.sa_family == at->sa.sa_family);
+    return addr_is_wildcard(at) && !addr_is_unix(to) && addr_port(to) == addr_port(at) &&
+           (at->dual || to->sa.sa_family == at->sa.sa_family) && is_own(to);
 }

@@ -64,7 +64,8 @@ bool addr_is_loopback(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
 /* Whether a connection to `to` would arrive at a socket bound to `at`: equal, or `at` is a
- * wildcard of a family that takes it, with the same port, and `to` is a loopback address. */
+ * wildcard of a family that takes it, with the same port, and `to` is an address that this machine
+ * has. */
 bool addr_reaches(const struct addr *to, const struct addr *at);
 
 #endif
