@@ -30,9 +30,13 @@ struct sock_options {
  * removed. Returns 0 when the address is free, or -errno. */
 int sock_probe(const struct addr *at);
 
-/* Opens a listening socket with SO_REUSEPORT, so that each worker may have its own. What Linux
+/* Opens a socket to listen on with SO_REUSEPORT, so that each worker may have its own. What Linux
  * hands down from it to accepted sockets (TCP_NODELAY, keepalive, user timeout, buffers) is set
- * here once instead of once a session. Returns the descriptor or -errno. */
+ * here once instead of once a session. It does not listen yet: nobody comes in, and others that are
+ * bound to the address go on. Returns the descriptor or -errno. */
+int sock_bind(const struct addr *at, const struct sock_options *options);
+
+/* The same, and it listens. */
 int sock_listen(const struct addr *at, const struct sock_options *options);
 
 /* Changes what can be changed of a listening socket; what cannot stays. */
@@ -47,8 +51,9 @@ struct sock_source {
     bool transparent; /* no address of this machine: IP_TRANSPARENT, ip(7) */
 };
 
-/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. source:
- * NULL is the kernel's choice. Returns the descriptor or -errno. */
+/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. nodelay is
+ * left to be set before a second write, which many connections never see. source: NULL is the
+ * kernel's choice. Returns the descriptor or -errno. */
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source);
 
@@ -59,7 +64,12 @@ int sock_error(int fd);
  * wait for it. connect(2): AF_UNSPEC dissolves the association. */
 void sock_abort(int fd);
 
-/* Closes with a reset instead of FIN, what is queued is dropped (SO_LINGER 0, socket(7)). */
+/* Has close(2) reset the connection instead of sending FIN, what is queued is dropped (SO_LINGER 0,
+ * socket(7)); or closes it so at once. */
+void sock_reset_on_close(int fd);
 void sock_reset(int fd);
+
+/* Turns Nagle's algorithm off. */
+void sock_set_nodelay(int fd);
 
 #endif
