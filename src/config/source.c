@@ -100,13 +100,13 @@ static void drop_byte_order_mark(struct source *s)
 /* What else does not belong into text is told line by line, by who reads the lines. */
 static int check_text(const struct source *s, struct source_error *error)
 {
-    const char *nul = memchr(s->text, '\0', s->size);
     unsigned line = 1;
-    if (nul == NULL)
-        return 0;
-    for (const char *c = s->text; c < nul; c++)
-        line += *c == '\n';
-    return fail(error, -EINVAL, line, "a NUL byte, expected text");
+    for (size_t i = 0; i < s->size; i++) {
+        if (s->text[i] == '\0')
+            return fail(error, -EINVAL, line, "a NUL byte, expected text");
+        line += s->text[i] == '\n';
+    }
+    return 0;
 }
 
 int source_read(struct source *s, const char *path, struct source_error *error)
