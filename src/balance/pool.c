@@ -2,47 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "balance/passive.h"
-#include "balance/roster.h"
-#include "balance/server_set.h"
-#include "base/log.h"
-
-struct pool {
-    struct grace *grace;
-    struct pool_events events;
-    char *name;
-    _Atomic(struct server_set *) set;
-    _Atomic(struct pool *) fallback;
-    _Atomic uint64_t sessions;
-    _Atomic uint64_t failures;
-    _Atomic uint64_t review_at; /* ms: when time changes a server next */
-    struct queue queue;
-    _Atomic bool ticking; /* pool_tidy() is called again and again, for those who wait */
-    pthread_mutex_t lock; /* of the decision to take a server out */
-
-    /* the control thread's */
-    struct roster roster;
-    struct backend_list leavers; /* no longer in the set; sessions may be on them */
-    size_t retiring;             /* sets, and servers, that workers may still see */
-    bool stale;                  /* the set leaves out, or has, servers that it should not */
-};
-
-static struct server_set *set_of(const struct pool *p)
-{
-    return atomic_load_explicit(&p->set, memory_order_acquire);
-}
+#include "balance/pool_inside.h"
 
 static uint64_t now_of(const struct pool *p)
 {
     return p->events.now(p->events.arg);
 }
-
-static void attend(struct pool *p, uint64_t now);
-static bool offer_trials(struct pool *p);
 
 /* ---- new servers, new settings ---- */
 
@@ -66,11 +35,6 @@ static void release_set(void *what)
     free(r);
 }
 
-static void look_again(struct pool *p)
-{
-    atomic_store(&p->review_at, 0);
-}
-
 /* What the set replaces goes when no worker can see it any more. */
 static void publish(struct pool *p, struct server_set *set, struct retired_set *retired)
 {
@@ -78,12 +42,12 @@ static void publish(struct pool *p, struct server_set *set, struct retired_set *
     retired->pool = p;
     retired->set = atomic_exchange(&p->set, set);
     server_set_enter(set, now);
-    look_again(p);
+    pool_look_again(p);
     p->stale = false;
     p->retiring++;
     grace_retire(p->grace, release_set, retired);
     p->events.untidy(p->events.arg);
-    attend(p, now);
+    pool_attend(p, now);
 }
 
 struct pool_update {
@@ -102,7 +66,7 @@ static struct pool_update *prepare(struct pool *p, const struct config_pool *con
     struct pool_update *u = calloc(1, sizeof *u);
     struct retired_set *retired = calloc(1, sizeof *retired);
     roster_try(plan); /* the order of the new set depends on the weights to come */
-    struct server_set *set = server_set_new(conf, places, count, file, set_of(p));
+    struct server_set *set = server_set_new(conf, places, count, file, pool_set(p));
     roster_revert(plan);
     if (u == NULL || retired == NULL || set == NULL) {
         if (set == NULL)
@@ -194,7 +158,7 @@ void pool_free(struct pool *p)
     if (p == NULL)
         return;
     assert(p->retiring == 0);
-    server_set_free(set_of(p));
+    server_set_free(pool_set(p));
     free_leavers(p);
     roster_fini(&p->roster);
     queue_fini(&p->queue);
@@ -248,7 +212,7 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
  * should not have is refused all the same. */
 static void restack(struct pool *p)
 {
-    struct server_set *old = set_of(p);
+    struct server_set *old = pool_set(p);
     struct server_place *places = calloc(p->roster.count + 1, sizeof *places);
     struct retired_set *retired = calloc(1, sizeof *retired);
     struct server_set *set = NULL;
@@ -288,7 +252,7 @@ bool pool_tidy(struct pool *p)
     if (p->stale)
         restack(p);
     bury_leavers(p);
-    bool awaited = offer_trials(p);
+    bool awaited = pool_offer_trials(p, now_of(p));
     return awaited || p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->leavers);
 }
 
@@ -301,7 +265,7 @@ bool pool_is_idle(const struct pool *p)
 
 const struct config_pool *pool_conf(const struct pool *p)
 {
-    return set_of(p)->conf;
+    return pool_set(p)->conf;
 }
 
 const char *pool_name(const struct pool *p)
@@ -311,7 +275,7 @@ const char *pool_name(const struct pool *p)
 
 struct answer_file *pool_file(const struct pool *p)
 {
-    return set_of(p)->file;
+    return pool_set(p)->file;
 }
 
 struct pool *pool_fallback(const struct pool *p)
@@ -351,7 +315,7 @@ uint64_t pool_failures(const struct pool *p)
 
 struct backend *const *pool_servers(const struct pool *p, size_t *count)
 {
-    struct server_set *set = set_of(p);
+    struct server_set *set = pool_set(p);
     *count = set->count;
     return set->servers;
 }
@@ -363,300 +327,11 @@ bool pool_is_backup(const struct pool *p, const struct backend *b)
 
 bool pool_has_one(const struct pool *p)
 {
-    const struct server_set *set = set_of(p);
+    const struct server_set *set = pool_set(p);
     size_t willing = 0;
     for (size_t i = 0; i < set->count && willing < 2; i++)
         willing += backend_is_willing(set->servers[i]);
     return willing == 1;
-}
-
-/* ---- picking ---- */
-
-/* Somebody could be had who only has no place now. */
-static enum pool_lack lack_of(const struct server_set *set, const struct set_request *r)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        const struct backend *b = set->servers[i];
-        bool could = r->desperate ? backend_is_willing(b) : backend_is_usable(b, r->now);
-        if (could && !pool_was_tried(r->tried, b))
-            return POOL_FULL;
-    }
-    return POOL_NONE;
-}
-
-/* One worker does it for all. */
-static void review(struct pool *p, struct server_set *set, uint64_t now)
-{
-    uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
-    if (now < at || !atomic_compare_exchange_strong(&p->review_at, &at, UINT64_MAX))
-        return;
-    uint64_t next = server_set_review(set, now);
-    uint64_t never = UINT64_MAX;
-    atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
-}
-
-static struct backend *pick(struct pool *p, const struct pool_request *r, bool dry,
-                            enum pool_lack *lack)
-{
-    struct server_set *set = set_of(p);
-    struct set_request ask = { .key = r->key, .now = r->now, .tried = r->tried, .dry = dry };
-    review(p, set, r->now);
-    struct backend *b = server_set_pick(set, &ask);
-    if (b == NULL && !server_set_is_usable(set, r->now)) {
-        ask.desperate = true;
-        b = server_set_pick(set, &ask);
-    }
-    if (b == NULL)
-        *lack = lack_of(set, &ask);
-    return b;
-}
-
-struct backend *pool_pick(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
-{
-    return pick(p, r, false, lack);
-}
-
-struct backend *pool_foresee(struct pool *p, const struct pool_request *r, enum pool_lack *lack)
-{
-    return pick(p, r, true, lack);
-}
-
-int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct backend *b)
-{
-    size_t room = (size_t)pool_conf(p)->retries + 1;
-    size_t count = *tried == NULL ? 0 : (*tried)->count;
-    if (count >= room || *tried == NULL) { /* a reload may have raised retries meanwhile */
-        room = count >= room ? count + 1 : room;
-        struct pool_tried *more =
-            realloc(*tried, sizeof **tried + room * sizeof(*tried)->serial[0]);
-        if (more == NULL)
-            return -ENOMEM;
-        *tried = more;
-    }
-    (*tried)->serial[count] = b->serial;
-    (*tried)->count = (uint16_t)(count + 1);
-    return 0;
-}
-
-/* ---- places, and who waits for one ---- */
-
-static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t now)
-{
-    struct server_set *set = set_of(p);
-    return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
-}
-
-/* Hands a free place on b to who has waited longest, if pool_pick() would: as its trial where it
- * was taken out, and as the last resort where nobody else is usable. */
-static bool hand_out(struct pool *p, struct backend *b, uint64_t now)
-{
-    struct server_set *set = set_of(p);
-    if (queue_length(&p->queue) == 0 || !server_set_has(set, b) || !backend_is_willing(b))
-        return false;
-    bool fine = passive_begin_trial(b, now);
-    if (!fine && server_set_is_usable(set, now))
-        return false;
-    if (queue_offer(&p->queue, b))
-        return true;
-    if (fine && passive_is_out(b))
-        passive_trial_left(b);
-    return false;
-}
-
-/* The order is told of free places first: whoever has looked there in vain stands in the queue by
- * now. */
-static void offer(struct pool *p, struct backend *b, uint64_t now)
-{
-    server_set_changed(set_of(p), b, now);
-    while (hand_out(p, b, now))
-        server_set_changed(set_of(p), b, now);
-}
-
-static void offer_all(struct pool *p, uint64_t now)
-{
-    struct server_set *set = set_of(p);
-    for (size_t i = 0; i < set->count && queue_length(&p->queue) > 0; i++)
-        offer(p, set->servers[i], now);
-}
-
-/* Who waits while nobody, or nobody but those it has tried, is left to wait for. */
-struct outlook {
-    const struct server_set *set;
-    struct set_request request;
-    bool bleak; /* for everybody */
-};
-
-static bool waits_in_vain(void *arg, const struct pool_tried *tried)
-{
-    struct outlook *o = arg;
-    o->request.tried = tried;
-    return o->bleak || (tried != NULL && lack_of(o->set, &o->request) == POOL_NONE);
-}
-
-/* There are other servers, or fewer that can be had: whoever waits is given what there is, or sent
- * back to look elsewhere. */
-static void attend(struct pool *p, uint64_t now)
-{
-    const struct server_set *set = set_of(p);
-    struct outlook o = { .set = set, .request.now = now };
-    if (queue_length(&p->queue) == 0)
-        return;
-    offer_all(p, now);
-    o.request.desperate = !server_set_is_usable(set, now);
-    o.bleak = lack_of(set, &o.request) == POOL_NONE;
-    queue_dismiss(&p->queue, waits_in_vain, &o);
-}
-
-/* Whether time alone may bring a place for who waits: on a server that may be tried again. */
-static bool are_trials_awaited(const struct pool *p)
-{
-    const struct server_set *set = set_of(p);
-    bool any = false;
-    for (size_t i = 0; i < set->count && !any && queue_length(&p->queue) > 0; i++)
-        any = passive_is_out(set->servers[i]);
-    return any;
-}
-
-static void await_trials(struct pool *p)
-{
-    if (are_trials_awaited(p) && !atomic_exchange(&p->ticking, true))
-        p->events.untidy(p->events.arg);
-}
-
-/* Who comes while it stops ticking either sees that or is seen here. */
-static bool offer_trials(struct pool *p)
-{
-    atomic_store(&p->ticking, false);
-    bool awaited = are_trials_awaited(p);
-    if (!awaited)
-        return false;
-    atomic_store(&p->ticking, true);
-    offer_all(p, now_of(p));
-    return true;
-}
-
-/* The place is given back before the queue is looked at again: whoever has joined it meanwhile
- * either sees the place or is seen here. */
-void pool_release(struct pool *p, struct backend *b, uint64_t now)
-{
-    if (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && !backend_is_over(b) &&
-        queue_grant(&p->queue, b))
-        return;
-    backend_release(b);
-    offer(p, b, now);
-}
-
-/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
- * else: so what came free before it stood there is told apart. */
-int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b)
-{
-    const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
-    enum pool_lack lack = POOL_NONE;
-    if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
-        return -EAGAIN;
-    *b = pool_pick(p, &r, &lack);
-    if (*b == NULL && lack == POOL_FULL) {
-        await_trials(p);
-        return 0;
-    }
-    pool_leave(p, w, now);
-    return *b == NULL ? -ENOENT : 1;
-}
-
-void pool_leave(struct pool *p, struct waiter *w, uint64_t now)
-{
-    struct backend *granted = queue_quit(&p->queue, w);
-    if (granted == NULL)
-        return;
-    pool_connect_left(p, granted, now);
-    pool_release(p, granted, now);
-}
-
-uint64_t pool_waiting(const struct pool *p)
-{
-    return queue_length(&p->queue);
-}
-
-/* ---- what came of a connect ---- */
-
-static void say_passive(const struct pool *p, const struct backend *b, enum log_level level,
-                        const char *event)
-{
-    struct log_line line;
-    char text[ADDR_TEXT_MAX];
-    if (!log_wanted(level))
-        return;
-    log_begin(&line, level, event);
-    log_str(&line, "pool", p->name);
-    log_str(&line, "server", backend_name(b));
-    log_str(&line, "server_addr", addr_print(&b->addr, text));
-    log_end(&line);
-}
-
-void pool_connected(struct pool *p, struct backend *b, uint64_t now)
-{
-    struct server_set *set = set_of(p);
-    atomic_fetch_add_explicit(&b->connections, 1, memory_order_relaxed);
-    if (!passive_is_out(b))
-        return;
-    if (!passive_trial_passed(b, now)) {
-        if (server_set_is_usable(set, now))
-            return;
-        passive_forgive(b); /* taken out, it is the only one that works */
-    }
-    backend_ramp(b, now, set->conf->slow_start);
-    look_again(p);
-    say_passive(p, b, LOG_LEVEL_NOTICE, "server_back");
-    offer(p, b, now);
-}
-
-/* The last one that sessions can be sent to stays, whatever it does: to try it is better than to
- * have nobody. */
-static bool is_last(const struct server_set *set, const struct backend *b)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        const struct backend *other = set->servers[i];
-        if (other != b && backend_is_willing(other) && !passive_is_out(other))
-            return false;
-    }
-    return true;
-}
-
-static bool take_out(struct pool *p, const struct server_set *set, struct backend *b,
-                     uint64_t until)
-{
-    pthread_mutex_lock(&p->lock); /* or two workers would take out the last two */
-    bool out = !passive_is_out(b) && !is_last(set, b);
-    if (out)
-        passive_take_out(b, until);
-    pthread_mutex_unlock(&p->lock);
-    return out;
-}
-
-void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now)
-{
-    struct server_set *set = set_of(p);
-    const struct config_pool *c = set->conf;
-    uint64_t until = now + c->fail_timeout;
-    atomic_fetch_add_explicit(&b->failures, 1, memory_order_relaxed);
-    if (passive_is_out(b)) {
-        passive_trial_failed(b, now, until);
-    } else if (passive_count(b, now, c->max_fails, c->fail_timeout) && take_out(p, set, b, until)) {
-        say_passive(p, b, LOG_LEVEL_WARNING, "server_out");
-        attend(p, now);
-        await_trials(p);
-    }
-    look_again(p);
-    server_set_changed(set, b, now);
-}
-
-void pool_connect_left(struct pool *p, struct backend *b, uint64_t now)
-{
-    if (!passive_is_out(b))
-        return;
-    passive_trial_left(b);
-    look_again(p);
-    server_set_changed(set_of(p), b, now);
 }
 
 /* ---- verdicts and wishes ---- */
@@ -664,13 +339,13 @@ void pool_connect_left(struct pool *p, struct backend *b, uint64_t now)
 static void state_changed(struct pool *p, struct backend *b, uint64_t now)
 {
     pool_restate(p);
-    server_set_changed(set_of(p), b, now);
+    server_set_changed(pool_set(p), b, now);
 }
 
 /* Whether the set has anybody else for new sessions. */
 static bool has_hope(const struct pool *p, const struct backend *b)
 {
-    const struct server_set *set = set_of(p);
+    const struct server_set *set = pool_set(p);
     for (size_t i = 0; i < set->count; i++)
         if (set->servers[i] != b && backend_is_willing(set->servers[i]))
             return true;
@@ -690,7 +365,7 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
     if (was_last_hope)
         restack(p); /* clients are being turned away: no later */
     else
-        attend(p, now);
+        pool_attend(p, now);
     return true;
 }
 
@@ -772,13 +447,13 @@ struct backend *pool_adopt(struct pool *p, const struct addr *at, const char *na
     if (b == NULL)
         return NULL;
     atomic_fetch_add(&b->active, 1);
-    server_set_changed(set_of(p), b, now_of(p));
+    server_set_changed(pool_set(p), b, now_of(p));
     return b;
 }
 
 void pool_restate(struct pool *p)
 {
     p->stale = true;
-    look_again(p);
+    pool_look_again(p);
     p->events.untidy(p->events.arg);
 }
