@@ -361,8 +361,9 @@ static int open_loop(struct proxy *p)
         rc = uv_async_init(&p->loop, &p->on_room, on_room);
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
-    pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;

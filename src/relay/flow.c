@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "relay/sock.h"
 
 /* What one flow may do in one wake-up before the other sessions get their turn: a fill and a
  * drain are two turns. */
@@ -84,6 +85,16 @@ static int sink_stopped(struct flow *f, struct side *dst)
     return errno == EAGAIN ? STEP_WAIT : STEP_DONE;
 }
 
+/* Nagle's algorithm holds a piece back only behind a short one that is not acknowledged yet, so
+ * what a connection sends first is never held: one with a single request is spared the call. */
+static void stop_nagling(const struct flow *f, struct side *dst)
+{
+    if (!side_is(dst, SIDE_NAGLES) || f->bytes == 0)
+        return;
+    sock_set_nodelay(dst->fd);
+    side_clear(dst, SIDE_NAGLES);
+}
+
 /* Takes n bytes that have been peeked at; tcp(7) drops them without a copy for MSG_TRUNC. */
 static int take(struct side *src, struct mover *m, size_t n)
 {
@@ -102,6 +113,7 @@ static int copy(struct flow *f, struct side *src, struct side *dst, struct mover
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT; /* then the source need not be asked */
+    stop_nagling(f, dst);
     size_t room = smaller(FLOW_COPY, f->allowed);
     ssize_t n = recv(src->fd, m->buffer, room, MSG_PEEK | MSG_DONTWAIT);
     if (n == -1)
@@ -307,6 +319,7 @@ static int flow_drain(struct flow *f, struct side *dst, struct mover *m)
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT;
+    stop_nagling(f, dst);
 #ifdef ZPROXY_SPLICE
     return drain(f, dst, m);
 #else

@@ -36,7 +36,7 @@ void side_note(struct side *sd, uint32_t events)
         ready |= SIDE_READABLE | SIDE_URGENT;
     if (events & EPOLLERR)
         ready |= SIDE_FAILED;
-    sd->ready = (uint8_t)ready;
+    sd->ready = (uint16_t)ready;
 }
 
 void side_close(struct side *sd)
@@ -47,10 +47,28 @@ void side_close(struct side *sd)
     sd->fd = -1;
 }
 
-void side_reset(struct side *sd)
+/* A server's socket is opened right after its client's, so mostly the two are neighbours, and one
+ * call closes both: close_range(2), which Linux has from 5.9 on. */
+static bool close_neighbours(const struct side *a, const struct side *b)
 {
-    if (sd->fd == -1)
-        return;
-    sock_reset(sd->fd);
-    sd->fd = -1;
+    int first = a->fd < b->fd ? a->fd : b->fd;
+    int last = a->fd < b->fd ? b->fd : a->fd;
+    return first != -1 && last - first == 1 && close_range((unsigned)first, (unsigned)last, 0) == 0;
+}
+
+void side_close_both(struct side *a, struct side *b)
+{
+    if (close_neighbours(a, b))
+        a->fd = b->fd = -1;
+    side_close(a);
+    side_close(b);
+}
+
+void side_reset_both(struct side *a, struct side *b)
+{
+    if (a->fd != -1)
+        sock_reset_on_close(a->fd);
+    if (b->fd != -1)
+        sock_reset_on_close(b->fd);
+    side_close_both(a, b);
 }

@@ -21,12 +21,13 @@ enum side_ready {
     SIDE_TCP = 1 << 5,      /* a read shorter than asked for means empty */
     SIDE_GUESSED = 1 << 6,  /* taken for empty without proof: see flow_confirm() */
     SIDE_DOUBTED = 1 << 7,  /* for so long that it is time to ask */
+    SIDE_NAGLES = 1 << 8,   /* TCP_NODELAY is to be set before a second write */
 };
 
 struct side {
     struct watch watch;
-    int fd; /* -1: not open */
-    uint8_t ready;
+    int fd;         /* -1: not open */
+    uint16_t ready; /* enum side_ready */
 };
 
 void side_init(struct side *sd);
@@ -38,9 +39,12 @@ int side_open(struct side *sd, int fd, bool tcp, struct poller *poller,
 /* Remembers what an event said. */
 void side_note(struct side *sd, uint32_t events);
 
-/* Closes in order, or with a reset; may be called twice. */
+/* Closes; may be called twice. */
 void side_close(struct side *sd);
-void side_reset(struct side *sd);
+
+/* Closes both sides of a session, in order or with a reset. */
+void side_close_both(struct side *a, struct side *b);
+void side_reset_both(struct side *a, struct side *b);
 
 static inline bool side_is(const struct side *sd, enum side_ready bit)
 {
@@ -49,12 +53,12 @@ static inline bool side_is(const struct side *sd, enum side_ready bit)
 
 static inline void side_set(struct side *sd, unsigned bits)
 {
-    sd->ready |= (uint8_t)bits;
+    sd->ready |= (uint16_t)bits;
 }
 
 static inline void side_clear(struct side *sd, unsigned bits)
 {
-    sd->ready &= (uint8_t)~bits;
+    sd->ready &= (uint16_t)~bits;
 }
 
 /* Whether a short read has emptied the socket: not when FIN or an urgent mark still stand behind

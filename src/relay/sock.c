@@ -25,9 +25,7 @@ static int open_stream(int family)
 static int set_tcp_options(int fd, const struct sock_options *o)
 {
     int rc = 0;
-    if (o->nodelay)
-        rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (rc == 0 && o->keepalive)
+    if (o->keepalive)
         rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (rc == 0)
         rc = set_if(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
@@ -60,6 +58,8 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
     int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
         rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (rc == 0 && o->nodelay)
+        rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && a->sa.sa_family == AF_INET6)
         rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual);
     if (rc == 0)
@@ -218,10 +218,20 @@ void sock_abort(int fd)
     (void)connect(fd, &none, sizeof none);
 }
 
-void sock_reset(int fd)
+void sock_reset_on_close(int fd)
 {
     const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
     /* refused only for sockets that know no linger: then close() has to do */
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+void sock_reset(int fd)
+{
+    sock_reset_on_close(fd);
     close(fd);
+}
+
+void sock_set_nodelay(int fd)
+{
+    (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
 }

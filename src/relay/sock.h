@@ -51,8 +51,9 @@ struct sock_source {
     bool transparent; /* no address of this machine: IP_TRANSPARENT, ip(7) */
 };
 
-/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. source:
- * NULL is the kernel's choice. Returns the descriptor or -errno. */
+/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. nodelay is
+ * left to be set before a second write, which many connections never see. source: NULL is the
+ * kernel's choice. Returns the descriptor or -errno. */
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source);
 
@@ -63,7 +64,12 @@ int sock_error(int fd);
  * wait for it. connect(2): AF_UNSPEC dissolves the association. */
 void sock_abort(int fd);
 
-/* Closes with a reset instead of FIN, what is queued is dropped (SO_LINGER 0, socket(7)). */
+/* Has close(2) reset the connection instead of sending FIN, what is queued is dropped (SO_LINGER 0,
+ * socket(7)); or closes it so at once. */
+void sock_reset_on_close(int fd);
 void sock_reset(int fd);
+
+/* Turns Nagle's algorithm off. */
+void sock_set_nodelay(int fd);
 
 #endif

@@ -99,12 +99,10 @@ static int open_sides(struct session *s, const int fd[RECORD_TERMS_FDS])
     struct sessions *all = s->home;
     const struct addr_peer *peer = s->learned != NULL ? &s->learned->peer : &s->client_addr;
     bool client_tcp = peer->sa.sa_family != AF_UNIX;
-    bool server_tcp = s->backend != NULL && !addr_is_unix(&s->backend->addr);
     int rc =
         side_open(&s->client, fd[RECORD_CLIENT], client_tcp, all->poller, all->on_client_event);
     if (rc == 0 && fd[RECORD_SERVER] != -1)
-        rc =
-            side_open(&s->server, fd[RECORD_SERVER], server_tcp, all->poller, all->on_server_event);
+        rc = connect_watch(s, fd[RECORD_SERVER]);
     return rc;
 }
 

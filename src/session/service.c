@@ -46,6 +46,14 @@ static int make_access(struct service *s)
     return short_of_memory ? -ENOMEM : 0;
 }
 
+/* The pool's hash goes by what a TLS client says; or that of one to fall back on. */
+static bool hashes_names(const struct config_pool *p)
+{
+    while (p != NULL && p->hash_key != CONFIG_HASH_SNI)
+        p = p->fallback;
+    return p != NULL;
+}
+
 static int make_routes(struct service *s, service_find_fn *find, const void *pools)
 {
     const struct config_listen *c = s->conf;
@@ -58,7 +66,7 @@ static int make_routes(struct service *s, service_find_fn *find, const void *poo
             .alpn = &c->route[i].alpn,
             .pool = find(pools, c->route[i].pool->name),
         };
-    s->wants_hello = c->route_count > 0 || c->pool->hash_key == CONFIG_HASH_SNI;
+    s->wants_hello = c->route_count > 0 || hashes_names(c->pool);
     return 0;
 }
 

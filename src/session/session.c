@@ -43,11 +43,9 @@ static void close_sides(struct session *s, enum session_end why)
     }
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
-        side_close(&s->client);
-        side_close(&s->server);
+        side_close_both(&s->client, &s->server);
     } else { /* nobody shall take a stream that was cut for a complete one */
-        side_reset(&s->client);
-        side_reset(&s->server);
+        side_reset_both(&s->client, &s->server);
     }
 }
 
