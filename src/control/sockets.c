@@ -16,6 +16,8 @@
 void sockets_init(struct sockets *s)
 {
     TAILQ_INIT(&s->all);
+    for (size_t i = 0; i < SOCKETS_CHAINS; i++)
+        SLIST_INIT(&s->chain[i]);
     s->inherited = (struct inherited){ .socket = NULL };
 }
 
@@ -66,17 +68,35 @@ static int reserve(struct listen_socket *ls, size_t count)
 
 static void add_share(struct listen_socket *ls, int fd)
 {
-    ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
+    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = SOCKETS_NOBODY };
+}
+
+/* What was handed over is known by its number, whatever its address. */
+static size_t chain_of(const struct addr *at, const struct inherited_socket *handed)
+{
+    return (handed != NULL ? (size_t)handed->number : addr_hash(at)) % SOCKETS_CHAINS;
 }
 
 static struct listen_socket *find(const struct sockets *s, const struct addr *at,
                                   const struct inherited_socket *handed)
 {
     struct listen_socket *ls;
-    TAILQ_FOREACH(ls, &s->all, in_list)
+    SLIST_FOREACH(ls, &s->chain[chain_of(at, handed)], in_chain)
         if (ls->handed == handed && (handed != NULL || addr_equal(&ls->at, at)))
             return ls;
     return NULL;
+}
+
+static void enlist(struct sockets *s, struct listen_socket *ls)
+{
+    TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+    SLIST_INSERT_HEAD(&s->chain[chain_of(&ls->at, ls->handed)], ls, in_chain);
+}
+
+static void delist(struct sockets *s, struct listen_socket *ls)
+{
+    TAILQ_REMOVE(&s->all, ls, in_list);
+    SLIST_REMOVE(&s->chain[chain_of(&ls->at, ls->handed)], ls, listen_socket, in_chain);
 }
 
 /* What the service manager has made is not ours to remove. */
@@ -100,7 +120,7 @@ int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_
     for (size_t i = 0; i < count; i++)
         add_share(ls, fd[i]);
     if (known == NULL)
-        TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+        enlist(s, ls);
     return 0;
 }
 
@@ -133,7 +153,8 @@ enum order_kind {
 
 struct order {
     enum order_kind kind;
-    int fd;
+    struct socket_share *share;       /* LISTEN: the descriptor, and where the listener goes */
+    struct worker_listener *listener; /* the others */
     struct service *service;
 };
 
@@ -197,6 +218,7 @@ static int want(struct sockets_change *ch, const struct config *conf, size_t lis
     if (w->socket == NULL)
         return tell(errors, c, at, -ENOMEM);
     w->had = w->socket->count;
+    w->socket->wanted = true;
     ch->count++;
     options.mode = b->mode;
     int rc = open_for(w->socket, &options, ch->workers);
@@ -205,13 +227,13 @@ static int want(struct sockets_change *ch, const struct config *conf, size_t lis
     return rc < 0 ? tell(errors, c, at, rc) : 0;
 }
 
-/* All ports of a range. */
+/* All ports of a range, of which the first that fails says it for all. */
 static int want_each(struct sockets_change *ch, const struct config *conf, size_t listen,
                      const struct config_bind *b, FILE *errors)
 {
     int rc = 0;
-    for (size_t i = 0; i < b->addr_count; i++)
-        rc |= want(ch, conf, listen, b, &b->addr[i], NULL, errors);
+    for (size_t i = 0; i < b->addr_count && rc == 0; i++)
+        rc = want(ch, conf, listen, b, &b->addr[i], NULL, errors);
     return rc;
 }
 
@@ -385,6 +407,7 @@ void sockets_abandon(struct sockets_change *ch)
         return;
     for (size_t i = 0; i < ch->count; i++) {
         struct listen_socket *ls = ch->wanted[i].socket;
+        ls->wanted = false;
         if (ch->wanted[i].is_new && ls->count > 0)
             remove_file(ls);
         while (!ch->wanted[i].is_new && ls->count > ch->wanted[i].had)
@@ -397,11 +420,19 @@ void sockets_abandon(struct sockets_change *ch)
 
 /* ---- committed ---- */
 
-static void order(struct sockets_change *ch, size_t worker, enum order_kind kind, int fd,
-                  struct service *service)
+static void order(struct sockets_change *ch, size_t worker, struct order what)
 {
     struct orders *o = ch->orders[worker];
-    o->order[o->count++] = (struct order){ kind, fd, service };
+    o->order[o->count++] = what;
+}
+
+/* Of the descriptor's present owner, about the listener that it has now. */
+static void order_owner(struct sockets_change *ch, const struct socket_share *share,
+                        enum order_kind kind, struct service *service)
+{
+    if (share->owner != SOCKETS_NOBODY)
+        order(ch, share->owner,
+              (struct order){ .kind = kind, .listener = share->listener, .service = service });
 }
 
 /* Descriptor i is the business of worker i, or, with fewer workers, of one that has others too. */
@@ -411,12 +442,12 @@ static void spread(struct sockets_change *ch, struct listen_socket *ls, struct s
         struct socket_share *share = &ls->share[i];
         size_t owner = i % ch->workers;
         if (share->owner == owner) {
-            order(ch, owner, ORDER_SERVE, share->fd, service);
+            order_owner(ch, share, ORDER_SERVE, service);
             continue;
         }
-        if (share->owner != SOCKETS_NOBODY)
-            order(ch, share->owner, ORDER_RELEASE, share->fd, NULL);
-        order(ch, owner, ORDER_LISTEN, share->fd, service);
+        order_owner(ch, share, ORDER_RELEASE, NULL);
+        order(ch, owner,
+              (struct order){ .kind = ORDER_LISTEN, .share = share, .service = service });
         share->owner = owner;
     }
 }
@@ -425,18 +456,9 @@ static void close_all(struct sockets_change *ch, struct listen_socket *ls)
 {
     remove_file(ls);
     for (size_t i = 0; i < ls->count; i++)
-        if (ls->share[i].owner != SOCKETS_NOBODY)
-            order(ch, ls->share[i].owner, ORDER_CLOSE, ls->share[i].fd, NULL);
-    TAILQ_REMOVE(&ch->sockets->all, ls, in_list);
+        order_owner(ch, &ls->share[i], ORDER_CLOSE, NULL);
+    delist(ch->sockets, ls);
     socket_free(ls);
-}
-
-static bool is_wanted(const struct sockets_change *ch, const struct listen_socket *ls)
-{
-    for (size_t i = 0; i < ch->count; i++)
-        if (ch->wanted[i].socket == ls)
-            return true;
-    return false;
 }
 
 static void close_unwanted(struct sockets_change *ch)
@@ -444,7 +466,7 @@ static void close_unwanted(struct sockets_change *ch)
     struct listen_socket *ls = TAILQ_FIRST(&ch->sockets->all);
     while (ls != NULL) {
         struct listen_socket *next = TAILQ_NEXT(ls, in_list);
-        if (!is_wanted(ch, ls))
+        if (!ls->wanted)
             close_all(ch, ls);
         ls = next;
     }
@@ -454,20 +476,20 @@ static void obey(struct worker *w, const struct order *o)
 {
     switch (o->kind) {
     case ORDER_LISTEN: {
-        int rc = worker_listen(w, o->fd, o->service);
+        int rc = worker_listen(w, o->share->fd, o->service, &o->share->listener);
         if (rc < 0)
             log_msg(LOG_LEVEL_ERROR, "listen", "[listen %s]: %s: clients of one socket are lost",
                     o->service->conf->name, strerror(-rc));
         break;
     }
     case ORDER_SERVE:
-        worker_serve(w, o->fd, o->service);
+        worker_serve(o->listener, o->service);
         break;
     case ORDER_RELEASE:
-        worker_release(w, o->fd);
+        worker_release(w, o->listener);
         break;
     case ORDER_CLOSE:
-        worker_close(w, o->fd);
+        worker_close(w, o->listener);
         break;
     }
 }
@@ -509,8 +531,9 @@ void sockets_commit(struct sockets_change *ch, const struct generation *g, struc
     for (size_t i = 0; i < ch->count; i++) {
         struct wanted *w = &ch->wanted[i];
         struct service *service = &g->service[w->listen];
+        w->socket->wanted = false;
         if (w->is_new)
-            TAILQ_INSERT_TAIL(&ch->sockets->all, w->socket, in_list);
+            enlist(ch->sockets, w->socket);
         size_t unasked = w->socket->handed != NULL ? w->socket->count : w->had;
         for (size_t j = 0; j < unasked; j++)
             sock_relisten(w->socket->share[j].fd, &w->socket->at, &service->options);

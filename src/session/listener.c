@@ -110,6 +110,8 @@ void listener_resume(struct listener *l)
 int listener_release(struct listener *l)
 {
     int fd = l->fd;
+    if (fd == -1)
+        return -1;
     poller_remove(l->poller, fd); /* another descriptor may keep the socket open, and in the set */
     l->fd = -1;
     return fd;

@@ -40,7 +40,7 @@ void listener_resume(struct listener *l);
  * are connected. */
 void listener_close(struct listener *l);
 
-/* Stops watching and gives the descriptor back. */
+/* Stops watching and gives the descriptor back; -1 where it was closed. */
 int listener_release(struct listener *l);
 
 #endif
