@@ -141,6 +141,8 @@ static int prepare(struct change *c, FILE *errors)
     struct runtime *rt = c->rt;
     const struct config *conf = c->generation->conf;
     budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
+    if (!budget_suffices(&c->budget, gate_inside(&rt->gate), errors))
+        return -1; /* opening what there is room for would leave none for clients */
     int rc = names_prepare(&rt->names, conf, errors);
     rc |= prepare_pools(c, conf, errors);
     rc |= sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
