@@ -1,10 +1,27 @@
 #include "session/service.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #define MS_PER_S 1000
+
+/* What is looked at before it is taken must fit into the receive buffer, in however small segments
+ * it comes: the longest header or hello, twice. */
+#define LOOK_BUFFER (64 * 1024)
+
+static bool wants_hello(const struct config_listen *c)
+{
+    return c->route_count > 0 || c->pool->hash_key == CONFIG_HASH_SNI;
+}
+
+static uint64_t receive_buffer(const struct config_listen *c)
+{
+    bool looks = c->accept_proxy || wants_hello(c);
+    return looks && c->receive_buffer != 0 && c->receive_buffer < LOOK_BUFFER ? LOOK_BUFFER
+                                                                             : c->receive_buffer;
+}
 
 struct sock_options service_options(const struct config_listen *c)
 {
@@ -15,7 +32,7 @@ struct sock_options service_options(const struct config_listen *c)
         .keepalive_interval = (int)(c->keepalive.interval / MS_PER_S),
         .keepalive_count = (int)c->keepalive.count,
         .user_timeout = (int)c->tcp_user_timeout,
-        .receive_buffer = (int)c->receive_buffer,
+        .receive_buffer = (int)receive_buffer(c),
         .send_buffer = (int)c->send_buffer,
         .backlog = (int)c->backlog,
         .fastopen = (int)c->fastopen,
@@ -58,7 +75,7 @@ static int make_routes(struct service *s, service_find_fn *find, const void *poo
             .alpn = &c->route[i].alpn,
             .pool = find(pools, c->route[i].pool->name),
         };
-    s->wants_hello = c->route_count > 0 || c->pool->hash_key == CONFIG_HASH_SNI;
+    s->wants_hello = wants_hello(c);
     return 0;
 }
 
