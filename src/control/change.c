@@ -249,7 +249,7 @@ static void set_limits(struct change *c)
     const struct generation *g = c->generation;
     gate_set_limit(&c->rt->gate, c->budget.sessions);
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        service_take_effect(&g->service[i]);
+        service_take_effect(&g->service[i], uv_now(c->rt->pools.loop));
 }
 
 static void on_unseen(void *what)

@@ -103,8 +103,9 @@ void service_fini(struct service *s)
     entrance_put(s->entrance);
 }
 
-void service_take_effect(struct service *s)
+void service_take_effect(struct service *s, uint64_t now)
 {
+    quota_set(s->quota, s->conf, now);
     entrance_set_limits(s->entrance, s->conf->max_connections, s->quota);
 }
 
