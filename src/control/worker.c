@@ -48,6 +48,7 @@ struct worker {
     struct mailbox mailbox;
     struct worker_listeners listeners;
     struct worker_listeners closed; /* until the wake-up is over */
+    struct listener_list paused;
     bool draining;
     _Atomic bool finished;
     uint64_t said_exhausted; /* ms: one line a second */
@@ -56,11 +57,11 @@ struct worker {
 
 static void resume_all(struct worker *w)
 {
-    struct worker_listener *wl;
+    struct listener *l;
     if (w->draining || !reserve_fill(&w->sessions.reserve))
         return;
-    LIST_FOREACH(wl, &w->listeners, in_worker)
-        listener_resume(&wl->listener);
+    while ((l = LIST_FIRST(&w->paused)) != NULL)
+        listener_resume(l);
 }
 
 static void pause_all(struct worker *w)
@@ -212,6 +213,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     w->setup = *setup;
     LIST_INIT(&w->listeners);
     LIST_INIT(&w->closed);
+    LIST_INIT(&w->paused);
     int rc = uv_loop_init(&w->loop);
     if (rc < 0)
         goto free_worker;
@@ -271,6 +273,7 @@ int worker_listen(struct worker *w, int fd, struct service *service,
         wl->listener.accepted = on_accepted;
         wl->listener.exhausted = on_exhausted;
         wl->listener.arg = w;
+        wl->listener.all_paused = &w->paused;
         rc = listener_open(&wl->listener, fd, service, &w->poller);
     }
     *listener = rc == 0 ? wl : NULL;
