@@ -449,7 +449,7 @@ START_TEST(a_hello_has_at_most_16_kib)
     in_records(&small, &b, 6);
     ck_assert_uint_le(small.n, HELLO_STREAM_MAX);
     ck_assert_int_eq(parse_copy(&h, small.at, small.n), HELLO_DONE);
-    in_records(&small, &b, 5); /* the heads are as long as the hello: more than the stream may have */
+    in_records(&small, &b, 5); /* with its heads, longer than the stream may be */
     ck_assert_int_eq(parse_copy(&h, small.at, HELLO_STREAM_MAX - 1), HELLO_MORE);
     ck_assert_int_eq(parse_copy(&h, small.at, HELLO_STREAM_MAX), HELLO_TOO_LONG);
     ck_assert_int_eq(parse_copy(&h, small.at, small.n), HELLO_TOO_LONG);

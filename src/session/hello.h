@@ -11,8 +11,8 @@
 
 #include "base/hostname.h"
 
-/* The longest hello that is looked at, its own head counted; and the bytes of the stream that it may
- * take with the heads of its records. All of these lie in the socket until the answer is known. */
+/* The longest hello that is looked at, its own head counted; and the bytes of the stream that it
+ * may take with the heads of its records. All of these lie in the socket until there is an answer. */
 #define HELLO_MAX        16384
 #define HELLO_STREAM_MAX 32768
 
@@ -36,9 +36,9 @@ struct hello {
 
 /* Looks at the first n bytes of a stream: a hello of any version of TLS, in any number of records.
  * An answer other than MORE is final: it does not change when more bytes follow, and
- * HELLO_STREAM_MAX bytes always give one. It is given with the first byte that allows it: DONE as soon as name and
- * protocols are known, or known to be absent; what the hello says behind them is not looked at.
- * *hello is of use after DONE alone. */
+ * HELLO_STREAM_MAX bytes always give one. It is given with the first byte that allows it: DONE as
+ * soon as name and protocols are known, or known to be absent; what the hello says behind them is
+ * not looked at. *hello is of use after DONE alone. */
 enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n);
 
 #endif

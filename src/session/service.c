@@ -20,7 +20,7 @@ static uint64_t receive_buffer(const struct config_listen *c)
 {
     bool looks = c->accept_proxy || wants_hello(c);
     return looks && c->receive_buffer != 0 && c->receive_buffer < LOOK_BUFFER ? LOOK_BUFFER
-                                                                             : c->receive_buffer;
+                                                                              : c->receive_buffer;
 }
 
 struct sock_options service_options(const struct config_listen *c)
