@@ -12,7 +12,7 @@
 #include "base/hostname.h"
 
 /* The longest hello that is looked at, its own head counted; and the bytes of the stream that it
- * may take with the heads of its records. All of these lie in the socket until there is an answer. */
+ * may take with the heads of its records. All of these lie in the socket until it is understood. */
 #define HELLO_MAX        16384
 #define HELLO_STREAM_MAX 32768
 
