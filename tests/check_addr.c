@@ -216,6 +216,41 @@ START_TEST(kinds_of_addresses_are_told_apart)
 }
 END_TEST
 
+START_TEST(a_part_of_all_addresses_is_recognised)
+{
+    static const struct {
+        const char *at, *a;
+        bool covers;
+    } pairs[] = {
+        { "10.0.0.1:80", "10.0.0.1:80", true },
+        { "10.0.0.1:80", "10.0.0.2:80", false },
+        { "0.0.0.0:80", "10.0.0.1:80", true },
+        { "0.0.0.0:80", "10.0.0.1:81", false },
+        { "0.0.0.0:80", "[2001:db8::1]:80", false },
+        { "0.0.0.0:80", "*:80", false },
+        { "0.0.0.0:80", "[::]:80", false },
+        { "[::]:80", "[2001:db8::1]:80", true },
+        { "[::]:80", "10.0.0.1:80", false },
+        { "[::]:80", "*:80", false },
+        { "*:80", "[::]:80", true },
+        { "*:80", "0.0.0.0:80", true },
+        { "*:80", "10.0.0.1:80", true },
+        { "*:80", "[2001:db8::1]:80", true },
+        { "*:80", "*:81", false },
+        { "*:80", "unix:/a", false },
+        { "unix:/a", "unix:/a", true },
+        { "10.0.0.1:80", "*:80", false },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct addr at = parsed(pairs[i].at);
+        struct addr a = parsed(pairs[i].a);
+        ck_assert_msg(addr_covers(&at, &a) == pairs[i].covers, "%s %s", pairs[i].at, pairs[i].a);
+        ck_assert_msg(addr_overlap(&at, &a) == (pairs[i].covers || addr_covers(&a, &at)), "%s %s",
+                      pairs[i].at, pairs[i].a);
+    }
+}
+END_TEST
+
 START_TEST(a_connection_to_itself_is_recognised)
 {
     static const struct {
@@ -333,6 +368,7 @@ int main(void)
     tcase_add_test(t, different_addresses_differ);
     tcase_add_test(t, a_hash_is_the_same_on_every_machine);
     tcase_add_test(t, kinds_of_addresses_are_told_apart);
+    tcase_add_test(t, a_part_of_all_addresses_is_recognised);
     tcase_add_test(t, a_connection_to_itself_is_recognised);
     tcase_add_test(t, a_peer_prints_as_its_address);
     tcase_add_test(t, a_peer_of_a_dual_socket_prints_as_ipv4);

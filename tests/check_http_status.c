@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,16 @@ static const struct {
 } lines[] = {
     { "HTTP/1.1 200 OK\r\n", 200 }, { "HTTP/1.0 200\r\n", 200 },
     { "HTTP/1.0 204\n", 204 },      { "HTTP/1.1 503 Service Unavailable\r\n", 503 },
-    { "HTTP/1.1 599 ", 599 },       { "HTTP/1.1 100 Continue\r\n", 100 },
+    { "HTTP/1.1 599 ", 599 },       { "HTTP/1.1 101 Switching Protocols\r\n", 101 },
+};
+
+static const struct {
+    const char *before; /* the final answer */
+    int status;
+} interim[] = {
+    { "HTTP/1.1 100 Continue\r\n\r\n", 200 },
+    { "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n", 503 },
+    { "HTTP/1.1 102\n\nHTTP/1.1 100 \r\nServer: x\r\n\r\n", 404 },
 };
 
 static const struct {
@@ -44,6 +54,23 @@ START_TEST(the_status_is_known_from_the_byte_behind_it)
 }
 END_TEST
 
+START_TEST(interim_answers_are_passed_over)
+{
+    char text[256];
+    size_t last = strlen(interim[_i].before) + strlen("HTTP/1.1 200");
+    snprintf(text, sizeof text, "%sHTTP/1.1 %d OK\r\n", interim[_i].before, interim[_i].status);
+    for (size_t len = 0; len <= strlen(text); len++)
+        ck_assert_int_eq(status_of(text, len), len <= last ? 0 : interim[_i].status);
+}
+END_TEST
+
+START_TEST(what_is_not_http_is_told_behind_an_interim_answer_too)
+{
+    const char *line = "HTTP/1.1 100 Continue\r\n\r\n220 mail";
+    ck_assert_int_eq(status_of(line, strlen(line)), -EPROTO);
+}
+END_TEST
+
 START_TEST(what_is_not_http_is_told_by_its_first_wrong_byte)
 {
     const char *line = others[_i].line;
@@ -66,6 +93,8 @@ int main(void)
                         sizeof lines / sizeof *lines);
     tcase_add_loop_test(t, what_is_not_http_is_told_by_its_first_wrong_byte, 0,
                         sizeof others / sizeof *others);
+    tcase_add_loop_test(t, interim_answers_are_passed_over, 0, sizeof interim / sizeof *interim);
+    tcase_add_test(t, what_is_not_http_is_told_behind_an_interim_answer_too);
     tcase_add_test(t, zeros_are_not_http);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_writer.h"
+#include "base/json.h"
 #include "metrics/metrics.h"
 #include "metrics/status_page.h"
 #include "suite.h"

@@ -71,8 +71,8 @@ START_TEST(items_arrive_in_order_with_their_descriptors)
     parcel_init(&out, PARCEL_SETTLED);
     for (int i = 0; i < 3; i++)
         ck_assert(parcel_add(&out, &items[i], sizeof items[i], fd[i], 3));
-    ck_assert_int_eq(parcel_send(here, &out), 0);
-    ck_assert_int_eq(parcel_receive(there, &in), 0);
+    ck_assert_int_eq(parcel_send(here, &out, PARCEL_PATIENCE), 0);
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), 0);
     ck_assert_uint_eq(in.type, PARCEL_SETTLED);
     ck_assert_uint_eq(in.count, 3);
     struct parcel_place at = { 0, 0 };
@@ -110,8 +110,8 @@ START_TEST(a_parcel_is_full_of_bytes_or_of_descriptors)
         fds += 2;
     ck_assert_uint_eq(fds, PARCEL_FDS);
     ck_assert_uint_eq(out.count, PARCEL_FDS / 2);
-    ck_assert_int_eq(parcel_send(here, &out), 0); /* as many as the kernel takes */
-    ck_assert_int_eq(parcel_receive(there, &in), 0);
+    ck_assert_int_eq(parcel_send(here, &out, PARCEL_PATIENCE), 0); /* as many as the kernel takes */
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), 0);
     ck_assert_uint_eq(in.fd_count, PARCEL_FDS);
     const struct parcel_place none = { 0, 0 };
     parcel_close_rest(&in, &none);
@@ -125,8 +125,8 @@ START_TEST(what_was_not_taken_is_closed)
     parcel_init(&out, PARCEL_SOCKET);
     for (int i = 0; i < 5; i++)
         ck_assert(parcel_add(&out, "x", 1, fd, 2));
-    ck_assert_int_eq(parcel_send(here, &out), 0);
-    ck_assert_int_eq(parcel_receive(there, &in), 0);
+    ck_assert_int_eq(parcel_send(here, &out, PARCEL_PATIENCE), 0);
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), 0);
     struct parcel_place at = { 0, 0 };
     char x;
     ck_assert(parcel_take(&in, &at, &x, 1, got, 2));
@@ -153,7 +153,7 @@ static size_t good_message(char *message, size_t room)
     const int fd[1] = { here };
     parcel_init(&out, PARCEL_CONFIG);
     ck_assert(parcel_add(&out, "0123456789", 10, fd, 1));
-    ck_assert_int_eq(parcel_send(here, &out), 0);
+    ck_assert_int_eq(parcel_send(here, &out, PARCEL_PATIENCE), 0);
     ssize_t n = recv(there, message, room, 0); /* the descriptor is dropped */
     ck_assert_int_gt(n, (ssize_t)sizeof(struct head));
     return (size_t)n;
@@ -185,7 +185,7 @@ static void send_raw(const void *message, size_t size, int fds)
 static void expect_bad(const void *message, size_t size, int fds, int error)
 {
     send_raw(message, size, fds);
-    ck_assert_int_eq(parcel_receive(there, &in), error);
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), error);
 }
 
 START_TEST(every_truncation_is_noticed)
@@ -195,7 +195,7 @@ START_TEST(every_truncation_is_noticed)
     for (size_t n = 1; n < size; n++)
         expect_bad(message, n, 1, -EBADMSG);
     send_raw(message, size, 1);
-    ck_assert_int_eq(parcel_receive(there, &in), 0);
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), 0);
     const struct parcel_place none = { 0, 0 };
     parcel_close_rest(&in, &none);
 }
@@ -245,7 +245,7 @@ START_TEST(items_that_are_not_there)
     head.count = UINT32_MAX;
     memcpy(message, &head, sizeof head);
     send_raw(message, size, 1);
-    ck_assert_int_eq(parcel_receive(there, &in), 0);
+    ck_assert_int_eq(parcel_receive(there, &in, PARCEL_PATIENCE), 0);
     struct parcel_place at = { 0, 0 };
     char big[64];
     int fd[2];
@@ -266,8 +266,8 @@ START_TEST(one_who_has_gone)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     close(pair[1]);
     parcel_init(&out, PARCEL_ALL);
-    ck_assert_int_eq(parcel_send(pair[0], &out), -EPIPE);
-    ck_assert_int_eq(parcel_receive(pair[0], &in), -EPIPE);
+    ck_assert_int_eq(parcel_send(pair[0], &out, PARCEL_PATIENCE), -EPIPE);
+    ck_assert_int_eq(parcel_receive(pair[0], &in, PARCEL_PATIENCE), -EPIPE);
     close(pair[0]);
 }
 END_TEST

@@ -370,13 +370,14 @@ static void expect_waits(int i)
     ck_assert_ptr_null(b);
 }
 
-/* The next in the inbox, and on which server: "0a"; "-" for nobody. */
+/* The next in the inbox, and on which server: "0a", "0-" for one who waits in vain; "-": nobody. */
 static void expect_granted(const char *expected)
 {
     char text[8] = "-";
     const struct waiter *w = inbox_take(&inbox);
     if (w != NULL)
-        snprintf(text, sizeof text, "%d%c", (int)(w - waiters), backend_name(w->granted)[0]);
+        snprintf(text, sizeof text, "%d%c", (int)(w - waiters),
+                 w->granted == NULL ? '-' : backend_name(w->granted)[0]);
     ck_assert_str_eq(text, expected);
 }
 
@@ -489,6 +490,154 @@ START_TEST(nobody_is_sent_to_a_server_that_is_out_or_down)
     pool_set_up(rig.pool, named("a"), true, now());
     pool_rig_tidy(&rig);
     expect_granted("1a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(when_the_last_server_goes_down_nobody_waits_on)
+{
+    struct backend *b = NULL;
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
+    expect_picks("ab");
+    expect_waits(0);
+    expect_waits(1);
+    pool_set_up(rig.pool, named("b"), false, now());
+    expect_granted("-");
+    pool_set_up(rig.pool, named("a"), false, now());
+    ck_assert_uint_eq(wakes, 2);
+    expect_granted("0-");
+    expect_granted("1-");
+    ck_assert_uint_eq(pool_waiting(rig.pool), 0);
+    ck_assert_int_eq(wait_in_line(2, NULL, &b), -ENOENT);
+    pool_rig_release(&rig, named("a"));
+    pool_rig_release(&rig, named("b"));
+    close_rig();
+}
+END_TEST
+
+START_TEST(whoever_waits_for_one_that_is_drained_waits_in_vain)
+{
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    expect_waits(0);
+    pool_set_state(rig.pool, named("a"), CONFIG_STATE_DRAIN, now());
+    expect_granted("0-");
+    pool_set_state(rig.pool, named("a"), CONFIG_STATE_READY, now());
+    expect_waits(1);
+    pool_rig_release(&rig, named("a"));
+    expect_granted("1a");
+    expect_waits(2);
+    struct backend *a = named("a");
+    pool_rig_update(&rig, B "\n");
+    expect_granted("2b");
+    pool_rig_release(&rig, named("b"));
+    pool_rig_release(&rig, a);
+    close_rig();
+}
+END_TEST
+
+START_TEST(whoever_has_tried_all_that_are_left_waits_in_vain)
+{
+    struct backend *b = NULL;
+    struct pool_tried *tried = NULL;
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
+    pool_mark_tried(rig.pool, &tried, named("a"));
+    expect_picks("ab");
+    ck_assert_int_eq(wait_in_line(0, tried, &b), 0);
+    expect_waits(1);
+    pool_set_up(rig.pool, named("b"), false, now());
+    expect_granted("0-");
+    expect_granted("-");
+    pool_rig_release(&rig, named("a"));
+    expect_granted("1a");
+    pool_rig_release(&rig, named("a"));
+    pool_rig_release(&rig, named("b"));
+    free(tried);
+    close_rig();
+}
+END_TEST
+
+START_TEST(whoever_waits_tries_a_server_that_was_out_long_enough)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B PASSIVE QUEUE);
+    expect_picks("a");
+    fail_to_reach("b", 2);
+    unsigned before = rig.untidy;
+    expect_waits(0);
+    expect_waits(1);
+    ck_assert_uint_gt(rig.untidy, before);
+    ck_assert(pool_tidy(rig.pool));
+    expect_granted("-");
+    pass(10000);
+    ck_assert(pool_tidy(rig.pool));
+    expect_granted("0b");
+    pool_tidy(rig.pool);
+    expect_granted("-"); /* one tries */
+    fail_to_reach("b", 1);
+    pool_rig_release(&rig, named("b"));
+    pass(10000);
+    pool_tidy(rig.pool);
+    expect_granted("1b");
+    expect_waits(2);
+    pool_connected(rig.pool, named("b"), now());
+    expect_granted("2b");
+    for (int i = 0; i < 2; i++)
+        pool_rig_release(&rig, named("b"));
+    pool_rig_release(&rig, named("a"));
+    close_rig();
+}
+END_TEST
+
+START_TEST(who_leaves_with_a_trial_passes_it_on)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B PASSIVE QUEUE);
+    expect_picks("a");
+    fail_to_reach("b", 2);
+    expect_waits(0);
+    expect_waits(1);
+    pass(10000);
+    pool_tidy(rig.pool);
+    pool_leave(rig.pool, &waiters[0], now());
+    expect_granted("1b");
+    pool_rig_release(&rig, named("b"));
+    pool_rig_release(&rig, named("a"));
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_server_taken_out_while_somebody_waits_is_looked_at_again)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
+    expect_picks("ab");
+    expect_waits(0);
+    unsigned before = rig.untidy;
+    fail_to_reach("b", 2);
+    ck_assert_uint_gt(rig.untidy, before);
+    pool_rig_release(&rig, named("b"));
+    expect_granted("-");
+    pass(10000);
+    pool_tidy(rig.pool);
+    expect_granted("0b");
+    pool_rig_release(&rig, named("b"));
+    pool_rig_release(&rig, named("a"));
+    close_rig();
+}
+END_TEST
+
+START_TEST(when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out)
+{
+    pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
+    expect_picks("a");
+    fail_to_reach("b", 2);
+    expect_waits(0);
+    expect_waits(1);
+    pool_set_up(rig.pool, named("a"), false, now());
+    expect_granted("0b");
+    expect_granted("-"); /* for a place it is worth waiting */
+    pool_rig_release(&rig, named("b"));
+    expect_granted("1b");
+    pool_rig_release(&rig, named("b"));
+    pool_rig_release(&rig, named("a"));
     close_rig();
 }
 END_TEST
@@ -843,6 +992,13 @@ static void add_waiting(TCase *t)
     tcase_add_test(t, who_has_tried_a_server_is_passed_over_and_keeps_its_turn);
     tcase_add_test(t, who_leaves_with_a_place_passes_it_on);
     tcase_add_test(t, nobody_is_sent_to_a_server_that_is_out_or_down);
+    tcase_add_test(t, when_the_last_server_goes_down_nobody_waits_on);
+    tcase_add_test(t, whoever_waits_for_one_that_is_drained_waits_in_vain);
+    tcase_add_test(t, whoever_has_tried_all_that_are_left_waits_in_vain);
+    tcase_add_test(t, whoever_waits_tries_a_server_that_was_out_long_enough);
+    tcase_add_test(t, who_leaves_with_a_trial_passes_it_on);
+    tcase_add_test(t, a_server_taken_out_while_somebody_waits_is_looked_at_again);
+    tcase_add_test(t, when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out);
     tcase_add_test(t, whoever_waits_gets_the_places_of_new_servers);
     tcase_add_test(t, a_lowered_limit_is_reached_before_anybody_is_let_in);
     tcase_add_test(t, whoever_waits_gets_the_places_of_a_server_that_is_ready_again);

@@ -94,6 +94,8 @@ static void take_in(struct worker *w)
         struct session *s = (struct session *)granted; /* its first member */
         s->waits = false;
         s->backend = s->waiter.granted;
+        if (s->backend == NULL) /* nobody was left to wait for */
+            pool_exit(rig.pool);
     }
 }
 

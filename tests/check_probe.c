@@ -247,7 +247,7 @@ START_TEST(the_status_decides_however_it_is_cut)
         { "HTTP/1.1 200 OK\r\n\r\n", PROBE_PASSED, "HTTP 200" },
         { "HTTP/1.0 399 Odd\r\n\r\n", PROBE_PASSED, "HTTP 399" },
         { "HTTP/1.1 400 Bad Request\r\n\r\n", PROBE_FAILED, "HTTP 400" },
-        { "HTTP/1.1 199 Odd\r\n\r\n", PROBE_FAILED, "HTTP 199" },
+        { "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 204 None\r\n\r\n", PROBE_PASSED, "HTTP 204" },
         { "HTTP/1.1 503 Busy\r\n\r\n", PROBE_FAILED, "HTTP 503" },
     };
     const char *line = cases[_i].answer;

@@ -12,7 +12,7 @@ struct pool_rig {
     struct pool *pool;
     _Atomic uint64_t now;
     unsigned changed; /* how often the pool said so since it was made */
-    unsigned untidy;
+    _Atomic unsigned untidy;
     struct config *conf[POOL_RIG_CONFIGS]; /* all that were loaded */
     size_t conf_count;
 };

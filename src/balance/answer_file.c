@@ -21,7 +21,7 @@ struct answer_file *answer_file_open(const char *path)
         f->length = st.st_size;
         return f;
     }
-    int error = f->fd == -1 ? errno : EINVAL;
+    int error = f->fd == -1 && errno != ENXIO ? errno : EINVAL; /* ENXIO: a unix socket */
     if (f->fd != -1)
         close(f->fd);
     free(f);

@@ -23,7 +23,7 @@ static bool fits(char expected, char c)
     }
 }
 
-int http_status(const char *data, size_t len)
+static int status_line(const char *data, size_t len)
 {
     for (size_t i = 0; i < LINE_LENGTH && i < len; i++)
         if (!fits(line[i], data[i]))
@@ -32,4 +32,38 @@ int http_status(const char *data, size_t len)
         return 0;
     const char *status = data + STATUS_AT;
     return 100 * (status[0] - '0') + 10 * (status[1] - '0') + (status[2] - '0');
+}
+
+/* 101 is the last answer of HTTP on a connection. */
+static bool is_interim(int status)
+{
+    return status >= 100 && status < 200 && status != 101;
+}
+
+/* Bytes up to the end of the empty line that ends the head; 0: it has not come yet. */
+static size_t head_length(const char *data, size_t len)
+{
+    size_t line_at = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != '\n')
+            continue;
+        if (i == line_at || (i == line_at + 1 && data[line_at] == '\r'))
+            return i + 1;
+        line_at = i + 1;
+    }
+    return 0;
+}
+
+int http_status(const char *data, size_t len)
+{
+    int status = status_line(data, len);
+    while (is_interim(status)) {
+        size_t head = head_length(data, len);
+        if (head == 0)
+            return 0;
+        data += head;
+        len -= head;
+        status = status_line(data, len);
+    }
+    return status;
 }

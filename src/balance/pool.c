@@ -40,7 +40,8 @@ static uint64_t now_of(const struct pool *p)
     return p->events.now(p->events.arg);
 }
 
-static void offer_all(struct pool *p, uint64_t now);
+static void attend(struct pool *p, uint64_t now);
+static bool offer_trials(struct pool *p);
 
 /* ---- new servers, new settings ---- */
 
@@ -81,7 +82,7 @@ static void publish(struct pool *p, struct server_set *set, struct retired_set *
     p->retiring++;
     grace_retire(p->grace, release_set, retired);
     p->events.untidy(p->events.arg);
-    offer_all(p, now);
+    attend(p, now);
 }
 
 struct pool_update {
@@ -286,7 +287,8 @@ bool pool_tidy(struct pool *p)
     if (p->stale)
         restack(p);
     bury_leavers(p);
-    return p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->leavers);
+    bool awaited = offer_trials(p);
+    return awaited || p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->leavers);
 }
 
 bool pool_is_idle(const struct pool *p)
@@ -370,12 +372,14 @@ bool pool_has_one(const struct pool *p)
 /* ---- picking ---- */
 
 /* Somebody could be had who only has no place now. */
-static enum pool_lack lack_of(const struct server_set *set, const struct pool_request *r)
+static enum pool_lack lack_of(const struct server_set *set, const struct set_request *r)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (backend_is_usable(set->servers[i], r->now) &&
-            !pool_was_tried(r->tried, set->servers[i]))
+    for (size_t i = 0; i < set->count; i++) {
+        const struct backend *b = set->servers[i];
+        bool could = r->desperate ? backend_is_willing(b) : backend_is_usable(b, r->now);
+        if (could && !pool_was_tried(r->tried, b))
             return POOL_FULL;
+    }
     return POOL_NONE;
 }
 
@@ -397,13 +401,12 @@ static struct backend *pick(struct pool *p, const struct pool_request *r, bool d
     struct set_request ask = { .key = r->key, .now = r->now, .tried = r->tried, .dry = dry };
     review(p, set, r->now);
     struct backend *b = server_set_pick(set, &ask);
-    if (b != NULL)
-        return b;
-    *lack = lack_of(set, r);
-    if (*lack == POOL_NONE && !server_set_is_usable(set, r->now)) {
+    if (b == NULL && !server_set_is_usable(set, r->now)) {
         ask.desperate = true;
         b = server_set_pick(set, &ask);
     }
+    if (b == NULL)
+        *lack = lack_of(set, &ask);
     return b;
 }
 
@@ -442,12 +445,29 @@ static bool is_in_use(const struct pool *p, const struct backend *b, uint64_t no
     return server_set_has(set, b) && backend_is_usable(b, now) && !passive_is_out(b);
 }
 
-/* Hands free places on b to those who wait. The order is told of them first: whoever has looked
- * there in vain stands in the queue by now. */
+/* Hands a free place on b to who has waited longest, if pool_pick() would: as its trial where it
+ * was taken out, and as the last resort where nobody else is usable. */
+static bool hand_out(struct pool *p, struct backend *b, uint64_t now)
+{
+    struct server_set *set = set_of(p);
+    if (queue_length(&p->queue) == 0 || !server_set_has(set, b) || !backend_is_willing(b))
+        return false;
+    bool fine = passive_begin_trial(b, now);
+    if (!fine && server_set_is_usable(set, now))
+        return false;
+    if (queue_offer(&p->queue, b))
+        return true;
+    if (fine && passive_is_out(b))
+        passive_trial_left(b);
+    return false;
+}
+
+/* The order is told of free places first: whoever has looked there in vain stands in the queue by
+ * now. */
 static void offer(struct pool *p, struct backend *b, uint64_t now)
 {
     server_set_changed(set_of(p), b, now);
-    while (queue_length(&p->queue) > 0 && is_in_use(p, b, now) && queue_offer(&p->queue, b))
+    while (hand_out(p, b, now))
         server_set_changed(set_of(p), b, now);
 }
 
@@ -456,6 +476,58 @@ static void offer_all(struct pool *p, uint64_t now)
     struct server_set *set = set_of(p);
     for (size_t i = 0; i < set->count && queue_length(&p->queue) > 0; i++)
         offer(p, set->servers[i], now);
+}
+
+/* Who waits while nobody, or nobody but those it has tried, is left to wait for. */
+struct outlook {
+    const struct server_set *set;
+    struct set_request request;
+    bool bleak; /* for everybody */
+};
+
+static bool waits_in_vain(void *arg, const struct pool_tried *tried)
+{
+    struct outlook *o = arg;
+    o->request.tried = tried;
+    return o->bleak || (tried != NULL && lack_of(o->set, &o->request) == POOL_NONE);
+}
+
+/* There are other servers, or fewer that can be had: whoever waits is given what there is, or sent
+ * back to look elsewhere. */
+static void attend(struct pool *p, uint64_t now)
+{
+    const struct server_set *set = set_of(p);
+    struct outlook o = { .set = set, .request.now = now };
+    if (queue_length(&p->queue) == 0)
+        return;
+    offer_all(p, now);
+    o.request.desperate = !server_set_is_usable(set, now);
+    o.bleak = lack_of(set, &o.request) == POOL_NONE;
+    queue_dismiss(&p->queue, waits_in_vain, &o);
+}
+
+/* Whether time alone may bring a place for who waits: on a server that may be tried again. */
+static bool are_trials_awaited(const struct pool *p)
+{
+    const struct server_set *set = set_of(p);
+    bool any = false;
+    for (size_t i = 0; i < set->count && !any && queue_length(&p->queue) > 0; i++)
+        any = passive_is_out(set->servers[i]);
+    return any;
+}
+
+static void await_trials(struct pool *p)
+{
+    if (are_trials_awaited(p))
+        p->events.untidy(p->events.arg);
+}
+
+static bool offer_trials(struct pool *p)
+{
+    bool awaited = are_trials_awaited(p);
+    if (awaited)
+        offer_all(p, now_of(p));
+    return awaited;
 }
 
 /* The place is given back before the queue is looked at again: whoever has joined it meanwhile
@@ -478,17 +550,21 @@ int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, stru
     if (!queue_join(&p->queue, w, pool_conf(p)->max_queue))
         return -EAGAIN;
     *b = pool_pick(p, &r, &lack);
-    if (*b == NULL)
+    if (*b == NULL && lack == POOL_FULL) {
+        await_trials(p);
         return 0;
+    }
     pool_leave(p, w, now);
-    return 1;
+    return *b == NULL ? -ENOENT : 1;
 }
 
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now)
 {
     struct backend *granted = queue_quit(&p->queue, w);
-    if (granted != NULL)
-        pool_release(p, granted, now);
+    if (granted == NULL)
+        return;
+    pool_connect_left(p, granted, now);
+    pool_release(p, granted, now);
 }
 
 uint64_t pool_waiting(const struct pool *p)
@@ -562,6 +638,8 @@ void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now)
         passive_trial_failed(b, now, until);
     } else if (passive_count(b, now, c->max_fails, c->fail_timeout) && take_out(p, set, b, until)) {
         say_passive(p, b, LOG_LEVEL_WARNING, "server_out");
+        attend(p, now);
+        await_trials(p);
     }
     look_again(p);
     server_set_changed(set, b, now);
@@ -606,6 +684,8 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now)
     state_changed(p, b, now);
     if (was_last_hope)
         restack(p); /* clients are being turned away: no later */
+    else
+        attend(p, now);
     return true;
 }
 

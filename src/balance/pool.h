@@ -23,12 +23,13 @@
 
 struct pool;
 
-/* What a pool tells the control thread that owns it, from that thread. */
+/* What a pool tells the control thread that owns it; from that thread where nothing else is said.
+ */
 struct pool_events {
     uint64_t (*now)(void *arg); /* ms */
     /* Its servers are others now. */
     void (*changed)(void *arg, struct pool *p);
-    /* pool_tidy() has something to do, before long. */
+    /* pool_tidy() has something to do, before long. From any thread. */
     void (*untidy)(void *arg);
     void *arg;
 };
@@ -92,7 +93,8 @@ int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struc
 
 /* Waits for a place, first come, first served. Returns 0 when w waits, and w->tried stays as it is
  * meanwhile; 1 when a place came free just now: it is *b, and w does not wait; -EAGAIN when as many
- * wait as may. */
+ * wait as may; -ENOENT when there is nobody to wait for. When that comes later w is in its inbox
+ * without a place. */
 int pool_wait(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct backend **b);
 /* Waits no longer. A place that has been granted meanwhile goes to the next. */
 void pool_leave(struct pool *p, struct waiter *w, uint64_t now);
@@ -158,8 +160,9 @@ bool pool_set_up(struct pool *p, struct backend *b, bool up, uint64_t now);
 struct backend *const *pool_servers(const struct pool *p, size_t *count);
 bool pool_is_backup(const struct pool *p, const struct backend *b);
 
-/* Puts servers where their state says, frees those that have left and have no session. Returns
- * whether it should be called again, after some hundred ms. */
+/* Puts servers where their state says, frees those that have left and have no session, has those
+ * who wait try who was taken out. Returns whether it should be called again, after some hundred ms.
+ */
 bool pool_tidy(struct pool *p);
 
 /* Whether pool_free() is allowed: no session, nothing that a worker can still see. */

@@ -114,6 +114,14 @@ static struct waiter *first_for(struct queue *q, const struct backend *b)
 
 /* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
  * neither list is out for good. */
+static void answer(struct queue *q, struct waiter *w, struct backend *granted)
+{
+    take_out(q, w);
+    w->granted = granted;
+    w->state = WAITER_GRANTED;
+    inbox_put(w->inbox, w);
+}
+
 static bool hand_over(struct queue *q, struct backend *b, bool is_free)
 {
     if (queue_length(q) == 0)
@@ -121,12 +129,8 @@ static bool hand_over(struct queue *q, struct backend *b, bool is_free)
     pthread_mutex_lock(&q->lock);
     struct waiter *w = first_for(q, b);
     bool done = w != NULL && (!is_free || backend_take(b, BACKEND_ANY) == BACKEND_TAKEN);
-    if (done) {
-        take_out(q, w);
-        w->granted = b;
-        w->state = WAITER_GRANTED;
-        inbox_put(w->inbox, w);
-    }
+    if (done)
+        answer(q, w, b);
     pthread_mutex_unlock(&q->lock);
     return done;
 }
@@ -139,4 +143,20 @@ bool queue_grant(struct queue *q, struct backend *b)
 bool queue_offer(struct queue *q, struct backend *b)
 {
     return hand_over(q, b, true);
+}
+
+void queue_dismiss(struct queue *q, bool (*in_vain)(void *arg, const struct pool_tried *tried),
+                   void *arg)
+{
+    if (queue_length(q) == 0)
+        return;
+    pthread_mutex_lock(&q->lock);
+    struct waiter *w = TAILQ_FIRST(&q->waiting);
+    while (w != NULL) {
+        struct waiter *next = TAILQ_NEXT(w, in_list);
+        if (in_vain(arg, w->tried))
+            answer(q, w, NULL);
+        w = next;
+    }
+    pthread_mutex_unlock(&q->lock);
 }

@@ -27,7 +27,7 @@ bool pool_was_tried(const struct pool_tried *tried, const struct backend *b);
 struct waiter;
 TAILQ_HEAD(waiter_list, waiter);
 
-/* Where a worker finds which of its sessions have been granted a place. */
+/* Where a worker finds which of its sessions have been granted a place, or wait in vain. */
 struct inbox {
     pthread_mutex_t lock;
     struct waiter_list granted;
@@ -39,7 +39,7 @@ struct waiter {
     TAILQ_ENTRY(waiter) in_list; /* of the queue, then of the inbox */
     const struct pool_tried *tried;
     struct inbox *inbox;
-    struct backend *granted; /* the place, once it is in the inbox */
+    struct backend *granted; /* the place, once it is in the inbox; NULL: it waits in vain */
     uint8_t state;           /* enum waiter_state, under the queue's lock */
 };
 
@@ -57,7 +57,7 @@ struct queue {
 
 void inbox_init(struct inbox *in, void (*wake)(struct inbox *in));
 void inbox_fini(struct inbox *in);
-/* The next one that has been granted a place, or NULL. For the inbox's thread. */
+/* The next one that is in it, or NULL. For the inbox's thread. */
 struct waiter *inbox_take(struct inbox *in);
 
 void queue_init(struct queue *q);
@@ -79,5 +79,10 @@ bool queue_grant(struct queue *q, struct backend *b);
 /* The same with a place that is free: it is taken only when somebody wants it, since a session that
  * found b full by that would wait beside a free place. */
 bool queue_offer(struct queue *q, struct backend *b);
+
+/* Sends those back who wait in vain, without a place. in_vain: by the servers that they have tried,
+ * NULL: none. */
+void queue_dismiss(struct queue *q, bool (*in_vain)(void *arg, const struct pool_tried *tried),
+                   void *arg);
 
 #endif

@@ -469,10 +469,20 @@ void addr_set_port(struct addr *a, uint16_t port)
         a->in6.sin6_port = htons(port);
 }
 
+bool addr_covers(const struct addr *at, const struct addr *a)
+{
+    if (addr_equal(at, a))
+        return true;
+    return !addr_is_unix(a) && addr_is_wildcard(at) && addr_port(at) == addr_port(a) &&
+           (at->dual || (at->sa.sa_family == a->sa.sa_family && !a->dual));
+}
+
+bool addr_overlap(const struct addr *a, const struct addr *b)
+{
+    return addr_covers(a, b) || addr_covers(b, a);
+}
+
 bool addr_reaches(const struct addr *to, const struct addr *at)
 {
-    if (addr_equal(to, at))
-        return true;
-    return addr_is_wildcard(at) && addr_is_loopback(to) && addr_port(to) == addr_port(at) &&
-           (at->dual || to->sa.sa_family == at->sa.sa_family);
+    return addr_equal(to, at) || (addr_is_loopback(to) && addr_covers(at, to));
 }

@@ -63,6 +63,11 @@ bool addr_is_loopback(const struct addr *a);
 /* In host byte order; 0 for unix, which has none to set. */
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
+/* Whether a socket bound to `at` takes all clients that one bound to `a` takes: the same, or a
+ * wildcard of a family that has it, with the same port. */
+bool addr_covers(const struct addr *at, const struct addr *a);
+/* Whether one of them covers the other. */
+bool addr_overlap(const struct addr *a, const struct addr *b);
 /* Whether a connection to `to` would arrive at a socket bound to `at`: equal, or `at` is a
  * wildcard of a family that takes it, with the same port, and `to` is a loopback address. */
 bool addr_reaches(const struct addr *to, const struct addr *at);

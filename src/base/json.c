@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -14,7 +15,7 @@ static void put_ascii(FILE *out, unsigned char c)
         fputc(c, out);
 }
 
-void json_string(FILE *out, const char *text)
+static void put_string(FILE *out, const char *text)
 {
     if (text == NULL) {
         fputs("null", out);
@@ -35,4 +36,80 @@ void json_string(FILE *out, const char *text)
         left -= n;
     }
     fputc('"', out);
+}
+
+static void begin(struct json_writer *w, const char *name)
+{
+    if (w->comma)
+        fputc(',', w->out);
+    w->comma = true;
+    if (name == NULL)
+        return;
+    put_string(w->out, name);
+    fputc(':', w->out);
+}
+
+static void open(struct json_writer *w, const char *name, char bracket)
+{
+    begin(w, name);
+    fputc(bracket, w->out);
+    w->comma = false;
+}
+
+static void end(struct json_writer *w, char bracket)
+{
+    fputc(bracket, w->out);
+    w->comma = true;
+}
+
+void json_begin_object(struct json_writer *w, const char *name)
+{
+    open(w, name, '{');
+}
+
+void json_end_object(struct json_writer *w)
+{
+    end(w, '}');
+}
+
+void json_begin_array(struct json_writer *w, const char *name)
+{
+    open(w, name, '[');
+}
+
+void json_end_array(struct json_writer *w)
+{
+    end(w, ']');
+}
+
+void json_text(struct json_writer *w, const char *name, const char *text)
+{
+    begin(w, name);
+    put_string(w->out, text);
+}
+
+void json_number(struct json_writer *w, const char *name, uint64_t number)
+{
+    begin(w, name);
+    fprintf(w->out, "%" PRIu64, number);
+}
+
+void json_limit(struct json_writer *w, const char *name, uint64_t limit)
+{
+    if (limit == 0)
+        json_text(w, name, NULL);
+    else
+        json_number(w, name, limit);
+}
+
+void json_real(struct json_writer *w, const char *name, double number)
+{
+    begin(w, name);
+    fprintf(w->out, "%.6g", number);
+}
+
+void json_flag(struct json_writer *w, const char *name, bool flag)
+{
+    begin(w, name);
+    fputs(flag ? "true" : "false", w->out);
 }

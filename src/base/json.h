@@ -1,11 +1,27 @@
-/* What JSON needs beside punctuation (RFC 8259). */
+/* JSON (RFC 8259) written piece by piece: the commas are seen to, and what is not UTF-8 becomes
+ * replacement characters. */
 #ifndef ZPROXY_BASE_JSON_H
 #define ZPROXY_BASE_JSON_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
-/* Writes text as a string, quotes and all; what is not UTF-8 as replacement characters. NULL is
- * written as null. */
-void json_string(FILE *out, const char *text);
+struct json_writer {
+    FILE *out;
+    bool comma; /* before what comes next */
+};
+
+/* name: NULL in an array, and of the whole. Objects and arrays are ended in reverse order. */
+void json_begin_object(struct json_writer *w, const char *name);
+void json_end_object(struct json_writer *w);
+void json_begin_array(struct json_writer *w, const char *name);
+void json_end_array(struct json_writer *w);
+
+void json_text(struct json_writer *w, const char *name, const char *text); /* NULL: null */
+void json_number(struct json_writer *w, const char *name, uint64_t number);
+void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0, none: null */
+void json_real(struct json_writer *w, const char *name, double number);   /* six digits */
+void json_flag(struct json_writer *w, const char *name, bool flag);
 
 #endif

@@ -222,41 +222,47 @@ static const char *unit_of(enum sheet_kind kind)
     return "";
 }
 
-static void print_object(const struct sheet *s, size_t row, FILE *out)
+static void put_cell(const struct sheet *s, size_t row, size_t column, struct json_writer *w)
 {
-    for (size_t c = 0; c < s->columns; c++) {
-        uint64_t value = value_at(s, row, c);
-        enum sheet_kind kind = s->column[c].kind;
-        fprintf(out, "%s\"%s%s\":", c == 0 ? "{" : ",", s->column[c].name, unit_of(kind));
-        if (value == NONE)
-            fputs("null", out);
-        else if (kind == SHEET_TEXT)
-            json_string(out, s->text + value);
-        else if (kind == SHEET_FLAG)
-            fputs(value != 0 ? "true" : "false", out);
-        else
-            fprintf(out, "%" PRIu64, value);
-    }
-    fputc('}', out);
+    char name[64];
+    uint64_t value = value_at(s, row, column);
+    enum sheet_kind kind = s->column[column].kind;
+    snprintf(name, sizeof name, "%s%s", s->column[column].name, unit_of(kind));
+    if (value == NONE)
+        json_text(w, name, NULL);
+    else if (kind == SHEET_TEXT)
+        json_text(w, name, s->text + value);
+    else if (kind == SHEET_FLAG)
+        json_flag(w, name, value != 0);
+    else
+        json_number(w, name, value);
+}
+
+static void put_row(const struct sheet *s, size_t row, struct json_writer *w)
+{
+    json_begin_object(w, NULL);
+    for (size_t c = 0; c < s->columns; c++)
+        put_cell(s, row, c, w);
+    json_end_object(w);
 }
 
 int sheet_print_json(const struct sheet *s, FILE *out)
 {
+    struct json_writer w = { .out = out };
     if (s->exhausted)
         return -ENOMEM;
-    fputc('[', out);
-    for (size_t row = 0; row < sheet_rows(s); row++) {
-        fputs(row == 0 ? "" : ",", out);
-        print_object(s, row, out);
-    }
-    fputc(']', out);
+    json_begin_array(&w, NULL);
+    for (size_t row = 0; row < sheet_rows(s); row++)
+        put_row(s, row, &w);
+    json_end_array(&w);
     return 0;
 }
 
 int sheet_print_json_record(const struct sheet *s, FILE *out)
 {
+    struct json_writer w = { .out = out };
     if (s->exhausted || sheet_rows(s) != 1)
         return -ENOMEM;
-    print_object(s, 0, out);
+    put_row(s, 0, &w);
     return 0;
 }

@@ -127,13 +127,14 @@ static void write_text(const struct request *r, char *text, FILE *out)
 
 static void write_json(const struct request *r, char *text, FILE *out)
 {
-    const char *separator = "";
-    fprintf(out, "{\"%s\":[", r->failed ? "errors" : "lines");
-    for (const char *line; (line = next_line(&text)) != NULL; separator = ",") {
-        fputs(separator, out);
-        json_string(out, line);
-    }
-    fputs("]}\n", out);
+    struct json_writer w = { .out = out };
+    json_begin_object(&w, NULL);
+    json_begin_array(&w, r->failed ? "errors" : "lines");
+    for (const char *line; (line = next_line(&text)) != NULL;)
+        json_text(&w, NULL, line);
+    json_end_array(&w);
+    json_end_object(&w);
+    fputc('\n', out);
 }
 
 /* What ends an answer is an empty line, so there is none in it. */

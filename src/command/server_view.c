@@ -20,12 +20,13 @@ const char *const server_view_states[] = {
 
 /* ---- what there is to say ---- */
 
-static void say_drain(const struct drain_progress *p, uint64_t active, struct server_view *v)
+static void say_drain(const struct drain_course *c, uint64_t active, uint64_t left,
+                      struct server_view *v)
 {
-    char left[HUMAN_MAX];
+    char text[HUMAN_MAX];
     snprintf(v->why, sizeof v->why,
              "closing %" PRIu64 " sessions: %" PRIu64 " left, %" PRIu64 " closed, %s to go",
-             p->sessions, active, p->closed, human_time(p->left, left));
+             c->sessions, active, c->closed, human_time(left, text));
 }
 
 static void say_down(const struct runtime *rt, const struct pool *p, const struct backend *b,
@@ -68,11 +69,12 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct ba
                  struct server_view *v)
 {
     uint64_t now = uv_now(rt->loop);
-    struct drain_progress progress;
+    struct drain_course course;
+    uint64_t left = 0;
     v->status = atomic_load(&b->up) ? "up" : "down";
     v->why[0] = '\0';
-    if (drains_progress(&rt->drains, b, &progress))
-        say_drain(&progress, backend_active(b), v);
+    if (drains_progress(&rt->drains, b, &course, &left))
+        say_drain(&course, backend_active(b), left, v);
     else if (!atomic_load(&b->up))
         say_down(rt, p, b, now, v);
     else if (passive_is_out(b))

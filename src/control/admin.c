@@ -396,14 +396,9 @@ static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t 
     int rc = sock_probe(at);
     if (rc < 0)
         return rc;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -errno;
-    if (fchmod(fd, mode) == -1 || bind(fd, &at->sa, at->len) == -1) {
-        rc = -errno;
-        close(fd);
-        return rc;
-    }
+    int fd = sock_bind(at, &(struct sock_options){ .mode = mode });
+    if (fd < 0)
+        return fd;
     if ((rc = set_mode(at, mode)) == 0 && (rc = set_owner(at, owner, group)) == 0 &&
         listen(fd, BACKLOG) == -1)
         rc = -errno;

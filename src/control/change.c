@@ -68,6 +68,28 @@ static int check_fixed(const struct config_global *old, const struct config_glob
     return rc;
 }
 
+#define EXCHANGE(a, b)            \
+    do {                          \
+        __typeof__(a) kept = (a); \
+        (a) = (b);                \
+        (b) = kept;               \
+    } while (0)
+
+void change_exchange_fixed(struct config *conf, struct config *own)
+{
+    struct config_global *a = &conf->global;
+    struct config_global *b = &own->global;
+    EXCHANGE(a->pid_file, b->pid_file);
+    EXCHANGE(a->log, b->log);
+    EXCHANGE(a->access_log, b->access_log);
+    EXCHANGE(a->log_format, b->log_format);
+    EXCHANGE(a->cpu_affinity, b->cpu_affinity);
+    EXCHANGE(a->relay, b->relay);
+    EXCHANGE(a->pipe_size, b->pipe_size);
+    EXCHANGE(a->max_pipes, b->max_pipes);
+    EXCHANGE(a->busy_poll, b->busy_poll);
+}
+
 /* ---- prepared ---- */
 
 static int pool_failed(FILE *errors, const struct config_pool *conf, int error)
@@ -153,9 +175,11 @@ static int prepare(struct change *c, FILE *errors)
     if (rc < 0)
         return -1;
     rc = generation_open(c->generation, &rt->pools, &rt->entrances, &rt->gate);
-    if (rc < 0)
+    if (rc < 0) {
         fprintf(errors, "out of memory\n");
-    return rc;
+        return rc;
+    }
+    return sockets_listen(c->sockets, errors);
 }
 
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change)

@@ -9,6 +9,11 @@
 
 struct change;
 
+/* What cannot change while a process runs is, in one that takes over from another, as its own file
+ * says, whatever the configuration that it takes over has: exchanges these values. Privileges are
+ * not among them, since they come from the other one. */
+void change_exchange_fixed(struct config *conf, struct config *own);
+
 /* Makes pools, opens sockets, makes workers. Takes conf over, also on failure. Returns 0; or -1
  * after having written to errors, a line each, what is in the way. */
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change);

@@ -13,10 +13,7 @@ struct drain {
     struct drains *home;
     char *pool; /* its name: the pool, and the server, may go before the drain is over */
     uint32_t server;
-    uint64_t began; /* ms, of the loop's clock */
-    uint64_t length;
-    uint64_t sessions;
-    uint64_t closed;
+    struct drain_course course;
     bool busy; /* sessions are being looked for, or closed: the next tick waits */
     bool cancelled;
 };
@@ -121,7 +118,7 @@ static struct candidate *merge(const struct search *f, size_t *count)
 static void on_closed(void *arg, uint64_t closed)
 {
     struct drain *d = arg;
-    d->closed += closed;
+    d->course.closed += closed;
     d->busy = false;
     if (d->cancelled)
         drain_free(d);
@@ -188,12 +185,12 @@ static const struct backend *server_of(const struct drain *d)
 }
 
 /* How many sessions there may still be. */
-static uint64_t allowed(const struct drain *d, uint64_t now)
+static uint64_t allowed(const struct drain_course *c, uint64_t now)
 {
-    uint64_t passed = now - d->began;
-    if (passed >= d->length)
+    uint64_t passed = now - c->began;
+    if (passed >= c->length)
         return 0;
-    return d->sessions - (uint64_t)((double)d->sessions * (double)passed / (double)d->length);
+    return c->sessions - (uint64_t)((double)c->sessions * (double)passed / (double)c->length);
 }
 
 /* Returns false when the drain is over. */
@@ -203,7 +200,7 @@ static bool go_on(struct drain *d, uint64_t now)
     if (b == NULL)
         return false;
     uint64_t active = backend_active(b);
-    uint64_t most = allowed(d, now);
+    uint64_t most = allowed(&d->course, now);
     if (active > most)
         look_for(d, active - most);
     return active > 0;
@@ -265,7 +262,8 @@ void drains_cancel(struct drains *ds, const struct backend *b)
         drain_free(d);
 }
 
-int drains_begin(struct drains *ds, const struct pool *p, const struct backend *b, uint64_t over)
+int drains_resume(struct drains *ds, const struct pool *p, const struct backend *b,
+                  const struct drain_course *course)
 {
     struct drain *d = calloc(1, sizeof *d);
     if (d == NULL || (d->pool = strdup(pool_name(p))) == NULL) {
@@ -275,24 +273,31 @@ int drains_begin(struct drains *ds, const struct pool *p, const struct backend *
     drains_cancel(ds, b);
     d->home = ds;
     d->server = b->serial;
-    d->began = now_of(ds);
-    d->length = over;
-    d->sessions = backend_active(b);
+    d->course = *course;
     LIST_INSERT_HEAD(&ds->all, d, in_all);
     uv_timer_start(&ds->tick, on_tick, TICK_MS, TICK_MS);
     return 0;
 }
 
-bool drains_progress(const struct drains *ds, const struct backend *b,
-                     struct drain_progress *progress)
+int drains_begin(struct drains *ds, const struct pool *p, const struct backend *b, uint64_t over)
+{
+    const struct drain_course course = {
+        .began = now_of(ds),
+        .length = over,
+        .sessions = backend_active(b),
+    };
+    return drains_resume(ds, p, b, &course);
+}
+
+bool drains_progress(const struct drains *ds, const struct backend *b, struct drain_course *course,
+                     uint64_t *left)
 {
     const struct drain *d = find(ds, b);
     if (d == NULL)
         return false;
-    uint64_t passed = now_of(ds) - d->began;
-    progress->sessions = d->sessions;
-    progress->closed = d->closed;
-    progress->left = passed < d->length ? d->length - passed : 0;
+    uint64_t passed = now_of(ds) - d->course.began;
+    *course = d->course;
+    *left = passed < course->length ? course->length - passed : 0;
     return true;
 }
 

@@ -32,20 +32,26 @@ void drains_init(struct drains *ds, uv_loop_t *loop, struct survey_desk *desk, s
 /* The survey desk is gone. */
 void drains_fini(struct drains *ds);
 
+/* How far one is; with this it goes on in another process. Times are ms of CLOCK_MONOTONIC. */
+struct drain_course {
+    uint64_t began;
+    uint64_t length;
+    uint64_t sessions; /* when it began */
+    uint64_t closed;   /* by it */
+};
+
 /* Empties b, whose state says that it gets no new sessions, over so many ms; anew, if that is under
  * way. Returns 0 or -ENOMEM. */
 int drains_begin(struct drains *ds, const struct pool *p, const struct backend *b, uint64_t over);
 void drains_cancel(struct drains *ds, const struct backend *b);
 
-struct drain_progress {
-    uint64_t sessions; /* when it began */
-    uint64_t closed;   /* by it */
-    uint64_t left;     /* ms */
-};
+/* Goes on with one that was begun by another process. Same results. */
+int drains_resume(struct drains *ds, const struct pool *p, const struct backend *b,
+                  const struct drain_course *course);
 
-/* Returns whether it is under way. */
-bool drains_progress(const struct drains *ds, const struct backend *b,
-                     struct drain_progress *progress);
+/* Returns whether one is under way, with how far it is, and how many ms are left. */
+bool drains_progress(const struct drains *ds, const struct backend *b, struct drain_course *course,
+                     uint64_t *left);
 size_t drains_count(const struct drains *ds);
 
 #endif

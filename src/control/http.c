@@ -413,7 +413,8 @@ static int open_socket(struct http *h, const struct addr *at)
         h->adopted = -1;
         return fd;
     }
-    int rc = sock_probe(at);
+    bool ours = h->door != NULL && addr_overlap(&h->door->at, at);
+    int rc = ours ? 0 : sock_probe(at);
     return rc < 0 ? rc : sock_listen(at, &options);
 }
 

@@ -20,9 +20,16 @@ static void on_changed(void *arg, struct pool *p)
         ps->changed(ps->arg, p);
 }
 
+/* From any thread. */
 static void on_untidy(void *arg)
 {
-    pools_stir(arg);
+    struct pools *ps = arg;
+    uv_async_send(&ps->untidy);
+}
+
+static void on_stir(uv_async_t *async)
+{
+    pools_stir(async->data);
 }
 
 static void forget(struct pools *ps, struct pools_entry *e)
@@ -86,14 +93,15 @@ void pools_stir(struct pools *ps)
         wait(ps, TIDY_MS);
 }
 
-void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
+int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
 {
     memset(ps, 0, sizeof *ps);
     LIST_INIT(&ps->all);
     ps->loop = loop;
     ps->grace = grace;
     uv_timer_init(loop, &ps->tidy);
-    ps->tidy.data = ps;
+    ps->tidy.data = ps->untidy.data = ps;
+    return uv_async_init(loop, &ps->untidy, on_stir);
 }
 
 void pools_fini(struct pools *ps)

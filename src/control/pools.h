@@ -26,6 +26,7 @@ struct pools {
     struct grace *grace;
     uv_loop_t *loop;
     uv_timer_t tidy;
+    uv_async_t untidy;
     uint64_t pause; /* ms until the next round */
     /* A pool's servers are others now; a pool is about to be freed. */
     void (*changed)(void *arg, struct pool *p);
@@ -37,7 +38,7 @@ struct pools {
     void *arg;
 };
 
-void pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace);
+int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace);
 /* Frees them all: no session is left, no worker, no health check. The loop is gone. */
 void pools_fini(struct pools *ps);
 

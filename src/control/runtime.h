@@ -19,6 +19,7 @@
 #include "control/http.h"
 #include "control/names.h"
 #include "control/notify.h"
+#include "control/pid_file.h"
 #include "control/pools.h"
 #include "control/privileges.h"
 #include "control/sockets.h"
@@ -35,6 +36,7 @@ struct runtime {
     uint64_t descriptors;
     struct privileges privileges;
     struct notify notify;
+    struct pid_file pid_file;
     struct grace grace;
     struct pools pools;
     struct names names;

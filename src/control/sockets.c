@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -129,6 +130,7 @@ int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_
 /* One address of the new configuration. */
 struct wanted {
     size_t listen; /* the section */
+    const struct config_bind *bind;
     struct listen_socket *socket;
     bool is_new;
     size_t had; /* descriptors before */
@@ -136,6 +138,7 @@ struct wanted {
 
 struct sockets_change {
     struct sockets *sockets;
+    const struct config *conf;
     size_t workers;
     struct wanted *wanted;
     size_t count;
@@ -165,75 +168,40 @@ struct orders {
     struct order order[];
 };
 
-static int tell(FILE *errors, const struct config_listen *c, const struct addr *at, int rc)
+static int tell(FILE *errors, const struct sockets_change *ch, size_t listen, const struct addr *at,
+                int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[listen %s] bind: %s: %s\n", c->name, addr_print(at, text),
+    fprintf(errors, "[listen %s] bind: %s: %s\n", ch->conf->listen[listen].name,
+            addr_print(at, text),
             rc == -ENOENT ? "no such directory, or no such user or group" : strerror(-rc));
     return -1;
 }
 
-/* A unix socket cannot be bound twice, and what was handed over is not ours to bind: the one
- * descriptor is shared by duplicates. */
-static int open_one(const struct listen_socket *ls, const struct sock_options *options)
+static int want(struct sockets_change *ch, size_t listen, const struct config_bind *b,
+                const struct addr *at, const struct inherited_socket *handed, FILE *errors)
 {
-    int one = -1;
-    if (ls->handed != NULL)
-        one = ls->handed->fd;
-    else if (ls->count > 0 && addr_is_unix(&ls->at))
-        one = ls->share[0].fd;
-    if (one == -1)
-        return sock_listen(&ls->at, options);
-    int fd = fcntl(one, F_DUPFD_CLOEXEC, 0);
-    return fd == -1 ? -errno : fd;
-}
-
-static int open_for(struct listen_socket *ls, const struct sock_options *options, size_t workers)
-{
-    int rc = ls->count == 0 && ls->handed == NULL ? sock_probe(&ls->at) : 0;
-    if (rc == 0)
-        rc = reserve(ls, workers > ls->count ? workers : ls->count);
-    while (rc == 0 && ls->count < workers) {
-        int fd = open_one(ls, options);
-        if (fd < 0)
-            rc = fd;
-        else
-            add_share(ls, fd);
-    }
-    return rc;
-}
-
-static int want(struct sockets_change *ch, const struct config *conf, size_t listen,
-                const struct config_bind *b, const struct addr *at,
-                const struct inherited_socket *handed, FILE *errors)
-{
-    const struct config_listen *c = &conf->listen[listen];
-    struct sock_options options = service_options(c);
     struct wanted *w = &ch->wanted[ch->count];
     w->listen = listen;
+    w->bind = b;
     w->socket = find(ch->sockets, at, handed);
     w->is_new = w->socket == NULL;
     if (w->is_new)
         w->socket = socket_new(at, handed);
     if (w->socket == NULL)
-        return tell(errors, c, at, -ENOMEM);
+        return tell(errors, ch, listen, at, -ENOMEM);
     w->had = w->socket->count;
-    w->socket->wanted = true;
     ch->count++;
-    options.mode = b->mode;
-    int rc = open_for(w->socket, &options, ch->workers);
-    if (rc == 0 && w->had == 0 && handed == NULL && addr_is_unix(at) && at->un.sun_path[0] != '\0')
-        rc = file_owner_set(at->un.sun_path, b->mode, b->user, b->group);
-    return rc < 0 ? tell(errors, c, at, rc) : 0;
+    return 0;
 }
 
-/* All ports of a range, of which the first that fails says it for all. */
-static int want_each(struct sockets_change *ch, const struct config *conf, size_t listen,
-                     const struct config_bind *b, FILE *errors)
+/* All ports of a range. */
+static int want_each(struct sockets_change *ch, size_t listen, const struct config_bind *b,
+                     FILE *errors)
 {
     int rc = 0;
-    for (size_t i = 0; i < b->addr_count && rc == 0; i++)
-        rc = want(ch, conf, listen, b, &b->addr[i], NULL, errors);
+    for (size_t i = 0; i < b->addr_count; i++)
+        rc |= want(ch, listen, b, &b->addr[i], NULL, errors);
     return rc;
 }
 
@@ -254,9 +222,10 @@ static const char *handed_error(int rc)
 }
 
 /* By its name and by its number, the same socket may be meant twice. */
-static int tell_taken(const struct sockets_change *ch, const struct config *conf, size_t listen,
-                      const char *name, const struct inherited_socket *handed, FILE *errors)
+static int tell_taken(const struct sockets_change *ch, size_t listen, const char *name,
+                      const struct inherited_socket *handed, FILE *errors)
 {
+    const struct config *conf = ch->conf;
     for (size_t i = 0; i < ch->count; i++) {
         if (ch->wanted[i].socket->handed != handed)
             continue;
@@ -268,57 +237,149 @@ static int tell_taken(const struct sockets_change *ch, const struct config *conf
     return 0;
 }
 
-static int want_one_handed(struct sockets_change *ch, const struct config *conf, size_t listen,
-                           const struct config_bind *b, const struct inherited_socket *handed,
-                           FILE *errors)
+static int want_one_handed(struct sockets_change *ch, size_t listen, const struct config_bind *b,
+                           const struct inherited_socket *handed, FILE *errors)
 {
     struct addr at;
     int rc = inherited_address(handed, &at);
     if (rc < 0) {
-        fprintf(errors, "[listen %s] bind: fd:%s: fd:%d: %s\n", conf->listen[listen].name, b->fd,
-                handed->number, handed_error(rc));
+        fprintf(errors, "[listen %s] bind: fd:%s: fd:%d: %s\n", ch->conf->listen[listen].name,
+                b->fd, handed->number, handed_error(rc));
         return -1;
     }
-    if (tell_taken(ch, conf, listen, b->fd, handed, errors) < 0)
+    if (tell_taken(ch, listen, b->fd, handed, errors) < 0)
         return -1;
-    return want(ch, conf, listen, b, &at, handed, errors);
+    return want(ch, listen, b, &at, handed, errors);
 }
 
 /* All that have the name. */
-static int want_handed(struct sockets_change *ch, const struct config *conf, size_t listen,
-                       const struct config_bind *b, FILE *errors)
+static int want_handed(struct sockets_change *ch, size_t listen, const struct config_bind *b,
+                       FILE *errors)
 {
     const struct inherited *in = &ch->sockets->inherited;
     size_t found = 0;
     for (size_t i = 0; i < in->count; i++) {
         if (!inherited_is(in->socket[i], b->fd))
             continue;
-        if (want_one_handed(ch, conf, listen, b, in->socket[i], errors) < 0)
+        if (want_one_handed(ch, listen, b, in->socket[i], errors) < 0)
             return -1;
         found++;
     }
     if (found > 0)
         return 0;
     fprintf(errors, "[listen %s] bind: fd:%s: no such socket of systemd's, ",
-            conf->listen[listen].name, b->fd);
+            ch->conf->listen[listen].name, b->fd);
     inherited_list(in, errors);
     fputc('\n', errors);
     return -1;
 }
 
-static int want_bind(struct sockets_change *ch, const struct config *conf, size_t listen,
-                     const struct config_bind *b, FILE *errors)
-{
-    return b->fd != NULL ? want_handed(ch, conf, listen, b, errors)
-                         : want_each(ch, conf, listen, b, errors);
-}
-
-static int want_all(struct sockets_change *ch, const struct config *conf, FILE *errors)
+static int want_all(struct sockets_change *ch, FILE *errors)
 {
     int rc = 0;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        for (size_t j = 0; j < conf->listen[i].bind_count; j++)
-            rc |= want_bind(ch, conf, i, &conf->listen[i].bind[j], errors);
+    for (size_t i = 0; i < ch->conf->listen_count; i++) {
+        const struct config_listen *c = &ch->conf->listen[i];
+        for (size_t j = 0; j < c->bind_count; j++)
+            rc |= c->bind[j].fd != NULL ? want_handed(ch, i, &c->bind[j], errors)
+                                        : want_each(ch, i, &c->bind[j], errors);
+    }
+    return rc;
+}
+
+/* ---- opened ---- */
+
+/* Whether the address is there already, as that of a socket of ours or as a part of one: then
+ * nobody else has it. */
+static bool is_ours(const struct sockets *s, const struct addr *at)
+{
+    const struct listen_socket *ls;
+    TAILQ_FOREACH(ls, &s->all, in_list)
+        if (addr_overlap(&ls->at, at))
+            return true;
+    return false;
+}
+
+/* Before any is opened: those of one configuration may overlap as well. Of a range, the first that
+ * fails says it for all. */
+static int probe_all(const struct sockets_change *ch, FILE *errors)
+{
+    const struct config_bind *failed = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < ch->count; i++) {
+        const struct wanted *w = &ch->wanted[i];
+        const struct addr *at = &w->socket->at;
+        if (w->bind == failed || w->socket->handed != NULL || !w->is_new ||
+            is_ours(ch->sockets, at))
+            continue;
+        int found = sock_probe(at);
+        if (found == 0)
+            continue;
+        rc = tell(errors, ch, w->listen, at, found);
+        failed = w->bind;
+    }
+    return rc;
+}
+
+/* A duplicate serves where another socket cannot be had: unix sockets are bound once, those that
+ * were handed over are not ours to bind, and without the privileges of the start the others may not
+ * be bound again. */
+static int open_one(const struct listen_socket *ls, const struct sock_options *options)
+{
+    int one = ls->handed != NULL ? ls->handed->fd : ls->count > 0 ? ls->share[0].fd : -1;
+    int fd = -1;
+    if (ls->handed == NULL && (one == -1 || !addr_is_unix(&ls->at)))
+        fd = sock_bind(&ls->at, options);
+    if (fd >= 0 || one == -1)
+        return fd;
+    fd = fcntl(one, F_DUPFD_CLOEXEC, 0);
+    return fd == -1 ? -errno : fd;
+}
+
+static int open_for(const struct sockets_change *ch, const struct wanted *w)
+{
+    struct listen_socket *ls = w->socket;
+    struct sock_options options = service_options(&ch->conf->listen[w->listen]);
+    options.mode = w->bind->mode;
+    int rc = reserve(ls, ch->workers > ls->count ? ch->workers : ls->count);
+    while (rc == 0 && ls->count < ch->workers) {
+        int fd = open_one(ls, &options);
+        if (fd < 0)
+            rc = fd;
+        else
+            add_share(ls, fd);
+    }
+    if (rc == 0 && w->had == 0 && ls->handed == NULL && addr_is_unix(&ls->at) &&
+        ls->at.un.sun_path[0] != '\0')
+        rc = file_owner_set(ls->at.un.sun_path, w->bind->mode, w->bind->user, w->bind->group);
+    return rc;
+}
+
+static int open_all(const struct sockets_change *ch, FILE *errors)
+{
+    const struct config_bind *failed = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < ch->count; i++) {
+        const struct wanted *w = &ch->wanted[i];
+        int opened = w->bind == failed ? 0 : open_for(ch, w);
+        if (opened == 0)
+            continue;
+        rc = tell(errors, ch, w->listen, &w->socket->at, opened);
+        failed = w->bind;
+    }
+    return rc;
+}
+
+/* Last of all that may fail: from here on clients come. */
+int sockets_listen(struct sockets_change *ch, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < ch->count; i++) {
+        const struct wanted *w = &ch->wanted[i];
+        int backlog = service_options(&ch->conf->listen[w->listen]).backlog;
+        for (size_t j = w->had; j < w->socket->count && w->socket->handed == NULL; j++)
+            if (listen(w->socket->share[j].fd, backlog) == -1)
+                rc = tell(errors, ch, w->listen, &w->socket->at, -errno);
+    }
     return rc;
 }
 
@@ -376,10 +437,15 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
     int rc = -ENOMEM;
     if (ch != NULL) {
         ch->sockets = s;
+        ch->conf = conf;
         ch->workers = workers;
         ch->wanted = calloc(count_binds(conf) + s->inherited.count + 1, sizeof *ch->wanted);
-        rc = ch->wanted == NULL ? -ENOMEM : want_all(ch, conf, errors);
+        rc = ch->wanted == NULL ? -ENOMEM : want_all(ch, errors);
     }
+    if (rc == 0)
+        rc = probe_all(ch, errors);
+    if (rc == 0)
+        rc = open_all(ch, errors);
     if (rc == 0)
         rc = make_orders(ch);
     if (rc == -ENOMEM)
@@ -407,7 +473,6 @@ void sockets_abandon(struct sockets_change *ch)
         return;
     for (size_t i = 0; i < ch->count; i++) {
         struct listen_socket *ls = ch->wanted[i].socket;
-        ls->wanted = false;
         if (ch->wanted[i].is_new && ls->count > 0)
             remove_file(ls);
         while (!ch->wanted[i].is_new && ls->count > ch->wanted[i].had)
@@ -461,13 +526,55 @@ static void close_all(struct sockets_change *ch, struct listen_socket *ls)
     socket_free(ls);
 }
 
-static void close_unwanted(struct sockets_change *ch)
+static void mark_wanted(const struct sockets_change *ch)
+{
+    struct listen_socket *ls;
+    TAILQ_FOREACH(ls, &ch->sockets->all, in_list)
+        ls->wanted = false;
+    for (size_t i = 0; i < ch->count; i++)
+        ch->wanted[i].socket->wanted = true;
+}
+
+/* What takes the clients of one that is not wanted any more, since that is a part of it; or NULL.
+ */
+static const struct wanted *find_cover(const struct sockets_change *ch,
+                                       const struct listen_socket *ls)
+{
+    for (size_t i = 0; i < ch->count && ls->handed == NULL; i++)
+        if (addr_covers(&ch->wanted[i].socket->at, &ls->at))
+            return &ch->wanted[i];
+    return NULL;
+}
+
+/* What had been there before gets the options that can still be changed. */
+static void serve(struct sockets_change *ch, struct listen_socket *ls, size_t had,
+                  struct service *service)
+{
+    for (size_t i = 0; i < had; i++)
+        sock_relisten(ls->share[i].fd, &ls->at, &service->options);
+    spread(ch, ls, service);
+}
+
+/* A part of one that is wanted stays: whoever is in its backlog, or on the way there, is welcome.
+ */
+static void part_with(struct sockets_change *ch, struct listen_socket *ls,
+                      const struct generation *g)
+{
+    const struct wanted *cover = find_cover(ch, ls);
+    if (cover != NULL)
+        serve(ch, ls, ls->count, &g->service[cover->listen]);
+    else
+        close_all(ch, ls);
+}
+
+static void part_with_unwanted(struct sockets_change *ch, const struct generation *g)
 {
     struct listen_socket *ls = TAILQ_FIRST(&ch->sockets->all);
+    mark_wanted(ch);
     while (ls != NULL) {
         struct listen_socket *next = TAILQ_NEXT(ls, in_list);
         if (!ls->wanted)
-            close_all(ch, ls);
+            part_with(ch, ls, g);
         ls = next;
     }
 }
@@ -527,17 +634,13 @@ static void give_orders(struct sockets_change *ch, struct crew *crew)
 
 void sockets_commit(struct sockets_change *ch, const struct generation *g, struct crew *crew)
 {
-    close_unwanted(ch);
+    part_with_unwanted(ch, g);
     for (size_t i = 0; i < ch->count; i++) {
         struct wanted *w = &ch->wanted[i];
-        struct service *service = &g->service[w->listen];
-        w->socket->wanted = false;
         if (w->is_new)
             enlist(ch->sockets, w->socket);
-        size_t unasked = w->socket->handed != NULL ? w->socket->count : w->had;
-        for (size_t j = 0; j < unasked; j++)
-            sock_relisten(w->socket->share[j].fd, &w->socket->at, &service->options);
-        spread(ch, w->socket, service);
+        serve(ch, w->socket, w->socket->handed != NULL ? w->socket->count : w->had,
+              &g->service[w->listen]);
     }
     give_orders(ch, crew);
     change_free(ch);

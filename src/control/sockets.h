@@ -36,9 +36,9 @@ struct listen_socket {
     SLIST_ENTRY(listen_socket) in_chain; /* of those whose addresses have the same hash */
     struct addr at;
     const struct inherited_socket *handed; /* all are duplicates of it; NULL: opened here */
-    bool wanted;                           /* by the change that is being prepared */
     size_t count;
     struct socket_share *share;
+    bool wanted; /* by the change that is committed */
 };
 
 TAILQ_HEAD(listen_socket_list, listen_socket);
@@ -60,16 +60,20 @@ void sockets_fini(struct sockets *s);
  * failure. Returns 0 or -ENOMEM. */
 int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count);
 
-/* Opens what conf asks for and is not there, for so many workers. Returns 0; or -1 after having
- * told errors, as "[listen NAME] bind: ...", what failed, and nothing has changed. */
+/* Opens what conf asks for and is not there, for so many workers; conf outlives the change. Returns
+ * 0; or -1 after having told errors, as "[listen NAME] bind: ...", what failed, and nothing has
+ * changed. */
 int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
                     struct sockets_change **change);
+/* Lets clients come to them; the last step that may fail. Same results. */
+int sockets_listen(struct sockets_change *change, FILE *errors);
 void sockets_abandon(struct sockets_change *change);
 
 /* Spreads the descriptors over the first workers of the crew, as many as were prepared for, and has
  * the clients of each served by g's services; g has the configuration that was prepared. What is
- * superfluous is closed when those in its backlog have been accepted. Returns when every worker has
- * done its part, which takes a wake-up: whoever connects later is served by g. */
+ * superfluous is closed when those in its backlog have been accepted, and stays where its address
+ * is part of one that is listened on. Returns when every worker has done its part, which takes a
+ * wake-up: whoever connects later is served by g. */
 void sockets_commit(struct sockets_change *change, const struct generation *g, struct crew *crew);
 
 /* Removes the files of unix sockets that were opened here. */

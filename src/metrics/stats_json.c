@@ -1,6 +1,6 @@
 #include "metrics/stats_json.h"
 
-#include "base/json_writer.h"
+#include "base/json.h"
 #include "build.h"
 #include "relay/mover.h"
 #include "session/brief.h"

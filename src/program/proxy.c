@@ -31,9 +31,9 @@ struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
     struct watchdog watchdog;
-    int heir; /* the socket to take over through; -1: an ordinary start */
-    const char *pid_file;
-    struct config *conf; /* until it is in force */
+    const char *pid_file; /* from the command line, or NULL */
+    int heir;             /* the socket to take over through; -1: an ordinary start */
+    struct config *conf;  /* until it is in force */
     uv_loop_t loop;
     uv_async_t on_finished;
     uv_async_t on_room;     /* a limit was reached, and there is room again */
@@ -138,6 +138,12 @@ static void set_up_runtime(struct proxy *p)
     crew_init(&rt->crew, &setup, g->cpu_affinity);
 }
 
+static int find_pid_file(struct proxy *p)
+{
+    const char *path = p->pid_file != NULL ? p->pid_file : p->conf->global.pid_file;
+    return pid_file_init(&p->rt.pid_file, path) < 0 ? cannot_start("out of memory") : 0;
+}
+
 static int open_checks(struct proxy *p)
 {
     int rc = checks_open(&p->rt);
@@ -175,7 +181,7 @@ static int put_in_force(struct proxy *p)
     FILE *errors = open_memstream(&text, &size);
     int rc = -1;
     if (errors != NULL) {
-        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, errors);
+        rc = p->heir == -1 ? begin_anew(p, errors) : heir_run(&p->rt, p->heir, p->conf, errors);
         fclose(errors);
     }
     if (rc < 0)
@@ -185,29 +191,12 @@ static int put_in_force(struct proxy *p)
     return rc;
 }
 
-static int write_pid_file(const struct proxy *p)
-{
-    if (p->pid_file == NULL)
-        return 0;
-    FILE *f = fopen(p->pid_file, "we");
-    int rc = f == NULL ? -errno : 0;
-    if (f != NULL && (fprintf(f, "%ld\n", (long)getpid()) < 0 || fflush(f) == EOF))
-        rc = -errno;
-    if (f != NULL)
-        fclose(f);
-    return rc;
-}
-
 /* After an upgrade the file on disk may say other than what was in force: then that comes now. */
 static void catch_up(struct proxy *p)
 {
     if (p->heir == -1)
         return;
     close(p->heir);
-    int rc = write_pid_file(p);
-    if (rc < 0)
-        log_msg(LOG_LEVEL_WARNING, "pid_file", "%s: %s: it has the number of the process before",
-                p->pid_file, strerror(-rc));
     reload_if_changed(&p->rt, p->conf);
 }
 
@@ -372,8 +361,9 @@ static int open_loop(struct proxy *p)
         rc = uv_async_init(&p->loop, &p->on_room, on_room);
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
-    pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     names_init(&p->rt.names, &p->loop);
+    if (rc == 0)
+        rc = pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
@@ -439,7 +429,7 @@ static int prepare(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     rt->descriptors = budget_raise_descriptors();
-    if (find_privileges(p) < 0 || open_log(p) < 0)
+    if (find_privileges(p) < 0 || find_pid_file(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
     rt->shut_down = on_shut_down;
@@ -448,20 +438,18 @@ static int prepare(struct proxy *p)
         return -1;
     atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
     notify_open(&rt->notify);
-    if (p->heir !=
-        -1) /* they were dropped by the one before, and so was its right to the pid file */
+    if (p->heir != -1) /* they were dropped by the one before */
         return 0;
-    int rc = write_pid_file(p);
+    int rc = pid_file_write(&rt->pid_file);
     if (rc < 0)
-        return cannot_start("[global] pid_file: %s: %s", p->pid_file, strerror(-rc));
+        return cannot_start("[global] pid_file: %s: %s", rt->pid_file.path, strerror(-rc));
     return drop_privileges(p);
 }
 
 /* Nothing is left behind that would keep the next start from binding, where we still may. */
 static void remove_files(struct proxy *p)
 {
-    if (p->pid_file != NULL)
-        unlink(p->pid_file);
+    pid_file_remove(&p->rt.pid_file);
     sockets_unlink(&p->rt.sockets);
     admin_unlink(p->rt.admin);
     http_unlink(p->rt.http);
@@ -485,11 +473,23 @@ static void clean_up(struct proxy *p)
     generation_free(rt->current);
     config_free(p->conf);
     notify_close(&rt->notify);
+    pid_file_fini(&rt->pid_file);
     log_close();
+}
+
+/* Sessions move again by now, and nobody has been told yet who has them. */
+static void replace_pid_file(struct proxy *p)
+{
+    struct pid_file *f = &p->rt.pid_file;
+    int rc = p->heir == -1 ? 0 : pid_file_write(f);
+    if (rc < 0)
+        log_msg(LOG_LEVEL_WARNING, "pid_file", "%s: %s: it has the number of the process before",
+                f->path, strerror(-rc));
 }
 
 static void relay_until_told(struct proxy *p)
 {
+    replace_pid_file(p);
     say_started(p);
     watchdog_start(&p->watchdog);
     catch_up(p);
@@ -520,10 +520,11 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     clock_gettime(CLOCK_REALTIME, &now);
     memset(p, 0, sizeof *p);
     p->conf = setup->conf;
-    p->pid_file = setup->pid_file != NULL ? setup->pid_file : setup->conf->global.pid_file;
+    p->pid_file = setup->pid_file;
     p->heir = heir_socket();
     p->rt.file = setup->file;
     p->rt.notify.fd = -1;
+    p->rt.pid_file.fd = -1;
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
@@ -555,10 +556,10 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         } else {
             abort_start(&p);
         }
-        remove_files(&p);
     } else if (p.heir != -1) {
         _exit(status); /* the other process goes on with all that we have open */
     }
+    remove_files(&p);
     close_loop(&p);
     clean_up(&p);
     upgrade_fini(&p.upgrade);

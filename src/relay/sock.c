@@ -115,25 +115,35 @@ int sock_probe(const struct addr *at)
     return rc;
 }
 
-int sock_listen(const struct addr *at, const struct sock_options *options)
+int sock_bind(const struct addr *at, const struct sock_options *options)
 {
     int fd = open_stream(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual) {
         struct addr v4 = without_ipv6(at);
-        return sock_listen(&v4, options);
+        return sock_bind(&v4, options);
     }
     if (fd < 0)
         return fd;
     int rc = set_options(fd, at, options);
     if (rc == 0)
         rc = set_listen_options(fd, at, options);
-    if (rc == 0 && (bind(fd, &at->sa, at->len) == -1 || listen(fd, options->backlog) == -1))
+    if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
         rc = -errno;
     if (rc < 0) {
         close(fd);
         return rc;
     }
     return fd;
+}
+
+int sock_listen(const struct addr *at, const struct sock_options *options)
+{
+    int fd = sock_bind(at, options);
+    if (fd < 0 || listen(fd, options->backlog) == 0)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
 }
 
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)

@@ -30,9 +30,13 @@ struct sock_options {
  * removed. Returns 0 when the address is free, or -errno. */
 int sock_probe(const struct addr *at);
 
-/* Opens a listening socket with SO_REUSEPORT, so that each worker may have its own. What Linux
+/* Opens a socket to listen on with SO_REUSEPORT, so that each worker may have its own. What Linux
  * hands down from it to accepted sockets (TCP_NODELAY, keepalive, user timeout, buffers) is set
- * here once instead of once a session. Returns the descriptor or -errno. */
+ * here once instead of once a session. It does not listen yet: nobody comes in, and others that are
+ * bound to the address go on. Returns the descriptor or -errno. */
+int sock_bind(const struct addr *at, const struct sock_options *options);
+
+/* The same, and it listens. */
 int sock_listen(const struct addr *at, const struct sock_options *options);
 
 /* Changes what can be changed of a listening socket; what cannot stays. */

@@ -215,16 +215,24 @@ static struct place_wait *wait_new(struct session *s)
 /* Connects to s->backend. */
 static enum connect_result go(struct session *s);
 
+static enum connect_result none_left(struct session *s)
+{
+    return fall_back(s,
+                     s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
+}
+
 static enum connect_result wait_until(struct session *s, uint64_t end)
 {
     struct place_wait *w = wait_new(s);
     if (w == NULL)
         return fall_back(s, SESSION_END_RESOURCE);
     int rc = pool_wait(s->pool, &w->waiter, key_of(s), life_now(s), &s->backend);
-    if (rc != 0) {
+    if (rc != 0)
         free(w);
-        return rc > 0 ? go(s) : fall_back(s, SESSION_END_QUEUE_FULL);
-    }
+    if (rc > 0)
+        return go(s);
+    if (rc < 0)
+        return rc == -EAGAIN ? fall_back(s, SESSION_END_QUEUE_FULL) : none_left(s);
     s->wait = w;
     s->state = SESSION_WAITING;
     s->wait_until = end;
@@ -244,10 +252,8 @@ enum connect_result connect_wait_on(struct session *s)
 
 static enum connect_result nobody(struct session *s, enum pool_lack lack)
 {
-    if (lack == POOL_FULL && conf_of(s)->max_queue > 0)
-        return wait_for_place(s);
-    return fall_back(s,
-                     s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
+    bool may_wait = lack == POOL_FULL && conf_of(s)->max_queue > 0;
+    return may_wait ? wait_for_place(s) : none_left(s);
 }
 
 /* ---- from one to the next ---- */
@@ -283,7 +289,11 @@ enum connect_result connect_granted(struct session *s)
     s->backend = s->wait->waiter.granted;
     free(s->wait);
     s->wait = NULL;
-    return s->state == SESSION_ENDED ? CONNECT_ENDED : go(s);
+    if (s->state == SESSION_ENDED)
+        return CONNECT_ENDED;
+    if (s->backend != NULL)
+        return go(s);
+    return pool_file(s->pool) != NULL ? connect_next(s) : connect_wait_on(s);
 }
 
 /* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had

@@ -31,7 +31,8 @@ enum connect_result connect_expire(struct session *s);
 /* For a session that stood in a queue in another process, until wait_until: stands in ours. */
 enum connect_result connect_wait_on(struct session *s);
 
-/* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted. */
+/* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted; or NULL: it
+ * has waited in vain. */
 enum connect_result connect_granted(struct session *s);
 
 /* Gives back whatever the session has of its pool: the place, the wait for one. */

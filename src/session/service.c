@@ -11,9 +11,17 @@
  * it comes: the longest header or hello, twice. */
 #define LOOK_BUFFER (64 * 1024)
 
+/* The pool's hash goes by what a TLS client says; or that of one to fall back on. */
+static bool hashes_names(const struct config_pool *p)
+{
+    while (p != NULL && p->hash_key != CONFIG_HASH_SNI)
+        p = p->fallback;
+    return p != NULL;
+}
+
 static bool wants_hello(const struct config_listen *c)
 {
-    return c->route_count > 0 || c->pool->hash_key == CONFIG_HASH_SNI;
+    return c->route_count > 0 || hashes_names(c->pool);
 }
 
 static uint64_t receive_buffer(const struct config_listen *c)

@@ -28,7 +28,7 @@ struct service {
     struct access *trusted; /* whose PROXY header is believed; NULL: none is expected */
     struct quota *quota;    /* of each client address; NULL: no limit */
     struct route *routes;   /* of conf->route[i] */
-    bool wants_hello;       /* routes, or the pool's hash, go by what a TLS client says */
+    bool wants_hello;       /* routes, or a pool's hash, go by what a TLS client says */
     _Atomic uint64_t sessions;
 };
 

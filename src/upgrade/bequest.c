@@ -21,7 +21,13 @@ struct bequest {
     void (*kill_heir)(void *arg);
     void *arg;
     struct bequest_result *result;
+    uint64_t began;
+    uint64_t deadline; /* us; 0: none while sessions go on */
 };
+
+/* While nothing moves, the new program has the time that it took to prepare, or this if that was
+ * less: sessions wait for it, and it has little to do. */
+#define STANDSTILL_US 100000
 
 static uint64_t now_us(void)
 {
@@ -44,9 +50,18 @@ static void copy_name(char to[ESTATE_NAME], const char *name)
 
 /* ---- parcels ---- */
 
+/* At least a millisecond: 0 would be for ever. */
+static unsigned patience(const struct bequest *b)
+{
+    uint64_t now = now_us();
+    if (b->deadline == 0)
+        return PARCEL_PATIENCE;
+    return b->deadline > now + 1000 ? (unsigned)((b->deadline - now) / 1000) : 1;
+}
+
 static int flush(struct bequest *b)
 {
-    int rc = parcel_send(b->sock, b->parcel);
+    int rc = parcel_send(b->sock, b->parcel, patience(b));
     return rc < 0 ? fail(b, "sending", rc) : 0;
 }
 
@@ -74,7 +89,7 @@ static int ask(struct bequest *b, enum parcel_type type, enum parcel_type wanted
     parcel_init(b->parcel, type);
     if (flush(b) < 0)
         return -1;
-    int rc = parcel_receive(b->sock, b->parcel);
+    int rc = parcel_receive(b->sock, b->parcel, patience(b));
     if (rc < 0)
         return fail(b, "waiting for the new program", rc);
     if (b->parcel->type == PARCEL_REFUSE)
@@ -95,7 +110,7 @@ static int send_process(struct bequest *b)
     };
     crew_totals(&b->rt->crew, &e.totals);
     parcel_init(b->parcel, PARCEL_OFFER);
-    return put(b, &e, sizeof e, NULL, 0) < 0 ? -1 : flush(b);
+    return put(b, &e, sizeof e, &b->rt->pid_file.fd, 1) < 0 ? -1 : flush(b);
 }
 
 static int config_text(const struct config *conf)
@@ -212,6 +227,8 @@ static int send_server(struct bequest *b, const struct pool *p, struct backend *
         .received = atomic_load(&s->received),
         .sent = atomic_load(&s->sent),
     };
+    uint64_t left = 0;
+    e.draining = drains_progress(&b->rt->drains, s, &e.drain, &left);
     copy_name(e.pool, pool_name(p));
     copy_name(e.name, backend_name(s));
     return put(b, &e, sizeof e, NULL, 0);
@@ -556,14 +573,26 @@ static int send_still(struct bequest *b)
     return send_process(b);
 }
 
+static void set_deadline(struct bequest *b, uint64_t now)
+{
+    uint64_t allowed = now - b->began;
+    if (allowed < STANDSTILL_US)
+        allowed = STANDSTILL_US;
+    if (allowed > PARCEL_PATIENCE * 1000)
+        allowed = PARCEL_PATIENCE * 1000;
+    b->deadline = now_us() + allowed;
+}
+
 /* The new program begins when it has our word that we shall not go on, and not before: then it may
  * die until there, and we go on. */
 static int change_hands(struct bequest *b)
 {
-    struct halt halt;
+    static struct halt
+        halt; /* once hands are changed, workers stand there until the process ends */
     uint64_t began = now_us();
     size_t told = 0;
     int rc = freeze(b, &halt, &told);
+    set_deadline(b, began);
     rc = rc < 0 ? fail(b, "stopping the workers", rc) : send_still(b);
     if (rc == 0)
         rc = ask(b, PARCEL_ALL, PARCEL_OWN);
@@ -571,11 +600,11 @@ static int change_hands(struct bequest *b)
         parcel_init(b->parcel, PARCEL_OWN);
         rc = flush(b);
     }
-    b->result->paused_us = now_us() - began;
     if (rc < 0) {
         b->kill_heir(b->arg);
         thaw(b, &halt, told);
     }
+    b->result->paused_us = now_us() - began;
     return rc;
 }
 
@@ -596,6 +625,7 @@ int bequest_run(struct runtime *rt, int sock, void (*kill_heir)(void *arg), void
         .kill_heir = kill_heir,
         .arg = arg,
         .result = result,
+        .began = now_us(),
     };
     const int blocking = 0;
     (void)ioctl(sock, FIONBIO, &blocking); /* it comes from an event loop */

@@ -14,7 +14,7 @@
 
 struct bequest_result {
     uint64_t sessions;
-    uint64_t paused_us; /* how long nothing moved */
+    uint64_t paused_us; /* how long nothing moved, also if in vain */
     char error[200];    /* why not */
 };
 

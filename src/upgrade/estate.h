@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "config/config.h"
+#include "control/drains.h"
 #include "control/inherited.h"
 #include "control/worker.h"
 #include "session/end.h"
@@ -14,6 +15,7 @@
 
 #define ESTATE_NAME (CONFIG_NAME_MAX + 1)
 
+/* With the descriptor of its pid file, if there is one. */
 struct estate_process {
     uint64_t last_session_id;
     uint64_t reloads;
@@ -38,6 +40,8 @@ struct estate_server {
     uint8_t up;
     uint8_t added; /* at run time */
     uint8_t backup;
+    uint8_t draining; /* over a time */
+    struct drain_course drain;
     uint64_t max_connections;
     uint64_t out_until;
     uint64_t ramp_began;

@@ -26,6 +26,7 @@ struct legacy {
 struct heir {
     struct runtime *rt;
     int sock;
+    struct config *own;
     FILE *errors;
     struct parcel *parcel;
     struct legacy *legacy;
@@ -49,7 +50,7 @@ static int __attribute__((format(printf, 2, 3))) refuse(struct heir *h, const ch
     va_end(args);
     p->size = n < 0 ? 0 : strlen(p->data) + 1;
     fprintf(h->errors, "taking over: %s\n", p->data);
-    (void)parcel_send(h->sock, p);
+    (void)parcel_send(h->sock, p, PARCEL_PATIENCE);
     return -1;
 }
 
@@ -59,9 +60,11 @@ static int take_process(struct heir *h)
 {
     struct estate_process e;
     struct parcel_place at = { 0, 0 };
-    if (!parcel_take(h->parcel, &at, &e, sizeof e, NULL, 0))
+    int pid_file = -1;
+    if (!parcel_take(h->parcel, &at, &e, sizeof e, &pid_file, 1))
         return refuse(h, "counters that make no sense");
     struct runtime *rt = h->rt;
+    pid_file_adopt(&rt->pid_file, pid_file);
     atomic_store(&rt->last_session_id, e.last_session_id);
     rt->reloads = e.reloads;
     rt->failed_reloads = e.failed_reloads;
@@ -193,6 +196,7 @@ static int settle_current(struct heir *h, struct legacy *l)
     struct config *conf = l->conf;
     l->conf = NULL;
     h->rt->last_generation = l->head.number - 1;
+    change_exchange_fixed(conf, h->own);
     if (change_prepare(h->rt, conf, h->errors, &change) < 0)
         return refuse(h, "the configuration in force cannot be put in force here");
     change_commit(change);
@@ -285,6 +289,8 @@ static int take_servers(struct heir *h)
             continue;
         restore(b, &e);
         pool_restate(p);
+        if (e.draining && drains_resume(&h->rt->drains, p, b, &e.drain) < 0)
+            return refuse(h, "out of memory");
     }
     return 0;
 }
@@ -459,7 +465,7 @@ static void drop_ended(struct heir *h)
 static int say(struct heir *h, enum parcel_type type)
 {
     parcel_init(h->parcel, type);
-    int rc = parcel_send(h->sock, h->parcel);
+    int rc = parcel_send(h->sock, h->parcel, PARCEL_PATIENCE);
     if (rc < 0)
         fprintf(h->errors, "taking over: the old program is gone: %s\n", strerror(-rc));
     return rc;
@@ -477,11 +483,18 @@ static int prepared(struct heir *h)
     return say(h, PARCEL_ACCEPT);
 }
 
+/* Waits for as long as it takes: the old program ends this one when its own patience is over, or by
+ * its own end. Whoever did not wait for its last word would leave the sessions to nobody. */
+static int hear(struct heir *h)
+{
+    return parcel_receive(h->sock, h->parcel, 0);
+}
+
 static int own(struct heir *h)
 {
     if (say(h, PARCEL_OWN) < 0)
         return -1;
-    int rc = parcel_receive(h->sock, h->parcel);
+    int rc = hear(h);
     if (rc < 0 || h->parcel->type != PARCEL_OWN)
         return refuse(h, "the old program did not let go: %s", strerror(rc < 0 ? -rc : EBADMSG));
     drop_ended(h);
@@ -531,7 +544,7 @@ static int take_all(struct heir *h)
 {
     int rc = say(h, PARCEL_ACCEPT);
     while (rc == 0) {
-        rc = parcel_receive(h->sock, h->parcel);
+        rc = hear(h);
         if (rc < 0)
             return refuse(h, "the old program: %s", strerror(-rc));
         rc = take(h);
@@ -556,9 +569,9 @@ int heir_socket(void)
     return fd > 2 ? fd : -1;
 }
 
-int heir_run(struct runtime *rt, int sock, FILE *errors)
+int heir_run(struct runtime *rt, int sock, struct config *own, FILE *errors)
 {
-    struct heir h = { .rt = rt, .sock = sock, .errors = errors };
+    struct heir h = { .rt = rt, .sock = sock, .own = own, .errors = errors };
     h.parcel = malloc(sizeof *h.parcel);
     if (h.parcel == NULL)
         return -1;

@@ -13,7 +13,8 @@
 int heir_socket(void);
 
 /* Puts the old program's configuration in force here, with its sockets and sessions, for workers
- * that do not run yet. Returns 0, or -1 after having told the other one, and errors, why not. */
-int heir_run(struct runtime *rt, int sock, FILE *errors);
+ * that do not run yet; own is what the file says now. Returns 0, or -1 after having told the other
+ * one, and errors, why not. */
+int heir_run(struct runtime *rt, int sock, struct config *own, FILE *errors);
 
 #endif

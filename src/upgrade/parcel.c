@@ -78,9 +78,9 @@ void parcel_close_rest(struct parcel *p, const struct parcel_place *at)
 
 /* ---- on the way ---- */
 
-static void set_patience(int sock, int option)
+static void set_patience(int sock, int option, unsigned ms)
 {
-    const struct timeval patience = { .tv_sec = PARCEL_PATIENCE / 1000 };
+    const struct timeval patience = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
     (void)setsockopt(sock, SOL_SOCKET, option, &patience, sizeof patience);
 }
 
@@ -89,7 +89,7 @@ static int failure(int error)
     return error == EAGAIN ? -ETIMEDOUT : error == ECONNRESET ? -EPIPE : -error;
 }
 
-int parcel_send(int sock, const struct parcel *p)
+int parcel_send(int sock, const struct parcel *p, unsigned patience)
 {
     struct head head = { PARCEL_MAGIC, PARCEL_VERSION,    p->type,
                          p->count,     (uint32_t)p->size, (uint32_t)p->fd_count };
@@ -108,7 +108,7 @@ int parcel_send(int sock, const struct parcel *p)
         msg.msg_control = &rights;
         msg.msg_controllen = CMSG_SPACE(p->fd_count * sizeof(int));
     }
-    set_patience(sock, SO_SNDTIMEO);
+    set_patience(sock, SO_SNDTIMEO, patience);
     ssize_t n;
     do
         n = sendmsg(sock, &msg, MSG_NOSIGNAL);
@@ -137,7 +137,7 @@ static int check_head(const struct head *head, const struct parcel *p, ssize_t n
     return 0;
 }
 
-int parcel_receive(int sock, struct parcel *p)
+int parcel_receive(int sock, struct parcel *p, unsigned patience)
 {
     struct head head;
     struct iovec parts[] = { { &head, sizeof head }, { p->data, PARCEL_BYTES } };
@@ -152,7 +152,7 @@ int parcel_receive(int sock, struct parcel *p)
         .msg_controllen = sizeof rights,
     };
     p->fd_count = 0;
-    set_patience(sock, SO_RCVTIMEO);
+    set_patience(sock, SO_RCVTIMEO, patience);
     ssize_t n;
     do
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);

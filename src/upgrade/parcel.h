@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 3   /* raised whenever a structure that travels changes */
+#define PARCEL_VERSION 5   /* raised whenever a structure that travels changes */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
 enum parcel_type {
-    PARCEL_OFFER,    /* old: I can hand over. Counters of the process. Answered by ACCEPT */
+    PARCEL_OFFER, /* old: I can hand over. Counters of the process, its pid file. Answered by ACCEPT
+                   */
     PARCEL_ACCEPT,   /* new: go on */
     PARCEL_REFUSE,   /* either: it cannot be, and why: text */
     PARCEL_CONFIG,   /* old: one configuration, a file; sessions name it by its number */
@@ -57,12 +58,13 @@ struct parcel_place {
 _Bool parcel_take(struct parcel *p, struct parcel_place *at, void *item, size_t size, int *fd,
                   size_t fds);
 
-/* Return 0 or -errno: -ETIMEDOUT when the other one does not move for PARCEL_PATIENCE, -EPIPE when
- * it has gone, -EBADMSG when it talks nonsense, -EPROTONOSUPPORT when it is another version.
+/* patience: how many ms the other one has to move; 0: as long as it takes. Return 0 or -errno:
+ * -ETIMEDOUT when it does not, -EPIPE when it has gone, -EBADMSG when it talks nonsense,
+ * -EPROTONOSUPPORT when it is another version.
  * Descriptors received are closed by parcel_close_rest() unless they were taken. */
 #define PARCEL_PATIENCE 5000 /* ms */
-int parcel_send(int sock, const struct parcel *p);
-int parcel_receive(int sock, struct parcel *p);
+int parcel_send(int sock, const struct parcel *p, unsigned patience);
+int parcel_receive(int sock, struct parcel *p, unsigned patience);
 void parcel_close_rest(struct parcel *p, const struct parcel_place *at);
 
 #endif

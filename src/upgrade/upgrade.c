@@ -148,12 +148,20 @@ static void pass_signals_on(int pid)
             kill(pid, our_signals[i]);
 }
 
+static void give_up_handover(struct upgrade *u, const struct bequest_result *result)
+{
+    char why[sizeof result->error + 60];
+    snprintf(why, sizeof why, "%s; nothing moved for %" PRIu64 " us", result->error,
+             result->paused_us);
+    give_up(u, why);
+}
+
 static void hand_over(struct upgrade *u)
 {
     struct bequest_result result;
     int pid = u->pid;
     if (bequest_run(u->rt, u->sock, on_dead_wanted, u, &result) < 0) {
-        give_up(u, result.error);
+        give_up_handover(u, &result);
         return;
     }
     log_msg(LOG_LEVEL_NOTICE, "upgrade",
@@ -190,7 +198,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct upgrade *u = poll->data;
     (void)events;
     struct parcel *p = malloc(sizeof *p);
-    int rc = p == NULL ? -ENOMEM : status < 0 ? status : parcel_receive(u->sock, p);
+    int rc = p == NULL    ? -ENOMEM
+             : status < 0 ? status
+                          : parcel_receive(u->sock, p, PARCEL_PATIENCE);
     bool up = rc == 0 && p->type == PARCEL_ACCEPT;
     free(p);
     if (up)

@@ -18,7 +18,7 @@ A scenario is read from top to bottom: it starts servers and zproxy, plays both 
 says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
 """
 
-from .addresses import Address, fresh_address
+from .addresses import Address, free_port, fresh_address
 from .control import Control, Refused, zproxyctl
 from .load import Streams, Visitors
 from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,

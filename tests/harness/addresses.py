@@ -4,7 +4,7 @@ import itertools
 import os
 import socket
 
-from .tap import Failure
+from .tap import Failure, Skip
 
 
 class Address:
@@ -58,3 +58,14 @@ def fresh_address(port=None):
     """An address that nobody has listened at yet, so nothing lingers there."""
     number = next(_numbers)
     return Address((f"{_network}.{1 + number % 254}", port or 7000 + number // 254))
+
+
+def free_port(family, host):
+    """A port that nobody has there: of ::1 and of all addresses there is but one, so the kernel has to
+    choose."""
+    try:
+        with socket.socket(family) as s:
+            s.bind((host, 0))
+            return s.getsockname()[1]
+    except OSError as error:
+        raise Skip(f"no IPv6 here: {error.strerror}") from error

@@ -10,6 +10,7 @@ _HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/up
 with open(_HEADER) as f:
     _TEXT = f.read()
 VERSION = int(re.search(r"#define PARCEL_VERSION +(\d+)", _TEXT)[1])
+PATIENCE = int(re.search(r"#define PARCEL_PATIENCE +(\d+)", _TEXT)[1])     # ms
 TYPES = [name.lower() for name in
          re.findall(r"PARCEL_([A-Z]+)", re.search(r"enum parcel_type {(.*?)};", _TEXT, re.S)[1])
          if name not in ("FDS", "BYTES")]

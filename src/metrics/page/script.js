@@ -156,11 +156,8 @@
         const x = (i, length) => (i + steps - length) / last * width;
         const y = v => room.top + (1 - v / top) * (height - room.top - room.bottom);
         const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
-        for (const part of [0, .5, 1]) {
+        for (const part of [0, .5, 1])
             svg.append(shape("line", { x1: 0, x2: width, y1: y(part * top), y2: y(part * top) }));
-            if (part > 0)
-                svg.append(shape("text", { x: 0, y: y(part * top) - 3 }, format(part * top)));
-        }
         svg.append(shape("text", { x: 0, y: height - 3 }, `${steps * past.step / 60000} min ago`));
         svg.append(shape("text", { x: width, y: height - 3, "text-anchor": "end" }, "now"));
         list.forEach((s, n) => {
@@ -172,6 +169,8 @@
                     `${x(0, s.points.length).toFixed(1)} ${y(0)}Z` }));
             svg.append(shape("path", { class: `s${n}`, d: line }));
         });
+        for (const part of [.5, 1])     // over the curves, which may be anywhere
+            svg.append(shape("text", { x: 0, y: y(part * top) - 3 }, format(part * top)));
         box.replaceChildren(svg);
         box.shown = { list, format, steps, width };
         if (box.pointed !== undefined) point(box, box.pointed);
