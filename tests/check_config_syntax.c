@@ -220,20 +220,37 @@ static const struct {
 } binaries[] = {
     { "# a\n\0\n", 6, "a.ini:2: a NUL byte, expected text\n" },
     { "\0", 1, "a.ini:1: a NUL byte, expected text\n" },
-    { "# a\n# \xff\n# \xfe\n", 12, "a.ini:2: byte 0xff is not UTF-8, expected text\n" },
-    { "# \xc3", 3, "a.ini:1: byte 0xc3 is not UTF-8, expected text\n" },
-    { "\x7f"
-      "ELF\x02\x01",
-      6, "a.ini:1: control character 0x7f, expected text\n" },
-    { "#\n\n# \x1b[31m\n", 11, "a.ini:3: control character 0x1b, expected text\n" },
-    { "# a\r# b\n", 8, "a.ini:1: control character 0x0d, expected text\n" },
 };
 
-START_TEST(a_file_that_is_not_text_is_one_error)
+START_TEST(a_nul_byte_is_the_only_error)
 {
     write_bytes("a.ini", binaries[_i].bytes, binaries[_i].size);
     ck_assert_ptr_null(load_file("a.ini"));
     ck_assert_str_eq(errors, binaries[_i].expected);
+}
+END_TEST
+
+START_TEST(what_is_not_text_is_told_line_by_line)
+{
+    expect_errors(
+        "# \xff \xfe\n# a\r# b\r\n" MINIMAL "retries = \x1b[31m\n# \x7f\nwieght = 1\n# \xc3",
+        "a.ini:1: byte 0xff is not UTF-8, expected text\n"
+        "a.ini:2: control character 0x0d, expected text\n"
+        "a.ini:8: [pool p]: control character 0x1b, expected text\n"
+        "a.ini:9: [pool p]: control character 0x7f, expected text\n"
+        "a.ini:8: [pool p] retries: \"?[31m\": not understood, expected a number from 0 to "
+        "1000\n"
+        "a.ini:11: [pool p]: byte 0xc3 is not UTF-8, expected text\n"
+        "a.ini:10: [pool p] wieght: unknown key, see zproxy.ini(5)\n");
+}
+END_TEST
+
+START_TEST(keys_behind_a_title_that_is_not_text_are_its_own)
+{
+    expect_errors(
+        MINIMAL "[pool caf\xe9]\nserver = 127.0.0.1:3\nretries = 1\n",
+        "a.ini:6: [pool p]: byte 0xe9 is not UTF-8, expected text\n"
+        "a.ini:6: [pool caf?]: not a name, expected 1 to 64 of letters, digits and . _ - :\n");
 }
 END_TEST
 
@@ -329,7 +346,7 @@ START_TEST(a_bad_byte_in_an_included_file_is_found_there)
 {
     write_file("b.ini", "# a\n# \x01\n");
     expect_errors(MINIMAL "[global]\ninclude = b.ini\n",
-                  "b.ini:2: control character 0x01, expected text\n");
+                  "b.ini:2: [global]: control character 0x01, expected text\n");
 }
 END_TEST
 
@@ -383,7 +400,9 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_file_that_cannot_be_read_is_an_error);
     tcase_add_test(t, a_fifo_is_not_waited_for);
     tcase_add_test(t, a_file_without_sections_is_an_error);
-    tcase_add_loop_test(t, a_file_that_is_not_text_is_one_error, 0, COUNT(binaries));
+    tcase_add_loop_test(t, a_nul_byte_is_the_only_error, 0, COUNT(binaries));
+    tcase_add_test(t, what_is_not_text_is_told_line_by_line);
+    tcase_add_test(t, keys_behind_a_title_that_is_not_text_are_its_own);
     tcase_add_test(t, a_file_of_4_mib_is_read_and_a_larger_one_is_not);
     tcase_add_test(t, an_included_file_is_read_in_its_place);
     tcase_add_test(t, an_include_is_relative_to_its_file);

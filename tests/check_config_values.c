@@ -68,7 +68,7 @@ static const struct {
       "[pool p] server: \"srv:_redis._tcp.example:6379\": a port, expected none: the name server "
       "says which\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=web1:81\n",
-      "[pool p] server: check_address=\"web1:81\": a name: only numeric addresses are accepted\n" },
+      "[pool p] server: check_address=\"web1:81\": a name, expected a numeric address\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=*:81\n",
       "[pool p] server: check_address=\"*:81\": stands for all addresses, expected the one to "
       "connect to\n" },
@@ -156,9 +156,9 @@ static const struct {
     { MINIMAL, "check_rise = 0\n",
       "[pool p] check_rise: \"0\": too small, expected a number from 1 to 1000\n" },
     { MINIMAL "[global]\n", "nameserver = ns.example\n",
-      "[global] nameserver: \"ns.example\": a name: only numeric addresses are accepted\n" },
+      "[global] nameserver: \"ns.example\": a name, expected a numeric address\n" },
     { MINIMAL "[global]\n", "nameserver = ::1\n",
-      "[global] nameserver: \"::1\": IPv6 needs brackets: [::1]:80\n" },
+      "[global] nameserver: \"::1\": no brackets, expected [IPv6]:PORT\n" },
     { MINIMAL "[global]\n", "nameserver = 0.0.0.0\n",
       "[global] nameserver: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
     { MINIMAL "[global]\n", "nameserver = unix:/run/dns\n",
@@ -208,7 +208,7 @@ static const struct {
     { POOL LISTEN, "allow = 10.0.0.1/8\n",
       "[listen l] allow: \"10.0.0.1/8\": bits are set beyond the prefix, expected 10.0.0.0/8\n" },
     { POOL LISTEN, "deny = everybody\n",
-      "[listen l] deny: \"everybody\": a name: only numeric networks are accepted\n" },
+      "[listen l] deny: \"everybody\": a name, expected a numeric network\n" },
     { POOL LISTEN, "rate_limit_per_ip = 100\n",
       "[listen l] rate_limit_per_ip: \"100\": not understood, expected a rate (100/s, 600/m, "
       "1000/h, 5000/d) of 1 to 1000000000, or off\n" },
@@ -233,7 +233,7 @@ static const struct {
     { LISTEN "[pool p]\n", "server = 0.0.0.0\n",
       "[pool p] server: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
     { LISTEN "[pool p]\n", "server = 2001:db8::1\n",
-      "[pool p] server: \"2001:db8::1\": IPv6 needs brackets: [::1]:80\n" },
+      "[pool p] server: \"2001:db8::1\": no brackets, expected [IPv6]:PORT\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:2\n",
       "[listen l] bind: \"fd:2\": not a descriptor of systemd, expected fd:3 or above\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:\n",

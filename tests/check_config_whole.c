@@ -114,7 +114,7 @@ static const struct {
       "a.ini:5: [listen l] accept_proxy: needs trusted_proxies, expected the networks whose header "
       "is believed, or all\n" },
     { POOL LISTEN "accept_proxy = yes\ntrusted_proxies = x\n",
-      "a.ini:7: [listen l] trusted_proxies: \"x\": a name: only numeric networks are accepted\n" },
+      "a.ini:7: [listen l] trusted_proxies: \"x\": a name, expected a numeric network\n" },
     { POOL LISTEN "trusted_proxies = all\n",
       "a.ini:6: [listen l] trusted_proxies: of no use without accept_proxy = yes\n" },
     { POOL LISTEN "route = sni=a pool=q\nroute = sni=b pool=p, sni=c pool=pp\n",

@@ -397,12 +397,25 @@ void health_forget(struct health *h, const struct pool *p)
         forget(h, w);
 }
 
+static struct check *check_of(const struct health *h, const struct pool *p, const struct backend *b)
+{
+    const struct watched *w = find_pool(h, p);
+    return w == NULL ? NULL : find_check(&w->checks, b);
+}
+
 const struct verdict *health_verdict(const struct health *h, const struct pool *p,
                                      const struct backend *b)
 {
-    const struct watched *w = find_pool(h, p);
-    const struct check *c = w == NULL ? NULL : find_check(&w->checks, b);
+    const struct check *c = check_of(h, p, b);
     return c == NULL ? NULL : &c->verdict;
+}
+
+void health_restore(struct health *h, const struct pool *p, const struct backend *b,
+                    const struct verdict *v)
+{
+    struct check *c = check_of(h, p, b);
+    if (c != NULL)
+        c->verdict = *v;
 }
 
 /* ---- begin and end ---- */

@@ -42,6 +42,10 @@ void health_forget(struct health *h, const struct pool *p);
 const struct verdict *health_verdict(const struct health *h, const struct pool *p,
                                      const struct backend *b);
 
+/* What another process has found out about a server. Without checks of it nothing happens. */
+void health_restore(struct health *h, const struct pool *p, const struct backend *b,
+                    const struct verdict *v);
+
 /* Ends all checks. The memory is freed when the loop has run its close callbacks. h may be NULL. */
 void health_close(struct health *h);
 

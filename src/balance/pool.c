@@ -21,6 +21,7 @@ struct pool {
     _Atomic uint64_t failures;
     _Atomic uint64_t review_at; /* ms: when time changes a server next */
     struct queue queue;
+    _Atomic bool ticking; /* pool_tidy() is called again and again, for those who wait */
     pthread_mutex_t lock; /* of the decision to take a server out */
 
     /* the control thread's */
@@ -518,16 +519,20 @@ static bool are_trials_awaited(const struct pool *p)
 
 static void await_trials(struct pool *p)
 {
-    if (are_trials_awaited(p))
+    if (are_trials_awaited(p) && !atomic_exchange(&p->ticking, true))
         p->events.untidy(p->events.arg);
 }
 
+/* Who comes while it stops ticking either sees that or is seen here. */
 static bool offer_trials(struct pool *p)
 {
+    atomic_store(&p->ticking, false);
     bool awaited = are_trials_awaited(p);
-    if (awaited)
-        offer_all(p, now_of(p));
-    return awaited;
+    if (!awaited)
+        return false;
+    atomic_store(&p->ticking, true);
+    offer_all(p, now_of(p));
+    return true;
 }
 
 /* The place is given back before the queue is looked at again: whoever has joined it meanwhile

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +70,11 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     char name[IF_NAMESIZE] = "";
     if (!IN6_IS_ADDR_LINKLOCAL(&a->in6.sin6_addr)) {
         if (scope != NULL)
-            return fail(why, "only fe80:: addresses have a scope");
+            return fail(why, "a scope, expected one of fe80:: addresses only");
         return 0;
     }
     if (scope == NULL || *scope == '\0')
-        return fail(why, "fe80:: addresses need a scope: [fe80::1%eth0]:80");
+        return fail(why, "scope missing, expected [fe80::1%eth0]:80");
     if (strlen(scope) < sizeof name)
         snprintf(name, sizeof name, "%s", scope);
     if (strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
@@ -81,7 +82,7 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     else
         number = if_nametoindex(name);
     if (number == 0)
-        return fail(why, "no such interface");
+        return fail(why, "no such interface, expected one of this machine");
     a->in6.sin6_scope_id = number;
     return 0;
 }
@@ -99,14 +100,14 @@ static int parse_in6(struct addr *a, const char *text, const char **why)
         return fail(why, "port missing, expected [IPv6]:PORT");
     size_t n = (size_t)(end - text) - 1;
     if (n >= sizeof host)
-        return fail(why, "not an IPv6 address");
+        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
     memcpy(host, text + 1, n);
     host[n] = '\0';
     char *scope = strchr(host, '%');
     if (scope != NULL)
         *scope++ = '\0';
     if (inet_pton(AF_INET6, host, &ip) != 1)
-        return fail(why, "not an IPv6 address");
+        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
     if (parse_port(end + 2, &port, why) < 0)
         return -EINVAL;
     if (IN6_IS_ADDR_V4MAPPED(&ip) && scope == NULL) {
@@ -121,12 +122,12 @@ static int parse_in6(struct addr *a, const char *text, const char **why)
 static const char *explain_host(const char *host)
 {
     if (strchr(host, ':') != NULL)
-        return "IPv6 needs brackets: [::1]:80";
+        return "no brackets, expected [IPv6]:PORT";
     if (*host == '\0')
         return "address missing, expected ADDRESS:PORT, or *:PORT for all addresses";
     if (strspn(host, "0123456789.") == strlen(host))
         return "not an IPv4 address, expected four numbers from 0 to 255";
-    return "a name: only numeric addresses are accepted";
+    return "a name, expected a numeric address";
 }
 
 /* IPv4 ":" port, or "*:" port */
@@ -137,7 +138,7 @@ static int parse_in(struct addr *a, const char *text, const char **why)
     struct in6_addr ip6;
     uint16_t port = 0;
     if (inet_pton(AF_INET6, text, &ip6) == 1)
-        return fail(why, "IPv6 needs brackets: [::1]:80");
+        return fail(why, "no brackets, expected [IPv6]:PORT");
     const char *colon = strrchr(text, ':');
     if (colon == NULL)
         return fail(why, "port missing, expected ADDRESS:PORT");
@@ -199,9 +200,9 @@ static int parse_unix(struct addr *a, const char *text, const char **why)
         if (byte == -1)
             return fail(why, "bad backslash, expected \\xNN, two hexadecimal digits");
         if (byte == 0 && !abstract)
-            return fail(why, "a path cannot contain \\x00");
+            return fail(why, "\\x00, expected a path without it");
         if (n == max)
-            return fail(why, "too long: at most 107 bytes fit into the name of a unix socket");
+            return fail(why, "too long, expected a name of at most 107 bytes");
         a->un.sun_path[n++] = (char)byte;
     }
     a->un.sun_family = AF_UNIX;
@@ -219,7 +220,7 @@ int addr_parse(struct addr *a, const char *text, const char **why)
     if (*text == '[')
         return parse_in6(a, text, why);
     if (*text == '/')
-        return fail(why, "a path needs unix: in front of it");
+        return fail(why, "a path alone, expected unix:/PATH");
     return parse_in(a, text, why);
 }
 
@@ -482,7 +483,32 @@ bool addr_overlap(const struct addr *a, const struct addr *b)
     return addr_covers(a, b) || addr_covers(b, a);
 }
 
+static bool same_host(const struct addr *a, const struct sockaddr *b)
+{
+    const struct sockaddr_in *in = (const void *)b;
+    const struct sockaddr_in6 *in6 = (const void *)b;
+    if (b == NULL || b->sa_family != a->sa.sa_family)
+        return false;
+    if (b->sa_family == AF_INET)
+        return in->sin_addr.s_addr == a->in.sin_addr.s_addr;
+    return b->sa_family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&in6->sin6_addr, &a->in6.sin6_addr) &&
+           in6->sin6_scope_id == a->in6.sin6_scope_id;
+}
+
+/* Of any interface; whole loopback networks are addresses as well. */
+static bool is_own(const struct addr *a)
+{
+    struct ifaddrs *all = NULL;
+    bool found = addr_is_loopback(a);
+    if (found || getifaddrs(&all) == -1)
+        return found;
+    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next)
+        found = same_host(a, i->ifa_addr);
+    freeifaddrs(all);
+    return found;
+}
+
 bool addr_reaches(const struct addr *to, const struct addr *at)
 {
-    return addr_equal(to, at) || (addr_is_loopback(to) && addr_covers(at, to));
+    return addr_equal(to, at) || (addr_covers(at, to) && is_own(to));
 }

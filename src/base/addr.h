@@ -69,7 +69,8 @@ bool addr_covers(const struct addr *at, const struct addr *a);
 /* Whether one of them covers the other. */
 bool addr_overlap(const struct addr *a, const struct addr *b);
 /* Whether a connection to `to` would arrive at a socket bound to `at`: equal, or `at` is a
- * wildcard of a family that takes it, with the same port, and `to` is a loopback address. */
+ * wildcard of a family that takes it, with the same port, and `to` is an address that this machine
+ * has. */
 bool addr_reaches(const struct addr *to, const struct addr *at);
 
 #endif

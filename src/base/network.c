@@ -53,18 +53,18 @@ static const char *explain_address(const char *text)
     if (*text == '[')
         return "a network has no brackets and no port, expected IPv6/BITS";
     if (strcmp(text, "*") == 0)
-        return "expected all for all clients";
+        return "a wildcard, expected all";
     if (strncmp(text, "unix:", 5) == 0)
         return "clients of unix sockets have no names, expected unix: for all of them";
     if (strchr(text, '%') != NULL)
-        return "a network has no scope";
+        return "a scope, expected a network without it";
     if (strchr(text, '.') != NULL && strchr(text, ':') != NULL)
         return "a network has no port, expected ADDRESS/BITS";
     if (strspn(text, "0123456789.") == strlen(text))
         return "not an IPv4 address, expected four numbers from 0 to 255";
     if (strspn(text, "0123456789abcdefABCDEF:") == strlen(text) && strchr(text, ':') != NULL)
-        return "not an IPv6 address";
-    return "a name: only numeric networks are accepted";
+        return "not an IPv6 address, expected one as in 2001:db8::/32";
+    return "a name, expected a numeric network";
 }
 
 static int parse_address(struct network *n, const char *text, char why[NETWORK_WHY_MAX])

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "config/check.h"
+#include "config/check_machine.h"
 #include "config/keys.h"
 #include "config/load.h"
 #include "config/report.h"
 
-struct config *config_load(const char *path, FILE *errors)
+static struct config *load_checked(const char *path, FILE *errors, bool on_this_machine)
 {
     struct report report = { .out = errors };
     struct config *c = calloc(1, sizeof *c);
@@ -19,12 +20,24 @@ struct config *config_load(const char *path, FILE *errors)
     load_init(&load, c, &report);
     load_read(&load, path);
     check_config(&load);
+    if (on_this_machine)
+        check_machine(&load);
     load_fini(&load);
     if (report.count > 0) {
         config_free(c);
         return NULL;
     }
     return c;
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+    return load_checked(path, errors, false);
+}
+
+struct config *config_load_here(const char *path, FILE *errors)
+{
+    return load_checked(path, errors, true);
 }
 
 void config_free(struct config *c)

@@ -253,6 +253,9 @@ struct config {
  * NULL after having written every error as a line "FILE:LINE: [section] key: what, expected" to
  * errors. */
 struct config *config_load(const char *path, FILE *errors);
+
+/* As config_load(); and the users, groups and files that it names must be on this machine. */
+struct config *config_load_here(const char *path, FILE *errors);
 void config_free(struct config *c);
 
 /* Writes the effective configuration, defaults filled in, as a file that config_load() reads. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* What an indented line would continue. */
 enum before {
     BEFORE_NOTHING, /* the begin of the file, or a section */
@@ -168,6 +170,48 @@ static size_t line_length(const char *text, size_t n)
     return n;
 }
 
+/* --- Bytes that do not belong into text --- */
+
+/* The length of the character at text, of which n > 0 bytes are left; 0 where there is none. */
+static size_t character(const char *text, size_t n)
+{
+    const unsigned char c = (unsigned char)*text;
+    bool is_control = c == 0x7f || (c < ' ' && c != '\t');
+    return is_control ? 0 : utf8_length(text, n);
+}
+
+/* Tells the first of them; the line is read all the same, for the sake of what follows. */
+static void check_text(const struct reader *r, const char *text, size_t n)
+{
+    char what[80];
+    size_t i = 0;
+    size_t length = 0;
+    if (n > 0 && text[n - 1] == '\r')
+        n--;
+    while (i < n && (length = character(text + i, n - i)) > 0)
+        i += length;
+    if (i == n)
+        return;
+    const unsigned c = (unsigned char)text[i];
+    snprintf(what, sizeof what,
+             c < 0x80 ? "control character 0x%02x, expected text"
+                      : "byte 0x%02x is not UTF-8, expected text",
+             c);
+    r->handler->error(r->arg, r->line, what);
+}
+
+/* So that no other error shows them. */
+static void mask_text(char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        size_t length = character(text + i, n - i);
+        if (length == 0)
+            text[i] = '?';
+        i += length == 0 ? 1 : length;
+    }
+}
+
 /* Gives inih the next line, or an empty one in place of what it need not see: it counts lines,
  * stops at none, and must keep in step. */
 static char *on_read(char *buffer, int size, void *arg)
@@ -184,6 +228,7 @@ static char *on_read(char *buffer, int size, void *arg)
     r->at = newline != NULL ? newline + 1 : r->end;
     r->line++;
     buffer[0] = '\0';
+    check_text(r, text, (size_t)(end - text));
     if (n > max) {
         char what[80];
         snprintf(what, sizeof what, "longer than %zu bytes, expected the rest on indented lines",
@@ -194,6 +239,7 @@ static char *on_read(char *buffer, int size, void *arg)
     }
     memcpy(buffer, text, n);
     buffer[n] = '\0';
+    mask_text(buffer);
     const char *begin = skip_blanks(buffer);
     if (*begin == '\0')
         return buffer;

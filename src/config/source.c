@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
-
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 __attribute__((format(printf, 4, 5))) static int fail(struct source_error *error, int rc,
@@ -99,21 +97,14 @@ static void drop_byte_order_mark(struct source *s)
     memmove(s->text, s->text + n, s->size + 1);
 }
 
+/* What else does not belong into text is told line by line, by who reads the lines. */
 static int check_text(const struct source *s, struct source_error *error)
 {
     unsigned line = 1;
-    for (size_t i = 0; i < s->size;) {
-        const unsigned char c = (unsigned char)s->text[i];
-        size_t n = utf8_length(s->text + i, s->size - i);
-        if (c == '\0')
+    for (size_t i = 0; i < s->size; i++) {
+        if (s->text[i] == '\0')
             return fail(error, -EINVAL, line, "a NUL byte, expected text");
-        if (n == 0)
-            return fail(error, -EINVAL, line, "byte 0x%02x is not UTF-8, expected text", c);
-        if (c == 0x7f || (c < ' ' && c != '\t' && c != '\n' &&
-                          !(c == '\r' && (s->text[i + 1] == '\n' || i + 1 == s->size))))
-            return fail(error, -EINVAL, line, "control character 0x%02x, expected text", c);
-        line += c == '\n';
-        i += n;
+        line += s->text[i] == '\n';
     }
     return 0;
 }

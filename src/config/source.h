@@ -1,4 +1,4 @@
-/* A configuration file, read whole and known to be text. */
+/* A configuration file, read whole. */
 #ifndef ZPROXY_CONFIG_SOURCE_H
 #define ZPROXY_CONFIG_SOURCE_H
 
@@ -8,7 +8,7 @@
 #define SOURCE_SIZE_MAX (4 << 20)
 
 struct source {
-    char *text; /* UTF-8 without control characters but tab, LF, and CR before LF; ends in NUL */
+    char *text; /* has no NUL byte but the one at its end */
     size_t size;
     dev_t dev; /* which file it is, by whatever name */
     ino_t ino;

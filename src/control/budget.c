@@ -166,8 +166,9 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
 {
     fprintf(out,
             "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64 " for %" PRIu64
-            " workers, their listeners, checks and the program itself\n",
-            prefix, b->descriptors, b->own, b->workers);
+            " workers, their listeners, checks and the program itself%s\n",
+            prefix, b->descriptors, b->own, b->workers,
+            b->descriptors < b->own ? ": too few, zproxy may not start" : "");
     fprintf(out, "%spipes: %" PRIu64 " at most, of %" PRIu64 " pages each, two descriptors each",
             prefix, b->pipes, b->pipe_pages);
     if (b->user_pages != 0)

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "balance/answer_file.h"
 #include "balance/resolver.h"
 #include "build.h"
 #include "config/config.h"
@@ -57,67 +56,36 @@ static void print_missing(const struct config *conf)
     inherited_fini(&inherited);
 }
 
-/* What the start would stumble over. */
-static bool files_can_be_opened(const struct config *conf, const char *file)
-{
-    bool all = true;
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        const struct config_pool *p = &conf->pool[i];
-        struct answer_file *f = p->file == NULL ? NULL : answer_file_open(p->file);
-        if (p->file != NULL && f == NULL) {
-            fprintf(stderr, "%s: [pool %s] file: %s: %s\n", file, p->name, p->file,
-                    errno == EINVAL ? "not a regular file" : strerror(errno));
-            all = false;
-        }
-        answer_file_unref(f);
-    }
-    return all;
-}
-
-static int check(const struct config *conf, const char *file)
+static void check(const struct config *conf, const char *file)
 {
     struct budget budget;
     struct privileges privileges;
-    const char *key = NULL;
+    const char *ignored = NULL;
     uint64_t descriptors = budget_raise_descriptors();
-    if (privileges_find(&privileges, &conf->global, &key) < 0) {
-        fprintf(stderr, "%s: [global] %s: no such %s on this machine\n", file, key, key);
-        return PROXY_BAD_CONFIG;
-    }
-    if (!files_can_be_opened(conf, file))
-        return PROXY_BAD_CONFIG;
+    (void)privileges_find(&privileges, &conf->global, &ignored);
     budget_compute(&budget, conf, descriptors, privileges_will_be_limited(&privileges));
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
     print_missing(conf);
-    return PROXY_ENDED;
 }
 
-static int check_and_free(struct config *conf, const char *file)
+/* What was asked for is said, or the exit status tells that it is not. */
+static int said(void)
 {
-    int status = check(conf, file);
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return PROXY_ENDED;
+    fprintf(stderr, "zproxy: standard output: %s\n", strerror(errno));
+    return PROXY_CANNOT_START;
+}
+
+static int say(enum action action, struct config *conf, const char *file)
+{
+    if (action == CHECK)
+        check(conf, file);
+    else
+        config_print(conf, stdout);
     config_free(conf);
-    return status;
-}
-
-static int print_and_free(struct config *conf)
-{
-    config_print(conf, stdout);
-    config_free(conf);
-    return PROXY_ENDED;
-}
-
-static int act(enum action action, const struct proxy_setup *setup)
-{
-    switch (action) {
-    case RUN:
-        return proxy_run(setup);
-    case CHECK:
-        return check_and_free(setup->conf, setup->file);
-    case PRINT:
-        return print_and_free(setup->conf);
-    }
-    return PROXY_BAD_CONFIG;
+    return said();
 }
 
 static bool can_serve_http(const struct config *conf, const char *file)
@@ -134,7 +102,7 @@ int main(int argc, char **argv)
     const char *pid_file = NULL;
     enum action action = RUN;
     int option;
-    while ((option = getopt(argc, argv, "c:tTp:vh")) != -1) {
+    while ((option = getopt(argc, argv, ":c:tTp:vh")) != -1) {
         switch (option) {
         case 'c':
             file = optarg;
@@ -150,12 +118,16 @@ int main(int argc, char **argv)
             break;
         case 'v':
             version();
-            return PROXY_ENDED;
+            return said();
         case 'h':
             usage(stdout);
-            return PROXY_ENDED;
-        default: /* getopt(3) has said what is wrong */
-            fprintf(stderr, "zproxy: try zproxy -h\n");
+            return said();
+        case ':':
+            fprintf(stderr, "zproxy: -%c: no value, expected %s; try zproxy -h\n", optopt,
+                    optopt == 'c' ? "a FILE" : "a PIDFILE");
+            return PROXY_BAD_CONFIG;
+        default:
+            fprintf(stderr, "zproxy: -%c: no such option; try zproxy -h\n", optopt);
             return PROXY_BAD_CONFIG;
         }
     }
@@ -163,13 +135,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "zproxy: %s: no such argument is expected; try zproxy -h\n", argv[optind]);
         return PROXY_BAD_CONFIG;
     }
-    struct config *conf = config_load(file, stderr);
+    struct config *conf = (action == CHECK ? config_load_here : config_load)(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
     if (!names_are_resolvable(conf, file, stderr) || !can_serve_http(conf, file)) {
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }
+    if (action != RUN)
+        return say(action, conf, file);
     const struct proxy_setup setup = { file, conf, pid_file, argv };
-    return act(action, &setup);
+    return proxy_run(&setup);
 }

@@ -75,8 +75,10 @@ static int open_log(struct proxy *p)
     };
     const char *failed = NULL;
     int rc = log_open(&settings, &failed);
+    bool access = failed != NULL && failed == g->access_log.path;
     if (rc < 0)
-        return cannot_start("[global] log: %s: %s", failed != NULL ? failed : "?", strerror(-rc));
+        return cannot_start("[global] %s: %s: %s", access ? "access_log" : "log",
+                            failed != NULL ? failed : "?", strerror(-rc));
     return 0;
 }
 

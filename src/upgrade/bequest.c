@@ -208,8 +208,25 @@ static int send_admin(struct bequest *b)
     return close_parcel(b);
 }
 
+static struct estate_check check_of(const struct verdict *v)
+{
+    struct estate_check e = {
+        .settled = v->settled,
+        .passed = v->passed,
+        .streak = v->streak,
+        .successes = v->successes,
+        .failures = v->failures,
+        .checked = v->checked,
+        .changed = v->changed,
+        .duration = v->duration,
+    };
+    memcpy(e.why, v->why, sizeof e.why);
+    return e;
+}
+
 static int send_server(struct bequest *b, const struct pool *p, struct backend *s)
 {
+    const struct verdict *v = health_verdict(b->rt->health, p, s);
     struct estate_server e = {
         .addr = s->addr,
         .check_address = s->check_address,
@@ -229,6 +246,8 @@ static int send_server(struct bequest *b, const struct pool *p, struct backend *
     };
     uint64_t left = 0;
     e.draining = drains_progress(&b->rt->drains, s, &e.drain, &left);
+    if (v != NULL)
+        e.check = check_of(v);
     copy_name(e.pool, pool_name(p));
     copy_name(e.name, backend_name(s));
     return put(b, &e, sizeof e, NULL, 0);

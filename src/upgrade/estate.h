@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "balance/probe.h"
 #include "base/addr.h"
 #include "config/config.h"
 #include "control/drains.h"
@@ -30,6 +31,19 @@ struct estate_config {
     uint32_t in_force;
 };
 
+/* What checks have found (balance/verdict.h); all zeros where there are none. */
+struct estate_check {
+    uint8_t settled;
+    uint8_t passed;
+    uint64_t streak;
+    uint64_t successes;
+    uint64_t failures;
+    uint64_t checked;
+    uint64_t changed;
+    uint64_t duration;
+    char why[PROBE_WHY_MAX];
+};
+
 struct estate_server {
     char pool[ESTATE_NAME];
     char name[ESTATE_NAME];
@@ -50,6 +64,7 @@ struct estate_server {
     uint64_t failures;
     uint64_t received;
     uint64_t sent;
+    struct estate_check check;
 };
 
 struct estate_answer {

@@ -258,6 +258,25 @@ static void restore(struct backend *b, const struct estate_server *e)
     atomic_store(&b->sent, e->sent);
 }
 
+static void restore_check(const struct heir *h, const struct pool *p, const struct backend *b,
+                          const struct estate_server *e)
+{
+    const struct estate_check *c = &e->check;
+    struct verdict v = {
+        .up = e->up != 0,
+        .settled = c->settled != 0,
+        .passed = c->passed != 0,
+        .streak = c->streak,
+        .successes = c->successes,
+        .failures = c->failures,
+        .checked = c->checked,
+        .changed = c->changed,
+        .duration = c->duration,
+    };
+    memcpy(v.why, c->why, sizeof v.why);
+    health_restore(h->rt->health, p, b, &v);
+}
+
 /* One that the configuration does not have. */
 static struct backend *add_again(struct pool *p, struct estate_server *e)
 {
@@ -279,7 +298,7 @@ static int take_servers(struct heir *h)
     for (uint32_t i = 0; i < h->parcel->count; i++) {
         struct estate_server e;
         if (!parcel_take(h->parcel, &at, &e, sizeof e, NULL, 0) || !is_text(e.pool, ESTATE_NAME) ||
-            !is_text(e.name, ESTATE_NAME))
+            !is_text(e.name, ESTATE_NAME) || !is_text(e.check.why, sizeof e.check.why))
             return refuse(h, "a server that makes no sense");
         struct pool *p = pools_find(&h->rt->pools, e.pool);
         struct backend *b = p == NULL ? NULL : pool_find(p, &e.addr, e.name);
@@ -288,6 +307,7 @@ static int take_servers(struct heir *h)
         if (b == NULL)
             continue;
         restore(b, &e);
+        restore_check(h, p, b, &e);
         pool_restate(p);
         if (e.draining && drains_resume(&h->rt->drains, p, b, &e.drain) < 0)
             return refuse(h, "out of memory");

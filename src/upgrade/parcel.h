@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 5   /* raised whenever a structure that travels changes */
+#define PARCEL_VERSION 6   /* raised whenever a structure that travels changes */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 

@@ -1,0 +1,89 @@
+#include "config/check_machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- Users and groups --- */
+
+static void check_user(const struct load *l, struct place at, const char *section, const char *key,
+                       const char *user)
+{
+    if (user != NULL && getpwnam(user) == NULL)
+        report_error(l->report, at, section, key,
+                     "\"%s\": no such user, expected one of this machine", user);
+}
+
+static void check_group(const struct load *l, struct place at, const char *section, const char *key,
+                        const char *group)
+{
+    if (group != NULL && getgrnam(group) == NULL)
+        report_error(l->report, at, section, key,
+                     "\"%s\": no such group, expected one of this machine", group);
+}
+
+static void check_global(const struct load *l)
+{
+    const struct config_global *g = &l->config->global;
+    check_user(l, load_place(l, SECTION_GLOBAL, 0, "user"), "global", "user", g->user);
+    check_group(l, load_place(l, SECTION_GLOBAL, 0, "group"), "global", "group", g->group);
+}
+
+/* The owners of unix sockets. */
+static void check_owners(const struct load *l, size_t i)
+{
+    const struct config_listen *listen = &l->config->listen[i];
+    const struct place *at = load_origin(l, SECTION_LISTEN, i, "bind")->item;
+    char label[KEYS_LABEL_MAX];
+    keys_section_label(&keys_sections[SECTION_LISTEN], listen, label);
+    for (size_t item = 0; item < listen->bind_count; item++) {
+        check_user(l, at[item], label, "bind", listen->bind[item].user);
+        check_group(l, at[item], label, "bind", listen->bind[item].group);
+    }
+}
+
+/* --- Files --- */
+
+/* O_NONBLOCK: opening a FIFO would wait for a writer. */
+static const char *why_not_readable(const char *path)
+{
+    struct stat st;
+    const char *why = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd == -1)
+        return strerror(errno);
+    if (fstat(fd, &st) == -1)
+        why = strerror(errno);
+    else if (!S_ISREG(st.st_mode))
+        why = "not a regular file";
+    close(fd);
+    return why;
+}
+
+static void check_answer(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    const char *why = pool->file == NULL ? NULL : why_not_readable(pool->file);
+    char label[KEYS_LABEL_MAX];
+    if (why != NULL)
+        report_error(l->report, load_place(l, SECTION_POOL, i, "file"),
+                     keys_section_label(&keys_sections[SECTION_POOL], pool, label), "file",
+                     "\"%s\": %s, expected a file that can be read", pool->file, why);
+}
+
+/* --- All together --- */
+
+void check_machine(const struct load *l)
+{
+    if (l->exhausted)
+        return;
+    check_global(l);
+    for (size_t i = 0; i < l->config->listen_count; i++)
+        check_owners(l, i);
+    for (size_t i = 0; i < l->config->pool_count; i++)
+        check_answer(l, i);
+}
