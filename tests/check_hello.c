@@ -10,7 +10,7 @@
 /* Bytes of a stream. */
 struct bytes {
     size_t n;
-    unsigned char at[20000];
+    unsigned char at[40000];
 };
 
 static void add(struct bytes *b, const void *bytes, size_t n)
@@ -170,8 +170,8 @@ static const struct {
     { TEXT("\x16\x03\x00\x00\x00"), HELLO_MALFORMED },
     { TEXT("\x16\x03\x01\x40\x01"), HELLO_MALFORMED },
     { TEXT("\x16\x03\x01\x40\x00\x02"), HELLO_MALFORMED },
-    { TEXT("\x16\x03\x01\x40\x00\x01\x00\x3f\xf8"), HELLO_TOO_LONG },
-    { TEXT("\x16\x03\x01\x40\x00\x01\x00\x3f\xf7\x02\x00"), HELLO_MALFORMED },
+    { TEXT("\x16\x03\x01\x40\x00\x01\x00\x3f\xfd"), HELLO_TOO_LONG },
+    { TEXT("\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x02\x00"), HELLO_MALFORMED },
     { TEXT("\x16\x03\x04\x00\x01\x01\x15"), HELLO_MALFORMED },
     { TEXT("\x16\x03\x01\x00\x01\x01\x16\x03\x01\x00\x00"), HELLO_MALFORMED },
     { TEXT("\x16\x03\x01\x00\x06\x01\x00\x00\x01"), HELLO_MALFORMED },
@@ -433,23 +433,26 @@ END_TEST
 START_TEST(a_hello_has_at_most_16_kib)
 {
     static struct bytes b;
-    static struct bytes halves;
+    static struct bytes small;
     struct hello h;
     struct parts p = { .ciphers = 2 };
     static const unsigned char zeros[20000];
-    /* 5 of the record, 4 of the handshake, 2 + 32 + 1 + 4 + 2 + 2 in front of the extensions */
-    size_t room = HELLO_MAX - 52;
+    /* 4 of the handshake, 2 + 32 + 1 + 4 + 2 + 2 in front of the extensions */
+    size_t room = HELLO_MAX - 47;
     add_extension(&p, 21, zeros, room - 10 - 4);
     add_name(&p, "a", 1);
     build(&b, &p);
-    ck_assert_uint_eq(b.n, HELLO_MAX);
+    ck_assert_uint_eq(b.n, 5 + HELLO_MAX);
     ck_assert_int_eq(parse_copy(&h, b.at, b.n - 1), HELLO_MORE);
     ck_assert_int_eq(parse_copy(&h, b.at, b.n), HELLO_DONE);
     ck_assert_str_eq(h.name, "a");
-    in_records(&halves, &b, 8192); /* two heads: five bytes too many */
-    ck_assert_int_eq(parse_copy(&h, halves.at, HELLO_MAX - 1), HELLO_MORE);
-    ck_assert_int_eq(parse_copy(&h, halves.at, HELLO_MAX), HELLO_TOO_LONG);
-    ck_assert_int_eq(parse_copy(&h, halves.at, halves.n), HELLO_TOO_LONG);
+    in_records(&small, &b, 6);
+    ck_assert_uint_le(small.n, HELLO_STREAM_MAX);
+    ck_assert_int_eq(parse_copy(&h, small.at, small.n), HELLO_DONE);
+    in_records(&small, &b, 5); /* with its heads, longer than the stream may be */
+    ck_assert_int_eq(parse_copy(&h, small.at, HELLO_STREAM_MAX - 1), HELLO_MORE);
+    ck_assert_int_eq(parse_copy(&h, small.at, HELLO_STREAM_MAX), HELLO_TOO_LONG);
+    ck_assert_int_eq(parse_copy(&h, small.at, small.n), HELLO_TOO_LONG);
 }
 END_TEST
 
@@ -577,11 +580,11 @@ static bool second_opinion(const unsigned char *b, size_t n, char *name, struct 
     bool have_alpn = false;
     name[0] = '\0';
     alpn->n = 0;
-    if (n > HELLO_MAX || !put_together(&whole, b, n) || whole.at[0] != 1)
+    if (n > HELLO_STREAM_MAX || !put_together(&whole, b, n) || whole.at[0] != 1)
         return false;
     struct cursor all = { whole.at + 1, whole.n - 1, false };
     size_t length = number(&all, 3);
-    if (length > HELLO_MAX - 9)
+    if (length > HELLO_MAX - 4)
         return false;
     if (all.left > length)
         all.left = length;

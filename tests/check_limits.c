@@ -95,6 +95,40 @@ START_TEST(a_rate_starts_full_and_fills_evenly)
 }
 END_TEST
 
+START_TEST(another_limit_holds_for_the_sessions_there_are)
+{
+    start(3, 0, 0);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START), 3);
+    limits_change(limits, 2, 0, 0, START);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_CONNECTIONS);
+    leave("10.0.0.1", START);
+    ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_CONNECTIONS);
+    leave("10.0.0.1", START);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START), 1);
+    limits_change(limits, 5, 0, 0, START);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START), 3);
+    limits_free(limits);
+}
+END_TEST
+
+START_TEST(another_rate_knows_what_was_used_up)
+{
+    start(0, 10, 1000);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(enter("10.0.0.1", START), LIMITS_OK);
+    limits_change(limits, 0, 20, HOUR, START + 100); /* one has been earned back */
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 100), 17);
+    ck_assert_uint_eq(begin_all("10.0.0.2", START + 100), 20);
+    limits_change(limits, 0, 5, 1000, START + 100);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 100), 0);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 300), 1); /* no more than all can be used up */
+    limits_change(limits, 1000, 0, 0, START + 300);
+    limits_change(limits, 1000, 5, 1000, START + 300);
+    ck_assert_uint_eq(begin_all("10.0.0.1", START + 300), 5);
+    limits_free(limits);
+}
+END_TEST
+
 START_TEST(a_rate_is_exact_over_time)
 {
     static const struct {
@@ -364,6 +398,8 @@ int main(void)
     tcase_add_test(t, an_address_has_so_many_sessions_and_no_more);
     tcase_add_test(t, without_a_rate_nobody_is_remembered_who_has_left);
     tcase_add_test(t, a_rate_starts_full_and_fills_evenly);
+    tcase_add_test(t, another_limit_holds_for_the_sessions_there_are);
+    tcase_add_test(t, another_rate_knows_what_was_used_up);
     tcase_add_test(t, a_rate_is_exact_over_time);
     tcase_add_test(t, a_refusal_costs_nothing);
     tcase_add_test(t, an_address_is_remembered_until_its_rate_is_full);

@@ -108,9 +108,10 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
 {
     b->workers = budget_workers(c);
     b->descriptors = descriptors;
+    b->listening = b->workers * listeners(c);
     b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) +
              (c->admin.http.len != 0 ? OWN_HTTP : 0) + checked_servers(c) +
-             b->workers * (OWN_WORKER + listeners(c));
+             b->workers * OWN_WORKER + b->listening;
     b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);
@@ -120,9 +121,49 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
         b->sessions = at_most(possible, c->global.max_connections);
 }
 
+/* Descriptors that so many sessions take, and all else. */
+static uint64_t descriptors_for(const struct budget *b, uint64_t sessions)
+{
+    return 2 * sessions + b->own + 2 * b->pipes;
+}
+
+static bool fits(const struct budget *b, uint64_t sessions)
+{
+    return b->listening + 2 * sessions < b->descriptors;
+}
+
+static void print_lack(const struct budget *b, FILE *out)
+{
+    uint64_t target = descriptors_for(b, b->sessions);
+    fprintf(out,
+            "listening sockets: %" PRIu64 " addresses for each of %" PRIu64 " workers take %" PRIu64
+            " descriptors, of %" PRIu64 " (RLIMIT_NOFILE); set LimitNOFILE=%" PRIu64
+            " in the unit, or ulimit -Hn %" PRIu64 " before the start\n",
+            b->listening / b->workers, b->workers, b->listening, b->descriptors, target, target);
+}
+
+bool budget_suffices(const struct budget *b, uint64_t sessions, FILE *errors)
+{
+    if (!fits(b, sessions))
+        print_lack(b, errors);
+    return fits(b, sessions);
+}
+
+static void print_sessions(const struct budget *b, uint64_t wanted, FILE *out)
+{
+    fprintf(out, "sessions: %" PRIu64 " at most, two descriptors each", b->sessions);
+    if (wanted == 0 || wanted > b->sessions) {
+        uint64_t target = wanted != 0 ? wanted : 2 * b->sessions;
+        fprintf(out,
+                "; for %" PRIu64 " set LimitNOFILE=%" PRIu64 " in the unit, or ulimit -Hn %" PRIu64
+                " before the start",
+                target, descriptors_for(b, target), descriptors_for(b, target));
+    }
+    fputc('\n', out);
+}
+
 void budget_print(const struct budget *b, const struct config *c, FILE *out, const char *prefix)
 {
-    uint64_t wanted = c->global.max_connections;
     fprintf(out,
             "%sdescriptors: %" PRIu64 " (RLIMIT_NOFILE), of which %" PRIu64 " for %" PRIu64
             " workers, their listeners, checks and the program itself%s\n",
@@ -135,13 +176,9 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
                 "; sysctl fs.pipe-user-pages-soft=%" PRIu64 " gives this user %" PRIu64
                 ", raise it for more",
                 b->user_pages, b->user_pages / b->pipe_pages);
-    fprintf(out, "\n%ssessions: %" PRIu64 " at most, two descriptors each", prefix, b->sessions);
-    if (wanted == 0 || wanted > b->sessions) {
-        uint64_t target = wanted != 0 ? wanted : 2 * b->sessions;
-        fprintf(out,
-                "; for %" PRIu64 " set LimitNOFILE=%" PRIu64 " in the unit, or ulimit -Hn %" PRIu64
-                " before the start",
-                target, 2 * target + b->own + 2 * b->pipes, 2 * target + b->own + 2 * b->pipes);
-    }
-    fputc('\n', out);
+    fprintf(out, "\n%s", prefix);
+    if (fits(b, 0))
+        print_sessions(b, c->global.max_connections, out);
+    else
+        print_lack(b, out);
 }

@@ -103,6 +103,13 @@ static uint64_t per_second(uint64_t bytes, uint64_t ms)
     return (uint64_t)((double)bytes * 1000 / (double)(ms == 0 ? 1 : ms));
 }
 
+/* A few bytes in the first moments are no stream: what a session younger than a second has moved is
+ * that of a second. */
+static uint64_t life_of(const struct census_row *r)
+{
+    return r->brief.age < 1000 ? 1000 : r->brief.age;
+}
+
 /* Both are sorted by id. */
 static void compute_rates(const struct censuses *cs, struct census_row *row, size_t count,
                           uint64_t now)
@@ -115,7 +122,7 @@ static void compute_rates(const struct censuses *cs, struct census_row *row, siz
         uint64_t before = known ? cs->last[at].bytes : 0;
         uint64_t bytes = bytes_of(&row[i]);
         row[i].rate = per_second(bytes > before ? bytes - before : 0,
-                                 known ? now - cs->last_time : row[i].brief.age);
+                                 known ? now - cs->last_time : life_of(&row[i]));
     }
 }
 

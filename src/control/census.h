@@ -20,7 +20,8 @@
 /* A session, and what it moved since the busiest were last asked for. */
 struct census_row {
     struct session_brief brief;
-    uint64_t rate; /* bytes a second; of its whole life, when it was not there then */
+    uint64_t
+        rate; /* bytes a second; of its whole life, a second at least, when it was not there then */
 };
 
 /* By age, or the busiest first. Good during the call. NULL: out of memory. */

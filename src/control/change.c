@@ -163,6 +163,8 @@ static int prepare(struct change *c, FILE *errors)
     struct runtime *rt = c->rt;
     const struct config *conf = c->generation->conf;
     budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
+    if (!budget_suffices(&c->budget, gate_inside(&rt->gate), errors))
+        return -1; /* opening what there is room for would leave none for clients */
     int rc = names_prepare(&rt->names, conf, errors);
     rc |= prepare_pools(c, conf, errors);
     rc |= sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
@@ -271,7 +273,7 @@ static void set_limits(struct change *c)
     const struct generation *g = c->generation;
     gate_set_limit(&c->rt->gate, c->budget.sessions);
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        service_take_effect(&g->service[i]);
+        service_take_effect(&g->service[i], uv_now(c->rt->pools.loop));
 }
 
 static void on_unseen(void *what)

@@ -44,12 +44,11 @@ bool names_are_resolvable(const struct config *conf, const char *file, FILE *err
     return false;
 }
 
+/* Of a range only the port that the address has comes into question. */
 static bool is_bound(const struct config_bind *b, const struct addr *a)
 {
-    for (size_t i = 0; i < b->addr_count; i++)
-        if (addr_reaches(a, &b->addr[i]))
-            return true;
-    return false;
+    size_t at = b->addr_count > 1 ? (size_t)addr_port(a) - addr_port(&b->addr[0]) : 0;
+    return at < b->addr_count && addr_reaches(a, &b->addr[at]);
 }
 
 /* A server at an address of our own would be a loop. */

@@ -17,6 +17,8 @@
 void sockets_init(struct sockets *s)
 {
     TAILQ_INIT(&s->all);
+    for (size_t i = 0; i < SOCKETS_CHAINS; i++)
+        SLIST_INIT(&s->chain[i]);
     s->inherited = (struct inherited){ .socket = NULL };
 }
 
@@ -67,17 +69,35 @@ static int reserve(struct listen_socket *ls, size_t count)
 
 static void add_share(struct listen_socket *ls, int fd)
 {
-    ls->share[ls->count++] = (struct socket_share){ fd, SOCKETS_NOBODY };
+    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = SOCKETS_NOBODY };
+}
+
+/* What was handed over is known by its number, whatever its address. */
+static size_t chain_of(const struct addr *at, const struct inherited_socket *handed)
+{
+    return (handed != NULL ? (size_t)handed->number : addr_hash(at)) % SOCKETS_CHAINS;
 }
 
 static struct listen_socket *find(const struct sockets *s, const struct addr *at,
                                   const struct inherited_socket *handed)
 {
     struct listen_socket *ls;
-    TAILQ_FOREACH(ls, &s->all, in_list)
+    SLIST_FOREACH(ls, &s->chain[chain_of(at, handed)], in_chain)
         if (ls->handed == handed && (handed != NULL || addr_equal(&ls->at, at)))
             return ls;
     return NULL;
+}
+
+static void enlist(struct sockets *s, struct listen_socket *ls)
+{
+    TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+    SLIST_INSERT_HEAD(&s->chain[chain_of(&ls->at, ls->handed)], ls, in_chain);
+}
+
+static void delist(struct sockets *s, struct listen_socket *ls)
+{
+    TAILQ_REMOVE(&s->all, ls, in_list);
+    SLIST_REMOVE(&s->chain[chain_of(&ls->at, ls->handed)], ls, listen_socket, in_chain);
 }
 
 /* What the service manager has made is not ours to remove. */
@@ -101,7 +121,7 @@ int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_
     for (size_t i = 0; i < count; i++)
         add_share(ls, fd[i]);
     if (known == NULL)
-        TAILQ_INSERT_TAIL(&s->all, ls, in_list);
+        enlist(s, ls);
     return 0;
 }
 
@@ -136,7 +156,8 @@ enum order_kind {
 
 struct order {
     enum order_kind kind;
-    int fd;
+    struct socket_share *share;       /* LISTEN: the descriptor, and where the listener goes */
+    struct worker_listener *listener; /* the others */
     struct service *service;
 };
 
@@ -278,18 +299,23 @@ static bool is_ours(const struct sockets *s, const struct addr *at)
     return false;
 }
 
-/* Before any is opened: those of one configuration may overlap as well. */
+/* Before any is opened: those of one configuration may overlap as well. Of a range, the first that
+ * fails says it for all. */
 static int probe_all(const struct sockets_change *ch, FILE *errors)
 {
+    const struct config_bind *failed = NULL;
     int rc = 0;
     for (size_t i = 0; i < ch->count; i++) {
         const struct wanted *w = &ch->wanted[i];
         const struct addr *at = &w->socket->at;
-        if (w->socket->handed != NULL || is_ours(ch->sockets, at))
+        if (w->bind == failed || w->socket->handed != NULL || !w->is_new ||
+            is_ours(ch->sockets, at))
             continue;
         int found = sock_probe(at);
-        if (found < 0)
-            rc = tell(errors, ch, w->listen, at, found);
+        if (found == 0)
+            continue;
+        rc = tell(errors, ch, w->listen, at, found);
+        failed = w->bind;
     }
     return rc;
 }
@@ -330,12 +356,15 @@ static int open_for(const struct sockets_change *ch, const struct wanted *w)
 
 static int open_all(const struct sockets_change *ch, FILE *errors)
 {
+    const struct config_bind *failed = NULL;
     int rc = 0;
     for (size_t i = 0; i < ch->count; i++) {
         const struct wanted *w = &ch->wanted[i];
-        int opened = open_for(ch, w);
-        if (opened < 0)
-            rc = tell(errors, ch, w->listen, &w->socket->at, opened);
+        int opened = w->bind == failed ? 0 : open_for(ch, w);
+        if (opened == 0)
+            continue;
+        rc = tell(errors, ch, w->listen, &w->socket->at, opened);
+        failed = w->bind;
     }
     return rc;
 }
@@ -456,11 +485,19 @@ void sockets_abandon(struct sockets_change *ch)
 
 /* ---- committed ---- */
 
-static void order(struct sockets_change *ch, size_t worker, enum order_kind kind, int fd,
-                  struct service *service)
+static void order(struct sockets_change *ch, size_t worker, struct order what)
 {
     struct orders *o = ch->orders[worker];
-    o->order[o->count++] = (struct order){ kind, fd, service };
+    o->order[o->count++] = what;
+}
+
+/* Of the descriptor's present owner, about the listener that it has now. */
+static void order_owner(struct sockets_change *ch, const struct socket_share *share,
+                        enum order_kind kind, struct service *service)
+{
+    if (share->owner != SOCKETS_NOBODY)
+        order(ch, share->owner,
+              (struct order){ .kind = kind, .listener = share->listener, .service = service });
 }
 
 /* Descriptor i is the business of worker i, or, with fewer workers, of one that has others too. */
@@ -470,12 +507,12 @@ static void spread(struct sockets_change *ch, struct listen_socket *ls, struct s
         struct socket_share *share = &ls->share[i];
         size_t owner = i % ch->workers;
         if (share->owner == owner) {
-            order(ch, owner, ORDER_SERVE, share->fd, service);
+            order_owner(ch, share, ORDER_SERVE, service);
             continue;
         }
-        if (share->owner != SOCKETS_NOBODY)
-            order(ch, share->owner, ORDER_RELEASE, share->fd, NULL);
-        order(ch, owner, ORDER_LISTEN, share->fd, service);
+        order_owner(ch, share, ORDER_RELEASE, NULL);
+        order(ch, owner,
+              (struct order){ .kind = ORDER_LISTEN, .share = share, .service = service });
         share->owner = owner;
     }
 }
@@ -484,9 +521,8 @@ static void close_all(struct sockets_change *ch, struct listen_socket *ls)
 {
     remove_file(ls);
     for (size_t i = 0; i < ls->count; i++)
-        if (ls->share[i].owner != SOCKETS_NOBODY)
-            order(ch, ls->share[i].owner, ORDER_CLOSE, ls->share[i].fd, NULL);
-    TAILQ_REMOVE(&ch->sockets->all, ls, in_list);
+        order_owner(ch, &ls->share[i], ORDER_CLOSE, NULL);
+    delist(ch->sockets, ls);
     socket_free(ls);
 }
 
@@ -547,20 +583,20 @@ static void obey(struct worker *w, const struct order *o)
 {
     switch (o->kind) {
     case ORDER_LISTEN: {
-        int rc = worker_listen(w, o->fd, o->service);
+        int rc = worker_listen(w, o->share->fd, o->service, &o->share->listener);
         if (rc < 0)
             log_msg(LOG_LEVEL_ERROR, "listen", "[listen %s]: %s: clients of one socket are lost",
                     o->service->conf->name, strerror(-rc));
         break;
     }
     case ORDER_SERVE:
-        worker_serve(w, o->fd, o->service);
+        worker_serve(o->listener, o->service);
         break;
     case ORDER_RELEASE:
-        worker_release(w, o->fd);
+        worker_release(w, o->listener);
         break;
     case ORDER_CLOSE:
-        worker_close(w, o->fd);
+        worker_close(w, o->listener);
         break;
     }
 }
@@ -602,7 +638,7 @@ void sockets_commit(struct sockets_change *ch, const struct generation *g, struc
     for (size_t i = 0; i < ch->count; i++) {
         struct wanted *w = &ch->wanted[i];
         if (w->is_new)
-            TAILQ_INSERT_TAIL(&ch->sockets->all, w->socket, in_list);
+            enlist(ch->sockets, w->socket);
         serve(ch, w->socket, w->socket->handed != NULL ? w->socket->count : w->had,
               &g->service[w->listen]);
     }

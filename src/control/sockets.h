@@ -19,16 +19,21 @@
 #include "control/inherited.h"
 
 #define SOCKETS_NOBODY SIZE_MAX
+#define SOCKETS_CHAINS 4096 /* a power of two; there are ranges of all 65,535 ports */
+
+struct worker_listener;
 
 /* A descriptor and the worker at work that has it, by its number; or SOCKETS_NOBODY. */
 struct socket_share {
     int fd;
     size_t owner;
+    struct worker_listener *listener; /* what the owner knows it by */
 };
 
 /* An address that is listened on. */
 struct listen_socket {
     TAILQ_ENTRY(listen_socket) in_list;
+    SLIST_ENTRY(listen_socket) in_chain; /* of those whose addresses have the same hash */
     struct addr at;
     const struct inherited_socket *handed; /* all are duplicates of it; NULL: opened here */
     size_t count;
@@ -37,9 +42,11 @@ struct listen_socket {
 };
 
 TAILQ_HEAD(listen_socket_list, listen_socket);
+SLIST_HEAD(listen_socket_chain, listen_socket);
 
 struct sockets {
     struct listen_socket_list all;
+    struct listen_socket_chain chain[SOCKETS_CHAINS];
     struct inherited inherited;
 };
 

@@ -29,10 +29,10 @@ enum worker_order {
 
 struct worker_listener {
     struct listener listener;
-    SLIST_ENTRY(worker_listener) in_worker;
+    LIST_ENTRY(worker_listener) in_worker;
 };
 
-SLIST_HEAD(worker_listeners, worker_listener);
+LIST_HEAD(worker_listeners, worker_listener);
 
 struct worker {
     struct worker_setup setup;
@@ -48,6 +48,7 @@ struct worker {
     struct mailbox mailbox;
     struct worker_listeners listeners;
     struct worker_listeners closed; /* until the wake-up is over */
+    struct listener_list paused;
     bool draining;
     _Atomic bool finished;
     uint64_t said_exhausted; /* ms: one line a second */
@@ -56,17 +57,17 @@ struct worker {
 
 static void resume_all(struct worker *w)
 {
-    struct worker_listener *wl;
+    struct listener *l;
     if (w->draining || !reserve_fill(&w->sessions.reserve))
         return;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
-        listener_resume(&wl->listener);
+    while ((l = LIST_FIRST(&w->paused)) != NULL)
+        listener_resume(l);
 }
 
 static void pause_all(struct worker *w)
 {
     struct worker_listener *wl;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
+    LIST_FOREACH(wl, &w->listeners, in_worker)
         listener_pause(&wl->listener);
 }
 
@@ -123,7 +124,7 @@ static void drain(struct worker *w)
     if (w->draining)
         return;
     w->draining = true;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
+    LIST_FOREACH(wl, &w->listeners, in_worker)
         listener_close(&wl->listener);
 }
 
@@ -178,8 +179,8 @@ static void name_and_pin(const struct worker *w)
 static void free_listeners(struct worker_listeners *list)
 {
     struct worker_listener *wl;
-    while ((wl = SLIST_FIRST(list)) != NULL) {
-        SLIST_REMOVE_HEAD(list, in_worker);
+    while ((wl = LIST_FIRST(list)) != NULL) {
+        LIST_REMOVE(wl, in_worker);
         if (wl->listener.fd != -1)
             close(wl->listener.fd);
         free(wl);
@@ -210,8 +211,9 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     if (w == NULL)
         return -ENOMEM;
     w->setup = *setup;
-    SLIST_INIT(&w->listeners);
-    SLIST_INIT(&w->closed);
+    LIST_INIT(&w->listeners);
+    LIST_INIT(&w->closed);
+    LIST_INIT(&w->paused);
     int rc = uv_loop_init(&w->loop);
     if (rc < 0)
         goto free_worker;
@@ -262,7 +264,8 @@ void worker_free(struct worker *w)
     free(w);
 }
 
-int worker_listen(struct worker *w, int fd, struct service *service)
+int worker_listen(struct worker *w, int fd, struct service *service,
+                  struct worker_listener **listener)
 {
     struct worker_listener *wl = calloc(1, sizeof *wl);
     int rc = -ENOMEM;
@@ -270,31 +273,23 @@ int worker_listen(struct worker *w, int fd, struct service *service)
         wl->listener.accepted = on_accepted;
         wl->listener.exhausted = on_exhausted;
         wl->listener.arg = w;
+        wl->listener.all_paused = &w->paused;
         rc = listener_open(&wl->listener, fd, service, &w->poller);
     }
+    *listener = rc == 0 ? wl : NULL;
     if (rc < 0) {
         free(wl);
         close(fd);
         return rc;
     }
-    SLIST_INSERT_HEAD(&w->listeners, wl, in_worker);
+    LIST_INSERT_HEAD(&w->listeners, wl, in_worker);
     if (w->draining)
         listener_close(&wl->listener);
     return 0;
 }
 
-static struct worker_listener *find(struct worker *w, int fd)
+void worker_serve(struct worker_listener *wl, struct service *service)
 {
-    struct worker_listener *wl;
-    SLIST_FOREACH(wl, &w->listeners, in_worker)
-        if (wl->listener.fd == fd)
-            return wl;
-    return NULL;
-}
-
-void worker_serve(struct worker *w, int fd, struct service *service)
-{
-    struct worker_listener *wl = find(w, fd);
     if (wl != NULL)
         wl->listener.service = service;
 }
@@ -302,25 +297,23 @@ void worker_serve(struct worker *w, int fd, struct service *service)
 /* Events of this wake-up may still point to it: it is freed a wake-up later. */
 static void bury(struct worker *w, struct worker_listener *wl)
 {
-    SLIST_REMOVE(&w->listeners, wl, worker_listener, in_worker);
-    SLIST_INSERT_HEAD(&w->closed, wl, in_worker);
+    LIST_REMOVE(wl, in_worker);
+    LIST_INSERT_HEAD(&w->closed, wl, in_worker);
 }
 
-void worker_close(struct worker *w, int fd)
+void worker_close(struct worker *w, struct worker_listener *wl)
 {
-    struct worker_listener *wl = find(w, fd);
     if (wl == NULL)
         return;
     listener_close(&wl->listener);
     bury(w, wl);
 }
 
-void worker_release(struct worker *w, int fd)
+void worker_release(struct worker *w, struct worker_listener *wl)
 {
-    struct worker_listener *wl = find(w, fd);
     if (wl == NULL)
         return;
-    listener_release(&wl->listener);
+    (void)listener_release(&wl->listener);
     bury(w, wl);
 }
 

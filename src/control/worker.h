@@ -15,6 +15,7 @@
 #include "session/session.h"
 
 struct worker;
+struct worker_listener;
 
 /* Everything here outlives the worker. */
 struct worker_setup {
@@ -57,13 +58,14 @@ int worker_new(struct worker **out, const struct worker_setup *setup);
 void worker_free(struct worker *w);
 
 /* Listening sockets; before it starts, or on its thread. Listen takes fd over, also on failure, and
- * returns 0 or -errno; once it is draining, it closes the socket at once. Serve: new clients are
- * this service's. Close accepts whoever is in the backlog first. Release lets go of the socket,
- * open as it is. */
-int worker_listen(struct worker *w, int fd, struct service *service);
-void worker_serve(struct worker *w, int fd, struct service *service);
-void worker_close(struct worker *w, int fd);
-void worker_release(struct worker *w, int fd);
+ * returns 0 or -errno, then with NULL for a listener, which the other three ignore; once it is
+ * draining, it closes the socket at once. Serve: new clients are this service's. Close accepts
+ * whoever is in the backlog first. Release lets go of the socket, open as it is. */
+int worker_listen(struct worker *w, int fd, struct service *service,
+                  struct worker_listener **listener);
+void worker_serve(struct worker_listener *wl, struct service *service);
+void worker_close(struct worker *w, struct worker_listener *wl);
+void worker_release(struct worker *w, struct worker_listener *wl);
 
 /* Recruit: it has a thread, which waits for the start. Start: recruits it, if need be, and lets it
  * run; what has been recruited starts without fail. Return 0 or -errno. */

@@ -60,7 +60,7 @@ static void go_by(struct session *s, const struct hello *hello)
 static enum greet_result hear_hello(struct session *s)
 {
     struct hello hello;
-    ssize_t n = look(s, HELLO_MAX);
+    ssize_t n = look(s, HELLO_STREAM_MAX);
     if (n < 0)
         return failed(s, n);
     switch (hello_parse(&hello, s->home->mover.buffer, (size_t)n)) {

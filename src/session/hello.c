@@ -206,7 +206,7 @@ static enum hello_result take_head(struct reader *r, size_t *left)
         return HELLO_MALFORMED;
     if ((rc = take_number(r, &room, 3, left)) != HELLO_DONE)
         return rc;
-    return *left > HELLO_MAX - RECORD_HEAD - HANDSHAKE_HEAD ? HELLO_TOO_LONG : HELLO_DONE;
+    return *left > HELLO_MAX - HANDSHAKE_HEAD ? HELLO_TOO_LONG : HELLO_DONE;
 }
 
 /* Everything in front of the extensions. */
@@ -247,10 +247,10 @@ static enum hello_result take_hello(struct reader *r, struct hello *hello)
 
 enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n)
 {
-    const size_t size = n < HELLO_MAX ? n : HELLO_MAX;
+    const size_t size = n < HELLO_STREAM_MAX ? n : HELLO_STREAM_MAX;
     struct reader r = { .begin = bytes, .at = bytes, .end = (const unsigned char *)bytes + size };
     hello->name[0] = '\0';
     hello->alpn_size = 0;
     enum hello_result rc = take_hello(&r, hello);
-    return rc == HELLO_MORE && n >= HELLO_MAX ? HELLO_TOO_LONG : rc;
+    return rc == HELLO_MORE && n >= HELLO_STREAM_MAX ? HELLO_TOO_LONG : rc;
 }

@@ -11,8 +11,10 @@
 
 #include "base/hostname.h"
 
-/* A hello is looked for in this many bytes of the stream, heads of records counted. */
-#define HELLO_MAX 16384
+/* The longest hello that is looked at, its own head counted; and the bytes of the stream that it
+ * may take with the heads of its records. All of these lie in the socket until it is understood. */
+#define HELLO_MAX        16384
+#define HELLO_STREAM_MAX 32768
 
 /* Room for the protocols of a client. Those that do not fit are left out; browsers send 14 bytes.
  */
@@ -23,7 +25,7 @@ enum hello_result {
     HELLO_DONE,
     HELLO_NOT_TLS,   /* no TLS record; hellos of SSL 2.0 are none */
     HELLO_MALFORMED, /* TLS, but not a hello that a server would take */
-    HELLO_TOO_LONG,  /* longer than HELLO_MAX */
+    HELLO_TOO_LONG,  /* longer than HELLO_MAX, or in records so short that they are too many */
 };
 
 struct hello {
@@ -33,10 +35,10 @@ struct hello {
 };
 
 /* Looks at the first n bytes of a stream: a hello of any version of TLS, in any number of records.
- * An answer other than MORE is final: it does not change when more bytes follow, and HELLO_MAX
- * bytes always give one. It is given with the first byte that allows it: DONE as soon as name and
- * protocols are known, or known to be absent; what the hello says behind them is not looked at.
- * *hello is of use after DONE alone. */
+ * An answer other than MORE is final: it does not change when more bytes follow, and
+ * HELLO_STREAM_MAX bytes always give one. It is given with the first byte that allows it: DONE as
+ * soon as name and protocols are known, or known to be absent; what the hello says behind them is
+ * not looked at. *hello is of use after DONE alone. */
 enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n);
 
 #endif

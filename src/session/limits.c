@@ -76,10 +76,9 @@ void limits_free(struct limits *l)
 
 /* --- Who a client is --- */
 
-static bool is_counted(const struct limits *l, const struct addr_peer *p)
+static bool is_counted(const struct addr_peer *p)
 {
-    return (p->sa.sa_family == AF_INET || p->sa.sa_family == AF_INET6) &&
-           (l->max_connections > 0 || l->rate_count > 0);
+    return p->sa.sa_family == AF_INET || p->sa.sa_family == AF_INET6;
 }
 
 static struct in6_addr ip_of(const struct limits *l, const struct addr_peer *p)
@@ -124,6 +123,16 @@ static void settle(const struct limits *l, struct client *c, uint64_t now)
 static bool rate_is_used_up(const struct limits *l, const struct client *c)
 {
     return l->rate_count > 0 && c->debt > (l->rate_count - 1) * l->rate_period;
+}
+
+/* The debt of as many sessions at another rate, which cannot be more than used up. */
+static uint64_t convert(const struct limits *l, uint64_t debt, uint64_t count, uint64_t period)
+{
+    if (l->rate_count == 0 || count == 0)
+        return 0;
+    const uint64_t sessions = debt / l->rate_period;
+    const uint64_t rest = debt % l->rate_period * period / l->rate_period;
+    return sessions < count ? sessions * period + rest : count * period;
 }
 
 static bool is_nobody(const struct client *c)
@@ -204,7 +213,7 @@ static enum limits_result enter(const struct limits *l, struct chain *chain,
 
 enum limits_result limits_enter(struct limits *l, const struct addr_peer *client, uint64_t now)
 {
-    if (!is_counted(l, client))
+    if (!is_counted(client))
         return LIMITS_OK;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
@@ -216,7 +225,7 @@ enum limits_result limits_enter(struct limits *l, const struct addr_peer *client
 
 bool limits_adopt(struct limits *l, const struct addr_peer *client, uint64_t now)
 {
-    if (!is_counted(l, client))
+    if (!is_counted(client))
         return true;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
@@ -232,7 +241,7 @@ bool limits_adopt(struct limits *l, const struct addr_peer *client, uint64_t now
 
 void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now)
 {
-    if (!is_counted(l, client))
+    if (!is_counted(client))
         return;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
@@ -245,6 +254,33 @@ void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now
     else if (c->open == 0)
         trim(&l->chain[n]);
     unlock(l, n);
+}
+
+static void convert_chain(const struct limits *l, struct chain *chain, uint64_t count,
+                          uint64_t period, uint64_t now)
+{
+    struct client *c;
+    SLIST_FOREACH(c, chain, in_chain) {
+        settle(l, c, now);
+        c->debt = convert(l, c->debt, count, period);
+    }
+}
+
+void limits_change(struct limits *l, uint64_t max_connections, uint64_t rate_count,
+                   uint64_t rate_period, uint64_t now)
+{
+    if (l->max_connections == max_connections && l->rate_count == rate_count &&
+        l->rate_period == rate_period)
+        return; /* nobody else writes them */
+    for (unsigned n = 0; n < LOCKS; n++)
+        lock(l, n);
+    for (unsigned n = 0; n < LIMITS_CHAINS; n++)
+        convert_chain(l, &l->chain[n], rate_count, rate_period, now);
+    l->max_connections = max_connections;
+    l->rate_count = rate_count;
+    l->rate_period = rate_period;
+    for (unsigned n = 0; n < LOCKS; n++)
+        unlock(l, n);
 }
 
 size_t limits_addresses(struct limits *l)

@@ -41,6 +41,11 @@ struct limits *limits_new(uint64_t max_connections, uint64_t rate_count, uint64_
                           unsigned ip6_prefix);
 void limits_free(struct limits *l);
 
+/* Other numbers, for the same sessions: who has more open than that keeps them, and of a rate that
+ * was used up as much is used up. Takes all locks for some milliseconds at most. */
+void limits_change(struct limits *l, uint64_t max_connections, uint64_t rate_count,
+                   uint64_t rate_period, uint64_t now);
+
 /* For any thread. now: ms of one monotonic clock (workers may differ a little). After LIMITS_OK the
  * session is counted until limits_leave(); any other answer has counted nothing. Clients that have
  * no IP address are never limited. */

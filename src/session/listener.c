@@ -96,20 +96,32 @@ void listener_pause(struct listener *l)
     if (l->fd == -1 || l->paused)
         return;
     l->paused = true;
+    LIST_INSERT_HEAD(l->all_paused, l, in_paused);
     poller_change(l->poller, l->fd, 0, &l->watch);
+}
+
+/* It is paused. */
+static void unpause(struct listener *l)
+{
+    l->paused = false;
+    LIST_REMOVE(l, in_paused);
 }
 
 void listener_resume(struct listener *l)
 {
     if (l->fd == -1 || !l->paused)
         return;
-    l->paused = false;
+    unpause(l);
     poller_change(l->poller, l->fd, EPOLLIN, &l->watch);
 }
 
 int listener_release(struct listener *l)
 {
     int fd = l->fd;
+    if (fd == -1)
+        return -1;
+    if (l->paused)
+        unpause(l);
     poller_remove(l->poller, fd); /* another descriptor may keep the socket open, and in the set */
     l->fd = -1;
     return fd;

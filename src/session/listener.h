@@ -8,10 +8,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/addr.h"
 #include "relay/poller.h"
 #include "session/service.h"
+
+LIST_HEAD(listener_list, listener);
 
 struct listener {
     struct watch watch;
@@ -19,6 +22,7 @@ struct listener {
     struct service *service;
     int fd; /* -1: closed */
     bool paused;
+    LIST_ENTRY(listener) in_paused;
     unsigned batch;       /* clients to accept in this wake-up */
     uint64_t last_wakeup; /* the poller's, that found clients */
     /* Takes over fd and the places in the service's gates. */
@@ -26,10 +30,11 @@ struct listener {
     /* No descriptors or memory for another client: the listener has paused. error: positive. */
     void (*exhausted)(struct listener *l, int error);
     void *arg;
+    struct listener_list *all_paused; /* of many listeners few pause: these are found at once */
 };
 
-/* Takes fd over and watches it; accepted, exhausted and arg are set by the caller before. Returns 0
- * or -errno; fd is the caller's then. */
+/* Takes fd over and watches it; accepted and what follows is set by the caller before. Returns 0 or
+ * -errno; fd is the caller's then. */
 int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
 
 /* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. */
@@ -40,7 +45,7 @@ void listener_resume(struct listener *l);
  * are connected. */
 void listener_close(struct listener *l);
 
-/* Stops watching and gives the descriptor back. */
+/* Stops watching and gives the descriptor back; -1 where it was closed. */
 int listener_release(struct listener *l);
 
 #endif

@@ -9,23 +9,14 @@ static bool is_wanted(const struct config_listen *c)
     return c->max_connections_per_ip != 0 || c->rate_limit_per_ip.count != 0;
 }
 
-static bool is_same(const struct quota *q, const struct config_listen *c)
-{
-    return q->max_connections == c->max_connections_per_ip &&
-           q->rate.count == c->rate_limit_per_ip.count &&
-           q->rate.period == c->rate_limit_per_ip.period && q->ip6_prefix == c->per_ip6_prefix;
-}
-
 static struct quota *make(const struct config_listen *c)
 {
     struct quota *q = calloc(1, sizeof *q);
     if (q == NULL)
         return NULL;
-    q->max_connections = c->max_connections_per_ip;
-    q->rate = c->rate_limit_per_ip;
     q->ip6_prefix = c->per_ip6_prefix;
-    q->limits =
-        limits_new(q->max_connections, q->rate.count, q->rate.period, (unsigned)q->ip6_prefix);
+    q->limits = limits_new(c->max_connections_per_ip, c->rate_limit_per_ip.count,
+                           c->rate_limit_per_ip.period, (unsigned)q->ip6_prefix);
     if (q->limits == NULL) {
         free(q);
         return NULL;
@@ -38,11 +29,18 @@ int quota_get(struct quota **q, struct quota *present, const struct config_liste
     *q = NULL;
     if (!is_wanted(c))
         return 0;
-    *q = present != NULL && is_same(present, c) ? present : make(c);
+    *q = present != NULL && present->ip6_prefix == c->per_ip6_prefix ? present : make(c);
     if (*q == NULL)
         return -ENOMEM;
     quota_ref(*q);
     return 0;
+}
+
+void quota_set(struct quota *q, const struct config_listen *c, uint64_t now)
+{
+    if (q != NULL)
+        limits_change(q->limits, c->max_connections_per_ip, c->rate_limit_per_ip.count,
+                      c->rate_limit_per_ip.period, now);
 }
 
 struct quota *quota_ref(struct quota *q)

@@ -1,10 +1,35 @@
 #include "session/service.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #define MS_PER_S 1000
+
+/* What is looked at before it is taken must fit into the receive buffer, in however small segments
+ * it comes: the longest header or hello, twice. */
+#define LOOK_BUFFER (64 * 1024)
+
+/* The pool's hash goes by what a TLS client says; or that of one to fall back on. */
+static bool hashes_names(const struct config_pool *p)
+{
+    while (p != NULL && p->hash_key != CONFIG_HASH_SNI)
+        p = p->fallback;
+    return p != NULL;
+}
+
+static bool wants_hello(const struct config_listen *c)
+{
+    return c->route_count > 0 || hashes_names(c->pool);
+}
+
+static uint64_t receive_buffer(const struct config_listen *c)
+{
+    bool looks = c->accept_proxy || wants_hello(c);
+    return looks && c->receive_buffer != 0 && c->receive_buffer < LOOK_BUFFER ? LOOK_BUFFER
+                                                                              : c->receive_buffer;
+}
 
 struct sock_options service_options(const struct config_listen *c)
 {
@@ -15,7 +40,7 @@ struct sock_options service_options(const struct config_listen *c)
         .keepalive_interval = (int)(c->keepalive.interval / MS_PER_S),
         .keepalive_count = (int)c->keepalive.count,
         .user_timeout = (int)c->tcp_user_timeout,
-        .receive_buffer = (int)c->receive_buffer,
+        .receive_buffer = (int)receive_buffer(c),
         .send_buffer = (int)c->send_buffer,
         .backlog = (int)c->backlog,
         .fastopen = (int)c->fastopen,
@@ -46,14 +71,6 @@ static int make_access(struct service *s)
     return short_of_memory ? -ENOMEM : 0;
 }
 
-/* The pool's hash goes by what a TLS client says; or that of one to fall back on. */
-static bool hashes_names(const struct config_pool *p)
-{
-    while (p != NULL && p->hash_key != CONFIG_HASH_SNI)
-        p = p->fallback;
-    return p != NULL;
-}
-
 static int make_routes(struct service *s, service_find_fn *find, const void *pools)
 {
     const struct config_listen *c = s->conf;
@@ -66,7 +83,7 @@ static int make_routes(struct service *s, service_find_fn *find, const void *poo
             .alpn = &c->route[i].alpn,
             .pool = find(pools, c->route[i].pool->name),
         };
-    s->wants_hello = c->route_count > 0 || hashes_names(c->pool);
+    s->wants_hello = wants_hello(c);
     return 0;
 }
 
@@ -94,8 +111,9 @@ void service_fini(struct service *s)
     entrance_put(s->entrance);
 }
 
-void service_take_effect(struct service *s)
+void service_take_effect(struct service *s, uint64_t now)
 {
+    quota_set(s->quota, s->conf, now);
     entrance_set_limits(s->entrance, s->conf->max_connections, s->quota);
 }
 

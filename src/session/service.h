@@ -44,8 +44,8 @@ int service_init(struct service *s, const struct config_listen *conf, struct gat
 /* It may be all zeros. */
 void service_fini(struct service *s);
 
-/* The configuration is in force: limits of clients are those of its section from now on. */
-void service_take_effect(struct service *s);
+/* The configuration is in force: limits of clients are those of its section from now on, ms. */
+void service_take_effect(struct service *s, uint64_t now);
 
 /* Whether this client may have a session: SESSION_END_NONE, and it is counted until
  * service_dismiss(); or why not. */

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct hello whole;
     struct hello part;
     const enum hello_result rc = hello_parse(&whole, bytes, n);
-    FUZZ_REQUIRE(rc != HELLO_MORE || n < HELLO_MAX);
+    FUZZ_REQUIRE(rc != HELLO_MORE || n < HELLO_STREAM_MAX);
     if (rc == HELLO_DONE) {
         FUZZ_REQUIRE(whole.name[0] == '\0' || hostname_is_valid(whole.name, strlen(whole.name)));
         check_protocols(&whole);
