@@ -10,10 +10,15 @@
 
 #include "base/siphash.h"
 
-#define LOCKS      256 /* a power of two: chain n is behind lock n % LOCKS */
+#define GROUPS     256 /* a power of two: chain n is of group n % GROUPS */
 #define CACHE_LINE 64
 
-/* A new session costs rate_period, each ms pays off rate_count: whole numbers, and exact. */
+/* A new session costs period, each ms pays off count: whole numbers, and exact. */
+struct rate {
+    uint64_t count; /* 0: any number */
+    uint64_t period;
+};
+
 struct client {
     SLIST_ENTRY(client) in_chain;
     struct in6_addr ip; /* IPv4 as ::ffff:1.2.3.4; of IPv6 the prefix */
@@ -24,17 +29,18 @@ struct client {
 
 SLIST_HEAD(chain, client);
 
-struct lock {
+/* Chains behind one lock, each group with the numbers for its clients: so they can be changed group
+ * by group, and nobody waits for all. */
+struct group {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
+    uint64_t max_connections;
+    struct rate rate;
 };
 
 struct limits {
-    uint64_t max_connections;
-    uint64_t rate_count;
-    uint64_t rate_period;
     unsigned ip6_prefix;
     struct siphash_key key;
-    struct lock lock[LOCKS];
+    struct group group[GROUPS];
     struct chain chain[LIMITS_CHAINS];
 };
 
@@ -46,13 +52,13 @@ struct limits *limits_new(uint64_t max_connections, uint64_t rate_count, uint64_
     if (getentropy(&key, sizeof key) == -1 ||
         posix_memalign((void **)&l, CACHE_LINE, sizeof *l) != 0)
         return NULL;
-    l->max_connections = max_connections;
-    l->rate_count = rate_count;
-    l->rate_period = rate_period;
     l->ip6_prefix = ip6_prefix;
     l->key = key;
-    for (unsigned i = 0; i < LOCKS; i++)
-        pthread_mutex_init(&l->lock[i].mutex, NULL);
+    for (unsigned i = 0; i < GROUPS; i++) {
+        pthread_mutex_init(&l->group[i].mutex, NULL);
+        l->group[i].max_connections = max_connections;
+        l->group[i].rate = (struct rate){ rate_count, rate_period };
+    }
     for (unsigned i = 0; i < LIMITS_CHAINS; i++)
         SLIST_INIT(&l->chain[i]);
     return l;
@@ -69,8 +75,8 @@ void limits_free(struct limits *l)
             free(c);
         }
     }
-    for (unsigned i = 0; i < LOCKS; i++)
-        pthread_mutex_destroy(&l->lock[i].mutex);
+    for (unsigned i = 0; i < GROUPS; i++)
+        pthread_mutex_destroy(&l->group[i].mutex);
     free(l);
 }
 
@@ -99,40 +105,42 @@ static unsigned chain_of(const struct limits *l, const struct in6_addr *ip)
     return (unsigned)(siphash(&l->key, ip, sizeof *ip) % LIMITS_CHAINS);
 }
 
-static void lock(struct limits *l, unsigned chain)
+static struct group *lock(struct limits *l, unsigned chain)
 {
-    pthread_mutex_lock(&l->lock[chain % LOCKS].mutex);
+    struct group *g = &l->group[chain % GROUPS];
+    pthread_mutex_lock(&g->mutex);
+    return g;
 }
 
-static void unlock(struct limits *l, unsigned chain)
+static void unlock(struct group *g)
 {
-    pthread_mutex_unlock(&l->lock[chain % LOCKS].mutex);
+    pthread_mutex_unlock(&g->mutex);
 }
 
 /* --- Rates --- */
 
 /* Pays off what has been earned up to now. */
-static void settle(const struct limits *l, struct client *c, uint64_t now)
+static void settle(const struct rate *r, struct client *c, uint64_t now)
 {
     const uint64_t elapsed = now > c->at ? now - c->at : 0;
-    const uint64_t earned = elapsed < l->rate_period ? elapsed * l->rate_count : UINT64_MAX;
+    const uint64_t earned = elapsed < r->period ? elapsed * r->count : UINT64_MAX;
     c->debt -= earned < c->debt ? earned : c->debt;
     c->at += elapsed;
 }
 
-static bool rate_is_used_up(const struct limits *l, const struct client *c)
+static bool is_used_up(const struct rate *r, const struct client *c)
 {
-    return l->rate_count > 0 && c->debt > (l->rate_count - 1) * l->rate_period;
+    return r->count > 0 && c->debt > (r->count - 1) * r->period;
 }
 
 /* The debt of as many sessions at another rate, which cannot be more than used up. */
-static uint64_t convert(const struct limits *l, uint64_t debt, uint64_t count, uint64_t period)
+static uint64_t convert(uint64_t debt, const struct rate *from, const struct rate *to)
 {
-    if (l->rate_count == 0 || count == 0)
+    if (from->count == 0 || to->count == 0)
         return 0;
-    const uint64_t sessions = debt / l->rate_period;
-    const uint64_t rest = debt % l->rate_period * period / l->rate_period;
-    return sessions < count ? sessions * period + rest : count * period;
+    const uint64_t sessions = debt / from->period;
+    const uint64_t rest = debt % from->period * to->period / from->period;
+    return sessions < to->count ? sessions * to->period + rest : to->count * to->period;
 }
 
 static bool is_nobody(const struct client *c)
@@ -140,17 +148,17 @@ static bool is_nobody(const struct client *c)
     return c->open == 0 && c->debt == 0;
 }
 
-/* --- Chains: all of this under the chain's lock --- */
+/* --- Chains: all of this under the lock of their group --- */
 
 /* Looks for a client, and drops who has become nobody. */
-static struct client *find(const struct limits *l, struct chain *chain, const struct in6_addr *ip,
+static struct client *find(const struct group *g, struct chain *chain, const struct in6_addr *ip,
                            uint64_t now)
 {
     struct client *found = NULL;
     struct client **link = &SLIST_FIRST(chain);
     while (*link != NULL) {
         struct client *c = *link;
-        settle(l, c, now);
+        settle(&g->rate, c, now);
         if (memcmp(&c->ip, ip, sizeof *ip) == 0)
             found = c;
         else if (is_nobody(c)) {
@@ -196,18 +204,18 @@ static void trim(struct chain *chain)
         forget(chain, least);
 }
 
-static enum limits_result enter(const struct limits *l, struct chain *chain,
+static enum limits_result enter(const struct group *g, struct chain *chain,
                                 const struct in6_addr *ip, uint64_t now)
 {
-    struct client *c = find(l, chain, ip, now);
+    struct client *c = find(g, chain, ip, now);
     if (c == NULL && (c = add(chain, ip, now)) == NULL)
         return LIMITS_MEMORY;
-    if (l->max_connections > 0 && c->open >= l->max_connections)
+    if (g->max_connections > 0 && c->open >= g->max_connections)
         return LIMITS_CONNECTIONS;
-    if (rate_is_used_up(l, c))
+    if (is_used_up(&g->rate, c))
         return LIMITS_RATE;
     c->open++;
-    c->debt += l->rate_count > 0 ? l->rate_period : 0;
+    c->debt += g->rate.count > 0 ? g->rate.period : 0;
     return LIMITS_OK;
 }
 
@@ -217,9 +225,9 @@ enum limits_result limits_enter(struct limits *l, const struct addr_peer *client
         return LIMITS_OK;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
-    lock(l, n);
-    enum limits_result result = enter(l, &l->chain[n], &ip, now);
-    unlock(l, n);
+    struct group *g = lock(l, n);
+    enum limits_result result = enter(g, &l->chain[n], &ip, now);
+    unlock(g);
     return result;
 }
 
@@ -229,13 +237,13 @@ bool limits_adopt(struct limits *l, const struct addr_peer *client, uint64_t now
         return true;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
-    lock(l, n);
-    struct client *c = find(l, &l->chain[n], &ip, now);
+    struct group *g = lock(l, n);
+    struct client *c = find(g, &l->chain[n], &ip, now);
     if (c == NULL)
         c = add(&l->chain[n], &ip, now);
     if (c != NULL)
         c->open++;
-    unlock(l, n);
+    unlock(g);
     return c != NULL;
 }
 
@@ -245,42 +253,43 @@ void limits_leave(struct limits *l, const struct addr_peer *client, uint64_t now
         return;
     const struct in6_addr ip = ip_of(l, client);
     const unsigned n = chain_of(l, &ip);
-    lock(l, n);
-    struct client *c = find(l, &l->chain[n], &ip, now);
+    struct group *g = lock(l, n);
+    struct client *c = find(g, &l->chain[n], &ip, now);
     assert(c != NULL && c->open > 0);
     c->open--;
     if (is_nobody(c))
         forget(&l->chain[n], c);
     else if (c->open == 0)
         trim(&l->chain[n]);
-    unlock(l, n);
+    unlock(g);
 }
 
-static void convert_chain(const struct limits *l, struct chain *chain, uint64_t count,
-                          uint64_t period, uint64_t now)
+static void change_rate(struct limits *l, unsigned group, const struct rate *to, uint64_t now)
 {
+    const struct rate *from = &l->group[group].rate;
     struct client *c;
-    SLIST_FOREACH(c, chain, in_chain) {
-        settle(l, c, now);
-        c->debt = convert(l, c->debt, count, period);
-    }
+    for (unsigned n = group; n < LIMITS_CHAINS; n += GROUPS)
+        SLIST_FOREACH(c, &l->chain[n], in_chain) {
+            settle(from, c, now);
+            c->debt = convert(c->debt, from, to);
+        }
 }
 
 void limits_change(struct limits *l, uint64_t max_connections, uint64_t rate_count,
                    uint64_t rate_period, uint64_t now)
 {
-    if (l->max_connections == max_connections && l->rate_count == rate_count &&
-        l->rate_period == rate_period)
-        return; /* nobody else writes them */
-    for (unsigned n = 0; n < LOCKS; n++)
-        lock(l, n);
-    for (unsigned n = 0; n < LIMITS_CHAINS; n++)
-        convert_chain(l, &l->chain[n], rate_count, rate_period, now);
-    l->max_connections = max_connections;
-    l->rate_count = rate_count;
-    l->rate_period = rate_period;
-    for (unsigned n = 0; n < LOCKS; n++)
-        unlock(l, n);
+    const struct rate rate = { rate_count, rate_period };
+    const struct group *any = &l->group[0]; /* whose numbers nobody else writes */
+    if (any->max_connections == max_connections && any->rate.count == rate_count &&
+        any->rate.period == rate_period)
+        return;
+    for (unsigned i = 0; i < GROUPS; i++) {
+        struct group *g = lock(l, i);
+        change_rate(l, i, &rate, now);
+        g->max_connections = max_connections;
+        g->rate = rate;
+        unlock(g);
+    }
 }
 
 size_t limits_addresses(struct limits *l)
@@ -288,10 +297,10 @@ size_t limits_addresses(struct limits *l)
     size_t count = 0;
     for (unsigned n = 0; n < LIMITS_CHAINS; n++) {
         const struct client *c;
-        lock(l, n);
+        struct group *g = lock(l, n);
         for (c = SLIST_FIRST(&l->chain[n]); c != NULL; c = SLIST_NEXT(c, in_chain))
             count++;
-        unlock(l, n);
+        unlock(g);
     }
     return count;
 }

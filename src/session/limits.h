@@ -42,7 +42,7 @@ struct limits *limits_new(uint64_t max_connections, uint64_t rate_count, uint64_
 void limits_free(struct limits *l);
 
 /* Other numbers, for the same sessions: who has more open than that keeps them, and of a rate that
- * was used up as much is used up. Takes all locks for some milliseconds at most. */
+ * was used up as much is used up. */
 void limits_change(struct limits *l, uint64_t max_connections, uint64_t rate_count,
                    uint64_t rate_period, uint64_t now);
 
