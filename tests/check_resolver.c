@@ -21,7 +21,7 @@ struct message {
 
 static void put(struct message *m, const void *bytes, size_t n)
 {
-    ck_assert_uint_le(n, sizeof m->bytes - m->len);
+    assert_quietly(n <= sizeof m->bytes - m->len);
     memcpy(m->bytes + m->len, bytes, n);
     m->len += n;
 }
@@ -371,15 +371,15 @@ static void try_it(const struct message *m, size_t len, enum dns_type type)
 {
     struct dns_answer a;
     int rc = parse(&a, m, len, type);
-    ck_assert(rc == 0 || rc == -EBADMSG || rc == -EMSGSIZE || rc == -E2BIG);
+    assert_quietly(rc == 0 || rc == -EBADMSG || rc == -EMSGSIZE || rc == -E2BIG);
     if (rc < 0) {
-        ck_assert_ptr_null(a.record);
+        assert_quietly(a.record == NULL);
         return;
     }
-    ck_assert_uint_le(a.count, DNS_RECORDS_MAX);
-    ck_assert_uint_le(a.ttl, INT32_MAX);
+    assert_quietly(a.count <= DNS_RECORDS_MAX);
+    assert_quietly(a.ttl <= INT32_MAX);
     for (size_t i = 0; type == DNS_SRV && i < a.count; i++)
-        ck_assert_uint_lt(strlen(a.record[i].srv.target), DNS_NAME_MAX);
+        assert_quietly(strlen(a.record[i].srv.target) < DNS_NAME_MAX);
     dns_answer_free(&a);
 }
 
