@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@ void sockets_init(struct sockets *s)
 static void socket_free(struct listen_socket *ls)
 {
     for (size_t i = 0; i < ls->count; i++)
-        if (ls->share[i].owner == SOCKETS_NOBODY && ls->share[i].fd != -1)
+        if (ls->share[i].owner == ORDERS_NOBODY && ls->share[i].fd != -1)
             close(ls->share[i].fd);
     free(ls->share);
     free(ls);
@@ -69,7 +68,7 @@ static int reserve(struct listen_socket *ls, size_t count)
 
 static void add_share(struct listen_socket *ls, int fd)
 {
-    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = SOCKETS_NOBODY };
+    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = ORDERS_NOBODY };
 }
 
 /* What was handed over is known by its number, whatever its address. */
@@ -142,30 +141,7 @@ struct sockets_change {
     size_t workers;
     struct wanted *wanted;
     size_t count;
-    struct orders **orders; /* for each worker that is at work before or after */
-    size_t orders_count;
-};
-
-/* What one worker is told, in one letter. */
-enum order_kind {
-    ORDER_LISTEN,
-    ORDER_SERVE,
-    ORDER_RELEASE,
-    ORDER_CLOSE,
-};
-
-struct order {
-    enum order_kind kind;
-    struct socket_share *share;       /* LISTEN: the descriptor, and where the listener goes */
-    struct worker_listener *listener; /* the others */
-    struct service *service;
-};
-
-struct orders {
-    struct letter letter;
-    sem_t *obeyed;
-    size_t count;
-    struct order order[];
+    struct orders *orders; /* for the workers that are at work before or after */
 };
 
 static int tell(FILE *errors, const struct sockets_change *ch, size_t listen, const struct addr *at,
@@ -410,23 +386,15 @@ static size_t last_owner(const struct sockets *s)
     size_t last = 0;
     TAILQ_FOREACH(ls, &s->all, in_list)
         for (size_t i = 0; i < ls->count; i++)
-            if (ls->share[i].owner != SOCKETS_NOBODY && ls->share[i].owner >= last)
+            if (ls->share[i].owner != ORDERS_NOBODY && ls->share[i].owner >= last)
                 last = ls->share[i].owner + 1;
     return last;
 }
 
-/* A descriptor is at most once given to, and once taken from, a worker. */
 static int make_orders(struct sockets_change *ch)
 {
     size_t before = last_owner(ch->sockets);
-    size_t descriptors = count_descriptors(ch);
-    ch->orders_count = before > ch->workers ? before : ch->workers;
-    ch->orders = calloc(ch->orders_count + 1, sizeof(struct orders *));
-    for (size_t i = 0; ch->orders != NULL && i < ch->orders_count; i++) {
-        ch->orders[i] = calloc(1, sizeof(struct orders) + descriptors * sizeof(struct order));
-        if (ch->orders[i] == NULL)
-            return -ENOMEM;
-    }
+    ch->orders = orders_new(before > ch->workers ? before : ch->workers, count_descriptors(ch));
     return ch->orders == NULL ? -ENOMEM : 0;
 }
 
@@ -459,9 +427,7 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
 
 static void change_free(struct sockets_change *ch)
 {
-    for (size_t i = 0; ch->orders != NULL && i < ch->orders_count; i++)
-        free(ch->orders[i]);
-    free(ch->orders);
+    orders_free(ch->orders);
     free(ch->wanted);
     free(ch);
 }
@@ -485,21 +451,6 @@ void sockets_abandon(struct sockets_change *ch)
 
 /* ---- committed ---- */
 
-static void order(struct sockets_change *ch, size_t worker, struct order what)
-{
-    struct orders *o = ch->orders[worker];
-    o->order[o->count++] = what;
-}
-
-/* Of the descriptor's present owner, about the listener that it has now. */
-static void order_owner(struct sockets_change *ch, const struct socket_share *share,
-                        enum order_kind kind, struct service *service)
-{
-    if (share->owner != SOCKETS_NOBODY)
-        order(ch, share->owner,
-              (struct order){ .kind = kind, .listener = share->listener, .service = service });
-}
-
 /* Descriptor i is the business of worker i, or, with fewer workers, of one that has others too. */
 static void spread(struct sockets_change *ch, struct listen_socket *ls, struct service *service)
 {
@@ -507,13 +458,11 @@ static void spread(struct sockets_change *ch, struct listen_socket *ls, struct s
         struct socket_share *share = &ls->share[i];
         size_t owner = i % ch->workers;
         if (share->owner == owner) {
-            order_owner(ch, share, ORDER_SERVE, service);
+            orders_serve(ch->orders, share, service);
             continue;
         }
-        order_owner(ch, share, ORDER_RELEASE, NULL);
-        order(ch, owner,
-              (struct order){ .kind = ORDER_LISTEN, .share = share, .service = service });
-        share->owner = owner;
+        orders_release(ch->orders, share);
+        orders_listen(ch->orders, owner, share, service);
     }
 }
 
@@ -521,7 +470,7 @@ static void close_all(struct sockets_change *ch, struct listen_socket *ls)
 {
     remove_file(ls);
     for (size_t i = 0; i < ls->count; i++)
-        order_owner(ch, &ls->share[i], ORDER_CLOSE, NULL);
+        orders_close(ch->orders, &ls->share[i]);
     delist(ch->sockets, ls);
     socket_free(ls);
 }
@@ -579,59 +528,6 @@ static void part_with_unwanted(struct sockets_change *ch, const struct generatio
     }
 }
 
-static void obey(struct worker *w, const struct order *o)
-{
-    switch (o->kind) {
-    case ORDER_LISTEN: {
-        int rc = worker_listen(w, o->share->fd, o->service, &o->share->listener);
-        if (rc < 0)
-            log_msg(LOG_LEVEL_ERROR, "listen", "[listen %s]: %s: clients of one socket are lost",
-                    o->service->conf->name, strerror(-rc));
-        break;
-    }
-    case ORDER_SERVE:
-        worker_serve(o->listener, o->service);
-        break;
-    case ORDER_RELEASE:
-        worker_release(w, o->listener);
-        break;
-    case ORDER_CLOSE:
-        worker_close(w, o->listener);
-        break;
-    }
-}
-
-static void on_orders(struct letter *l, void *owner)
-{
-    struct orders *o = (struct orders *)l; /* its first member */
-    sem_t *obeyed = o->obeyed;
-    for (size_t i = 0; i < o->count; i++)
-        obey(owner, &o->order[i]);
-    free(o);
-    sem_post(obeyed);
-}
-
-/* A worker that does not run yet is told directly. The others are waited for, a wake-up of each:
- * from then on nobody is served by what was in force before, and no worker has a descriptor left
- * that another one may close. */
-static void give_orders(struct sockets_change *ch, struct crew *crew)
-{
-    sem_t obeyed;
-    sem_init(&obeyed, 0, 0);
-    for (size_t i = 0; i < ch->orders_count; i++) {
-        struct orders *o = ch->orders[i];
-        ch->orders[i] = NULL;
-        o->letter.run = on_orders;
-        o->obeyed = &obeyed;
-        if (i >= crew->started || !worker_post(crew->worker[i], &o->letter))
-            on_orders(&o->letter, crew->worker[i]);
-    }
-    for (size_t i = 0; i < ch->orders_count; i++)
-        while (sem_wait(&obeyed) == -1) /* EINTR */
-            ;
-    sem_destroy(&obeyed);
-}
-
 void sockets_commit(struct sockets_change *ch, const struct generation *g, struct crew *crew)
 {
     part_with_unwanted(ch, g);
@@ -642,7 +538,7 @@ void sockets_commit(struct sockets_change *ch, const struct generation *g, struc
         serve(ch, w->socket, w->socket->handed != NULL ? w->socket->count : w->had,
               &g->service[w->listen]);
     }
-    give_orders(ch, crew);
+    orders_give(ch->orders, crew);
     change_free(ch);
 }
 

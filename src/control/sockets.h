@@ -17,18 +17,9 @@
 #include "control/crew.h"
 #include "control/generation.h"
 #include "control/inherited.h"
+#include "control/orders.h"
 
-#define SOCKETS_NOBODY SIZE_MAX
 #define SOCKETS_CHAINS 4096 /* a power of two; there are ranges of all 65,535 ports */
-
-struct worker_listener;
-
-/* A descriptor and the worker at work that has it, by its number; or SOCKETS_NOBODY. */
-struct socket_share {
-    int fd;
-    size_t owner;
-    struct worker_listener *listener; /* what the owner knows it by */
-};
 
 /* An address that is listened on. */
 struct listen_socket {
