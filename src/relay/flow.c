@@ -1,15 +1,14 @@
 #include "relay/flow.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "build.h"
+#include "relay/kernel.h"
 #include "relay/sock.h"
 
 /* What one flow may do in one wake-up before the other sessions get their turn: a fill and a
@@ -64,25 +63,25 @@ static void spend(struct flow *f, size_t n)
         f->allowed -= n;
 }
 
-/* Not ready, or failed? errno is the read's. */
-static int source_stopped(struct side *src)
+/* Not ready, or failed? */
+static int source_stopped(struct side *src, int error)
 {
-    if (errno != EAGAIN && errno != EINTR)
-        return -errno;
-    if (errno == EAGAIN)
+    if (error != EAGAIN && error != EINTR)
+        return -error;
+    if (error == EAGAIN)
         side_clear(src, SIDE_READABLE);
-    return errno == EAGAIN ? STEP_WAIT : STEP_DONE;
+    return error == EAGAIN ? STEP_WAIT : STEP_DONE;
 }
 
-static int sink_stopped(struct flow *f, struct side *dst)
+static int sink_stopped(struct flow *f, struct side *dst, int error)
 {
-    if (errno != EAGAIN && errno != EINTR) {
+    if (error != EAGAIN && error != EINTR) {
         f->sink_failed = true;
-        return -errno;
+        return -error;
     }
-    if (errno == EAGAIN)
+    if (error == EAGAIN)
         side_clear(dst, SIDE_WRITABLE);
-    return errno == EAGAIN ? STEP_WAIT : STEP_DONE;
+    return error == EAGAIN ? STEP_WAIT : STEP_DONE;
 }
 
 /* Nagle's algorithm holds a piece back only behind a short one that is not acknowledged yet, so
@@ -117,14 +116,14 @@ static int copy(struct flow *f, struct side *src, struct side *dst, struct mover
     size_t room = smaller(FLOW_COPY, f->allowed);
     ssize_t n = recv(src->fd, m->buffer, room, MSG_PEEK | MSG_DONTWAIT);
     if (n == -1)
-        return source_stopped(src);
+        return source_stopped(src, errno);
     if (n == 0) {
         f->state = FLOW_DONE;
         return STEP_DONE;
     }
     ssize_t sent = send(dst->fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1)
-        return sink_stopped(f, dst);
+        return sink_stopped(f, dst, errno);
     int rc = take(src, m, (size_t)sent);
     if (rc < 0)
         return rc;
@@ -167,8 +166,7 @@ static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
         return -EIO;
     if (sent > 0)
         unload(f, m, MOVER_COPY, (size_t)sent);
-    errno = error;
-    return sent == -1 ? sink_stopped(f, dst) : STEP_DONE;
+    return sent == -1 ? sink_stopped(f, dst, error) : STEP_DONE;
 }
 
 #ifdef ZPROXY_SPLICE
@@ -181,14 +179,6 @@ static void refused(struct flow *f, struct mover *m, int error)
 {
     f->copy = true;
     mover_fell_back(m, MOVER_REFUSED, error);
-}
-
-/* splice(2) is a cancellation point, which glibc brackets with two locked instructions in a program
- * with threads: 2 % of a small exchange. Nobody cancels a worker, so the kernel is called as it is.
- * SPLICE_F_NONBLOCK is about the pipe alone; the sockets are non-blocking. */
-static ssize_t move(int from, int to, size_t len)
-{
-    return syscall(SYS_splice, from, NULL, to, NULL, len, SPLICE_F_NONBLOCK);
 }
 
 /* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
@@ -217,7 +207,7 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
         return copy(f, src, dst, m);
     }
     size_t room = smaller(smaller(p->size, m->buffer_size), f->allowed);
-    ssize_t n = move(src->fd, p->in, room);
+    ssize_t n = kernel_splice(src->fd, p->in, room); /* the sockets are non-blocking */
     if (n > 0) {
         p->held = (uint32_t)n;
         spend(f, (size_t)n);
@@ -227,7 +217,6 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
             note_short_fill(f, p, src);
         return STEP_DONE;
     }
-    int error = errno;
     pipe_put(&m->pipes, p);
     if (n == 0) {
         /* Before FIN it is the urgent mark that reads as an end; the event that tells of FIN
@@ -238,12 +227,11 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
             side_clear(src, SIDE_READABLE);
         return STEP_DONE;
     }
-    if (is_refusal(error)) {
-        refused(f, m, error);
+    if (is_refusal((int)-n)) {
+        refused(f, m, (int)-n);
         return STEP_DONE;
     }
-    errno = error;
-    return source_stopped(src);
+    return source_stopped(src, (int)-n);
 }
 
 /* Asks for exactly what the pipe holds, and never SPLICE_F_MORE: a sink told of more to come holds
@@ -252,16 +240,16 @@ static int drain(struct flow *f, struct side *dst, struct mover *m)
 {
     if (f->copy)
         return drain_by_copy(f, dst, m);
-    ssize_t n = move(f->pipe->out, dst->fd, f->pipe->held);
+    ssize_t n = kernel_splice(f->pipe->out, dst->fd, f->pipe->held);
     if (n > 0) {
         unload(f, m, MOVER_SPLICE, (size_t)n);
         return STEP_DONE;
     }
-    if (n == -1 && is_refusal(errno)) {
-        refused(f, m, errno);
+    if (is_refusal((int)-n)) {
+        refused(f, m, (int)-n);
         return STEP_DONE;
     }
-    return n == 0 ? -EIO : sink_stopped(f, dst);
+    return n == 0 ? -EIO : sink_stopped(f, dst, (int)-n);
 }
 #endif
 
@@ -296,7 +284,7 @@ static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct 
             return STEP_WAIT;
         if (send(dst->fd, &byte, 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT) == -1 &&
             errno != EOPNOTSUPP)
-            return sink_stopped(f, dst);
+            return sink_stopped(f, dst, errno);
         f->mark_passed = true;
     }
     return cross_mark(f, src, dst, m);

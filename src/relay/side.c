@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "relay/kernel.h"
 #include "relay/sock.h"
 
 void side_init(struct side *sd)
@@ -61,7 +62,7 @@ static bool close_neighbours(const struct side *a, const struct side *b)
     int first = a->fd < b->fd ? a->fd : b->fd;
     int last = a->fd < b->fd ? b->fd : a->fd;
     return CLOSES_RANGES && first != -1 && last - first == 1 &&
-           close_range((unsigned)first, (unsigned)last, 0) == 0;
+           kernel_close_range(first, last) == 0;
 }
 
 void side_close_both(struct side *a, struct side *b)

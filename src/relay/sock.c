@@ -6,27 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int set_int(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value) == -1 ? -errno : 0;
-}
+#include "relay/kernel.h"
 
 static int set_if(int fd, int level, int name, int value)
 {
-    return value == 0 ? 0 : set_int(fd, level, name, value);
-}
-
-static int open_stream(int family)
-{
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return fd == -1 ? -errno : fd;
+    return value == 0 ? 0 : kernel_set_option(fd, level, name, value);
 }
 
 static int set_tcp_options(int fd, const struct sock_options *o)
 {
     int rc = 0;
     if (o->keepalive)
-        rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        rc = kernel_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (rc == 0)
         rc = set_if(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
     if (rc == 0)
@@ -36,7 +27,7 @@ static int set_tcp_options(int fd, const struct sock_options *o)
     if (rc == 0)
         rc = set_if(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
     if (rc == 0 && o->delay_ack)
-        rc = set_int(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+        rc = kernel_set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
     return rc;
 }
 
@@ -55,13 +46,13 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
 {
     if (addr_is_unix(a)) /* bind(2) makes the file with the mode of the socket's own inode */
         return o->mode != 0 && fchmod(fd, (mode_t)o->mode) == -1 ? -errno : 0;
-    int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
-        rc = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (rc == 0 && o->nodelay)
-        rc = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        rc = kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && a->sa.sa_family == AF_INET6)
-        rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual);
+        rc = kernel_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual);
     if (rc == 0)
         rc = set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
     if (rc == 0)
@@ -85,7 +76,7 @@ static int probe_unix(const struct addr *at)
         return 0; /* abstract, or no such file: bind() will tell */
     if (!S_ISSOCK(st.st_mode))
         return -EEXIST;
-    int fd = open_stream(AF_UNIX);
+    int fd = kernel_socket(AF_UNIX);
     if (fd < 0)
         return fd;
     int rc = connect(fd, &at->sa, at->len) == -1 ? -errno : 0;
@@ -99,16 +90,16 @@ int sock_probe(const struct addr *at)
 {
     if (addr_is_unix(at))
         return probe_unix(at);
-    int fd = open_stream(at->sa.sa_family);
+    int fd = kernel_socket(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual) {
         struct addr v4 = without_ipv6(at);
         return sock_probe(&v4);
     }
     if (fd < 0)
         return fd;
-    int rc = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0 && at->sa.sa_family == AF_INET6)
-        rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual);
+        rc = kernel_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual);
     if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
         rc = -errno;
     close(fd);
@@ -117,7 +108,7 @@ int sock_probe(const struct addr *at)
 
 int sock_bind(const struct addr *at, const struct sock_options *options)
 {
-    int fd = open_stream(at->sa.sa_family);
+    int fd = kernel_socket(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual) {
         struct addr v4 = without_ipv6(at);
         return sock_bind(&v4, options);
@@ -149,10 +140,10 @@ int sock_listen(const struct addr *at, const struct sock_options *options)
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)
 {
     if (!addr_is_unix(at)) {
-        (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
-        (void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
-        (void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
-        (void)set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
+        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
+        (void)kernel_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
+        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
+        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
     }
     (void)set_options(fd, at, options);
     if (!addr_is_unix(at))
@@ -176,10 +167,10 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
         return 0;
     bool ip6 = to->sa.sa_family == AF_INET6;
     if (source->transparent)
-        rc = ip6 ? set_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-                 : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+        rc = ip6 ? kernel_set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+                 : kernel_set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
     if (rc == 0)
-        rc = set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        rc = kernel_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (rc == 0 && bind(fd, &source->addr.sa, source->addr.len) == -1)
         rc = -errno;
     return rc;
@@ -188,15 +179,15 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source)
 {
-    int fd = open_stream(to->sa.sa_family);
+    int fd = kernel_socket(to->sa.sa_family);
     if (fd < 0)
         return fd;
     int rc = set_options(fd, to, options);
     if (rc == 0)
         rc = bind_source(fd, to, source);
-    if (rc == 0 && connect(fd, &to->sa, to->len) == -1 && errno != EINPROGRESS)
-        rc = -errno;
-    if (rc < 0) {
+    if (rc == 0)
+        rc = kernel_connect(fd, &to->sa, to->len);
+    if (rc < 0 && rc != -EINPROGRESS) {
         close(fd);
         return rc;
     }
@@ -233,5 +224,5 @@ void sock_reset(int fd)
 
 void sock_set_nodelay(int fd)
 {
-    (void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
+    (void)kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
 }

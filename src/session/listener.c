@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "relay/kernel.h"
+
 #define LISTENER_BATCH 16 /* clients a wake-up at most */
 
 /* These are about one client, or come again; the others would come back at once. accept(2): Linux
@@ -30,7 +32,19 @@ static bool is_transient(int error)
     }
 }
 
-/* Returns whether there may be another client. */
+/* Both return whether there may be another client. */
+static bool accept_failed(struct listener *l, int error)
+{
+    service_retreat(l->service);
+    if (error == EAGAIN)
+        return false;
+    if (is_transient(error))
+        return true;
+    listener_pause(l);
+    l->exhausted(l, error);
+    return false;
+}
+
 static bool accept_one(struct listener *l)
 {
     struct sockaddr_storage from;
@@ -39,18 +53,9 @@ static bool accept_one(struct listener *l)
         listener_pause(l);
         return false;
     }
-    int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd == -1) {
-        int error = errno;
-        service_retreat(l->service);
-        if (error == EAGAIN)
-            return false;
-        if (is_transient(error))
-            return true;
-        listener_pause(l);
-        l->exhausted(l, error);
-        return false;
-    }
+    int fd = kernel_accept(l->fd, (struct sockaddr *)&from, &len);
+    if (fd < 0)
+        return accept_failed(l, -fd);
     struct addr_peer client;
     addr_peer_set(&client, (const struct sockaddr *)&from, len);
     l->accepted(l, fd, &client);
