@@ -148,7 +148,7 @@ static void end(void)
 static void turn(struct side_of_it *o)
 {
     uv_async_send(&o->awake); /* or it would wait for events that a test has not brought about */
-    sessions_run(&o->all);
+    sessions_run(&o->all, UINT64_MAX);
 }
 
 static struct session *only(struct side_of_it *o)

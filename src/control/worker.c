@@ -41,7 +41,7 @@ struct worker {
     bool has_thread;
     uv_loop_t loop;
     uv_async_t async;
-    uv_timer_t retry;
+    uint64_t retry_at; /* ms; UINT64_MAX: nobody waits for descriptors */
     struct poller poller;
     struct sessions sessions;
     struct grace_reader reader;
@@ -71,17 +71,16 @@ static void pause_all(struct worker *w)
         listener_pause(&wl->listener);
 }
 
-static void on_retry(uv_timer_t *timer)
+static void retry(struct worker *w)
 {
-    struct worker *w = timer->data;
     resume_all(w);
-    if (!w->draining && w->sessions.reserve.fd == -1)
-        uv_timer_start(&w->retry, on_retry, RETRY_MS, 0);
+    bool in_vain = !w->draining && w->sessions.reserve.fd == -1;
+    w->retry_at = in_vain ? w->poller.now + RETRY_MS : UINT64_MAX;
 }
 
 static void say_exhausted(struct worker *w, int error)
 {
-    uint64_t now = uv_now(&w->loop);
+    uint64_t now = w->poller.now;
     if (w->said_exhausted != 0 && now - w->said_exhausted < 1000)
         return;
     w->said_exhausted = now;
@@ -93,7 +92,7 @@ static void pause_for_room(struct worker *w, int error)
 {
     say_exhausted(w, error);
     pause_all(w);
-    uv_timer_start(&w->retry, on_retry, RETRY_MS, 0);
+    w->retry_at = w->poller.now + RETRY_MS;
 }
 
 static void on_exhausted(struct listener *l, int error)
@@ -114,8 +113,8 @@ static void on_session_ended(struct sessions *all, void *arg)
 {
     (void)all;
     struct worker *w = arg;
-    if (uv_is_active((const uv_handle_t *)&w->retry))
-        uv_timer_start(&w->retry, on_retry, 0, 0);
+    if (w->retry_at != UINT64_MAX)
+        w->retry_at = 0;
 }
 
 static void drain(struct worker *w)
@@ -194,7 +193,9 @@ static void *run(void *arg)
         ;
     name_and_pin(w);
     while (!w->draining || gauge_get(&w->sessions.count) > 0) {
-        sessions_run(&w->sessions);
+        sessions_run(&w->sessions, w->retry_at);
+        if (w->retry_at <= w->poller.now)
+            retry(w);
         free_listeners(&w->closed);
         grace_quiet(w->setup.grace, &w->reader);
     }
@@ -223,8 +224,8 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
         goto close_async;
     if ((rc = mover_init(&w->sessions.mover, setup->splice, setup->quota, setup->pipe_size)) < 0)
         goto close_poller;
-    uv_timer_init(&w->loop, &w->retry); /* cannot fail */
-    w->async.data = w->retry.data = w;
+    w->retry_at = UINT64_MAX;
+    w->async.data = w;
     atomic_init(&w->order, WORKER_RELAY);
     sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);
     mailbox_init(&w->mailbox);
@@ -258,8 +259,7 @@ void worker_free(struct worker *w)
     mover_fini(&w->sessions.mover);
     poller_fini(&w->poller);
     uv_close((uv_handle_t *)&w->async, NULL);
-    uv_close((uv_handle_t *)&w->retry, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT); /* lets the two closes happen */
+    uv_run(&w->loop, UV_RUN_DEFAULT); /* lets the close happen */
     uv_loop_close(&w->loop);
     free(w);
 }

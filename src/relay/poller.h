@@ -3,7 +3,8 @@
  * libuv's uv_poll_t costs six or more epoll_ctl(2) a socket and a second wait a wake-up if it
  * watches a set of ours. So it is the other way round, as libuv's "embedding" allows: the thread
  * waits in this set, sockets are added once, and the loop's own descriptor (uv_backend_fd) is one
- * member of the set: timers and uv_async_send() work as everywhere, and cost nothing per event.
+ * member of the set: uv_async_send() works as everywhere, and costs nothing per event. Timers are
+ * not the loop's here: it would have to be asked for them at every wake-up.
  */
 #ifndef ZPROXY_RELAY_POLLER_H
 #define ZPROXY_RELAY_POLLER_H
@@ -23,11 +24,12 @@ struct poller {
     uv_loop_t *loop;
     uint64_t busy_poll; /* ns */
     uint64_t wakeups;   /* so far */
+    uint64_t now;       /* ms, CLOCK_MONOTONIC: when the present one began */
 };
 
-/* loop must outlive the poller. busy_poll: us for which each wait asks over and over before it
- * sleeps, since going to sleep and waking up take longer than relaying a message. Returns 0 or
- * -errno. */
+/* loop must outlive the poller, and have all its handles: no timers. busy_poll: us for which each
+ * wait asks over and over before it sleeps, since going to sleep and waking up take longer than
+ * relaying a message. Returns 0 or -errno. */
 int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll);
 void poller_fini(struct poller *p);
 
@@ -38,9 +40,8 @@ int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch
 /* Takes a descriptor out that stays open. */
 void poller_remove(struct poller *p, int fd);
 
-/* One wake-up: waits at most timeout ms (0: not at all; -1: for as long as it takes), no longer
- * than the loop's timers allow, reads the clock once (uv_now() of the loop), calls the watches and
- * then lets the loop run whatever of its own is due. */
+/* One wake-up: waits at most timeout ms (0: not at all; -1: for as long as it takes), reads the
+ * clock once (p->now), calls the watches and then lets the loop run if it is ready. */
 void poller_wait(struct poller *p, int timeout);
 
 #endif

@@ -7,11 +7,6 @@
 
 #define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
 
-uint64_t life_now(const struct session *s)
-{
-    return uv_now(s->home->poller->loop);
-}
-
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "relay/kernel.h"
 #include "relay/sock.h"
 #include "session/answer.h"
 #include "session/connect.h"
@@ -154,7 +155,8 @@ static void pass_fin(struct session *s, bool *ended, enum session_end who, struc
     s->active = life_now(s);
     if (s->up.state == FLOW_DONE && s->down.state == FLOW_DONE)
         return;
-    (void)shutdown(dst->fd, SHUT_WR); /* fails on a dead socket alone, of which an event tells */
+    /* fails on a dead socket alone, of which an event tells */
+    (void)kernel_shutdown(dst->fd, SHUT_WR);
     life_arm(s);
 }
 
@@ -416,7 +418,7 @@ static enum session_end look_at(struct sessions *all, struct service *service,
                                 const struct addr_peer *peer)
 {
     if (service->trusted == NULL)
-        return service_admit(service, peer, uv_now(all->poller->loop));
+        return service_admit(service, peer, all->poller->now);
     return access_allows(service->trusted, peer) ? SESSION_END_NONE : SESSION_END_UNTRUSTED_PROXY;
 }
 
@@ -434,7 +436,7 @@ void session_begin(struct sessions *all, struct service *service, int fd,
     struct session *s = session_new(all, service);
     if (s == NULL) {
         if (service->trusted == NULL)
-            service_dismiss(service, client, uv_now(all->poller->loop));
+            service_dismiss(service, client, all->poller->now);
         refuse(all, service, fd, client, id, SESSION_END_RESOURCE);
         return;
     }
@@ -505,7 +507,7 @@ void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t
     all->on_client_event = on_client_event;
     all->on_server_event = on_server_event;
     inbox_init(&all->inbox, wake);
-    wheel_init(&all->wheel, uv_now(poller->loop));
+    wheel_init(&all->wheel, poller->now);
     all->reserve.fd = -1;
     reserve_fill(&all->reserve);
     LIST_INIT(&all->all);
@@ -526,24 +528,25 @@ void sessions_fini(struct sessions *all)
     inbox_fini(&all->inbox);
 }
 
-static int patience(const struct sessions *all)
+static int patience(const struct sessions *all, uint64_t until)
 {
-    uint64_t due = wheel_due(&all->wheel);
+    uint64_t wheel = wheel_due(&all->wheel);
     uint64_t tallies = tallies_due(&all->tallies);
-    uint64_t now = uv_now(all->poller->loop);
-    if (tallies < due)
-        due = tallies;
+    uint64_t now = all->poller->now;
+    uint64_t due = wheel < tallies ? wheel : tallies;
+    if (until < due)
+        due = until;
     if (!SLIST_EMPTY(&all->busy) || due <= now)
         return 0;
     return due == WHEEL_NEVER ? -1 : (int)(due - now); /* at most one turn of the wheel */
 }
 
-void sessions_run(struct sessions *all)
+void sessions_run(struct sessions *all, uint64_t until)
 {
-    poller_wait(all->poller, patience(all));
+    poller_wait(all->poller, patience(all, until));
     run_busy(all);
-    wheel_turn(&all->wheel, uv_now(all->poller->loop), on_due, all);
-    tallies_flush(&all->tallies, uv_now(all->poller->loop));
+    wheel_turn(&all->wheel, all->poller->now, on_due, all);
+    tallies_flush(&all->tallies, all->poller->now);
     bury_dead(all);
 }
 

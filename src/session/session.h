@@ -144,9 +144,10 @@ int session_take_up(struct session *s); /* 0 or -ENOMEM */
 void session_wait_on(struct session *s);
 void session_forget(struct session *s);
 
-/* One wake-up of the worker: waits for events, handles them, gives busy sessions their turn, ends
- * sessions whose time is over, frees what has ended. */
-void sessions_run(struct sessions *all);
+/* One wake-up of the worker: waits for events, but not past `until` (ms; UINT64_MAX: for as long as
+ * it takes), handles them, gives busy sessions their turn, ends sessions whose time is over, frees
+ * what has ended. */
+void sessions_run(struct sessions *all, uint64_t until);
 
 /* Closes and frees what has ended, not within an event. */
 void sessions_settle(struct sessions *all);
