@@ -27,6 +27,8 @@ START_TEST(what_is_printed_reads_as_the_same)
                            "pool = p\n");
     expect_round_trip(POOL LISTEN "deny = 10.0.0.1\nallow = 10.0.0.0/8\ndeny = all\nallow = all\n");
     expect_round_trip(MINIMAL "[global]\nuser =#x\ngroup =;y\n");
+    expect_round_trip(MINIMAL "[global]\nbusy_poll = off\n");
+    expect_round_trip(MINIMAL "[global]\nbusy_poll = auto\n");
     expect_round_trip(MINIMAL "[global]\nlog = syslog\naccess_log = syslog:local7\n");
     expect_round_trip(MINIMAL "[global]\nlog = /a  b\t c#d;e\naccess_log = off\n");
 }

@@ -36,6 +36,9 @@ static const struct {
       "[listen l] keepalive: \"6/1\": not understood, expected a number from 1 to 127\n" },
     { POOL LISTEN, "keepalive = 1500ms/10s/6\n",
       "[listen l] keepalive: \"1500ms\": not whole seconds, expected a time such as 60s\n" },
+    { MINIMAL "[global]\n", "busy_poll = 2000\n",
+      "[global] busy_poll: \"2000\": not understood, expected auto, off, or microseconds from 1 to "
+      "1000\n" },
     { POOL LISTEN, "backlog = 0\n",
       "[listen l] backlog: \"0\": too small, expected a number from 1 to 65535\n" },
     { LISTEN "[pool p]\n", "server =\n",

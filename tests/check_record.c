@@ -70,7 +70,7 @@ static void open_side(struct side_of_it *o)
     memset(o, 0, sizeof *o);
     ck_assert_int_eq(uv_loop_init(&o->loop), 0);
     ck_assert_int_eq(uv_async_init(&o->loop, &o->awake, NULL), 0);
-    ck_assert_int_eq(poller_init(&o->poller, &o->loop, 0), 0);
+    ck_assert_int_eq(poller_init(&o->poller, &o->loop, VIGIL_NEVER, 0), 0);
     ck_assert_int_eq(mover_init(&o->all.mover, true, &quota, 64 * 1024), 0);
     sessions_init(&o->all, &o->poller, &last_id, on_ended, NULL, on_wake_inbox);
 }

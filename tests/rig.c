@@ -39,7 +39,7 @@ void rig_open(struct rig *r, enum rig_kind kind)
     connect_pair(&r->server, &server);
     r->quota.left = 16;
     ck_assert_int_eq(uv_loop_init(&r->loop), 0);
-    ck_assert_int_eq(poller_init(&r->poller, &r->loop, 0), 0);
+    ck_assert_int_eq(poller_init(&r->poller, &r->loop, VIGIL_NEVER, 0), 0);
     ck_assert_int_eq(mover_init(&r->mover, kind == RIG_SPLICE, &r->quota, 64 * 1024), 0);
     side_init(&r->client_side);
     side_init(&r->server_side);

@@ -100,6 +100,8 @@ struct config_range {
     unsigned high;
 };
 
+#define CONFIG_BUSY_POLL_OFF UINT64_MAX
+
 struct config_global {
     uint64_t workers; /* 0 = auto */
     bool cpu_affinity;
@@ -115,7 +117,7 @@ struct config_global {
     enum config_relay relay;
     uint64_t pipe_size;
     uint64_t max_pipes; /* 0 = auto */
-    uint64_t busy_poll; /* us; 0 = off */
+    uint64_t busy_poll; /* us; 0 = auto */
     uint64_t shutdown_timeout;
     struct addr *nameserver; /* none: what resolv.conf says */
     size_t nameserver_count;

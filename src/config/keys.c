@@ -103,7 +103,7 @@ static const struct key global_keys[] = {
     { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), ONE },
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
     { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
-    { "busy_poll", VALUE_COUNT(1, 1000, "off"), "off", GLOBAL(busy_poll), ONE },
+    { "busy_poll", { .kind = &kind_busy_poll }, "auto", GLOBAL(busy_poll), ONE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
     { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },

@@ -78,6 +78,35 @@ static void print_keepalive(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind kind_keepalive = { parse_keepalive, print_keepalive, NULL };
 
+/* --- Busy polling: auto, off, or a number of microseconds --- */
+
+static const struct value busy_poll_us = VALUE_COUNT(1, 1000, "auto");
+
+static int parse_busy_poll(const struct value *v, void *out, const char *text,
+                           struct value_error *error)
+{
+    (void)v;
+    if (strcmp(text, "off") == 0) {
+        *(uint64_t *)out = CONFIG_BUSY_POLL_OFF;
+        return 0;
+    }
+    if (value_parse(&busy_poll_us, out, text, error) == 0)
+        return 0;
+    return value_refuse(error, text,
+                        "not understood, expected auto, off, or microseconds from 1 to 1000");
+}
+
+static void print_busy_poll(const struct value *v, const void *in, FILE *out)
+{
+    (void)v;
+    if (*(const uint64_t *)in == CONFIG_BUSY_POLL_OFF)
+        fputs("off", out);
+    else
+        value_print(&busy_poll_us, in, out);
+}
+
+const struct value_kind kind_busy_poll = { parse_busy_poll, print_busy_poll, NULL };
+
 /* --- Log targets --- */
 
 static const char *const target_words[] = {

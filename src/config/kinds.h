@@ -5,6 +5,7 @@
 #include "base/value.h"
 
 extern const struct value_kind kind_keepalive; /* struct config_keepalive */
+extern const struct value_kind kind_busy_poll; /* uint64_t, us; 0 is auto */
 extern const struct value_kind kind_rate;      /* struct config_rate; has a word for none */
 /* struct log_target; its choice lists the targets that are allowed besides a path. */
 extern const struct value_kind kind_target;

@@ -220,7 +220,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
         goto free_worker;
     if ((rc = uv_async_init(&w->loop, &w->async, on_async)) < 0)
         goto close_loop;
-    if ((rc = poller_init(&w->poller, &w->loop, setup->busy_poll)) < 0)
+    if ((rc = poller_init(&w->poller, &w->loop, setup->vigil, setup->vigil_us)) < 0)
         goto close_async;
     if ((rc = mover_init(&w->sessions.mover, setup->splice, setup->quota, setup->pipe_size)) < 0)
         goto close_poller;

@@ -22,7 +22,8 @@ struct worker_setup {
     unsigned index;
     int cpu; /* pinned to it; -1: to none */
     bool splice;
-    uint64_t busy_poll; /* us */
+    enum vigil_kind vigil;
+    uint64_t vigil_us; /* how long one is */
     int pipe_size;
     struct pipe_quota *quota;
     struct grace *grace;

@@ -118,13 +118,28 @@ static bool on_tidied(void *arg)
     return change_tidy(arg);
 }
 
+/* About what it takes to sleep and to be woken in a virtual machine, where that takes longest. */
+#define VIGIL_US 20
+
+static void set_vigil(struct worker_setup *setup, uint64_t busy_poll)
+{
+    setup->vigil = VIGIL_ALWAYS;
+    setup->vigil_us = busy_poll;
+    if (busy_poll == CONFIG_BUSY_POLL_OFF) {
+        setup->vigil = VIGIL_NEVER;
+        setup->vigil_us = 0;
+    } else if (busy_poll == 0) {
+        setup->vigil = VIGIL_AUTO;
+        setup->vigil_us = VIGIL_US;
+    }
+}
+
 static void set_up_runtime(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
     const struct config_global *g = &p->conf->global;
-    const struct worker_setup setup = {
+    struct worker_setup setup = {
         .splice = g->relay == CONFIG_RELAY_SPLICE,
-        .busy_poll = g->busy_poll,
         .pipe_size = (int)g->pipe_size,
         .quota = &rt->quota,
         .grace = &rt->grace,
@@ -132,6 +147,7 @@ static void set_up_runtime(struct proxy *p)
         .finished = on_worker_finished,
         .arg = p,
     };
+    set_vigil(&setup, g->busy_poll);
     rt->loop = &p->loop;
     rt->pools.kept = on_kept;
     rt->pools.tidied = on_tidied;

@@ -11,6 +11,7 @@
 
 #define POLLER_EVENTS 256 /* a wake-up; the rest waits for the next one */
 #define NS_PER_US     1000u
+#define LOOK_SERIES   8
 
 static uint64_t clock_ms(void)
 {
@@ -19,11 +20,31 @@ static uint64_t clock_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static int look(const struct poller *p, struct epoll_event *events, int timeout)
+{
+    return kernel_epoll_wait(p->fd, events, POLLER_EVENTS, timeout);
+}
+
+/* What a look in vain takes, ns: the least of a few series, since others may be at work. */
+static uint64_t time_look(const struct poller *p)
+{
+    struct epoll_event event;
+    uint64_t least = UINT64_MAX;
+    for (int series = 0; series < LOOK_SERIES; series++) {
+        uint64_t began = uv_hrtime();
+        for (int i = 0; i < LOOK_SERIES; i++)
+            (void)kernel_epoll_wait(p->fd, &event, 1, 0);
+        uint64_t took = (uv_hrtime() - began) / LOOK_SERIES;
+        if (took < least)
+            least = took;
+    }
+    return least == 0 ? 1 : least;
+}
+
 /* libuv adds a handle to the loop's own set only as the loop runs. */
-int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll)
+int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us)
 {
     p->loop = loop;
-    p->busy_poll = busy_poll * NS_PER_US;
     p->wakeups = 0;
     p->now = clock_ms();
     p->fd = epoll_create1(EPOLL_CLOEXEC);
@@ -33,6 +54,8 @@ int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll)
     int rc = poller_add(p, uv_backend_fd(loop), EPOLLIN, NULL);
     if (rc < 0)
         poller_fini(p);
+    else
+        vigil_init(&p->vigil, vigil, (uint32_t)(us * NS_PER_US / time_look(p) + 1));
     return rc;
 }
 
@@ -63,23 +86,16 @@ void poller_remove(struct poller *p, int fd)
     (void)epoll_ctl(p->fd, EPOLL_CTL_DEL, fd, NULL); /* it may be out already */
 }
 
-/* Asks again and again for as long as it may. */
-static int poll_busily(struct poller *p, struct epoll_event *events)
-{
-    uint64_t end = uv_hrtime() + p->busy_poll;
-    int n;
-    do {
-        n = kernel_epoll_wait(p->fd, events, POLLER_EVENTS, 0);
-    } while (n == 0 && uv_hrtime() < end);
-    return n;
-}
-
 static int await_events(struct poller *p, struct epoll_event *events, int timeout)
 {
+    uint32_t looks = timeout == 0 ? 0 : vigil_begin(&p->vigil);
+    if (looks == 0)
+        return look(p, events, timeout);
     int n = 0;
-    if (p->busy_poll != 0 && timeout != 0)
-        n = poll_busily(p, events);
-    return n != 0 ? n : kernel_epoll_wait(p->fd, events, POLLER_EVENTS, timeout);
+    while (looks-- > 0 && n == 0)
+        n = look(p, events, 0);
+    vigil_end(&p->vigil, n != 0);
+    return n != 0 ? n : look(p, events, timeout);
 }
 
 void poller_wait(struct poller *p, int timeout)

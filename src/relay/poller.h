@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "relay/vigil.h"
+
 /* What is called when a socket has something to say; embedded in the socket's owner. The owner
  * keeps the memory until the wake-up is over, since later events of the same wake-up may still
  * point to it. */
@@ -22,15 +24,14 @@ struct watch {
 struct poller {
     int fd;
     uv_loop_t *loop;
-    uint64_t busy_poll; /* ns */
-    uint64_t wakeups;   /* so far */
-    uint64_t now;       /* ms, CLOCK_MONOTONIC: when the present one began */
+    struct vigil vigil;
+    uint64_t wakeups; /* so far */
+    uint64_t now;     /* ms, CLOCK_MONOTONIC: when the present one began */
 };
 
-/* loop must outlive the poller, and have all its handles: no timers. busy_poll: us for which each
- * wait asks over and over before it sleeps, since going to sleep and waking up take longer than
- * relaying a message. Returns 0 or -errno. */
-int poller_init(struct poller *p, uv_loop_t *loop, uint64_t busy_poll);
+/* loop must outlive the poller, and have all its handles: no timers. vigil: when a wait looks again
+ * and again, for `us`, before it sleeps. Returns 0 or -errno. */
+int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us);
 void poller_fini(struct poller *p);
 
 /* events as for epoll_ctl(2). Closing the descriptor takes it out. Return 0 or -errno. */

@@ -78,6 +78,7 @@ static void on_listener_event(struct watch *watch, uint32_t events)
 {
     struct listener *l = (struct listener *)watch; /* its first member */
     (void)events;
+    vigil_break(&l->poller->vigil);
     for (unsigned n = batch_of(l); n > 0 && l->fd != -1 && !l->paused; n--)
         if (!accept_one(l))
             return;
