@@ -3,8 +3,8 @@
  * There each of them is reached by an indirect jump, which the processor cannot foresee where the
  * kernel has it forget what it had learned, and what may be a cancellation point has two locked
  * instructions around it in a program with threads (nobody cancels a worker): a twentieth of the
- * cost of an exchange of 64 bytes. Elsewhere than on x86-64, and where sanitizers watch the
- * library's calls, the library is called.
+ * cost of an exchange of 64 bytes. Elsewhere than on x86-64, and where somebody watches the
+ * library's calls (sanitizers, clang's analyzer), the library is called.
  *
  * All return what the kernel does: -errno for an error. None is repeated after EINTR.
  */
@@ -20,7 +20,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ && \
+    !defined __clang_analyzer__
 
 static inline long kernel_call(long number, long a, long b, long c, long d, long e, long f)
 {
