@@ -89,6 +89,11 @@ static int failure(int error)
     return error == EAGAIN ? -ETIMEDOUT : error == ECONNRESET ? -EPIPE : -error;
 }
 
+bool parcel_is_text(const char *text, size_t size)
+{
+    return strnlen(text, size) < size;
+}
+
 int parcel_send(int sock, const struct parcel *p, unsigned patience)
 {
     struct head head = { PARCEL_MAGIC, PARCEL_VERSION,    p->type,

@@ -58,6 +58,9 @@ struct parcel_place {
 _Bool parcel_take(struct parcel *p, struct parcel_place *at, void *item, size_t size, int *fd,
                   size_t fds);
 
+/* Whether there is an end to a text that has come in so many bytes. */
+_Bool parcel_is_text(const char *text, size_t size);
+
 /* patience: how many ms the other one has to move; 0: as long as it takes. Return 0 or -errno:
  * -ETIMEDOUT when it does not, -EPIPE when it has gone, -EBADMSG when it talks nonsense,
  * -EPROTONOSUPPORT when it is another version.
