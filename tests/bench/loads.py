@@ -189,7 +189,7 @@ def count_calls(bench, target, mode, *words):
     if not target.proxy or not bench.count_calls:
         return None
     tracers = []
-    result = run_load(bench, target, mode, *words, length=min(0.4, bench.seconds),
+    result = run_load(bench, target, mode, *words, length=0.4,
                       ready=lambda: tracers.append(Strace(bench, target)),
                       done=lambda: tracers[0].stop())
     if not result["total"]:
@@ -209,10 +209,16 @@ def people(count, noun="client"):
 class Load:
     """A load goes through its settings; a setting is a layout with the cases measured in it."""
     name = ""
-    cost = 0.5      # seconds that a measure takes besides the time measured, about
+    cost = 0.2      # seconds that a measure takes besides the time measured, about
+    rounds = 11     # many short ones: a machine's moods last longer than a round
+    seconds = 0.1   # of a measure
 
     def __init__(self, bench):
         self.bench, self.options = bench, bench.options
+        if bench.options.quick:
+            self.rounds = (self.rounds + 3) // 4
+        self.rounds = bench.options.rounds or self.rounds
+        self.seconds = bench.options.seconds or self.seconds
 
     def pick(self, option, usual, quick):
         """Values given on the command line, or else the usual ones, or else the few."""
@@ -223,11 +229,11 @@ class Load:
         return self.bench.targets
 
     def step_cost(self):
-        return self.bench.seconds + self.cost
+        return self.seconds + self.cost
 
     def total_cost(self):
         """Seconds, about."""
-        return len(self.plan()) * self.bench.rounds * len(self.targets()) * self.step_cost()
+        return len(self.plan()) * self.rounds * len(self.targets()) * self.step_cost()
 
     def layout(self, cores=None, **how):
         return Layout(cores or [self.bench.proxy_core], buffer_size=self.options.buffer, **how)
@@ -255,7 +261,7 @@ class Load:
     def run_rounds(self, cases, targets, measure):
         """Cases that are compared with each other take turns too. A target that fails leaves a
         gap and a note; the others go on."""
-        for turn in range(self.bench.rounds):
+        for turn in range(self.rounds):
             for case, t in itertools.product(cases, turned(targets, turn)):
                 self.bench.step(self, case, turn, t)
                 values = {}
@@ -287,6 +293,7 @@ def turned(targets, turn):
 class Transfer(Load):
     name = "transfer"
     cost = 0.3
+    rounds, seconds = 7, 0.2
     metrics = ["throughput", "cpu_byte", "core_byte", "core_busy", "load_busy"]
 
     def plan(self):
@@ -294,7 +301,6 @@ class Transfer(Load):
         streams = self.pick("streams", [1, 8, 64], [1, 8])
         ways = self.pick("direction", ["up", "down", "both"], ["down"])
         return [(net, n, way) for net in networks for n in streams for way in ways]
-
 
     def run(self):
         for net in dict.fromkeys(net for net, _, _ in self.plan()):
@@ -335,7 +341,6 @@ class Exchange(Load):
         clients = self.pick("clients", [1, 50, 500], [1, 50])
         return [(size, n) for size in sizes for n in clients]
 
-
     def run(self):
         cases = [self.case(f"{size_name(size)}, {people(n)}", self.metrics, size=size, clients=n)
                  for size, n in self.plan()]
@@ -352,12 +357,11 @@ class Exchange(Load):
 
 class Connect(Load):
     name = "connect"
-    cost = 0.6
+    cost = 0.3
     metrics = ["rate", "p50", "p99", "cpu_each", "core_each", "calls", "load_busy"]
 
     def plan(self):
         return self.pick("clients", [1, 50], [50])
-
 
     def run(self):
         cases = [self.case(people(n), self.metrics, clients=n) for n in self.plan()]
@@ -374,11 +378,11 @@ class Connect(Load):
 class Concurrent(Load):
     name = "concurrent"
     cost = 1.0
+    rounds, seconds = 5, 0.2
     metrics = ["memory", "slab", "fds", "rate", "p50", "p99", "cpu_each", "core_each"]
 
     def plan(self):
         return self.pick("idle", [0, 100, 1000, 9000], [0, 1000])
-
 
     def run(self):
         """Every measure takes a fresh process: some keep the memory of sessions that are gone."""
@@ -429,6 +433,7 @@ class Concurrent(Load):
 class Breadth(Load):
     name = "breadth"
     cost = 1.6
+    rounds, seconds = 5, 0.2
     metrics = ["start", "check", "exchange_cpu", "exchange_p50", "connect_cpu", "connect_p50"]
 
     def plan(self):
@@ -438,7 +443,6 @@ class Breadth(Load):
 
     def targets(self):
         return [t for t in self.bench.targets if t.proxy]
-
 
     def run(self):
         cases = [self.case(f"{people(listeners, 'listener')}, {people(servers, 'server')}",
@@ -485,6 +489,7 @@ for mode in ("exchange", "connect"):
 class Workers(Load):
     name = "workers"
     cost = 0.3
+    rounds, seconds = 3, 0.5
     metrics = ["fairness", "rate", "p50", "p99", "cpu_each", "load_busy"]
     clients = 200
 
@@ -493,7 +498,6 @@ class Workers(Load):
 
     def targets(self):
         return [t for t in self.bench.targets if t.proxy]
-
 
     def run(self):
         bench = self.bench
@@ -521,10 +525,10 @@ class Workers(Load):
 class Real(Load):
     name = "real"
     cost = 2.0
+    rounds, seconds = 3, 0.5
 
     def plan(self):
         return self.pick("programs", list(programs.ALL), list(programs.ALL))
-
 
     def run(self):
         bench = self.bench

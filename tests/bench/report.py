@@ -1,6 +1,7 @@
 """What the measures say: tables, ratios, goals, JSON and a plot."""
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -62,10 +63,33 @@ def ratio(case, reference, target, metric):
     return paired(case.rounds.get(reference, []), case.rounds.get(target, []), metric)
 
 
+def pairs(mine, theirs, metric):
+    return [a[metric] / b[metric] for a, b in zip(mine, theirs)
+            if metric in a and metric in b and b[metric] > 0]
+
+
 def paired(mine, theirs, metric):
-    found = [a[metric] / b[metric] for a, b in zip(mine, theirs)
-             if metric in a and metric in b and b[metric] > 0]
+    found = pairs(mine, theirs, metric)
     return statistics.median(found) if found else None
+
+
+def interval(found):
+    """The least and the most of those that hold the median of all there could be with 95 % confidence
+    (of fewer than six values: all). Whether a value lies below it is the toss of a coin."""
+    n, left_out, chance = len(found), 0, 2.0 ** (1 - len(found))
+    while left_out < (n - 1) // 2:
+        chance += math.comb(n, left_out + 1) * 2.0 ** (1 - n)
+        if chance > 0.05:
+            break
+        left_out += 1
+    found = sorted(found)
+    return found[left_out], found[n - 1 - left_out]
+
+
+def spread(found):
+    """Half of that range, as a fraction of the median."""
+    least, most = interval(found)
+    return (most - least) / 2 / statistics.median(found)
 
 
 def number(value, digits):
@@ -80,14 +104,15 @@ def cell(case, reference, target, name, metric):
         return "-", "", ""
     middle = statistics.median(found)
     text = number(middle * metric.scale, metric.digits)
-    spread = ""
+    around = share = ""
     if len(found) > 1 and middle > 0 and name != "calls":
-        spread = f"±{50 * (max(found) - min(found)) / middle:.0f}%"
-    share = ""
+        around = f"±{100 * spread(found):.0f}%"
     if target != reference and metric.ratio:
-        r = ratio(case, reference, target, name)
-        share = f"{r:.2f}" if r is not None else ""
-    return text, spread, share
+        shares = pairs(case.rounds.get(reference, []), case.rounds.get(target, []), name)
+        share = f"{statistics.median(shares):.2f}" if shares else ""
+        if len(shares) > 1 and name != "calls":
+            share += f"±{statistics.median(shares) * spread(shares):.2f}"
+    return text, around, share
 
 
 def table(case, targets):
@@ -170,7 +195,8 @@ def document(bench):
     names = [t.name for t in bench.targets]
     return {
         "host": host.describe(),
-        "settings": {"rounds": bench.rounds, "seconds": bench.seconds,
+        "settings": {"rounds": {load.name: load.rounds for load in bench.loads},
+                     "seconds": {load.name: load.seconds for load in bench.loads},
                      "proxy_core": bench.proxy_core, "load_cores": bench.load_cores},
         "versions": {t.name: t.version() for t in bench.targets},
         "reference": names[0],
