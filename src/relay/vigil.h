@@ -38,8 +38,8 @@ uint32_t vigil_begin(struct vigil *v);
 /* After these looks: whether one has found something to do. */
 void vigil_end(struct vigil *v, bool found);
 
-/* A client has come. To connect takes long enough for a sleep not to show much: where clients come
- * all the time there is nothing to be had from vigils but their cost. */
+/* A client has come, or a long message. These take long enough for a sleep not to show much: where
+ * they come all the time there is little to be had from vigils but their cost. */
 void vigil_break(struct vigil *v);
 
 #endif

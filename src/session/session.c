@@ -18,6 +18,9 @@
 #include "session/throttle.h"
 #include "session/tour.h"
 
+/* Bytes in a wake-up from which on throughput matters more than the time of an answer. */
+#define LONG_MESSAGE (8 * 1024)
+
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
 
@@ -182,6 +185,8 @@ static bool pump_both(struct session *s)
         pump(s, &s->up, &s->client, &s->server) && pump(s, &s->down, &s->server, &s->client);
     up = s->up.bytes - up;
     down = s->down.bytes - down;
+    if (up + down > LONG_MESSAGE)
+        vigil_break(&s->home->poller->vigil);
     if (up != 0 || down != 0) {
         s->active = life_now(s);
         tally_add(&s->home->tallies, s->tally, up, down, s->active);
