@@ -21,7 +21,7 @@ _zproxyctl_sessions() {
 _zproxyctl_next() {
     case "$*" in
     "") echo show set drain add del close explain preview reload shutdown help top ;;
-    show) echo info listeners pools servers sessions session config ;;
+    show) echo info problems listeners pools servers sessions session config ;;
     "show servers" | explain | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;

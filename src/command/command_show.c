@@ -10,6 +10,7 @@
 #include "build.h"
 #include "command/server_view.h"
 #include "config/keys.h"
+#include "control/problems.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
 
@@ -107,6 +108,27 @@ static enum request_result show_info(struct request *r)
     put_process(s, r->rt);
     put_work(s, r->rt);
     return request_record(r, s);
+}
+
+/* ---- problems ---- */
+
+static enum request_result show_problems(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "severity", SHEET_TEXT },
+        { "subject", SHEET_TEXT },
+        { "problem", SHEET_TEXT },
+    };
+    struct problem_list list;
+    int rc = problems_list(r->rt, &list);
+    struct sheet *s = rc < 0 ? NULL : sheet_new(COLUMNS(columns));
+    for (size_t i = 0; s != NULL && i < list.count; i++) {
+        sheet_text(s, severity_name(list.problem[i].severity));
+        sheet_text(s, list.problem[i].subject);
+        sheet_text(s, list.problem[i].text);
+    }
+    problems_free(&list);
+    return request_table(r, s);
 }
 
 /* ---- listeners ---- */
@@ -276,6 +298,8 @@ static enum request_result show_config(struct request *r)
 
 static const struct command commands[] = {
     { "show info", "", "version, limits and totals of the process", 0, 0, show_info },
+    { "show problems", "", "what is wrong now: pools, listeners, the last reload", 0, 0,
+      show_problems },
     { "show listeners", "", "where clients come in", 0, 0, show_listeners },
     { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools },
     { "show servers", "[POOL]", "servers: state, sessions, bytes, and why they are down", 0, 1,

@@ -103,6 +103,21 @@ static void log_lines(enum log_level level, const char *event, const char *text)
     }
 }
 
+/* The first error stands for all; the log has the others. */
+static void keep_failure(struct runtime *rt, const char *lines)
+{
+    size_t len = strcspn(lines, "\n");
+    reload_forget_failure(rt);
+    rt->reload_failure.time = uv_now(rt->loop);
+    rt->reload_failure.reason = strndup(lines, len);
+}
+
+void reload_forget_failure(struct runtime *rt)
+{
+    free(rt->reload_failure.reason);
+    rt->reload_failure.reason = NULL;
+}
+
 int reload_file(struct runtime *rt, char **text)
 {
     say_reloading(rt);
@@ -110,12 +125,14 @@ int reload_file(struct runtime *rt, char **text)
     const char *lines = *text == NULL ? "out of memory" : *text;
     if (rc == 0) {
         rt->reloads++;
+        reload_forget_failure(rt);
         log_lines(LOG_LEVEL_INFO, "reload_change", lines);
         log_msg(LOG_LEVEL_NOTICE, "reload", "%s: configuration %u is in force", rt->file,
                 rt->current->number);
         privileges_warn(runtime_conf(rt));
     } else {
         rt->failed_reloads++;
+        keep_failure(rt, lines);
         log_lines(LOG_LEVEL_ERROR, "reload_error", lines);
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: not reloaded, nothing has changed", rt->file);
     }

@@ -11,6 +11,9 @@ int reload_file(struct runtime *rt, char **text);
 /* The same, if the file says other than what is in force; conf is what it said a moment ago. */
 void reload_if_changed(struct runtime *rt, const struct config *conf);
 
+/* The reason of the last failure is freed: no problem any more. */
+void reload_forget_failure(struct runtime *rt);
+
 /* What reload_file() would change if this were its file. Returns 0, or -1: text says why not. */
 int reload_preview(struct runtime *rt, const char *file, char **text);
 

@@ -30,6 +30,12 @@
 
 struct web;
 
+/* The last reload, if it failed. */
+struct reload_failure {
+    uint64_t time; /* ms of the loop */
+    char *reason;  /* its first error; NULL: the last reload did not fail */
+};
+
 struct runtime {
     uv_loop_t *loop;
     const char *file; /* the configuration's */
@@ -58,6 +64,7 @@ struct runtime {
     struct drains drains;
     uint64_t reloads;
     uint64_t failed_reloads;
+    struct reload_failure reload_failure;
     uint64_t began; /* ms since the epoch */
     bool draining;
     void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */

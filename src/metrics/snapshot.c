@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config/keys.h"
 
@@ -107,6 +108,7 @@ static int take_pool(const struct runtime *rt, const struct pool *p, struct snap
     sp->file = conf->file;
     sp->balance = balance_name(conf->balance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
+    sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
     return take_servers(rt, p, sp);
 }
 
@@ -217,11 +219,15 @@ int snapshot_take(const struct runtime *rt, struct snapshot *s)
         .max_sessions = rt->budget.sessions,
         .max_pipes = rt->budget.pipes,
     };
+    if (gethostname(s->host, sizeof s->host - 1) == -1)
+        s->host[0] = '\0';
     int rc = take_workers(rt, s);
     if (rc == 0)
         rc = take_listeners(rt, s);
     if (rc == 0)
         rc = take_pools(rt, s);
+    if (rc == 0)
+        rc = problems_list(rt, &s->problems);
     if (rc < 0)
         snapshot_free(s);
     return rc;
@@ -236,5 +242,6 @@ void snapshot_free(struct snapshot *s)
     free(s->pool);
     free(s->listener);
     free(s->worker);
+    problems_free(&s->problems);
     *s = (struct snapshot){ .time = 0 };
 }

@@ -15,8 +15,11 @@
 #include "base/addr.h"
 #include "command/server_view.h"
 #include "config/config.h"
+#include "control/problems.h"
 #include "control/runtime.h"
 #include "control/worker.h"
+
+#define SNAPSHOT_HOST_MAX 256 /* Linux: 65 at most */
 
 struct snapshot_check {
     bool has; /* the server is checked, and has been; nothing else is good otherwise */
@@ -63,6 +66,7 @@ struct snapshot_pool {
     const char *file;     /* NULL: it has servers */
     const char *balance;
     struct snapshot_sums sums;
+    enum severity severity; /* of what is wrong with it */
     struct snapshot_server *server;
     size_t server_count;
 };
@@ -102,6 +106,8 @@ struct snapshot {
     size_t listener_count;
     struct snapshot_pool *pool;
     size_t pool_count;
+    struct problem_list problems;
+    char host[SNAPSHOT_HOST_MAX];
 };
 
 /* Returns 0 or -ENOMEM. */

@@ -141,11 +141,27 @@ static void put_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_number(w, "queued", p->sums.waiting);
     json_number(w, "failures", p->sums.failures);
     json_number(w, "usable", p->sums.usable);
+    json_text(w, "severity", severity_name(p->severity));
     json_begin_array(w, "servers");
     for (size_t i = 0; i < p->server_count; i++)
         put_server(w, &p->server[i]);
     json_end_array(w);
     json_end_object(w);
+}
+
+/* ---- problems ---- */
+
+static void put_problems(struct json_writer *w, const struct problem_list *list)
+{
+    json_begin_array(w, "problems");
+    for (size_t i = 0; i < list->count; i++) {
+        json_begin_object(w, NULL);
+        json_text(w, "severity", severity_name(list->problem[i].severity));
+        json_text(w, "subject", list->problem[i].subject);
+        json_text(w, "problem", list->problem[i].text);
+        json_end_object(w);
+    }
+    json_end_array(w);
 }
 
 /* ---- sessions, history ---- */
@@ -212,9 +228,11 @@ void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
     struct json_writer *w = &writer;
     json_begin_object(w, NULL);
     json_text(w, "version", PACKAGE_VERSION);
+    json_text(w, "host", s->host);
     json_number(w, "time_ms", s->time);
     json_number(w, "began_ms", s->began);
     json_text(w, "health", snapshot_health_name(s->health));
+    put_problems(w, &s->problems);
     json_number(w, "generation", s->generation);
     json_number(w, "reloads", s->reloads);
     json_number(w, "failed_reloads", s->failed_reloads);

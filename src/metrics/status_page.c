@@ -11,7 +11,10 @@
 #include "session/brief.h"
 #include "session/end.h"
 
-#define NS_PER_MS 1000000u
+#define NS_PER_MS    1000000u
+#define POOL_OPEN    100 /* servers: a larger pool is shown closed while nothing is wrong with it */
+#define PROBLEMS_MAX 20  /* more are counted only */
+#define NAMED_MAX    3   /* in the badge */
 
 static const char page[] = {
 #include "metrics/page/status.inc"
@@ -142,9 +145,9 @@ static void cell_of(const struct page *p, uint64_t n, uint64_t limit)
     end_cell(p);
 }
 
-static void cell_bytes(const struct page *p, uint64_t n)
+static void cell_bytes(const struct page *p, const char *class, uint64_t n)
 {
-    begin_cell(p, "num");
+    begin_cell(p, class);
     bytes(p, n);
     end_cell(p);
 }
@@ -212,9 +215,9 @@ static void put_server(const struct page *p, const struct snapshot_server *s)
     cell_of(p, s->active, s->max_connections);
     cell_count(p, "num wide", s->weight);
     cell_count(p, "num wide", s->connections);
-    cell_count(p, "num", s->failures);
-    cell_bytes(p, s->sent);
-    cell_bytes(p, s->received);
+    cell_count(p, "num mid", s->failures);
+    cell_bytes(p, "num mid", s->sent);
+    cell_bytes(p, "num mid", s->received);
     fputs("</tr>\n", p->out);
 }
 
@@ -223,8 +226,8 @@ static void put_servers(const struct page *p, const struct snapshot_pool *sp)
     fputs("<div class=\"scroll\"><table><thead><tr><th>Server</th><th>State</th>"
           "<th>Why</th><th class=\"num\">Active</th>"
           "<th class=\"num wide\">Weight</th><th class=\"num wide\">Sessions</th>"
-          "<th class=\"num\">Failed</th><th class=\"num\">To server</th>"
-          "<th class=\"num\">From server</th></tr></thead>\n<tbody>",
+          "<th class=\"num mid\">Failed</th><th class=\"num mid\">To server</th>"
+          "<th class=\"num mid\">From server</th></tr></thead>\n<tbody>",
           p->out);
     for (size_t i = 0; i < sp->server_count; i++)
         put_server(p, &sp->server[i]);
@@ -233,18 +236,23 @@ static void put_servers(const struct page *p, const struct snapshot_pool *sp)
     fputs("</tbody></table></div>", p->out);
 }
 
-static const char *pool_look(const struct snapshot_pool *sp)
+static const char *severity_look(enum severity severity)
 {
-    if (sp->file != NULL)
-        return "";
-    if (sp->sums.usable == 0)
+    switch (severity) {
+    case SEVERITY_CRITICAL:
         return "bad";
-    return sp->sums.usable == sp->server_count ? "good" : "warn";
+    case SEVERITY_WARNING:
+        return "warn";
+    case SEVERITY_NONE:
+        break;
+    }
+    return "good";
 }
 
 static void put_usable(const struct page *p, const struct snapshot_pool *sp)
 {
-    fprintf(p->out, "<span class=\"usable badge %s\">", pool_look(sp));
+    fprintf(p->out, "<span class=\"usable badge %s\">",
+            sp->file != NULL ? "" : severity_look(sp->severity));
     if (sp->file != NULL) {
         fputs("a file", p->out);
     } else {
@@ -258,7 +266,8 @@ static void put_usable(const struct page *p, const struct snapshot_pool *sp)
 
 static void put_pool(const struct page *p, const struct snapshot_pool *sp)
 {
-    fputs("<details class=\"card pool\" open data-pool=\"", p->out);
+    bool open = sp->severity != SEVERITY_NONE || sp->server_count <= POOL_OPEN;
+    fprintf(p->out, "<details class=\"card pool\"%s data-pool=\"", open ? " open" : "");
     text(p, sp->name);
     fputs("\"><summary><h3>", p->out);
     text(p, sp->name);
@@ -282,10 +291,13 @@ static void put_pool(const struct page *p, const struct snapshot_pool *sp)
 
 /* ---- what stands in the place of a mark ---- */
 
+/* The worst come first, otherwise in the order of the configuration. */
 static void put_pools(const struct page *p)
 {
-    for (size_t i = 0; i < p->s->pool_count; i++)
-        put_pool(p, &p->s->pool[i]);
+    for (int severity = SEVERITY_CRITICAL; severity >= SEVERITY_NONE; severity--)
+        for (size_t i = 0; i < p->s->pool_count; i++)
+            if (p->s->pool[i].severity == (enum severity)severity)
+                put_pool(p, &p->s->pool[i]);
 }
 
 static void put_session(const struct page *p, const struct census_row *r)
@@ -297,8 +309,8 @@ static void put_session(const struct page *p, const struct census_row *r)
     cell_text(p, "", b->server.text[0] == '\0' ? "\xe2\x80\x93" : b->server.text, b->pool.text);
     cell_text(p, "wide", session_state_name((enum session_state)b->state), NULL);
     cell_time(p, "num wide", b->age);
-    cell_bytes(p, b->up);
-    cell_bytes(p, b->down);
+    cell_bytes(p, "num", b->up);
+    cell_bytes(p, "num", b->down);
     begin_cell(p, "num");
     bytes(p, r->rate);
     fputs("/s</td></tr>\n", p->out);
@@ -312,19 +324,33 @@ static void put_busiest(const struct page *p)
         nothing(p, "no session");
 }
 
+/* The sum, and under it how many for which reason. */
+static void put_refused(const struct page *p, const struct snapshot_listener *l)
+{
+    uint64_t refused = 0;
+    for (int why = 0; why < SESSION_ENDS; why++)
+        refused += l->refused[why];
+    begin_cell(p, "num");
+    count(p, refused);
+    for (int why = 0; why < SESSION_ENDS; why++)
+        if (l->refused[why] > 0) {
+            fprintf(p->out, "<small>%s ", session_end_name((enum session_end)why));
+            count(p, l->refused[why]);
+            fputs("</small>", p->out);
+        }
+    end_cell(p);
+}
+
 static void put_listeners(const struct page *p)
 {
     for (size_t i = 0; i < p->s->listener_count; i++) {
         const struct snapshot_listener *l = &p->s->listener[i];
-        uint64_t refused = 0;
-        for (int why = 0; why < SESSION_ENDS; why++)
-            refused += l->refused[why];
         fputs("<tr>", p->out);
         cell_text(p, "", l->name, l->bind);
         cell_text(p, "wide", l->pool, NULL);
         cell_of(p, l->active, l->max_connections);
         cell_count(p, "num", l->connections);
-        cell_count(p, "num", refused);
+        put_refused(p, l);
         fputs("</tr>\n", p->out);
     }
 }
@@ -342,11 +368,21 @@ static void put_workers(const struct page *p)
     }
 }
 
+static enum severity worst_problem(const struct page *p)
+{
+    enum severity worst = SEVERITY_NONE;
+    for (size_t i = 0; i < p->s->problems.count; i++)
+        if (p->s->problems.problem[i].severity > worst)
+            worst = p->s->problems.problem[i].severity;
+    return worst;
+}
+
+/* Green only while nothing is wrong. */
 static void put_health_class(const struct page *p)
 {
     switch (p->s->health) {
     case SNAPSHOT_OK:
-        fputs("good", p->out);
+        fputs(severity_look(worst_problem(p)), p->out);
         break;
     case SNAPSHOT_STARTING:
     case SNAPSHOT_DRAINING:
@@ -356,6 +392,41 @@ static void put_health_class(const struct page *p)
         fputs("bad", p->out);
         break;
     }
+}
+
+static void put_problem_count(const struct page *p)
+{
+    fprintf(p->out, "%zu problem%s", p->s->problems.count, p->s->problems.count == 1 ? "" : "s");
+}
+
+/* The badge with the names of what is in trouble. */
+static void put_trouble(const struct page *p)
+{
+    const struct problem_list *list = &p->s->problems;
+    fprintf(p->out, "<span id=\"trouble_badge\" class=\"badge warn%s\">",
+            list->count == 0 ? " hidden" : "");
+    for (size_t i = 0; i < list->count && i < NAMED_MAX; i++) {
+        fputs(i == 0 ? "" : ", ", p->out);
+        text(p, list->problem[i].subject);
+    }
+    if (list->count > NAMED_MAX)
+        fprintf(p->out, " and %zu more", list->count - NAMED_MAX);
+    fputs("</span>", p->out);
+}
+
+static void put_problems(const struct page *p)
+{
+    const struct problem_list *list = &p->s->problems;
+    for (size_t i = 0; i < list->count && i < PROBLEMS_MAX; i++) {
+        const struct problem *problem = &list->problem[i];
+        fprintf(p->out, "<li><span class=\"badge %s\">", severity_look(problem->severity));
+        text(p, problem->subject);
+        fputs("</span> <span>", p->out);
+        text(p, problem->text);
+        fputs("</span></li>\n", p->out);
+    }
+    if (list->count > PROBLEMS_MAX)
+        fprintf(p->out, "<li><span>and %zu more</span></li>\n", list->count - PROBLEMS_MAX);
 }
 
 static uint64_t relayed(const struct worker_totals *t, enum mover_direction d)
@@ -427,7 +498,24 @@ static void put_version(const struct page *p)
 
 static void put_health(const struct page *p)
 {
-    text(p, snapshot_health_name(p->s->health));
+    if (p->s->health == SNAPSHOT_OK && p->s->problems.count > 0)
+        put_problem_count(p);
+    else
+        text(p, snapshot_health_name(p->s->health));
+}
+
+static void put_host(const struct page *p)
+{
+    text(p, p->s->host);
+}
+
+/* What is wrong shows in the title of a tab, too. */
+static void put_title(const struct page *p)
+{
+    if (p->s->problems.count > 0)
+        fprintf(p->out, "(%zu) ", p->s->problems.count);
+    text(p, p->s->host);
+    fputs(p->s->host[0] == '\0' ? "zproxy" : " - zproxy", p->out);
 }
 
 static void put_generation(const struct page *p)
@@ -458,6 +546,10 @@ static const struct mark {
     { "style", put_style },
     { "script", put_script },
     { "version", put_version },
+    { "host", put_host },
+    { "title", put_title },
+    { "trouble", put_trouble },
+    { "problems", put_problems },
     { "health", put_health },
     { "health_class", put_health_class },
     { "uptime", put_uptime },

@@ -489,6 +489,7 @@ static void clean_up(struct proxy *p)
         generation_free(g);
     }
     generation_free(rt->current);
+    reload_forget_failure(rt);
     config_free(p->conf);
     notify_close(&rt->notify);
     pid_file_fini(&rt->pid_file);

@@ -1,7 +1,7 @@
 "use strict";
 /* Keeps the page up to date from /stats.json, and plots what it tells of the last minutes. */
 (() => {
-    const PERIOD = 2000, PLOTTED = 7;
+    const PERIOD = 2000, PATIENCE = 15000, LINES = 4, PROBLEMS = 20, NAMED = 3;
     const $ = id => document.getElementById(id);
     const make = (name, cls, text) => {
         const e = document.createElement(name);
@@ -44,7 +44,8 @@
         td.key = key;
         td.className = cls || "";
         td.replaceChildren(badge ? make("span", "badge " + badge, text) : text);
-        if (under) td.append(make("small", "", under));
+        for (const line of under ? [].concat(under) : [])
+            td.append(make("small", "", line));
     };
     const fill = (body, rows, nothing) => {
         while (body.rows.length > Math.max(rows.length, 1)) body.deleteRow(-1);
@@ -85,9 +86,9 @@
                 [count(s.active), "num", s.max_connections ? `of ${count(s.max_connections)}` : ""],
                 [count(s.weight), "num wide"],
                 [count(s.connections), "num wide"],
-                [count(s.connect_failures), "num"],
-                [bytes(s.sent), "num", byteRate(up)],
-                [bytes(s.received), "num", byteRate(down)],
+                [count(s.connect_failures), "num mid"],
+                [bytes(s.sent), "num mid", byteRate(up)],
+                [bytes(s.received), "num mid", byteRate(down)],
             ],
         };
     };
@@ -96,22 +97,38 @@
         [s.server === null ? "–" : s.server, "", s.pool], [s.state, "wide"],
         [time(s.age_ms), "num wide"], [bytes(s.up), "num"], [bytes(s.down), "num"],
         [byteRate(s.bytes_per_second), "num"] ] });
+    const refusals = l => Object.entries(l.refused).filter(([, n]) => n > 0)
+        .map(([why, n]) => `${why} ${count(n)}`);
     const sum = object => Object.values(object).reduce((a, b) => a + b, 0);
     const listenerRow = l => ({ cells: [
         [l.name, "", l.bind], [l.pool, "wide"],
         [count(l.active), "num", l.max_connections ? `of ${count(l.max_connections)}` : ""],
         [count(l.connections), "num", rate(speed("l/" + l.name, l.connections))],
-        [count(sum(l.refused)), "num"] ] });
+        [count(sum(l.refused)), "num", refusals(l)] ] });
     const workerRow = w => ({ cells: [
         [String(w.worker)], [count(w.sessions), "num"], [count(w.pipes_used), "num"],
         [count(w.pipes_idle), "num"],
         [time(w.loop_ms), "num", `${Math.round(speed("w/" + w.worker, w.loop_ms) / 10)} %`] ] });
 
+    /* Hides what was not searched for: rows, and pools of which nothing is left. All of a pool is
+       meant by its name. */
     const sift = () => {
         const wanted = $("filter").value.trim().toLowerCase(), trouble = $("trouble").checked;
-        for (const tr of document.querySelectorAll(".pool tbody tr"))
-            tr.classList.toggle("hidden", !(tr.dataset.find || "").includes(wanted) ||
-                                          (trouble && !tr.dataset.trouble));
+        let shown = 0;
+        for (const card of document.querySelectorAll(".pool")) {
+            const meant = card.dataset.pool.toLowerCase().includes(wanted);
+            let rows = 0;
+            for (const tr of card.querySelectorAll("tbody tr")) {
+                const hit = (meant || (tr.dataset.find || "").includes(wanted)) &&
+                    (!trouble || tr.dataset.trouble !== "");
+                tr.classList.toggle("hidden", !hit);
+                rows += hit;
+            }
+            const hide = (!meant && rows === 0) || (trouble && !card.dataset.severity);
+            card.classList.toggle("hidden", hide);
+            shown += !hide;
+        }
+        $("no_match").classList.toggle("hidden", shown > 0);
     };
 
     /* ---- plots ---- */
@@ -130,10 +147,22 @@
         Object.assign(past, { end: h.end, step: h.step_ms, pools });
     };
 
-    /* The pools that moved most have lines of their own, the others one together. */
+    /* The pools that moved most have lines of their own, the others one together: more lines
+       than four cannot be told apart. */
+    const plotted = () => {
+        const weight = p => p.up.reduce((a, v, i) => a + v + p.down[i], 0) +
+            p.sessions.reduce((a, v) => a + v, 0);
+        const all = [...past.pools].map(([name, p], i) => ({ name, p, i, weight: weight(p) }));
+        if (all.length <= LINES)
+            return { own: all, others: [] };
+        all.sort((a, b) => b.weight - a.weight || a.i - b.i);
+        return { own: all.slice(0, LINES - 1).sort((a, b) => a.i - b.i),
+                 others: all.slice(LINES - 1) };
+    };
     const series = value => {
-        const all = [...past.pools].map(([name, p]) => ({ name, points: value(p) }));
-        const own = all.slice(0, PLOTTED), others = all.slice(PLOTTED);
+        const chosen = plotted();
+        const lines = list => list.map(({ name, p }) => ({ name, points: value(p) }));
+        const own = lines(chosen.own), others = lines(chosen.others);
         if (others.length > 0)
             own.push({ name: `${others.length} others`, points: others[0].points.map(
                 (_, i) => others.reduce((a, s) => a + (s.points[i] || 0), 0)) });
@@ -228,30 +257,76 @@
 
     /* ---- the whole of it ---- */
 
+    const looks = { critical: "bad", warning: "warn" };
+    const ranks = { critical: 0, warning: 1 };
+    const look_of = severity => looks[severity] || "good";
+
+    /* Pools in trouble come first; cards move only when that has changed. */
+    const order = (pools, cards) => {
+        const rank = p => p.severity in ranks ? ranks[p.severity] : 2;
+        const wanted = pools.map((p, i) => ({ card: cards[i], rank: rank(p), i }))
+            .sort((a, b) => a.rank - b.rank || a.i - b.i).map(each => each.card);
+        const box = $("pools");
+        if (wanted.some((card, i) => box.children[i] !== card))
+            box.append(...wanted);
+    };
     const showPools = pools => {
+        const cards = [];
         for (const pool of pools) {
             const card = document.querySelector(`[data-pool="${CSS.escape(pool.name)}"]`);
             if (!card)
                 return location.reload(); /* the configuration has changed */
             card.querySelector(".usable").textContent = pool.file ? "a file" :
                 `${count(pool.usable)} of ${count(pool.servers.length)} usable`;
-            card.querySelector(".usable").className = "usable badge " + (pool.file ? "" :
-                pool.usable === pool.servers.length ? "good" : pool.usable ? "warn" : "bad");
+            card.querySelector(".usable").className = "usable badge " +
+                (pool.file ? "" : look_of(pool.severity));
+            card.dataset.severity = pool.severity || "";
+            cards.push(card);
             card.querySelector(".sessions").textContent = `${count(pool.sessions)} sessions` +
                 (pool.queued ? `, ${count(pool.queued)} waiting` : "");
-            const body = card.querySelector("tbody");
-            if (body)
-                fill(body, pool.servers.map(s => serverRow(pool, s)), "no server");
+            card.rows = pool.servers.map(s => serverRow(pool, s));
+            showRows(card);
         }
+        order(pools, cards);
+    };
+    /* A closed card costs nothing, unless its rows are searched. */
+    const showRows = card => {
+        const body = card.querySelector("tbody");
+        if (body && card.rows && (card.open || searching()))
+            fill(body, card.rows, "no server");
+    };
+    const searching = () => $("filter").value.trim() !== "" || $("trouble").checked;
+
+    const showProblems = list => {
+        const worst = list.some(p => p.severity === "critical") ? "bad" : "warn";
+        const badge = $("trouble_badge"), more = list.length - NAMED;
+        badge.className = "badge warn" + (list.length ? "" : " hidden");
+        say("trouble_badge", list.slice(0, NAMED).map(p => p.subject).join(", ") +
+            (more > 0 ? ` and ${more} more` : ""));
+        const rows = list.slice(0, PROBLEMS).map(p => {
+            const item = make("li");
+            item.append(make("span", "badge " + look_of(p.severity), p.subject), " ",
+                        make("span", "", p.problem));
+            return item;
+        });
+        if (list.length > PROBLEMS)
+            rows.push(make("li", "", `and ${list.length - PROBLEMS} more`));
+        $("problems").replaceChildren(...rows);
+        return list.length ? worst : "good";
     };
     const showSummary = s => {
         const bytesOf = way => s.totals.bytes.splice[way] + s.totals.bytes.copy[way] +
             s.totals.bytes.file[way];
         const failed = s.pools.reduce((a, p) =>
             a + p.failures + p.servers.reduce((b, v) => b + v.connect_failures, 0), 0);
-        say("health", s.health);
-        $("health").className = "badge " + (s.health === "ok" ? "good" :
+        const worst = showProblems(s.problems), problems = s.problems.length;
+        say("health", s.health !== "ok" || !problems ? s.health :
+            `${problems} problem${problems === 1 ? "" : "s"}`);
+        $("health").className = "badge " + (s.health === "ok" ? worst :
                                             s.health === "no server" ? "bad" : "warn");
+        say("host", s.host);
+        document.title = (problems ? `(${problems}) ` : "") +
+            (s.host ? `${s.host} - zproxy` : "zproxy");
         say("uptime", time(s.time_ms - s.began_ms));
         say("generation", String(s.generation));
         say("sessions", count(s.sessions));
@@ -282,13 +357,18 @@
         remember(s.history);
         drawAll();
     };
+    /* Figures that are not those of now fade. */
+    let heard = Date.now();
     const contact = found => {
-        say("contact", found ? "live" : "no contact");
+        if (found) heard = Date.now();
+        say("contact", found ? "live" : `no contact for ${time(Date.now() - heard)}`);
         $("contact").classList.toggle("lost", !found);
+        document.documentElement.classList.toggle("stale", !found);
     };
     const look = async () => {
         try {
-            const answer = await fetch(`/stats.json?since=${past.end}`, { cache: "no-store" });
+            const answer = await fetch(`/stats.json?since=${past.end}`,
+                                       { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
             if (!answer.ok) throw new Error(answer.statusText);
             show(await answer.json());
             contact(true);
@@ -296,14 +376,37 @@
             contact(false);
         }
     };
+    /* A table of thousands of servers takes long to send and to show: a pause is never shorter
+       than what it took. */
     const again = async () => {
+        const began = Date.now();
         if (!document.hidden)
             await look();
-        setTimeout(again, PERIOD);
+        setTimeout(again, Math.max(PERIOD, 2 * (Date.now() - began)));
+    };
+    /* What is searched for stands in the address, so that it can be kept and passed on. */
+    const addressed = () => new URLSearchParams(location.hash.slice(1));
+    const showAddressed = () => {
+        $("filter").value = addressed().get("find") || "";
+        $("trouble").checked = addressed().has("trouble");
+    };
+    const keepAddressed = () => {
+        const wanted = new URLSearchParams();
+        if ($("filter").value) wanted.set("find", $("filter").value);
+        if ($("trouble").checked) wanted.set("trouble", "only");
+        history.replaceState(null, "", "#" + wanted);
+    };
+    const showAgain = () => {
+        keepAddressed();
+        document.querySelectorAll(".pool").forEach(showRows);
+        sift();
     };
     document.documentElement.classList.add("js");
-    $("filter").addEventListener("input", sift);
-    $("trouble").addEventListener("change", sift);
+    $("filter").addEventListener("input", showAgain);
+    $("trouble").addEventListener("change", showAgain);
+    $("pools").addEventListener("toggle", e => showRows(e.target), true);
+    addEventListener("hashchange", () => { showAddressed(); showAgain(); });
+    showAddressed();
     document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
     addEventListener("resize", drawAll);
     again();

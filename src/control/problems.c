@@ -1,0 +1,167 @@
+#include "control/problems.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/human.h"
+
+const char *severity_name(enum severity severity)
+{
+    switch (severity) {
+    case SEVERITY_WARNING:
+        return "warning";
+    case SEVERITY_CRITICAL:
+        return "critical";
+    case SEVERITY_NONE:
+        break;
+    }
+    return NULL;
+}
+
+static enum severity __attribute__((format(printf, 3, 4)))
+say(struct problem *problem, enum severity severity, const char *fmt, ...)
+{
+    va_list args;
+    if (problem == NULL)
+        return severity;
+    problem->severity = severity;
+    va_start(args, fmt);
+    vsnprintf(problem->text, sizeof problem->text, fmt, args);
+    va_end(args);
+    return severity;
+}
+
+/* ---- pools ---- */
+
+struct servers {
+    size_t all;
+    size_t usable;
+    size_t closed; /* by the user: in maintenance or drained */
+};
+
+static struct servers count_servers(const struct pool *p, uint64_t now)
+{
+    struct servers n = { .all = 0 };
+    struct backend *const *server = pool_servers(p, &n.all);
+    for (size_t i = 0; i < n.all; i++) {
+        n.usable += backend_is_usable(server[i], now);
+        n.closed += atomic_load(&server[i]->state) != CONFIG_STATE_READY;
+    }
+    return n;
+}
+
+/* The pool that serves the clients of p, which has no usable server; NULL: there is none. */
+static const struct pool *find_fallback(const struct pool *p, uint64_t now)
+{
+    while ((p = pool_fallback(p)) != NULL)
+        if (pool_file(p) != NULL || count_servers(p, now).usable > 0)
+            return p;
+    return NULL;
+}
+
+static enum severity without_server(const struct pool *p, const struct servers *n, uint64_t now,
+                                    struct problem *problem)
+{
+    const struct pool *fallback = find_fallback(p, now);
+    const char *why = n->all == 0           ? "has no server"
+                      : n->closed == n->all ? "all servers are in maintenance or drained"
+                                            : "no server is usable";
+    if (fallback != NULL)
+        return say(problem, SEVERITY_WARNING, "%s: pool %s serves its clients", why,
+                   pool_name(fallback));
+    return say(problem, n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL,
+               "%s", why);
+}
+
+enum severity problems_of_pool(const struct pool *p, uint64_t now, struct problem *problem)
+{
+    if (problem != NULL)
+        snprintf(problem->subject, sizeof problem->subject, "pool %s", pool_name(p));
+    if (pool_file(p) != NULL)
+        return SEVERITY_NONE;
+    struct servers n = count_servers(p, now);
+    if (n.usable == 0)
+        return without_server(p, &n, now, problem);
+    size_t down = n.all - n.closed - n.usable;
+    if (down == 0)
+        return SEVERITY_NONE;
+    return say(problem, SEVERITY_WARNING, "%zu of %zu servers %s down", down, n.all,
+               down == 1 ? "is" : "are");
+}
+
+/* ---- the list ---- */
+
+static struct problem *add(struct problem_list *list)
+{
+    struct problem *more = realloc(list->problem, (list->count + 1) * sizeof *more);
+    if (more == NULL)
+        return NULL;
+    list->problem = more;
+    more[list->count] = (struct problem){ .severity = SEVERITY_NONE };
+    return &more[list->count++];
+}
+
+static int add_pools(const struct runtime *rt, enum severity severity, struct problem_list *list)
+{
+    const struct config *conf = runtime_conf(rt);
+    uint64_t now = uv_now(rt->loop);
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
+        if (problems_of_pool(p, now, NULL) != severity)
+            continue;
+        struct problem *problem = add(list);
+        if (problem == NULL)
+            return -ENOMEM;
+        (void)problems_of_pool(p, now, problem);
+    }
+    return 0;
+}
+
+/* The time of the wall clock that was so many ms ago. */
+static const char *print_time(uint64_t ago, char buf[32])
+{
+    struct tm tm;
+    time_t at = time(NULL) - (time_t)(ago / 1000);
+    gmtime_r(&at, &tm);
+    strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return buf;
+}
+
+static int add_reload(const struct runtime *rt, struct problem_list *list)
+{
+    const struct reload_failure *f = &rt->reload_failure;
+    if (f->reason == NULL)
+        return 0;
+    struct problem *problem = add(list);
+    if (problem == NULL)
+        return -ENOMEM;
+    char at[32];
+    char age[HUMAN_MAX];
+    uint64_t now = uv_now(rt->loop);
+    uint64_t ago = now > f->time ? now - f->time : 0;
+    snprintf(problem->subject, sizeof problem->subject, "reload");
+    (void)say(problem, SEVERITY_WARNING, "failed at %s, %s ago: %s", print_time(ago, at),
+              human_time(ago, age), f->reason);
+    return 0;
+}
+
+int problems_list(const struct runtime *rt, struct problem_list *list)
+{
+    *list = (struct problem_list){ .count = 0 };
+    int rc = add_pools(rt, SEVERITY_CRITICAL, list);
+    if (rc == 0)
+        rc = add_reload(rt, list);
+    if (rc == 0)
+        rc = add_pools(rt, SEVERITY_WARNING, list);
+    return rc;
+}
+
+void problems_free(struct problem_list *list)
+{
+    free(list->problem);
+    *list = (struct problem_list){ .count = 0 };
+}
