@@ -1,0 +1,415 @@
+#include "base/safe_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define LINKS_MAX 40 /* as many as the kernel follows */
+#define TRIES_MAX 8  /* while other processes make and remove the file */
+#define DIR_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
+
+/* What is left of a path; links are put before it. */
+struct walk {
+    struct safe_place *place;
+    enum safe_links links;
+    unsigned followed;
+    const char *left;
+    char text[PATH_MAX];
+};
+
+/* ---- who is trusted ---- */
+
+static bool is_trusted(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+static bool is_trusted_group(gid_t gid)
+{
+    return gid == 0 || gid == getegid();
+}
+
+static bool is_shared(const struct stat *dir)
+{
+    return !is_trusted(dir->st_uid) || (dir->st_mode & S_IWOTH) != 0 ||
+           ((dir->st_mode & S_IWGRP) != 0 && !is_trusted_group(dir->st_gid));
+}
+
+/* Whether other users can neither rename nor remove an entry of that owner's. */
+static bool is_held(const struct safe_place *p, uid_t owner)
+{
+    bool sticky = (p->dir_st.st_mode & S_ISVTX) != 0 && is_trusted(p->dir_st.st_uid);
+    return !p->shared || (sticky && is_trusted(owner));
+}
+
+/* ---- the walk ---- */
+
+static bool is_procfs(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Goes on in the directory fd; takes it over. */
+static int step(struct safe_place *p, int fd)
+{
+    if (p->dir != -1)
+        close(p->dir);
+    p->dir = fd;
+    if (fstat(fd, &p->dir_st) == -1)
+        return -errno;
+    p->by_kernel = is_procfs(fd);
+    p->shared = !p->by_kernel && is_shared(&p->dir_st);
+    return 0;
+}
+
+static int start(struct safe_place *p, const char *path)
+{
+    int fd = open(path[0] == '/' ? "/" : ".", DIR_FLAGS);
+    return fd == -1 ? -errno : step(p, fd);
+}
+
+/* A link of another user: what it leads to must be the same user's. */
+static int follow_other(struct walk *w, const struct stat *link)
+{
+    struct safe_place *p = w->place;
+    uid_t leader = is_trusted(link->st_uid) ? p->dir_st.st_uid : link->st_uid;
+    if (w->links != SAFE_LINKS_OWNER || is_trusted(leader) || (p->led && p->leader != leader))
+        return -ELOOP;
+    p->led = true;
+    p->leader = leader;
+    return 0;
+}
+
+/* fd: the link itself, O_PATH. */
+static int follow(struct walk *w, int fd, const struct stat *link)
+{
+    char target[PATH_MAX];
+    char text[PATH_MAX];
+    int rc = 0;
+    if (++w->followed > LINKS_MAX)
+        return -ELOOP;
+    if (!is_held(w->place, link->st_uid) || !is_trusted(link->st_uid))
+        rc = follow_other(w, link);
+    ssize_t n = rc < 0 ? 0 : readlinkat(fd, "", target, sizeof target - 1);
+    if (n <= 0)
+        return rc < 0 ? rc : n == 0 ? -ENOENT : -errno;
+    target[n] = '\0';
+    if (snprintf(text, sizeof text, "%s%s%s", target, *w->left == '\0' ? "" : "/", w->left) >=
+        (int)sizeof text)
+        return -ENAMETOOLONG;
+    memcpy(w->text, text, sizeof text);
+    w->left = w->text;
+    return target[0] == '/' ? start(w->place, target) : 0;
+}
+
+static int enter(struct walk *w, int fd, const struct stat *st)
+{
+    if (!S_ISDIR(st->st_mode)) {
+        close(fd);
+        return -ENOTDIR;
+    }
+    if (!is_held(w->place, st->st_uid))
+        w->place->movable = true;
+    return step(w->place, fd);
+}
+
+/* Takes the next name off the path. Returns 1: it was the last. */
+static int next_name(struct walk *w, char name[NAME_MAX + 1])
+{
+    w->left += strspn(w->left, "/");
+    size_t length = strcspn(w->left, "/");
+    if (length > NAME_MAX)
+        return -ENAMETOOLONG;
+    if (length == 0)
+        return -EISDIR;
+    memcpy(name, w->left, length);
+    name[length] = '\0';
+    w->left += length;
+    return *w->left == '\0';
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Returns 1: the place is found; 0: there is more to walk. */
+static int walk_on(struct walk *w)
+{
+    struct safe_place *p = w->place;
+    struct stat st;
+    int last = next_name(w, p->name);
+    if (last < 0)
+        return last;
+    if (last == 1 && is_dots(p->name))
+        return -EISDIR;
+    if (last == 1 && (p->by_kernel || w->links == SAFE_LINKS_NONE))
+        return 1;
+    int fd = openat(p->dir, p->name, O_PATH | O_CLOEXEC | (p->by_kernel ? 0 : O_NOFOLLOW));
+    if (fd == -1)
+        return last == 1 && errno == ENOENT ? 1 : -errno;
+    int rc = fstat(fd, &st) == -1 ? -errno : 0;
+    if (rc == 0 && last == 0 && !S_ISLNK(st.st_mode))
+        return enter(w, fd, &st);
+    if (rc == 0)
+        rc = S_ISLNK(st.st_mode) ? follow(w, fd, &st) : 1;
+    close(fd);
+    return rc;
+}
+
+int safe_place_open(struct safe_place *p, const char *path, enum safe_links links)
+{
+    struct walk w = { .place = p, .links = links };
+    size_t length = strlen(path);
+    *p = (struct safe_place){ .dir = -1 };
+    if (length == 0 || length >= sizeof w.text)
+        return length == 0 ? -ENOENT : -ENAMETOOLONG;
+    memcpy(w.text, path, length + 1);
+    w.left = w.text;
+    int rc = start(p, path);
+    while (rc == 0)
+        rc = walk_on(&w);
+    if (rc < 0)
+        safe_place_close(p);
+    return rc < 0 ? rc : 0;
+}
+
+void safe_place_close(struct safe_place *p)
+{
+    if (p->dir != -1)
+        close(p->dir);
+    p->dir = -1;
+}
+
+/* ---- files ---- */
+
+/* Whether a file of a shared directory may be used. owner: one more that is trusted. */
+static int check_file(const struct safe_place *p, const struct stat *st, uid_t owner)
+{
+    if (p->led && st->st_uid != p->leader)
+        return -ELOOP;
+    if (!p->shared)
+        return 0;
+    if (S_ISLNK(st->st_mode))
+        return -ELOOP;
+    if (!S_ISREG(st->st_mode))
+        return -EINVAL;
+    if (st->st_nlink > 1)
+        return -EMLINK;
+    bool known = is_trusted(st->st_uid) || st->st_uid == owner || st->st_uid == p->dir_st.st_uid;
+    return (p->dir_st.st_mode & S_ISVTX) != 0 && !known ? -EACCES : 0;
+}
+
+/* Looked at before, since opening a device or a FIFO may do something; and after. */
+static int open_file(const struct safe_place *p, int flags, uid_t owner)
+{
+    struct stat st;
+    flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (p->by_kernel ? 0 : O_NOFOLLOW);
+    if (!p->by_kernel && fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+        return -errno;
+    int rc = p->by_kernel ? 0 : check_file(p, &st, owner);
+    if (rc < 0)
+        return rc;
+    int fd = openat(p->dir, p->name, flags);
+    if (fd == -1)
+        return -errno;
+    rc = fstat(fd, &st) == -1 ? -errno : check_file(p, &st, owner);
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
+}
+
+/* Nothing is called where nothing changes: a sandbox may forbid even that. */
+static int give(int fd, uid_t owner, gid_t group)
+{
+    struct stat st;
+    if (fstat(fd, &st) == -1)
+        return -errno;
+    if ((owner == (uid_t)-1 || owner == st.st_uid) && (group == (gid_t)-1 || group == st.st_gid))
+        return 0;
+    return fchown(fd, owner, group) == -1 ? -errno : 0;
+}
+
+static int make_file(const struct safe_place *p, int flags, mode_t mode, uid_t owner, gid_t group)
+{
+    const int make = O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    int fd = openat(p->dir, p->name, flags | make, mode);
+    int rc = fd == -1 ? -errno : give(fd, owner, group);
+    if (rc == 0)
+        return fd;
+    if (fd != -1)
+        close(fd);
+    return rc;
+}
+
+static int append_once(const char *path, mode_t mode, uid_t owner, gid_t group)
+{
+    struct safe_place p;
+    int rc = safe_place_open(&p, path, SAFE_LINKS_OURS);
+    if (rc < 0)
+        return rc;
+    rc = open_file(&p, O_WRONLY | O_APPEND, owner);
+    if (rc == -ENOENT && !p.by_kernel)
+        rc = make_file(&p, O_WRONLY | O_APPEND, mode, owner, group);
+    safe_place_close(&p);
+    return rc;
+}
+
+/* -EEXIST: another process has made it meanwhile, or a link to nowhere. */
+int safe_open_append(const char *path, mode_t mode, uid_t owner, gid_t group)
+{
+    int rc = -EEXIST;
+    for (int tries = 0; rc == -EEXIST && tries < TRIES_MAX; tries++)
+        rc = append_once(path, mode, owner, group);
+    return rc;
+}
+
+static int open_existing(const char *path, int flags, enum safe_links links)
+{
+    struct safe_place p;
+    int rc = safe_place_open(&p, path, links);
+    if (rc < 0)
+        return rc;
+    rc = open_file(&p, flags, (uid_t)-1);
+    safe_place_close(&p);
+    return rc;
+}
+
+int safe_open_update(const char *path)
+{
+    return open_existing(path, O_RDWR, SAFE_LINKS_OURS);
+}
+
+int safe_open_read(const char *path)
+{
+    return open_existing(path, O_RDONLY, SAFE_LINKS_OWNER);
+}
+
+/* ---- replaced ---- */
+
+static int write_all(int fd, const char *text, size_t length)
+{
+    ssize_t n = pwrite(fd, text, length, 0);
+    return n == (ssize_t)length ? 0 : n == -1 ? -errno : -ENOSPC;
+}
+
+/* A link to a special file counts as one, where links are followed. */
+static bool is_special(const struct safe_place *p)
+{
+    struct stat st;
+    return !p->shared && fstatat(p->dir, p->name, &st, 0) == 0 && !S_ISREG(st.st_mode);
+}
+
+/* What a process of our number has left behind is in the way once. */
+static int make_next(const struct safe_place *p, const char *next, mode_t mode)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(p->dir, next, flags, mode);
+    if (fd == -1 && errno == EEXIST && unlinkat(p->dir, next, 0) == 0)
+        fd = openat(p->dir, next, flags, mode);
+    return fd == -1 ? -errno : fd;
+}
+
+static int replace(const struct safe_place *p, mode_t mode, const char *text, size_t length)
+{
+    char next[NAME_MAX + 1];
+    if (snprintf(next, sizeof next, "%s.%ld", p->name, (long)getpid()) >= (int)sizeof next)
+        return -ENAMETOOLONG;
+    int fd = make_next(p, next, mode);
+    if (fd < 0)
+        return fd;
+    int rc = write_all(fd, text, length);
+    if (rc == 0 && renameat(p->dir, next, p->dir, p->name) == -1)
+        rc = -errno;
+    if (rc == 0)
+        return fd;
+    (void)unlinkat(p->dir, next, 0);
+    close(fd);
+    return rc;
+}
+
+int safe_replace(const char *path, mode_t mode, const char *text, size_t length)
+{
+    struct safe_place p;
+    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    if (rc < 0)
+        return rc;
+    rc = is_special(&p) ? -EEXIST : replace(&p, mode, text, length);
+    safe_place_close(&p);
+    return rc;
+}
+
+/* ---- what is where ---- */
+
+int file_id_of(int fd, struct file_id *id)
+{
+    struct stat st;
+    *id = (struct file_id){ .ino = 0 };
+    if (fstat(fd, &st) == -1)
+        return -errno;
+    *id = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino };
+    return 0;
+}
+
+bool file_id_equal(const struct file_id *a, const struct file_id *b)
+{
+    return a->ino != 0 && a->ino == b->ino && a->dev == b->dev;
+}
+
+static int find_at(const struct safe_place *p, struct file_id *id)
+{
+    struct stat st;
+    if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+        return -errno;
+    *id = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino };
+    return 0;
+}
+
+int safe_find(const char *path, struct file_id *id)
+{
+    struct safe_place p;
+    *id = (struct file_id){ .ino = 0 };
+    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    if (rc < 0)
+        return rc;
+    rc = find_at(&p, id);
+    safe_place_close(&p);
+    return rc;
+}
+
+int safe_unlink(const char *path, const struct file_id *id)
+{
+    struct safe_place p;
+    struct file_id now = { .ino = 0 };
+    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    if (rc < 0)
+        return rc;
+    rc = find_at(&p, &now);
+    if (rc == 0 && !file_id_equal(&now, id))
+        rc = -ESTALE;
+    if (rc == 0 && unlinkat(p.dir, p.name, 0) == -1)
+        rc = -errno;
+    safe_place_close(&p);
+    return rc;
+}
+
+const char *safe_open_strerror(int rc)
+{
+    switch (-rc) {
+    case ELOOP:
+        return "a symbolic link that is not followed: another user made it, or may replace it";
+    case EMLINK:
+        return "a hard link (the file has a second name), in a directory that other users may "
+               "write to";
+    case EINVAL:
+        return "not a regular file, in a directory that other users may write to";
+    default:
+        return strerror(-rc);
+    }
+}
