@@ -1,11 +1,13 @@
 #include "balance/answer_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/safe_open.h"
 
 struct answer_file *answer_file_open(const char *path)
 {
@@ -16,13 +18,14 @@ struct answer_file *answer_file_open(const char *path)
         return NULL;
     atomic_init(&f->refs, 1);
     memcpy(f->path, path, len);
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
-    if (f->fd != -1 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    f->fd = safe_open_read(path);
+    if (f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode)) {
         f->length = st.st_size;
         return f;
     }
-    int error = f->fd == -1 && errno != ENXIO ? errno : EINVAL; /* ENXIO: a unix socket */
-    if (f->fd != -1)
+    bool odd = f->fd >= 0 || f->fd == -ENXIO || f->fd == -EISDIR; /* ENXIO: a unix socket */
+    int error = odd ? EINVAL : -f->fd;
+    if (f->fd >= 0)
         close(f->fd);
     free(f);
     errno = error;

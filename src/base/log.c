@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/safe_open.h"
 #include "base/syslogger.h"
 #include "base/utf8.h"
 
@@ -50,27 +51,9 @@ static const int syslog_priorities[] = {
 
 /* --- Sinks --- */
 
-/* O_EXCL tells whether the file is ours to give away. O_NONBLOCK: it may be a FIFO. */
 static int file_open(const char *path)
 {
-    const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    for (;;) {
-        int fd = open(path, flags);
-        if (fd != -1 || errno != ENOENT)
-            return fd == -1 ? -errno : fd;
-        fd = open(path, flags | O_CREAT | O_EXCL, 0640);
-        if (fd == -1 && errno == EEXIST)
-            continue; /* somebody else was faster */
-        if (fd == -1)
-            return -errno;
-        if ((file_owner != (uid_t)-1 || file_group != (gid_t)-1) &&
-            fchown(fd, file_owner, file_group) == -1) {
-            int rc = -errno;
-            close(fd);
-            return rc;
-        }
-        return fd;
-    }
+    return safe_open_append(path, 0640, file_owner, file_group);
 }
 
 /* O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with us: open it anew. A

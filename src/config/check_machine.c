@@ -1,12 +1,13 @@
 #include "config/check_machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/safe_open.h"
 
 /* --- Users and groups --- */
 
@@ -48,14 +49,13 @@ static void check_owners(const struct load *l, size_t i)
 
 /* --- Files --- */
 
-/* O_NONBLOCK: opening a FIFO would wait for a writer. */
 static const char *why_not_readable(const char *path)
 {
     struct stat st;
     const char *why = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd == -1)
-        return strerror(errno);
+    int fd = safe_open_read(path);
+    if (fd < 0)
+        return safe_open_strerror(fd);
     if (fstat(fd, &st) == -1)
         why = strerror(errno);
     else if (!S_ISREG(st.st_mode))

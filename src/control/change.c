@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/safe_open.h"
 #include "control/checks.h"
 #include "control/names.h"
 
@@ -96,7 +97,7 @@ static int pool_failed(FILE *errors, const struct config_pool *conf, int error)
 {
     if (conf->file != NULL)
         fprintf(errors, "[pool %s] file: %s: %s\n", conf->name, conf->file,
-                error == EINVAL ? "not a regular file" : strerror(error));
+                error == EINVAL ? "not a regular file" : safe_open_strerror(-error));
     else
         fprintf(errors, "[pool %s]: %s\n", conf->name, strerror(error));
     return -1;

@@ -1,14 +1,14 @@
 #include "control/pid_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/safe_open.h"
 
 int pid_file_init(struct pid_file *f, const char *path)
 {
@@ -33,37 +33,16 @@ void pid_file_fini(struct pid_file *f)
 /* Whether the descriptor is what the path names: others may have put something else there. */
 static bool is_ours(const struct pid_file *f)
 {
-    struct stat there;
-    struct stat here;
-    return f->fd != -1 && lstat(f->path, &there) == 0 && fstat(f->fd, &here) == 0 &&
-           there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+    struct file_id there;
+    struct file_id here;
+    return f->fd != -1 && safe_find(f->path, &there) == 0 && file_id_of(f->fd, &here) == 0 &&
+           file_id_equal(&there, &here);
 }
 
 static int put(int fd, const char *text, size_t len)
 {
     ssize_t n = pwrite(fd, text, len, 0);
     return n == (ssize_t)len ? 0 : n == -1 ? -errno : -ENOSPC;
-}
-
-/* A new file in its place. */
-static int replace(struct pid_file *f, const char *text)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s.%ld", f->path, (long)getpid()) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd == -1)
-        return -errno;
-    int rc = put(fd, text, strlen(text));
-    if (rc == 0 && rename(path, f->path) == -1)
-        rc = -errno;
-    if (rc < 0) {
-        (void)unlink(path);
-        close(fd);
-        return rc;
-    }
-    pid_file_adopt(f, fd);
-    return 0;
 }
 
 /* In one write: line ends cover what is left of a longer number until the file is cut. */
@@ -85,32 +64,31 @@ static int overwrite(const struct pid_file *f, const char *text)
     return rc;
 }
 
-/* Something that is no file of ours to replace, such as /dev/null. */
-static bool is_special(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-}
-
 /* Where no file can be made, since privileges have been dropped or the directory is not ours, the
- * one that is there is written to. */
+ * one that is there is written to; and where it is a special file, such as /dev/null. */
 int pid_file_write(struct pid_file *f)
 {
     char text[32];
     if (f->path == NULL)
         return 0;
     snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    int rc = is_special(f->path) ? -EEXIST : replace(f, text);
-    if (rc == 0)
+    int rc = safe_replace(f->path, 0644, text, strlen(text));
+    if (rc >= 0) {
+        pid_file_adopt(f, rc);
         return 0;
-    if (!is_ours(f))
-        pid_file_adopt(f, open(f->path, O_RDWR | O_CLOEXEC));
-    return f->fd == -1 ? rc : overwrite(f, text);
+    }
+    int fd = is_ours(f) ? -1 : safe_open_update(f->path);
+    if (fd >= 0)
+        pid_file_adopt(f, fd);
+    else if (!is_ours(f))
+        return rc;
+    return overwrite(f, text);
 }
 
 void pid_file_remove(struct pid_file *f)
 {
     struct stat st;
-    if (is_ours(f) && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode))
-        (void)unlink(f->path);
+    struct file_id id;
+    if (f->fd != -1 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) && file_id_of(f->fd, &id) == 0)
+        (void)safe_unlink(f->path, &id);
 }

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "base/safe_open.h"
 #include "build.h"
 #include "command/console.h"
 #include "control/change.h"
@@ -78,7 +79,7 @@ static int open_log(struct proxy *p)
     bool access = failed != NULL && failed == g->access_log.path;
     if (rc < 0)
         return cannot_start("[global] %s: %s: %s", access ? "access_log" : "log",
-                            failed != NULL ? failed : "?", strerror(-rc));
+                            failed != NULL ? failed : "?", safe_open_strerror(rc));
     return 0;
 }
 
@@ -299,7 +300,7 @@ static void reopen_log(void)
     int rc = log_reopen(&failed);
     if (rc < 0)
         log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", failed,
-                strerror(-rc));
+                safe_open_strerror(rc));
     else
         log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
 }
@@ -460,7 +461,7 @@ static int prepare(struct proxy *p)
         return 0;
     int rc = pid_file_write(&rt->pid_file);
     if (rc < 0)
-        return cannot_start("[global] pid_file: %s: %s", rt->pid_file.path, strerror(-rc));
+        return cannot_start("[global] pid_file: %s: %s", rt->pid_file.path, safe_open_strerror(rc));
     return drop_privileges(p);
 }
 
@@ -503,7 +504,7 @@ static void replace_pid_file(struct proxy *p)
     int rc = p->heir == -1 ? 0 : pid_file_write(f);
     if (rc < 0)
         log_msg(LOG_LEVEL_WARNING, "pid_file", "%s: %s: it has the number of the process before",
-                f->path, strerror(-rc));
+                f->path, safe_open_strerror(rc));
 }
 
 static void relay_until_told(struct proxy *p)
