@@ -1,10 +1,13 @@
 #include "config/ini.h"
 
+#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
+
+#define READ_MIN (INI_KEY_MAX + 32) /* what inih must be able to hold, so that pieces are short */
 
 /* What an indented line would continue. */
 enum before {
@@ -20,11 +23,17 @@ struct reader {
     const char *end;
     unsigned line; /* the number of the last one */
     enum before before;
-    bool continues; /* the line that inih has now continues the entry */
+
+    /* The part of an entry that this line has, given to inih in pieces. */
+    char text[INI_LINE_MAX + 1];
+    const char *rest;  /* that inih has not had; NULL: nothing is left of the line */
+    const char *given; /* the end of the piece before it, or NULL */
+    const char *joint; /* the white space between what inih has now and what was before it */
+    size_t joint_len;
 
     /* The entry that is complete when a line comes that does not continue it. */
     unsigned entry_line;
-    char key[INI_LINE_MAX + 1];
+    char key[INI_KEY_MAX + 1];
     char *value;
     size_t value_len;
     size_t value_room;
@@ -55,11 +64,11 @@ static void entry_end(struct reader *r)
     r->before = BEFORE_NOTHING;
 }
 
-/* Appends to the value, with a space between two lines. */
+/* Appends to the value what joins it to the text, and the text. */
 static bool value_append(struct reader *r, const char *text)
 {
     size_t n = strlen(text);
-    size_t need = r->value_len + n + 2;
+    size_t need = r->value_len + r->joint_len + n + 1;
     if (need > r->value_room) {
         size_t room = need * 2;
         char *value = realloc(r->value, room);
@@ -68,24 +77,20 @@ static bool value_append(struct reader *r, const char *text)
         r->value = value;
         r->value_room = room;
     }
-    if (r->value_len > 0)
-        r->value[r->value_len++] = ' ';
+    if (r->joint_len > 0)
+        memcpy(r->value + r->value_len, r->joint, r->joint_len);
+    r->value_len += r->joint_len;
     memcpy(r->value + r->value_len, text, n + 1);
     r->value_len += n;
     return true;
 }
 
-/* inih has split a line. Of a continued one it repeats the key, which may be cut. */
+/* inih has split a piece. The key is r->key, of which inih may have cut its own copy. */
 static int on_pair(void *arg, const char *section, const char *key, const char *value)
 {
     struct reader *r = arg;
     (void)section;
-    if (!r->continues) {
-        snprintf(r->key, sizeof r->key, "%s", key);
-        r->entry_line = r->line;
-        r->value_len = 0;
-        r->before = BEFORE_ENTRY;
-    }
+    (void)key;
     if (!value_append(r, value))
         refuse(r, "out of memory");
     return 1;
@@ -119,44 +124,65 @@ static bool is_entry(const char *text)
     return *text != '=' && text[strcspn(text, "=:")] == '=';
 }
 
-/* A line that stands for itself. Returns whether inih is to split it. */
-static bool read_line(struct reader *r, const char *text)
+/* "key = value": the value goes to inih. */
+static void read_entry(struct reader *r, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = (size_t)(equals - text);
+    while (n > 0 && is_blank(text[n - 1]))
+        n--;
+    if (n > INI_KEY_MAX) {
+        char what[80];
+        snprintf(what, sizeof what, "a key longer than %d bytes, expected \"key = value\"",
+                 INI_KEY_MAX);
+        refuse(r, what);
+        return;
+    }
+    memcpy(r->key, text, n);
+    r->key[n] = '\0';
+    r->entry_line = r->line;
+    r->value_len = 0;
+    r->joint_len = 0;
+    r->rest = skip_blanks(equals + 1);
+    r->before = BEFORE_ENTRY;
+}
+
+/* A line that stands for itself. */
+static void read_line(struct reader *r, const char *text)
 {
     entry_end(r);
-    r->continues = false;
-    if (*text == '[') {
+    if (*text == '[')
         read_section(r, text);
-        return false;
-    }
-    if (!is_entry(text)) {
+    else if (is_entry(text))
+        read_entry(r, text);
+    else
         refuse(r, strchr(text, ':') != NULL && *text != '='
                       ? "no \"=\" behind the key, expected \"key = value\" or \"[section]\""
                       : "expected \"key = value\" or \"[section]\"");
-        return false;
-    }
-    return true;
 }
 
-/* A line that begins with white space. Returns whether inih is to have it. */
-static bool read_indented(struct reader *r, const char *text)
+/* A line that begins with white space. */
+static void read_indented(struct reader *r, const char *text)
 {
     const char *key = r->before == BEFORE_ENTRY ? r->key : NULL;
     if (r->handler->stands_alone(r->arg, key, text)) {
         entry_end(r);
         refuse(r, "indented, and so it would continue the line before, expected no space in front");
-        return read_line(r, text);
+        read_line(r, text);
+        return;
     }
     switch (r->before) {
     case BEFORE_ENTRY:
-        r->continues = true;
-        return true;
+        r->joint = " ";
+        r->joint_len = r->value_len > 0 ? 1 : 0;
+        r->rest = text;
+        break;
     case BEFORE_NOTHING:
         refuse(r, "indented, but no line to continue, expected no space in front");
-        return false;
+        break;
     case BEFORE_ERROR:
-        return false;
+        break;
     }
-    return false;
 }
 
 /* The length of a line without its comment and the white space behind it. */
@@ -212,42 +238,79 @@ static void mask_text(char *text)
     }
 }
 
-/* Gives inih the next line, or an empty one in place of what it need not see: it counts lines,
- * stops at none, and must keep in step. */
-static char *on_read(char *buffer, int size, void *arg)
+/* Reads the next line; r->rest is what inih is to have of it. */
+static void next_line(struct reader *r)
 {
-    struct reader *r = arg;
-    if (r->at == r->end)
-        return NULL;
     const char *text = r->at;
     const char *newline = memchr(text, '\n', (size_t)(r->end - text));
     const char *end = newline != NULL ? newline : r->end;
     size_t n = line_length(text, (size_t)(end - text));
-    size_t max = size - 1 < INI_LINE_MAX ? (size_t)size - 1 : INI_LINE_MAX;
 
     r->at = newline != NULL ? newline + 1 : r->end;
     r->line++;
-    buffer[0] = '\0';
+    r->given = NULL;
     check_text(r, text, (size_t)(end - text));
-    if (n > max) {
+    if (n > INI_LINE_MAX) {
         char what[80];
-        snprintf(what, sizeof what, "longer than %zu bytes, expected the rest on indented lines",
-                 max);
+        snprintf(what, sizeof what, "longer than %d bytes, expected the rest on indented lines",
+                 INI_LINE_MAX);
         entry_end(r);
         refuse(r, what);
-        return buffer;
+        return;
     }
-    memcpy(buffer, text, n);
-    buffer[n] = '\0';
-    mask_text(buffer);
-    const char *begin = skip_blanks(buffer);
+    memcpy(r->text, text, n);
+    r->text[n] = '\0';
+    mask_text(r->text);
+    const char *begin = skip_blanks(r->text);
     if (*begin == '\0')
-        return buffer;
-    bool keep = begin > buffer ? read_indented(r, begin) : read_line(r, begin);
-    if (!keep)
-        buffer[0] = '\0';
-    else if (!r->continues) /* one that was indented by mistake is no continued line for inih */
-        memmove(buffer, begin, strlen(begin) + 1);
+        return;
+    if (begin > r->text)
+        read_indented(r, begin);
+    else
+        read_line(r, begin);
+}
+
+/* --- Pieces --- */
+
+/* Puts a piece of what is left of the line, of at most max bytes, into out, and behind it the end
+ * of the line. White space at the ends of a piece is dropped by inih and joins it to the next one.
+ */
+static void cut_piece(struct reader *r, char *out, size_t max)
+{
+    const char *piece = r->rest;
+    size_t n = strlen(piece);
+    if (r->given != NULL) {
+        r->joint = r->given;
+        r->joint_len = (size_t)(piece - r->given);
+    }
+    r->rest = n > max ? skip_blanks(piece + max) : NULL;
+    if (n > max)
+        n = max;
+    while (n > 0 && is_blank(piece[n - 1]))
+        n--;
+    r->given = piece + n;
+    memcpy(out, piece, n);
+    out[n] = '\n';
+    out[n + 1] = '\0';
+}
+
+/* Gives inih "key=PIECE", with an end of line and never as much as it can hold: what it makes of a
+ * line that fills its buffer depends on its version (59 drops what it reads next) and on how it was
+ * built. There is no space behind "=", where inih would take ";" for a comment. */
+static char *on_read(char *buffer, int size, void *arg)
+{
+    struct reader *r = arg;
+    while (r->rest == NULL && r->at < r->end)
+        next_line(r);
+    if (r->rest == NULL)
+        return NULL;
+    if (size < READ_MIN) {
+        refuse(r, "inih was built for shorter lines");
+        r->at = r->end;
+        return NULL;
+    }
+    size_t used = (size_t)snprintf(buffer, (size_t)size, "%s=", r->key);
+    cut_piece(r, buffer + used, (size_t)size - used - sizeof "\n" - 1);
     return buffer;
 }
 

@@ -1,17 +1,18 @@
 /* The syntax of configuration files: sections, keys, comments, continued lines.
  *
- * inih splits the lines; what is handed to it, and what it makes of it, is watched line by line,
+ * inih splits entries; what is handed to it, and what it makes of it, is watched line by line,
  * so that nothing is cut, skipped or taken for something else in silence.
  */
 #ifndef ZPROXY_CONFIG_INI_H
 #define ZPROXY_CONFIG_INI_H
 
-#include <ini.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes in a line, comment and white space behind it not counted. */
-#define INI_LINE_MAX (INI_MAX_LINE - 1)
+/* Bytes in a line, comment and white space behind it not counted. A limit of this file: whatever
+ * inih can hold, it is given pieces that fit. */
+#define INI_LINE_MAX 199
+#define INI_KEY_MAX  63 /* bytes in a key */
 
 struct ini_handler {
     /* "[title]". Keys that follow are its own. */
