@@ -81,6 +81,8 @@ static const struct {
     { ":80", "address missing, expected ADDRESS:PORT, or *:PORT for all addresses" },
     { "10.0.0:80", "not an IPv4 address, expected four numbers from 0 to 255" },
     { "10.0.0.256:80", "not an IPv4 address, expected four numbers from 0 to 255" },
+    { "0x7f000001:80", "not an IPv4 address, expected four numbers from 0 to 255" },
+    { "10.0.0.0x1:80", "not an IPv4 address, expected four numbers from 0 to 255" },
     { "localhost:80", "a name, expected a numeric address" },
     { "srv:_redis._tcp.example", "a name, expected a numeric address" },
     { "::1", "no brackets, expected [IPv6]:PORT" },

@@ -64,9 +64,28 @@ static const struct {
       "[pool p] server: \"web.10:80\": not an IPv4 address, expected four numbers from 0 to "
       "255\n" },
     { LISTEN "[pool p]\n", "server = srv:redis.example\n",
-      "[pool p] server: \"srv:redis.example\": not a service, expected srv:_SERVICE._tcp.DOMAIN\n" },
+      "[pool p] server: \"srv:redis.example\": not a service, expected srv:_SERVICE._tcp.DOMAIN, "
+      "or a name of SRV records such as srv:redis.service.consul\n" },
+    { LISTEN "[pool p]\n", "server = 0x7f000702:7001\n",
+      "[pool p] server: \"0x7f000702:7001\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = 127.0.0.0X1:7001\n",
+      "[pool p] server: \"127.0.0.0X1:7001\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = web.0xAF.:7001\n",
+      "[pool p] server: \"web.0xAF.:7001\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = 0177.1:7001\n",
+      "[pool p] server: \"0177.1:7001\": not an IPv4 address, expected four numbers from 0 to "
+      "255\n" },
+    { LISTEN "[pool p]\n", "server = srv:a.b.0x1f\n",
+      "[pool p] server: \"srv:a.b.0x1f\": an address, expected the name of a service\n" },
+    { LISTEN "[pool p]\n", "server = srv:_redis.example.org\n",
+      "[pool p] server: \"srv:_redis.example.org\": not a service, expected "
+      "srv:_SERVICE._tcp.DOMAIN, or a name of SRV records such as srv:redis.service.consul\n" },
     { LISTEN "[pool p]\n", "server = srv:_redis._tcp\n",
-      "[pool p] server: \"srv:_redis._tcp\": not a service, expected srv:_SERVICE._tcp.DOMAIN\n" },
+      "[pool p] server: \"srv:_redis._tcp\": not a service, expected srv:_SERVICE._tcp.DOMAIN, "
+      "or a name of SRV records such as srv:redis.service.consul\n" },
     { LISTEN "[pool p]\n", "server = srv:_redis._tcp.example:6379\n",
       "[pool p] server: \"srv:_redis._tcp.example:6379\": a port, expected none: the name server "
       "says which\n" },

@@ -21,6 +21,26 @@ START_TEST(a_name_is_labels_with_dots_between_them)
 }
 END_TEST
 
+START_TEST(an_address_in_whatever_form_ends_in_a_number)
+{
+    static const struct {
+        const char *name;
+        bool number;
+    } names[] = {
+        { "127.0.0.1", true },  { "127.1", true },     { "2130706433", true },
+        { "0x7f000001", true }, { "127.0.0x1", true }, { "0177.0.0.1", true },
+        { "0X7F.1", true },     { "0x", true },        { "a.0x", true },
+        { "web.10", true },     { "a.1.", true },      { "a.0xff.", true },
+        { "a.1b", false },      { "0x7f.a", false },   { "a.0xg", false },
+        { "x0.0y", false },     { "db1", false },      { "", false },
+        { ".", false },         { "1.a.", false },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        ck_assert_msg(hostname_ends_in_number(names[i].name) == names[i].number, "%s",
+                      names[i].name);
+}
+END_TEST
+
 START_TEST(a_label_has_63_bytes_and_a_name_255)
 {
     char name[300];
@@ -85,6 +105,7 @@ int main(void)
     Suite *s = suite_create("hostname");
     TCase *t = tcase_create("hostname");
     tcase_add_test(t, a_name_is_labels_with_dots_between_them);
+    tcase_add_test(t, an_address_in_whatever_form_ends_in_a_number);
     tcase_add_test(t, a_label_has_63_bytes_and_a_name_255);
     tcase_add_test(t, a_pattern_is_a_name_with_or_without_a_star_in_front);
     tcase_add_test(t, a_star_stands_for_one_label_or_more);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/hostname.h"
 #include "base/utf8.h"
 
 #define UNIX_PREFIX     "unix:"
@@ -125,7 +126,7 @@ static const char *explain_host(const char *host)
         return "no brackets, expected [IPv6]:PORT";
     if (*host == '\0')
         return "address missing, expected ADDRESS:PORT, or *:PORT for all addresses";
-    if (strspn(host, "0123456789.") == strlen(host))
+    if (hostname_ends_in_number(host))
         return "not an IPv4 address, expected four numbers from 0 to 255";
     return "a name, expected a numeric address";
 }

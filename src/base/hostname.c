@@ -27,6 +27,21 @@ bool hostname_is_valid(const char *name, size_t n)
     return label > 0;
 }
 
+bool hostname_ends_in_number(const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 0 && name[n - 1] == '.')
+        n--;
+    size_t begin = n;
+    while (begin > 0 && name[begin - 1] != '.')
+        begin--;
+    const char *label = name + begin;
+    n -= begin;
+    if (n >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X'))
+        return strspn(label + 2, "0123456789abcdefABCDEF") >= n - 2;
+    return n > 0 && strspn(label, "0123456789") >= n;
+}
+
 static bool is_wild(const char *pattern, size_t n)
 {
     return n >= WILDCARD_SIZE && memcmp(pattern, "*.", WILDCARD_SIZE) == 0;

@@ -11,6 +11,10 @@
  * them and none at the end. */
 bool hostname_is_valid(const char *name, size_t n);
 
+/* Whether the last label of a name is a number, decimal or after "0x": then it is an address in one
+ * of the forms of inet_aton(3), right or wrong, and not the name of a host (WHATWG URL, 3.5). */
+bool hostname_ends_in_number(const char *name);
+
 /* A pattern is a name, or "*." and a name: that fits names with one label or more in front of it,
  * and not the name alone. */
 bool hostname_is_pattern(const char *pattern, size_t n);

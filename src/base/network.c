@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hostname.h"
+
 #define BITS_IN     32
 #define BITS_IN6    128
 #define BITS_MAPPED 96 /* of ::ffff:0:0/96, where IPv4 lives in IPv6 */
@@ -60,7 +62,7 @@ static const char *explain_address(const char *text)
         return "a scope, expected a network without it";
     if (strchr(text, '.') != NULL && strchr(text, ':') != NULL)
         return "a network has no port, expected ADDRESS/BITS";
-    if (strspn(text, "0123456789.") == strlen(text))
+    if (hostname_ends_in_number(text) && strchr(text, ':') == NULL)
         return "not an IPv4 address, expected four numbers from 0 to 255";
     if (strspn(text, "0123456789abcdefABCDEF:") == strlen(text) && strchr(text, ':') != NULL)
         return "not an IPv6 address, expected one as in 2001:db8::/32";

@@ -3,7 +3,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define LABEL_MAX 63
+#include "base/hostname.h"
+
+#define LABEL_MAX      63
+#define SERVICE_LABELS 3
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -26,8 +29,8 @@ static bool is_label(const char *label, size_t n, const char **why)
     return true;
 }
 
-/* Labels with dots between, and perhaps a dot at the end. *last is the last label. */
-static bool are_labels(const char *name, const char **last, const char **why)
+/* Labels with dots between, and perhaps a dot at the end. *count is how many. */
+static bool are_labels(const char *name, size_t *count, const char **why)
 {
     size_t n = strlen(name);
     if (n > 0 && name[n - 1] == '.')
@@ -35,32 +38,42 @@ static bool are_labels(const char *name, const char **last, const char **why)
     if (n > HOST_MAX)
         return refuse(why, "too long, expected a name of at most 253 bytes");
     const char *end = name + n;
-    for (*last = name;; *last += n + 1) {
-        n = strcspn(*last, ".");
-        if (!is_label(*last, n, why))
+    *count = 1;
+    for (const char *label = name;; label += n + 1, ++*count) {
+        n = strcspn(label, ".");
+        if (!is_label(label, n, why))
             return false;
-        if (*last + n == end)
+        if (label + n == end)
             return true;
     }
 }
 
 bool host_is_name(const char *name, const char **why)
 {
-    const char *last = NULL;
-    if (!are_labels(name, &last, why))
+    size_t count = 0;
+    if (!are_labels(name, &count, why))
         return false;
-    if (strspn(last, "0123456789.") == strlen(last))
+    if (hostname_ends_in_number(name))
         return refuse(why, "not an IPv4 address, expected four numbers from 0 to 255");
     return true;
 }
 
+/* "_redis._tcp.": whether a name that begins with an underscore goes on as it has to. */
+static bool is_underscored(const char *name)
+{
+    const char *protocol = strchr(name, '.');
+    return name[1] != '.' && protocol != NULL && protocol[1] == '_' && protocol[2] != '.';
+}
+
 bool host_is_service(const char *name, const char **why)
 {
-    const char *last = NULL;
-    const char *protocol = strchr(name, '.');
-    const char *domain = protocol == NULL ? NULL : strchr(++protocol, '.');
-    if (domain == NULL || domain[1] == '\0' || name[0] != '_' || name[1] == '.' ||
-        protocol[0] != '_' || protocol[1] == '.')
-        return refuse(why, "not a service, expected srv:_SERVICE._tcp.DOMAIN");
-    return are_labels(name, &last, why);
+    size_t count = 0;
+    if (!are_labels(name, &count, why))
+        return false;
+    if (count < SERVICE_LABELS || (name[0] == '_' && !is_underscored(name)))
+        return refuse(why, "not a service, expected srv:_SERVICE._tcp.DOMAIN, or a name of SRV "
+                           "records such as srv:redis.service.consul");
+    if (hostname_ends_in_number(name))
+        return refuse(why, "an address, expected the name of a service");
+    return true;
 }

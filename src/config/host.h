@@ -8,11 +8,13 @@
 #define HOST_MAX 253
 
 /* Whether name is a host's: labels of 1 to 63 letters, digits, "-" (not at their ends) and "_",
- * with dots between (RFC 1123, 2.1). What ends in a number is a misspelt address and no name.
+ * with dots between (RFC 1123, 2.1). What ends in a number, decimal or hexadecimal, is a misspelt
+ * address and no name.
  * Otherwise *why says what is wrong (static text). */
 bool host_is_name(const char *name, const char **why);
 
-/* The same for a service, "_redis._tcp.example" (RFC 2782). */
+/* The same for a service, "_redis._tcp.example" (RFC 2782), or as Consul and others call them,
+ * "redis.service.consul": three labels at least. */
 bool host_is_service(const char *name, const char **why);
 
 #endif
