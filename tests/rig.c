@@ -64,7 +64,7 @@ void rig_close(struct rig *r)
 
 void rig_await(struct rig *r, struct side *sd, enum side_ready bit)
 {
-    for (int i = 0; i < 100 && !side_is(sd, bit); i++) {
+    for (int i = 0; i < 2000 && !side_is(sd, bit); i++) {
         struct epoll_event ev[8];
         int n = epoll_wait(r->poller.fd, ev, 8, 10);
         for (int k = 0; k < n; k++)

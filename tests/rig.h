@@ -33,7 +33,7 @@ struct rig {
 void rig_open(struct rig *r, enum rig_kind kind);
 void rig_close(struct rig *r);
 
-/* Takes in what epoll(7) has to say, at most for a second until `bit` of the side is set. */
+/* Takes in what epoll(7) has to say, at most for 20 seconds until `bit` of the side is set. */
 void rig_await(struct rig *r, struct side *sd, enum side_ready bit);
 
 /* Takes in events and pumps until both flows wait with no guess unconfirmed. Returns the first
@@ -49,5 +49,13 @@ void rig_send(int fd, const void *data, size_t len);
 void rig_expect(int fd, const void *data, size_t len);
 /* Reads the end of the stream. */
 void rig_expect_end(int fd);
+
+/* Pumps until the condition holds, however the kernel pauses; 20 seconds at most. */
+#define RIG_PUMP_UNTIL(rig, condition)                              \
+    do {                                                            \
+        for (int turn_ = 0; turn_ < 20000 && !(condition); turn_++) \
+            ck_assert_int_eq(rig_pump(rig), 0);                     \
+        ck_assert(condition);                                       \
+    } while (0)
 
 #endif
