@@ -1,5 +1,6 @@
 #include "ctl/screen.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,11 +11,14 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define ENTER      "\033[?1049h\033[?25l\033[?7l" /* other screen, no cursor, no wrapping */
 #define LEAVE      "\033[?7h\033[?25h\033[?1049l"
 #define HOME       "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
+#define ESCAPE_MS  50
 
 /* One terminal, one process: what signal handlers need. */
 static struct termios before;
@@ -113,37 +117,120 @@ void screen_size(size_t *rows, size_t *columns)
     *columns = known ? size.ws_col : 80;
 }
 
-void screen_draw(const char *picture)
+/* The length of an SGR sequence at s; 0: there is none. */
+static size_t colour_length(const char *s)
+{
+    if (s[0] != '\033' || s[1] != '[')
+        return 0;
+    size_t len = 2 + strspn(s + 2, "0123456789;");
+    return s[len] == 'm' ? len + 1 : 0;
+}
+
+/* Writes the line at s, of which so many columns are shown. Returns where the next one begins. */
+static const char *put_line(const char *s, size_t columns, bool coloured, FILE *out)
+{
+    size_t end = strcspn(s, "\n");
+    size_t at = 0;
+    while (at < end) {
+        size_t length = colour_length(s + at);
+        bool is_colour = length > 0;
+        if (!is_colour)
+            length = utf8_length(s + at, end - at);
+        if (length == 0)
+            length = 1;
+        if (!is_colour && columns > 0 && iscntrl((unsigned char)s[at]))
+            fputc('?', out); /* what it says comes from elsewhere */
+        else if (is_colour ? coloured : columns > 0)
+            fwrite(s + at, 1, length, out);
+        if (!is_colour && columns > 0)
+            columns--;
+        at += length;
+    }
+    fputs(CLEAR_LINE, out);
+    return s + end + (s[end] == '\n');
+}
+
+void screen_draw(const char *picture, const char *bottom)
 {
     size_t rows = 0;
     size_t columns = 0;
     char *text = NULL;
     size_t size = 0;
+    const char *no_colour = getenv("NO_COLOR");
+    bool coloured = no_colour == NULL || *no_colour == '\0';
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         return;
     screen_size(&rows, &columns);
     fputs(HOME, out);
-    for (size_t row = 0; row < rows && *picture != '\0'; row++) {
-        size_t length = strcspn(picture, "\n");
-        size_t shown = length < columns ? length : columns;
-        fprintf(out, "%s%.*s" CLEAR_LINE, row == 0 ? "" : "\n", (int)shown, picture);
-        picture += length + (picture[length] == '\n');
+    for (size_t row = 0; row + 1 < rows; row++) {
+        if (*picture != '\0')
+            picture = put_line(picture, columns, coloured, out);
+        else
+            fputs(CLEAR_LINE, out);
+        fputc('\n', out);
     }
+    put_line(bottom, columns, coloured, out);
     fputs(CLEAR_REST, out);
     if (fclose(out) == 0)
         put(text);
     free(text);
 }
 
-int screen_wait(int ms)
+/* ---- keys ---- */
+
+/* What the rest of an escape sequence stands for (xterm, also in application mode). */
+static int key_of_sequence(const char *s)
+{
+    static const struct {
+        const char *sequence;
+        enum screen_key key;
+    } keys[] = {
+        { "[A", SCREEN_UP },   { "OA", SCREEN_UP },       { "[B", SCREEN_DOWN },
+        { "OB", SCREEN_DOWN }, { "[5~", SCREEN_PAGE_UP }, { "[6~", SCREEN_PAGE_DOWN },
+        { "[H", SCREEN_HOME }, { "OH", SCREEN_HOME },     { "[1~", SCREEN_HOME },
+        { "[F", SCREEN_END },  { "OF", SCREEN_END },      { "[4~", SCREEN_END },
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(s, keys[i].sequence) == 0)
+            return keys[i].key;
+    return s[0] == '\0' ? SCREEN_ESCAPE : SCREEN_NONE;
+}
+
+static bool has_input(int ms)
 {
     struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-    unsigned char key = 0;
-    if (!told_to_end && poll(&in, 1, ms) == 1) {
-        ssize_t n = read(STDIN_FILENO, &key, 1);
-        if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
-            return -1; /* the terminal has gone */
+    return poll(&in, 1, ms) == 1;
+}
+
+/* A terminal sends a sequence at once: an escape that comes alone is the key. */
+static int read_sequence(void)
+{
+    char s[8];
+    size_t n = 0;
+    while (n + 1 < sizeof s && has_input(n == 0 ? ESCAPE_MS : 0) &&
+           read(STDIN_FILENO, s + n, 1) == 1) {
+        n++;
+        if (n > 1 && s[n - 1] >= '@') /* the last byte of a sequence */
+            break;
     }
-    return told_to_end ? -1 : key;
+    s[n] = '\0';
+    return key_of_sequence(s);
+}
+
+int screen_wait(int ms)
+{
+    unsigned char key = 0;
+    if (told_to_end || !has_input(ms))
+        return told_to_end ? SCREEN_GONE : SCREEN_NONE;
+    ssize_t n = read(STDIN_FILENO, &key, 1);
+    if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
+        return SCREEN_GONE;
+    if (told_to_end)
+        return SCREEN_GONE;
+    if (n == -1)
+        return SCREEN_NONE;
+    if (key == SCREEN_ESCAPE)
+        return read_sequence();
+    return key == '\r' ? SCREEN_ENTER : key == '\b' ? SCREEN_BACKSPACE : key;
 }
