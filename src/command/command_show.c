@@ -47,6 +47,11 @@ static void put_process(struct sheet *s, const struct runtime *rt)
     sheet_text(s, log_level_name());
 }
 
+static void put_paused(struct sheet *s, enum accept_reason reason)
+{
+    sheet_text(s, reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
+}
+
 static void put_pipes(struct sheet *s, const struct runtime *rt)
 {
     uint64_t used = 0;
@@ -70,6 +75,7 @@ static void put_work(struct sheet *s, const struct runtime *rt)
     sheet_number(s, rt->crew.finishing);
     sheet_number(s, gate_inside(&rt->gate));
     sheet_number(s, rt->budget.sessions);
+    put_paused(s, accept_watch_process(&rt->accept_watch));
     sheet_number(s, sum.sessions);
     put_pipes(s, rt);
     sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
@@ -94,6 +100,7 @@ static enum request_result show_info(struct request *r)
         { "workers_finishing", SHEET_COUNT },
         { "sessions", SHEET_COUNT },
         { "max_sessions", SHEET_COUNT },
+        { "paused", SHEET_TEXT },
         { "sessions_total", SHEET_COUNT },
         { "pipes_used", SHEET_COUNT },
         { "pipes_idle", SHEET_COUNT },
@@ -162,6 +169,7 @@ static void put_listener(struct sheet *s, const struct service *service)
     put_limit(s, service->conf->max_connections);
     sheet_number(s, atomic_load(&e->connections));
     sheet_number(s, refused);
+    put_paused(s, accept_watch_reason(e));
 }
 
 static enum request_result show_listeners(struct request *r)
@@ -174,6 +182,7 @@ static enum request_result show_listeners(struct request *r)
         { "max_connections", SHEET_COUNT },
         { "connections", SHEET_COUNT },
         { "refused", SHEET_COUNT },
+        { "paused", SHEET_TEXT },
     };
     const struct generation *g = r->rt->current;
     struct sheet *s = sheet_new(COLUMNS(columns));

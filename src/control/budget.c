@@ -119,6 +119,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->sessions = possible;
     if (c->global.max_connections != 0)
         b->sessions = at_most(possible, c->global.max_connections);
+    b->by_descriptors = c->global.max_connections == 0 || c->global.max_connections > possible;
 }
 
 /* Descriptors that so many sessions take, and all else. */

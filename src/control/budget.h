@@ -17,6 +17,7 @@ struct budget {
     uint64_t pipe_pages;  /* of each pipe */
     uint64_t user_pages;  /* fs.pipe-user-pages-soft where it binds; 0: it does not */
     uint64_t sessions;    /* at most */
+    bool by_descriptors;  /* these make that limit, max_connections is higher or off */
 };
 
 /* The number of worker threads for `workers = ` as configured: 0 is one per usable CPU. */

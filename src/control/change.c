@@ -272,6 +272,8 @@ static void commit_pools(struct change *c, const struct config *conf)
 static void set_limits(struct change *c)
 {
     const struct generation *g = c->generation;
+    gate_set_reason(&c->rt->gate,
+                    c->budget.by_descriptors ? ACCEPT_DESCRIPTORS : ACCEPT_MAX_CONNECTIONS);
     gate_set_limit(&c->rt->gate, c->budget.sessions);
     for (size_t i = 0; i < g->conf->listen_count; i++)
         service_take_effect(&g->service[i], uv_now(c->rt->pools.loop));

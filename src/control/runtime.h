@@ -10,6 +10,7 @@
 
 #include "balance/health.h"
 #include "base/grace.h"
+#include "control/accept_watch.h"
 #include "control/admin.h"
 #include "control/budget.h"
 #include "control/census.h"
@@ -49,6 +50,7 @@ struct runtime {
     struct health *health; /* NULL: not begun, or ended */
     struct entrance_list entrances;
     struct gate gate; /* max_connections of the process */
+    struct accept_watch accept_watch;
     struct pipe_quota quota;
     struct sockets sockets;
     struct crew crew;

@@ -51,8 +51,7 @@ struct worker {
     struct listener_list paused;
     bool draining;
     _Atomic bool finished;
-    uint64_t said_exhausted; /* ms: one line a second */
-    _Atomic int order;       /* enum worker_order, written by anyone */
+    _Atomic int order; /* enum worker_order, written by anyone */
 };
 
 static void resume_all(struct worker *w)
@@ -64,11 +63,11 @@ static void resume_all(struct worker *w)
         listener_resume(l);
 }
 
-static void pause_all(struct worker *w)
+static void pause_all(struct worker *w, enum accept_reason reason)
 {
     struct worker_listener *wl;
     LIST_FOREACH(wl, &w->listeners, in_worker)
-        listener_pause(&wl->listener);
+        listener_pause(&wl->listener, reason);
 }
 
 static void retry(struct worker *w)
@@ -78,26 +77,21 @@ static void retry(struct worker *w)
     w->retry_at = in_vain ? w->poller.now + RETRY_MS : UINT64_MAX;
 }
 
-static void say_exhausted(struct worker *w, int error)
-{
-    uint64_t now = w->poller.now;
-    if (w->said_exhausted != 0 && now - w->said_exhausted < 1000)
-        return;
-    w->said_exhausted = now;
-    log_msg(LOG_LEVEL_WARNING, "accept_paused",
-            "%s: clients wait in the kernel's backlog until there is room", strerror(error));
-}
-
 static void pause_for_room(struct worker *w, int error)
 {
-    say_exhausted(w, error);
-    pause_all(w);
+    pause_all(w, accept_reason_of(error));
     w->retry_at = w->poller.now + RETRY_MS;
 }
 
 static void on_exhausted(struct listener *l, int error)
 {
     pause_for_room(l->arg, error);
+}
+
+static void on_report(struct listener *l)
+{
+    const struct worker *w = l->arg;
+    w->setup.accept_paused(w->setup.accept_paused_arg);
 }
 
 static void on_accepted(struct listener *l, int fd, const struct addr_peer *client)
@@ -272,6 +266,7 @@ int worker_listen(struct worker *w, int fd, struct service *service,
     if (wl != NULL) {
         wl->listener.accepted = on_accepted;
         wl->listener.exhausted = on_exhausted;
+        wl->listener.report = on_report;
         wl->listener.arg = w;
         wl->listener.all_paused = &w->paused;
         rc = listener_open(&wl->listener, fd, service, &w->poller);
@@ -291,7 +286,7 @@ int worker_listen(struct worker *w, int fd, struct service *service,
 void worker_serve(struct worker_listener *wl, struct service *service)
 {
     if (wl != NULL)
-        wl->listener.service = service;
+        listener_serve(&wl->listener, service);
 }
 
 /* Events of this wake-up may still point to it: it is freed a wake-up later. */

@@ -30,6 +30,8 @@ struct worker_setup {
     _Atomic uint64_t *last_session_id;
     void (*finished)(void *arg); /* from the worker's thread: drained, about to end */
     void *arg;
+    void (*accept_paused)(void *arg); /* likewise: a listener does not accept */
+    void *accept_paused_arg;
 };
 
 /* Sums for the log and the metrics. Also travels between processes (estate.h). */

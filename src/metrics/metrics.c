@@ -51,6 +51,33 @@ static void put_listener(FILE *out, const char *metric, const struct snapshot_li
     fprintf(out, "} %" PRIu64 "\n", value);
 }
 
+/* 0 stands for no limit. */
+static void put_limit_value(FILE *out, uint64_t limit)
+{
+    if (limit == 0)
+        fputs("} +Inf\n", out);
+    else
+        fprintf(out, "} %" PRIu64 "\n", limit);
+}
+
+static void put_listener_limit(FILE *out, const struct snapshot_listener *l)
+{
+    fputs("zproxy_listener_sessions_limit{", out);
+    put_label(out, "listener", l->name);
+    put_limit_value(out, l->max_connections);
+}
+
+/* One for each reason, so that a graph ends when the pause does. */
+static void put_paused(FILE *out, const struct snapshot_listener *l)
+{
+    for (int why = ACCEPT_OPEN + 1; why < ACCEPT_REASONS; why++) {
+        fputs("zproxy_accept_paused{", out);
+        put_label(out, "listener", l->name);
+        fprintf(out, ",reason=\"%s\"} %d\n", accept_reason_name((enum accept_reason)why),
+                (int)l->paused == why);
+    }
+}
+
 static void put_refused(FILE *out, const struct snapshot_listener *l)
 {
     for (int why = 0; why < SESSION_ENDS; why++) {
@@ -71,6 +98,18 @@ static void put_listeners(FILE *out, const struct snapshot *s)
     family(out, "zproxy_listener_active", "gauge", "Sessions of the listener.");
     for (size_t i = 0; i < s->listener_count; i++)
         put_listener(out, "active", &s->listener[i], s->listener[i].active);
+    family(
+        out, "zproxy_listener_sessions_limit", "gauge",
+        "Sessions that the listener may have, max_connections in [listen]; +Inf: no limit of its "
+        "own. At the limit clients wait in the kernel's queue.");
+    for (size_t i = 0; i < s->listener_count; i++)
+        put_listener_limit(out, &s->listener[i]);
+    family(
+        out, "zproxy_accept_paused", "gauge",
+        "1 while the listener does not accept clients, who wait in the kernel's queue: a limit is "
+        "reached, or descriptors or memory are lacking.");
+    for (size_t i = 0; i < s->listener_count; i++)
+        put_paused(out, &s->listener[i]);
     family(out, "zproxy_listener_refused_total", "counter",
            "Clients that were sent away before there was anything to relay.");
     for (size_t i = 0; i < s->listener_count; i++)
@@ -152,6 +191,14 @@ static void put_state(FILE *out, const char *pool, const struct snapshot_server 
     }
 }
 
+static void put_server_limit(FILE *out, const char *pool, const struct snapshot_server *s,
+                             const void *arg)
+{
+    (void)arg;
+    begin_server(out, "zproxy_server_sessions_limit", pool, s);
+    put_limit_value(out, s->max_connections);
+}
+
 static void put_checks(FILE *out, const char *pool, const struct snapshot_server *s,
                        const void *arg)
 {
@@ -174,12 +221,11 @@ static void put_last_check(FILE *out, const char *pool, const struct snapshot_se
     fprintf(out, "} %.3f\n", (double)s->check.duration / MS_PER_S);
 }
 
-static void put_queued(FILE *out, const struct snapshot *s)
+static void put_queued(FILE *out, const struct snapshot *s, const char *metric, const char *help)
 {
-    family(out, "zproxy_server_queued", "gauge",
-           "Sessions that wait for a place on a server of the pool, whichever it will be.");
+    family(out, metric, "gauge", help);
     for (size_t i = 0; i < s->pool_count; i++) {
-        fputs("zproxy_server_queued{", out);
+        fprintf(out, "%s{", metric);
         put_label(out, "pool", s->pool[i].name);
         fprintf(out, "} %" PRIu64 "\n", s->pool[i].sums.waiting);
     }
@@ -192,9 +238,16 @@ static void put_servers(FILE *out, const struct snapshot *s)
         family(out, f->metric, f->type, f->help);
         each_server(out, s, put_server, f);
     }
+    family(out, "zproxy_server_sessions_limit", "gauge",
+           "Sessions that the server may have, max_connections of its line; +Inf: no limit. At the "
+           "limit sessions go to other servers, or wait.");
+    each_server(out, s, put_server_limit, NULL);
     family(out, "zproxy_server_state", "gauge", "1 for what the user wants of it.");
     each_server(out, s, put_state, NULL);
-    put_queued(out, s);
+    put_queued(out, s, "zproxy_pool_queued",
+               "Sessions that wait for a place on a server of the pool, whichever it will be.");
+    put_queued(out, s, "zproxy_server_queued",
+               "The former name of zproxy_pool_queued; it will go with the next release.");
     family(out, "zproxy_server_checks_total", "counter", "Its checks, by how they ended.");
     each_server(out, s, put_checks, NULL);
     family(out, "zproxy_server_last_check_seconds", "gauge", "How long its last check took.");
@@ -294,6 +347,17 @@ static void put_workers(FILE *out, const struct snapshot *s)
 
 /* ---- the process ---- */
 
+static void put_limit(FILE *out, const struct snapshot *s)
+{
+    family(out, "zproxy_process_sessions", "gauge", "Sessions of all listeners.");
+    fprintf(out, "zproxy_process_sessions %" PRIu64 "\n", s->sessions);
+    family(
+        out, "zproxy_process_sessions_limit", "gauge",
+        "Sessions that the process may have: max_connections in [global], or what its descriptors "
+        "are enough for. At the limit clients wait in the kernel's queue.");
+    fprintf(out, "zproxy_process_sessions_limit %" PRIu64 "\n", s->max_sessions);
+}
+
 static void put_config(FILE *out, const struct snapshot *s)
 {
     family(out, "zproxy_config_reloads_total", "counter", "Reloads by their result.");
@@ -338,6 +402,7 @@ void metrics_print(const struct snapshot *s, const struct process_figures *proce
     put_relay(out, &s->totals);
     put_pipes(out, s);
     put_workers(out, s);
+    put_limit(out, s);
     put_config(out, s);
     put_process(out, process);
 }

@@ -134,6 +134,7 @@ static void take_listener(const struct service *service, struct snapshot_listene
     l->bind = keys_text(&keys_sections[SECTION_LISTEN], service->conf, "bind");
     l->active = gate_inside(&e->gate);
     l->max_connections = service->conf->max_connections;
+    l->paused = accept_watch_reason(e);
     l->connections = atomic_load(&e->connections);
     for (int i = 0; i < SESSION_ENDS; i++)
         l->refused[i] = atomic_load(&e->refused[i]);
@@ -148,6 +149,7 @@ static int take_listeners(const struct runtime *rt, struct snapshot *s)
         return -ENOMEM;
     for (size_t i = 0; i < s->listener_count; i++)
         take_listener(&g->service[i], &s->listener[i]);
+    s->paused = accept_watch_process(&rt->accept_watch);
     return 0;
 }
 

@@ -76,7 +76,8 @@ struct snapshot_listener {
     const char *pool;
     char *bind; /* as the configuration says it */
     uint64_t active;
-    uint64_t max_connections; /* 0: no limit */
+    uint64_t max_connections;  /* 0: no limit */
+    enum accept_reason paused; /* why it does not accept; ACCEPT_OPEN: it does */
     uint64_t connections;
     uint64_t refused[SESSION_ENDS];
 };
@@ -97,6 +98,7 @@ struct snapshot {
     unsigned generation;
     uint64_t sessions;
     uint64_t max_sessions;
+    enum accept_reason paused; /* by a limit of the process; ACCEPT_OPEN: by none */
     uint64_t max_pipes;
     size_t workers; /* at work; there may be more that finish */
     struct worker_state *worker;

@@ -77,6 +77,12 @@ static void put_workers(struct json_writer *w, const struct snapshot *s)
 
 /* ---- listeners, pools ---- */
 
+/* null: it accepts */
+static void put_paused(struct json_writer *w, enum accept_reason reason)
+{
+    json_text(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
+}
+
 static void put_listener(struct json_writer *w, const struct snapshot_listener *l)
 {
     json_begin_object(w, NULL);
@@ -85,6 +91,8 @@ static void put_listener(struct json_writer *w, const struct snapshot_listener *
     json_text(w, "pool", l->pool);
     json_number(w, "active", l->active);
     json_limit(w, "max_connections", l->max_connections);
+    json_limit(w, "sessions_limit", l->max_connections);
+    put_paused(w, l->paused);
     json_number(w, "connections", l->connections);
     json_begin_object(w, "refused");
     for (int why = 0; why < SESSION_ENDS; why++)
@@ -122,6 +130,7 @@ static void put_server(struct json_writer *w, const struct snapshot_server *s)
     json_number(w, "weight", s->weight);
     json_number(w, "active", s->active);
     json_limit(w, "max_connections", s->max_connections);
+    json_limit(w, "sessions_limit", s->max_connections);
     json_number(w, "connections", s->connections);
     json_number(w, "connect_failures", s->failures);
     json_number(w, "received", s->received);
@@ -238,6 +247,8 @@ void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
     json_number(w, "failed_reloads", s->failed_reloads);
     json_number(w, "sessions", s->sessions);
     json_number(w, "max_sessions", s->max_sessions);
+    json_number(w, "sessions_limit", s->max_sessions);
+    put_paused(w, s->paused);
     json_number(w, "max_pipes", s->max_pipes);
     put_totals(w, &s->totals);
     put_workers(w, s);

@@ -146,6 +146,8 @@ static void set_up_runtime(struct proxy *p)
         .grace = &rt->grace,
         .last_session_id = &rt->last_session_id,
         .finished = on_worker_finished,
+        .accept_paused = accept_watch_report,
+        .accept_paused_arg = &rt->accept_watch,
         .arg = p,
     };
     set_vigil(&setup, g->busy_poll);
@@ -261,6 +263,7 @@ static void on_status(uv_timer_t *timer)
 static void drain(struct proxy *p, const char *who, uint64_t timeout)
 {
     p->rt.draining = true;
+    accept_watch_stop(&p->rt.accept_watch);
     upgrade_cancel(&p->upgrade, "zproxy is draining");
     log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", who,
             sessions_now(p));
@@ -383,6 +386,8 @@ static int open_loop(struct proxy *p)
     names_init(&p->rt.names, &p->loop);
     if (rc == 0)
         rc = pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
+    if (rc == 0)
+        rc = accept_watch_init(&p->rt.accept_watch, &p->loop, &p->rt.entrances, &p->rt.gate);
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;

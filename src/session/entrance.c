@@ -23,6 +23,7 @@ static struct entrance *make(const char *name, void (*wake)(void *arg), void *ar
         return NULL;
     }
     gate_init(&e->gate, 0, wake, arg);
+    gate_set_reason(&e->gate, ACCEPT_LISTENER_MAX_CONNECTIONS);
     return e;
 }
 

@@ -12,11 +12,21 @@
 #include "session/gate.h"
 #include "session/quota.h"
 
+/* What control has seen of a listener that does not accept; for the control thread. */
+struct accept_watched {
+    enum accept_reason reason; /* ACCEPT_OPEN: it accepts */
+    uint64_t since;            /* ms */
+    uint64_t last;             /* ms, when it was last seen paused */
+    uint64_t pauses;           /* at the last look */
+};
+
 struct entrance {
     LIST_ENTRY(entrance) in_all;
     char *name;
     unsigned users; /* configurations that have such a section */
     struct gate gate;
+    struct accept_state accept;
+    struct accept_watched watched;
     struct quota *quota; /* of the configuration that was last in force; NULL: none */
     _Atomic uint64_t connections;
     _Atomic uint64_t refused[SESSION_ENDS];

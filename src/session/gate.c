@@ -12,6 +12,17 @@ void gate_init(struct gate *g, uint64_t limit, void (*wake)(void *arg), void *ar
     atomic_init(&g->limit, limit_of(limit));
     atomic_init(&g->inside, 0);
     atomic_init(&g->waiting, false);
+    atomic_init(&g->reason, ACCEPT_MAX_CONNECTIONS);
+}
+
+void gate_set_reason(struct gate *g, enum accept_reason reason)
+{
+    atomic_store(&g->reason, (int)reason);
+}
+
+enum accept_reason gate_reason(const struct gate *g)
+{
+    return (enum accept_reason)atomic_load(&g->reason);
 }
 
 static void wake_if_waiting(struct gate *g)
@@ -55,6 +66,16 @@ void gate_leave(struct gate *g)
 {
     atomic_fetch_sub(&g->inside, 1);
     wake_if_waiting(g);
+}
+
+uint64_t gate_limit(const struct gate *g)
+{
+    return atomic_load(&g->limit);
+}
+
+bool gate_is_full(const struct gate *g)
+{
+    return atomic_load(&g->inside) >= atomic_load(&g->limit);
 }
 
 uint64_t gate_inside(const struct gate *g)

@@ -40,7 +40,7 @@ static bool accept_failed(struct listener *l, int error)
         return false;
     if (is_transient(error))
         return true;
-    listener_pause(l);
+    listener_pause(l, accept_reason_of(error));
     l->exhausted(l, error);
     return false;
 }
@@ -50,7 +50,7 @@ static bool accept_one(struct listener *l)
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
     if (!service_enter(l->service)) {
-        listener_pause(l);
+        listener_pause(l, service_shut_by(l->service));
         return false;
     }
     int fd = kernel_accept(l->fd, (struct sockaddr *)&from, &len);
@@ -97,13 +97,15 @@ int listener_open(struct listener *l, int fd, struct service *service, struct po
     return rc;
 }
 
-void listener_pause(struct listener *l)
+void listener_pause(struct listener *l, enum accept_reason reason)
 {
     if (l->fd == -1 || l->paused)
         return;
     l->paused = true;
     LIST_INSERT_HEAD(l->all_paused, l, in_paused);
     poller_change(l->poller, l->fd, 0, &l->watch);
+    if (accept_state_pause(&l->service->entrance->accept, reason))
+        l->report(l);
 }
 
 /* It is paused. */
@@ -111,6 +113,7 @@ static void unpause(struct listener *l)
 {
     l->paused = false;
     LIST_REMOVE(l, in_paused);
+    accept_state_resume(&l->service->entrance->accept);
 }
 
 void listener_resume(struct listener *l)
@@ -119,6 +122,12 @@ void listener_resume(struct listener *l)
         return;
     unpause(l);
     poller_change(l->poller, l->fd, EPOLLIN, &l->watch);
+}
+
+void listener_serve(struct listener *l, struct service *service)
+{
+    listener_resume(l); /* it is counted where it paused */
+    l->service = service;
 }
 
 int listener_release(struct listener *l)

@@ -29,6 +29,8 @@ struct listener {
     void (*accepted)(struct listener *l, int fd, const struct addr_peer *client);
     /* No descriptors or memory for another client: the listener has paused. error: positive. */
     void (*exhausted)(struct listener *l, int error);
+    /* It has paused, and control has to be told. */
+    void (*report)(struct listener *l);
     void *arg;
     struct listener_list *all_paused; /* of many listeners few pause: these are found at once */
 };
@@ -38,8 +40,11 @@ struct listener {
 int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
 
 /* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. */
-void listener_pause(struct listener *l);
+void listener_pause(struct listener *l, enum accept_reason reason);
 void listener_resume(struct listener *l);
+
+/* New clients are this service's, whose limits may be others: one that has paused tries again. */
+void listener_serve(struct listener *l, struct service *service);
 
 /* Accepts whoever is in the backlog already, then closes: those clients have been told that they
  * are connected. */

@@ -154,6 +154,11 @@ bool service_enter(struct service *s)
     return false;
 }
 
+enum accept_reason service_shut_by(const struct service *s)
+{
+    return gate_reason(gate_is_full(&s->entrance->gate) ? &s->entrance->gate : s->all);
+}
+
 void service_force(struct service *s)
 {
     gate_force(&s->entrance->gate);

@@ -55,6 +55,8 @@ void service_dismiss(struct service *s, const struct addr_peer *client, uint64_t
 /* Takes the places that a session needs, to be given back by service_leave(); or says no: there
  * will be a wake. */
 bool service_enter(struct service *s);
+/* Why it said no. */
+enum accept_reason service_shut_by(const struct service *s);
 /* For a session that has them already, in the process that it comes from. */
 void service_force(struct service *s);
 /* Nobody came, after all. */

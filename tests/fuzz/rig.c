@@ -115,6 +115,7 @@ static void set_up(struct rig *g, const struct config_global *conf)
         .grace = &rt->grace,
         .last_session_id = &rt->last_session_id,
         .finished = on_wake,
+        .accept_paused = on_wake,
     };
     FUZZ_REQUIRE(uv_loop_init(&g->loop) == 0);
     rt->loop = &g->loop;
