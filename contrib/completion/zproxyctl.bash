@@ -65,7 +65,7 @@ _zproxyctl() {
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
     elif [[ $word == -* && ${#command[@]} == 0 ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "-s -j -h -V --socket --json --help --version" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "-s -j -h -v --socket --json --help --version" -- "$word")
         return
     fi
     mapfile -t COMPREPLY < <(compgen -W "$(_zproxyctl_next "${command[@]}")" -- "$word")

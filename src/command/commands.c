@@ -102,7 +102,24 @@ static bool begins_one(const char *word)
     return false;
 }
 
-/* Compares as many words as each command has. */
+/* Whether a mistyped command may be answered with this one. What ends sessions or takes a server
+ * out is never suggested: the suggestion might be run unread. What changes something else is, if
+ * its first word was typed as it is. */
+static bool may_suggest(const struct request *r, const struct command *c)
+{
+    static const char *const harmless[] = { "show", "explain", "preview", "reload", "top", "help" };
+    static const char *const changing[] = { "set", "add" };
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (is_whole_word(c->words, harmless[i]))
+            return true;
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+        if (is_whole_word(c->words, changing[i]))
+            return strcmp(r->word[0], changing[i]) == 0;
+    return false;
+}
+
+/* Compares as many words as each command has. What must not be suggested takes part: where it is
+ * the nearest, nothing else was meant. */
 static enum request_result refuse(struct request *r)
 {
     char given[3][PHRASE_MAX];
@@ -121,7 +138,7 @@ static enum request_result refuse(struct request *r)
                 best = c;
             }
         }
-    if (best != NULL)
+    if (best != NULL && may_suggest(r, best))
         return request_fail(r, "%s: unknown command, did you mean \"%s\"?", given[2], best->words);
     return request_fail(r, "%s: unknown command, try \"help%s%s\"", given[2],
                         begins_one(r->word[0]) ? " " : "",

@@ -18,21 +18,41 @@ enum status {
 
 static void usage(FILE *out)
 {
-    fprintf(out, "usage: zproxyctl [-s SOCKET] [-j | --json] [COMMAND...]\n"
-                 "  -s SOCKET   where zproxy listens (default: " TALK_SOCKET ")\n"
-                 "  -j, --json  answers as JSON\n"
-                 "  -V          print the version\n"
-                 "  -h          print this\n"
+    fprintf(out, "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
+                 "  -s, --socket SOCKET  where zproxy listens (default: " TALK_SOCKET ")\n"
+                 "  -j, --json           answers as JSON\n"
+                 "  -v, -V, --version    print the version\n"
+                 "  -h, --help           print this\n"
                  "Without a command: a prompt. \"zproxyctl help\" asks zproxy for its commands;\n"
                  "\"zproxyctl top\" is a live view.\n");
+}
+
+/* What to do about an error of the connection. */
+static const char *advice(int error)
+{
+    switch (error) {
+    case ENOENT:
+    case ECONNREFUSED:
+        return ": is zproxy running, with this socket in [admin]? -s names another";
+    case EACCES:
+    case EPERM:
+        return ": expected a user that socket_mode in [admin] allows, such as root";
+    case ENAMETOOLONG:
+        return ", expected a path of at most 107 bytes";
+    case EPIPE:
+    case ECONNRESET:
+        return ": is it still running? Its log says why";
+    default:
+        return "";
+    }
 }
 
 static enum status status_of(const struct talk *t, int rc)
 {
     if (rc >= 0)
         return rc > 0 ? DONE : FAILED;
-    fprintf(stderr, "zproxyctl: %s: %s\n", t->path,
-            rc == -EPIPE ? "zproxy hung up" : strerror(-rc));
+    fprintf(stderr, "zproxyctl: %s: %s%s\n", t->path,
+            rc == -EPIPE ? "zproxy hung up" : strerror(-rc), advice(-rc));
     return NOT_CONNECTED;
 }
 
@@ -74,7 +94,7 @@ static enum status run_top(struct talk *t)
     int rc = top_run(t);
     if (rc != -ENOTTY)
         return rc < 0 ? status_of(t, rc) : DONE;
-    fprintf(stderr, "zproxyctl: top: no terminal is here\n");
+    fprintf(stderr, "zproxyctl: top: no terminal, expected one; \"show servers\" needs none\n");
     return FAILED;
 }
 
@@ -92,12 +112,12 @@ int main(int argc, char **argv)
     static const struct option options[] = { { "socket", required_argument, NULL, 's' },
                                              { "json", no_argument, NULL, 'j' },
                                              { "help", no_argument, NULL, 'h' },
-                                             { "version", no_argument, NULL, 'V' },
+                                             { "version", no_argument, NULL, 'v' },
                                              { NULL, 0, NULL, 0 } };
     const char *path = TALK_SOCKET;
     bool json = false;
     int option;
-    while ((option = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+s:jhvV", options, NULL)) != -1) {
         switch (option) {
         case 's':
             path = optarg;
@@ -108,6 +128,7 @@ int main(int argc, char **argv)
         case 'h':
             usage(stdout);
             return DONE;
+        case 'v':
         case 'V':
             printf("zproxyctl %s\n", PACKAGE_VERSION);
             return DONE;

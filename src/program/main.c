@@ -1,5 +1,6 @@
 /* zproxy(8): options, and the exit status. */
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,12 +28,13 @@ enum action {
 static void usage(FILE *out)
 {
     fprintf(out, "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
-                 "  -c FILE     configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
-                 "  -t          check the configuration and say what this machine allows\n"
-                 "  -T          print the configuration with all defaults filled in\n"
-                 "  -p PIDFILE  write the process number there\n"
-                 "  -v          print versions and abilities\n"
-                 "  -h          print this\n");
+                 "  -c, --config FILE       configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
+                 "  -t, --check             check the configuration and say what this machine "
+                 "allows\n"
+                 "  -T, --print             print the configuration with all defaults filled in\n"
+                 "  -p, --pid-file PIDFILE  write the process number there\n"
+                 "  -v, -V, --version       print versions and abilities\n"
+                 "  -h, --help              print this\n");
 }
 
 static void version(void)
@@ -96,13 +98,41 @@ static bool can_serve_http(const struct config *conf, const char *file)
     return false;
 }
 
+static const struct option long_options[] = {
+    { "config", required_argument, NULL, 'c' },
+    { "check", no_argument, NULL, 't' },
+    { "print", no_argument, NULL, 'T' },
+    { "pid-file", required_argument, NULL, 'p' },
+    { "version", no_argument, NULL, 'v' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
+};
+
+#define LETTERS ":c:tTp:vVh"
+
+/* word: the last that getopt_long(3) was done with; of letters it may be the one before. */
+static int misused(int result, const char *word)
+{
+    const char letter[] = { '-', (char)optopt, '\0' };
+    bool is_known = optopt == 0 || strchr(LETTERS + 1, optopt) != NULL;
+    bool is_long = is_known && strncmp(word, "--", 2) == 0;
+    const char *what = "no such option";
+    if (result == ':')
+        what = optopt == 'c' ? "no value, expected a FILE" : "no value, expected a PIDFILE";
+    else if (is_long && optopt != 0)
+        what = "takes no value";
+    fprintf(stderr, "zproxy: %.*s: %s; try zproxy -h\n", is_long ? (int)strcspn(word, "=") : 2,
+            is_long ? word : letter, what);
+    return PROXY_BAD_CONFIG;
+}
+
 int main(int argc, char **argv)
 {
     const char *file = SYSCONFDIR "/zproxy.ini";
     const char *pid_file = NULL;
     enum action action = RUN;
     int option;
-    while ((option = getopt(argc, argv, ":c:tTp:vh")) != -1) {
+    while ((option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1) {
         switch (option) {
         case 'c':
             file = optarg;
@@ -117,18 +147,14 @@ int main(int argc, char **argv)
             pid_file = optarg;
             break;
         case 'v':
+        case 'V':
             version();
             return said();
         case 'h':
             usage(stdout);
             return said();
-        case ':':
-            fprintf(stderr, "zproxy: -%c: no value, expected %s; try zproxy -h\n", optopt,
-                    optopt == 'c' ? "a FILE" : "a PIDFILE");
-            return PROXY_BAD_CONFIG;
         default:
-            fprintf(stderr, "zproxy: -%c: no such option; try zproxy -h\n", optopt);
-            return PROXY_BAD_CONFIG;
+            return misused(option, argv[optind - 1]);
         }
     }
     if (optind < argc) {
