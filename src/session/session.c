@@ -8,18 +8,15 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "relay/kernel.h"
 #include "relay/sock.h"
 #include "session/answer.h"
 #include "session/connect.h"
 #include "session/greet.h"
 #include "session/life.h"
+#include "session/relay.h"
 #include "session/session_log.h"
 #include "session/throttle.h"
 #include "session/tour.h"
-
-/* Bytes in a wake-up from which on throughput matters more than the time of an answer. */
-#define LONG_MESSAGE (8 * 1024)
 
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
@@ -114,15 +111,9 @@ static void bury_dead(struct sessions *all)
     }
 }
 
-/* ---- relaying ---- */
+/* ---- from state to state ---- */
 
-static bool is_shortage(int error)
-{
-    return error == ENOMEM || error == ENOBUFS || error == EMFILE || error == ENFILE ||
-           error == EIO;
-}
-
-static void want_turn(struct session *s)
+void session_want_turn(struct session *s)
 {
     if (s->busy)
         return;
@@ -130,94 +121,10 @@ static void want_turn(struct session *s)
     SLIST_INSERT_HEAD(&s->home->busy, s, in_busy);
 }
 
-/* Runs one direction. Returns false when that has ended the session. */
-static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
-{
-    int rc = flow_pump(f, src, dst, &s->home->mover);
-    if (rc >= 0) {
-        if (rc == FLOW_AGAIN)
-            want_turn(s);
-        return true;
-    }
-    const struct side *failed = f->sink_failed ? dst : src;
-    if (is_shortage(-rc))
-        life_end(s, SESSION_END_RESOURCE);
-    else
-        life_end(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
-    return false;
-}
-
-/* The source has ended and all is delivered: FIN is passed on, unless it was the second one, which
- * close() passes on. */
-static void pass_fin(struct session *s, bool *ended, enum session_end who, struct side *dst)
-{
-    *ended = true;
-    if (s->first_fin != SESSION_END_NONE)
-        return;
-    s->first_fin = who;
-    s->active = life_now(s);
-    if (s->up.state == FLOW_DONE && s->down.state == FLOW_DONE)
-        return;
-    /* fails on a dead socket alone, of which an event tells */
-    (void)kernel_shutdown(dst->fd, SHUT_WR);
-    life_arm(s);
-}
-
-static void open_valves(struct session *s)
-{
-    throttle_open(&s->throttle->up, &s->up, life_now(s));
-    throttle_open(&s->throttle->down, &s->down, life_now(s));
-}
-
-static void close_valves(struct session *s)
-{
-    throttle_close(&s->throttle->up, &s->up);
-    throttle_close(&s->throttle->down, &s->down);
-    life_arm(s); /* for when there is more to be had */
-}
-
-/* Returns false when that has ended the session. */
-static bool pump_both(struct session *s)
-{
-    uint64_t up = s->up.bytes;
-    uint64_t down = s->down.bytes;
-    bool goes_on =
-        pump(s, &s->up, &s->client, &s->server) && pump(s, &s->down, &s->server, &s->client);
-    up = s->up.bytes - up;
-    down = s->down.bytes - down;
-    if (up + down > LONG_MESSAGE)
-        vigil_break(&s->home->poller->vigil);
-    if (up != 0 || down != 0) {
-        s->active = life_now(s);
-        tally_add(&s->home->tallies, s->tally, up, down, s->active);
-    }
-    return goes_on;
-}
-
-static void relay(struct session *s)
-{
-    if (s->throttle != NULL)
-        open_valves(s);
-    if (!pump_both(s))
-        return;
-    if (s->throttle != NULL)
-        close_valves(s);
-    if (life_has_guessed(s))
-        life_arm(s);
-    if (s->up.state == FLOW_DONE && !s->up_ended)
-        pass_fin(s, &s->up_ended, SESSION_END_CLIENT_FIN, &s->server);
-    if (s->down.state == FLOW_DONE && !s->down_ended)
-        pass_fin(s, &s->down_ended, SESSION_END_SERVER_FIN, &s->client);
-    if (s->up_ended && s->down_ended)
-        life_end(s, (enum session_end)s->first_fin);
-}
-
-/* ---- from state to state ---- */
-
 static void answer(struct session *s, enum answer_result result)
 {
     if (result == ANSWER_AGAIN && s->state != SESSION_ENDED)
-        want_turn(s);
+        session_want_turn(s);
 }
 
 /* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
@@ -246,7 +153,7 @@ static void begin_relay(struct session *s)
         return;
     }
     life_arm(s);
-    relay(s);
+    relay_turn(s);
 }
 
 /* What finding a server has come to. */
@@ -307,7 +214,7 @@ static void turn(struct session *s)
         if (has_failed(&s->server))
             life_end(s, SESSION_END_SERVER_RESET);
         else
-            relay(s);
+            relay_turn(s);
         break;
     case SESSION_ANSWERING:
         answer(s, answer_turn(s));
@@ -564,7 +471,7 @@ void sessions_settle(struct sessions *all)
         SLIST_REMOVE_HEAD(&queue, in_busy);
         s->busy = false;
         if (s->state != SESSION_ENDED)
-            want_turn(s);
+            session_want_turn(s);
     }
     bury_dead(all);
 }

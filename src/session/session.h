@@ -144,6 +144,9 @@ int session_take_up(struct session *s); /* 0 or -ENOMEM */
 void session_wait_on(struct session *s);
 void session_forget(struct session *s);
 
+/* The session has its turn in the next wake-up, without an event. */
+void session_want_turn(struct session *s);
+
 /* One wake-up of the worker: waits for events, but not past `until` (ms; UINT64_MAX: for as long as
  * it takes), handles them, gives busy sessions their turn, ends sessions whose time is over, frees
  * what has ended. */
