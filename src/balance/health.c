@@ -16,6 +16,7 @@
 
 #define EVENTS        64    /* of sockets, a wake-up; the rest waits for the next one */
 #define FIRST_WITHIN  1000  /* ms: servers that nothing is known of */
+#define LATE          100   /* ms after the time asked for: this process was stopped or held up */
 #define LACK_INTERVAL 10000 /* ms between two lines about what is lacking here */
 
 /* One server's checks. */
@@ -193,6 +194,20 @@ static void begin(struct check *c)
         conclude(c, outcome);
 }
 
+/* Where this process comes late, since it was stopped or held up, the steps that could have been
+ * taken meanwhile are taken now, and the server has as much time again as was lost. */
+static void expire(struct check *c)
+{
+    uint64_t timeout = c->home->conf->check_timeout;
+    uint64_t now = now_of(c->home->health);
+    uint64_t late = now - c->due;
+    enum probe_outcome outcome = probe_look(&c->probe);
+    if (outcome == PROBE_RUNNING && late > LATE)
+        set_timer(c, now + (late < timeout ? late : timeout));
+    else
+        conclude(c, outcome == PROBE_RUNNING ? probe_expire(&c->probe, timeout) : outcome);
+}
+
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct check *c = (struct check *)e; /* its first member */
@@ -202,12 +217,13 @@ static void on_due(struct wheel_entry *e, void *arg)
     else if (c->probe.fd == -1)
         begin(c);
     else
-        conclude(c, probe_expire(&c->probe, c->home->conf->check_timeout));
+        expire(c);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct health *h = timer->data;
+    uv_update_time(h->loop); /* timers that ran before this one may have taken long */
     wheel_turn(&h->wheel, now_of(h), on_due, h);
     turn_in_time(h);
 }

@@ -297,12 +297,17 @@ static enum probe_outcome too_late(struct probe *p, uint64_t timeout)
     return too_late_to_hear(p, after);
 }
 
-enum probe_outcome probe_expire(struct probe *p, uint64_t timeout)
+enum probe_outcome probe_look(struct probe *p)
 {
     struct pollfd pfd = { .fd = p->fd, .events = POLLIN | POLLOUT | POLLRDHUP };
-    enum probe_outcome outcome = PROBE_RUNNING;
-    if (poll(&pfd, 1, 0) == 1)
-        outcome = probe_step(p, (uint32_t)pfd.revents); /* epoll's bits are poll's */
+    if (poll(&pfd, 1, 0) != 1)
+        return PROBE_RUNNING;
+    return probe_step(p, (uint32_t)pfd.revents); /* epoll's bits are poll's */
+}
+
+enum probe_outcome probe_expire(struct probe *p, uint64_t timeout)
+{
+    enum probe_outcome outcome = probe_look(p);
     return outcome == PROBE_RUNNING ? too_late(p, timeout) : outcome;
 }
 

@@ -52,6 +52,9 @@ enum probe_outcome probe_start(struct probe *p, const struct script *script);
 /* Something has happened at its socket: events as epoll_wait(2) gives them. */
 enum probe_outcome probe_step(struct probe *p, uint32_t events);
 
+/* Looks at what has happened at its socket, without an event. */
+enum probe_outcome probe_look(struct probe *p);
+
 /* Its time, `timeout` ms, is over. Looks once more at what has come before judging: it may be us
  * who were late. Never PROBE_RUNNING. */
 enum probe_outcome probe_expire(struct probe *p, uint64_t timeout);

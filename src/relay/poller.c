@@ -12,6 +12,7 @@
 #define POLLER_EVENTS 256 /* a wake-up; the rest waits for the next one */
 #define NS_PER_US     1000u
 #define LOOK_SERIES   8
+#define LATE          100 /* ms after the time asked for: the process was stopped or held up */
 
 static uint64_t clock_ms(void)
 {
@@ -46,7 +47,10 @@ int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64
 {
     p->loop = loop;
     p->wakeups = 0;
-    p->now = clock_ms();
+    p->now = p->settled = clock_ms();
+    p->resumed = 0;
+    p->full_batches = 0;
+    p->highest_fd = 0;
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd == -1)
         return -errno;
@@ -73,6 +77,8 @@ static int control(struct poller *p, int op, int fd, uint32_t events, struct wat
 
 int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch)
 {
+    if (fd > p->highest_fd)
+        p->highest_fd = fd;
     return control(p, EPOLL_CTL_ADD, fd, events, watch);
 }
 
@@ -98,11 +104,40 @@ static int await_events(struct poller *p, struct epoll_event *events, int timeou
     return n != 0 ? n : look(p, events, timeout);
 }
 
+/* n events of a wait that began at `before` have been handled. The kernel returns descriptors in
+ * the order in which they became ready, so a series of full batches that is longer than the number
+ * of descriptors contains everything that was ready when it began: without that, timeouts would
+ * stop under overload. */
+static void note_settled(struct poller *p, int n, uint64_t before)
+{
+    if (n < 0) /* EINTR */
+        return;
+    if (n < POLLER_EVENTS) {
+        p->settled = before;
+        p->full_batches = 0;
+        return;
+    }
+    if (p->full_batches++ == 0)
+        p->series_began = before;
+    if ((uint64_t)p->full_batches * POLLER_EVENTS > (uint64_t)p->highest_fd) {
+        p->settled = p->series_began;
+        p->full_batches = 0;
+    }
+}
+
+static bool is_late(uint64_t before, int timeout, uint64_t now)
+{
+    return timeout >= 0 && now > before + (uint64_t)timeout + LATE;
+}
+
 void poller_wait(struct poller *p, int timeout)
 {
     struct epoll_event events[POLLER_EVENTS];
+    uint64_t before = p->now;
     int n = await_events(p, events, timeout);
     p->now = clock_ms();
+    if (is_late(before, timeout, p->now))
+        p->resumed = p->now;
     p->wakeups++;
     bool loop_ready = false;
     for (int i = 0; i < n; i++) {
@@ -114,4 +149,5 @@ void poller_wait(struct poller *p, int timeout)
     }
     if (loop_ready)
         uv_run(p->loop, UV_RUN_NOWAIT);
+    note_settled(p, n, before);
 }

@@ -27,6 +27,11 @@ struct poller {
     struct vigil vigil;
     uint64_t wakeups; /* so far */
     uint64_t now;     /* ms, CLOCK_MONOTONIC: when the present one began */
+    uint64_t settled; /* ms: everything that was ready at that time has been handled */
+    uint64_t resumed; /* ms: when a wake-up last came much later than was asked for; 0: never */
+    uint64_t series_began; /* ms: of batches that were full */
+    uint32_t full_batches; /* of this series */
+    int highest_fd;        /* ever watched */
 };
 
 /* loop must outlive the poller, and have all its handles: no timers. vigil: when a wait looks again
@@ -42,7 +47,12 @@ int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch
 void poller_remove(struct poller *p, int fd);
 
 /* One wake-up: waits at most timeout ms (0: not at all; -1: for as long as it takes), reads the
- * clock once (p->now), calls the watches and then lets the loop run if it is ready. */
+ * clock once (p->now), calls the watches and then lets the loop run if it is ready.
+ *
+ * A timeout must be compared with p->settled, not with p->now: the process may have been stopped,
+ * or held up by a disk, and what would have prevented the timeout may wait in the kernel.
+ * p->settled follows p->now as soon as a wait has returned all that was ready: not after EINTR, nor
+ * while a batch is full. */
 void poller_wait(struct poller *p, int timeout);
 
 #endif

@@ -18,6 +18,9 @@
 #include "session/throttle.h"
 #include "session/tour.h"
 
+/* ms, see may_get_place() */
+#define QUEUE_GRACE 250
+
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
 
@@ -243,9 +246,23 @@ static void on_server_event(struct watch *watch, uint32_t events)
     turn(s);
 }
 
+/* A place is freed by other workers as well, which may have been stopped like this one: they have
+ * this long to look. Those that have been granted a place are in the inbox. */
+static bool may_get_place(struct session *s)
+{
+    uint64_t until = s->home->poller->resumed + QUEUE_GRACE;
+    sessions_grant(s->home);
+    if (s->state != SESSION_WAITING)
+        return true;
+    if (s->home->poller->resumed == 0 || life_now(s) >= until)
+        return false;
+    wheel_set(&s->home->wheel, &s->timer, until);
+    return true;
+}
+
 static void expire(struct session *s)
 {
-    if (life_last_deadline(s) <= life_now(s)) {
+    if (life_last_deadline(s) <= s->home->poller->settled) {
         life_end(s, SESSION_END_SESSION_TIMEOUT);
         return;
     }
@@ -253,9 +270,12 @@ static void expire(struct session *s)
     case SESSION_GREETING:
         welcome(s, greet_expire(s));
         break;
+    case SESSION_WAITING:
+        if (!may_get_place(s))
+            proceed(s, connect_expire(s));
+        break;
     case SESSION_CONNECTING:
     case SESSION_PAUSING:
-    case SESSION_WAITING:
         proceed(s, connect_expire(s));
         break;
     case SESSION_RELAYING:
@@ -276,19 +296,24 @@ static void confirm(struct session *s)
         turn(s);
 }
 
+/* When its time is over, but not all has been looked at that was ready by then (poller.h), the next
+ * wake-up decides. */
 static void on_due(struct wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
-    (void)arg;
+    struct sessions *all = arg;
     confirm(s);
     if (life_throttled_until(s) <= life_now(s))
         turn(s);
     if (s->state == SESSION_ENDED)
         return;
-    if (life_deadline(s) <= life_now(s))
-        expire(s);
-    else
+    uint64_t deadline = life_deadline(s);
+    if (deadline > life_now(s))
         life_arm(s);
+    else if (deadline > all->poller->settled || life_has_guessed(s))
+        wheel_set(&all->wheel, &s->timer, life_now(s));
+    else
+        expire(s);
 }
 
 /* ---- all sessions of a worker ---- */
@@ -457,6 +482,7 @@ void sessions_run(struct sessions *all, uint64_t until)
 {
     poller_wait(all->poller, patience(all, until));
     run_busy(all);
+    bury_dead(all); /* the places that have come free may be what others wait for */
     wheel_turn(&all->wheel, all->poller->now, on_due, all);
     tallies_flush(&all->tallies, all->poller->now);
     bury_dead(all);
