@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "suite.h"
 
@@ -14,9 +15,18 @@ static struct mailbox box;
 static char read_by_owner[16];
 static size_t read_count;
 
+static size_t wakes;
+
+static void on_wake(void *arg)
+{
+    ck_assert_ptr_null(arg);
+    wakes++; /* with the lock held */
+}
+
 static void begin(void)
 {
-    mailbox_init(&box);
+    wakes = 0;
+    mailbox_init(&box, on_wake, NULL);
     read_count = 0;
 }
 
@@ -96,7 +106,58 @@ START_TEST(a_closed_one_takes_nothing)
 }
 END_TEST
 
+START_TEST(each_letter_that_is_taken_wakes_the_owner)
+{
+    post('a');
+    ck_assert_uint_eq(wakes, 1);
+    post('b');
+    ck_assert_uint_eq(wakes, 2);
+    mailbox_close(&box, &box);
+    post('c');
+    ck_assert_uint_eq(wakes, 2);
+}
+END_TEST
+
 /* ---- threads ---- */
+
+static _Atomic bool in_wake, woken;
+
+static void on_slow_wake(void *arg)
+{
+    (void)arg;
+    atomic_store(&in_wake, true);
+    usleep(50000);
+    atomic_store(&woken, true);
+}
+
+static void ignore(struct letter *l, void *owner)
+{
+    (void)l;
+    (void)owner;
+}
+
+static void *post_one(void *arg)
+{
+    mailbox_post(&box, arg);
+    return NULL;
+}
+
+/* The owner, and all that a wake needs, may be freed when it is closed. */
+START_TEST(once_it_is_closed_no_thread_is_within_a_wake)
+{
+    struct letter letter = { .run = ignore };
+    pthread_t thread;
+    box.wake = on_slow_wake;
+    atomic_store(&in_wake, false);
+    atomic_store(&woken, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, post_one, &letter), 0);
+    while (!atomic_load(&in_wake))
+        ;
+    mailbox_close(&box, NULL);
+    ck_assert(atomic_load(&woken));
+    pthread_join(thread, NULL);
+}
+END_TEST
 
 #define THREADS 3
 #define LETTERS 20000
@@ -153,6 +214,8 @@ int main(void)
     tcase_add_test(t, a_letter_that_comes_meanwhile_waits_for_the_next_time);
     tcase_add_test(t, what_is_there_when_it_closes_is_read);
     tcase_add_test(t, a_closed_one_takes_nothing);
+    tcase_add_test(t, each_letter_that_is_taken_wakes_the_owner);
+    tcase_add_test(t, once_it_is_closed_no_thread_is_within_a_wake);
     tcase_add_test(t, every_letter_that_was_taken_is_read);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "balance/queue.h"
 #include "suite.h"
@@ -15,6 +16,16 @@ static struct backend *server, *other;
 static void on_wake(struct inbox *in)
 {
     wakes[in - inboxes]++;
+}
+
+static _Atomic bool in_wake, woken;
+
+static void on_slow_wake(struct inbox *in)
+{
+    (void)in;
+    atomic_store(&in_wake, true);
+    usleep(50000);
+    atomic_store(&woken, true);
 }
 
 static struct backend *make_server(uint64_t max_connections)
@@ -274,12 +285,39 @@ START_TEST(no_place_is_lost_or_given_twice_however_threads_come_and_leave)
 }
 END_TEST
 
+static void *grant_one(void *arg)
+{
+    ck_assert(queue_grant(&queue, arg));
+    return NULL;
+}
+
+/* A worker that has taken its last waiter out may end, and be freed with its inbox. */
+START_TEST(who_takes_a_waiter_out_finds_no_thread_within_a_wake)
+{
+    pthread_t thread;
+    inboxes[0].wake = on_slow_wake;
+    atomic_store(&in_wake, false);
+    atomic_store(&woken, false);
+    ck_assert(queue_join(&queue, &waiters[0], 10));
+    ck_assert_int_eq(pthread_create(&thread, NULL, grant_one, server), 0);
+    while (!atomic_load(&in_wake))
+        ;
+    if (_i == 0)
+        ck_assert_ptr_eq(inbox_take(&inboxes[0]), &waiters[0]);
+    else
+        ck_assert_ptr_eq(queue_quit(&queue, &waiters[0]), server);
+    ck_assert(atomic_load(&woken));
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("queue");
     TCase *t = tcase_create("queue");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, end);
+    tcase_add_loop_test(t, who_takes_a_waiter_out_finds_no_thread_within_a_wake, 0, 2);
     tcase_add_test(t, first_come_first_served_over_all_inboxes);
     tcase_add_test(t, an_inbox_keeps_the_order);
     tcase_add_test(t, no_more_than_the_limit_wait);

@@ -28,8 +28,8 @@ static void inbox_put(struct inbox *in, struct waiter *w)
 {
     pthread_mutex_lock(&in->lock);
     TAILQ_INSERT_TAIL(&in->granted, w, in_list);
+    in->wake(in); /* with the lock: whoever takes w out, and may end then, waits for that */
     pthread_mutex_unlock(&in->lock);
-    in->wake(in);
 }
 
 struct waiter *inbox_take(struct inbox *in)

@@ -31,7 +31,9 @@ TAILQ_HEAD(waiter_list, waiter);
 struct inbox {
     pthread_mutex_t lock;
     struct waiter_list granted;
-    void (*wake)(struct inbox *in); /* from any thread: there is something inside */
+    /* From any thread, with the lock held: there is something inside. A worker that has none of its
+     * sessions in a queue or here can be freed: no other thread is within wake, or will be. */
+    void (*wake)(struct inbox *in);
 };
 
 /* A session that waits; embedded in it. */

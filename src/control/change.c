@@ -139,8 +139,8 @@ static int prepare_workers(struct change *c, FILE *errors)
     size_t more = wanted > crew->at_work ? wanted - crew->at_work : 0;
     int rc = crew_add(crew, more);
     if (rc == 0)
-        c->more_workers = more;            /* also when they do not start */
-    if (rc == 0 && c->rt->current != NULL) /* at the start privileges are dropped first */
+        c->more_workers = more;     /* also when they do not start */
+    if (rc == 0 && c->rt->relaying) /* else they start when all others do */
         rc = crew_start(crew);
     if (rc < 0)
         fprintf(errors, "[global] workers: %s\n", strerror(-rc));

@@ -19,6 +19,12 @@ static void bury(struct crew *c, struct worker *w)
     worker_free(w);
 }
 
+void crew_stop(struct crew *c)
+{
+    for (size_t i = 0; i < c->at_work + c->finishing; i++)
+        worker_stop(c->worker[i]);
+}
+
 void crew_fini(struct crew *c)
 {
     size_t count = c->at_work + c->finishing;
@@ -156,6 +162,14 @@ void crew_share(struct crew *c, bool shared)
             while (sem_wait(&sh.known) == -1) /* EINTR */
                 ;
     sem_destroy(&sh.known);
+}
+
+bool crew_has_finished(const struct crew *c)
+{
+    for (size_t i = 0; i < crew_running(c); i++)
+        if (!worker_has_finished(crew_worker(c, i)))
+            return false;
+    return true;
 }
 
 void crew_reap(struct crew *c)

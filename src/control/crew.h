@@ -23,7 +23,10 @@ struct crew {
 
 /* setup as for worker_new(). pin: each to a usable CPU. */
 void crew_init(struct crew *c, const struct worker_setup *setup, bool pin);
-/* All must have finished, or never been started. */
+/* Aborts those that still run, and waits for the threads of all to end. No worker touches anything
+ * that is shared any more; they can still be asked for their figures. */
+void crew_stop(struct crew *c);
+/* Stops them first. */
 void crew_fini(struct crew *c);
 
 /* Makes count more workers, not running yet. Returns 0, or -errno and there are as many as before.
@@ -49,6 +52,8 @@ void crew_each(struct crew *c, void (*call)(struct worker *w));
  * or that it has them no longer. Returns when they do, a wake-up of each later. */
 void crew_share(struct crew *c, bool shared);
 
+/* Whether all that run have finished. */
+bool crew_has_finished(const struct crew *c);
 /* Joins and frees workers that have finished. */
 void crew_reap(struct crew *c);
 

@@ -1,9 +1,11 @@
 #include "control/mailbox.h"
 
-void mailbox_init(struct mailbox *m)
+void mailbox_init(struct mailbox *m, void (*wake)(void *arg), void *arg)
 {
     pthread_mutex_init(&m->lock, NULL);
     STAILQ_INIT(&m->letters);
+    m->wake = wake;
+    m->arg = arg;
     m->closed = false;
 }
 
@@ -16,8 +18,10 @@ bool mailbox_post(struct mailbox *m, struct letter *l)
 {
     pthread_mutex_lock(&m->lock);
     bool open = !m->closed;
-    if (open)
+    if (open) {
         STAILQ_INSERT_TAIL(&m->letters, l, in_mailbox);
+        m->wake(m->arg);
+    }
     pthread_mutex_unlock(&m->lock);
     return open;
 }

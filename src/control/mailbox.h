@@ -17,14 +17,19 @@ STAILQ_HEAD(letters, letter);
 struct mailbox {
     pthread_mutex_t lock;
     struct letters letters;
+    void (*wake)(void *arg);
+    void *arg;
     bool closed;
 };
 
-void mailbox_init(struct mailbox *m);
+/* wake(arg) is called from the thread that posts, with the lock held, and must make the owner call
+ * mailbox_run() soon. So once mailbox_close() has returned no thread is within wake, or will be. */
+void mailbox_init(struct mailbox *m, void (*wake)(void *arg), void *arg);
 /* It must be empty. */
 void mailbox_fini(struct mailbox *m);
 
-/* From any thread; waking the owner is the caller's. Returns false when the mailbox is closed. */
+/* From any thread: the owner is woken. Returns false when the mailbox is closed. Once it has
+ * returned true the letter is the owner's, which may have freed it. */
 bool mailbox_post(struct mailbox *m, struct letter *l);
 
 /* Runs what is there, for the owner's thread; what is posted meanwhile waits for the next time, so

@@ -68,6 +68,7 @@ struct runtime {
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
     uint64_t began; /* ms since the epoch */
+    bool relaying;  /* the workers have been started */
     bool draining;
     void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */
     void *shut_down_arg;

@@ -44,8 +44,7 @@ static void on_worker(struct letter *l, void *owner)
         if (worker_post(owner, l)) /* else it is about to end: there are none any more */
             return;
     l->run = on_back;
-    mailbox_post(&desk->mailbox, l);
-    uv_async_send(&desk->arrived);
+    mailbox_post(&desk->mailbox, l); /* the last look at it: control may free it now */
 }
 
 /* ---- on the control thread ---- */
@@ -54,6 +53,7 @@ static void part_is_over(struct survey *sv)
 {
     if (--sv->left > 0)
         return;
+    sv->desk->under_way--;
     free(sv->part);
     sv->done(sv);
 }
@@ -70,15 +70,35 @@ static void on_arrived(uv_async_t *async)
     mailbox_run(&desk->mailbox, NULL);
 }
 
+/* From a worker's thread. */
+static void on_posted(void *arg)
+{
+    struct survey_desk *desk = arg;
+    uv_async_send(&desk->arrived);
+}
+
 int survey_desk_open(struct survey_desk *desk, uv_loop_t *loop)
 {
-    mailbox_init(&desk->mailbox);
+    int rc = uv_async_init(loop, &desk->arrived, on_arrived);
+    if (rc < 0)
+        return rc;
+    mailbox_init(&desk->mailbox, on_posted, desk);
     desk->arrived.data = desk;
-    return uv_async_init(loop, &desk->arrived, on_arrived);
+    desk->open = true;
+    return 0;
+}
+
+void survey_desk_settle(struct survey_desk *desk)
+{
+    while (desk->open && desk->under_way > 0)
+        mailbox_run(&desk->mailbox, NULL);
 }
 
 void survey_desk_fini(struct survey_desk *desk)
 {
+    if (!desk->open)
+        return;
+    desk->open = false;
     mailbox_close(&desk->mailbox, NULL);
     mailbox_fini(&desk->mailbox);
 }
@@ -88,26 +108,33 @@ size_t survey_parts(const struct crew *crew)
     return crew_running(crew);
 }
 
-/* A worker that has ended takes no letter: its part is over, which the desk is told as well, so
- * that done is not called from here. */
+/* A part that no worker has: it is over, which the desk is told as well, so that done is not called
+ * from here. */
+static void skip(struct survey_part *p)
+{
+    p->letter.run = on_back;
+    mailbox_post(&p->survey->desk->mailbox, &p->letter);
+}
+
+/* One part more than there are workers is never any worker's: so a survey is over also where there
+ * are none, or all have ended. */
 int survey_begin(struct survey *sv, struct survey_desk *desk, struct crew *crew)
 {
-    if (desk->mailbox.closed)
+    if (!desk->open)
         return -ECANCELED;
+    size_t workers = survey_parts(crew);
     sv->desk = desk;
-    sv->parts = sv->left = survey_parts(crew);
-    sv->part = calloc(sv->parts, sizeof *sv->part);
+    sv->left = workers + 1;
+    sv->part = calloc(sv->left, sizeof *sv->part);
     if (sv->part == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < sv->parts; i++) {
+    desk->under_way++;
+    for (size_t i = 0; i <= workers; i++) {
         struct survey_part *p = &sv->part[i];
         p->survey = sv;
         p->letter.run = on_worker;
-        if (worker_post(crew_worker(crew, i), &p->letter))
-            continue;
-        p->letter.run = on_back;
-        mailbox_post(&desk->mailbox, &p->letter);
-        uv_async_send(&desk->arrived);
+        if (i == workers || !worker_post(crew_worker(crew, i), &p->letter))
+            skip(p);
     }
     return 0;
 }

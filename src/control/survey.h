@@ -16,6 +16,8 @@
 struct survey_desk {
     struct mailbox mailbox;
     uv_async_t arrived;
+    size_t under_way; /* surveys whose done is still to be called */
+    bool open;
 };
 
 struct survey_part;
@@ -30,12 +32,14 @@ struct survey {
 
     struct survey_desk *desk;
     struct survey_part *part;
-    size_t parts;
     size_t left; /* parts that are not over */
 };
 
 /* Returns 0 or -errno. */
 int survey_desk_open(struct survey_desk *desk, uv_loop_t *loop);
+/* All workers have been joined: calls done for every survey that is under way, and for those that
+ * begin meanwhile. A desk that was never opened is allowed. */
+void survey_desk_settle(struct survey_desk *desk);
 /* All workers have been joined, and the loop is closed: what is over is told. */
 void survey_desk_fini(struct survey_desk *desk);
 

@@ -2,23 +2,22 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-/* A worker that is asked. */
+/* A worker that is asked. Whose it is moves with the letter: to the worker and back to control, so
+ * that the round is read and freed by control alone. */
 struct question {
-    struct letter letter;
-    struct watchdog_round *round;
+    struct letter letter; /* there and back again */
+    struct watchdog *watchdog;
     unsigned worker;
-    _Atomic bool answered;
+    bool answered; /* it is back */
 };
 
 struct watchdog_round {
-    struct watchdog *watchdog;
-    _Atomic size_t open; /* questions that have not been answered; one more while they are asked */
+    size_t open; /* questions that have not been answered */
     size_t count;
     struct question question[];
 };
@@ -53,19 +52,19 @@ static uint64_t read_interval(void)
 
 /* ---- a round of questions ---- */
 
-/* By a worker, or by control for those that have finished. */
-static void close_one(struct watchdog_round *r)
+static void on_back(struct letter *l, void *owner);
+
+static void send_back(struct question *q)
 {
-    if (atomic_fetch_sub(&r->open, 1) == 1)
-        uv_async_send(&r->watchdog->all_answered);
+    q->letter.run = on_back;
+    mailbox_post(&q->watchdog->answers, &q->letter);
 }
 
+/* On the worker's thread. */
 static void on_question(struct letter *l, void *owner)
 {
-    struct question *q = (struct question *)l; /* its first member */
     (void)owner;
-    atomic_store(&q->answered, true);
-    close_one(q->round);
+    send_back((struct question *)l); /* its first member */
 }
 
 static void ask(struct watchdog *w)
@@ -74,26 +73,25 @@ static void ask(struct watchdog *w)
     struct watchdog_round *r = calloc(1, sizeof *r + count * sizeof r->question[0]);
     if (r == NULL)
         return; /* the next time */
-    r->watchdog = w;
-    r->count = count;
-    atomic_init(&r->open, count + 1);
+    r->count = r->open = count;
     w->round = r;
     for (size_t i = 0; i < count; i++) {
         struct worker *worker = crew_worker(w->crew, i);
         struct question *q = &r->question[i];
         q->letter.run = on_question;
-        q->round = r;
+        q->watchdog = w;
         q->worker = worker_index(worker);
         if (!worker_post(worker, &q->letter)) /* it has finished */
-            on_question(&q->letter, NULL);
+            send_back(q);
     }
-    close_one(r);
 }
 
-static void on_all_answered(uv_async_t *async)
+static void on_back(struct letter *l, void *owner)
 {
-    struct watchdog *w = async->data;
-    if (w->round == NULL || atomic_load(&w->round->open) != 0)
+    struct question *q = (struct question *)l;
+    struct watchdog *w = owner;
+    q->answered = true;
+    if (--w->round->open > 0)
         return;
     free(w->round);
     w->round = NULL;
@@ -103,11 +101,24 @@ static void on_all_answered(uv_async_t *async)
     w->silent = false;
 }
 
+static void on_arrived(uv_async_t *async)
+{
+    struct watchdog *w = async->data;
+    mailbox_run(&w->answers, w);
+}
+
+/* From a worker's thread. */
+static void on_posted(void *arg)
+{
+    struct watchdog *w = arg;
+    uv_async_send(&w->arrived);
+}
+
 static void say_silent(struct watchdog *w)
 {
     const struct watchdog_round *r = w->round;
     for (size_t i = 0; i < r->count && !w->silent; i++)
-        if (!atomic_load(&r->question[i].answered))
+        if (!r->question[i].answered)
             log_msg(LOG_LEVEL_ERROR, "watchdog",
                     "worker %u has not answered for %" PRIu64 " ms: systemd is told nothing",
                     r->question[i].worker, w->interval / 2);
@@ -117,7 +128,7 @@ static void say_silent(struct watchdog *w)
 static void on_turn(uv_timer_t *timer)
 {
     struct watchdog *w = timer->data;
-    on_all_answered(&w->all_answered); /* the last answer may be newer than the wake-up */
+    mailbox_run(&w->answers, w); /* the last answer may be newer than the wake-up */
     if (w->round != NULL)
         say_silent(w);
     else
@@ -134,13 +145,16 @@ int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct
     w->round = NULL;
     w->silent = false;
     uv_timer_init(loop, &w->timer); /* cannot fail */
-    w->timer.data = w->all_answered.data = w;
-    return uv_async_init(loop, &w->all_answered, on_all_answered);
+    mailbox_init(&w->answers, on_posted, w);
+    w->timer.data = w->arrived.data = w;
+    return uv_async_init(loop, &w->arrived, on_arrived);
 }
 
 void watchdog_fini(struct watchdog *w)
 {
-    free(w->round);
+    mailbox_close(&w->answers, w);
+    mailbox_fini(&w->answers);
+    free(w->round); /* a question that no worker has read comes back from none */
     w->round = NULL;
 }
 

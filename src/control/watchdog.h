@@ -14,8 +14,9 @@ struct watchdog_round;
 
 struct watchdog {
     uv_timer_t timer;
-    uv_async_t all_answered;
-    uint64_t interval; /* ms; 0: nobody wants to know */
+    uv_async_t arrived;
+    struct mailbox answers; /* questions that come back from the workers */
+    uint64_t interval;      /* ms; 0: nobody wants to know */
     struct crew *crew;
     struct notify *notify;
     struct watchdog_round *round; /* who has been asked; NULL: nobody yet */

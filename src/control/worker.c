@@ -37,8 +37,8 @@ LIST_HEAD(worker_listeners, worker_listener);
 struct worker {
     struct worker_setup setup;
     pthread_t thread;
-    sem_t start; /* its thread waits for it before all else */
-    bool has_thread;
+    sem_t start;     /* its thread waits for it before all else */
+    bool has_thread; /* that has not been joined */
     uv_loop_t loop;
     uv_async_t async;
     uint64_t retry_at; /* ms; UINT64_MAX: nobody waits for descriptors */
@@ -148,6 +148,12 @@ static void on_inbox(struct inbox *in)
     worker_wake(WORKER_OF(in, sessions.inbox));
 }
 
+/* From any thread. */
+static void on_posted(void *arg)
+{
+    worker_wake(arg);
+}
+
 static void on_grace(struct grace_reader *r)
 {
     worker_wake(WORKER_OF(r, reader));
@@ -196,8 +202,18 @@ static void *run(void *arg)
     mailbox_close(&w->mailbox, w);
     atomic_store(&w->reader.seen, UINT64_MAX); /* sees nothing any more */
     atomic_store(&w->finished, true);
-    w->setup.finished(w->setup.arg);
+    w->setup.finished(w->setup.arg); /* w is there until the thread has been joined */
     return NULL;
+}
+
+/* One that waits for its start finds that it is told to end. */
+void worker_stop(struct worker *w)
+{
+    if (!w->has_thread)
+        return;
+    worker_abort(w);
+    sem_post(&w->start);
+    worker_join(w);
 }
 
 int worker_new(struct worker **out, const struct worker_setup *setup)
@@ -222,7 +238,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     w->async.data = w;
     atomic_init(&w->order, WORKER_RELAY);
     sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);
-    mailbox_init(&w->mailbox);
+    mailbox_init(&w->mailbox, on_posted, w);
     sem_init(&w->start, 0, 0);
     w->reader.wake = on_grace;
     grace_join(setup->grace, &w->reader);
@@ -244,6 +260,7 @@ void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
+    worker_stop(w);
     free_listeners(&w->listeners);
     free_listeners(&w->closed);
     grace_leave(w->setup.grace, &w->reader);
@@ -334,7 +351,9 @@ int worker_start(struct worker *w)
 
 void worker_join(struct worker *w)
 {
-    pthread_join(w->thread, NULL);
+    if (w->has_thread)
+        pthread_join(w->thread, NULL);
+    w->has_thread = false;
 }
 
 static void order(struct worker *w, enum worker_order o)
@@ -350,10 +369,7 @@ void worker_wake(struct worker *w)
 
 bool worker_post(struct worker *w, struct letter *l)
 {
-    if (!mailbox_post(&w->mailbox, l))
-        return false;
-    uv_async_send(&w->async);
-    return true;
+    return mailbox_post(&w->mailbox, l);
 }
 
 struct sessions *worker_sessions(struct worker *w)
@@ -416,7 +432,8 @@ static uint64_t cpu_of(const struct worker *w)
 {
     clockid_t clock;
     struct timespec used;
-    if (pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &used) == -1)
+    if (!w->has_thread || pthread_getcpuclockid(w->thread, &clock) != 0 ||
+        clock_gettime(clock, &used) == -1)
         return 0; /* it has just ended */
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }

@@ -57,7 +57,10 @@ struct worker_state {
 
 /* Makes a worker that does not run yet. Returns 0 or -errno. */
 int worker_new(struct worker **out, const struct worker_setup *setup);
-/* The thread must have been joined, or never started. */
+/* Aborts it and joins its thread, if it has one: also one that waits for its start. */
+void worker_stop(struct worker *w);
+/* Stops it first. From then on no thread wakes it: its mailbox is closed, no session of it stands
+ * in a queue, and the grace period has one reader less. NULL is allowed. */
 void worker_free(struct worker *w);
 
 /* Listening sockets; before it starts, or on its thread. Listen takes fd over, also on failure, and
@@ -74,6 +77,7 @@ void worker_release(struct worker *w, struct worker_listener *wl);
  * run; what has been recruited starts without fail. Return 0 or -errno. */
 int worker_recruit(struct worker *w);
 int worker_start(struct worker *w);
+/* Waits for its thread to end, if it has one. May be called twice. */
 void worker_join(struct worker *w);
 
 /* From any thread. Wake: there is room again, accept. Drain: accept no more, end when the last
@@ -99,7 +103,7 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum);
 uint64_t worker_totals_bytes(const struct worker_totals *sum, enum mover_path path);
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
 
-/* For the control thread; the worker has been started and not been joined. */
+/* For the control thread; the worker has been started. */
 void worker_state(const struct worker *w, struct worker_state *state);
 
 #endif

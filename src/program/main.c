@@ -17,6 +17,7 @@
 #include "control/names.h"
 #include "control/privileges.h"
 #include "program/proxy.h"
+#include "program/signals.h"
 #include "relay/mover.h"
 
 enum action {
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "zproxy: %s: no such argument is expected; try zproxy -h\n", argv[optind]);
         return PROXY_BAD_CONFIG;
     }
+    if (action == RUN)
+        signals_hold();
     struct config *conf = (action == CHECK ? config_load_here : config_load)(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;

@@ -22,6 +22,7 @@
 #include "control/runtime.h"
 #include "control/watchdog.h"
 #include "metrics/web.h"
+#include "program/signals.h"
 #include "relay/mover.h"
 #include "upgrade/heir.h"
 #include "upgrade/upgrade.h"
@@ -41,7 +42,8 @@ struct proxy {
     uv_timer_t deadline;    /* shutdown_timeout */
     uint64_t shutdown_over; /* ms; 0: sessions are not closed one after the other */
     uv_timer_t status;
-    uv_signal_t signals[5];
+    struct signals signals;
+    bool has_ended; /* the workers have been joined */
 };
 
 /* One line for whoever started us; the log may be elsewhere, or not open yet. */
@@ -231,6 +233,7 @@ static int drop_privileges(struct proxy *p)
 static int start_workers(struct proxy *p)
 {
     int rc = crew_start(&p->rt.crew);
+    p->rt.relaying = rc == 0;
     return rc < 0 ? cannot_start("[global] workers: %s", strerror(-rc)) : 0;
 }
 
@@ -315,9 +318,9 @@ static void reload(struct proxy *p)
     free(text);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_signal(void *arg, int number)
 {
-    struct proxy *p = handle->data;
+    struct proxy *p = arg;
     switch (number) {
     case SIGTERM:
     case SIGINT:
@@ -348,33 +351,44 @@ static void close_handle(uv_handle_t *handle, void *arg)
         uv_close(handle, NULL);
 }
 
-/* With every handle closed uv_run() returns. */
+/* Whatever workers can wake is there until they have ended, so these come first, then what has been
+ * asked of them is answered. With every handle closed uv_run() returns. */
 static void stop_loop(struct proxy *p)
 {
+    crew_stop(&p->rt.crew);
+    survey_desk_settle(&p->rt.desk);
+    signals_close(&p->signals);
     names_close(&p->rt.names);
     checks_close(&p->rt);
     uv_walk(&p->loop, close_handle, NULL);
 }
 
-static bool all_have_finished(const struct crew *c)
+static void on_answered(uv_timer_t *timer)
 {
-    for (size_t i = 0; i < crew_running(c); i++)
-        if (!worker_has_finished(crew_worker(c, i)))
-            return false;
-    return true;
+    stop_loop(timer->data);
+}
+
+/* The answers of what has been asked of all sessions have a turn of the loop to be sent. */
+static void end(struct proxy *p)
+{
+    if (p->has_ended)
+        return;
+    p->has_ended = true;
+    crew_stop(&p->rt.crew);
+    survey_desk_settle(&p->rt.desk);
+    uv_timer_start(&p->deadline, on_answered, 0, 0);
 }
 
 static void on_finished(uv_async_t *async)
 {
     struct proxy *p = async->data;
     pools_stir(&p->rt.pools);
-    if (p->rt.draining && all_have_finished(&p->rt.crew))
-        stop_loop(p);
+    if (p->rt.draining && crew_has_finished(&p->rt.crew))
+        end(p);
 }
 
 static int open_loop(struct proxy *p)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
     int rc = uv_loop_init(&p->loop);
     if (rc < 0)
         return cannot_start("event loop: %s", uv_strerror(rc));
@@ -391,13 +405,8 @@ static int open_loop(struct proxy *p)
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
-    for (size_t i = 0; rc == 0 && i < sizeof numbers / sizeof numbers[0]; i++) {
-        rc = uv_signal_init(&p->loop, &p->signals[i]);
-        p->signals[i].data = p;
-        if (rc == 0)
-            rc = uv_signal_start(&p->signals[i], on_signal, numbers[i]);
-    }
-    signal(SIGPIPE, SIG_IGN); /* splice(2) has no MSG_NOSIGNAL */
+    if (rc == 0)
+        rc = signals_open(&p->signals, &p->loop, on_signal, p);
     return rc < 0 ? cannot_start("event loop: %s", uv_strerror(rc)) : 0;
 }
 
@@ -519,14 +528,7 @@ static void relay_until_told(struct proxy *p)
     watchdog_start(&p->watchdog);
     catch_up(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
-    crew_each(&p->rt.crew, worker_join);
     say_stopped(p);
-}
-
-static void abort_start(struct proxy *p)
-{
-    crew_each(&p->rt.crew, worker_abort);
-    crew_each(&p->rt.crew, worker_join);
 }
 
 /* The new process has everything: what is closed here by the end of the process is open there. */
@@ -578,8 +580,6 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         } else if (start_workers(&p) == 0) {
             relay_until_told(&p);
             status = PROXY_ENDED;
-        } else {
-            abort_start(&p);
         }
     } else if (p.heir != -1) {
         _exit(status); /* the other process goes on with all that we have open */
