@@ -25,6 +25,8 @@ struct backend_name {
     char text[];
 };
 
+struct check;
+
 struct backend {
     _Atomic(struct backend_name *) name;
     struct addr addr;
@@ -58,6 +60,11 @@ struct backend {
     _Atomic uint64_t failures;    /* failed connects */
     _Atomic uint64_t received;    /* bytes from it, of sessions that have ended */
     _Atomic uint64_t sent;        /* bytes to it */
+
+    /* the control thread's */
+    bool backup;         /* so its pool has it */
+    bool added;          /* at run time */
+    struct check *check; /* of the health checks; NULL: it has none */
 
     SLIST_ENTRY(backend) in_leavers; /* of the pool: it has left the set */
 };

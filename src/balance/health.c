@@ -25,7 +25,6 @@ struct check {
     TAILQ_ENTRY(check) in_list;
     struct watched *home;
     struct backend *backend;
-    uint32_t serial; /* the backend's: another one may get its memory */
     struct script script;
     struct probe probe;
     struct verdict verdict;
@@ -279,13 +278,10 @@ static struct watched *add_pool(struct health *h, struct pool *p)
     return w;
 }
 
-static struct check *find_check(const struct checks *list, const struct backend *b)
+/* NULL: the server is not checked for this pool. */
+static struct check *find_check(const struct watched *w, const struct backend *b)
 {
-    struct check *c;
-    TAILQ_FOREACH(c, list, in_list)
-        if (c->backend == b && c->serial == b->serial)
-            return c;
-    return NULL;
+    return b->check != NULL && b->check->home == w ? b->check : NULL;
 }
 
 static struct check *add_check(struct watched *w, struct backend *b)
@@ -295,7 +291,7 @@ static struct check *add_check(struct watched *w, struct backend *b)
         return NULL;
     c->home = w;
     c->backend = b;
-    c->serial = b->serial;
+    b->check = c;
     wheel_entry_init(&c->timer);
     probe_init(&c->probe);
     verdict_init(&c->verdict, atomic_load(&b->up));
@@ -316,6 +312,7 @@ static void drop_checks(struct health *h, struct checks *list)
     while ((c = TAILQ_FIRST(list)) != NULL) {
         TAILQ_REMOVE(list, c, in_list);
         stop_check(c);
+        c->backend->check = NULL;
         TAILQ_INSERT_TAIL(&h->gone, c, in_list);
     }
 }
@@ -334,7 +331,7 @@ static int restart_check(struct check *c)
 /* The check of one server is there and runs by the settings of now; old has those that were. */
 static int sync_server(struct watched *w, struct checks *old, struct backend *b, bool new_settings)
 {
-    struct check *c = find_check(old, b); /* the first one, as long as the order is the same */
+    struct check *c = find_check(w, b);
     if (c == NULL) {
         c = add_check(w, b);
         return c == NULL ? -ENOMEM : restart_check(c);
@@ -365,7 +362,7 @@ static void release_servers(struct watched *w)
     size_t count = 0;
     struct backend *const *servers = pool_servers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
-        struct check *c = find_check(&w->checks, servers[i]);
+        struct check *c = find_check(w, servers[i]);
         if (c == NULL || !pool_set_up(w->pool, servers[i], true, now_of(w->health)))
             continue;
         c->verdict.up = true;
@@ -415,8 +412,8 @@ void health_forget(struct health *h, const struct pool *p)
 
 static struct check *check_of(const struct health *h, const struct pool *p, const struct backend *b)
 {
-    const struct watched *w = find_pool(h, p);
-    return w == NULL ? NULL : find_check(&w->checks, b);
+    struct check *c = b->check;
+    return c != NULL && c->home->health == h && c->home->pool == p ? c : NULL;
 }
 
 const struct verdict *health_verdict(const struct health *h, const struct pool *p,

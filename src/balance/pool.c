@@ -194,7 +194,8 @@ int pool_del_server(struct pool *p, const struct backend *b)
 
 bool pool_was_added(const struct pool *p, const struct backend *b)
 {
-    return roster_was_added(&p->roster, b);
+    (void)p;
+    return b->added;
 }
 
 int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count)
@@ -322,7 +323,8 @@ struct backend *const *pool_servers(const struct pool *p, size_t *count)
 
 bool pool_is_backup(const struct pool *p, const struct backend *b)
 {
-    return roster_is_backup(&p->roster, b);
+    (void)p;
+    return b->backup;
 }
 
 bool pool_has_one(const struct pool *p)

@@ -14,6 +14,7 @@ struct wish {
     uint64_t max_connections;
     int state;
     bool backup;
+    bool added;
 };
 
 struct roster_entry {
@@ -279,8 +280,10 @@ static int plan_wishes(const struct config_pool *conf, struct roster_plan *plan)
         else
             add_answers(plan, line);
     }
-    for (size_t i = 0; i < plan->added_count; i++)
-        plan->wish[plan->count++] = wish_of(plan->added[i]);
+    for (size_t i = 0; i < plan->added_count; i++) {
+        plan->wish[plan->count] = wish_of(plan->added[i]);
+        plan->wish[plan->count++].added = true;
+    }
     return 0;
 }
 
@@ -433,11 +436,6 @@ int roster_plan_deleted(const struct roster *r, const struct config_pool *conf,
     return make_plan(r, conf, NULL, NULL, 0, &change, plan);
 }
 
-bool roster_was_added(const struct roster *r, const struct backend *b)
-{
-    return added_line(r, b) != NULL;
-}
-
 void roster_plan_free(struct roster_plan *plan)
 {
     if (plan == NULL)
@@ -504,6 +502,12 @@ void roster_revert(struct roster_plan *plan)
     }
 }
 
+static void leave(struct backend *b, struct backend_list *leavers)
+{
+    b->backup = b->added = false;
+    SLIST_INSERT_HEAD(leavers, b, in_leavers);
+}
+
 static void part(struct roster *r, const struct roster_plan *plan, struct backend_list *leavers)
 {
     SLIST_INIT(leavers);
@@ -512,7 +516,7 @@ static void part(struct roster *r, const struct roster_plan *plan, struct backen
             r->entry[plan->was[i] - r->entry].stays = true;
     for (size_t i = 0; i < r->count; i++)
         if (!r->entry[i].stays)
-            SLIST_INSERT_HEAD(leavers, r->entry[i].backend, in_leavers);
+            leave(r->entry[i].backend, leavers);
 }
 
 /* The plan keeps the order, so one step through both finds those that are not in it. */
@@ -532,6 +536,8 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
 {
     part(r, plan, leavers);
     for (size_t i = 0; i < plan->count; i++) {
+        plan->entry[i].backend->backup = plan->wish[i].backup;
+        plan->entry[i].backend->added = plan->wish[i].added;
         plan->entry[i].backend->check_address = plan->wish[i].line->check_address;
         if (plan->renamed[i] != NULL)
             backend_rename(plan->entry[i].backend, plan->renamed[i]);
@@ -554,14 +560,6 @@ const struct pool_answer *roster_answers(const struct roster *r, const struct co
     const struct roster_name *n = find_name(r->name, r->name_count, line);
     *count = n == NULL ? 0 : n->count;
     return n == NULL ? NULL : n->answer;
-}
-
-bool roster_is_backup(const struct roster *r, const struct backend *b)
-{
-    for (size_t i = 0; i < r->count; i++)
-        if (r->entry[i].backend == b)
-            return r->entry[i].wish.backup;
-    return false;
 }
 
 void roster_places(const struct roster *r, struct server_place *places)

@@ -71,9 +71,6 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
 const struct pool_answer *roster_answers(const struct roster *r, const struct config_server *line,
                                          size_t *count);
 
-bool roster_is_backup(const struct roster *r, const struct backend *b);
-bool roster_was_added(const struct roster *r, const struct backend *b);
-
 /* places[r->count] */
 void roster_places(const struct roster *r, struct server_place *places);
 

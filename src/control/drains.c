@@ -10,6 +10,7 @@
 
 struct drain {
     LIST_ENTRY(drain) in_all;
+    LIST_ENTRY(drain) in_list; /* of its server's */
     struct drains *home;
     char *pool; /* its name: the pool, and the server, may go before the drain is over */
     uint32_t server;
@@ -46,6 +47,7 @@ static uint64_t now_of(const struct drains *ds)
 static void drain_free(struct drain *d)
 {
     LIST_REMOVE(d, in_all);
+    LIST_REMOVE(d, in_list);
     free(d->pool);
     free(d);
 }
@@ -226,6 +228,8 @@ void drains_init(struct drains *ds, uv_loop_t *loop, struct survey_desk *desk, s
                  const struct pools *pools)
 {
     LIST_INIT(&ds->all);
+    for (size_t i = 0; i < DRAIN_LISTS; i++)
+        LIST_INIT(&ds->by_server[i]);
     ds->desk = desk;
     ds->crew = crew;
     ds->pools = pools;
@@ -246,7 +250,7 @@ void drains_fini(struct drains *ds)
 static struct drain *find(const struct drains *ds, const struct backend *b)
 {
     struct drain *d;
-    LIST_FOREACH(d, &ds->all, in_all)
+    LIST_FOREACH(d, &ds->by_server[b->serial % DRAIN_LISTS], in_list)
         if (d->server == b->serial && !d->cancelled)
             return d;
     return NULL;
@@ -275,6 +279,7 @@ int drains_resume(struct drains *ds, const struct pool *p, const struct backend 
     d->server = b->serial;
     d->course = *course;
     LIST_INSERT_HEAD(&ds->all, d, in_all);
+    LIST_INSERT_HEAD(&ds->by_server[d->server % DRAIN_LISTS], d, in_list);
     uv_timer_start(&ds->tick, on_tick, TICK_MS, TICK_MS);
     return 0;
 }

@@ -19,8 +19,11 @@
 struct drain;
 LIST_HEAD(drain_list, drain);
 
+#define DRAIN_LISTS 512u
+
 struct drains {
     struct drain_list all;
+    struct drain_list by_server[DRAIN_LISTS]; /* by the server's serial */
     struct survey_desk *desk;
     struct crew *crew;
     const struct pools *pools;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #define TIDY_MS     20   /* from a change to what it brings about: many at once are one */
 #define TIDY_MAX_MS 1000 /* from round to round while old sessions keep something */
 
@@ -35,6 +37,7 @@ static void on_stir(uv_async_t *async)
 static void forget(struct pools *ps, struct pools_entry *e)
 {
     LIST_REMOVE(e, in_all);
+    LIST_REMOVE(e, in_list);
     if (ps->gone != NULL)
         ps->gone(ps->arg, e->pool);
     pool_free(e->pool);
@@ -97,6 +100,8 @@ int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
 {
     memset(ps, 0, sizeof *ps);
     LIST_INIT(&ps->all);
+    for (size_t i = 0; i < POOLS_LISTS; i++)
+        LIST_INIT(&ps->by_name[i]);
     ps->loop = loop;
     ps->grace = grace;
     uv_timer_init(loop, &ps->tidy);
@@ -114,10 +119,15 @@ void pools_fini(struct pools *ps)
     }
 }
 
+static size_t list_of(const char *name)
+{
+    return hash_bytes(name, strlen(name)) % POOLS_LISTS;
+}
+
 struct pool *pools_find(const struct pools *ps, const char *name)
 {
     const struct pools_entry *e;
-    LIST_FOREACH(e, &ps->all, in_all)
+    LIST_FOREACH(e, &ps->by_name[list_of(name)], in_list)
         if (e->wanted && strcmp(pool_name(e->pool), name) == 0)
             return e->pool;
     return NULL;
@@ -129,7 +139,7 @@ struct pool *pools_find_any(const struct pools *ps, const char *name)
     struct pool *p = pools_find(ps, name);
     if (p != NULL)
         return p;
-    LIST_FOREACH(e, &ps->all, in_all)
+    LIST_FOREACH(e, &ps->by_name[list_of(name)], in_list)
         if (strcmp(pool_name(e->pool), name) == 0)
             return e->pool;
     return NULL;
@@ -168,6 +178,7 @@ struct pool *pools_add(struct pools *ps, const struct config_pool *conf)
         return NULL;
     }
     LIST_INSERT_HEAD(&ps->all, e, in_all);
+    LIST_INSERT_HEAD(&ps->by_name[list_of(conf->name)], e, in_list);
     return e->pool;
 }
 

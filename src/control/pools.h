@@ -17,12 +17,16 @@ LIST_HEAD(pools_list, pools_entry);
 /* A pool, and whether the present configuration has it. */
 struct pools_entry {
     LIST_ENTRY(pools_entry) in_all;
+    LIST_ENTRY(pools_entry) in_list; /* of its name's */
     struct pool *pool;
     bool wanted;
 };
 
+#define POOLS_LISTS 512u
+
 struct pools {
     struct pools_list all;
+    struct pools_list by_name[POOLS_LISTS]; /* by the hash of the name */
     struct grace *grace;
     uv_loop_t *loop;
     uv_timer_t tidy;
