@@ -48,6 +48,45 @@ START_TEST(the_quota_is_never_exceeded_and_comes_back)
 }
 END_TEST
 
+static void fill_pipe(int in, size_t n)
+{
+    static const char bytes[8192];
+    ck_assert_int_eq(write(in, bytes, n), (ssize_t)n);
+}
+
+/* What another process says of a pipe is compared with what the kernel says. */
+START_TEST(a_pipe_that_is_not_as_was_said_is_not_adopted)
+{
+    int a[2];
+    int b[2];
+    open_stock(8, 65536);
+    ck_assert_int_eq(pipe2(a, O_NONBLOCK | O_CLOEXEC), 0);
+    ck_assert_int_eq(pipe2(b, O_NONBLOCK | O_CLOEXEC), 0);
+    fill_pipe(a[1], 5000);
+    fill_pipe(b[1], 5000);
+    ck_assert_ptr_null(pipe_adopt(&stock, a, 4999));
+    ck_assert_ptr_null(pipe_adopt(&stock, a, 5001));
+    ck_assert_ptr_null(pipe_adopt(&stock, a, 0));
+    ck_assert_ptr_null(pipe_adopt(&stock, (int[]){ a[1], a[0] }, 5000)); /* the wrong way round */
+    ck_assert_ptr_null(pipe_adopt(&stock, (int[]){ a[0], b[1] }, 5000)); /* of two */
+    ck_assert_ptr_null(pipe_adopt(&stock, (int[]){ a[0], -1 }, 5000));
+    ck_assert_int_eq(errno, EBADMSG);
+    fcntl(b[0], F_SETFL, 0);
+    ck_assert_ptr_null(pipe_adopt(&stock, b, 5000)); /* one that blocks */
+    fcntl(a[1], F_SETPIPE_SZ, 131072);
+    struct pipe *p = pipe_adopt(&stock, a, 5000);
+    ck_assert_ptr_nonnull(p);
+    ck_assert_uint_eq(p->size, 131072);
+    ck_assert_uint_eq(p->slots, 32);
+    ck_assert_uint_eq(p->held, 5000);
+    pipe_discard(&stock, p);
+    close(b[0]);
+    close(b[1]);
+    pipe_stock_fini(&stock);
+    ck_assert_int_eq(quota.left, 8);
+}
+END_TEST
+
 START_TEST(what_the_kernel_granted_is_read_back)
 {
     open_stock(1, 100000);
@@ -111,6 +150,7 @@ int main(void)
     tcase_add_test(t, the_pipe_used_last_is_lent_first);
     tcase_add_test(t, the_quota_is_never_exceeded_and_comes_back);
     tcase_add_test(t, what_the_kernel_granted_is_read_back);
+    tcase_add_test(t, a_pipe_that_is_not_as_was_said_is_not_adopted);
     tcase_add_test(t, a_size_the_kernel_refuses_still_gives_a_pipe);
     tcase_add_test(t, a_discarded_pipe_is_closed_with_its_bytes);
     tcase_add_test(t, a_burst_does_not_keep_its_pipes_for_ever);

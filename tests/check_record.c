@@ -281,12 +281,27 @@ START_TEST(bytes_that_came_meanwhile_are_found)
 }
 END_TEST
 
+/* The client ends: how many bytes come to the server, each as it should be at its place. */
+static size_t count_at_server(void)
+{
+    static char block[16384];
+    size_t got = 0;
+    shutdown(client, SHUT_WR);
+    fcntl(server, F_SETFL, O_NONBLOCK);
+    for (ssize_t n = 1; n != 0;) {
+        turn(&new);
+        while ((n = recv(server, block, sizeof block, 0)) > 0)
+            for (ssize_t i = 0; i < n; i++, got++)
+                assert_quietly((unsigned char)block[i] == got % 251);
+    }
+    return got;
+}
+
 /* Everything between the two is full, and a pipe holds bytes: they arrive in their order. */
 START_TEST(bytes_in_a_pipe_come_along)
 {
     static char block[16384];
     size_t sent = 0;
-    size_t got = 0;
     begin_session();
     fcntl(client, F_SETFL, O_NONBLOCK);
     while (only(&old)->up.pipe == NULL) {
@@ -299,15 +314,7 @@ START_TEST(bytes_in_a_pipe_come_along)
     ck_assert_uint_gt(only(&old)->up.pipe->held, 0);
     hand_over();
     ck_assert_uint_gt(only(&new)->up.pipe->held, 0);
-    shutdown(client, SHUT_WR);
-    fcntl(server, F_SETFL, O_NONBLOCK);
-    for (ssize_t n = 1; n != 0;) {
-        turn(&new);
-        while ((n = recv(server, block, sizeof block, 0)) > 0)
-            for (ssize_t i = 0; i < n; i++, got++)
-                assert_quietly((unsigned char)block[i] == got % 251);
-    }
-    ck_assert_uint_eq(got, sent);
+    ck_assert_uint_eq(count_at_server(), sent);
     finish(&new);
 }
 END_TEST
@@ -349,6 +356,192 @@ START_TEST(one_that_ends_while_it_is_staged_is_ended_for_its_peers)
 }
 END_TEST
 
+/* Whatever the old program's pipes held, the new one's buffer takes it. */
+START_TEST(a_pipe_larger_than_the_buffer_is_copied_whole)
+{
+    static char big[1024 * 1024];
+    int ends[2];
+    struct session_moment m;
+    int fd[RECORD_MOMENT_FDS];
+    begin_session();
+    struct session *copy = begin_copy(only(&old));
+    ck_assert_int_eq(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+    ck_assert_int_eq(fcntl(ends[1], F_SETPIPE_SZ, (int)sizeof big), (int)sizeof big);
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (char)(i % 251);
+    ck_assert_int_eq(write(ends[1], big, sizeof big), (ssize_t)sizeof big);
+    record_moment(only(&old), &m, fd);
+    m.up.state = FLOW_DRAIN;
+    m.up.held = sizeof big;
+    m.up.copy = 1; /* the kernel refused to splice */
+    fd[RECORD_UP_OUT] = ends[0];
+    fd[RECORD_UP_IN] = ends[1];
+    ck_assert_ptr_null(record_check_moment(copy, &m, fd, only(&old)->active));
+    ck_assert_int_eq(record_resume(copy, &m, fd), 0);
+    only(&old)->staged = true;
+    session_forget(only(&old));
+    ck_assert_uint_eq(count_at_server(), sizeof big);
+    finish(&new);
+}
+END_TEST
+
+/* What a damaged message may say of a session, one thing at a time. */
+static const char *spoilt_terms(int how, const struct session *s, int none)
+{
+    struct session_terms t;
+    int fd[RECORD_TERMS_FDS];
+    record_terms(s, &t, fd);
+    switch (how) {
+    case 0:
+        t.id = 0;
+        break;
+    case 1:
+        t.has_server = 2;
+        break;
+    case 2:
+        t.began = UINT64_MAX;
+        break;
+    case 3:
+        memset(t.pool, 'x', sizeof t.pool);
+        break;
+    case 4:
+        memset(t.server_name, 'x', sizeof t.server_name);
+        break;
+    case 5:
+        t.server.len = sizeof t.server;
+        break;
+    case 6:
+        t.server.sa.sa_family = 77;
+        break;
+    case 7:
+        memset(&t.server.dual, 0x7f, sizeof t.server.dual);
+        break;
+    case 8:
+        t.client.sa.sa_family = 77;
+        break;
+    case 9:
+        fd[RECORD_CLIENT] = -1;
+        break;
+    case 10:
+        fd[RECORD_CLIENT] = none;
+        break;
+    case 11:
+        fd[RECORD_SERVER] = none;
+        break;
+    case 12:
+        t.has_server = 0;
+        break;
+    case 13:
+        t.has_file = 1;
+        break;
+    case 14:
+        fd[RECORD_FILE] = none;
+        break;
+    case 15:
+        t.has_file = 1;
+        t.file_length = -1;
+        fd[RECORD_FILE] = none;
+        break;
+    case 16:
+        t.admitted = 0xff;
+        break;
+    case 17:
+        t.has_learned = 1;
+        t.destination.sa.sa_family = 77;
+        break;
+    case 18:
+        fd[RECORD_CLIENT] = listener;
+        break;
+    default:
+        return NULL;
+    }
+    const char *why = record_check_terms(&t, fd, s->began);
+    ck_assert_msg(why != NULL, "terms spoilt in way %d", how);
+    return why;
+}
+
+static const char *spoilt_moment(int how, const struct session *s, int none)
+{
+    struct session_moment m;
+    int fd[RECORD_MOMENT_FDS];
+    record_moment(s, &m, fd);
+    switch (how) {
+    case 0:
+        m.state = SESSION_ENDED;
+        break;
+    case 1:
+        m.state = 0xff;
+        break;
+    case 2:
+        m.state = SESSION_ANSWERING;
+        break;
+    case 3:
+        m.state = SESSION_WAITING;
+        break;
+    case 4:
+        m.up.state = FLOW_DONE + 1;
+        break;
+    case 5:
+        m.down.state = FLOW_DRAIN; /* without a pipe */
+        break;
+    case 6:
+        m.up.held = 1;
+        break;
+    case 7:
+        m.up.held = UINT32_MAX;
+        m.up.state = FLOW_DRAIN;
+        fd[RECORD_UP_OUT] = none;
+        break;
+    case 8:
+        fd[RECORD_DOWN_OUT] = fd[RECORD_DOWN_IN] = none;
+        break;
+    case 9:
+        m.up.copy = 2;
+        break;
+    case 10:
+        m.down_ended = 9;
+        break;
+    case 11:
+        m.first_fin = SESSION_END_IDLE_TIMEOUT;
+        break;
+    case 12:
+        m.failure = SESSION_ENDS;
+        break;
+    case 13:
+        m.active = UINT64_MAX;
+        break;
+    case 14:
+        m.connected = UINT64_MAX / 2;
+        break;
+    default:
+        return NULL;
+    }
+    const char *why = record_check_moment(s, &m, fd, s->active);
+    ck_assert_msg(why != NULL, "moment spoilt in way %d", how);
+    return why;
+}
+
+START_TEST(a_session_that_cannot_be_is_refused)
+{
+    struct session_terms t;
+    struct session_moment m;
+    int fd[RECORD_TERMS_FDS + RECORD_MOMENT_FDS];
+    begin_session();
+    const struct session *s = only(&old);
+    int none = open("/dev/null", O_RDWR | O_CLOEXEC);
+    record_terms(s, &t, fd);
+    record_moment(s, &m, fd + RECORD_TERMS_FDS);
+    ck_assert_ptr_null(record_check_terms(&t, fd, s->began));
+    ck_assert_ptr_null(record_check_moment(s, &m, fd + RECORD_TERMS_FDS, s->active));
+    for (int how = 0; spoilt_terms(how, s, none) != NULL;)
+        how++;
+    for (int how = 0; spoilt_moment(how, s, none) != NULL;)
+        how++;
+    close(none);
+    finish(&old);
+}
+END_TEST
+
 START_TEST(without_memory_nothing_is_left_behind)
 {
     begin_session();
@@ -382,6 +575,8 @@ static void add(TCase *t)
     tcase_add_test(t, bytes_that_came_meanwhile_are_found);
     if (mover_can_splice()) /* else there are never any */
         tcase_add_test(t, bytes_in_a_pipe_come_along);
+    tcase_add_test(t, a_pipe_larger_than_the_buffer_is_copied_whole);
+    tcase_add_test(t, a_session_that_cannot_be_is_refused);
     tcase_add_test(t, a_half_closed_session_goes_on_in_its_other_half);
     tcase_add_test(t, one_that_is_dropped_leaves_no_trace);
     tcase_add_test(t, one_that_ends_while_it_is_staged_is_ended_for_its_peers);

@@ -354,6 +354,51 @@ void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len
     p->in = in;
 }
 
+/* --- Whether it is one --- */
+
+/* A flag that is neither true nor false must not be read as one. */
+static bool is_flag(const bool *flag)
+{
+    return *(const unsigned char *)flag <= 1;
+}
+
+static bool is_unix_path(const struct addr *a)
+{
+    if (a->len <= UNIX_PATH_BEGIN || a->len > sizeof a->un)
+        return false;
+    size_t size = a->len - UNIX_PATH_BEGIN;
+    return a->un.sun_path[0] == '\0' || strnlen(a->un.sun_path, size) + 1 == size;
+}
+
+bool addr_is_valid(const struct addr *a)
+{
+    if (!is_flag(&a->dual))
+        return false;
+    switch (a->sa.sa_family) {
+    case AF_INET:
+        return a->len == sizeof a->in;
+    case AF_INET6:
+        return a->len == sizeof a->in6;
+    case AF_UNIX:
+        return is_unix_path(a);
+    default:
+        return false;
+    }
+}
+
+bool addr_peer_is_valid(const struct addr_peer *p)
+{
+    switch (p->sa.sa_family) {
+    case AF_UNSPEC: /* it was not told */
+    case AF_UNIX:
+    case AF_INET:
+    case AF_INET6:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* --- Comparing --- */
 
 /* What makes an address: the bytes that count, in network order, the same on every machine. */

@@ -55,6 +55,11 @@ uint64_t addr_hash(const struct addr *a);
 /* Of the address alone, or with the port; all unix peers have the same. */
 uint64_t addr_peer_hash(const struct addr_peer *p, bool with_port);
 
+/* Whether memory that may hold anything holds an address: a family that is known, with the length
+ * that it has. Everything else here is for these alone. */
+bool addr_is_valid(const struct addr *a);
+bool addr_peer_is_valid(const struct addr_peer *p);
+
 bool addr_is_unix(const struct addr *a);
 /* 0.0.0.0 or [::], with whatever port. */
 bool addr_is_wildcard(const struct addr *a);

@@ -1,5 +1,6 @@
 #include "relay/flow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -157,6 +158,7 @@ static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t
 static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
 {
     size_t held = f->pipe->held;
+    assert(held <= m->buffer_size); /* mover.h */
     if (read(f->pipe->out, m->buffer, held) != (ssize_t)held)
         return -EIO;
     ssize_t sent = send(dst->fd, m->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);

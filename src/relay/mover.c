@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "build.h"
 
-/* No smaller than a pipe may be: what a refused pipe holds must fit. Past the cache larger is
- * slower, so only that much of it is used for copying (FLOW_COPY). */
+/* No smaller than what any pipe holds: a refused one is emptied into it at once. Past the cache
+ * larger is slower, so only that much of it is used for copying (FLOW_COPY). */
 #define MOVER_BUFFER_MIN (64 * 1024)
 
 int mover_init(struct mover *m, bool splice, struct pipe_quota *quota, int pipe_size)
@@ -31,6 +31,37 @@ void mover_fini(struct mover *m)
 {
     pipe_stock_fini(&m->pipes);
     free(m->buffer);
+}
+
+/* The buffer is empty between two calls of a flow, so nothing in it is kept. */
+static int grow(struct mover *m, size_t size)
+{
+    if (size <= m->buffer_size)
+        return 0;
+    char *buffer = malloc(size);
+    if (buffer == NULL)
+        return -ENOMEM;
+    free(m->buffer);
+    m->buffer = buffer;
+    m->buffer_size = size;
+    return 0;
+}
+
+struct pipe *mover_adopt(struct mover *m, const int fd[2], uint32_t held)
+{
+    struct pipe *p = pipe_adopt(&m->pipes, fd, held);
+    if (p == NULL) {
+        int error = errno;
+        close(fd[0]);
+        close(fd[1]);
+        errno = error;
+        return NULL;
+    }
+    if (grow(m, held) == 0)
+        return p;
+    pipe_discard(&m->pipes, p);
+    errno = ENOMEM;
+    return NULL;
 }
 
 bool mover_can_splice(void)

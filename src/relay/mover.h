@@ -42,6 +42,11 @@ struct mover {
 int mover_init(struct mover *m, bool splice, struct pipe_quota *quota, int pipe_size);
 void mover_fini(struct mover *m);
 
+/* A pipe that holds bytes, from another process, whose pipes may be larger than those here: as
+ * pipe_adopt(), and the buffer grows to what is in it. Takes the descriptors over, also on failure.
+ */
+struct pipe *mover_adopt(struct mover *m, const int fd[2], uint32_t held);
+
 /* Whether this program was built to splice, and this kernel lets it between TCP sockets. */
 bool mover_can_splice(void);
 

@@ -3,7 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A burst may need many pipes for a moment; no more than this many are kept for the next one. */
@@ -110,13 +113,42 @@ struct pipe *pipe_get(struct pipe_stock *stock)
     return p;
 }
 
-struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t size, uint32_t slots,
-                        uint32_t held)
+static bool is_end(int fd, int mode, struct stat *st)
 {
-    struct pipe *p = malloc(sizeof *p);
-    if (p == NULL)
+    int flags = fcntl(fd, F_GETFL);
+    return flags != -1 && (flags & O_ACCMODE) == mode && (flags & O_NONBLOCK) != 0 &&
+           fstat(fd, st) == 0 && S_ISFIFO(st->st_mode);
+}
+
+/* The bytes that the two ends of a pipe may hold, or -1: they are not what was said of them. */
+static int measure(const int fd[2], uint32_t held)
+{
+    struct stat out;
+    struct stat in;
+    int inside = 0;
+    if (!is_end(fd[0], O_RDONLY, &out) || !is_end(fd[1], O_WRONLY, &in))
+        return -1;
+    if (out.st_dev != in.st_dev || out.st_ino != in.st_ino)
+        return -1;
+    int size = fcntl(fd[1], F_GETPIPE_SZ);
+    if (ioctl(fd[0], FIONREAD, &inside) == -1 || inside <= 0 || (uint32_t)inside != held)
+        return -1;
+    return size >= inside ? size : -1;
+}
+
+struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held)
+{
+    int size = measure(fd, held);
+    struct pipe *p = size == -1 ? NULL : malloc(sizeof *p);
+    if (p == NULL) {
+        errno = size == -1 ? EBADMSG : ENOMEM;
         return NULL;
-    *p = (struct pipe){ .out = fd[0], .in = fd[1], .size = size, .slots = slots, .held = held };
+    }
+    *p = (struct pipe){ .out = fd[0],
+                        .in = fd[1],
+                        .size = (uint32_t)size,
+                        .slots = (uint32_t)size / PIPE_PAGE,
+                        .held = held };
     atomic_fetch_sub_explicit(&stock->quota->left, 1, memory_order_relaxed);
     gauge_add(&stock->bytes, size);
     count(&stock->used_count, 1);

@@ -45,11 +45,11 @@ void pipe_stock_fini(struct pipe_stock *stock);
 
 /* An empty pipe. NULL with errno: EAGAIN when the quota is used up, else what pipe2(2) said. */
 struct pipe *pipe_get(struct pipe_stock *stock);
-/* A pipe that holds bytes, from another process: its descriptors, size, slots and content. It is
- * borrowed, as by pipe_get(), whatever the quota says. NULL when out of memory: the descriptors are
- * the caller's then. */
-struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t size, uint32_t slots,
-                        uint32_t held);
+/* A pipe that holds so many bytes, from another process: fd[0] is its read end, fd[1] its write
+ * end. The kernel is asked for its size and its content. It is borrowed, as by pipe_get(), whatever
+ * the quota says. NULL with errno: EBADMSG when these are not the two ends of one non-blocking pipe
+ * with so many bytes in it, ENOMEM; the descriptors are the caller's then. */
+struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held);
 /* Takes back an empty pipe. */
 void pipe_put(struct pipe_stock *stock, struct pipe *p);
 /* Closes a pipe, bytes inside are dropped. */

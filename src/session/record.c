@@ -16,9 +16,9 @@ bool record_is_settled(const struct session *s)
     return s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
 }
 
-static void copy_name(char to[CONFIG_NAME_MAX + 1], const char *name)
+static void copy_name(char *to, size_t size, const char *name)
 {
-    size_t len = strnlen(name, CONFIG_NAME_MAX);
+    size_t len = strnlen(name, size - 1);
     memcpy(to, name, len);
     to[len] = '\0';
 }
@@ -29,14 +29,14 @@ void record_terms(const struct session *s, struct session_terms *t, int fd[RECOR
     t->id = s->id;
     t->began = s->began;
     t->client = s->client_addr;
-    copy_name(t->pool, pool_name(s->pool));
+    copy_name(t->pool, sizeof t->pool, pool_name(s->pool));
     fd[RECORD_CLIENT] = s->client.fd;
     fd[RECORD_SERVER] = s->server.fd;
     fd[RECORD_FILE] = -1;
     if (s->backend != NULL) {
         t->has_server = 1;
         t->server = s->backend->addr;
-        copy_name(t->server_name, backend_name(s->backend));
+        copy_name(t->server_name, sizeof t->server_name, backend_name(s->backend));
     }
     t->admitted = s->admitted;
     t->name_hash = s->name_hash;
@@ -62,8 +62,6 @@ static void flow_moment(const struct flow *f, struct flow_moment *m, int fd[2])
     if (f->pipe == NULL)
         return;
     m->held = f->pipe->held;
-    m->pipe_size = f->pipe->size;
-    m->pipe_slots = f->pipe->slots;
     fd[0] = f->pipe->out;
     fd[1] = f->pipe->in;
 }
@@ -132,7 +130,7 @@ static int count_client(struct session *s, const struct session_terms *t)
     const struct quota *q = s->service->quota;
     if (t->admitted && q != NULL && !limits_adopt(q->limits, &s->client_addr, life_now(s)))
         return -ENOMEM;
-    s->admitted = t->admitted;
+    s->admitted = t->admitted != 0;
     return 0;
 }
 
@@ -172,14 +170,13 @@ struct session *record_begin(struct sessions *all, struct service *service, stru
 static int resume_flow(struct flow *f, const struct flow_moment *m, const int fd[2],
                        struct mover *mover)
 {
+    if (m->held > 0 && (f->pipe = mover_adopt(mover, fd, m->held)) == NULL)
+        return -errno;
     f->bytes = m->bytes;
     f->state = m->state;
-    f->copy = m->copy;
-    f->mark_passed = m->mark_passed;
-    if (fd[0] == -1 || fd[1] == -1)
-        return m->held == 0 ? 0 : -EBADMSG;
-    f->pipe = pipe_adopt(&mover->pipes, fd, m->pipe_size, m->pipe_slots, m->held);
-    return f->pipe == NULL ? -ENOMEM : 0;
+    f->copy = m->copy != 0;
+    f->mark_passed = m->mark_passed != 0;
+    return 0;
 }
 
 int record_resume(struct session *s, const struct session_moment *m,
@@ -187,14 +184,12 @@ int record_resume(struct session *s, const struct session_moment *m,
 {
     struct mover *mover = &s->home->mover;
     int rc = resume_flow(&s->up, &m->up, &fd[RECORD_UP_OUT], mover);
-    if (rc < 0) {
-        close_all(fd, RECORD_MOMENT_FDS);
-        return rc;
-    }
-    if ((rc = resume_flow(&s->down, &m->down, &fd[RECORD_DOWN_OUT], mover)) < 0) {
+    if (rc < 0)
         close_all(&fd[RECORD_DOWN_OUT], 2);
+    else
+        rc = resume_flow(&s->down, &m->down, &fd[RECORD_DOWN_OUT], mover);
+    if (rc < 0)
         return rc;
-    }
     s->connected = m->connected;
     s->active = m->active;
     s->wait_until = m->wait_until;
@@ -203,8 +198,8 @@ int record_resume(struct session *s, const struct session_moment *m,
     s->state = m->state;
     s->first_fin = m->first_fin;
     s->failure = m->failure;
-    s->up_ended = m->up_ended;
-    s->down_ended = m->down_ended;
+    s->up_ended = m->up_ended != 0;
+    s->down_ended = m->down_ended != 0;
     return session_take_up(s);
 }
 

@@ -15,6 +15,9 @@
 #include "config/config.h"
 #include "session/session.h"
 
+/* A server that was given no name has what stands on its line: a host name, or a unix path. */
+#define RECORD_SERVER_NAME ADDR_TEXT_MAX
+
 struct session_terms {
     uint64_t id;
     uint64_t began;
@@ -30,7 +33,7 @@ struct session_terms {
     struct addr_peer destination;
     uint64_t name_hash;
     struct addr server;
-    char server_name[CONFIG_NAME_MAX + 1];
+    char server_name[RECORD_SERVER_NAME];
     char pool[CONFIG_NAME_MAX + 1];
     int64_t file_length;
 };
@@ -38,8 +41,6 @@ struct session_terms {
 struct flow_moment {
     uint64_t bytes;
     uint32_t held; /* in a pipe, whose two ends travel beside */
-    uint32_t pipe_size;
-    uint32_t pipe_slots;
     uint8_t state;
     uint8_t copy;
     uint8_t mark_passed;
@@ -83,10 +84,18 @@ void record_moment(const struct session *s, struct session_moment *m, int fd[REC
 /* Whether its terms stay as they are until it ends. */
 bool record_is_settled(const struct session *s);
 
+/* Whether what has come from another process is a session at all: every number is one that it may
+ * be, and every descriptor is there and of its kind. now: ms of the session's clock. Return NULL,
+ * or what is wrong, for a message. The descriptors stay the caller's. */
+const char *record_check_terms(const struct session_terms *t, const int fd[RECORD_TERMS_FDS],
+                               uint64_t now);
+const char *record_check_moment(const struct session *s, const struct session_moment *m,
+                                const int fd[RECORD_MOMENT_FDS], uint64_t now);
+
 /* Carries on with a session in this process, before the worker of `all` runs: its sockets are
- * watched, but nothing moves before it has its moment. Takes the descriptors over, also on failure.
- * backend: NULL where it has none, otherwise its place has been taken. NULL when out of memory or
- * descriptors. */
+ * watched, but nothing moves before it has its moment. t and m have been checked. Takes the
+ * descriptors over, also on failure. backend: NULL where it has none, otherwise its place has been
+ * taken. NULL when out of memory or descriptors. */
 struct session *record_begin(struct sessions *all, struct service *service, struct pool *pool,
                              struct backend *backend, const struct session_terms *t,
                              const int fd[RECORD_TERMS_FDS]);
