@@ -209,6 +209,14 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
     return rc < 0 ? rc : 1;
 }
 
+/* The set is not as the servers' states and weights say: the next tidying makes a new one. */
+static void pool_restate(struct pool *p)
+{
+    p->stale = true;
+    pool_look_again(p);
+    p->events.untidy(p->events.arg);
+}
+
 /* The same servers, each where its state puts it now. Without memory it stays stale: whom the set
  * should not have is refused all the same. */
 static void restack(struct pool *p)
@@ -453,9 +461,11 @@ struct backend *pool_adopt(struct pool *p, const struct addr *at, const char *na
     return b;
 }
 
-void pool_restate(struct pool *p)
+int pool_rebuild(struct pool *p)
 {
-    p->stale = true;
-    pool_look_again(p);
-    p->events.untidy(p->events.arg);
+    if (pool_file(p) != NULL)
+        return 0; /* it has no servers */
+    pool_restate(p);
+    restack(p);
+    return p->stale ? -ENOMEM : 0;
 }

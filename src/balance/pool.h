@@ -146,8 +146,9 @@ struct backend *pool_find(const struct pool *p, const struct addr *at, const cha
  * memory. */
 struct backend *pool_adopt(struct pool *p, const struct addr *at, const char *name);
 
-/* A server's state or weight was set by other means than the functions here. */
-void pool_restate(struct pool *p);
+/* Servers' states or weights were set by other means than the functions here: has the policy go by
+ * them from now on. Before any worker uses the pool. Returns 0 or -ENOMEM. */
+int pool_rebuild(struct pool *p);
 
 /* Where sessions go when this pool has no server for them; NULL: nowhere. */
 void pool_set_fallback(struct pool *p, struct pool *fallback);

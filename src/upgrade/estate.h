@@ -3,16 +3,19 @@
 #ifndef ZPROXY_UPGRADE_ESTATE_H
 #define ZPROXY_UPGRADE_ESTATE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "balance/probe.h"
 #include "base/addr.h"
+#include "base/log.h"
 #include "config/config.h"
 #include "control/drains.h"
 #include "control/inherited.h"
 #include "control/worker.h"
 #include "session/end.h"
 #include "session/record.h"
+#include "upgrade/parcel.h"
 
 #define ESTATE_NAME (CONFIG_NAME_MAX + 1)
 
@@ -22,6 +25,7 @@ struct estate_process {
     uint64_t reloads;
     uint64_t failed_reloads;
     uint64_t began;
+    uint32_t log_level; /* also if it was set at run time */
     struct worker_totals totals;
 };
 
@@ -46,7 +50,7 @@ struct estate_check {
 
 struct estate_server {
     char pool[ESTATE_NAME];
-    char name[ESTATE_NAME];
+    char name[RECORD_SERVER_NAME];
     struct addr addr;
     struct addr check_address;
     uint32_t weight;
@@ -75,7 +79,8 @@ struct estate_answer {
     struct addr addr;
 };
 
-/* With its descriptors. */
+/* With its descriptors; those of one address may come in several. */
+#define ESTATE_SOCKET_FDS 64
 struct estate_socket {
     uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
@@ -103,5 +108,43 @@ struct estate_late {
     struct session_terms terms;
     struct session_moment moment;
 };
+
+/* What travels, byte by byte: who changes one of these structures raises PARCEL_VERSION (parcel.h),
+ * here and there, and puts the new sizes here. */
+_Static_assert(PARCEL_VERSION == 7, "the sizes below are those of this version");
+#ifdef __LP64__
+_Static_assert(sizeof(struct estate_process) == 744, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_config) == 8, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_check) == 312, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_server) == 1176, "raise PARCEL_VERSION");
+_Static_assert(offsetof(struct estate_server, check) == 864, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_answer) == 200, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_socket) == 128, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_handed) == 260, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_entrance) == 280, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct session_terms) == 776, "raise PARCEL_VERSION");
+_Static_assert(offsetof(struct session_terms, file_length) == 768, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct session_moment) == 72, "raise PARCEL_VERSION");
+_Static_assert(offsetof(struct session_moment, up) == 40, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_moment) == 80, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_late) == 848, "raise PARCEL_VERSION");
+#endif
+/* Enumerations travel as numbers: what is inserted in the middle of one changes what they mean. */
+_Static_assert(SESSION_ENDS == 25 && SESSION_END_FILE_FAILED == 24, "raise PARCEL_VERSION");
+_Static_assert(SESSION_ENDED == 6 && FLOW_DONE == 2 && CONFIG_STATE_MAINT == 2 &&
+                   LOG_LEVEL_DEBUG == 4 && MOVER_PATHS == 3 && MOVER_FALLBACKS == 2,
+               "raise PARCEL_VERSION");
+
+/* Whether what has come is one at all: every number is one that it may be, every text has an end,
+ * and the descriptors are there and of their kind. now: ms of CLOCK_MONOTONIC. All return NULL, or
+ * what is wrong, for a message. */
+const char *estate_check_process(const struct estate_process *e, int pid_file);
+const char *estate_check_config(const struct estate_config *e, int file);
+const char *estate_check_socket(const struct estate_socket *e, const int fd[ESTATE_SOCKET_FDS]);
+const char *estate_check_admin(const struct estate_socket *e, int fd);
+const char *estate_check_handed(const struct estate_handed *e, int fd);
+const char *estate_check_answer(const struct estate_answer *e);
+const char *estate_check_server(const struct estate_server *e, uint64_t now);
+const char *estate_check_entrance(const struct estate_entrance *e);
 
 #endif

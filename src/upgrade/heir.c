@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "build.h"
 #include "upgrade/estate.h"
 #include "upgrade/inventory.h"
 
@@ -22,6 +25,7 @@ struct heir {
     struct staged *staged;
     size_t staged_count;
     size_t staged_room;
+    int reached;           /* in the order of messages */
     struct session **late; /* those that were not settled */
     size_t late_count;
     size_t late_room;
@@ -37,22 +41,65 @@ static struct service *find_service(const struct runtime *rt, const struct sessi
     return g == NULL || t->listen >= g->conf->listen_count ? NULL : &g->service[t->listen];
 }
 
+static void close_all(const int *fd, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fd[i] != -1)
+            close(fd[i]);
+}
+
+static uint64_t now_of(void)
+{
+    return courier_clock() / 1000;
+}
+
+static int refuse_session(struct heir *h, uint64_t id, const char *why)
+{
+    return courier_refuse(&h->courier, "session %" PRIu64 ": %s", id, why);
+}
+
+/* Takes the descriptors over, also on failure. Returns NULL after a refusal. */
 static struct session *begin(struct heir *h, const struct session_terms *t,
                              const int fd[RECORD_TERMS_FDS])
 {
     struct runtime *rt = h->rt;
     struct worker *w = rt->crew.worker[t->worker % rt->crew.at_work];
-    struct service *service = find_service(rt, t);
-    struct pool *pool =
-        parcel_is_text(t->pool, sizeof t->pool) ? pools_find_any(&rt->pools, t->pool) : NULL;
+    struct service *service = NULL;
+    struct pool *pool = NULL;
     struct backend *b = NULL;
-    if (service == NULL || pool == NULL || fd[RECORD_CLIENT] == -1 ||
-        !parcel_is_text(t->server_name, sizeof t->server_name))
+    struct session *s = NULL;
+    const char *why = record_check_terms(t, fd, now_of());
+    if (why == NULL && (service = find_service(rt, t)) == NULL)
+        why = "there is no such listener";
+    if (why == NULL && (pool = pools_find_any(&rt->pools, t->pool)) == NULL)
+        why = "there is no such pool";
+    if (why == NULL && t->has_server && (b = pool_adopt(pool, &t->server, t->server_name)) == NULL)
+        why = "out of memory";
+    if (why != NULL) {
+        close_all(fd, RECORD_TERMS_FDS);
+        (void)refuse_session(h, t->id, why);
         return NULL;
-    if (t->has_server && (b = pool_adopt(pool, &t->server, t->server_name)) == NULL)
-        return NULL;
+    }
     service_force(service);
-    return record_begin(worker_sessions(w), service, pool, b, t, fd);
+    s = record_begin(worker_sessions(w), service, pool, b, t, fd);
+    if (s == NULL)
+        (void)refuse_session(h, t->id, strerror(errno));
+    return s;
+}
+
+/* Takes the descriptors over, also on failure. */
+static int resume(struct heir *h, struct session *s, const struct session_moment *m,
+                  const int fd[RECORD_MOMENT_FDS])
+{
+    const char *why = record_check_moment(s, m, fd, now_of());
+    if (why != NULL) {
+        close_all(fd, RECORD_MOMENT_FDS);
+        return refuse_session(h, s->id, why);
+    }
+    int rc = record_resume(s, m, fd);
+    if (rc == -EBADMSG)
+        return refuse_session(h, s->id, "a pipe of it does not hold what it should");
+    return rc < 0 ? refuse_session(h, s->id, strerror(-rc)) : 0;
 }
 
 static int stage(struct heir *h, struct session *s)
@@ -71,17 +118,13 @@ static int stage(struct heir *h, struct session *s)
 
 static int take_settled(struct heir *h)
 {
-    struct parcel_place at = { 0, 0 };
-    int rc = 0;
-    for (uint32_t i = 0; i < h->courier.parcel->count && rc == 0; i++) {
-        struct session_terms t;
-        int fd[RECORD_TERMS_FDS];
-        if (!parcel_take(h->courier.parcel, &at, &t, sizeof t, fd, RECORD_TERMS_FDS))
-            return courier_refuse(&h->courier, "a session that makes no sense");
+    struct session_terms t;
+    int fd[RECORD_TERMS_FDS];
+    int rc;
+    while ((rc = courier_take(&h->courier, "a session", &t, sizeof t, fd, RECORD_TERMS_FDS)) > 0) {
         struct session *s = begin(h, &t, fd);
-        rc = s == NULL ? courier_refuse(&h->courier, "a session cannot be taken over: %s",
-                                        strerror(errno))
-                       : stage(h, s);
+        if (s == NULL || stage(h, s) < 0)
+            return -1;
     }
     return rc;
 }
@@ -103,18 +146,21 @@ static struct staged *find_staged(const struct heir *h, uint64_t id)
 
 static int take_moments(struct heir *h)
 {
-    struct parcel_place at = { 0, 0 };
-    for (uint32_t i = 0; i < h->courier.parcel->count; i++) {
-        struct estate_moment e;
-        int fd[RECORD_MOMENT_FDS];
-        if (!parcel_take(h->courier.parcel, &at, &e, sizeof e, fd, RECORD_MOMENT_FDS))
-            return courier_refuse(&h->courier, "a session's state that makes no sense");
+    struct estate_moment e;
+    int fd[RECORD_MOMENT_FDS];
+    int rc;
+    while ((rc = courier_take(&h->courier, "the state of a session", &e, sizeof e, fd,
+                              RECORD_MOMENT_FDS)) > 0) {
         struct staged *st = find_staged(h, e.id);
-        if (st == NULL || st->session == NULL || record_resume(st->session, &e.moment, fd) < 0)
-            return courier_refuse(&h->courier, "a session's state that fits none");
+        if (st == NULL || st->session == NULL) {
+            close_all(fd, RECORD_MOMENT_FDS);
+            return refuse_session(h, e.id, "its state has come, but not the session, or twice");
+        }
+        if (resume(h, st->session, &e.moment, fd) < 0)
+            return -1;
         st->session = NULL;
     }
-    return 0;
+    return rc;
 }
 
 static int note_late(struct heir *h, struct session *s)
@@ -133,21 +179,20 @@ static int note_late(struct heir *h, struct session *s)
 
 static int take_late(struct heir *h)
 {
-    struct parcel_place at = { 0, 0 };
-    for (uint32_t i = 0; i < h->courier.parcel->count; i++) {
-        struct estate_late e;
-        int fd[RECORD_TERMS_FDS + RECORD_MOMENT_FDS];
-        if (!parcel_take(h->courier.parcel, &at, &e, sizeof e, fd,
-                         RECORD_TERMS_FDS + RECORD_MOMENT_FDS))
-            return courier_refuse(&h->courier, "a session that makes no sense");
+    struct estate_late e;
+    int fd[RECORD_TERMS_FDS + RECORD_MOMENT_FDS];
+    int rc;
+    while ((rc = courier_take(&h->courier, "a session", &e, sizeof e, fd,
+                              RECORD_TERMS_FDS + RECORD_MOMENT_FDS)) > 0) {
         struct session *s = begin(h, &e.terms, fd);
-        if (s == NULL || record_resume(s, &e.moment, fd + RECORD_TERMS_FDS) < 0)
-            return courier_refuse(&h->courier, "a session cannot be taken over: %s",
-                                  strerror(errno));
-        if (note_late(h, s) < 0)
+        if (s == NULL) {
+            close_all(fd + RECORD_TERMS_FDS, RECORD_MOMENT_FDS);
+            return -1;
+        }
+        if (note_late(h, s) < 0 || resume(h, s, &e.moment, fd + RECORD_TERMS_FDS) < 0)
             return -1;
     }
-    return 0;
+    return rc;
 }
 
 static int compare_late(const void *a, const void *b)
@@ -157,11 +202,15 @@ static int compare_late(const void *a, const void *b)
     return ((*sa)->id > (*sb)->id) - ((*sa)->id < (*sb)->id);
 }
 
-/* Whoever waits for a place does so in the order in which all came, before anybody new. */
-static void queue_up(struct heir *h)
+static void sort_late(struct heir *h)
 {
     if (h->late_count > 0)
         qsort(h->late, h->late_count, sizeof(struct session *), compare_late);
+}
+
+/* Those that wait for a place do so in the order in which all came, before any new one. */
+static void queue_up(struct heir *h)
+{
     for (size_t i = 0; i < h->late_count; i++)
         session_wait_on(h->late[i]);
 }
@@ -178,19 +227,39 @@ static void drop_ended(struct heir *h)
 
 static int prepared(struct heir *h)
 {
-    if (inventory_settle(&h->inventory) < 0)
+    if (courier_take_none(&h->courier) < 0 || inventory_settle(&h->inventory) < 0 ||
+        inventory_finish(&h->inventory) < 0)
         return -1;
     int rc = crew_recruit(&h->rt->crew); /* what may fail does so while the old one goes on */
     if (rc < 0)
         return courier_refuse(&h->courier, "workers: %s", strerror(-rc));
     if (h->staged_count > 0)
         qsort(h->staged, h->staged_count, sizeof *h->staged, compare_staged);
+    for (size_t i = 1; i < h->staged_count; i++)
+        if (h->staged[i].id == h->staged[i - 1].id)
+            return refuse_session(h, h->staged[i].id, "two have this number");
     return courier_say(&h->courier, PARCEL_ACCEPT);
+}
+
+/* Numbers of sessions go on behind all that have come. */
+static int check_numbers(struct heir *h)
+{
+    uint64_t last = atomic_load(&h->rt->last_session_id);
+    uint64_t highest = h->staged_count == 0 ? 0 : h->staged[h->staged_count - 1].id;
+    sort_late(h);
+    for (size_t i = 0; i < h->late_count; i++)
+        if (find_staged(h, h->late[i]->id) != NULL ||
+            (i > 0 && h->late[i]->id == h->late[i - 1]->id))
+            return refuse_session(h, h->late[i]->id, "two have this number");
+    if (h->late_count > 0 && h->late[h->late_count - 1]->id > highest)
+        highest = h->late[h->late_count - 1]->id;
+    return highest > last ? refuse_session(h, highest, "its number has not been given yet") : 0;
 }
 
 static int own(struct heir *h)
 {
-    if (courier_say(&h->courier, PARCEL_OWN) < 0)
+    if (courier_take_none(&h->courier) < 0 || check_numbers(h) < 0 ||
+        courier_say(&h->courier, PARCEL_OWN) < 0)
         return -1;
     if (courier_hear(&h->courier) < 0 || h->courier.parcel->type != PARCEL_OWN)
         return courier_refuse(&h->courier, "the old program did not let go");
@@ -199,9 +268,73 @@ static int own(struct heir *h)
     return 1;
 }
 
+/* Where each message stands in the order of all, from 1; those of some types come once. */
+struct turn {
+    int at;
+    bool once;
+};
+
+static struct turn turn_of(enum parcel_type type, int reached)
+{
+    switch (type) {
+    case PARCEL_OFFER: /* the first of all, and again when nothing moves any more */
+        return (struct turn){ reached == 0 ? 1 : 13, true };
+    case PARCEL_CONFIG:
+        return (struct turn){ 2, false };
+    case PARCEL_HANDED:
+        return (struct turn){ 3, false };
+    case PARCEL_SOCKET:
+        return (struct turn){ 4, false };
+    case PARCEL_ADMIN:
+        return (struct turn){ 5, true };
+    case PARCEL_ANSWERS:
+        return (struct turn){ 6, false };
+    case PARCEL_SERVERS:
+        return (struct turn){ 7, false };
+    case PARCEL_ENTRANCE:
+        return (struct turn){ 8, false };
+    case PARCEL_SETTLED:
+        return (struct turn){ 9, false };
+    case PARCEL_PREPARED:
+        return (struct turn){ 10, true };
+    case PARCEL_MOMENTS:
+        return (struct turn){ 11, false };
+    case PARCEL_LATE:
+        return (struct turn){ 12, false };
+    case PARCEL_ALL:
+        return (struct turn){ 14, true };
+    case PARCEL_ACCEPT:
+    case PARCEL_REFUSE:
+    case PARCEL_OWN:
+        break;
+    }
+    return (struct turn){ 0, true };
+}
+
+/* Nothing comes before what it needs: counters, a configuration, and that all was prepared. */
+static bool is_its_turn(struct heir *h)
+{
+    struct turn t = turn_of((enum parcel_type)h->courier.parcel->type, h->reached);
+    bool fits = t.at > h->reached || (t.at == h->reached && !t.once);
+    if (h->reached == 0)
+        fits = t.at == 1;
+    else if (h->reached == 1)
+        fits = t.at == 2;
+    else if (h->reached < 10)
+        fits = fits && t.at <= 10;
+    else
+        fits = fits && (t.at != 14 || h->reached == 13);
+    if (fits)
+        h->reached = t.at;
+    return fits;
+}
+
 /* Returns 1 when all is ours. */
 static int take(struct heir *h)
 {
+    if (!is_its_turn(h))
+        return courier_refuse(&h->courier, "a message of type %u, which does not belong here",
+                              h->courier.parcel->type);
     switch ((enum parcel_type)h->courier.parcel->type) {
     case PARCEL_SETTLED:
         return inventory_settle(&h->inventory) < 0 ? -1 : take_settled(h);
@@ -222,7 +355,7 @@ static int take(struct heir *h)
  * its own end. Whoever did not wait for its last word would leave the sessions to nobody. */
 static int take_all(struct heir *h)
 {
-    int rc = courier_say(&h->courier, PARCEL_ACCEPT);
+    int rc = courier_say_text(&h->courier, PARCEL_ACCEPT, PACKAGE_VERSION);
     while (rc == 0) {
         rc = courier_hear(&h->courier);
         if (rc == 0)

@@ -19,6 +19,7 @@ int inventory_send(struct courier *c, struct runtime *rt);
 int inventory_send_process(struct courier *c, struct runtime *rt);
 
 struct legacy;
+struct pool_answer;
 
 /* Of who takes it. */
 struct inventory {
@@ -28,7 +29,12 @@ struct inventory {
     FILE *errors;       /* of configurations */
     struct legacy *legacy;
     size_t legacy_count;
-    bool settled; /* the configurations are in force */
+    bool settled;                /* the configurations are in force */
+    struct pool_answer *answers; /* of one name, until all of them have come: in several parcels */
+    size_t answer_count;
+    size_t answer_room;
+    char answer_pool[CONFIG_NAME_MAX + 1];
+    uint32_t answer_line;
 };
 
 /* Takes the parcel that has come, one of the above. */
@@ -36,6 +42,9 @@ int inventory_take(struct inventory *v);
 
 /* Puts the configurations in force, unless they are. Sessions need them. */
 int inventory_settle(struct inventory *v);
+
+/* All of it has come: what was set at run time is in force from the first client on. */
+int inventory_finish(struct inventory *v);
 
 void inventory_fini(struct inventory *v);
 

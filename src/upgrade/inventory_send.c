@@ -7,11 +7,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "upgrade/estate.h"
 
 static void copy_name(char to[ESTATE_NAME], const char *name)
 {
     snprintf(to, ESTATE_NAME, "%s", name);
+}
+
+/* That of the file, or what was set at run time. */
+static uint32_t log_level_now(void)
+{
+    uint32_t level = LOG_LEVEL_DEBUG;
+    while (level > LOG_LEVEL_ERROR && !log_wanted((enum log_level)level))
+        level--;
+    return level;
 }
 
 int inventory_send_process(struct courier *c, struct runtime *rt)
@@ -21,6 +31,7 @@ int inventory_send_process(struct courier *c, struct runtime *rt)
         .reloads = rt->reloads,
         .failed_reloads = rt->failed_reloads,
         .began = rt->began,
+        .log_level = log_level_now(),
     };
     crew_totals(&rt->crew, &e.totals);
     courier_open(c, PARCEL_OFFER);
@@ -70,9 +81,9 @@ static int send_configs(struct courier *c, struct runtime *rt)
 static int send_socket(struct courier *c, const struct listen_socket *ls)
 {
     for (size_t i = 0; i < ls->count;) {
-        int fd[64];
+        int fd[ESTATE_SOCKET_FDS];
         struct estate_socket e = { .at = ls->at };
-        while (i < ls->count && e.count < 64)
+        while (i < ls->count && e.count < ESTATE_SOCKET_FDS)
             fd[e.count++] = ls->share[i++].fd;
         if (courier_put(c, &e, sizeof e, fd, e.count) < 0)
             return -1;
@@ -164,7 +175,7 @@ static int send_server(struct courier *c, struct runtime *rt, const struct pool 
     if (v != NULL)
         e.check = check_of(v);
     copy_name(e.pool, pool_name(p));
-    copy_name(e.name, backend_name(s));
+    snprintf(e.name, sizeof e.name, "%s", backend_name(s));
     return courier_put(c, &e, sizeof e, NULL, 0);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "control/change.h"
 #include "upgrade/estate.h"
 
@@ -14,13 +15,29 @@ struct legacy {
     struct config *conf;
 };
 
+static void close_one(int fd)
+{
+    if (fd != -1)
+        close(fd);
+}
+
+static uint64_t now_of(void)
+{
+    return courier_clock() / 1000;
+}
+
 static int take_process(struct inventory *v)
 {
     struct estate_process e;
-    struct parcel_place at = { 0, 0 };
     int pid_file = -1;
-    if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, &pid_file, 1))
-        return courier_refuse(v->courier, "counters that make no sense");
+    int rc = courier_take(v->courier, "the counters", &e, sizeof e, &pid_file, 1);
+    if (rc <= 0)
+        return rc < 0 ? rc : courier_refuse(v->courier, "no counters where they are expected");
+    const char *why = estate_check_process(&e, pid_file);
+    if (why != NULL) {
+        close_one(pid_file);
+        return courier_refuse(v->courier, "the counters: %s", why);
+    }
     struct runtime *rt = v->rt;
     pid_file_adopt(&rt->pid_file, pid_file);
     atomic_store(&rt->last_session_id, e.last_session_id);
@@ -28,88 +45,158 @@ static int take_process(struct inventory *v)
     rt->failed_reloads = e.failed_reloads;
     rt->began = e.began;
     rt->crew.past = e.totals;
-    return 0;
+    log_set_level((enum log_level)e.log_level);
+    return courier_take_none(v->courier);
 }
 
-static struct config *load(struct inventory *v, int fd)
+/* What is wrong with a configuration: for the refusal the first line of it, all for v->errors. */
+struct objections {
+    FILE *out;
+    char *text;
+    size_t size;
+};
+
+static int objections_open(struct objections *o)
 {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return config_load(path, v->errors);
+    *o = (struct objections){ .text = NULL };
+    o->out = open_memstream(&o->text, &o->size);
+    return o->out == NULL ? -1 : 0;
 }
 
-static int take_config(struct inventory *v)
+static void objections_close(struct inventory *v, struct objections *o)
 {
-    struct legacy l = { .conf = NULL };
-    struct parcel_place at = { 0, 0 };
-    int fd = -1;
+    if (fclose(o->out) == EOF || o->text == NULL)
+        return;
+    fputs(o->text, v->errors);
+    o->text[strcspn(o->text, "\n")] = '\0';
+}
+
+static int refuse_config(struct inventory *v, const struct objections *o, uint32_t number,
+                         const char *what)
+{
+    return courier_refuse(v->courier, "configuration %u %s: %s", number, what,
+                          o->text == NULL || *o->text == '\0' ? "out of memory" : o->text);
+}
+
+static bool has_number(const struct inventory *v, uint32_t number)
+{
+    for (size_t i = 0; i < v->legacy_count; i++)
+        if (v->legacy[i].head.number == number)
+            return true;
+    return false;
+}
+
+/* The one in force comes first; those that sessions keep are older. */
+static const char *check_config(const struct inventory *v, const struct estate_config *e, int fd)
+{
+    const char *why = estate_check_config(e, fd);
+    if (why != NULL)
+        return why;
+    if (e->in_force != (v->legacy_count == 0))
+        return "none or two of them are in force";
+    if (has_number(v, e->number) || (v->legacy_count > 0 && e->number > v->legacy[0].head.number))
+        return "its number is another's, or later than that of the one in force";
+    return NULL;
+}
+
+static int add_config(struct inventory *v, const struct estate_config *e, int fd)
+{
     struct legacy *more = realloc(v->legacy, (v->legacy_count + 1) * sizeof *more);
     if (more == NULL)
         return courier_refuse(v->courier, "out of memory");
     v->legacy = more;
-    if (!parcel_take(v->courier->parcel, &at, &l.head, sizeof l.head, &fd, 1) || fd == -1)
-        return courier_refuse(v->courier, "a configuration that makes no sense");
-    l.conf = load(v, fd);
-    close(fd);
-    if (l.conf == NULL)
-        return courier_refuse(v->courier, "the configuration in force is not understood");
-    v->legacy[v->legacy_count++] = l;
-    return 0;
+    char path[32];
+    struct objections o;
+    if (objections_open(&o) < 0)
+        return courier_refuse(v->courier, "out of memory");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct config *conf = config_load(path, o.out);
+    objections_close(v, &o);
+    int rc = conf == NULL ? refuse_config(v, &o, e->number, "is not understood") : 0;
+    free(o.text);
+    if (rc == 0)
+        v->legacy[v->legacy_count++] = (struct legacy){ .head = *e, .conf = conf };
+    return rc;
 }
 
-/* The first count of 64. */
-static bool are_there(const int fd[64], uint32_t count)
+static int take_config(struct inventory *v)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (i >= 64 || fd[i] == -1)
-            return false;
-    return true;
+    struct estate_config e;
+    int fd = -1;
+    int rc;
+    while ((rc = courier_take(v->courier, "a configuration", &e, sizeof e, &fd, 1)) > 0) {
+        const char *why = check_config(v, &e, fd);
+        rc = why == NULL ? add_config(v, &e, fd)
+                         : courier_refuse(v->courier, "configuration %u: %s", e.number, why);
+        close_one(fd);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static int take_socket(struct inventory *v, const struct estate_socket *e,
+                       const int fd[ESTATE_SOCKET_FDS])
+{
+    const char *why = estate_check_socket(e, fd);
+    if (why != NULL) {
+        char text[ADDR_TEXT_MAX] = "";
+        for (size_t i = 0; i < ESTATE_SOCKET_FDS; i++)
+            close_one(fd[i]);
+        return courier_refuse(v->courier, "listening socket %s: %s",
+                              addr_is_valid(&e->at) ? addr_print(&e->at, text) : text, why);
+    }
+    if (e->of_http)
+        http_adopt(v->rt->http, &e->at, fd[0]);
+    else if (sockets_adopt(&v->rt->sockets, &e->at, fd, e->count) < 0)
+        return courier_refuse(v->courier, "out of memory");
+    return 0;
 }
 
 static int take_sockets(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
-    int rc = 0;
-    for (uint32_t i = 0; i < v->courier->parcel->count && rc == 0; i++) {
-        struct estate_socket e;
-        int fd[64];
-        if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, fd, 64) || !are_there(fd, e.count))
-            rc = courier_refuse(v->courier, "a listening socket that makes no sense");
-        else if (e.of_http && e.count == 1)
-            http_adopt(v->rt->http, &e.at, fd[0]);
-        else if (sockets_adopt(&v->rt->sockets, &e.at, fd, e.count) < 0)
-            rc = courier_refuse(v->courier, "out of memory");
-    }
-    parcel_close_rest(v->courier->parcel, &at);
+    struct estate_socket e;
+    int fd[ESTATE_SOCKET_FDS];
+    int rc;
+    while ((rc = courier_take(v->courier, "a listening socket", &e, sizeof e, fd,
+                              ESTATE_SOCKET_FDS)) > 0)
+        if (take_socket(v, &e, fd) < 0)
+            return -1;
     return rc;
 }
 
 static int take_handed(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
-    int rc = 0;
-    for (uint32_t i = 0; i < v->courier->parcel->count && rc == 0; i++) {
-        struct estate_handed e;
-        int fd = -1;
-        if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1 ||
-            !parcel_is_text(e.name, sizeof e.name))
-            rc = courier_refuse(v->courier, "a socket of systemd's that makes no sense");
-        else if (inherited_adopt(&v->rt->sockets.inherited, e.name, e.number, fd) < 0)
-            rc = courier_refuse(v->courier, "out of memory");
+    struct estate_handed e;
+    int fd = -1;
+    int rc;
+    while ((rc = courier_take(v->courier, "a socket of systemd's", &e, sizeof e, &fd, 1)) > 0) {
+        const char *why = estate_check_handed(&e, fd);
+        if (why != NULL) {
+            close_one(fd);
+            return courier_refuse(v->courier, "socket fd:%d of systemd's: %s", e.number, why);
+        }
+        if (inherited_adopt(&v->rt->sockets.inherited, e.name, e.number, fd) < 0)
+            return courier_refuse(v->courier, "out of memory");
     }
-    parcel_close_rest(v->courier->parcel, &at);
     return rc;
 }
 
 static int take_admin(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
     struct estate_socket e;
     int fd = -1;
-    if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, &fd, 1) || fd == -1)
-        return courier_refuse(v->courier, "a control socket that makes no sense");
-    int rc = admin_adopt(v->rt->admin, &e.at, fd);
-    return rc < 0 ? courier_refuse(v->courier, "the control socket: %s", strerror(-rc)) : 0;
+    int rc = courier_take(v->courier, "the control socket", &e, sizeof e, &fd, 1);
+    if (rc <= 0)
+        return rc;
+    const char *why = estate_check_admin(&e, fd);
+    if (why != NULL) {
+        close_one(fd);
+        return courier_refuse(v->courier, "the control socket: %s", why);
+    }
+    rc = admin_adopt(v->rt->admin, &e.at, fd);
+    return rc < 0 ? courier_refuse(v->courier, "the control socket: %s", strerror(-rc))
+                  : courier_take_none(v->courier);
 }
 
 /* Pools that only sessions from before a reload use are made for them, and dropped again: they go
@@ -147,13 +234,19 @@ static int settle_current(struct inventory *v, struct legacy *l)
 {
     struct change *change = NULL;
     struct config *conf = l->conf;
+    struct objections o;
+    if (objections_open(&o) < 0)
+        return courier_refuse(v->courier, "out of memory");
     l->conf = NULL;
     v->rt->last_generation = l->head.number - 1;
     change_exchange_fixed(conf, v->own);
-    if (change_prepare(v->rt, conf, v->errors, &change) < 0)
-        return courier_refuse(v->courier, "the configuration in force cannot be put in force here");
-    change_commit(change);
-    return 0;
+    int rc = change_prepare(v->rt, conf, o.out, &change);
+    objections_close(v, &o);
+    rc = rc < 0 ? refuse_config(v, &o, l->head.number, "cannot be put in force here") : 0;
+    free(o.text);
+    if (rc == 0)
+        change_commit(change);
+    return rc;
 }
 
 /* The one in force was sent first. */
@@ -170,31 +263,60 @@ int inventory_settle(struct inventory *v)
     return rc;
 }
 
+/* All addresses of a name are there. */
+static int put_answers(struct inventory *v)
+{
+    size_t count = v->answer_count;
+    struct pool *p = count == 0 ? NULL : pools_find(&v->rt->pools, v->answer_pool);
+    v->answer_count = 0;
+    if (count == 0)
+        return 0;
+    if (p == NULL || v->answer_line >= pool_conf(p)->server_count ||
+        pool_conf(p)->server[v->answer_line].host == NULL)
+        return courier_refuse(v->courier,
+                              "addresses of server line %u of pool %s, which has no name",
+                              v->answer_line + 1, v->answer_pool);
+    return pool_resolved(p, v->answer_line, v->answers, count) < 0
+               ? courier_refuse(v->courier, "out of memory")
+               : 0;
+}
+
+static bool is_of_same_name(const struct inventory *v, const struct estate_answer *e)
+{
+    return e->line == v->answer_line && strcmp(e->pool, v->answer_pool) == 0;
+}
+
+static int add_answer(struct inventory *v, const struct estate_answer *e)
+{
+    if (!is_of_same_name(v, e) && put_answers(v) < 0)
+        return -1;
+    if (v->answer_count == v->answer_room) {
+        size_t room = 2 * v->answer_room + 64;
+        struct pool_answer *more = realloc(v->answers, room * sizeof *more);
+        if (more == NULL)
+            return courier_refuse(v->courier, "out of memory");
+        v->answers = more;
+        v->answer_room = room;
+    }
+    memcpy(v->answer_pool, e->pool, sizeof v->answer_pool);
+    v->answer_line = e->line;
+    v->answers[v->answer_count++] = (struct pool_answer){ e->addr, e->weight, e->backup != 0 };
+    return 0;
+}
+
+/* The last name of a parcel may go on in the next one. */
 static int take_answers(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
-    struct pool_answer list[1024];
-    size_t count = 0;
-    struct estate_answer before = { .line = 0 };
-    for (uint32_t i = 0; i <= v->courier->parcel->count; i++) {
-        struct estate_answer e = { .line = 0 };
-        if (i < v->courier->parcel->count &&
-            (!parcel_take(v->courier->parcel, &at, &e, sizeof e, NULL, 0) ||
-             !parcel_is_text(e.pool, ESTATE_NAME)))
-            return courier_refuse(v->courier, "an address that makes no sense");
-        bool other = e.line != before.line || strcmp(e.pool, before.pool) != 0;
-        if (count > 0 && (other || i == v->courier->parcel->count)) {
-            struct pool *p = pools_find(&v->rt->pools, before.pool);
-            if (p != NULL && before.line < pool_conf(p)->server_count &&
-                pool_conf(p)->server[before.line].host != NULL)
-                (void)pool_resolved(p, before.line, list, count); /* else it is resolved anew */
-            count = 0;
-        }
-        if (count < sizeof list / sizeof list[0])
-            list[count++] = (struct pool_answer){ e.addr, e.weight, e.backup };
-        before = e;
+    struct estate_answer e;
+    int rc;
+    while ((rc = courier_take(v->courier, "an address", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = estate_check_answer(&e);
+        if (why != NULL)
+            return courier_refuse(v->courier, "an address of a name: %s", why);
+        if (add_answer(v, &e) < 0)
+            return -1;
     }
-    return 0;
+    return rc;
 }
 
 static void restore(struct backend *b, const struct estate_server *e)
@@ -246,48 +368,93 @@ static struct backend *add_again(struct pool *p, struct estate_server *e)
     return pool_add_server(p, &line) < 0 ? NULL : pool_find(p, &e->addr, e->name);
 }
 
+/* It is said that something is lost, whatever the reason: nothing else would tell. */
+static void say_lost(const struct estate_server *e)
+{
+    char text[ADDR_TEXT_MAX];
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_WARNING, "upgrade");
+    log_str(&line, "pool", e->pool);
+    log_str(&line, "server", e->name);
+    log_str(&line, "address", addr_print(&e->addr, text));
+    log_str(&line, "msg",
+            "the pool has no such server here: its weight, state and counters are lost");
+    log_end(&line);
+}
+
+static int take_server(struct inventory *v, struct estate_server *e)
+{
+    struct pool *p = pools_find(&v->rt->pools, e->pool);
+    struct backend *b = p == NULL ? NULL : pool_find(p, &e->addr, e->name);
+    if (b == NULL && p != NULL && e->added)
+        b = add_again(p, e);
+    if (b == NULL) {
+        say_lost(e);
+        return 0;
+    }
+    restore(b, e);
+    restore_check(v, p, b, e);
+    if (e->draining && drains_resume(&v->rt->drains, p, b, &e->drain) < 0)
+        return courier_refuse(v->courier, "out of memory");
+    return 0;
+}
+
 static int take_servers(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
-    for (uint32_t i = 0; i < v->courier->parcel->count; i++) {
-        struct estate_server e;
-        if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, NULL, 0) ||
-            !parcel_is_text(e.pool, ESTATE_NAME) || !parcel_is_text(e.name, ESTATE_NAME) ||
-            !parcel_is_text(e.check.why, sizeof e.check.why))
-            return courier_refuse(v->courier, "a server that makes no sense");
-        struct pool *p = pools_find(&v->rt->pools, e.pool);
-        struct backend *b = p == NULL ? NULL : pool_find(p, &e.addr, e.name);
-        if (b == NULL && p != NULL && e.added)
-            b = add_again(p, &e);
-        if (b == NULL)
-            continue;
-        restore(b, &e);
-        restore_check(v, p, b, &e);
-        pool_restate(p);
-        if (e.draining && drains_resume(&v->rt->drains, p, b, &e.drain) < 0)
-            return courier_refuse(v->courier, "out of memory");
+    struct estate_server e;
+    int rc;
+    if (put_answers(v) < 0)
+        return -1;
+    while ((rc = courier_take(v->courier, "a server", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = estate_check_server(&e, now_of());
+        if (why != NULL)
+            return courier_refuse(v->courier, "server %.*s of pool %.*s: %s", 60, e.name, 60,
+                                  e.pool, why);
+        if (take_server(v, &e) < 0)
+            return -1;
     }
-    return 0;
+    return rc;
+}
+
+static void restore_entrance(struct inventory *v, const struct estate_entrance *e)
+{
+    struct entrance *in;
+    LIST_FOREACH(in, &v->rt->entrances, in_all) {
+        if (strcmp(in->name, e->name) != 0)
+            continue;
+        atomic_store(&in->connections, e->connections);
+        for (int k = 0; k < SESSION_ENDS; k++)
+            atomic_store(&in->refused[k], e->refused[k]);
+    }
 }
 
 static int take_entrances(struct inventory *v)
 {
-    struct parcel_place at = { 0, 0 };
-    for (uint32_t i = 0; i < v->courier->parcel->count; i++) {
-        struct estate_entrance e;
-        struct entrance *in;
-        if (!parcel_take(v->courier->parcel, &at, &e, sizeof e, NULL, 0) ||
-            !parcel_is_text(e.name, ESTATE_NAME))
-            return courier_refuse(v->courier, "a listener that makes no sense");
-        LIST_FOREACH(in, &v->rt->entrances, in_all) {
-            if (strcmp(in->name, e.name) != 0)
-                continue;
-            atomic_store(&in->connections, e.connections);
-            for (int k = 0; k < SESSION_ENDS; k++)
-                atomic_store(&in->refused[k], e.refused[k]);
-        }
+    struct estate_entrance e;
+    int rc;
+    while ((rc = courier_take(v->courier, "a listener", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = estate_check_entrance(&e);
+        if (why != NULL)
+            return courier_refuse(v->courier, "a listener: %s", why);
+        restore_entrance(v, &e);
     }
-    return 0;
+    return rc;
+}
+
+static void finish_pool(void *arg, struct pool *p)
+{
+    int *rc = arg;
+    if (*rc == 0)
+        *rc = pool_rebuild(p);
+}
+
+int inventory_finish(struct inventory *v)
+{
+    int rc = 0;
+    if (put_answers(v) < 0)
+        return -1;
+    pools_each(&v->rt->pools, finish_pool, &rc);
+    return rc < 0 ? courier_refuse(v->courier, "servers: %s", strerror(-rc)) : 0;
 }
 
 int inventory_take(struct inventory *v)
@@ -319,4 +486,5 @@ void inventory_fini(struct inventory *v)
     for (size_t i = 0; i < v->legacy_count; i++)
         config_free(v->legacy[i].conf);
     free(v->legacy);
+    free(v->answers);
 }

@@ -1,6 +1,7 @@
 #include "upgrade/parcel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,6 +79,10 @@ void parcel_close_rest(struct parcel *p, const struct parcel_place *at)
 
 /* ---- on the way ---- */
 
+/* The kernel lets no more descriptors of a user be on their way than one process may have open
+ * (ETOOMANYREFS, unix(7)): the other side takes them before long. */
+#define IN_FLIGHT_MS 2
+
 static void set_patience(int sock, int option, unsigned ms)
 {
     const struct timeval patience = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -115,9 +120,13 @@ int parcel_send(int sock, const struct parcel *p, unsigned patience)
     }
     set_patience(sock, SO_SNDTIMEO, patience);
     ssize_t n;
-    do
+    for (unsigned waited = 0;; waited += errno == EINTR ? 0 : IN_FLIGHT_MS) {
         n = sendmsg(sock, &msg, MSG_NOSIGNAL);
-    while (n == -1 && errno == EINTR);
+        if (n != -1 || (errno != EINTR && (errno != ETOOMANYREFS || waited >= patience)))
+            break;
+        if (errno == ETOOMANYREFS)
+            (void)poll(NULL, 0, IN_FLIGHT_MS);
+    }
     return n == -1 ? failure(errno) : 0;
 }
 
@@ -127,19 +136,39 @@ static void take_rights(struct parcel *p, struct msghdr *msg)
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         p->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (p->fd_count > PARCEL_FDS)
+            p->fd_count = PARCEL_FDS; /* cannot be: there was no room for more */
         memcpy(p->fd, CMSG_DATA(c), p->fd_count * sizeof(int));
     }
 }
 
-static int check_head(const struct head *head, const struct parcel *p, ssize_t n)
+static int damaged(struct parcel *p, const char *wrong)
+{
+    p->wrong = wrong;
+    return -EBADMSG;
+}
+
+static int check_head(const struct head *head, struct parcel *p, ssize_t n)
 {
     if ((size_t)n < sizeof *head || head->magic != PARCEL_MAGIC)
-        return -EBADMSG;
+        return damaged(p, "it does not begin as a message of a handover does");
+    p->version = head->version;
     if (head->version != PARCEL_VERSION)
         return -EPROTONOSUPPORT;
-    if (head->size != (size_t)n - sizeof *head || head->fds != p->fd_count)
-        return -EBADMSG;
-    return 0;
+    if (head->size != (size_t)n - sizeof *head)
+        return damaged(p, "it is shorter or longer than it says");
+    return head->fds == p->fd_count ? 0
+                                    : damaged(p, "it has more or fewer descriptors than it says");
+}
+
+static int check_whole(const struct head *head, struct parcel *p, const struct msghdr *msg,
+                       ssize_t n)
+{
+    if ((msg->msg_flags & MSG_TRUNC) != 0)
+        return damaged(p, "it is too long");
+    if ((msg->msg_flags & MSG_CTRUNC) != 0)
+        return damaged(p, "there is no room for all of its descriptors (ulimit -n)");
+    return check_head(head, p, n);
 }
 
 int parcel_receive(int sock, struct parcel *p, unsigned patience)
@@ -157,6 +186,7 @@ int parcel_receive(int sock, struct parcel *p, unsigned patience)
         .msg_controllen = sizeof rights,
     };
     p->fd_count = 0;
+    p->wrong = NULL;
     set_patience(sock, SO_RCVTIMEO, patience);
     ssize_t n;
     do
@@ -167,7 +197,7 @@ int parcel_receive(int sock, struct parcel *p, unsigned patience)
     if (n == 0)
         return -EPIPE;
     take_rights(p, &msg);
-    int rc = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ? -EBADMSG : check_head(&head, p, n);
+    int rc = check_whole(&head, p, &msg, n);
     if (rc < 0) {
         const struct parcel_place none = { 0, 0 };
         parcel_close_rest(p, &none);

@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 6   /* raised whenever a structure that travels changes */
+#define PARCEL_VERSION 7   /* raised whenever a structure that travels changes: estate.h */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
 enum parcel_type {
     PARCEL_OFFER, /* old: I can hand over. Counters of the process, its pid file. Answered by ACCEPT
                    */
-    PARCEL_ACCEPT,   /* new: go on */
+    PARCEL_ACCEPT,   /* new: go on. Text: its version */
     PARCEL_REFUSE,   /* either: it cannot be, and why: text */
     PARCEL_CONFIG,   /* old: one configuration, a file; sessions name it by its number */
     PARCEL_SERVERS,  /* old: servers of pools, with their state */
@@ -35,6 +35,8 @@ enum parcel_type {
 };
 
 struct parcel {
+    const char *wrong; /* of one that could not be received, -EBADMSG: what, for a message */
+    uint16_t version;  /* of one that has come */
     uint16_t type;
     uint32_t count; /* of whatever the type has */
     size_t size;    /* bytes of data in use */
