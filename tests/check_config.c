@@ -108,6 +108,9 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_ptr_null(s->host);
     ck_assert(!s->same_port);
     ck_assert_uint_eq(s->check_address.len, 0);
+    ck_assert(!p->empty);
+    ck_assert_uint_eq(p->check_port, 0);
+    ck_assert_int_eq(p->check_send_proxy, CONFIG_CHECK_SEND_PROXY_AUTO);
     config_free(c);
 }
 END_TEST
@@ -222,6 +225,9 @@ START_TEST(every_key_has_its_effect)
     ck_assert_int_eq(p->on_down, CONFIG_ON_DOWN_CLOSE);
     ck_assert_ptr_eq(p->fallback, &c->pool[1]);
     ck_assert_int_eq(p->send_proxy, CONFIG_SEND_PROXY_V2);
+    ck_assert(p->empty);
+    ck_assert_uint_eq(p->check_port, 81);
+    ck_assert_int_eq(p->check_send_proxy, CONFIG_CHECK_SEND_PROXY_YES);
     ck_assert_int_eq(p->source.kind, CONFIG_SOURCE_ADDRESS);
     ck_assert_int_eq(p->source.addr.sa.sa_family, AF_INET);
     ck_assert_uint_eq(p->server_count, 4);

@@ -177,10 +177,11 @@ END_TEST
 
 START_TEST(a_section_without_keys_exists)
 {
-    expect_errors(MINIMAL "[pool empty]\n[listen nothing]\n",
-                  "a.ini:7: [listen nothing] bind: missing, expected at least one\n"
-                  "a.ini:7: [listen nothing] pool: missing, expected a value\n"
-                  "a.ini:6: [pool empty] server: missing, expected at least one, or a file\n");
+    expect_errors(
+        MINIMAL "[pool empty]\n[listen nothing]\n",
+        "a.ini:7: [listen nothing] bind: missing, expected at least one\n"
+        "a.ini:7: [listen nothing] pool: missing, expected a value\n"
+        "a.ini:6: [pool empty] server: missing, expected at least one, a file, or empty = yes\n");
 }
 END_TEST
 
@@ -314,13 +315,14 @@ END_TEST
 START_TEST(errors_name_the_included_file)
 {
     write_file("b.ini", "workers = x\n[pool p]\nserver = 1\n");
-    expect_errors(LISTEN "[global]\ninclude = b.ini\nworkers = y\n[pool p]\n",
-                  "b.ini:1: [global] workers: \"x\": not understood, expected a number from 1 to "
-                  "1024, or auto\n"
-                  "b.ini:3: [pool p] server: \"1\": port missing, expected ADDRESS:PORT\n"
-                  "a.ini:6: [global] workers: given twice, first in b.ini:1\n"
-                  "a.ini:7: [pool p]: given twice, first in b.ini:2\n"
-                  "a.ini:7: [pool p] server: missing, expected at least one, or a file\n");
+    expect_errors(
+        LISTEN "[global]\ninclude = b.ini\nworkers = y\n[pool p]\n",
+        "b.ini:1: [global] workers: \"x\": not understood, expected a number from 1 to "
+        "1024, or auto\n"
+        "b.ini:3: [pool p] server: \"1\": port missing, expected ADDRESS:PORT\n"
+        "a.ini:6: [global] workers: given twice, first in b.ini:1\n"
+        "a.ini:7: [pool p]: given twice, first in b.ini:2\n"
+        "a.ini:7: [pool p] server: missing, expected at least one, a file, or empty = yes\n");
 }
 END_TEST
 

@@ -11,7 +11,7 @@ static const struct {
     { "[listen l]\npool = p\n" POOL, "a.ini:1: [listen l] bind: missing, expected at least one\n" },
     { "[listen l]\nbind = *:80\n" POOL, "a.ini:1: [listen l] pool: missing, expected a value\n" },
     { LISTEN "[pool p]\n",
-      "a.ini:4: [pool p] server: missing, expected at least one, or a file\n" },
+      "a.ini:4: [pool p] server: missing, expected at least one, a file, or empty = yes\n" },
     { LISTEN "[pool pp]\nserver = 1.1.1.1:1\n",
       "a.ini:3: [listen l] pool: \"p\": no such pool, expected a section [pool p]\n" },
     { "[listen l]\nbind = *:80\npool = wbe\n[pool web]\nserver = 1.1.1.1:1\n",
@@ -144,7 +144,14 @@ static const struct {
     { LISTEN "[pool p]\nserver = 10.0.0.1\nserver = 10.0.0.2 check_address=10.0.0.2:1\n"
              "check = tcp\n",
       "a.ini:5: [pool p] server: \"10.0.0.1\": has no port to be checked at, expected "
-      "check_address=\n" },
+      "check_port, or check_address=\n" },
+    { MINIMAL "check_port = 81\ncheck_send_proxy = yes\n",
+      "a.ini:6: [pool p] check_port: of no use without check\n"
+      "a.ini:7: [pool p] check_send_proxy: of no use without check\n" },
+    { LISTEN "[pool p]\nfile = /a\nempty = yes\n",
+      "a.ini:6: [pool p] empty: of no use beside file, which takes the place of servers\n" },
+    { LISTEN "[pool p]\nempty = no\n",
+      "a.ini:4: [pool p] server: missing, expected at least one, a file, or empty = yes\n" },
     { LISTEN "[pool p]\nserver = 10.0.0.1:80\nserver = [::2]:80\nserver = unix:/a\n"
              "server = a:80\nsource = 10.0.0.2\n",
       "a.ini:6: [pool p] server: \"[::2]:80\": cannot be reached from source, expected both to be "
@@ -159,6 +166,10 @@ END_TEST
 
 START_TEST(what_merely_looks_like_a_conflict_is_none)
 {
+    expect_good(LISTEN "[pool p]\nserver = 10.0.0.1\nserver = unix:/a\nserver = a:80\n"
+                       "check = tcp\ncheck_port = 81\n");
+    expect_good(LISTEN "[pool p]\nempty = yes\n");
+    expect_good(LISTEN "[defaults]\nempty = yes\n[pool p]\n");
     expect_good("[listen a]\nbind = 0.0.0.0:80, [::]:80, 10.0.0.1:80, 127.0.0.1:80\n"
                 "bind = *:81, unix:/a, unix:@/a, *:100-200, 10.0.0.1:150, *:201-300\npool = p\n"
                 "[pool p]\nserver = 127.0.0.1:82\nserver = 10.0.0.1:81\nserver = [::1]:82\n"

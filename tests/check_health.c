@@ -318,6 +318,22 @@ START_TEST(a_check_address_is_where_probes_go)
 }
 END_TEST
 
+START_TEST(a_check_port_is_where_probes_go)
+{
+    uint16_t port = (uint16_t)(addr_port(&r.servers[0].addr) ^ 1);
+    r.servers[1].addr = r.servers[0].addr;
+    addr_set_port(&r.servers[1].addr, port);
+    r.conf[0].check_port = port;
+    set_listening(1, true);
+    make_pool(1);
+    run_checks(0, 3);
+    ck_assert(is_up(0));
+    set_listening(0, true);
+    set_listening(1, false);
+    run_until(!is_up(0));
+}
+END_TEST
+
 START_TEST(a_server_in_maintenance_is_left_alone)
 {
     r.servers[0].state = CONFIG_STATE_MAINT;
@@ -507,6 +523,7 @@ int main(void)
     tcase_add_test(t, the_log_says_why);
     tcase_add_test(t, the_last_words_of_a_server_are_kept);
     tcase_add_test(t, a_check_address_is_where_probes_go);
+    tcase_add_test(t, a_check_port_is_where_probes_go);
     tcase_add_test(t, a_server_in_maintenance_is_left_alone);
     tcase_add_test(t, servers_that_stay_keep_what_is_known_of_them);
     tcase_add_test(t, servers_that_leave_are_not_checked_any_more);

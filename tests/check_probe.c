@@ -59,9 +59,10 @@ static void close_rig(void)
 
 static void start(enum config_check check)
 {
+    static const struct addr no_address; /* it has no check_address */
     r.conf.check = check;
     script_free(&r.script);
-    ck_assert_int_eq(script_make(&r.script, &r.conf, &r.at), 0);
+    ck_assert_int_eq(script_make(&r.script, &r.conf, &r.at, &no_address), 0);
     r.outcome = probe_start(&r.probe, &r.script);
     struct epoll_event ev = { .events = PROBE_EVENTS };
     if (r.outcome == PROBE_RUNNING)
@@ -234,6 +235,65 @@ START_TEST(the_request_names_path_and_host)
              "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: zproxy\r\nConnection: close\r\n\r\n",
              r.conf.check_path, named ? "www.example" : addr_print(&r.at, text));
     read_request(request);
+}
+END_TEST
+
+static void make_script(const char *server, const char *check_address)
+{
+    struct addr at[2] = { { .len = 0 }, { .len = 0 } };
+    ck_assert_int_eq(addr_parse(&at[0], server, &(const char *){ NULL }), 0);
+    if (check_address != NULL)
+        ck_assert_int_eq(addr_parse(&at[1], check_address, &(const char *){ NULL }), 0);
+    script_free(&r.script);
+    ck_assert_int_eq(script_make(&r.script, &r.conf, &at[0], &at[1]), 0);
+}
+
+START_TEST(the_host_has_no_zone)
+{
+    r.conf.check = CONFIG_CHECK_HTTP;
+    make_script("[fe80::1%lo]:8080", NULL);
+    ck_assert_ptr_nonnull(strstr(r.script.send, "\r\nHost: [fe80::1]:8080\r\n"));
+    ck_assert_uint_ne(r.script.to.in6.sin6_scope_id, 0);
+}
+END_TEST
+
+START_TEST(where_checks_go_and_with_which_header)
+{
+    enum config_send_proxy no = CONFIG_SEND_PROXY_NO;
+    enum config_send_proxy v1 = CONFIG_SEND_PROXY_V1;
+    enum config_send_proxy v2 = CONFIG_SEND_PROXY_V2;
+    const struct {
+        const char *server;
+        const char *check_address;
+        const char *to;
+        uint64_t port;
+        enum config_send_proxy send_proxy;
+        enum config_check_send_proxy check;
+        enum config_send_proxy header;
+    } cases[] = {
+        { "10.0.0.1:80", NULL, "10.0.0.1:80", 0, no, CONFIG_CHECK_SEND_PROXY_AUTO, no },
+        { "10.0.0.1:80", NULL, "10.0.0.1:80", 0, v1, CONFIG_CHECK_SEND_PROXY_AUTO, v1 },
+        { "10.0.0.1:80", NULL, "10.0.0.1:80", 0, v2, CONFIG_CHECK_SEND_PROXY_AUTO, v2 },
+        { "10.0.0.1:80", NULL, "10.0.0.1:80", 0, v2, CONFIG_CHECK_SEND_PROXY_NO, no },
+        { "10.0.0.1:80", NULL, "10.0.0.1:81", 81, v2, CONFIG_CHECK_SEND_PROXY_AUTO, no },
+        { "10.0.0.1:80", NULL, "10.0.0.1:81", 81, v2, CONFIG_CHECK_SEND_PROXY_YES, v2 },
+        { "10.0.0.1:80", NULL, "10.0.0.1:80", 80, v2, CONFIG_CHECK_SEND_PROXY_AUTO, v2 },
+        { "[::1]:80", NULL, "[::1]:81", 81, no, CONFIG_CHECK_SEND_PROXY_YES, v1 },
+        { "10.0.0.1:80", "10.0.0.2:82", "10.0.0.2:82", 0, v1, CONFIG_CHECK_SEND_PROXY_AUTO, no },
+        { "10.0.0.1:80", "10.0.0.2:82", "10.0.0.2:82", 81, v1, CONFIG_CHECK_SEND_PROXY_YES, v1 },
+        { "10.0.0.1:80", "10.0.0.1:80", "10.0.0.1:80", 81, v1, CONFIG_CHECK_SEND_PROXY_AUTO, v1 },
+        { "unix:/a", NULL, "unix:/a", 81, v1, CONFIG_CHECK_SEND_PROXY_AUTO, v1 },
+    };
+    char text[ADDR_TEXT_MAX];
+    r.conf.check = CONFIG_CHECK_TCP;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        r.conf.check_port = cases[i].port;
+        r.conf.send_proxy = cases[i].send_proxy;
+        r.conf.check_send_proxy = cases[i].check;
+        make_script(cases[i].server, cases[i].check_address);
+        ck_assert_str_eq(addr_print(&r.script.to, text), cases[i].to);
+        ck_assert_int_eq(r.script.header, cases[i].header);
+    }
 }
 END_TEST
 
@@ -501,6 +561,8 @@ int main(void)
     tcase_add_test(t, no_answer_is_a_timeout_while_connecting);
     tcase_add_test(t, what_is_lacking_here_says_nothing_about_the_server);
     tcase_add_loop_test(t, the_request_names_path_and_host, 0, 2);
+    tcase_add_test(t, the_host_has_no_zone);
+    tcase_add_test(t, where_checks_go_and_with_which_header);
     tcase_add_loop_test(t, the_status_decides_however_it_is_cut, 0, 5);
     tcase_add_test(t, what_is_not_http_is_shown);
     tcase_add_test(t, an_answer_that_ends_too_early_is_shown);

@@ -321,8 +321,7 @@ static int restart_check(struct check *c)
 {
     const struct backend *b = c->backend;
     stop_check(c);
-    int rc = script_make(&c->script, c->home->conf,
-                         b->check_address.len != 0 ? &b->check_address : &b->addr);
+    int rc = script_make(&c->script, c->home->conf, &b->addr, &b->check_address);
     if (rc == 0)
         await_first(c);
     return rc;

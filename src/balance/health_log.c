@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "balance/script.h"
 #include "base/addr.h"
 #include "base/log.h"
 
@@ -27,8 +28,9 @@ static void begin(struct log_line *line, enum log_level level, const char *event
     log_str(line, "pool", pool_name(p));
     log_str(line, "server", backend_name(b));
     log_str(line, "server_addr", addr_print(&b->addr, text));
-    if (b->check_address.len != 0)
-        log_str(line, "check_addr", addr_print(&b->check_address, text));
+    const struct addr checked = script_target(pool_conf(p), &b->addr, &b->check_address);
+    if (!addr_equal(&checked, &b->addr))
+        log_str(line, "check_addr", addr_print(&checked, text));
     log_str(line, "reason", v->why);
     log_uint(line, "duration_ms", v->duration);
 }

@@ -5,13 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RFC 9112, section 3.2: a Host is always there. A unix socket has no name that could be one. */
+struct addr script_target(const struct config_pool *conf, const struct addr *server,
+                          const struct addr *check_address)
+{
+    struct addr to = check_address->len != 0 ? *check_address : *server;
+    if (check_address->len == 0 && conf->check_port != 0 && !addr_is_unix(&to))
+        addr_set_port(&to, (uint16_t)conf->check_port);
+    return to;
+}
+
+/* What listens elsewhere than sessions go does not expect the header that sessions begin with.
+ * Without a version for sessions it is the first, which all programs know that know any. */
+static enum config_send_proxy header_of(const struct config_pool *conf, bool elsewhere)
+{
+    switch (conf->check_send_proxy) {
+    case CONFIG_CHECK_SEND_PROXY_AUTO:
+        return elsewhere ? CONFIG_SEND_PROXY_NO : conf->send_proxy;
+    case CONFIG_CHECK_SEND_PROXY_YES:
+        return conf->send_proxy == CONFIG_SEND_PROXY_NO ? CONFIG_SEND_PROXY_V1 : conf->send_proxy;
+    case CONFIG_CHECK_SEND_PROXY_NO:
+        break;
+    }
+    return CONFIG_SEND_PROXY_NO;
+}
+
+/* RFC 9112, section 3.2: a Host is always there. A unix socket has no name that could be one, and
+ * an IPv6 address no zone, which means something on this machine only (RFC 6874). */
 static const char *host_of(const struct config_pool *conf, const struct addr *to,
                            char text[ADDR_TEXT_MAX])
 {
+    struct addr host = *to;
     if (conf->check_host != NULL)
         return conf->check_host;
-    return addr_is_unix(to) ? "localhost" : addr_print(to, text);
+    if (host.sa.sa_family == AF_INET6)
+        host.in6.sin6_scope_id = 0;
+    return addr_is_unix(to) ? "localhost" : addr_print(&host, text);
 }
 
 static int make_request(struct script *s, const struct config_pool *conf)
@@ -51,12 +79,14 @@ static int make_exchange(struct script *s, const struct config_pool *conf)
     return 0;
 }
 
-int script_make(struct script *s, const struct config_pool *conf, const struct addr *to)
+int script_make(struct script *s, const struct config_pool *conf, const struct addr *server,
+                const struct addr *check_address)
 {
+    const struct addr to = script_target(conf, server, check_address);
     *s = (struct script){
-        .to = *to,
+        .to = to,
         .wants = SCRIPT_WANTS_NOTHING,
-        .header = conf->send_proxy,
+        .header = header_of(conf, !addr_equal(&to, server)),
     };
     if (conf->source.kind == CONFIG_SOURCE_ADDRESS) /* no client stands behind a check */
         s->source.addr = conf->source.addr;

@@ -25,9 +25,15 @@ struct script {
     enum config_send_proxy header; /* in front of everything: that this is zproxy's own */
 };
 
-/* The script for a server at `to`, of a pool whose check is not CONFIG_CHECK_NONE. conf outlives
- * it. Returns 0 or -ENOMEM. */
-int script_make(struct script *s, const struct config_pool *conf, const struct addr *to);
+/* Where a server is checked: at its check_address (len 0: it has none), at its address with the
+ * pool's check_port, or at its address. */
+struct addr script_target(const struct config_pool *conf, const struct addr *server,
+                          const struct addr *check_address);
+
+/* The script for a server of a pool whose check is not CONFIG_CHECK_NONE. conf outlives it. Returns
+ * 0 or -ENOMEM. */
+int script_make(struct script *s, const struct config_pool *conf, const struct addr *server,
+                const struct addr *check_address);
 void script_free(struct script *s);
 
 #endif

@@ -32,12 +32,19 @@ static bool speaks_http(const struct config_pool *p)
     return p->check == CONFIG_CHECK_HTTP;
 }
 
+static bool is_checked(const struct config_pool *p)
+{
+    return p->check != CONFIG_CHECK_NONE;
+}
+
 static const struct need {
     const char *key;
     bool (*is_met)(const struct config_pool *p);
     const char *otherwise;
 } needs[] = {
     { "hash_key", is_hashed, "of no use without balance = hash" },
+    { "check_port", is_checked, "of no use without check" },
+    { "check_send_proxy", is_checked, "of no use without check" },
     { "check_send", is_sent_to, "of no use without check = send" },
     { "check_expect", is_sent_to, "of no use without check = send" },
     { "check_path", speaks_http, "of no use without check = http" },
@@ -81,8 +88,9 @@ static void check_addresses(const struct load *l, size_t i)
     bool from_address = pool->source.kind == CONFIG_SOURCE_ADDRESS;
     for (size_t item = 0; item < pool->server_count; item++) {
         const struct config_server *s = &pool->server[item];
-        if (s->same_port && pool->check != CONFIG_CHECK_NONE && s->check_address.len == 0)
-            report_server(l, i, item, "has no port to be checked at, expected check_address=");
+        if (s->same_port && is_checked(pool) && s->check_address.len == 0 && pool->check_port == 0)
+            report_server(l, i, item,
+                          "has no port to be checked at, expected check_port, or check_address=");
         if (from_address && s->host == NULL && !addr_is_unix(&s->addr) &&
             s->addr.sa.sa_family != pool->source.addr.sa.sa_family)
             report_server(l, i, item,
@@ -94,8 +102,8 @@ static void check_source(const struct load *l, size_t i)
 {
     if (is_given(l, i, "server") && is_given(l, i, "file"))
         report_key(l, i, "file", "beside servers, expected one of the two");
-    else if (!is_given(l, i, "server") && !is_given(l, i, "file"))
-        report_key(l, i, "server", "missing, expected at least one, or a file");
+    else if (!is_given(l, i, "server") && !is_given(l, i, "file") && !l->config->pool[i].empty)
+        report_key(l, i, "server", "missing, expected at least one, a file, or empty = yes");
 }
 
 void check_pool(const struct load *l, size_t i)

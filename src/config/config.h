@@ -47,6 +47,13 @@ enum config_check {
     CONFIG_CHECK_SEND,
 };
 
+/* Whether checks begin with a header of the PROXY protocol. */
+enum config_check_send_proxy {
+    CONFIG_CHECK_SEND_PROXY_AUTO, /* where sessions do, and to where sessions go */
+    CONFIG_CHECK_SEND_PROXY_NO,
+    CONFIG_CHECK_SEND_PROXY_YES,
+};
+
 enum config_on_down {
     CONFIG_ON_DOWN_KEEP,
     CONFIG_ON_DOWN_CLOSE,
@@ -214,7 +221,8 @@ struct config_source {
 struct config_pool {
     char *name;
     struct config_server *server;
-    size_t server_count; /* at least 1, or 0 where there is a file */
+    size_t server_count; /* at least 1, or 0 where there is a file, or empty is set */
+    bool empty;          /* it may have no server */
     enum config_balance balance;
     enum config_hash_key hash_key;
     uint64_t connect_timeout; /* 0 = as long as the kernel tries */
@@ -225,6 +233,8 @@ struct config_pool {
     uint64_t queue_timeout;
     uint64_t slow_start; /* 0 = off */
     enum config_check check;
+    uint64_t check_port; /* 0: the server's own */
+    enum config_check_send_proxy check_send_proxy;
     struct config_bytes check_send;
     struct config_bytes check_expect;
     char *check_path;

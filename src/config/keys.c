@@ -62,6 +62,13 @@ static const char *const send_proxy_words[] = {
     [CONFIG_SEND_PROXY_V2 + 1] = NULL,
 };
 
+static const char *const check_send_proxy_words[] = {
+    [CONFIG_CHECK_SEND_PROXY_AUTO] = "auto",
+    [CONFIG_CHECK_SEND_PROXY_NO] = "no",
+    [CONFIG_CHECK_SEND_PROXY_YES] = "yes",
+    [CONFIG_CHECK_SEND_PROXY_YES + 1] = NULL,
+};
+
 /* clang-format off */
 #define VALUE_ADDRESS       { .kind = &address_kind_plain }
 #define VALUE_SOCKET        { .kind = &address_kind_socket }
@@ -76,6 +83,7 @@ static const char *const send_proxy_words[] = {
 #define VALUE_SERVER        { .kind = &server_kind }
 #define VALUE_NAMESERVER    { .kind = &address_kind_nameserver }
 #define VALUE_BYTES         { .kind = &bytes_kind }
+#define VALUE_PORT          { &probe_kind_port, 1, UINT16_MAX, NULL, NULL }
 #define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
 #define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
 #define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
@@ -158,6 +166,7 @@ static const struct key pool_keys[] = {
     { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN | KEY_ORDERED,
       LIST(struct config_server, POOL(server_count)) },
     { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, NO_LIST },
+    { "empty", VALUE_BOOL, "no", POOL(empty), ONE },
     { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
     { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), ONE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), ONE },
@@ -168,6 +177,8 @@ static const struct key pool_keys[] = {
     { "queue_timeout", VALUE_TIMEOUT, "5s", POOL(queue_timeout), ONE },
     { "slow_start", VALUE_DURATION(1, VALUE_DAY, "off"), "off", POOL(slow_start), ONE },
     { "check", VALUE_CHOICE(check_words), "none", POOL(check), ONE },
+    { "check_port", VALUE_PORT, NULL, POOL(check_port), ONE },
+    { "check_send_proxy", VALUE_CHOICE(check_send_proxy_words), "auto", POOL(check_send_proxy), ONE },
     { "check_send", VALUE_BYTES, NULL, POOL(check_send), ONE },
     { "check_expect", VALUE_BYTES, NULL, POOL(check_expect), ONE },
     { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), ONE },

@@ -5,6 +5,25 @@
 
 #include "config/config.h"
 
+/* --- Ports: counts that may be unset again --- */
+
+static int parse_port(const struct value *v, void *out, const char *text, struct value_error *error)
+{
+    return value_kind_count.parse(v, out, text, error);
+}
+
+static void print_port(const struct value *v, const void *in, FILE *out)
+{
+    value_kind_count.print(v, in, out);
+}
+
+static void free_port(void *value)
+{
+    *(uint64_t *)value = 0;
+}
+
+const struct value_kind probe_kind_port = { parse_port, print_port, free_port };
+
 /* --- Ranges --- */
 
 /* Reads a number and moves on; false where there is none, or one that is too large. */

@@ -4,6 +4,8 @@
 
 #include "base/value.h"
 
+/* uint64_t: a port, 0 where it is unset. */
+extern const struct value_kind probe_kind_port;
 /* struct config_range: "200-399", or "200" for both ends, within min and max of the value. */
 extern const struct value_kind probe_kind_range;
 /* char *: what a request line asks for, "/health?x=1" (RFC 9112, 3.2.1). */
