@@ -93,6 +93,26 @@ enum severity problems_of_pool(const struct pool *p, uint64_t now, struct proble
                down == 1 ? "is" : "are");
 }
 
+/* ---- listeners ---- */
+
+static const char *paused_text(enum accept_reason reason)
+{
+    switch (reason) {
+    case ACCEPT_MAX_CONNECTIONS:
+        return "max_connections of [global] is reached";
+    case ACCEPT_LISTENER_MAX_CONNECTIONS:
+        return "its max_connections is reached";
+    case ACCEPT_DESCRIPTORS:
+        return "no descriptors are left";
+    case ACCEPT_MEMORY:
+        return "memory of the kernel is short";
+    case ACCEPT_OPEN:
+    case ACCEPT_REASONS:
+        break;
+    }
+    return NULL;
+}
+
 /* ---- the list ---- */
 
 static struct problem *add(struct problem_list *list)
@@ -103,6 +123,22 @@ static struct problem *add(struct problem_list *list)
     list->problem = more;
     more[list->count] = (struct problem){ .severity = SEVERITY_NONE };
     return &more[list->count++];
+}
+
+static int add_listeners(const struct runtime *rt, struct problem_list *list)
+{
+    const struct generation *g = rt->current;
+    for (size_t i = 0; i < g->conf->listen_count; i++) {
+        const char *why = paused_text(accept_watch_reason(g->service[i].entrance));
+        if (why == NULL)
+            continue;
+        struct problem *problem = add(list);
+        if (problem == NULL)
+            return -ENOMEM;
+        snprintf(problem->subject, sizeof problem->subject, "listener %s", g->conf->listen[i].name);
+        (void)say(problem, SEVERITY_CRITICAL, "new clients wait: %s", why);
+    }
+    return 0;
 }
 
 static int add_pools(const struct runtime *rt, enum severity severity, struct problem_list *list)
@@ -152,7 +188,9 @@ static int add_reload(const struct runtime *rt, struct problem_list *list)
 int problems_list(const struct runtime *rt, struct problem_list *list)
 {
     *list = (struct problem_list){ .count = 0 };
-    int rc = add_pools(rt, SEVERITY_CRITICAL, list);
+    int rc = add_listeners(rt, list);
+    if (rc == 0)
+        rc = add_pools(rt, SEVERITY_CRITICAL, list);
     if (rc == 0)
         rc = add_reload(rt, list);
     if (rc == 0)

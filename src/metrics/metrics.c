@@ -231,6 +231,31 @@ static void put_queued(FILE *out, const struct snapshot *s, const char *metric, 
     }
 }
 
+static void put_pools(FILE *out, const struct snapshot *s)
+{
+    family(
+        out, "zproxy_pool_usable_servers", "gauge",
+        "Servers of the pool that new sessions may be sent to. A pool that answers with a file has "
+        "none.");
+    for (size_t i = 0; i < s->pool_count; i++) {
+        if (s->pool[i].file != NULL)
+            continue;
+        fputs("zproxy_pool_usable_servers{", out);
+        put_label(out, "pool", s->pool[i].name);
+        fprintf(out, "} %zu\n", s->pool[i].sums.usable);
+    }
+    family(out, "zproxy_pool_problem", "gauge",
+           "1 for how bad it is: critical, clients are not served; warning, servers are down while "
+           "others, or a fallback, serve, or all are in maintenance.");
+    for (size_t i = 0; i < s->pool_count; i++)
+        for (int severity = SEVERITY_WARNING; severity <= SEVERITY_CRITICAL; severity++) {
+            fputs("zproxy_pool_problem{", out);
+            put_label(out, "pool", s->pool[i].name);
+            fprintf(out, ",severity=\"%s\"} %d\n", severity_name((enum severity)severity),
+                    s->pool[i].severity == (enum severity)severity);
+        }
+}
+
 static void put_servers(FILE *out, const struct snapshot *s)
 {
     for (size_t i = 0; i < LENGTH(server_families); i++) {
@@ -397,6 +422,7 @@ static void put_process(FILE *out, const struct process_figures *p)
 void metrics_print(const struct snapshot *s, const struct process_figures *process, FILE *out)
 {
     put_listeners(out, s);
+    put_pools(out, s);
     put_servers(out, s);
     put_sessions(out, &s->totals);
     put_relay(out, &s->totals);

@@ -341,6 +341,21 @@ static void put_refused(const struct page *p, const struct snapshot_listener *l)
     end_cell(p);
 }
 
+/* Sessions, of how many; and why no more are accepted. */
+static void put_occupancy(const struct page *p, const struct snapshot_listener *l)
+{
+    begin_cell(p, "num");
+    count(p, l->active);
+    if (l->max_connections > 0) {
+        fputs("<small>of ", p->out);
+        count(p, l->max_connections);
+        fputs("</small>", p->out);
+    }
+    if (l->paused != ACCEPT_OPEN)
+        fprintf(p->out, "<small>paused: %s</small>", accept_reason_name(l->paused));
+    end_cell(p);
+}
+
 static void put_listeners(const struct page *p)
 {
     for (size_t i = 0; i < p->s->listener_count; i++) {
@@ -348,7 +363,7 @@ static void put_listeners(const struct page *p)
         fputs("<tr>", p->out);
         cell_text(p, "", l->name, l->bind);
         cell_text(p, "wide", l->pool, NULL);
-        cell_of(p, l->active, l->max_connections);
+        put_occupancy(p, l);
         cell_count(p, "num", l->connections);
         put_refused(p, l);
         fputs("</tr>\n", p->out);

@@ -102,7 +102,8 @@
     const sum = object => Object.values(object).reduce((a, b) => a + b, 0);
     const listenerRow = l => ({ cells: [
         [l.name, "", l.bind], [l.pool, "wide"],
-        [count(l.active), "num", l.max_connections ? `of ${count(l.max_connections)}` : ""],
+        [count(l.active), "num", [...(l.max_connections ? [`of ${count(l.max_connections)}`] : []),
+                                  ...(l.paused ? [`paused: ${l.paused}`] : [])]],
         [count(l.connections), "num", rate(speed("l/" + l.name, l.connections))],
         [count(sum(l.refused)), "num", refusals(l)] ] });
     const workerRow = w => ({ cells: [
