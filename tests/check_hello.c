@@ -266,38 +266,45 @@ START_TEST(a_hello_without_extensions_names_nobody)
 }
 END_TEST
 
-START_TEST(a_name_is_one_that_a_host_can_have)
+START_TEST(what_is_no_name_of_a_host_is_no_name)
 {
     static const struct {
         const char *sent;
-        const char *name; /* NULL: malformed */
+        const char *name;
     } names[] = {
         { "a", "a" },
         { "EXAMPLE.com", "example.com" },
         { "example.com.", "example.com" },
         { "_sip.x-y.example", "_sip.x-y.example" },
         { "xn--bcher-kva.example", "xn--bcher-kva.example" },
-        { "10.0.0.1", "10.0.0.1" },
-        { "", NULL },
-        { ".", NULL },
-        { "..", NULL },
-        { ".example.com", NULL },
-        { "example..com", NULL },
-        { "example.com..", NULL },
-        { "*.example.com", NULL },
-        { "exam ple.com", NULL },
+        { "a1.2b", "a1.2b" },
+        { "10.0.0.1", "" },
+        { "10.0.0.1.", "" },
+        { "0x7f000001", "" },
+        { "127.1", "" },
+        { "example.com:443", "" },
+        { "[::1]", "" },
+        { "", "" },
+        { ".", "" },
+        { "..", "" },
+        { ".example.com", "" },
+        { "example..com", "" },
+        { "example.com..", "" },
+        { "*.example.com", "" },
+        { "exam ple.com", "" },
         { "b\xc3\xbc"
           "cher.example",
-          NULL },
-        { "::1", NULL },
+          "" },
+        { "::1", "" },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct parts p = { .ciphers = 2 };
         struct hello h;
         add_name(&p, names[i].sent, strlen(names[i].sent));
-        ck_assert_int_eq(answer(&h, &p), names[i].name == NULL ? HELLO_MALFORMED : HELLO_DONE);
-        if (names[i].name != NULL)
-            ck_assert_str_eq(h.name, names[i].name);
+        add_alpn(&p, "\x02h2", 3);
+        ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
+        ck_assert_str_eq(h.name, names[i].name);
+        ck_assert_str_eq(protocols(&h), "h2,");
     }
 }
 END_TEST
@@ -308,25 +315,27 @@ START_TEST(a_name_has_no_nul_and_at_most_255_bytes)
     char name[300];
     struct parts nul = { .ciphers = 2 };
     add_name(&nul, "a\0b", 3);
-    ck_assert_int_eq(answer(&h, &nul), HELLO_MALFORMED);
+    ck_assert_int_eq(answer(&h, &nul), HELLO_DONE);
+    ck_assert_str_eq(h.name, "");
     for (size_t n = 254; n <= 256; n++) {
         struct parts p = { .ciphers = 2 };
         for (size_t i = 0; i < n; i++)
             name[i] = i % 50 == 49 ? '.' : 'a';
         add_name(&p, name, n);
-        ck_assert_int_eq(answer(&h, &p), n <= 255 ? HELLO_DONE : HELLO_MALFORMED);
-        ck_assert(n > 255 || strlen(h.name) == n);
+        ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
+        ck_assert_uint_eq(strlen(h.name), n <= 255 ? n : 0);
     }
     for (size_t n = 63; n <= 64; n++) {
         struct parts p = { .ciphers = 2 };
         memset(name, 'b', n);
         add_name(&p, name, n);
-        ck_assert_int_eq(answer(&h, &p), n == 63 ? HELLO_DONE : HELLO_MALFORMED);
+        ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
+        ck_assert_uint_eq(strlen(h.name), n == 63 ? n : 0);
     }
 }
 END_TEST
 
-START_TEST(names_that_are_no_hosts_are_passed_over)
+START_TEST(the_first_name_of_a_host_counts)
 {
     struct parts p = { .ciphers = 2 };
     struct parts twice = { .ciphers = 2 };
@@ -335,7 +344,8 @@ START_TEST(names_that_are_no_hosts_are_passed_over)
     ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
     ck_assert_str_eq(h.name, "yy");
     add_extension(&twice, 0, "\x00\x0a\x00\x00\x02xx\x00\x00\x02yy", 12);
-    ck_assert_int_eq(answer(&h, &twice), HELLO_MALFORMED);
+    ck_assert_int_eq(answer(&h, &twice), HELLO_DONE);
+    ck_assert_str_eq(h.name, "xx");
 }
 END_TEST
 
@@ -383,27 +393,46 @@ START_TEST(protocols_beyond_the_room_are_left_out)
 }
 END_TEST
 
-START_TEST(an_empty_list_or_protocol_is_malformed)
+START_TEST(an_empty_extension_list_or_protocol_is_none)
+{
+    static const struct {
+        unsigned type;
+        const char *bytes;
+        size_t n;
+    } empty[] = {
+        { 0, TEXT("") },  { 0, TEXT("\0\0") },  { 0, TEXT("\0\3\0\0\0") },
+        { 16, TEXT("") }, { 16, TEXT("\0\0") }, { 16, TEXT("\0\1\0") },
+    };
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        struct parts p = { .ciphers = 2 };
+        struct hello h;
+        add_extension(&p, empty[i].type, empty[i].bytes, empty[i].n);
+        if (empty[i].type == 0)
+            add_alpn(&p, "\x02h2", 3);
+        else
+            add_name(&p, "example", 7);
+        ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
+        ck_assert_str_eq(h.name, empty[i].type == 0 ? "" : "example");
+        ck_assert_str_eq(protocols(&h), empty[i].type == 0 ? "h2," : "");
+    }
+    struct parts p = { .ciphers = 2 };
+    struct hello h;
+    add_extension(&p, 16, TEXT("\0\4\2h2\0"));
+    ck_assert_int_eq(answer(&h, &p), HELLO_DONE);
+    ck_assert_str_eq(protocols(&h), "h2,");
+}
+END_TEST
+
+START_TEST(a_list_that_does_not_fit_is_malformed)
 {
     static const struct {
         unsigned type;
         const char *bytes;
         size_t n;
     } bad[] = {
-        { 0, TEXT("") },
-        { 0, TEXT("\0") },
-        { 0, TEXT("\0\0") },
-        { 0, TEXT("\0\5\0\0\1a") },
-        { 0, TEXT("\0\3\0\0\1a") },
-        { 0, TEXT("\0\4\0\0\2a") },
-        { 0, TEXT("\0\2\0\0") },
-        { 16, TEXT("") },
-        { 16, TEXT("\0\0") },
-        { 16, TEXT("\0\1\0") },
-        { 16, TEXT("\0\2\2h2") },
-        { 16, TEXT("\0\4\2h2") },
-        { 16, TEXT("\0\3\3h2") },
-        { 16, TEXT("\0\4\2h2\0") },
+        { 0, TEXT("\0") },          { 0, TEXT("\0\5\0\0\1a") }, { 0, TEXT("\0\3\0\0\1a") },
+        { 0, TEXT("\0\4\0\0\2a") }, { 0, TEXT("\0\2\0\0") },    { 16, TEXT("\0\2\2h2") },
+        { 16, TEXT("\0\4\2h2") },   { 16, TEXT("\0\3\3h2") },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct parts p = { .ciphers = 2 };
@@ -524,52 +553,79 @@ static bool put_together(struct bytes *out, const unsigned char *b, size_t n)
     return out->n > 4;
 }
 
+/* Whether n bytes, which are letters, digits, "-", "_" and ".", are the name of a host. */
+static bool is_host(const char *name, size_t n)
+{
+    const char *last = name;
+    for (const char *label = name;; label += strcspn(label, ".") + 1) {
+        size_t length = strcspn(label, ".");
+        if (length < 1 || length > 63)
+            return false;
+        last = label;
+        if (label[length] == '\0')
+            break;
+    }
+    bool hex = last[0] == '0' && last[1] == 'x';
+    return n <= 255 && strspn(last + (hex ? 2 : 0), hex ? "0123456789abcdef" : "0123456789") <
+                           strlen(last) - (hex ? 2 : 0);
+}
+
+/* What is no name of a host is none. */
+static void second_text(struct cursor text, char *name)
+{
+    size_t n = text.left;
+    name[0] = '\0';
+    if (n == 0 || n > 255)
+        return;
+    if (text.at[n - 1] == '.')
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = text.at[i];
+        if (c == '\0' || !isascii(c) || (!isalnum(c) && !strchr("-_.", c))) {
+            name[0] = '\0';
+            return;
+        }
+        name[i] = (char)tolower(c);
+        name[i + 1] = '\0';
+    }
+    if (!is_host(name, n))
+        name[0] = '\0';
+}
+
 static bool second_name(struct cursor ext, char *name)
 {
     bool have = false;
+    if (ext.left == 0)
+        return true;
     struct cursor list = part(&ext, number(&ext, 2));
-    if (ext.failed || ext.left != 0 || list.left == 0)
+    if (ext.failed || ext.left != 0)
         return false;
     while (list.left > 0) {
         size_t type = number(&list, 1);
-        size_t n = number(&list, 2);
-        struct cursor text = part(&list, n);
-        if (list.failed || (type == 0 && (have || n == 0 || n > 255)))
+        struct cursor text = part(&list, number(&list, 2));
+        if (list.failed)
             return false;
-        if (type != 0)
-            continue;
-        have = true;
-        snprintf(name, 256, "%.*s", (int)n, (const char *)text.at);
-        if (memchr(text.at, 0, n) != NULL)
-            return false;
-        if (name[n - 1] == '.')
-            name[--n] = '\0';
-        for (char *c = name; *c != '\0'; c++) {
-            if (!isascii((unsigned char)*c) || (!isalnum((unsigned char)*c) && !strchr("-_.", *c)))
-                return false;
-            *c = (char)tolower((unsigned char)*c);
-        }
-        for (const char *label = name;; label += strcspn(label, ".") + 1) {
-            size_t length = strcspn(label, ".");
-            if (length < 1 || length > 63)
-                return false;
-            if (label[length] == '\0')
-                break;
-        }
+        if (type == 0 && !have)
+            second_text(text, name);
+        have |= type == 0;
     }
     return true;
 }
 
 static bool second_alpn(struct cursor ext, struct bytes *alpn)
 {
+    if (ext.left == 0)
+        return true;
     struct cursor list = part(&ext, number(&ext, 2));
-    if (ext.failed || ext.left != 0 || list.left == 0)
+    if (ext.failed || ext.left != 0)
         return false;
-    alpn->n = 0;
-    add(alpn, list.at, list.left);
-    while (list.left > 0)
-        if (part(&list, number(&list, 1)).left == 0 || list.failed)
+    while (list.left > 0) {
+        struct cursor protocol = part(&list, number(&list, 1));
+        if (list.failed)
             return false;
+        if (protocol.left > 0)
+            add(alpn, protocol.at - 1, 1 + protocol.left);
+    }
     return true;
 }
 
@@ -709,12 +765,13 @@ int main(void)
     tcase_add_loop_test(t, what_is_no_hello_is_known_at_once, 0,
                         sizeof openings / sizeof *openings);
     tcase_add_test(t, a_hello_without_extensions_names_nobody);
-    tcase_add_test(t, a_name_is_one_that_a_host_can_have);
+    tcase_add_test(t, what_is_no_name_of_a_host_is_no_name);
     tcase_add_test(t, a_name_has_no_nul_and_at_most_255_bytes);
-    tcase_add_test(t, names_that_are_no_hosts_are_passed_over);
+    tcase_add_test(t, the_first_name_of_a_host_counts);
     tcase_add_test(t, an_extension_may_be_there_once);
     tcase_add_test(t, protocols_beyond_the_room_are_left_out);
-    tcase_add_test(t, an_empty_list_or_protocol_is_malformed);
+    tcase_add_test(t, an_empty_extension_list_or_protocol_is_none);
+    tcase_add_test(t, a_list_that_does_not_fit_is_malformed);
     tcase_add_test(t, an_extension_must_fit_into_the_hello);
     tcase_add_test(t, a_hello_has_at_most_16_kib);
     tcase_add_test(t, what_stands_in_front_has_its_bounds);

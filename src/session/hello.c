@@ -84,12 +84,12 @@ static enum hello_result take_length(struct reader *r, size_t *left, size_t widt
     return rc == HELLO_DONE && *length > *left ? HELLO_MALFORMED : rc;
 }
 
-/* The length of a list that is all that is left. */
+/* The length of a list that is all that is left. It may be empty. */
 static enum hello_result take_list(struct reader *r, size_t *left)
 {
     size_t length = 0;
     enum hello_result rc = take_number(r, left, 2, &length);
-    return rc == HELLO_DONE && (length != *left || length == 0) ? HELLO_MALFORMED : rc;
+    return rc == HELLO_DONE && length != *left ? HELLO_MALFORMED : rc;
 }
 
 /* Passes over a part with its length in front. */
@@ -104,26 +104,37 @@ static enum hello_result skip(struct reader *r, size_t *left, size_t width, size
 
 /* --- Extensions --- */
 
-static enum hello_result take_name(struct reader *r, size_t *left, size_t length, char *name)
+/* What a client sends here is often no name of a host, though it should be (RFC 6066): an address,
+ * "host:443", nothing. TLS goes on with that, so it is no reason to look no further. */
+static void judge_name(char *name, size_t length)
 {
-    if (length == 0 || length > HOSTNAME_MAX)
-        return HELLO_MALFORMED;
-    enum hello_result rc = take(r, left, name, length);
-    if (rc != HELLO_DONE)
-        return rc;
-    if (name[length - 1] == '.') /* nobody should send it, everybody takes it for the same name */
+    if (length > 0 && name[length - 1] == '.') /* a trailing dot makes no difference */
         length--;
-    if (!hostname_is_valid(name, length))
-        return HELLO_MALFORMED;
-    name[length] = '\0';
+    bool valid = hostname_is_valid(name, length);
+    name[valid ? length : 0] = '\0';
+    if (hostname_ends_in_number(name))
+        name[0] = '\0';
     for (char *c = name; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
-    return HELLO_DONE;
+}
+
+static enum hello_result take_name(struct reader *r, size_t *left, size_t length, char *name)
+{
+    if (length > HOSTNAME_MAX)
+        return take(r, left, NULL, length);
+    enum hello_result rc = take(r, left, name, length);
+    if (rc == HELLO_DONE)
+        judge_name(name, length);
+    else
+        name[0] = '\0';
+    return rc;
 }
 
 static enum hello_result take_server_names(struct reader *r, size_t left, char *name)
 {
     bool named = false;
+    if (left == 0)
+        return HELLO_DONE;
     enum hello_result rc = take_list(r, &left);
     while (rc == HELLO_DONE && left > 0) {
         size_t type = 0;
@@ -131,12 +142,9 @@ static enum hello_result take_server_names(struct reader *r, size_t left, char *
         if ((rc = take_number(r, &left, 1, &type)) != HELLO_DONE ||
             (rc = take_length(r, &left, 2, &length)) != HELLO_DONE)
             break;
-        if (type != NAME_TYPE_HOST) {
-            rc = take(r, &left, NULL, length);
-            continue;
-        }
-        rc = named ? HELLO_MALFORMED : take_name(r, &left, length, name);
-        named = true;
+        bool wanted = type == NAME_TYPE_HOST && !named; /* the first one counts */
+        rc = wanted ? take_name(r, &left, length, name) : take(r, &left, NULL, length);
+        named |= wanted;
     }
     return rc;
 }
@@ -148,9 +156,7 @@ static enum hello_result take_protocol(struct reader *r, size_t *left, struct he
     enum hello_result rc = take_length(r, left, 1, &length);
     if (rc != HELLO_DONE)
         return rc;
-    if (length == 0)
-        return HELLO_MALFORMED;
-    if (length < HELLO_ALPN_MAX - (size_t)hello->alpn_size) {
+    if (length > 0 && length < HELLO_ALPN_MAX - (size_t)hello->alpn_size) {
         hello->alpn[hello->alpn_size] = (unsigned char)length;
         to = &hello->alpn[hello->alpn_size + 1];
         hello->alpn_size = (uint16_t)(hello->alpn_size + 1 + length);
@@ -160,6 +166,8 @@ static enum hello_result take_protocol(struct reader *r, size_t *left, struct he
 
 static enum hello_result take_protocols(struct reader *r, size_t left, struct hello *hello)
 {
+    if (left == 0)
+        return HELLO_DONE;
     enum hello_result rc = take_list(r, &left);
     while (rc == HELLO_DONE && left > 0)
         rc = take_protocol(r, &left, hello);
