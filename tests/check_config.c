@@ -43,7 +43,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_str_eq(l->pool_name, "p");
     ck_assert_ptr_eq(l->pool, &c->pool[0]);
     ck_assert_uint_eq(l->idle_timeout, 3600000);
-    ck_assert_uint_eq(l->half_close_timeout, 3600000);
+    ck_assert_uint_eq(l->half_close_timeout, 300000);
     ck_assert_uint_eq(l->session_timeout, 0);
     ck_assert_uint_eq(l->max_connections, 0);
     ck_assert_uint_eq(l->backlog, 4096);

@@ -134,7 +134,7 @@ static const struct key listen_keys[] = {
       LIST(struct config_bind, LISTEN(bind_count)) },
     { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, NO_LIST },
     { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), ONE },
-    { "half_close_timeout", VALUE_TIMEOUT, "1h", LISTEN(half_close_timeout), ONE },
+    { "half_close_timeout", VALUE_TIMEOUT, "5m", LISTEN(half_close_timeout), ONE },
     { "session_timeout", VALUE_TIMEOUT, "off", LISTEN(session_timeout), ONE },
     { "max_connections", VALUE_COUNT(1, MANY, "off"), "off", LISTEN(max_connections), ONE },
     { "backlog", VALUE_COUNT(1, 65535, NULL), "4096", LISTEN(backlog), ONE },

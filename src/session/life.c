@@ -24,7 +24,9 @@ uint64_t life_after(uint64_t start, uint64_t timeout)
 
 bool life_is_half_closed(const struct session *s)
 {
-    return s->up_ended || s->down_ended;
+    bool pending = s->state == SESSION_RELAYING &&
+                   (side_is(&s->client, SIDE_ENDED) || side_is(&s->server, SIDE_ENDED));
+    return s->up_ended || s->down_ended || pending;
 }
 
 static uint64_t silence_deadline(const struct session *s)

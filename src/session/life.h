@@ -31,7 +31,8 @@ bool life_has_guessed(const struct session *s);
 /* When a direction that its rate holds back may move again, ms; WHEEL_NEVER: none is. */
 uint64_t life_throttled_until(const struct session *s);
 
-/* One side has ended its direction, the other goes on. */
+/* One side has ended its direction, the other goes on. What came before that end may not be
+ * delivered yet. */
 bool life_is_half_closed(const struct session *s);
 
 /* Marks the session as ended. What is left to do waits until the wake-up is over: closing two

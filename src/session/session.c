@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -228,12 +229,24 @@ static void turn(struct session *s)
     }
 }
 
+/* Takes in an event. The end of a direction makes the deadline nearer, even when it cannot be
+ * passed on yet. */
+static void note(struct session *s, struct side *sd, uint32_t events)
+{
+    bool ends = (events & (EPOLLRDHUP | EPOLLHUP)) != 0 && !side_is(sd, SIDE_ENDED);
+    side_note(sd, events);
+    if (!ends || s->state != SESSION_RELAYING)
+        return;
+    s->active = life_now(s);
+    life_arm(s);
+}
+
 static void on_client_event(struct watch *watch, uint32_t events)
 {
     struct session *s = OWNER(watch, client.watch);
     if (s->state == SESSION_ENDED)
         return;
-    side_note(&s->client, events);
+    note(s, &s->client, events);
     turn(s);
 }
 
@@ -242,7 +255,7 @@ static void on_server_event(struct watch *watch, uint32_t events)
     struct session *s = OWNER(watch, server.watch);
     if (s->state == SESSION_ENDED)
         return;
-    side_note(&s->server, events);
+    note(s, &s->server, events);
     turn(s);
 }
 
