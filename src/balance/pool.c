@@ -106,6 +106,14 @@ void pool_commit(struct pool_update *u)
     p->events.changed(p->events.arg, p);
 }
 
+int pool_check(const struct config_pool *conf)
+{
+    struct answer_file *file = conf->file == NULL ? NULL : answer_file_open(conf->file);
+    int rc = conf->file != NULL && file == NULL ? -errno : 0;
+    answer_file_unref(file);
+    return rc;
+}
+
 int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update)
 {
     struct answer_file *file = NULL;

@@ -112,6 +112,8 @@ struct answer_file *pool_file(const struct pool *p);
  * 0, or -errno: then nothing was prepared. A prepared update is committed, which cannot fail, or
  * abandoned, before anything else changes the pool's servers. */
 struct pool_update;
+/* Whether the file of such a pool could be had: 0 or -errno. */
+int pool_check(const struct config_pool *conf);
 int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
 void pool_commit(struct pool_update *update);
 void pool_abandon(struct pool_update *update);

@@ -399,9 +399,8 @@ static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t 
     int fd = sock_bind(at, &(struct sock_options){ .mode = mode });
     if (fd < 0)
         return fd;
-    if ((rc = set_mode(at, mode)) == 0 && (rc = set_owner(at, owner, group)) == 0 &&
-        listen(fd, BACKLOG) == -1)
-        rc = -errno;
+    if ((rc = set_mode(at, mode)) == 0)
+        rc = set_owner(at, owner, group);
     if (rc == 0)
         return fd;
     sock_unlink(at);
@@ -448,11 +447,9 @@ static void close_door(struct admin_door *door)
     uv_close((uv_handle_t *)&door->pipe, on_door_closed);
 }
 
-static void listen_at(struct admin_door *door)
+static int listen_at(struct admin_door *door)
 {
-    int rc = uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
-    if (rc < 0)
-        log_msg(LOG_LEVEL_ERROR, "admin", "nobody can be heard: %s", uv_strerror(rc));
+    return uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
 }
 
 static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
@@ -489,6 +486,12 @@ int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors
     return 0;
 }
 
+int admin_listen(struct admin_change *ch, FILE *errors)
+{
+    int rc = ch->door == NULL ? 0 : listen_at(ch->door);
+    return rc < 0 ? tell(errors, &ch->door->at, rc) : 0;
+}
+
 void admin_abandon(struct admin_change *ch)
 {
     if (ch == NULL)
@@ -508,8 +511,6 @@ void admin_commit(struct admin_change *ch)
     close_door(a->door);
     a->door = ch->door;
     free(ch);
-    if (a->door != NULL)
-        listen_at(a->door);
 }
 
 int admin_socket(const struct admin *a, struct addr *at)
@@ -527,7 +528,7 @@ int admin_adopt(struct admin *a, const struct addr *at, int fd)
     if (rc < 0)
         close(fd);
     else
-        listen_at(a->door);
+        rc = listen_at(a->door);
     return rc;
 }
 

@@ -51,6 +51,8 @@ int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors
 /* Clients come to the new socket from here on; those who are there stay. */
 void admin_commit(struct admin_change *c);
 /* NULL is allowed. */
+/* Clients can connect from here on, and are heard when the loop next runs. Same results. */
+int admin_listen(struct admin_change *c, FILE *errors);
 void admin_abandon(struct admin_change *c);
 
 /* Its descriptor, for another process; -1: there is none. There that process opens it with what it

@@ -158,37 +158,101 @@ static int prepare_admin(struct change *c, const struct config *conf, FILE *erro
     return admin_prepare(c->rt->admin, &place, errors, &c->admin);
 }
 
-/* Whoever asks is told of everything that is in the way at once. */
-static int prepare(struct change *c, FILE *errors)
+/* ---- planned: nothing but memory is touched ---- */
+
+static int check_files(const struct config *conf, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        int found = pool_check(&conf->pool[i]);
+        if (found < 0)
+            rc = pool_failed(errors, &conf->pool[i], -found);
+    }
+    return rc;
+}
+
+static int check_http(const struct config *conf, FILE *errors)
+{
+    if (conf->admin.http.len == 0 || http_is_built())
+        return 0;
+    fprintf(errors, "[admin] http: this zproxy was built without libmicrohttpd\n");
+    return -1;
+}
+
+struct plan {
+    struct budget budget;
+    struct sockets_change *sockets;
+};
+
+/* The caller is told of everything that is in the way at once. */
+static int make_plan(struct runtime *rt, const struct config *conf, FILE *errors, struct plan *plan)
+{
+    *plan = (struct plan){ .sockets = NULL };
+    if (rt->current != NULL && check_fixed(&runtime_conf(rt)->global, &conf->global, errors) < 0)
+        return -1;
+    budget_compute(&plan->budget, conf, rt->descriptors,
+                   privileges_will_be_limited(&rt->privileges));
+    if (!budget_suffices(&plan->budget, gate_inside(&rt->gate), errors))
+        return -1; /* opening what there is room for would leave none for clients */
+    int rc = names_are_resolvable(conf, NULL, errors) ? 0 : -1;
+    rc |= check_files(conf, errors);
+    rc |= check_http(conf, errors);
+    rc |= sockets_plan(&rt->sockets, conf, plan->budget.workers, errors, &plan->sockets);
+    return rc;
+}
+
+int change_preview(struct runtime *rt, const struct config *conf, FILE *errors)
+{
+    struct plan plan;
+    int rc = make_plan(rt, conf, errors, &plan);
+    sockets_abandon(plan.sockets);
+    return rc;
+}
+
+/* ---- opened, and listened on at last ---- */
+
+/* Everything but the pools: their servers are looked at with the settings to come, which no worker
+ * should see before they are in force. */
+static int open_all(struct change *c, const struct config *conf, FILE *errors)
 {
     struct runtime *rt = c->rt;
-    const struct config *conf = c->generation->conf;
-    budget_compute(&c->budget, conf, rt->descriptors, privileges_will_be_limited(&rt->privileges));
-    if (!budget_suffices(&c->budget, gate_inside(&rt->gate), errors))
-        return -1; /* opening what there is room for would leave none for clients */
     int rc = names_prepare(&rt->names, conf, errors);
-    rc |= prepare_pools(c, conf, errors);
-    rc |= sockets_prepare(&rt->sockets, conf, c->budget.workers, errors, &c->sockets);
+    rc |= sockets_open(c->sockets, errors);
     rc |= prepare_admin(c, conf, errors);
     rc |= http_prepare(rt->http, &conf->admin.http, errors, &c->http);
     if (rc == 0)
         rc = prepare_workers(c, errors);
-    if (rc < 0)
+    return rc;
+}
+
+static int listen_to_all(struct change *c, FILE *errors)
+{
+    int rc = admin_listen(c->admin, errors);
+    if (rc == 0)
+        rc = http_listen(c->http, errors);
+    return rc == 0 ? sockets_listen(c->sockets, errors) : rc;
+}
+
+static int prepare(struct change *c, FILE *errors)
+{
+    struct runtime *rt = c->rt;
+    const struct config *conf = c->generation->conf;
+    struct plan plan;
+    int rc = make_plan(rt, conf, errors, &plan);
+    c->budget = plan.budget;
+    c->sockets = plan.sockets;
+    if (rc < 0 || open_all(c, conf, errors) < 0 || prepare_pools(c, conf, errors) < 0)
         return -1;
     rc = generation_open(c->generation, &rt->pools, &rt->entrances, &rt->gate);
     if (rc < 0) {
         fprintf(errors, "out of memory\n");
         return rc;
     }
-    return sockets_listen(c->sockets, errors);
+    return listen_to_all(c, errors);
 }
 
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change)
 {
-    if (rt->current != NULL && check_fixed(&runtime_conf(rt)->global, &conf->global, errors) < 0) {
-        config_free(conf);
-        return -1;
-    }
     struct generation *g = generation_new(rt->last_generation + 1, conf);
     struct change *c = calloc(1, sizeof *c);
     if (g == NULL || c == NULL) {

@@ -14,8 +14,14 @@ struct change;
  * not among them, since they come from the other one. */
 void change_exchange_fixed(struct config *conf, struct config *own);
 
-/* Makes pools, opens sockets, makes workers. Takes conf over, also on failure. Returns 0; or -1
- * after having written to errors, a line each, what is in the way. */
+/* Finds out what is in the way of a configuration as far as that can be known without touching
+ * anything but memory: no socket, thread, file or question is opened, made or asked. Returns 0; or
+ * -1 after having written to errors, a line each, what is. */
+int change_preview(struct runtime *rt, const struct config *conf, FILE *errors);
+
+/* Plans the same way, then binds sockets, makes workers and pools, and listens last. Takes conf
+ * over, also on failure. Returns 0; or -1 after having written to errors what is in the way: then
+ * no client has come to anything that was opened. */
 int change_prepare(struct runtime *rt, struct config *conf, FILE *errors, struct change **change);
 
 /* Puts it in force. */

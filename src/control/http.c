@@ -407,7 +407,7 @@ void http_adopt(struct http *h, const struct addr *at, int fd)
 
 static int open_socket(struct http *h, const struct addr *at)
 {
-    static const struct sock_options options = { .nodelay = true, .backlog = BACKLOG };
+    static const struct sock_options options = { .nodelay = true };
     if (h->adopted != -1 && addr_equal(&h->adopted_at, at)) {
         int fd = h->adopted;
         h->adopted = -1;
@@ -415,7 +415,7 @@ static int open_socket(struct http *h, const struct addr *at)
     }
     bool ours = h->door != NULL && addr_overlap(&h->door->at, at);
     int rc = ours ? 0 : sock_probe(at);
-    return rc < 0 ? rc : sock_listen(at, &options);
+    return rc < 0 ? rc : sock_bind(at, &options);
 }
 
 static int open_door(struct http *h, const struct addr *at, struct http_door **out)
@@ -463,6 +463,13 @@ int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct htt
     }
     *change = c;
     return 0;
+}
+
+int http_listen(struct http_change *c, FILE *errors)
+{
+    if (c->door == NULL || listen(c->door->fd, BACKLOG) == 0)
+        return 0;
+    return tell(errors, &c->door->at, -errno);
 }
 
 void http_abandon(struct http_change *c)

@@ -48,10 +48,12 @@ void http_answer(struct http_call *call, const struct http_answer *a);
 /* The listening socket at that address, from another process; taken over. */
 void http_adopt(struct http *h, const struct addr *at, int fd);
 
-/* Opens the socket, unless it is open there already; at->len 0: there is to be none. Nothing
+/* Binds the socket, unless it is open there already; at->len 0: there is to be none. Nothing
  * changes yet. Returns 0; or -1 after having told errors, as "[admin] http: ...", why not. */
 int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct http_change **change);
-/* Clients come to the new socket from here on. */
+/* Clients can connect to the new socket from here on. Same results. */
+int http_listen(struct http_change *c, FILE *errors);
+/* Clients are served. */
 void http_commit(struct http_change *c);
 /* NULL is allowed. */
 void http_abandon(struct http_change *c);

@@ -154,3 +154,17 @@ void inherited_print_missing(const struct inherited *in, const struct config *co
                         c->name, c->bind[j].fd);
     }
 }
+
+const char *inherited_error(int rc)
+{
+    switch (-rc) {
+    case ENOTSOCK:
+        return "no socket, expected ListenStream= in the socket unit";
+    case EPROTONOSUPPORT:
+        return "no stream of TCP or unix, expected ListenStream= in the socket unit";
+    case EDESTADDRREQ:
+        return "it does not listen, expected Accept=no in the socket unit";
+    default:
+        return strerror(-rc);
+    }
+}

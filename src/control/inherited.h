@@ -41,6 +41,8 @@ void inherited_list(const struct inherited *in, FILE *out);
 /* Where it listens. Returns 0; or -errno: -ENOTSOCK, -EPROTONOSUPPORT when it is no stream of TCP
  * or unix, -EDESTADDRREQ when it does not listen. */
 int inherited_address(const struct inherited_socket *s, struct addr *at);
+/* What that result says of the unit file. */
+const char *inherited_error(int rc);
 
 /* Writes a line, begun with prefix, for each name in conf that nothing was handed over by. */
 void inherited_print_missing(const struct inherited *in, const struct config *conf, FILE *out,

@@ -22,9 +22,9 @@ struct socket_share {
 
 struct orders;
 
-/* For so many workers, with room for each to be given every one of so many descriptors, and have it
- * taken. NULL when out of memory. */
-struct orders *orders_new(size_t workers, size_t descriptors);
+/* For so many workers, with room for each to be told about every one of so many descriptors, and
+ * for so many of these to be given to a worker. NULL when out of memory. */
+struct orders *orders_new(size_t workers, size_t descriptors, size_t given);
 /* It may be NULL. */
 void orders_free(struct orders *o);
 
@@ -39,7 +39,9 @@ void orders_serve(struct orders *o, const struct socket_share *share, struct ser
 void orders_release(struct orders *o, const struct socket_share *share);
 void orders_close(struct orders *o, const struct socket_share *share);
 
-/* Sends the letters, and returns when every worker has obeyed, which takes a wake-up. */
+/* Sends the letters, and returns when every worker has obeyed, which takes a wake-up; and another
+ * one of those that are given a descriptor, which the worker before has let go by then. So a
+ * listening socket is touched by one thread at a time. */
 void orders_give(struct orders *o, struct crew *crew);
 
 #endif

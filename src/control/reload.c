@@ -53,7 +53,18 @@ static void on_nothing(void *arg, const char *section, const char *key, const ch
     (void)after;
 }
 
-/* Prepares; commits or not. Takes conf over. */
+/* Takes conf over. */
+static int change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
+                     struct change **change)
+{
+    if (commit)
+        return change_prepare(rt, conf, out, change);
+    int rc = change_preview(rt, conf, out);
+    config_free(conf);
+    return rc;
+}
+
+/* Prepares and commits, or only looks. Takes conf over. */
 static int attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
     struct change *change = NULL;
@@ -63,13 +74,11 @@ static int attempt(struct runtime *rt, struct config *conf, bool commit, FILE *o
     size_t count = list == NULL ? 0 : config_compare(runtime_conf(rt), conf, on_difference, list);
     if (list != NULL)
         fclose(list);
-    int rc = change_prepare(rt, conf, out, &change);
+    int rc = change_to(rt, conf, commit, out, &change);
     if (rc == 0) {
         fprintf(out, "%s", count == 0 ? "no difference\n" : differences);
         if (commit)
             change_commit(change);
-        else
-            change_abandon(change);
     }
     free(differences);
     return rc;

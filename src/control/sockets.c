@@ -183,20 +183,6 @@ static int want_each(struct sockets_change *ch, size_t listen, const struct conf
 
 /* ---- sockets that were handed over ---- */
 
-static const char *handed_error(int rc)
-{
-    switch (-rc) {
-    case ENOTSOCK:
-        return "no socket, expected ListenStream= in the socket unit";
-    case EPROTONOSUPPORT:
-        return "no stream of TCP or unix, expected ListenStream= in the socket unit";
-    case EDESTADDRREQ:
-        return "it does not listen, expected Accept=no in the socket unit";
-    default:
-        return strerror(-rc);
-    }
-}
-
 /* By its name and by its number, the same socket may be meant twice. */
 static int tell_taken(const struct sockets_change *ch, size_t listen, const char *name,
                       const struct inherited_socket *handed, FILE *errors)
@@ -220,7 +206,7 @@ static int want_one_handed(struct sockets_change *ch, size_t listen, const struc
     int rc = inherited_address(handed, &at);
     if (rc < 0) {
         fprintf(errors, "[listen %s] bind: fd:%s: fd:%d: %s\n", ch->conf->listen[listen].name,
-                b->fd, handed->number, handed_error(rc));
+                b->fd, handed->number, inherited_error(rc));
         return -1;
     }
     if (tell_taken(ch, listen, b->fd, handed, errors) < 0)
@@ -345,17 +331,37 @@ static int open_all(const struct sockets_change *ch, FILE *errors)
     return rc;
 }
 
-/* Last of all that may fail: from here on clients come. */
+static int backlog_of(const struct sockets_change *ch, const struct wanted *w)
+{
+    return service_options(&ch->conf->listen[w->listen]).backlog;
+}
+
+/* The others of an address that is listened on: they get a part of its clients at once, who would
+ * be reset if they were closed again. So this cannot fail: a duplicate takes the place of one that
+ * cannot listen. */
+static void join(const struct sockets_change *ch, const struct wanted *w)
+{
+    const struct listen_socket *ls = w->socket;
+    int backlog = backlog_of(ch, w);
+    for (size_t j = w->had == 0 ? 1 : w->had; j < ls->count; j++)
+        if (listen(ls->share[j].fd, backlog) == -1)
+            (void)dup3(ls->share[0].fd, ls->share[j].fd, O_CLOEXEC);
+}
+
+/* The first of each new address may fail, so all of these come before those that cannot: an address
+ * that was in force before gets no socket that would be closed again. */
 int sockets_listen(struct sockets_change *ch, FILE *errors)
 {
     int rc = 0;
-    for (size_t i = 0; i < ch->count; i++) {
+    for (size_t i = 0; i < ch->count && rc == 0; i++) {
         const struct wanted *w = &ch->wanted[i];
-        int backlog = service_options(&ch->conf->listen[w->listen]).backlog;
-        for (size_t j = w->had; j < w->socket->count && w->socket->handed == NULL; j++)
-            if (listen(w->socket->share[j].fd, backlog) == -1)
-                rc = tell(errors, ch, w->listen, &w->socket->at, -errno);
+        if (w->had == 0 && w->socket->handed == NULL &&
+            listen(w->socket->share[0].fd, backlog_of(ch, w)) == -1)
+            rc = tell(errors, ch, w->listen, &w->socket->at, -errno);
     }
+    for (size_t i = 0; i < ch->count && rc == 0; i++)
+        if (ch->wanted[i].socket->handed == NULL)
+            join(ch, &ch->wanted[i]);
     return rc;
 }
 
@@ -391,15 +397,42 @@ static size_t last_owner(const struct sockets *s)
     return last;
 }
 
+static size_t count_moves(const struct sockets_change *ch, const struct listen_socket *ls)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ls->count; i++)
+        count += ls->share[i].owner != i % ch->workers;
+    return count;
+}
+
+/* Those that another worker is to have than now. */
+static size_t count_given(const struct sockets_change *ch)
+{
+    const struct listen_socket *ls;
+    size_t count = 0;
+    TAILQ_FOREACH(ls, &ch->sockets->all, in_list)
+        count += count_moves(ch, ls);
+    for (size_t i = 0; i < ch->count; i++)
+        if (ch->wanted[i].is_new)
+            count += count_moves(ch, ch->wanted[i].socket);
+    return count;
+}
+
 static int make_orders(struct sockets_change *ch)
 {
     size_t before = last_owner(ch->sockets);
-    ch->orders = orders_new(before > ch->workers ? before : ch->workers, count_descriptors(ch));
+    ch->orders = orders_new(before > ch->workers ? before : ch->workers, count_descriptors(ch),
+                            count_given(ch));
     return ch->orders == NULL ? -ENOMEM : 0;
 }
 
-int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
-                    struct sockets_change **change)
+static void no_memory(FILE *errors)
+{
+    fprintf(errors, "listening sockets: out of memory\n");
+}
+
+int sockets_plan(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
+                 struct sockets_change **change)
 {
     struct sockets_change *ch = calloc(1, sizeof *ch);
     int rc = -ENOMEM;
@@ -410,18 +443,22 @@ int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers
         ch->wanted = calloc(count_binds(conf) + s->inherited.count + 1, sizeof *ch->wanted);
         rc = ch->wanted == NULL ? -ENOMEM : want_all(ch, errors);
     }
-    if (rc == 0)
-        rc = probe_all(ch, errors);
-    if (rc == 0)
-        rc = open_all(ch, errors);
-    if (rc == 0)
-        rc = make_orders(ch);
     if (rc == -ENOMEM)
-        fprintf(errors, "listening sockets: out of memory\n");
+        no_memory(errors);
     if (rc < 0)
         sockets_abandon(ch);
     else
         *change = ch;
+    return rc < 0 ? -1 : 0;
+}
+
+int sockets_open(struct sockets_change *ch, FILE *errors)
+{
+    int rc = probe_all(ch, errors);
+    if (rc == 0)
+        rc = open_all(ch, errors);
+    if (rc == 0 && (rc = make_orders(ch)) < 0)
+        no_memory(errors);
     return rc < 0 ? -1 : 0;
 }
 

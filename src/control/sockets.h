@@ -1,9 +1,9 @@
 /* The listening sockets of the process: for each address a descriptor for each worker.
  *
- * A change of configuration is prepared, which opens what is new and can fail, and committed, which
- * cannot: sockets that stay keep their descriptors and what waits in their backlogs, also those of
- * workers that are no longer needed, and only their clients are another service's. For the control
- * thread.
+ * A change of configuration is planned, which touches nothing; opened, which binds what is new;
+ * listened on, the last step that can fail; and committed, which cannot: sockets that stay keep
+ * their descriptors and what waits in their backlogs, also those of workers that are no longer
+ * needed, and only their clients are another service's. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_SOCKETS_H
 #define ZPROXY_CONTROL_SOCKETS_H
@@ -51,12 +51,15 @@ void sockets_fini(struct sockets *s);
  * failure. Returns 0 or -ENOMEM. */
 int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count);
 
-/* Opens what conf asks for and is not there, for so many workers; conf outlives the change. Returns
- * 0; or -1 after having told errors, as "[listen NAME] bind: ...", what failed, and nothing has
- * changed. */
-int sockets_prepare(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
-                    struct sockets_change **change);
-/* Lets clients come to them; the last step that may fail. Same results. */
+/* Finds out what conf asks for, for so many workers; conf outlives the change. Returns 0; or -1
+ * after having told errors, as "[listen NAME] bind: ...", what is in the way. */
+int sockets_plan(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
+                 struct sockets_change **change);
+/* Binds what is not there. Returns 0; or -1 after having told errors, and the change is to be
+ * abandoned. No client can tell that by now. */
+int sockets_open(struct sockets_change *change, FILE *errors);
+/* Lets clients come to them; the last step that may fail. Same results: after a failure no socket
+ * of an address that is in force has been listened on. */
 int sockets_listen(struct sockets_change *change, FILE *errors);
 void sockets_abandon(struct sockets_change *change);
 

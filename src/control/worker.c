@@ -54,13 +54,21 @@ struct worker {
     _Atomic int order; /* enum worker_order, written by anyone */
 };
 
-static void resume_all(struct worker *w)
+/* Returns whether that is to be tried again after a while. */
+static bool resume_all(struct worker *w)
 {
-    struct listener *l;
-    if (w->draining || !reserve_fill(&w->sessions.reserve))
-        return;
-    while ((l = LIST_FIRST(&w->paused)) != NULL)
-        listener_resume(l);
+    bool in_vain = false;
+    if (w->draining)
+        return false;
+    if (!reserve_fill(&w->sessions.reserve))
+        return true;
+    struct listener *l = LIST_FIRST(&w->paused);
+    while (l != NULL) {
+        struct listener *next = LIST_NEXT(l, in_paused);
+        in_vain |= !listener_resume(l);
+        l = next;
+    }
+    return in_vain;
 }
 
 static void pause_all(struct worker *w, enum accept_reason reason)
@@ -72,9 +80,7 @@ static void pause_all(struct worker *w, enum accept_reason reason)
 
 static void retry(struct worker *w)
 {
-    resume_all(w);
-    bool in_vain = !w->draining && w->sessions.reserve.fd == -1;
-    w->retry_at = in_vain ? w->poller.now + RETRY_MS : UINT64_MAX;
+    w->retry_at = resume_all(w) ? w->poller.now + RETRY_MS : UINT64_MAX;
 }
 
 static void pause_for_room(struct worker *w, int error)
@@ -127,7 +133,7 @@ static void on_async(uv_async_t *async)
     mailbox_run(&w->mailbox, w); /* before a drain, which closes the sockets that it still has */
     switch ((enum worker_order)atomic_load(&w->order)) {
     case WORKER_RELAY:
-        resume_all(w);
+        (void)resume_all(w); /* what is in vain has a time of its own */
         break;
     case WORKER_DRAIN:
         drain(w);
@@ -275,35 +281,34 @@ void worker_free(struct worker *w)
     free(w);
 }
 
-int worker_listen(struct worker *w, int fd, struct service *service,
-                  struct worker_listener **listener)
+struct worker_listener *worker_listener_new(void)
 {
-    struct worker_listener *wl = calloc(1, sizeof *wl);
-    int rc = -ENOMEM;
-    if (wl != NULL) {
-        wl->listener.accepted = on_accepted;
-        wl->listener.exhausted = on_exhausted;
-        wl->listener.report = on_report;
-        wl->listener.arg = w;
-        wl->listener.all_paused = &w->paused;
-        rc = listener_open(&wl->listener, fd, service, &w->poller);
-    }
-    *listener = rc == 0 ? wl : NULL;
-    if (rc < 0) {
-        free(wl);
-        close(fd);
-        return rc;
-    }
+    return calloc(1, sizeof(struct worker_listener));
+}
+
+void worker_listener_free(struct worker_listener *wl)
+{
+    free(wl);
+}
+
+void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct service *service)
+{
+    wl->listener.accepted = on_accepted;
+    wl->listener.exhausted = on_exhausted;
+    wl->listener.report = on_report;
+    wl->listener.arg = w;
+    wl->listener.all_paused = &w->paused;
+    listener_open(&wl->listener, fd, service, &w->poller);
     LIST_INSERT_HEAD(&w->listeners, wl, in_worker);
     if (w->draining)
         listener_close(&wl->listener);
-    return 0;
+    else if (wl->listener.paused)
+        w->retry_at = w->poller.now + RETRY_MS;
 }
 
 void worker_serve(struct worker_listener *wl, struct service *service)
 {
-    if (wl != NULL)
-        listener_serve(&wl->listener, service);
+    listener_serve(&wl->listener, service);
 }
 
 /* Events of this wake-up may still point to it: it is freed a wake-up later. */
@@ -315,16 +320,12 @@ static void bury(struct worker *w, struct worker_listener *wl)
 
 void worker_close(struct worker *w, struct worker_listener *wl)
 {
-    if (wl == NULL)
-        return;
     listener_close(&wl->listener);
     bury(w, wl);
 }
 
 void worker_release(struct worker *w, struct worker_listener *wl)
 {
-    if (wl == NULL)
-        return;
     (void)listener_release(&wl->listener);
     bury(w, wl);
 }

@@ -63,12 +63,16 @@ void worker_stop(struct worker *w);
  * in a queue, and the grace period has one reader less. NULL is allowed. */
 void worker_free(struct worker *w);
 
-/* Listening sockets; before it starts, or on its thread. Listen takes fd over, also on failure, and
- * returns 0 or -errno, then with NULL for a listener, which the other three ignore; once it is
- * draining, it closes the socket at once. Serve: new clients are this service's. Close accepts
- * whoever is in the backlog first. Release lets go of the socket, open as it is. */
-int worker_listen(struct worker *w, int fd, struct service *service,
-                  struct worker_listener **listener);
+/* What a worker knows a listening socket by. It is the caller's until worker_listen(), which cannot
+ * fail, and the worker's from then on. New returns NULL when out of memory. */
+struct worker_listener *worker_listener_new(void);
+void worker_listener_free(struct worker_listener *wl);
+
+/* Listening sockets; before it starts, or on its thread. Listen takes wl and fd over: once it is
+ * draining, it closes the socket at once; one that the kernel does not let it watch for the moment
+ * is tried again. Serve: new clients are this service's. Close accepts whoever is in the backlog
+ * first. Release lets go of the socket, open as it is. */
+void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct service *service);
 void worker_serve(struct worker_listener *wl, struct service *service);
 void worker_close(struct worker *w, struct worker_listener *wl);
 void worker_release(struct worker *w, struct worker_listener *wl);

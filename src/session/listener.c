@@ -84,28 +84,43 @@ static void on_listener_event(struct watch *watch, uint32_t events)
             return;
 }
 
-int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller)
+static void note_paused(struct listener *l, enum accept_reason reason)
+{
+    l->paused = true;
+    LIST_INSERT_HEAD(l->all_paused, l, in_paused);
+    if (accept_state_pause(&l->service->entrance->accept, reason))
+        l->report(l);
+}
+
+/* epoll_ctl(2): ENOMEM, or ENOSPC beyond fs.epoll.max_user_watches. */
+static int watch(struct listener *l)
+{
+    int rc = l->watched ? poller_change(l->poller, l->fd, EPOLLIN, &l->watch)
+                        : poller_add(l->poller, l->fd, EPOLLIN, &l->watch);
+    l->watched = l->watched || rc == 0;
+    return rc;
+}
+
+void listener_open(struct listener *l, int fd, struct service *service, struct poller *poller)
 {
     l->watch.on_event = on_listener_event;
     l->service = service;
     l->poller = poller;
-    l->paused = false;
+    l->fd = fd;
+    l->paused = l->watched = false;
     l->batch = 1;
     l->last_wakeup = 0;
-    int rc = poller_add(poller, fd, EPOLLIN, &l->watch);
-    l->fd = rc == 0 ? fd : -1;
-    return rc;
+    int rc = watch(l);
+    if (rc < 0)
+        note_paused(l, accept_reason_of(-rc));
 }
 
 void listener_pause(struct listener *l, enum accept_reason reason)
 {
     if (l->fd == -1 || l->paused)
         return;
-    l->paused = true;
-    LIST_INSERT_HEAD(l->all_paused, l, in_paused);
     poller_change(l->poller, l->fd, 0, &l->watch);
-    if (accept_state_pause(&l->service->entrance->accept, reason))
-        l->report(l);
+    note_paused(l, reason);
 }
 
 /* It is paused. */
@@ -116,18 +131,24 @@ static void unpause(struct listener *l)
     accept_state_resume(&l->service->entrance->accept);
 }
 
-void listener_resume(struct listener *l)
+bool listener_resume(struct listener *l)
 {
     if (l->fd == -1 || !l->paused)
-        return;
+        return true;
+    if (watch(l) < 0)
+        return false;
     unpause(l);
-    poller_change(l->poller, l->fd, EPOLLIN, &l->watch);
+    return true;
 }
 
 void listener_serve(struct listener *l, struct service *service)
 {
-    listener_resume(l); /* it is counted where it paused */
+    bool resumed = listener_resume(l); /* it is counted where it paused */
+    if (!resumed)
+        unpause(l);
     l->service = service;
+    if (!resumed)
+        note_paused(l, ACCEPT_MEMORY);
 }
 
 int listener_release(struct listener *l)

@@ -22,6 +22,7 @@ struct listener {
     struct service *service;
     int fd; /* -1: closed */
     bool paused;
+    bool watched; /* in the poller's set; else it is paused until it can be added */
     LIST_ENTRY(listener) in_paused;
     unsigned batch;       /* clients to accept in this wake-up */
     uint64_t last_wakeup; /* the poller's, that found clients */
@@ -35,13 +36,14 @@ struct listener {
     struct listener_list *all_paused; /* of many listeners few pause: these are found at once */
 };
 
-/* Takes fd over and watches it; accepted and what follows is set by the caller before. Returns 0 or
- * -errno; fd is the caller's then. */
-int listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
+/* Takes fd over and watches it; accepted and what follows is set by the caller before. Where the
+ * kernel has no room for it in the poller's set, it is paused, and resuming tries that again. */
+void listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
 
-/* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. */
+/* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. Resume
+ * returns false when it cannot be watched yet. */
 void listener_pause(struct listener *l, enum accept_reason reason);
-void listener_resume(struct listener *l);
+bool listener_resume(struct listener *l);
 
 /* New clients are this service's, whose limits may be others: one that has paused tries again. */
 void listener_serve(struct listener *l, struct service *service);
