@@ -2,19 +2,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error_text.h"
+#include "base/log_writer.h"
 #include "base/safe_open.h"
-#include "base/syslogger.h"
 #include "base/utf8.h"
 
 /* What a line may fill: the rest is for what ends it, "}\n". */
@@ -22,153 +19,164 @@
 /* A formatted value is cut here, so that with all of its bytes escaped it has a chance to fit. */
 #define VALUE_MAX 1024
 
-struct sink {
-    enum log_kind kind;
-    int fd;
-    bool is_socket; /* can be told not to wait without a flag that others share */
-    int facility;
-    char *path;
-    _Atomic uint64_t dropped;
-};
-
-/* All but the level and the counters is written before there are threads. */
-static struct sink main_sink = { .kind = LOG_KIND_STDERR, .fd = STDERR_FILENO };
-static struct sink access_sink = { .kind = LOG_KIND_SAME, .fd = -1 };
+/* All but the level is written before there are threads. NULL: main, stderr; access, as `access`
+ * says. */
+static struct log_writer *writers[LOG_NAMES];
+static enum log_kind access_kind = LOG_KIND_SAME;
 static enum log_format format = LOG_FORMAT_TEXT;
-static uid_t file_owner = (uid_t)-1;
-static gid_t file_group = (gid_t)-1;
 static _Atomic int least_level = LOG_LEVEL_INFO;
+static _Atomic int reopening; /* files that have not been opened again yet */
+static _Atomic bool reopen_failed;
 
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
     [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
 };
 
-static const int syslog_priorities[] = {
-    [LOG_LEVEL_ERROR] = LOG_ERR, [LOG_LEVEL_WARNING] = LOG_WARNING, [LOG_LEVEL_NOTICE] = LOG_NOTICE,
-    [LOG_LEVEL_INFO] = LOG_INFO, [LOG_LEVEL_DEBUG] = LOG_DEBUG,
-};
+static void line_begin(struct log_line *line, const char *event);
+static void line_close(struct log_line *line);
 
-/* --- Sinks --- */
+/* ---- What writers have to say ---- */
 
-static int file_open(const char *path)
+static enum log_name name_of(const struct log_writer *w)
 {
-    return safe_open_append(path, 0640, file_owner, file_group);
+    return w == writers[LOG_ACCESS] ? LOG_ACCESS : LOG_MAIN;
 }
 
-/* O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with us: open it anew. A
- * regular file never blocks, and has a position that we share for good. */
-static int stderr_open(bool *is_socket)
+static size_t on_dropped(const struct log_writer *w, uint64_t lines, char *text)
 {
-    struct stat st;
-    bool known = fstat(STDERR_FILENO, &st) == 0;
-    *is_socket = known && S_ISSOCK(st.st_mode);
-    if (*is_socket || (known && S_ISREG(st.st_mode)))
-        return STDERR_FILENO;
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    return fd == -1 ? STDERR_FILENO : fd;
+    struct log_line line = { .access = name_of(w) == LOG_ACCESS, .level = LOG_LEVEL_WARNING };
+    line_begin(&line, "log_dropped");
+    log_uint(&line, "lines", lines);
+    line_close(&line);
+    memcpy(text, line.text, line.len);
+    return line.len;
 }
 
-static int sink_open(struct sink *s, const struct log_target *to)
+/* A pipe that is full takes nothing, and is not waited for. */
+static void tell_stderr(const char *text)
 {
-    int fd = -1;
-    s->kind = to->kind;
-    s->facility = to->facility;
-    switch (to->kind) {
-    case LOG_KIND_STDERR:
-        fd = stderr_open(&s->is_socket);
-        break;
-    case LOG_KIND_FILE:
-        if ((s->path = strdup(to->path)) == NULL)
-            return -ENOMEM;
-        if ((fd = file_open(to->path)) < 0)
-            return fd;
-        break;
-    case LOG_KIND_SYSLOG:
-        return syslogger_open();
-    case LOG_KIND_SAME:
-    case LOG_KIND_OFF:
-        break;
+    struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
+        (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+static void on_failed(const struct log_writer *w, int error)
+{
+    char text[VALUE_MAX];
+    char why[ERROR_TEXT_MAX];
+    enum log_name name = name_of(w);
+    bool is_stderr = log_writer_kind(w) == LOG_KIND_STDERR;
+    snprintf(text, sizeof text, "zproxy: [global] %s: %s: %s: lines are lost\n", log_name(name),
+             log_writer_name(w), error_text(error, why));
+    if (!is_stderr)
+        tell_stderr(text);
+    if (name == LOG_ACCESS)
+        log_msg(LOG_LEVEL_ERROR, "log_failed", "%s: %s: %s: lines are lost", log_name(name),
+                log_writer_name(w), why);
+}
+
+/* The last one tells of success, if all had it. */
+static void on_reopened(const struct log_writer *w, int rc)
+{
+    if (rc < 0) {
+        atomic_store(&reopen_failed, true);
+        log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", log_writer_name(w),
+                safe_open_strerror(rc));
     }
-    s->fd = fd;
-    return 0;
+    if (atomic_fetch_sub(&reopening, 1) == 1 && !atomic_load(&reopen_failed))
+        log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
 }
 
-static int sink_reopen(struct sink *s)
-{
-    if (s->kind != LOG_KIND_FILE)
-        return 0;
-    int fd = file_open(s->path);
-    if (fd < 0)
-        return fd;
-    int rc = dup3(fd, s->fd, O_CLOEXEC) == -1 ? -errno : 0; /* a writer sees the old or the new */
-    close(fd);
-    return rc;
-}
+static const struct log_writer_calls calls = { on_dropped, on_failed, on_reopened };
 
-static void sink_close(struct sink *s)
-{
-    if (s->fd != -1 && s->fd != STDERR_FILENO)
-        close(s->fd);
-    if (s->kind == LOG_KIND_SYSLOG)
-        syslogger_close();
-    free(s->path);
-    s->path = NULL;
-    s->fd = -1;
-    s->is_socket = false;
-    atomic_store(&s->dropped, 0);
-}
-
-static bool sink_write(const struct sink *s, enum log_level level, const char *text, size_t len)
-{
-    ssize_t n = 0;
-    if (s->kind == LOG_KIND_SYSLOG) /* a datagram needs no end of line */
-        return syslogger_send(s->facility | syslog_priorities[level], text, len - 1);
-    do {
-        n = s->is_socket ? send(s->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-                         : write(s->fd, text, len);
-    } while (n == -1 && errno == EINTR);
-    return n != -1;
-}
+/* ---- Targets ---- */
 
 int log_open(const struct log_settings *settings, const char **failed)
 {
+    const struct log_target *const targets[] = { &settings->log, &settings->access };
     int rc = 0;
     log_close();
     format = settings->format;
-    file_owner = settings->owner;
-    file_group = settings->group;
+    access_kind = settings->access.kind;
     log_set_level(settings->level);
-    if ((rc = sink_open(&main_sink, &settings->log)) < 0)
-        *failed = settings->log.path;
-    else if ((rc = sink_open(&access_sink, &settings->access)) < 0)
-        *failed = settings->access.path;
+    for (int i = 0; i < LOG_NAMES && rc == 0; i++) {
+        if (targets[i]->kind == LOG_KIND_SAME || targets[i]->kind == LOG_KIND_OFF)
+            continue;
+        rc = log_writer_new(&writers[i], targets[i], settings->owner, settings->group, &calls);
+        if (rc < 0)
+            *failed = targets[i]->path;
+    }
     if (rc < 0)
         log_close();
     return rc;
 }
 
-int log_reopen(const char **failed)
+int log_start(void)
 {
-    struct sink *const sinks[] = { &main_sink, &access_sink };
+    static const char *const names[] = { "log-writer", "access-writer" };
     int rc = 0;
-    for (size_t i = 0; i < sizeof sinks / sizeof *sinks; i++) {
-        int sink_rc = sink_reopen(sinks[i]);
-        if (sink_rc == 0 || rc < 0)
-            continue; /* one failure is told, both are tried */
-        rc = sink_rc;
-        *failed = sinks[i]->path;
-    }
+    for (int i = 0; i < LOG_NAMES && rc == 0; i++)
+        if (writers[i] != NULL)
+            rc = log_writer_start(writers[i], names[i]);
     return rc;
+}
+
+void log_reopen(void)
+{
+    int files = 0;
+    if (atomic_load(&reopening) > 0) /* what is under way opens what is there by now */
+        return;
+    for (int i = 0; i < LOG_NAMES; i++)
+        files += writers[i] != NULL;
+    atomic_store(&reopen_failed, false);
+    atomic_store(&reopening, files);
+    for (int i = 0; i < LOG_NAMES; i++)
+        if (writers[i] != NULL)
+            log_writer_reopen(writers[i]);
+}
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 void log_close(void)
 {
-    sink_close(&main_sink);
-    sink_close(&access_sink);
-    main_sink.kind = LOG_KIND_STDERR;
-    main_sink.fd = STDERR_FILENO;
-    access_sink.kind = LOG_KIND_SAME;
+    uint64_t deadline = clock_ms() + LOG_CLOSE_MS;
+    for (int i = 0; i < LOG_NAMES; i++)
+        if (writers[i] != NULL)
+            log_writer_stop(writers[i]);
+    for (int i = LOG_NAMES - 1; i >= 0; i--) { /* the log may be told of the access log */
+        if (writers[i] != NULL)
+            log_writer_free(writers[i], deadline);
+        writers[i] = NULL;
+    }
+    access_kind = LOG_KIND_SAME;
+}
+
+void log_state(enum log_name name, struct log_state *state)
+{
+    const struct log_writer *w = writers[name];
+    *state = (struct log_state){ .is_open = w != NULL };
+    if (w == NULL)
+        return;
+    state->dropped = log_writer_dropped(w);
+    state->error = log_writer_error(w);
+    state->is_behind = log_writer_untold(w) > 0;
+}
+
+const char *log_name(enum log_name name)
+{
+    return name == LOG_ACCESS ? "access_log" : "log";
+}
+
+void log_add_dropped(enum log_name name, uint64_t lines)
+{
+    if (writers[name] != NULL)
+        log_writer_add_dropped(writers[name], lines);
 }
 
 void log_set_level(enum log_level level)
@@ -183,12 +191,12 @@ bool log_wanted(enum log_level level)
 
 bool log_access_wanted(void)
 {
-    if (access_sink.kind == LOG_KIND_SAME)
+    if (access_kind == LOG_KIND_SAME)
         return log_wanted(LOG_LEVEL_INFO);
-    return access_sink.kind != LOG_KIND_OFF;
+    return access_kind != LOG_KIND_OFF;
 }
 
-/* --- Building a line --- */
+/* ---- Building a line ---- */
 
 /* A line that has overflown stays so until its field is taken back. */
 static void put(struct log_line *line, const char *text, size_t n)
@@ -319,9 +327,9 @@ static void end_field(struct log_line *line, size_t begin)
         line->len = begin;
 }
 
-static struct sink *sink_of(const struct log_line *line)
+static struct log_writer *writer_of(const struct log_line *line)
 {
-    return line->access && access_sink.kind != LOG_KIND_SAME ? &access_sink : &main_sink;
+    return writers[line->access && access_kind != LOG_KIND_SAME ? LOG_ACCESS : LOG_MAIN];
 }
 
 /* The part that changes once a second is kept. */
@@ -353,8 +361,9 @@ static void put_time(struct log_line *line)
 
 static void line_begin(struct log_line *line, const char *event)
 {
+    const struct log_writer *w = writer_of(line);
     line->len = 0;
-    if (sink_of(line)->kind != LOG_KIND_SYSLOG) /* which writes the time itself */
+    if (w == NULL || log_writer_kind(w) != LOG_KIND_SYSLOG) /* which writes the time itself */
         put_time(line);
     log_str(line, "level", level_names[line->level]);
     log_str(line, "event", event);
@@ -412,7 +421,7 @@ void log_uint(struct log_line *line, const char *key, uint64_t value)
     end_field(line, begin);
 }
 
-/* --- Ending a line --- */
+/* ---- Ending a line ---- */
 
 static void line_close(struct log_line *line)
 {
@@ -422,31 +431,17 @@ static void line_close(struct log_line *line)
     line->text[line->len++] = '\n';
 }
 
-/* Says how many lines were lost before this one. */
-static bool report_dropped(struct sink *s, bool access)
-{
-    uint64_t lines = atomic_exchange(&s->dropped, 0);
-    if (lines == 0)
-        return true;
-    struct log_line line = { .access = access, .level = LOG_LEVEL_WARNING };
-    line_begin(&line, "log_dropped");
-    log_uint(&line, "lines", lines);
-    line_close(&line);
-    if (sink_write(s, line.level, line.text, line.len))
-        return true;
-    atomic_fetch_add(&s->dropped, lines);
-    return false;
-}
-
 void log_end(struct log_line *line)
 {
-    struct sink *s = sink_of(line);
+    struct log_writer *w = writer_of(line);
     int saved = errno;
     if (line->access ? !log_access_wanted() : !log_wanted(line->level))
         return;
     line_close(line);
-    if (!report_dropped(s, line->access) || !sink_write(s, line->level, line->text, line->len))
-        atomic_fetch_add(&s->dropped, 1);
+    if (w != NULL)
+        log_writer_put(w, line->level, line->text, line->len);
+    else
+        (void)!write(STDERR_FILENO, line->text, line->len);
     errno = saved;
 }
 

@@ -1,8 +1,9 @@
 /* One line per event, to stderr, syslog or a file, as logfmt or JSON.
  *
- * A line is built in the caller's memory and leaves with one write(2), so threads need no lock
- * and lines never mix. A sink that cannot take a line at once (a full pipe behind stderr) never
- * blocks a worker: the line is dropped and counted, and the next line that passes says how many.
+ * A line is built in the caller's memory and put into a bounded buffer, without a lock; a thread
+ * for each target writes it. So no caller waits for a disk, a pipe or a daemon: a line that finds
+ * the buffer full, or that the target refuses, is dropped and counted, and the next one that is
+ * written is preceded by one that says how many.
  */
 #ifndef ZPROXY_BASE_LOG_H
 #define ZPROXY_BASE_LOG_H
@@ -60,16 +61,41 @@ struct log_line {
     char text[LOG_LINE_MAX];
 };
 
-/* Opens the sinks. Before the first call lines go to stderr as text at level info.
- * Returns 0, or -errno with *failed naming the path that could not be opened. */
+/* Opens the targets. Before the first call lines go to stderr as text at level info; until
+ * log_start() lines are written by their caller. Returns 0, or -errno with *failed naming the path
+ * that could not be opened. */
 int log_open(const struct log_settings *settings, const char **failed);
 
-/* Opens the files again by name (after a rotation) and swaps them under the same descriptors:
- * other threads may be writing. A file that cannot be opened stays as it was. Same results. */
-int log_reopen(const char **failed);
+/* Starts the threads that write; when there are privileges to drop, after it. Returns 0 or -errno.
+ */
+int log_start(void);
 
-/* Closes the sinks; later lines go to stderr. */
+/* Opens the files again by name (after a rotation): lines that the caller's thread has ended before
+ * go to the old one. A file that cannot be opened stays as it was. What came of it is an event,
+ * log_reopen. */
+void log_reopen(void);
+
+/* Writes what is left, for LOG_CLOSE_MS at most, and closes the targets; later lines go to stderr.
+ * No other thread may log. */
+#define LOG_CLOSE_MS 5000
 void log_close(void);
+
+enum log_name {
+    LOG_MAIN,   /* log */
+    LOG_ACCESS, /* access_log */
+    LOG_NAMES,
+};
+struct log_state {
+    bool is_open;     /* otherwise there is none of its own */
+    bool is_behind;   /* the buffer is full: the target does not take lines in time */
+    int error;        /* why the target refuses lines at present, positive; 0: it does not */
+    uint64_t dropped; /* lines, since the start */
+};
+void log_state(enum log_name name, struct log_state *state);
+/* As the configuration calls it. */
+const char *log_name(enum log_name name);
+/* Counts lines that the process before this one has dropped. */
+void log_add_dropped(enum log_name name, uint64_t lines);
 
 void log_set_level(enum log_level level);
 

@@ -36,28 +36,35 @@ void syslogger_close(void)
     fd = -1;
 }
 
-static size_t write_head(char head[HEAD_MAX], int priority)
+static size_t write_head(char head[HEAD_MAX], int priority, uint64_t seconds)
 {
     char when[sizeof "Nov 21 05:25:39"];
     struct tm tm;
-    time_t now = time(NULL);
-    localtime_r(&now, &tm);
+    time_t written = (time_t)seconds;
+    localtime_r(&written, &tm);
     strftime(when, sizeof when, "%b %e %H:%M:%S", &tm);
     return (size_t)snprintf(head, HEAD_MAX, "<%d>%s zproxy[%ld]: ", priority, when, (long)getpid());
 }
 
-bool syslogger_send(int priority, const char *text, size_t len)
+int syslogger_send(int priority, uint64_t seconds, const char *text, size_t len)
 {
     char head[HEAD_MAX];
     struct iovec parts[] = {
-        { .iov_base = head, .iov_len = write_head(head, priority) },
+        { .iov_base = head, .iov_len = write_head(head, priority, seconds) },
         { .iov_base = (void *)text, .iov_len = len },
     };
     const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
     if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
-        return true;
+        return 0;
     if (errno == EAGAIN || errno == EMSGSIZE)
-        return false;
+        return -errno;
     /* the daemon has been started anew, or for the first time */
-    return connect_daemon() == 0 && sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
+    if (connect_daemon() == -1 || sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+        return -errno;
+    return 0;
+}
+
+int syslogger_fd(void)
+{
+    return fd;
 }

@@ -6,8 +6,8 @@
 #ifndef ZPROXY_BASE_SYSLOGGER_H
 #define ZPROXY_BASE_SYSLOGGER_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Connects to /dev/log, before chroot(2) hides it; a daemon that is not there yet is looked for
  * with each line. Returns 0 or -errno. May be called again. */
@@ -15,7 +15,11 @@ int syslogger_open(void);
 void syslogger_close(void);
 
 /* Sends one line, RFC 3164, as "zproxy[PID]". priority: facility and severity of <syslog.h>.
- * Returns whether the daemon has it. From any thread. */
-bool syslogger_send(int priority, const char *text, size_t len);
+ * seconds: when it was written, since the epoch. Returns 0: the daemon has it; -EAGAIN: its queue
+ * is full; or -errno. From any thread. */
+int syslogger_send(int priority, uint64_t seconds, const char *text, size_t len);
+
+/* The socket, for poll(2). */
+int syslogger_fd(void);
 
 #endif

@@ -85,6 +85,13 @@ static int open_log(struct proxy *p)
     return 0;
 }
 
+/* Once privileges are dropped: a thread of its own would keep some of them. */
+static int start_log(void)
+{
+    int rc = log_start();
+    return rc < 0 ? cannot_start("[global] log: %s", strerror(-rc)) : 0;
+}
+
 static int find_privileges(struct proxy *p)
 {
     const char *key = NULL;
@@ -300,17 +307,6 @@ static void on_shut_down(void *arg, uint64_t over)
         pools_each(&p->rt.pools, empty_servers, p);
 }
 
-static void reopen_log(void)
-{
-    const char *failed = NULL;
-    int rc = log_reopen(&failed);
-    if (rc < 0)
-        log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", failed,
-                safe_open_strerror(rc));
-    else
-        log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
-}
-
 static void reload(struct proxy *p)
 {
     char *text = NULL;
@@ -331,7 +327,7 @@ static void on_signal(void *arg, int number)
                   runtime_conf(&p->rt)->global.shutdown_timeout);
         break;
     case SIGUSR1:
-        reopen_log();
+        log_reopen();
         break;
     case SIGHUP:
         reload(p);
@@ -572,7 +568,7 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
         config_free(p.conf);
         return status;
     }
-    if (prepare(&p) == 0) {
+    if (prepare(&p) == 0 && start_log() == 0) {
         if (p.heir == -1) /* otherwise it has what the one before knew */
             names_wait(&p.rt.names);
         if (p.rt.draining) {

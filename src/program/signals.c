@@ -44,6 +44,8 @@ int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, i
     while (rc == 0 && s->open < SIGNALS)
         rc = open_one(s, loop);
     signal(SIGPIPE, SIG_IGN); /* splice(2) has no MSG_NOSIGNAL */
+    signal(SIGXFSZ, SIG_IGN); /* a log file as long as RLIMIT_FSIZE allows: write(2) says so */
+    signal(SIGTTOU, SIG_IGN); /* a log on a terminal that stops a process in the background */
     if (rc == 0)
         mask(SIG_UNBLOCK, 0);
     return rc;

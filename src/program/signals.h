@@ -22,8 +22,8 @@ struct signals {
 /* HUP, USR1 and USR2 wait for signals_open(). */
 void signals_hold(void);
 
-/* Calls caught, on the loop, for each signal from now on, and ignores SIGPIPE. Returns 0 or -errno,
- * after which signals_close() may be called as well. */
+/* Calls caught, on the loop, for each signal from now on, and ignores SIGPIPE, SIGXFSZ and SIGTTOU.
+ * Returns 0 or -errno, after which signals_close() may be called as well. */
 int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, int number),
                  void *arg);
 /* No signal is obeyed any more, until the end of the process. May be called twice. */

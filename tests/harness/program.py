@@ -1,6 +1,7 @@
 """zproxy under test: started, asked about itself, and stopped."""
 
 import collections
+import contextlib
 import ctypes
 import functools
 import json
@@ -498,6 +499,15 @@ class Zproxy:
 
     def threads(self):
         return [int(tid) for tid in os.listdir(f"/proc/{self.pid}/task")]
+
+    def workers(self):
+        """Those of its threads that are workers."""
+        found = []
+        for tid in self.threads():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):    # it has just ended
+                if re.fullmatch(r"zproxy-\d+", self.status_of(tid)["Name"]):
+                    found.append(tid)
+        return found
 
     def status_of(self, tid=None):
         """/proc/PID/status as a dict."""

@@ -1,0 +1,123 @@
+#include "base/log_ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Heads are aligned to their size, which divides the ring's: none of them is split at its end. */
+#define HEAD sizeof(struct log_ring_head)
+
+static size_t round_up(size_t length)
+{
+    return (HEAD + length + HEAD - 1) / HEAD * HEAD;
+}
+
+int log_ring_init(struct log_ring *r, size_t size)
+{
+    assert(size >= HEAD && (size & (size - 1)) == 0);
+    r->bytes = calloc(1, size);
+    r->size = size;
+    atomic_init(&r->reserved, 0);
+    atomic_init(&r->taken, 0);
+    return r->bytes == NULL ? -ENOMEM : 0;
+}
+
+void log_ring_fini(struct log_ring *r)
+{
+    free(r->bytes);
+    r->bytes = NULL;
+}
+
+static struct log_ring_head *head_at(const struct log_ring *r, uint64_t at)
+{
+    return (struct log_ring_head *)(void *)(r->bytes + (at & (r->size - 1)));
+}
+
+/* How much of length bytes from here on lies before the ring's end. */
+static size_t before_end(const struct log_ring *r, uint64_t at, size_t length)
+{
+    size_t left = r->size - (at & (r->size - 1));
+    return length < left ? length : left;
+}
+
+static void copy_in(struct log_ring *r, uint64_t at, const char *text, size_t length)
+{
+    size_t first = before_end(r, at, length);
+    memcpy(r->bytes + (at & (r->size - 1)), text, first);
+    memcpy(r->bytes, text + first, length - first);
+}
+
+static void copy_out(const struct log_ring *r, uint64_t at, char *text, size_t length)
+{
+    size_t first = before_end(r, at, length);
+    memcpy(text, r->bytes + (at & (r->size - 1)), first);
+    memcpy(text + first, r->bytes, length - first);
+}
+
+static void clear(struct log_ring *r, uint64_t at, size_t length)
+{
+    size_t first = before_end(r, at, length);
+    memset(r->bytes + (at & (r->size - 1)), 0, first);
+    memset(r->bytes, 0, length - first);
+}
+
+/* `at` may be older than `taken`, which makes the difference negative; the exchange fails then. */
+static bool reserve(struct log_ring *r, size_t size, uint64_t *at, size_t *used)
+{
+    *at = atomic_load_explicit(&r->reserved, memory_order_relaxed);
+    int64_t waiting = 0;
+    do {
+        uint64_t taken = atomic_load_explicit(&r->taken, memory_order_acquire);
+        waiting = (int64_t)(*at + size - taken);
+        if (waiting > (int64_t)r->size)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&r->reserved, at, *at + size,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    *used = (size_t)waiting;
+    return true;
+}
+
+bool log_ring_put(struct log_ring *r, const struct log_ring_line *line, size_t *used)
+{
+    uint64_t at = 0;
+    size_t size = round_up(line->length);
+    if (!reserve(r, size, &at, used))
+        return false;
+    struct log_ring_head *head = head_at(r, at);
+    head->length = (uint16_t)line->length;
+    head->kind = (uint8_t)line->kind;
+    head->level = (uint8_t)line->level;
+    head->value = line->value;
+    if (line->length > 0)
+        copy_in(r, at + HEAD, line->text, line->length);
+    /* sequentially consistent, as is what the caller reads next: whether the other side sleeps */
+    atomic_store(&head->size, (uint32_t)size);
+    return true;
+}
+
+bool log_ring_peek(struct log_ring *r, struct log_ring_line *line)
+{
+    uint64_t at = atomic_load_explicit(&r->taken, memory_order_relaxed);
+    struct log_ring_head *head = head_at(r, at);
+    if (atomic_load(&head->size) == 0)
+        return false;
+    *line = (struct log_ring_line){
+        .kind = (enum log_ring_kind)head->kind,
+        .level = head->level,
+        .value = head->value,
+        .length = head->length,
+    };
+    return true;
+}
+
+void log_ring_take(struct log_ring *r, char *text)
+{
+    uint64_t at = atomic_load_explicit(&r->taken, memory_order_relaxed);
+    const struct log_ring_head *head = head_at(r, at);
+    size_t size = atomic_load_explicit(&head->size, memory_order_relaxed);
+    if (head->length > 0)
+        copy_out(r, at + HEAD, text, head->length);
+    clear(r, at, size);
+    atomic_store_explicit(&r->taken, at + size, memory_order_release);
+}

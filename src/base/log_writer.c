@@ -1,0 +1,524 @@
+#include "base/log_writer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log_ring.h"
+#include "base/log_sink.h"
+
+/* Lines come one by one and leave together: after the first one the thread waits this long for
+ * more. Not for a line that tells of trouble, and not when much is waiting. */
+#define GATHER_MS   10
+#define GATHER_PART 4 /* of the buffer */
+
+#define RETRY_MS   1000 /* a target that refuses lines, or is full, is tried again after it */
+#define STUCK_MS   20   /* likewise one that is said to be writable, and is not */
+#define BATCH_SIZE (64 * 1024)
+
+enum writer_state {
+    WRITER_AWAKE,
+    WRITER_GATHERING, /* wakes up soon, or at once if it is told to */
+    WRITER_IDLE,      /* wakes up when it is told to */
+};
+
+struct log_writer {
+    const struct log_writer_calls *calls;
+    char *path;
+    struct log_sink sink; /* the thread's, once there is one; before, under `direct` */
+    pthread_mutex_t direct;
+    _Atomic uint64_t dropped;
+    _Atomic uint64_t untold; /* of these, those that found the buffer full and were not told of */
+    uint64_t gap;            /* of these, those that are missing before the next line */
+    _Atomic int error;
+
+    bool has_thread;
+    pthread_t thread;
+    struct log_ring ring;
+    int wake;          /* eventfd(2): there is something to do */
+    int ended;         /* eventfd(2): the thread is about to end */
+    _Atomic int state; /* enum writer_state */
+    _Atomic bool urgent;
+    _Atomic bool reopen; /* the buffer had no room to say so */
+    _Atomic bool stop;
+    _Atomic bool give_up;
+
+    size_t batch_begin; /* what is before it is written */
+    size_t batch_end;
+    unsigned stuck;       /* how often it was said to be writable in vain */
+    enum log_level level; /* of the last line in batch, and when it was written */
+    uint64_t seconds;
+    char batch[BATCH_SIZE];
+};
+
+/* ---- what is lost ---- */
+
+/* By the target; the gap is where the next line will be. */
+static void drop_here(struct log_writer *w, uint64_t lines)
+{
+    atomic_fetch_add(&w->dropped, lines);
+    w->gap += lines;
+}
+
+static void note_error(struct log_writer *w, int error)
+{
+    if (atomic_exchange(&w->error, error) == 0 && error != 0)
+        w->calls->failed(w, error);
+}
+
+/* Returns what log_sink_write() does. */
+static ssize_t write_lines(struct log_writer *w, const char *text, size_t length)
+{
+    ssize_t n = log_sink_write(&w->sink, w->level, w->seconds, text, length);
+    if (n >= 0)
+        note_error(w, 0);
+    else if (n != -EAGAIN)
+        note_error(w, (int)-n);
+    return n;
+}
+
+/* Says how many lines are missing here. Returns 0 or -errno. */
+static int tell_gap(struct log_writer *w)
+{
+    char text[LOG_SINK_PREFIX + LOG_LINE_MAX];
+    const enum log_level level = w->level;
+    const uint64_t seconds = w->seconds;
+    if (w->gap == 0)
+        return 0;
+    size_t length = log_sink_prefix(&w->sink, LOG_LEVEL_WARNING, text);
+    length += w->calls->dropped(w, w->gap, text + length);
+    w->level = LOG_LEVEL_WARNING;
+    w->seconds = (uint64_t)time(NULL);
+    ssize_t n = write_lines(w, text, length);
+    w->level = level;
+    w->seconds = seconds;
+    if (n < 0)
+        return (int)n;
+    w->gap = 0;
+    return 0;
+}
+
+static int reopen(struct log_writer *w)
+{
+    bool lost = false;
+    int rc = log_sink_reopen(&w->sink, &lost);
+    if (lost)
+        drop_here(w, 1);
+    if (rc == 0)
+        atomic_store(&w->error, 0);
+    return rc;
+}
+
+/* ---- before there is a thread ---- */
+
+static void write_at_once(struct log_writer *w, enum log_level level, const char *text,
+                          size_t length)
+{
+    char whole[LOG_SINK_PREFIX + LOG_LINE_MAX];
+    size_t prefix = log_sink_prefix(&w->sink, level, whole);
+    memcpy(whole + prefix, text, length);
+    pthread_mutex_lock(&w->direct);
+    w->level = level;
+    w->seconds = (uint64_t)time(NULL);
+    if (tell_gap(w) < 0 || write_lines(w, whole, prefix + length) < 0)
+        drop_here(w, 1);
+    pthread_mutex_unlock(&w->direct);
+}
+
+/* ---- the thread: what it waits for ---- */
+
+static void set_event(int fd)
+{
+    const uint64_t one = 1;
+    while (write(fd, &one, sizeof one) == -1 && errno == EINTR)
+        ;
+}
+
+static void clear_event(int fd)
+{
+    uint64_t count = 0;
+    while (read(fd, &count, sizeof count) == -1 && errno == EINTR)
+        ;
+}
+
+static void wake_up(struct log_writer *w)
+{
+    if (atomic_exchange(&w->state, WRITER_AWAKE) != WRITER_AWAKE)
+        set_event(w->wake);
+}
+
+static bool is_told(struct log_writer *w)
+{
+    return atomic_load(&w->stop) || atomic_load(&w->reopen);
+}
+
+static bool is_empty(struct log_writer *w)
+{
+    struct log_ring_line next;
+    return !log_ring_peek(&w->ring, &next);
+}
+
+static void wait_for_event(struct log_writer *w, int timeout)
+{
+    struct pollfd wake = { .fd = w->wake, .events = POLLIN };
+    if (poll(&wake, 1, timeout) == 1)
+        clear_event(w->wake);
+}
+
+/* While lines are missing that could not be told of yet, or one is cut, it tries again by itself.
+ */
+static void rest(struct log_writer *w)
+{
+    bool owes = w->gap > 0 || w->sink.rest_length > 0;
+    atomic_store(&w->state, WRITER_IDLE);
+    if (is_empty(w) && !is_told(w))
+        wait_for_event(w, owes ? RETRY_MS : -1);
+    atomic_store(&w->state, WRITER_GATHERING);
+    if (!atomic_exchange(&w->urgent, false) && !is_told(w))
+        wait_for_event(w, GATHER_MS);
+    atomic_store(&w->state, WRITER_AWAKE);
+    atomic_store(&w->urgent, false);
+}
+
+/* It is full. What poll(2) says of a descriptor is no promise that a line fits. */
+static void wait_for_room(struct log_writer *w)
+{
+    struct pollfd ask[] = {
+        { .fd = w->wake, .events = POLLIN },
+        { .fd = log_sink_fd(&w->sink), .events = POLLOUT },
+    };
+    bool trusts = w->stuck++ == 0 && ask[1].fd != -1;
+    if (poll(ask, trusts ? 2 : 1, trusts ? RETRY_MS : STUCK_MS) > 0 && ask[0].revents != 0)
+        clear_event(w->wake);
+}
+
+/* ---- the thread: from the buffer to the target ---- */
+
+static size_t lines_in(const char *text, size_t length)
+{
+    size_t lines = 0;
+    for (const char *end = text; (end = memchr(end, '\n', length - (size_t)(end - text))) != NULL;
+         end++)
+        lines++;
+    return lines;
+}
+
+static void take_line(struct log_writer *w, const struct log_ring_line *next)
+{
+    char *to = w->batch + w->batch_end;
+    size_t prefix = log_sink_prefix(&w->sink, (enum log_level)next->level, to);
+    log_ring_take(&w->ring, to + prefix);
+    w->batch_end += prefix + next->length;
+    w->level = (enum log_level)next->level;
+    w->seconds = next->value;
+}
+
+/* Takes lines up to what is none, or as many as there is room for. */
+static void fill(struct log_writer *w)
+{
+    struct log_ring_line next;
+    while (BATCH_SIZE - w->batch_end >= LOG_SINK_PREFIX + LOG_LINE_MAX &&
+           log_ring_peek(&w->ring, &next) && next.kind == LOG_RING_LINE) {
+        take_line(w, &next);
+        if (w->sink.kind == LOG_KIND_SYSLOG)
+            break;
+    }
+}
+
+/* That much of the batch is done with. */
+static void pass(struct log_writer *w, size_t length)
+{
+    w->batch_begin += length;
+    w->stuck = 0;
+}
+
+static void drop_batch(struct log_writer *w)
+{
+    size_t length = w->batch_end - w->batch_begin;
+    drop_here(w, lines_in(w->batch + w->batch_begin, length));
+    pass(w, length);
+}
+
+/* Returns 0: the batch is empty, written or dropped; or -EAGAIN. */
+static int flush(struct log_writer *w)
+{
+    while (w->batch_begin < w->batch_end) {
+        ssize_t n = tell_gap(w);
+        if (n == 0)
+            n = write_lines(w, w->batch + w->batch_begin, w->batch_end - w->batch_begin);
+        if (n == -EAGAIN)
+            return -EAGAIN;
+        if (n < 0)
+            drop_batch(w);
+        else
+            pass(w, (size_t)n);
+    }
+    w->batch_begin = w->batch_end = 0;
+    return 0;
+}
+
+/* The next in the buffer is no line. */
+static void obey(struct log_writer *w, const struct log_ring_line *next)
+{
+    log_ring_take(&w->ring, w->batch); /* it has no text */
+    if (next->kind == LOG_RING_REOPEN)
+        w->calls->reopened(w, reopen(w));
+    else
+        w->gap += next->value;
+}
+
+/* Nothing waits any more. Returns 0 or -EAGAIN. */
+static int tidy(struct log_writer *w)
+{
+    if (atomic_exchange(&w->reopen, false))
+        w->calls->reopened(w, reopen(w));
+    w->gap += atomic_exchange(&w->untold, 0);
+    int rc = log_sink_complete(&w->sink);
+    if (rc == 0)
+        rc = tell_gap(w);
+    return rc == -EAGAIN ? rc : 0;
+}
+
+/* One round. Returns 0: there may be more to do; 1: nothing; or -EAGAIN. */
+static int work(struct log_writer *w)
+{
+    struct log_ring_line next;
+    if (w->batch_end == 0)
+        fill(w);
+    int rc = flush(w);
+    if (rc < 0)
+        return rc;
+    if (log_ring_peek(&w->ring, &next)) {
+        if (next.kind != LOG_RING_LINE)
+            obey(w, &next);
+        return 0;
+    }
+    if ((rc = tidy(w)) < 0)
+        return rc;
+    return is_empty(w);
+}
+
+static void *run(void *arg)
+{
+    struct log_writer *w = arg;
+    while (!atomic_load(&w->give_up)) {
+        int rc = work(w);
+        if (rc == 1 && atomic_load(&w->stop))
+            break;
+        if (rc < 0)
+            wait_for_room(w);
+        else if (rc == 1)
+            rest(w);
+    }
+    set_event(w->ended);
+    return NULL;
+}
+
+/* ---- what others want of it ---- */
+
+int log_writer_new(struct log_writer **out, const struct log_target *target, uid_t owner,
+                   gid_t group, const struct log_writer_calls *calls)
+{
+    struct log_target own = *target;
+    struct log_writer *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return -ENOMEM;
+    int rc = 0;
+    if (target->path != NULL && (own.path = w->path = strdup(target->path)) == NULL)
+        rc = -ENOMEM;
+    if (rc == 0)
+        rc = log_sink_open(&w->sink, &own, owner, group);
+    if (rc < 0) {
+        free(w->path);
+        free(w);
+        return rc;
+    }
+    w->calls = calls;
+    w->wake = w->ended = -1;
+    pthread_mutex_init(&w->direct, NULL);
+    *out = w;
+    return 0;
+}
+
+static int open_buffer(struct log_writer *w)
+{
+    w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake == -1 || w->ended == -1)
+        return -errno;
+    return log_ring_init(&w->ring, w->sink.ring);
+}
+
+/* Signals are the main thread's. */
+int log_writer_start(struct log_writer *w, const char *thread_name)
+{
+    sigset_t all;
+    sigset_t before;
+    int rc = open_buffer(w);
+    if (rc < 0)
+        return rc;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->has_thread = rc == 0;
+    if (rc == 0)
+        pthread_setname_np(w->thread, thread_name);
+    return -rc;
+}
+
+/* Returns whether there was room. Lines that were dropped before are told of first. */
+static bool put(struct log_writer *w, const struct log_ring_line *line, size_t *used)
+{
+    if (atomic_load_explicit(&w->untold, memory_order_relaxed) > 0) {
+        struct log_ring_line gap = { .kind = LOG_RING_DROPPED,
+                                     .value = atomic_exchange(&w->untold, 0) };
+        if (gap.value > 0 && !log_ring_put(&w->ring, &gap, used)) {
+            atomic_fetch_add(&w->untold, gap.value);
+            return false;
+        }
+    }
+    return log_ring_put(&w->ring, line, used);
+}
+
+void log_writer_put(struct log_writer *w, enum log_level level, const char *text, size_t length)
+{
+    size_t used = 0;
+    assert(length <= LOG_LINE_MAX);
+    if (!w->has_thread) {
+        write_at_once(w, level, text, length);
+        return;
+    }
+    const struct log_ring_line line = {
+        .kind = LOG_RING_LINE,
+        .level = (int)level,
+        .value = w->sink.kind == LOG_KIND_SYSLOG ? (uint64_t)time(NULL) : 0,
+        .text = text,
+        .length = length,
+    };
+    if (!put(w, &line, &used)) {
+        atomic_fetch_add(&w->dropped, 1);
+        atomic_fetch_add(&w->untold, 1);
+        return;
+    }
+    bool urgent = level < LOG_LEVEL_INFO || used > w->ring.size / GATHER_PART;
+    if (urgent)
+        atomic_store(&w->urgent, true);
+    if (urgent || atomic_load(&w->state) == WRITER_IDLE)
+        wake_up(w);
+}
+
+void log_writer_reopen(struct log_writer *w)
+{
+    const struct log_ring_line order = { .kind = LOG_RING_REOPEN };
+    size_t used = 0;
+    if (!w->has_thread) {
+        pthread_mutex_lock(&w->direct);
+        int rc = reopen(w);
+        pthread_mutex_unlock(&w->direct);
+        w->calls->reopened(w, rc);
+        return;
+    }
+    if (!log_ring_put(&w->ring, &order, &used))
+        atomic_store(&w->reopen, true);
+    atomic_store(&w->urgent, true);
+    wake_up(w);
+}
+
+void log_writer_stop(struct log_writer *w)
+{
+    if (!w->has_thread)
+        return;
+    atomic_store(&w->stop, true);
+    atomic_store(&w->state, WRITER_AWAKE);
+    set_event(w->wake);
+}
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool has_ended(const struct log_writer *w, uint64_t deadline)
+{
+    for (;;) {
+        struct pollfd ask = { .fd = w->ended, .events = POLLIN };
+        uint64_t now = clock_ms();
+        int rc = poll(&ask, 1, now < deadline ? (int)(deadline - now) : 0);
+        if (rc >= 0 || errno != EINTR)
+            return rc == 1;
+    }
+}
+
+#define LAST_MS 200 /* for a thread that only waits for room */
+
+/* Returns false when it hangs in the kernel: its memory is not ours while it does. */
+static bool join(struct log_writer *w, uint64_t deadline)
+{
+    bool ended = has_ended(w, deadline);
+    if (!ended) {
+        atomic_store(&w->give_up, true);
+        set_event(w->wake);
+        ended = has_ended(w, clock_ms() + LAST_MS);
+    }
+    if (ended)
+        pthread_join(w->thread, NULL);
+    else
+        pthread_detach(w->thread);
+    return ended;
+}
+
+void log_writer_free(struct log_writer *w, uint64_t deadline)
+{
+    if (w->has_thread && !join(w, deadline))
+        return;
+    if (w->wake != -1)
+        close(w->wake);
+    if (w->ended != -1)
+        close(w->ended);
+    log_sink_close(&w->sink);
+    log_ring_fini(&w->ring);
+    pthread_mutex_destroy(&w->direct);
+    free(w->path);
+    free(w);
+}
+
+enum log_kind log_writer_kind(const struct log_writer *w)
+{
+    return w->sink.kind;
+}
+
+const char *log_writer_name(const struct log_writer *w)
+{
+    return log_sink_name(&w->sink);
+}
+
+uint64_t log_writer_dropped(const struct log_writer *w)
+{
+    return atomic_load(&w->dropped);
+}
+
+uint64_t log_writer_untold(const struct log_writer *w)
+{
+    return atomic_load(&w->untold);
+}
+
+void log_writer_add_dropped(struct log_writer *w, uint64_t lines)
+{
+    atomic_fetch_add(&w->dropped, lines);
+}
+
+int log_writer_error(const struct log_writer *w)
+{
+    return atomic_load(&w->error);
+}
