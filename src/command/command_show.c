@@ -32,6 +32,17 @@ static const char *log_level_name(void)
     return names[level];
 }
 
+static uint64_t log_dropped(void)
+{
+    uint64_t lines = 0;
+    for (int i = 0; i < LOG_NAMES; i++) {
+        struct log_state state;
+        log_state((enum log_name)i, &state);
+        lines += state.dropped;
+    }
+    return lines;
+}
+
 static void put_process(struct sheet *s, const struct runtime *rt)
 {
     uint64_t now = wall_clock();
@@ -45,6 +56,7 @@ static void put_process(struct sheet *s, const struct runtime *rt)
     sheet_flag(s, rt->draining);
     sheet_number(s, drains_count(&rt->drains));
     sheet_text(s, log_level_name());
+    sheet_number(s, log_dropped());
 }
 
 static void put_paused(struct sheet *s, enum accept_reason reason)
@@ -96,6 +108,7 @@ static enum request_result show_info(struct request *r)
         { "draining", SHEET_FLAG },
         { "servers_draining", SHEET_COUNT },
         { "log_level", SHEET_TEXT },
+        { "log_dropped", SHEET_COUNT },
         { "workers", SHEET_COUNT },
         { "workers_finishing", SHEET_COUNT },
         { "sessions", SHEET_COUNT },

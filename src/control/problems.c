@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/error_text.h"
 #include "base/human.h"
+#include "base/log.h"
 
 const char *severity_name(enum severity severity)
 {
@@ -185,6 +187,25 @@ static int add_reload(const struct runtime *rt, struct problem_list *list)
     return 0;
 }
 
+static int add_logs(struct problem_list *list)
+{
+    char why[ERROR_TEXT_MAX];
+    for (int i = 0; i < LOG_NAMES; i++) {
+        struct log_state state;
+        log_state((enum log_name)i, &state);
+        if (state.error == 0 && !state.is_behind)
+            continue;
+        struct problem *problem = add(list);
+        if (problem == NULL)
+            return -ENOMEM;
+        snprintf(problem->subject, sizeof problem->subject, "%s", log_name((enum log_name)i));
+        (void)say(problem, SEVERITY_WARNING, "lines are lost, %" PRIu64 " so far: %s",
+                  state.dropped,
+                  state.error == 0 ? "they are not taken in time" : error_text(state.error, why));
+    }
+    return 0;
+}
+
 int problems_list(const struct runtime *rt, struct problem_list *list)
 {
     *list = (struct problem_list){ .count = 0 };
@@ -193,6 +214,8 @@ int problems_list(const struct runtime *rt, struct problem_list *list)
         rc = add_pools(rt, SEVERITY_CRITICAL, list);
     if (rc == 0)
         rc = add_reload(rt, list);
+    if (rc == 0)
+        rc = add_logs(list);
     if (rc == 0)
         rc = add_pools(rt, SEVERITY_WARNING, list);
     return rc;

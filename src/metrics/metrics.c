@@ -4,6 +4,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "build.h"
 #include "relay/mover.h"
@@ -383,6 +384,19 @@ static void put_limit(FILE *out, const struct snapshot *s)
     fprintf(out, "zproxy_process_sessions_limit %" PRIu64 "\n", s->max_sessions);
 }
 
+static void put_log(FILE *out)
+{
+    family(out, "zproxy_log_dropped_total", "counter",
+           "Lines that were not written: the target was full, refused them or took too long.");
+    for (int i = 0; i < LOG_NAMES; i++) {
+        struct log_state state;
+        log_state((enum log_name)i, &state);
+        if (state.is_open)
+            fprintf(out, "zproxy_log_dropped_total{log=\"%s\"} %" PRIu64 "\n",
+                    log_name((enum log_name)i), state.dropped);
+    }
+}
+
 static void put_config(FILE *out, const struct snapshot *s)
 {
     family(out, "zproxy_config_reloads_total", "counter", "Reloads by their result.");
@@ -429,6 +443,7 @@ void metrics_print(const struct snapshot *s, const struct process_figures *proce
     put_pipes(out, s);
     put_workers(out, s);
     put_limit(out, s);
+    put_log(out);
     put_config(out, s);
     put_process(out, process);
 }

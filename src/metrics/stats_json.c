@@ -1,6 +1,7 @@
 #include "metrics/stats_json.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "build.h"
 #include "relay/mover.h"
 #include "session/brief.h"
@@ -160,6 +161,18 @@ static void put_pool(struct json_writer *w, const struct snapshot_pool *p)
 
 /* ---- problems ---- */
 
+static void put_logs(struct json_writer *w)
+{
+    json_begin_object(w, "log_dropped");
+    for (int i = 0; i < LOG_NAMES; i++) {
+        struct log_state state;
+        log_state((enum log_name)i, &state);
+        if (state.is_open)
+            json_number(w, log_name((enum log_name)i), state.dropped);
+    }
+    json_end_object(w);
+}
+
 static void put_problems(struct json_writer *w, const struct problem_list *list)
 {
     json_begin_array(w, "problems");
@@ -245,6 +258,7 @@ void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
     json_number(w, "generation", s->generation);
     json_number(w, "reloads", s->reloads);
     json_number(w, "failed_reloads", s->failed_reloads);
+    put_logs(w);
     json_number(w, "sessions", s->sessions);
     json_number(w, "max_sessions", s->max_sessions);
     json_number(w, "sessions_limit", s->max_sessions);

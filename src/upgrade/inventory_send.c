@@ -33,6 +33,11 @@ int inventory_send_process(struct courier *c, struct runtime *rt)
         .began = rt->began,
         .log_level = log_level_now(),
     };
+    for (int i = 0; i < LOG_NAMES; i++) {
+        struct log_state state;
+        log_state((enum log_name)i, &state);
+        e.log_dropped[i] = state.dropped;
+    }
     crew_totals(&rt->crew, &e.totals);
     courier_open(c, PARCEL_OFFER);
     return courier_put(c, &e, sizeof e, &rt->pid_file.fd, 1) < 0 ? -1 : courier_flush(c);

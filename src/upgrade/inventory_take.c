@@ -46,6 +46,8 @@ static int take_process(struct inventory *v)
     rt->began = e.began;
     rt->crew.past = e.totals;
     log_set_level((enum log_level)e.log_level);
+    for (int i = 0; i < LOG_NAMES; i++)
+        log_add_dropped((enum log_name)i, e.log_dropped[i]);
     return courier_take_none(v->courier);
 }
 
