@@ -31,6 +31,8 @@ struct backend {
     _Atomic(struct backend_name *) name;
     struct addr addr;
     bool same_port; /* addr has no port: the one that the client came to */
+    bool backup;    /* so its pool has it; the control thread's */
+    bool added;     /* at run time; the control thread's */
     struct addr check_address;
     uint32_t serial; /* no other server of this process has had it */
 
@@ -62,8 +64,6 @@ struct backend {
     _Atomic uint64_t sent;        /* bytes to it */
 
     /* the control thread's */
-    bool backup;         /* so its pool has it */
-    bool added;          /* at run time */
     struct check *check; /* of the health checks; NULL: it has none */
 
     SLIST_ENTRY(backend) in_leavers; /* of the pool: it has left the set */
