@@ -4,17 +4,22 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/http_clients.h"
+#include "control/http_response.h"
 #include "relay/sock.h"
 
-#define SILENCE_S 10          /* without a byte in either direction */
-#define LIFE_MS   30000       /* of a connection, however busy it is */
-#define SWEEP_MS  1000        /* between two looks for those that are older */
-#define MEMORY    (16 * 1024) /* for each client: its request's head must fit */
-#define BACKLOG   64
+#define SILENCE_S  10          /* without a byte in either direction */
+#define SWEEP_MS   1000        /* between two looks for those whose time is over */
+#define MEMORY     (16 * 1024) /* for each client: its request's head must fit */
+#define BACKLOG    511         /* who is in it is let in at once */
+#define ACCEPTS    16          /* a wake-up */
+#define NO_ROOM_MS 100         /* until the next try after accept(2) has failed */
+#define SPARE      16          /* clients that are gone, and not closed yet */
 
 enum call_state {
     CALL_NEW,      /* its head has been read */
@@ -33,15 +38,7 @@ struct http_call {
     bool asking; /* within the callback */
 };
 
-/* A client's connection. */
-struct http_client {
-    LIST_ENTRY(http_client) in_door;
-    uint64_t began; /* ms */
-    int fd;
-};
-
 LIST_HEAD(http_calls, http_call);
-LIST_HEAD(http_clients, http_client);
 
 /* A socket that is listened on, and who came by it. */
 struct http_door {
@@ -50,9 +47,10 @@ struct http_door {
     int fd;
     struct MHD_Daemon *daemon; /* NULL: not open yet */
     uv_poll_t poll;            /* of the daemon's epoll set */
+    uv_poll_t knock;           /* of the listening socket */
     uv_timer_t timer;          /* the daemon wants to look at its clients */
+    uv_timer_t again;          /* accept(2) has failed: try again */
     uv_timer_t sweep;
-    bool has_room; /* a client has gone: the daemon may have stopped listening for lack of room */
     unsigned handles; /* open */
     struct http_calls calls;
     struct http_clients clients;
@@ -110,26 +108,12 @@ const char *http_query(const struct http_call *call, const char *name)
     return MHD_lookup_connection_value(call->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static void add(struct MHD_Response *r, const char *name, const char *value)
+/* NULL: it could not be remembered. */
+static struct http_client *client_of(struct MHD_Connection *c)
 {
-    (void)MHD_add_response_header(r, name, value); /* for lack of memory it goes without */
-}
-
-static struct MHD_Response *response_new(const struct http_answer *a)
-{
-    struct MHD_Response *r =
-        MHD_create_response_from_buffer(a->length, a->text, MHD_RESPMEM_MUST_FREE);
-    if (r == NULL)
-        return NULL;
-    add(r, "Content-Type", a->type);
-    add(r, "Content-Security-Policy",
-        a->policy != NULL ? a->policy : "default-src 'none'; frame-ancestors 'none'");
-    add(r, "X-Content-Type-Options", "nosniff");
-    add(r, "X-Frame-Options", "DENY");
-    add(r, "Referrer-Policy", "no-referrer");
-    add(r, "Cache-Control", "no-store");
-    add(r, "Connection", "close");
-    return r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
 }
 
 static void run_soon(struct http_door *door);
@@ -137,12 +121,14 @@ static void run_soon(struct http_door *door);
 void http_answer(struct http_call *call, const struct http_answer *a)
 {
     call->status = a->status;
-    if (a->text != NULL && (call->response = response_new(a)) == NULL)
-        free(a->text);
     if (call->door == NULL) {
+        http_response_drop(a);
         call_free(call);
         return;
     }
+    struct http_client *client = client_of(call->connection);
+    client->waits = false;
+    call->response = http_response_new(a, &call->door->clients, client);
     bool waits = call->state == CALL_ASKED && !call->asking;
     call->state = CALL_ANSWERED;
     if (waits) {
@@ -159,13 +145,12 @@ static enum MHD_Result queue_text(struct MHD_Connection *c, unsigned status, con
                                    .type = "text/plain; charset=utf-8",
                                    .text = strdup(text),
                                    .length = strlen(text) };
-    struct MHD_Response *r = a.text == NULL ? NULL : response_new(&a);
-    if (r == NULL) {
-        free(a.text);
-        return MHD_NO; /* closes it */
-    }
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        add(r, "Allow", "GET, HEAD");
+    struct MHD_Response *r =
+        http_response_new(&a, NULL, NULL); /* it is short: no one reads for it */
+    if (r == NULL)
+        return MHD_NO;                         /* closes it */
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) /* for lack of memory it goes without */
+        (void)MHD_add_response_header(r, "Allow", "GET, HEAD");
     enum MHD_Result rc = MHD_queue_response(c, status, r);
     MHD_destroy_response(r);
     return rc;
@@ -176,12 +161,25 @@ static bool is_method_known(const char *method)
     return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 }
 
+/* RFC 9112, 3.2.2: what a client sends to a proxy, "http://host/path", every server takes. */
+static const char *path_of(const char *target)
+{
+    static const char scheme[] = "http://";
+    if (strncasecmp(target, scheme, sizeof scheme - 1) != 0)
+        return target;
+    const char *path = strchr(target + sizeof scheme - 1, '/');
+    return path == NULL ? "/" : path;
+}
+
 static enum MHD_Result ask(struct http_call *call, const char *path)
 {
     struct http *h = call->door->http;
+    struct http_client *client = client_of(call->connection);
+    client->asked = client->waits = true;
+    http_clients_heard(&call->door->clients, client, 0);
     call->state = CALL_ASKED;
     call->asking = true;
-    h->request(h->arg, call, path);
+    h->request(h->arg, call, path_of(path));
     call->asking = false;
     if (call->state == CALL_ASKED)
         MHD_suspend_connection(call->connection);
@@ -197,7 +195,7 @@ static enum MHD_Result send_answer(struct http_call *call)
 
 static struct http_call *call_new(struct http_door *door, struct MHD_Connection *c)
 {
-    struct http_call *call = calloc(1, sizeof *call);
+    struct http_call *call = client_of(c) == NULL ? NULL : calloc(1, sizeof *call);
     if (call == NULL)
         return NULL;
     call->door = door;
@@ -252,10 +250,8 @@ static void client_begin(struct http_door *door, struct MHD_Connection *c, void 
     struct http_client *client = info == NULL ? NULL : calloc(1, sizeof *client);
     *context = client;
     if (client == NULL)
-        return; /* its silence is still bounded */
-    client->fd = info->connect_fd;
-    client->began = uv_now(door->http->loop);
-    LIST_INSERT_HEAD(&door->clients, client, in_door);
+        return; /* its silence is still bounded, and it is not answered */
+    http_clients_add(&door->clients, client, info->connect_fd, uv_now(door->http->loop));
     if (!uv_is_active((const uv_handle_t *)&door->sweep) &&
         !uv_is_closing((const uv_handle_t *)&door->sweep))
         uv_timer_start(&door->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
@@ -264,14 +260,14 @@ static void client_begin(struct http_door *door, struct MHD_Connection *c, void 
 static void on_client(void *arg, struct MHD_Connection *c, void **context,
                       enum MHD_ConnectionNotificationCode code)
 {
+    struct http_door *door = arg;
     struct http_client *client = *context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        client_begin(arg, c, context);
+        client_begin(door, c, context);
     } else if (client != NULL) {
-        LIST_REMOVE(client, in_door);
+        http_clients_remove(&door->clients, client);
         free(client);
         *context = NULL;
-        ((struct http_door *)arg)->has_room = true;
     }
 }
 
@@ -297,15 +293,13 @@ static void run_soon(struct http_door *door)
         uv_timer_start(&door->timer, on_timer, 0, 0);
 }
 
-/* That there is room again the daemon notices when it next looks, and nothing might wake it. */
 static void run(struct http_door *door)
 {
     MHD_UNSIGNED_LONG_LONG due = 0;
-    door->has_room = false;
     MHD_run(door->daemon);
-    if (door->has_room)
-        run_soon(door);
-    else if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
+    if (uv_is_closing((const uv_handle_t *)&door->timer))
+        return;
+    if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
         uv_timer_start(&door->timer, on_timer, due, 0);
     else
         uv_timer_stop(&door->timer);
@@ -315,13 +309,61 @@ static void run(struct http_door *door)
 static void on_sweep(uv_timer_t *timer)
 {
     struct http_door *door = timer->data;
-    const struct http_client *client;
-    uint64_t now = uv_now(door->http->loop);
-    LIST_FOREACH(client, &door->clients, in_door)
-        if (now - client->began > LIFE_MS)
-            (void)shutdown(client->fd, SHUT_RDWR);
-    if (LIST_EMPTY(&door->clients))
+    http_clients_sweep(&door->clients, uv_now(timer->loop));
+    if (TAILQ_EMPTY(&door->clients.all))
         uv_timer_stop(timer);
+}
+
+/* ---- new clients ---- */
+
+static void on_knock(uv_poll_t *poll, int status, int events);
+
+static void on_again(uv_timer_t *timer)
+{
+    struct http_door *door = timer->data;
+    uv_poll_start(&door->knock, UV_READABLE, on_knock);
+}
+
+/* For want of descriptors, or memory: a client that is silent gives its own. Without that the
+ * socket, on which clients wait, would wake the loop again and again. */
+static void accept_failed(struct http_door *door)
+{
+    if (http_clients_evict(&door->clients))
+        run(door);
+    uv_poll_stop(&door->knock);
+    uv_timer_start(&door->again, on_again, NO_ROOM_MS, 0);
+}
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* Returns whether there may be another one. */
+static bool let_in(struct http_door *door)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    int fd = accept4(door->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int error = fd == -1 ? errno : 0;
+    if (is_shortage(error))
+        accept_failed(door);
+    if (fd == -1)
+        return error == ECONNABORTED;
+    if (door->clients.count >= HTTP_CLIENTS_MAX && http_clients_evict(&door->clients))
+        MHD_run(door->daemon);                                                 /* closes it */
+    (void)MHD_add_connection(door->daemon, fd, (struct sockaddr *)&from, len); /* or closes fd */
+    return true;
+}
+
+static void on_knock(uv_poll_t *poll, int status, int events)
+{
+    struct http_door *door = poll->data;
+    (void)status;
+    (void)events;
+    for (int n = 0; n < ACCEPTS && let_in(door); n++)
+        ;
+    run(door);
 }
 
 /* ---- the socket ---- */
@@ -348,9 +390,8 @@ static void stop_daemon(struct http_door *door)
     LIST_FOREACH(call, &door->calls, in_door)
         if (call->state == CALL_ASKED)
             MHD_resume_connection(call->connection);
-    MHD_stop_daemon(door->daemon); /* and closes the socket */
+    MHD_stop_daemon(door->daemon);
     door->daemon = NULL;
-    door->fd = -1;
 }
 
 static void close_door(struct http_door *door)
@@ -359,8 +400,11 @@ static void close_door(struct http_door *door)
         return;
     if (door->handles > 0) {
         uv_poll_stop(&door->poll);
+        uv_poll_stop(&door->knock);
         uv_close((uv_handle_t *)&door->poll, on_door_closed);
+        uv_close((uv_handle_t *)&door->knock, on_door_closed);
         uv_close((uv_handle_t *)&door->timer, on_door_closed);
+        uv_close((uv_handle_t *)&door->again, on_door_closed);
         uv_close((uv_handle_t *)&door->sweep, on_door_closed);
     }
     stop_daemon(door);
@@ -374,9 +418,9 @@ static void close_door(struct http_door *door)
 static int start_daemon(struct http_door *door)
 {
     door->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, door,
-                         MHD_OPTION_LISTEN_SOCKET, door->fd, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)HTTP_CLIENTS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
+                         NULL, NULL, on_request, door, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)(HTTP_CLIENTS_MAX + SPARE), MHD_OPTION_CONNECTION_TIMEOUT,
                          (unsigned)SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, door,
                          MHD_OPTION_NOTIFY_CONNECTION, on_client, door,
@@ -391,11 +435,14 @@ static int watch_daemon(struct http_door *door)
     int rc = info == NULL ? -EINVAL : uv_poll_init(loop, &door->poll, info->epoll_fd);
     if (rc < 0)
         return rc;
+    rc = uv_poll_init(loop, &door->knock, door->fd);
     uv_timer_init(loop, &door->timer);
+    uv_timer_init(loop, &door->again);
     uv_timer_init(loop, &door->sweep);
-    door->poll.data = door->timer.data = door->sweep.data = door;
-    door->handles = 3;
-    return 0;
+    door->poll.data = door->knock.data = door->timer.data = door->again.data = door->sweep.data =
+        door;
+    door->handles = 5;
+    return rc;
 }
 
 void http_adopt(struct http *h, const struct addr *at, int fd)
@@ -425,6 +472,7 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
         return -ENOMEM;
     door->http = h;
     door->at = *at;
+    http_clients_init(&door->clients);
     door->fd = open_socket(h, at);
     int rc = door->fd < 0 ? door->fd : start_daemon(door);
     if (rc == 0)
@@ -486,8 +534,10 @@ void http_commit(struct http_change *c)
     if (!c->stays) {
         close_door(h->door);
         h->door = c->door;
-        if (h->door != NULL)
+        if (h->door != NULL) {
             uv_poll_start(&h->door->poll, UV_READABLE, on_poll);
+            uv_poll_start(&h->door->knock, UV_READABLE, on_knock);
+        }
     }
     free(c);
 }
@@ -514,6 +564,7 @@ void http_free(struct http *h)
     drop_adopted(h);
     if (h->door != NULL) {
         stop_daemon(h->door);
+        close(h->door->fd);
         free(h->door);
     }
     free(h);

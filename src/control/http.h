@@ -36,12 +36,18 @@ void http_free(struct http *h);
 /* The value of "?name=value", or NULL. */
 const char *http_query(const struct http_call *call, const char *name);
 
+/* Writes the next piece of a text. Returns false when that was the last one. */
+typedef bool http_next_fn(void *arg, FILE *out);
+
 struct http_answer {
     unsigned status;    /* of RFC 9110 */
     const char *type;   /* of the content; static text */
     const char *policy; /* what the content may do, Content-Security-Policy; NULL: nothing */
-    char *text;         /* taken over; NULL: out of memory */
+    char *text;         /* taken over; NULL: out of memory, */
     size_t length;
+    http_next_fn *next;      /* or, where this is not NULL, it is made while the client reads it */
+    void (*done)(void *arg); /* arg is not needed any more; also when nobody reads it */
+    void *arg;
 };
 void http_answer(struct http_call *call, const struct http_answer *a);
 

@@ -70,6 +70,7 @@ struct runtime {
     uint64_t began; /* ms since the epoch */
     bool relaying;  /* the workers have been started */
     bool draining;
+    bool was_healthy;                            /* a server, or a file, was there for clients */
     void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */
     void *shut_down_arg;
     _Atomic uint64_t last_session_id;

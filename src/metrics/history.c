@@ -1,5 +1,6 @@
 #include "metrics/history.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,26 @@ void history_fini(struct history *h)
         forget(h, p);
         p = next;
     }
+}
+
+int history_copy(const struct history *h, struct history *copy)
+{
+    const struct history_pool *p;
+    history_init(copy);
+    TAILQ_FOREACH(p, &h->pools, in_history) {
+        struct history_pool *q = malloc(sizeof *q);
+        if (q == NULL)
+            return -ENOMEM;
+        *q = *p;
+        q->name = strdup(p->name);
+        TAILQ_INSERT_TAIL(&copy->pools, q, in_history);
+        copy->count++;
+        if (q->name == NULL)
+            return -ENOMEM;
+    }
+    copy->steps = h->steps;
+    copy->last = h->last;
+    return 0;
 }
 
 static struct history_pool *find(const struct history *h, const char *name)

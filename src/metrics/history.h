@@ -43,6 +43,8 @@ struct history {
 
 void history_init(struct history *h);
 void history_fini(struct history *h);
+/* The same again, as it is now. Returns 0 or -ENOMEM; history_fini() is due in both cases. */
+int history_copy(const struct history *h, struct history *copy);
 
 /* A step is over; now in ms. Pools that conf has no more are forgotten. */
 void history_step(struct history *h, const struct config *conf, const struct pools *pools,

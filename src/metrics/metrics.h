@@ -2,6 +2,8 @@
 #ifndef ZPROXY_METRICS_METRICS_H
 #define ZPROXY_METRICS_METRICS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/stats.h"
@@ -10,7 +12,16 @@
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-void metrics_print(const struct snapshot *s, const struct process_figures *process, FILE *out);
+/* The text in the making. It begins with all but s and process 0. */
+struct metrics {
+    const struct snapshot *s;
+    struct process_figures process;
+    size_t family;
+    size_t item;
+};
+
+/* Writes the next piece, some thousand bytes. Returns false when that was the last one. */
+bool metrics_next(struct metrics *m, FILE *out);
 
 /* Writes text as the value of a label, without quotes: UTF-8, and escaped. */
 void metrics_print_label(const char *text, FILE *out);

@@ -9,10 +9,18 @@
 
 #include "config/keys.h"
 
+/* A copy that lasts as long as the snapshot; NULL of NULL. */
+static const char *keep(struct snapshot *s, const char *text)
+{
+    const char *copy = text == NULL ? NULL : arena_text(&s->texts, text);
+    s->incomplete |= copy == NULL && text != NULL;
+    return copy;
+}
+
 /* ---- servers ---- */
 
 static void take_check(const struct runtime *rt, const struct pool *p, const struct backend *b,
-                       struct snapshot_check *c)
+                       struct snapshot *s, struct snapshot_check *c)
 {
     const struct verdict *v = rt->health == NULL ? NULL : health_verdict(rt->health, p, b);
     uint64_t now = uv_now(rt->loop);
@@ -25,18 +33,24 @@ static void take_check(const struct runtime *rt, const struct pool *p, const str
         .failures = v->failures,
         .duration = v->duration,
         .age = now > v->checked ? now - v->checked : 0,
-        .why = v->why,
+        .why = keep(s, v->why),
     };
 }
 
 static void take_server(const struct runtime *rt, const struct pool *p, const struct backend *b,
-                        struct snapshot_server *s)
+                        struct snapshot *all, struct snapshot_server *s)
 {
-    s->name = backend_name(b);
-    addr_print(&b->addr, s->address);
+    char address[ADDR_TEXT_MAX];
+    struct server_view view;
+    server_view(rt, p, b, &view);
+    s->name = keep(all, backend_name(b));
+    s->address = strcmp(addr_print(&b->addr, address), s->name == NULL ? "" : s->name) == 0
+                     ? s->name
+                     : keep(all, address);
     s->state = (enum config_state)atomic_load(&b->state);
-    server_view(rt, p, b, &s->view);
-    s->up = strcmp(s->view.status, "up") == 0;
+    s->view.status = view.status;
+    s->view.why = view.why[0] == '\0' ? "" : keep(all, view.why);
+    s->up = strcmp(view.status, "up") == 0;
     s->backup = pool_is_backup(p, b);
     s->weight = backend_weight(b);
     s->active = backend_active(b);
@@ -45,20 +59,19 @@ static void take_server(const struct runtime *rt, const struct pool *p, const st
     s->failures = atomic_load(&b->failures);
     s->received = atomic_load(&b->received);
     s->sent = atomic_load(&b->sent);
-    take_check(rt, p, b, &s->check);
+    take_check(rt, p, b, all, &s->check);
 }
 
-static int take_servers(const struct runtime *rt, const struct pool *p, struct snapshot_pool *sp)
+static void take_servers(const struct runtime *rt, const struct pool *p, struct snapshot *s,
+                         struct snapshot_pool *sp)
 {
     struct backend *const *server = pool_servers(p, &sp->server_count);
-    sp->server = calloc(sp->server_count + 1, sizeof *sp->server);
-    if (sp->server == NULL) {
-        sp->server_count = 0;
-        return -ENOMEM;
+    sp->server = s->server + s->server_count;
+    s->server_count += sp->server_count;
+    for (size_t i = 0; i < sp->server_count; i++) {
+        sp->server[i].pool = sp->name;
+        take_server(rt, p, server[i], s, &sp->server[i]);
     }
-    for (size_t i = 0; i < sp->server_count; i++)
-        take_server(rt, p, server[i], &sp->server[i]);
-    return 0;
 }
 
 /* ---- pools ---- */
@@ -99,39 +112,50 @@ static const char *balance_name(enum config_balance balance)
     return "unknown";
 }
 
-static int take_pool(const struct runtime *rt, const struct pool *p, struct snapshot_pool *sp)
+static void take_pool(const struct runtime *rt, const struct pool *p, struct snapshot *s,
+                      struct snapshot_pool *sp)
 {
     const struct config_pool *conf = pool_conf(p);
     const struct pool *fallback = pool_fallback(p);
-    sp->name = pool_name(p);
-    sp->fallback = fallback == NULL ? NULL : pool_name(fallback);
-    sp->file = conf->file;
+    sp->name = keep(s, pool_name(p));
+    sp->fallback = keep(s, fallback == NULL ? NULL : pool_name(fallback));
+    sp->file = keep(s, conf->file);
     sp->balance = balance_name(conf->balance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
-    return take_servers(rt, p, sp);
+    take_servers(rt, p, s, sp);
 }
 
 static int take_pools(const struct runtime *rt, struct snapshot *s)
 {
     const struct config *conf = runtime_conf(rt);
-    s->pool = calloc(conf->pool_count + 1, sizeof *s->pool);
-    int rc = s->pool == NULL ? -ENOMEM : 0;
-    while (rc == 0 && s->pool_count < conf->pool_count) {
-        const struct pool *p = pools_find(&rt->pools, conf->pool[s->pool_count].name);
-        rc = take_pool(rt, p, &s->pool[s->pool_count++]);
+    size_t servers = 0;
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        size_t count = 0;
+        (void)pool_servers(pools_find(&rt->pools, conf->pool[i].name), &count);
+        servers += count;
     }
-    return rc;
+    s->pool = calloc(conf->pool_count + 1, sizeof *s->pool);
+    s->server = calloc(servers + 1, sizeof *s->server);
+    if (s->pool == NULL || s->server == NULL)
+        return -ENOMEM;
+    for (; s->pool_count < conf->pool_count; s->pool_count++)
+        take_pool(rt, pools_find(&rt->pools, conf->pool[s->pool_count].name), s,
+                  &s->pool[s->pool_count]);
+    return 0;
 }
 
 /* ---- listeners, workers ---- */
 
-static void take_listener(const struct service *service, struct snapshot_listener *l)
+static void take_listener(const struct service *service, struct snapshot *s,
+                          struct snapshot_listener *l)
 {
     const struct entrance *e = service->entrance;
-    l->name = service->conf->name;
-    l->pool = pool_name(service->pool);
-    l->bind = keys_text(&keys_sections[SECTION_LISTEN], service->conf, "bind");
+    char *bind = keys_text(&keys_sections[SECTION_LISTEN], service->conf, "bind");
+    l->name = keep(s, service->conf->name);
+    l->pool = keep(s, pool_name(service->pool));
+    l->bind = keep(s, bind);
+    free(bind);
     l->active = gate_inside(&e->gate);
     l->max_connections = service->conf->max_connections;
     l->paused = accept_watch_reason(e);
@@ -148,7 +172,7 @@ static int take_listeners(const struct runtime *rt, struct snapshot *s)
     if (s->listener == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < s->listener_count; i++)
-        take_listener(&g->service[i], &s->listener[i]);
+        take_listener(&g->service[i], s, &s->listener[i]);
     s->paused = accept_watch_process(&rt->accept_watch);
     return 0;
 }
@@ -168,26 +192,95 @@ static int take_workers(const struct runtime *rt, struct snapshot *s)
 
 /* ---- the whole of it ---- */
 
-static bool can_serve(const struct pool *p, uint64_t now, size_t depth)
+/* What clients who are sent to a pool find. */
+enum reach {
+    REACH_UNKNOWN, /* not looked at yet */
+    REACH_NOTHING,
+    REACH_UNCHECKED, /* servers whose first check is not over */
+    REACH_SERVER,    /* or a file */
+};
+
+/* A server that is checked counts when it has passed a check; one that has served before is known
+ * well enough. */
+static enum reach reach_server(const struct runtime *rt, const struct pool *p,
+                               const struct backend *b)
 {
-    struct snapshot_sums sums;
-    snapshot_sums(p, now, &sums);
-    if (sums.usable > 0 || pool_file(p) != NULL)
-        return true;
-    const struct pool *next = pool_fallback(p);
-    return next != NULL && depth > 0 && can_serve(next, now, depth - 1);
+    if (!backend_is_usable(b, uv_now(rt->loop)))
+        return REACH_NOTHING;
+    const struct verdict *v =
+        rt->was_healthy || rt->health == NULL ? NULL : health_verdict(rt->health, p, b);
+    return v != NULL && v->checked == 0 ? REACH_UNCHECKED : REACH_SERVER;
 }
 
-enum snapshot_health snapshot_health(const struct runtime *rt)
+static enum reach reach_pool(const struct runtime *rt, const struct pool *p)
+{
+    size_t count = 0;
+    struct backend *const *server = pool_servers(p, &count);
+    enum reach best = pool_file(p) != NULL ? REACH_SERVER : REACH_NOTHING;
+    for (size_t i = 0; i < count && best != REACH_SERVER; i++) {
+        enum reach one = reach_server(rt, p, server[i]);
+        best = one > best ? one : best;
+    }
+    return best;
+}
+
+/* Of a pool and those to fall back on; found: of each pool of the configuration, looked at once. */
+static enum reach reach_from(const struct runtime *rt, const struct config_pool *p,
+                             enum reach *found)
+{
+    const struct config *conf = runtime_conf(rt);
+    enum reach best = REACH_NOTHING;
+    for (size_t depth = 0; p != NULL && depth <= conf->pool_count; depth++, p = p->fallback) {
+        enum reach *one = &found[p - conf->pool];
+        if (*one == REACH_UNKNOWN)
+            *one = reach_pool(rt, pools_find(&rt->pools, p->name));
+        best = *one > best ? *one : best;
+    }
+    return best;
+}
+
+static enum reach reach_listener(const struct runtime *rt, const struct config_listen *l,
+                                 enum reach *found)
+{
+    enum reach best = reach_from(rt, l->pool, found);
+    for (size_t i = 0; i < l->route_count && best != REACH_SERVER; i++) {
+        enum reach one = reach_from(rt, l->route[i].pool, found);
+        best = one > best ? one : best;
+    }
+    return best;
+}
+
+static enum reach reach_any(const struct runtime *rt)
+{
+    const struct config *conf = runtime_conf(rt);
+    enum reach best = REACH_NOTHING;
+    enum reach *found = calloc(conf->pool_count + 1, sizeof *found);
+    if (found == NULL)
+        return REACH_SERVER; /* the lack of memory is another matter */
+    for (size_t i = 0; i < conf->listen_count && best != REACH_SERVER; i++) {
+        enum reach one = reach_listener(rt, &conf->listen[i], found);
+        best = one > best ? one : best;
+    }
+    free(found);
+    return best;
+}
+
+enum snapshot_health snapshot_health(struct runtime *rt)
 {
     if (rt->draining)
         return SNAPSHOT_DRAINING;
     if (rt->current == NULL || rt->crew.started == 0)
         return SNAPSHOT_STARTING;
-    const struct generation *g = rt->current;
-    for (size_t i = 0; i < g->conf->listen_count; i++)
-        if (can_serve(g->service[i].pool, uv_now(rt->loop), g->conf->pool_count))
-            return SNAPSHOT_OK;
+    switch (reach_any(rt)) {
+    case REACH_SERVER:
+        rt->was_healthy = true;
+        return SNAPSHOT_OK;
+    case REACH_UNCHECKED:
+        return SNAPSHOT_STARTING;
+    case REACH_UNKNOWN:
+    case REACH_NOTHING:
+        break;
+    }
     return SNAPSHOT_NO_SERVER;
 }
 
@@ -206,7 +299,7 @@ const char *snapshot_health_name(enum snapshot_health health)
     return "unknown";
 }
 
-int snapshot_take(const struct runtime *rt, struct snapshot *s)
+int snapshot_take(struct runtime *rt, struct snapshot *s)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -230,6 +323,8 @@ int snapshot_take(const struct runtime *rt, struct snapshot *s)
         rc = take_pools(rt, s);
     if (rc == 0)
         rc = problems_list(rt, &s->problems);
+    if (rc == 0 && s->incomplete)
+        rc = -ENOMEM;
     if (rc < 0)
         snapshot_free(s);
     return rc;
@@ -237,10 +332,8 @@ int snapshot_take(const struct runtime *rt, struct snapshot *s)
 
 void snapshot_free(struct snapshot *s)
 {
-    for (size_t i = 0; i < s->pool_count; i++)
-        free(s->pool[i].server);
-    for (size_t i = 0; s->listener != NULL && i < s->listener_count; i++)
-        free(s->listener[i].bind);
+    arena_free(&s->texts);
+    free(s->server);
     free(s->pool);
     free(s->listener);
     free(s->worker);

@@ -2,8 +2,8 @@
  * status page.
  *
  * Taken on the control thread from what workers count for themselves: they are not asked, and spend
- * nothing on it. Names and the like are those of pools and configurations, and good until the loop
- * runs on.
+ * nothing on it. It points to nothing of the process, so that a long text can be made of it in
+ * pieces, while servers and configurations come and go.
  */
 #ifndef ZPROXY_METRICS_SNAPSHOT_H
 #define ZPROXY_METRICS_SNAPSHOT_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/arena.h"
 #include "command/server_view.h"
 #include "config/config.h"
 #include "control/problems.h"
@@ -31,11 +32,18 @@ struct snapshot_check {
     const char *why;   /* how it ended */
 };
 
+/* As server_view() has it. */
+struct snapshot_view {
+    const char *status;
+    const char *why;
+};
+
 struct snapshot_server {
+    const char *pool;
     const char *name;
-    char address[ADDR_TEXT_MAX]; /* several servers may have a name, or an address */
+    const char *address; /* several servers may have a name, or an address */
     enum config_state state;
-    struct server_view view;
+    struct snapshot_view view;
     bool up; /* neither checks nor failed connects say otherwise */
     bool backup;
     unsigned weight;
@@ -66,15 +74,15 @@ struct snapshot_pool {
     const char *file;     /* NULL: it has servers */
     const char *balance;
     struct snapshot_sums sums;
-    enum severity severity; /* of what is wrong with it */
-    struct snapshot_server *server;
+    enum severity severity;         /* of what is wrong with it */
+    struct snapshot_server *server; /* of those of the snapshot */
     size_t server_count;
 };
 
 struct snapshot_listener {
     const char *name;
     const char *pool;
-    char *bind; /* as the configuration says it */
+    const char *bind; /* as the configuration says it */
     uint64_t active;
     uint64_t max_connections;  /* 0: no limit */
     enum accept_reason paused; /* why it does not accept; ACCEPT_OPEN: it does */
@@ -108,17 +116,24 @@ struct snapshot {
     size_t listener_count;
     struct snapshot_pool *pool;
     size_t pool_count;
+    struct snapshot_server *server; /* of all pools, pool after pool */
+    size_t server_count;
+    struct arena texts;
+    bool incomplete; /* memory ran out while it was taken */
     struct problem_list problems;
     char host[SNAPSHOT_HOST_MAX];
 };
 
 /* Returns 0 or -ENOMEM. */
-int snapshot_take(const struct runtime *rt, struct snapshot *s);
+int snapshot_take(struct runtime *rt, struct snapshot *s);
 void snapshot_free(struct snapshot *s);
 
 void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sums);
 
-enum snapshot_health snapshot_health(const struct runtime *rt);
+/* A listener serves when any pool that its clients can reach, by a route or as a fallback, has a
+ * usable server or is a file; as long as none does, servers whose first check is not over mean that
+ * it is starting. */
+enum snapshot_health snapshot_health(struct runtime *rt);
 /* "ok", "starting", "draining", "no server". */
 const char *snapshot_health_name(enum snapshot_health health);
 

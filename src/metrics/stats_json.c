@@ -8,6 +8,7 @@
 #include "session/end.h"
 
 #define NS_PER_MS 1000000u
+#define PIECE     32 /* servers at a time */
 
 /* ---- totals ---- */
 
@@ -140,7 +141,7 @@ static void put_server(struct json_writer *w, const struct snapshot_server *s)
     json_end_object(w);
 }
 
-static void put_pool(struct json_writer *w, const struct snapshot_pool *p)
+static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
 {
     json_begin_object(w, NULL);
     json_text(w, "name", p->name);
@@ -153,10 +154,23 @@ static void put_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_number(w, "usable", p->sums.usable);
     json_text(w, "severity", severity_name(p->severity));
     json_begin_array(w, "servers");
-    for (size_t i = 0; i < p->server_count; i++)
-        put_server(w, &p->server[i]);
+}
+
+/* So many servers, or the rest of a pool. */
+static void put_servers(struct json_writer *w, struct stats_json *j)
+{
+    const struct snapshot_pool *p = &j->s->pool[j->item];
+    size_t stop = j->server + PIECE < p->server_count ? j->server + PIECE : p->server_count;
+    if (j->server == 0)
+        begin_pool(w, p);
+    while (j->server < stop)
+        put_server(w, &p->server[j->server++]);
+    if (j->server < p->server_count)
+        return;
     json_end_array(w);
     json_end_object(w);
+    j->server = 0;
+    j->item++;
 }
 
 /* ---- problems ---- */
@@ -228,27 +242,10 @@ static void put_past(struct json_writer *w, const struct history_pool *p, uint64
     json_end_object(w);
 }
 
-static void put_history(struct json_writer *w, const struct history *h, uint64_t since)
-{
-    const struct history_pool *p;
-    uint64_t first = history_first(h, since);
-    json_begin_object(w, "history");
-    json_number(w, "step_ms", HISTORY_STEP);
-    json_number(w, "first", first);
-    json_number(w, "end", h->steps);
-    json_begin_array(w, "pools");
-    TAILQ_FOREACH(p, &h->pools, in_history)
-        put_past(w, p, first, h->steps);
-    json_end_array(w);
-    json_end_object(w);
-}
+/* ---- piece by piece ---- */
 
-void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
-                      const struct history *history, uint64_t since, FILE *out)
+static void put_process(struct json_writer *w, const struct snapshot *s)
 {
-    struct json_writer writer = { .out = out };
-    struct json_writer *w = &writer;
-    json_begin_object(w, NULL);
     json_text(w, "version", PACKAGE_VERSION);
     json_text(w, "host", s->host);
     json_number(w, "time_ms", s->time);
@@ -266,19 +263,76 @@ void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
     json_number(w, "max_pipes", s->max_pipes);
     put_totals(w, &s->totals);
     put_workers(w, s);
+}
+
+static bool put_head(struct stats_json *j, struct json_writer *w)
+{
+    json_begin_object(w, NULL);
+    put_process(w, j->s);
     json_begin_array(w, "listeners");
-    for (size_t i = 0; i < s->listener_count; i++)
-        put_listener(w, &s->listener[i]);
+    return false;
+}
+
+static bool put_listeners(struct stats_json *j, struct json_writer *w)
+{
+    if (j->item < j->s->listener_count)
+        put_listener(w, &j->s->listener[j->item++]);
+    if (j->item < j->s->listener_count)
+        return true;
     json_end_array(w);
     json_begin_array(w, "pools");
-    for (size_t i = 0; i < s->pool_count; i++)
-        put_pool(w, &s->pool[i]);
+    return false;
+}
+
+static bool put_pools(struct stats_json *j, struct json_writer *w)
+{
+    if (j->item < j->s->pool_count)
+        put_servers(w, j);
+    if (j->item < j->s->pool_count)
+        return true;
     json_end_array(w);
+    return false;
+}
+
+static bool put_busiest(struct stats_json *j, struct json_writer *w)
+{
+    const struct history *h = j->history;
     json_begin_array(w, "busiest");
-    for (size_t i = 0; i < busiest->count; i++)
-        put_session(w, &busiest->row[i]);
+    for (size_t i = 0; i < j->busiest->count; i++)
+        put_session(w, &j->busiest->row[i]);
     json_end_array(w);
-    put_history(w, history, since);
+    json_begin_object(w, "history");
+    json_number(w, "step_ms", HISTORY_STEP);
+    json_number(w, "first", history_first(h, j->since));
+    json_number(w, "end", h->steps);
+    json_begin_array(w, "pools");
+    j->past = TAILQ_FIRST(&h->pools);
+    return false;
+}
+
+static bool put_history(struct stats_json *j, struct json_writer *w)
+{
+    if (j->past != NULL) {
+        put_past(w, j->past, history_first(j->history, j->since), j->history->steps);
+        j->past = TAILQ_NEXT(j->past, in_history);
+    }
+    if (j->past != NULL)
+        return true;
+    json_end_array(w);
     json_end_object(w);
-    fputc('\n', out);
+    json_end_object(w);
+    fputc('\n', w->out);
+    return false;
+}
+
+bool stats_json_next(struct stats_json *j, FILE *out)
+{
+    static bool (*const parts[])(struct stats_json * j, struct json_writer * w) = {
+        put_head, put_listeners, put_pools, put_busiest, put_history,
+    };
+    j->writer.out = out;
+    if (parts[j->part](j, &j->writer))
+        return true;
+    j->item = 0;
+    return ++j->part < sizeof parts / sizeof parts[0];
 }

@@ -2,10 +2,12 @@
 #ifndef ZPROXY_METRICS_STATS_JSON_H
 #define ZPROXY_METRICS_STATS_JSON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/json.h"
 #include "control/census.h"
 #include "metrics/history.h"
 #include "metrics/snapshot.h"
@@ -18,8 +20,21 @@ struct busiest {
     size_t count;
 };
 
-/* since: of the history, steps from this one on. */
-void stats_json_print(const struct snapshot *s, const struct busiest *busiest,
-                      const struct history *history, uint64_t since, FILE *out);
+/* The text in the making. What is not set by the caller begins with 0. */
+struct stats_json {
+    const struct snapshot *s;
+    const struct busiest *busiest;
+    const struct history *history;
+    uint64_t since; /* of the history, steps from this one on */
+
+    struct json_writer writer;
+    size_t part;
+    size_t item;
+    size_t server;
+    const struct history_pool *past;
+};
+
+/* Writes the next piece, some thousand bytes. Returns false when that was the last one. */
+bool stats_json_next(struct stats_json *j, FILE *out);
 
 #endif

@@ -16,6 +16,7 @@
 
 #define BUSIEST     20
 #define CENSUS_REST 2000 /* ms between two looks at all sessions, */
+#define WAITING_MAX 32   /* requests that wait for it; more are answered without */
 #define CENSUS_RATE 5    /* and one more for so many sessions: workers have better things to do */
 
 enum status {
@@ -45,6 +46,7 @@ struct web {
     uint64_t census_time; /* ms; 0: never */
     bool census_runs;
     struct requests_waiting waiting;
+    size_t waiting_count;
 };
 
 /* ---- an answer ---- */
@@ -74,7 +76,9 @@ static void send_text(struct http_call *call, unsigned status, const char *type,
         free(t->text);
         t->text = NULL;
     }
-    const struct http_answer a = { status, type, policy, t->text, t->size };
+    const struct http_answer a = {
+        .status = status, .type = type, .policy = policy, .text = t->text, .length = t->size
+    };
     http_answer(call, &a);
 }
 
@@ -88,20 +92,43 @@ static void send_line(struct http_call *call, unsigned status, const char *line)
 
 /* ---- what is there ---- */
 
+/* Those of many servers are made piece by piece, while the client reads them. */
+struct metrics_text {
+    struct snapshot snapshot;
+    struct metrics metrics;
+};
+
+static bool next_metrics(void *arg, FILE *out)
+{
+    struct metrics_text *t = arg;
+    return metrics_next(&t->metrics, out);
+}
+
+static void free_metrics(void *arg)
+{
+    struct metrics_text *t = arg;
+    snapshot_free(&t->snapshot);
+    free(t);
+}
+
 static void answer_metrics(struct web *web, struct http_call *call)
 {
-    struct snapshot s;
-    struct process_figures process;
-    struct sheet_of_text t;
-    if (snapshot_take(web->rt, &s) < 0) {
+    struct metrics_text *t = calloc(1, sizeof *t);
+    if (t == NULL || snapshot_take(web->rt, &t->snapshot) < 0) {
+        free(t);
         send_line(call, STATUS_FAILED, "out of memory");
         return;
     }
-    process_read(web->proc, &process);
-    if (begin_text(&t))
-        metrics_print(&s, &process, t.out);
-    snapshot_free(&s);
-    send_text(call, STATUS_OK, METRICS_TYPE, NULL, &t);
+    t->metrics.s = &t->snapshot;
+    process_read(web->proc, &t->metrics.process);
+    const struct http_answer a = {
+        .status = STATUS_OK,
+        .type = METRICS_TYPE,
+        .next = next_metrics,
+        .done = free_metrics,
+        .arg = t,
+    };
+    http_answer(call, &a);
 }
 
 static void answer_health(struct web *web, struct http_call *call)
@@ -111,18 +138,63 @@ static void answer_health(struct web *web, struct http_call *call)
               snapshot_health_name(health));
 }
 
+/* Likewise. */
+struct json_text {
+    struct snapshot snapshot;
+    struct census_row row[BUSIEST];
+    struct busiest busiest;
+    struct history history;
+    struct stats_json json;
+};
+
+static bool next_json(void *arg, FILE *out)
+{
+    struct json_text *t = arg;
+    return stats_json_next(&t->json, out);
+}
+
+static void free_json(void *arg)
+{
+    struct json_text *t = arg;
+    if (t == NULL)
+        return;
+    snapshot_free(&t->snapshot);
+    history_fini(&t->history);
+    free(t);
+}
+
+/* NULL when out of memory. */
+static struct json_text *json_new(const struct web *web, uint64_t since)
+{
+    struct json_text *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    memcpy(t->row, web->row, sizeof t->row);
+    t->busiest = (struct busiest){ .row = t->row, .count = web->busiest.count };
+    t->json = (struct stats_json){
+        .s = &t->snapshot, .busiest = &t->busiest, .history = &t->history, .since = since
+    };
+    if (history_copy(&web->history, &t->history) == 0 && snapshot_take(web->rt, &t->snapshot) == 0)
+        return t;
+    free_json(t);
+    return NULL;
+}
+
 static void answer_json(struct web *web, struct http_call *call, uint64_t since)
 {
-    struct snapshot s;
-    struct sheet_of_text t;
-    if (snapshot_take(web->rt, &s) < 0) {
+    struct json_text *t = json_new(web, since);
+    if (t == NULL) {
         send_line(call, STATUS_FAILED, "out of memory");
         return;
     }
-    if (begin_text(&t))
-        stats_json_print(&s, &web->busiest, &web->history, since, t.out);
-    snapshot_free(&s);
-    send_text(call, STATUS_OK, STATS_JSON_TYPE, NULL, &t);
+    const struct http_answer a = {
+        .status = STATUS_OK,
+        .type = STATS_JSON_TYPE,
+        .next = next_json,
+        .done = free_json,
+        .arg = t,
+    };
+    http_answer(call, &a);
 }
 
 static void answer_page(struct web *web, struct http_call *call, uint64_t since)
@@ -150,6 +222,7 @@ static void answer_waiting(struct web *web)
     struct request_waiting *r;
     while ((r = STAILQ_FIRST(&web->waiting)) != NULL) {
         STAILQ_REMOVE_HEAD(&web->waiting, in_web);
+        web->waiting_count--;
         r->answer(web, r->call, r->since);
         free(r);
     }
@@ -184,13 +257,15 @@ static void answer_with_sessions(struct web *web, struct http_call *call,
     uint64_t since = number_of(http_query(call, "since"));
     if (!is_recent(web) && !web->census_runs)
         web->census_runs = census_begin(&web->rt->censuses, true, BUSIEST, on_census, web) == 0;
-    struct request_waiting *r = web->census_runs ? calloc(1, sizeof *r) : NULL;
+    bool waits = web->census_runs && web->waiting_count < WAITING_MAX;
+    struct request_waiting *r = waits ? calloc(1, sizeof *r) : NULL;
     if (r == NULL) {
         answer(web, call, since);
         return;
     }
     *r = (struct request_waiting){ .call = call, .answer = answer, .since = since };
     STAILQ_INSERT_TAIL(&web->waiting, r, in_web);
+    web->waiting_count++;
 }
 
 /* ---- requests ---- */

@@ -1,0 +1,69 @@
+#include "control/http_clients.h"
+
+#include <sys/socket.h>
+
+void http_clients_init(struct http_clients *cs)
+{
+    TAILQ_INIT(&cs->all);
+    cs->count = 0;
+}
+
+void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, uint64_t now)
+{
+    *c = (struct http_client){ .fd = fd, .began = now, .measured = now };
+    TAILQ_INSERT_TAIL(&cs->all, c, in_clients);
+    cs->count++;
+}
+
+void http_clients_remove(struct http_clients *cs, struct http_client *c)
+{
+    TAILQ_REMOVE(&cs->all, c, in_clients);
+    cs->count -= !c->gone;
+}
+
+void http_clients_heard(struct http_clients *cs, struct http_client *c, size_t bytes)
+{
+    c->read += bytes;
+    TAILQ_REMOVE(&cs->all, c, in_clients);
+    TAILQ_INSERT_TAIL(&cs->all, c, in_clients);
+}
+
+static void send_away(struct http_clients *cs, struct http_client *c)
+{
+    (void)shutdown(c->fd, SHUT_RDWR);
+    c->gone = true;
+    cs->count--;
+}
+
+bool http_clients_evict(struct http_clients *cs)
+{
+    struct http_client *c;
+    TAILQ_FOREACH(c, &cs->all, in_clients) {
+        if (c->gone || c->waits)
+            continue;
+        send_away(cs, c);
+        return true;
+    }
+    return false;
+}
+
+static bool is_over(struct http_client *c, uint64_t now)
+{
+    if (!c->asked)
+        return now - c->began >= HTTP_HEAD_MS;
+    if (now - c->measured < HTTP_LIFE_MS)
+        return false;
+    if (c->read < HTTP_LEAST)
+        return true;
+    c->measured = now;
+    c->read = 0;
+    return false;
+}
+
+void http_clients_sweep(struct http_clients *cs, uint64_t now)
+{
+    struct http_client *c;
+    TAILQ_FOREACH(c, &cs->all, in_clients)
+        if (!c->gone && !c->waits && is_over(c, now))
+            send_away(cs, c);
+}
