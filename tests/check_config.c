@@ -30,6 +30,8 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_uint_eq(g->nameserver_count, 0);
     ck_assert_uint_eq(g->resolve_min, 1000);
     ck_assert_uint_eq(g->resolve_max, 300000);
+    ck_assert_uint_eq(g->resolve_retry, 2000);
+    ck_assert_uint_eq(g->resolve_hold, 30000);
 
     ck_assert_uint_eq(c->admin.socket.len, 0);
     ck_assert_uint_eq(c->admin.socket_mode, 0600);
@@ -144,6 +146,8 @@ START_TEST(every_key_has_its_effect)
     ck_assert_int_eq(g->nameserver[2].sa.sa_family, AF_INET6);
     ck_assert_uint_eq(g->resolve_min, 2000);
     ck_assert_uint_eq(g->resolve_max, 3600000);
+    ck_assert_uint_eq(g->resolve_retry, 500);
+    ck_assert_uint_eq(g->resolve_hold, 0);
 
     ck_assert_str_eq(c->admin.socket.un.sun_path, "/run/z.sock");
     ck_assert_uint_eq(c->admin.socket_mode, 0660);

@@ -1,3 +1,4 @@
+#define CARES_NO_DEPRECATED
 #include "balance/dns.h"
 
 #include <ares.h>
@@ -7,42 +8,73 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
-#define TIMEOUT_MS 1500 /* for the first try at a server, twice as long for the next one */
-#define TRIES      2
-#define AT_ONCE    64 /* questions on their way; the others wait: some servers drop a flood */
+#include "balance/dns_server.h"
+#include "base/file_stamp.h"
+#include "base/hash.h"
 
-/* A socket of c-ares: it makes and closes them, and says what each is to be watched for. */
-struct dns_socket {
-    uv_poll_t poll;
-    struct dns *dns;
-    ares_socket_t fd;
-    LIST_ENTRY(dns_socket) by_dns;
+#define RESOLV_CONF "/etc/resolv.conf"
+#define SILENCE_MS  1500 /* after which the next server is asked as well */
+#define PROBE_MS    5000 /* how often one that is dead is asked all the same */
+#define ROUNDS      2    /* how often each server is asked */
+#define AT_ONCE     64   /* queries on their way; the others wait: some servers drop a flood */
+#define SERVERS_MAX 16   /* that are asked */
+
+struct server {
+    struct addr at;
+    struct dns_server *dns;
+    uint64_t heard; /* when it last said anything; ms of the loop */
+    uint64_t probe; /* of one that is dead: when it is asked again all the same */
+    bool dead;
 };
 
+/* One that asks. */
 struct dns_question {
-    TAILQ_ENTRY(dns_question) by_dns; /* of those that wait, then of those that were asked */
-    struct dns *dns;
-    dns_done_fn *done; /* NULL: forgotten */
+    LIST_ENTRY(dns_question) by_query;
+    struct dns_query *query;
+    dns_done_fn *done;
     void *arg;
+};
+
+/* What a query had to do with a server. */
+struct attempt {
+    struct dns_try *current; /* the last one, on its way; NULL: none */
+    uint64_t began;
+    unsigned count;
+    bool refused; /* it has said that it cannot answer, or is not there */
+};
+
+LIST_HEAD(dns_questions, dns_question);
+
+/* A name and a type, for all that ask for them. */
+struct dns_query {
+    TAILQ_ENTRY(dns_query) by_dns; /* of those that wait, then of those that were asked */
+    struct dns *dns;
+    struct dns_questions questions;
+    struct attempt attempt[SERVERS_MAX];
+    size_t last;       /* the server that was asked last */
+    bool is_last_wait; /* all were asked */
+    uint64_t due;      /* when the next one is asked, or the last wait is over */
+    const char *error; /* of the answers so far */
+    uint64_t hash;
     enum dns_type type;
     bool asked;
     char name[];
 };
 
-LIST_HEAD(dns_sockets, dns_socket);
-TAILQ_HEAD(dns_questions, dns_question);
+TAILQ_HEAD(dns_queries, dns_query);
 
 struct dns {
-    ares_channel channel;
     uv_loop_t *loop;
-    uv_timer_t timer; /* of c-ares; at once when questions wait that may be asked */
-    struct dns_sockets sockets;
-    struct dns_questions waiting;
-    struct dns_questions asked;
+    uv_timer_t timer; /* to the next server for a query; at once when some may be asked */
+    struct server server[SERVERS_MAX];
+    size_t server_count;
+    bool from_file;
+    struct file_stamp stamp; /* of resolv.conf as it was read */
+    struct dns_queries waiting;
+    struct dns_queries asked;
     size_t asked_count;
-    size_t handles; /* open ones: the last frees all */
+    struct dns_query *told; /* whose questions are answered right now */
     bool closing;
 };
 
@@ -58,135 +90,30 @@ const char *dns_version(void)
 
 static void on_timer(uv_timer_t *timer);
 
-/* Sleeps until c-ares has to look after time-outs. */
 static void rearm(struct dns *d)
 {
-    struct timeval left;
+    const struct dns_query *q = NULL;
+    uint64_t now = uv_now(d->loop);
+    uint64_t due = UINT64_MAX;
     if (d->closing)
         return;
-    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < AT_ONCE) {
-        uv_timer_start(&d->timer, on_timer, 0, 0);
-        return;
+    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < AT_ONCE)
+        due = now;
+    TAILQ_FOREACH(q, &d->asked, by_dns) {
+        if (q->due < due)
+            due = q->due;
     }
-    const struct timeval *t = ares_timeout(d->channel, NULL, &left);
-    if (t == NULL)
+    if (due == UINT64_MAX)
         uv_timer_stop(&d->timer);
     else
-        uv_timer_start(&d->timer, on_timer,
-                       (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000 + 1, 0);
+        uv_timer_start(&d->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
-/* ---- sockets ---- */
+/* ---- what an answer says ---- */
 
-static void on_handle_closed(struct dns *d)
+static struct dns_reply failure(const char *error)
 {
-    if (--d->handles > 0)
-        return;
-    ares_library_cleanup();
-    free(d);
-}
-
-static void on_socket_closed(uv_handle_t *handle)
-{
-    struct dns_socket *s = handle->data;
-    struct dns *d = s->dns;
-    free(s);
-    on_handle_closed(d);
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events)
-{
-    struct dns_socket *s = poll->data;
-    struct dns *d = s->dns;
-    bool failed = status < 0; /* reading or writing will tell c-ares why */
-    if (d->closing)
-        return;
-    ares_process_fd(d->channel, failed || (events & UV_READABLE) ? s->fd : ARES_SOCKET_BAD,
-                    failed || (events & UV_WRITABLE) ? s->fd : ARES_SOCKET_BAD);
-    rearm(d);
-}
-
-static struct dns_socket *find_socket(struct dns *d, ares_socket_t fd)
-{
-    struct dns_socket *s = NULL;
-    LIST_FOREACH(s, &d->sockets, by_dns) {
-        if (s->fd == fd)
-            return s;
-    }
-    return NULL;
-}
-
-/* Without memory for it the socket is not watched, and c-ares sees a time-out. */
-static struct dns_socket *add_socket(struct dns *d, ares_socket_t fd)
-{
-    struct dns_socket *s = calloc(1, sizeof *s);
-    if (s == NULL || uv_poll_init(d->loop, &s->poll, fd) < 0) {
-        free(s);
-        return NULL;
-    }
-    s->poll.data = s;
-    s->dns = d;
-    s->fd = fd;
-    d->handles++;
-    LIST_INSERT_HEAD(&d->sockets, s, by_dns);
-    return s;
-}
-
-static void close_socket(struct dns_socket *s)
-{
-    LIST_REMOVE(s, by_dns);
-    uv_close((uv_handle_t *)&s->poll, on_socket_closed);
-}
-
-/* With neither wanted c-ares closes the socket as soon as this returns: the number may be another
- * one's when the handle has been closed. */
-static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-    struct dns *d = arg;
-    int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
-    struct dns_socket *s = find_socket(d, fd);
-    if (s == NULL && events != 0 && !d->closing)
-        s = add_socket(d, fd);
-    if (s == NULL)
-        return;
-    if (events != 0) {
-        uv_poll_start(&s->poll, events, on_poll);
-        return;
-    }
-    close_socket(s);
-}
-
-/* ---- questions ---- */
-
-static struct dns_reply reply_of(int status)
-{
-    struct dns_reply r = { .outcome = DNS_FAILED };
-    switch (status) {
-    case ARES_SUCCESS:
-        r.outcome = DNS_ANSWERED;
-        break;
-    case ARES_ENODATA:
-        r.outcome = DNS_EMPTY;
-        r.error = "no such records";
-        break;
-    case ARES_ENOTFOUND:
-        r.outcome = DNS_EMPTY;
-        r.error = "no such name";
-        break;
-    case ARES_EBADNAME:
-        r.error = "not a name";
-        break;
-    case ARES_ETIMEOUT:
-        r.error = "no answer in time";
-        break;
-    case ARES_ECONNREFUSED: /* not there, or said so: SERVFAIL and REFUSED come as this as well */
-        r.error = "no name server gave an answer";
-        break;
-    default:
-        r.error = ares_strerror(status);
-        break;
-    }
-    return r;
+    return (struct dns_reply){ .outcome = DNS_FAILED, .error = error };
 }
 
 static const char *error_of(int rc)
@@ -203,189 +130,446 @@ static const char *error_of(int rc)
     }
 }
 
-/* c-ares looks at no more than the header. */
-static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t *bytes, int len)
+/* Where the server has said that it cannot answer, or there was no answer. */
+static const char *error_of_status(int status)
 {
-    struct dns_answer answer;
-    struct dns_reply r = reply_of(status);
-    if (bytes == NULL || (status != ARES_SUCCESS && status != ARES_ENODATA))
-        return r;
-    int rc = dns_answer_parse(&answer, bytes, (size_t)len, type);
-    r = reply_of(rc == 0 && answer.count == 0 ? ARES_ENODATA : ARES_SUCCESS);
-    r.answer = answer;
-    if (rc < 0) {
+    switch (status) {
+    case ARES_EFORMERR:
+        return "FORMERR, no name server gave an answer";
+    case ARES_ESERVFAIL:
+        return "SERVFAIL, no name server gave an answer";
+    case ARES_ENOTIMP:
+        return "NOTIMP, no name server gave an answer";
+    case ARES_EREFUSED:
+        return "REFUSED, no name server gave an answer";
+    case ARES_ETIMEOUT:
+        return "timeout, no answer in time";
+    case ARES_ECONNREFUSED:
+        return "not reachable, no name server gave an answer";
+    case ARES_EBADNAME:
+        return "not a name";
+    case ARES_ENOMEM:
+        return "out of memory";
+    case ARES_EBADRESP:
+        return "an answer that makes no sense";
+    default:
+        return ares_strerror(status);
+    }
+}
+
+/* The answer is the caller's. c-ares 1.18 looks at no more than the header. */
+static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t *bytes, size_t len)
+{
+    struct dns_reply r = { .outcome = DNS_ANSWERED };
+    bool answered = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+    if (bytes == NULL || !answered)
+        return failure(error_of_status(status));
+    int rc = dns_answer_parse(&r.answer, bytes, len, type);
+    if (rc < 0)
+        return failure(error_of(rc));
+    if (r.answer.count == 0 && r.answer.odd_count > 0) {
         r.outcome = DNS_FAILED;
-        r.error = error_of(rc);
+        r.error = "no target is the name of a host";
+    } else if (r.answer.count == 0) {
+        r.outcome = DNS_EMPTY;
+        r.error = status == ARES_ENOTFOUND ? "NXDOMAIN, no such name" : "no such records";
     }
     return r;
 }
 
-static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes, int len)
+/* ---- the end of a query ---- */
+
+static void forget_tries(struct dns_query *q)
 {
-    struct dns_question *q = arg;
-    struct dns *d = q->dns;
-    (void)timeouts;
-    TAILQ_REMOVE(&d->asked, q, by_dns);
-    d->asked_count--;
-    if (q->done != NULL) {
-        struct dns_reply r = read_reply(q->type, status, bytes, len);
-        q->done(q->arg, &r);
-        dns_answer_free(&r.answer);
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        if (q->attempt[i].current != NULL)
+            dns_try_forget(q->attempt[i].current);
+    memset(q->attempt, 0, sizeof q->attempt);
+}
+
+static void free_query(struct dns_query *q)
+{
+    struct dns_question *a = LIST_FIRST(&q->questions);
+    while (a != NULL) {
+        struct dns_question *next = LIST_NEXT(a, by_query);
+        free(a);
+        a = next;
     }
     free(q);
 }
 
+static void take_off(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+    if (q->asked) {
+        TAILQ_REMOVE(&d->asked, q, by_dns);
+        d->asked_count--;
+        forget_tries(q);
+    } else {
+        TAILQ_REMOVE(&d->waiting, q, by_dns);
+    }
+}
+
+/* Tells all that ask. They may ask, forget and close meanwhile. */
+static void finish(struct dns_query *q, const struct dns_reply *reply)
+{
+    struct dns *d = q->dns;
+    take_off(q);
+    d->told = q;
+    while (!d->closing && !LIST_EMPTY(&q->questions)) {
+        struct dns_question *a = LIST_FIRST(&q->questions);
+        LIST_REMOVE(a, by_query);
+        a->done(a->arg, reply);
+        free(a);
+    }
+    d->told = NULL;
+    free_query(q);
+}
+
+/* ---- which server ---- */
+
+/* The first one of this round that is dead, or is not. SIZE_MAX: none. */
+static size_t find_server(const struct dns *d, const struct dns_query *q, unsigned round, bool dead)
+{
+    for (size_t i = 0; i < d->server_count; i++)
+        if (d->server[i].dead == dead && q->attempt[i].count == round && !q->attempt[i].refused)
+            return i;
+    return SIZE_MAX;
+}
+
+static size_t next_server(const struct dns *d, const struct dns_query *q)
+{
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (int dead = 0; dead <= 1; dead++) {
+            size_t i = find_server(d, q, round, dead != 0);
+            if (i != SIZE_MAX)
+                return i;
+        }
+    return SIZE_MAX;
+}
+
+static void note_silence(struct dns *d, size_t i, uint64_t since)
+{
+    struct server *s = &d->server[i];
+    if (s->heard >= since && s->heard != 0)
+        return; /* it answers other questions */
+    if (!s->dead)
+        s->probe = uv_now(d->loop) + PROBE_MS;
+    s->dead = true;
+}
+
+static void note_answer(struct dns *d, size_t i)
+{
+    d->server[i].heard = uv_now(d->loop);
+    d->server[i].dead = false;
+}
+
+/* ---- tries ---- */
+
+static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *bytes, size_t len);
+
+static bool try_server(struct dns_query *q, size_t i)
+{
+    struct attempt *a = &q->attempt[i];
+    if (a->current != NULL) /* the answer to that one is not waited for any more */
+        dns_try_forget(a->current);
+    a->began = uv_now(q->dns->loop);
+    a->count++;
+    a->current = dns_server_ask(q->dns->server[i].dns, q->name, q->type, on_try, q);
+    a->refused = a->current == NULL;
+    return !a->refused;
+}
+
+static bool is_on_its_way(const struct dns_query *q)
+{
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        if (q->attempt[i].current != NULL)
+            return true;
+    return false;
+}
+
+static void fail(struct dns_query *q)
+{
+    const struct dns_reply r =
+        failure(q->error != NULL ? q->error : error_of_status(ARES_ETIMEOUT));
+    finish(q, &r);
+}
+
+/* Asks the next server; where there is none, waits for those that were asked. */
+static void ask_next(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+    q->due = uv_now(d->loop) + SILENCE_MS;
+    for (size_t i = next_server(d, q); i != SIZE_MAX; i = next_server(d, q)) {
+        q->last = i;
+        if (try_server(q, i))
+            return;
+        q->error = "out of memory";
+    }
+    q->is_last_wait = true;
+    if (!is_on_its_way(q))
+        fail(q);
+}
+
+/* Those that are dead and due to be asked whether they still are: beside the one that is asked. */
+static void probe_dead(struct dns_query *q)
+{
+    struct dns *d = q->dns;
+    uint64_t now = uv_now(d->loop);
+    for (size_t i = 0; i < d->server_count; i++)
+        if (d->server[i].dead && d->server[i].probe <= now && q->attempt[i].count == 0) {
+            d->server[i].probe = now + PROBE_MS;
+            (void)try_server(q, i);
+        }
+}
+
+static void begin(struct dns_query *q)
+{
+    q->is_last_wait = false;
+    q->error = NULL;
+    probe_dead(q);
+    ask_next(q);
+}
+
+/* A query that nothing is heard of: what it waited for is silent. */
+static void go_on(struct dns_query *q)
+{
+    const struct attempt *last = &q->attempt[q->last];
+    if (last->count == 0) { /* other servers */
+        begin(q);
+        return;
+    }
+    if (last->current != NULL)
+        note_silence(q->dns, q->last, last->began);
+    if (q->is_last_wait)
+        fail(q);
+    else
+        ask_next(q);
+}
+
+static size_t server_of(const struct dns_query *q, const struct dns_try *t)
+{
+    size_t i = 0;
+    while (i < SERVERS_MAX && q->attempt[i].current != t)
+        i++;
+    assert(i < SERVERS_MAX);
+    return i;
+}
+
+static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *bytes, size_t len)
+{
+    struct dns_query *q = arg;
+    struct dns *d = q->dns;
+    size_t i = server_of(q, t);
+    struct attempt *a = &q->attempt[i];
+    a->current = NULL;
+    if (bytes != NULL)
+        note_answer(d, i);
+    else
+        note_silence(d, i, a->began);
+    struct dns_reply r = read_reply(q->type, status, bytes, len);
+    if (r.outcome != DNS_FAILED) {
+        finish(q, &r);
+    } else if (status != ARES_ETIMEOUT) { /* otherwise the next one is asked in time */
+        a->refused = true;
+        q->error = r.error;
+        if (i == q->last && !q->is_last_wait)
+            ask_next(q);
+        else if (q->is_last_wait && !is_on_its_way(q))
+            fail(q);
+    }
+    dns_answer_free(&r.answer);
+    if (!d->closing)
+        rearm(d);
+}
+
 static void ask_those_waiting(struct dns *d)
 {
-    struct dns_question *q = NULL;
+    struct dns_query *q = NULL;
     while (!d->closing && d->asked_count < AT_ONCE && (q = TAILQ_FIRST(&d->waiting)) != NULL) {
         TAILQ_REMOVE(&d->waiting, q, by_dns);
         TAILQ_INSERT_TAIL(&d->asked, q, by_dns);
         d->asked_count++;
         q->asked = true;
-        ares_query(d->channel, q->name, DNS_CLASS_IN, (int)q->type, on_answer, q);
+        begin(q);
     }
+}
+
+/* One query that is due. */
+static struct dns_query *find_due(struct dns *d, uint64_t now)
+{
+    struct dns_query *q = NULL;
+    TAILQ_FOREACH(q, &d->asked, by_dns) {
+        if (q->due <= now)
+            return q;
+    }
+    return NULL;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct dns *d = timer->data;
-    ares_process_fd(d->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    struct dns_query *q = find_due(d, uv_now(d->loop));
+    if (q != NULL)
+        go_on(q); /* one at a time: it may end others, or all */
     ask_those_waiting(d);
-    rearm(d);
+    if (!d->closing)
+        rearm(d);
+}
+
+/* ---- questions ---- */
+
+static uint64_t hash_of(const char *name, enum dns_type type)
+{
+    return hash_bytes(name, strlen(name)) + type;
+}
+
+static struct dns_query *find_query(struct dns_queries *list, uint64_t hash, const char *name,
+                                    enum dns_type type)
+{
+    struct dns_query *q = NULL;
+    TAILQ_FOREACH(q, list, by_dns) {
+        if (q->hash == hash && q->type == type && strcmp(q->name, name) == 0)
+            return q;
+    }
+    return NULL;
+}
+
+static struct dns_query *new_query(struct dns *d, const char *name, enum dns_type type)
+{
+    size_t size = strlen(name) + 1;
+    struct dns_query *q = calloc(1, sizeof *q + size);
+    if (q == NULL)
+        return NULL;
+    q->dns = d;
+    q->type = type;
+    q->hash = hash_of(name, type);
+    LIST_INIT(&q->questions);
+    memcpy(q->name, name, size);
+    TAILQ_INSERT_TAIL(&d->waiting, q, by_dns);
+    return q;
 }
 
 struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_done_fn *done,
                              void *arg)
 {
-    size_t size = strlen(name) + 1;
-    struct dns_question *q = malloc(sizeof *q + size);
+    uint64_t hash = hash_of(name, type);
+    struct dns_question *a = calloc(1, sizeof *a);
+    struct dns_query *q = find_query(&d->asked, hash, name, type);
     assert(!d->closing);
     if (q == NULL)
+        q = find_query(&d->waiting, hash, name, type);
+    if (q == NULL && a != NULL)
+        q = new_query(d, name, type);
+    if (a == NULL || q == NULL) {
+        free(a);
         return NULL;
-    *q = (struct dns_question){ .dns = d, .done = done, .arg = arg, .type = type };
-    memcpy(q->name, name, size);
-    TAILQ_INSERT_TAIL(&d->waiting, q, by_dns);
-    rearm(d);
-    return q;
-}
-
-void dns_forget(struct dns_question *q)
-{
-    q->done = NULL;
-    if (q->asked) /* c-ares will give it back */
-        return;
-    TAILQ_REMOVE(&q->dns->waiting, q, by_dns);
-    free(q);
-}
-
-/* ---- hosts ---- */
-
-struct hosts {
-    dns_found_fn *found;
-    void *arg;
-    size_t count;
-};
-
-static void on_hosts(void *arg, int status, int timeouts, struct ares_addrinfo *result)
-{
-    struct hosts *h = arg;
-    (void)status;
-    (void)timeouts;
-    if (result == NULL)
-        return;
-    for (const struct ares_addrinfo_node *n = result->nodes; n != NULL; n = n->ai_next) {
-        h->found(h->arg, n->ai_addr);
-        h->count++;
     }
-    ares_freeaddrinfo(result);
+    a->query = q;
+    a->done = done;
+    a->arg = arg;
+    LIST_INSERT_HEAD(&q->questions, a, by_query);
+    rearm(d);
+    return a;
 }
 
-static bool is_localhost(const char *name)
+void dns_forget(struct dns_question *a)
 {
-    const char suffix[] = ".localhost";
-    size_t n = strlen(name);
-    return strcasecmp(name, suffix + 1) == 0 ||
-           (n >= sizeof suffix && strcasecmp(name + n - strlen(suffix), suffix) == 0);
+    struct dns_query *q = a->query;
+    LIST_REMOVE(a, by_query);
+    free(a);
+    if (LIST_EMPTY(&q->questions) && !q->asked && q->dns->told != q) {
+        take_off(q);
+        free_query(q);
+    }
 }
 
-static void find_localhost(struct hosts *h)
+/* ---- servers ---- */
+
+static bool are_same(const struct dns *d, const struct addr *at, size_t count)
 {
-    const struct sockaddr_in in = { .sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    const struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-    h->found(h->arg, (const struct sockaddr *)&in);
-    h->found(h->arg, (const struct sockaddr *)&in6);
-    h->count += 2;
+    if (d->server_count != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!addr_equal(&d->server[i].at, &at[i]))
+            return false;
+    return true;
 }
 
-/* The channel looks up hosts in the file alone, so it calls back before it returns. */
-size_t dns_look_in_hosts(struct dns *d, const char *name, dns_found_fn *found, void *arg)
+static void close_servers(struct server *s, size_t count)
 {
-    const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_flags = ARES_AI_NOSORT };
-    struct hosts h = { .found = found, .arg = arg };
-    ares_getaddrinfo(d->channel, name, NULL, &hints, on_hosts, &h);
-    if (h.count == 0 && is_localhost(name))
-        find_localhost(&h);
-    return h.count;
+    for (size_t i = 0; i < count; i++)
+        dns_server_close(s[i].dns);
+}
+
+/* What was asked of other servers is asked anew. */
+static void ask_anew(struct dns *d)
+{
+    struct dns_query *q = NULL;
+    TAILQ_FOREACH(q, &d->asked, by_dns) {
+        forget_tries(q);
+        q->due = 0; /* by the timer: it may end the query */
+    }
+    rearm(d);
+}
+
+static int replace_servers(struct dns *d, const struct addr *at, size_t count)
+{
+    struct server next[SERVERS_MAX] = { 0 };
+    if (count > SERVERS_MAX)
+        count = SERVERS_MAX;
+    if (are_same(d, at, count))
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        int rc = dns_server_open(&next[i].dns, d->loop, &at[i]);
+        if (rc < 0) {
+            close_servers(next, i);
+            return rc;
+        }
+        next[i].at = at[i];
+    }
+    ask_anew(d);
+    close_servers(d->server, d->server_count);
+    memcpy(d->server, next, sizeof next);
+    d->server_count = count;
+    return 1;
+}
+
+static int read_file(struct dns *d)
+{
+    struct addr *list = NULL;
+    struct file_stamp now = file_stamp_get(RESOLV_CONF);
+    ssize_t count = dns_server_read(&list);
+    if (count < 0)
+        return (int)count;
+    d->stamp = now;
+    int rc = replace_servers(d, list, (size_t)count);
+    free(list);
+    return rc;
+}
+
+int dns_set_servers(struct dns *d, const struct addr *servers, size_t count)
+{
+    d->from_file = count == 0;
+    if (count > 0)
+        return replace_servers(d, servers, count);
+    bool is_there = file_stamp_get(RESOLV_CONF).ino != 0;
+    return is_there || d->server_count == 0 ? read_file(d) : 0;
+}
+
+int dns_check_servers(struct dns *d)
+{
+    struct file_stamp now = file_stamp_get(RESOLV_CONF);
+    if (!d->from_file || now.ino == 0 || file_stamp_equal(&now, &d->stamp))
+        return 0;
+    return read_file(d);
 }
 
 /* ---- begin and end ---- */
 
-bool dns_can_read_servers(void)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    return access("/etc/resolv.conf", R_OK) == 0;
-}
-
-static int to_errno(int status)
-{
-    return status == ARES_ENOMEM ? -ENOMEM : -EIO;
-}
-
-static void fill_node(struct ares_addr_port_node *node, const struct addr *a)
-{
-    node->udp_port = node->tcp_port = addr_port(a);
-    node->family = a->sa.sa_family;
-    if (node->family == AF_INET)
-        node->addr.addr4 = a->in.sin_addr;
-    else
-        memcpy(&node->addr.addr6, &a->in6.sin6_addr, sizeof node->addr.addr6);
-}
-
-static int set_servers(struct dns *d, const struct addr *servers, size_t count)
-{
-    struct ares_addr_port_node *nodes = calloc(count, sizeof *nodes);
-    if (nodes == NULL)
-        return ARES_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        fill_node(&nodes[i], &servers[i]);
-        nodes[i].next = i + 1 < count ? &nodes[i + 1] : NULL;
-    }
-    int status = ares_set_servers_ports(d->channel, nodes);
-    free(nodes);
-    return status;
-}
-
-static int open_channel(struct dns *d, const struct addr *servers, size_t count)
-{
-    char hosts_alone[] = "f";
-    struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
-        .timeout = TIMEOUT_MS,
-        .tries = TRIES,
-        .lookups = hosts_alone,
-        .sock_state_cb = on_socket_state,
-        .sock_state_cb_data = d,
-    };
-    int status = ares_init_options(&d->channel, &options,
-                                   ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                       ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS || count == 0)
-        return status;
-    status = set_servers(d, servers, count);
-    if (status != ARES_SUCCESS)
-        ares_destroy(d->channel);
-    return status;
+    free(handle->data);
 }
 
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count)
@@ -393,43 +577,29 @@ int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size
     struct dns *d = calloc(1, sizeof *d);
     if (d == NULL)
         return -ENOMEM;
-    int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status != ARES_SUCCESS)
-        goto free_dns;
-    if ((status = open_channel(d, servers, count)) != ARES_SUCCESS)
-        goto leave_library;
     d->loop = loop;
-    LIST_INIT(&d->sockets);
     TAILQ_INIT(&d->waiting);
     TAILQ_INIT(&d->asked);
     uv_timer_init(loop, &d->timer);
     d->timer.data = d;
-    d->handles = 1;
-    *out = d;
-    return 0;
-leave_library:
-    ares_library_cleanup();
-free_dns:
-    free(d);
-    return to_errno(status);
+    int rc = dns_set_servers(d, servers, count);
+    if (rc < 0)
+        dns_close(d);
+    else
+        *out = d;
+    return rc < 0 ? rc : 0;
 }
 
-/* Nothing of c-ares is on the stack here, as it may have been in dns_close(). */
-static void on_timer_closed(uv_handle_t *handle)
+static void free_queries(struct dns_queries *list)
 {
-    struct dns *d = handle->data;
-    ares_destroy(d->channel); /* gives back what was asked */
-    on_handle_closed(d);
-}
-
-static void forget_all(struct dns_questions *questions)
-{
-    struct dns_question *q = TAILQ_FIRST(questions);
+    struct dns_query *q = TAILQ_FIRST(list);
     while (q != NULL) {
-        struct dns_question *next = TAILQ_NEXT(q, by_dns);
-        dns_forget(q);
+        struct dns_query *next = TAILQ_NEXT(q, by_dns);
+        forget_tries(q);
+        free_query(q);
         q = next;
     }
+    TAILQ_INIT(list);
 }
 
 void dns_close(struct dns *d)
@@ -437,9 +607,8 @@ void dns_close(struct dns *d)
     if (d->closing)
         return;
     d->closing = true;
-    forget_all(&d->waiting);
-    forget_all(&d->asked);
-    while (!LIST_EMPTY(&d->sockets))
-        close_socket(LIST_FIRST(&d->sockets));
+    free_queries(&d->waiting);
+    free_queries(&d->asked);
+    close_servers(d->server, d->server_count);
     uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 }

@@ -1,5 +1,11 @@
-/* Questions to name servers, by c-ares on a libuv loop. Nothing here waits; reading resolv.conf and
- * the hosts file is all that it does with files.
+/* Questions to name servers. Nothing here waits; reading resolv.conf is all that it does with
+ * files.
+ *
+ * Each question goes to the first server that is not known to be dead, to the next one when that
+ * says nothing for a while or cannot answer, and so on, twice round. A server that said nothing is
+ * dead until it answers again: it is tried last, and once in a while beside the one that is asked.
+ * The same question asked twice is one on the way; a question forgotten while it is on its way goes
+ * on, and whoever asks it again gets its answer.
  *
  * Names are taken as they are written: neither the search list nor ndots of resolv.conf applies, so
  * the same configuration means the same servers on every machine.
@@ -34,19 +40,22 @@ struct dns_reply {
     struct dns_answer answer;
 };
 
-/* The reply is good during the call; who wants to keep the answer takes its records out. */
-typedef void dns_done_fn(void *arg, struct dns_reply *reply);
-
-/* Whether there is a resolv.conf that says who can be asked. Without one c-ares asks 127.0.0.1. */
-bool dns_can_read_servers(void);
+/* The reply is good during the call. */
+typedef void dns_done_fn(void *arg, const struct dns_reply *reply);
 
 /* servers: who is asked, in this order; none: those of resolv.conf as it is now. Returns 0 or
  * -errno. */
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count);
-
 /* Forgets all questions without a call and closes all handles; memory goes when the loop runs on.
  * May be called from done(). */
 void dns_close(struct dns *d);
+
+/* Other servers than before, likewise; questions on their way are asked of these. Without a
+ * resolv.conf to be read the servers stay (chroot may hide it). Returns 1, 0 when they are the
+ * same, or -errno: then they are those of before. */
+int dns_set_servers(struct dns *d, const struct addr *servers, size_t count);
+/* Costs one stat(2), and reads resolv.conf when it is not what was read last. Returns as above. */
+int dns_check_servers(struct dns *d);
 
 /* Asks for the records of a name. done() is called once, never before this returns. NULL when out
  * of memory. */
@@ -54,10 +63,5 @@ struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type
                              void *arg);
 /* done() is not called any more. */
 void dns_forget(struct dns_question *q);
-
-/* Calls found() for each address that the hosts file has for a name, and for those that "localhost"
- * has without it (RFC 6761). Returns how many there were. */
-typedef void dns_found_fn(void *arg, const struct sockaddr *sa);
-size_t dns_look_in_hosts(struct dns *d, const char *name, dns_found_fn *found, void *arg);
 
 #endif

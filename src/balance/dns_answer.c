@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
+
 #define HEADER_LEN   12
 #define ALIASES_MAX  16 /* CNAMEs in a row; a ring of them ends here */
 #define NAME_LEN_MAX 255
@@ -179,6 +181,22 @@ static bool print_host(const struct reader *r, size_t at, char text[DNS_NAME_MAX
     return length == 0;
 }
 
+/* Writes any name so that it can be shown. */
+static void print_odd(const struct reader *r, size_t at, char text[DNS_NAME_MAX])
+{
+    const uint8_t *label = NULL;
+    size_t floor = at;
+    size_t used = 0;
+    int length = 0;
+    while ((length = next_label(r, &at, &floor, &label)) > 0) {
+        if (used > 0 && used < DNS_NAME_MAX - 1)
+            text[used++] = '.';
+        for (int i = 0; i < length && used < DNS_NAME_MAX - 1; i++)
+            text[used++] = label[i] > ' ' && label[i] < 0x7f ? (char)label[i] : '?';
+    }
+    text[used] = '\0';
+}
+
 /* ---- records ---- */
 
 static struct record read_record(struct reader *r)
@@ -202,9 +220,25 @@ static bool is_answer_to(const struct reader *r, const struct record *record, si
            same_name(r, record->owner, name);
 }
 
-/* Reads the data of a record of type a->type, which fills its length exactly. */
+/* Reads the data of an SRV record. A target that is not the name of a host is told in odd. */
+static bool read_service(struct reader *r, size_t end, struct dns_service *out,
+                         char odd[DNS_NAME_MAX])
+{
+    out->priority = (uint16_t)read_u16(r);
+    out->weight = (uint16_t)read_u16(r);
+    out->port = (uint16_t)read_u16(r);
+    size_t target = read_name(r);
+    odd[0] = '\0';
+    if (r->bad || r->at != end)
+        return false;
+    if (!print_host(r, target, out->target) || hostname_ends_in_number(out->target))
+        print_odd(r, target, odd);
+    return true;
+}
+
+/* Reads the data of a record of that type, which fills its length exactly. */
 static bool read_data(const struct reader *message, const struct record *record, enum dns_type type,
-                      union dns_record *out)
+                      union dns_record *out, char odd[DNS_NAME_MAX])
 {
     struct reader r = { message->bytes, message->len, record->data, false };
     const uint8_t *data = r.bytes + record->data;
@@ -218,13 +252,9 @@ static bool read_data(const struct reader *message, const struct record *record,
             memcpy(&out->aaaa, data, sizeof out->aaaa);
         return record->len == sizeof out->aaaa;
     case DNS_SRV:
-        out->srv.priority = (uint16_t)read_u16(&r);
-        out->srv.weight = (uint16_t)read_u16(&r);
-        out->srv.port = (uint16_t)read_u16(&r);
-        size_t target = read_name(&r);
-        return !r.bad && r.at == record->data + record->len &&
-               print_host(&r, target, out->srv.target);
+        return read_service(&r, record->data + record->len, &out->srv, odd);
     case DNS_CNAME:
+    case DNS_SOA:
         break;
     }
     return false;
@@ -258,6 +288,7 @@ static bool find_alias(const struct reader *message, unsigned count, size_t *nam
 
 static int read_records(struct reader *r, unsigned count, size_t name, struct dns_answer *a)
 {
+    char odd[DNS_NAME_MAX] = "";
     for (unsigned i = 0; i < count; i++) {
         struct record record = read_record(r);
         if (r->bad)
@@ -266,22 +297,102 @@ static int read_records(struct reader *r, unsigned count, size_t name, struct dn
             continue;
         if (a->count == DNS_RECORDS_MAX)
             return -E2BIG;
-        if (!read_data(r, &record, a->type, &a->record[a->count]))
+        if (!read_data(r, &record, a->type, &a->record[a->count], odd))
             return -EBADMSG;
         note_ttl(a, &record);
-        a->count++;
+        if (odd[0] == '\0')
+            a->count++;
+        else if (a->odd_count++ == 0)
+            memcpy(a->odd, odd, sizeof odd);
     }
     return 0;
 }
 
-/* Reads the header and the question. Returns 0 or -errno; *count: records in the answer. */
-static int read_question(struct reader *r, enum dns_type type, unsigned *count, size_t *name)
+/* ---- beside the answer ---- */
+
+/* Seconds that an answer without records holds: what its SOA record says (RFC 2308, 5). */
+static void read_negative_ttl(struct reader *r, unsigned count, struct dns_answer *a)
+{
+    for (unsigned i = 0; i < count && !r->bad; i++) {
+        struct record record = read_record(r);
+        if (r->bad || record.type != DNS_SOA || record.class != DNS_CLASS_IN)
+            continue;
+        struct reader data = { r->bytes, record.data + record.len, record.data, false };
+        (void)read_name(&data);
+        (void)read_name(&data);
+        skip(&data, 16); /* serial, refresh, retry, expire */
+        uint32_t minimum = read_u32(&data);
+        if (data.bad)
+            continue;
+        a->negative_ttl = minimum < record.ttl ? minimum : record.ttl;
+    }
+}
+
+static int compare_extra(const void *left, const void *right)
+{
+    const struct dns_extra *a = left;
+    const struct dns_extra *b = right;
+    int order = strcmp(a->host, b->host);
+    return order != 0 ? order : (a->type > b->type) - (a->type < b->type);
+}
+
+/* Addresses of hosts. What is odd there is left out: all of it can be asked for. */
+static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
+{
+    char odd[DNS_NAME_MAX] = "";
+    size_t room = count < 2 * DNS_RECORDS_MAX ? count : 2 * DNS_RECORDS_MAX;
+    a->extra = calloc(room + 1, sizeof *a->extra);
+    if (a->extra == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < count && a->extra_count < room; i++) {
+        struct record record = read_record(r);
+        struct dns_extra *e = &a->extra[a->extra_count];
+        if (r->bad)
+            break;
+        if ((record.type != DNS_A && record.type != DNS_AAAA) || record.class != DNS_CLASS_IN)
+            continue;
+        e->type = (enum dns_type)record.type;
+        e->ttl = record.ttl;
+        if (print_host(r, record.owner, e->host) && read_data(r, &record, e->type, &e->record, odd))
+            a->extra_count++;
+    }
+    qsort(a->extra, a->extra_count, sizeof *a->extra, compare_extra);
+    return 0;
+}
+
+/* What follows the answer: all of it may be missing. */
+static int read_beside(struct reader *r, unsigned authority, unsigned additional,
+                       struct dns_answer *a)
+{
+    if (a->count == 0 && a->odd_count == 0) {
+        read_negative_ttl(r, authority, a);
+        return 0;
+    }
+    if (a->type != DNS_SRV)
+        return 0;
+    for (unsigned i = 0; i < authority; i++)
+        (void)read_record(r);
+    return r->bad ? 0 : read_extra(r, additional, a);
+}
+
+/* ---- all of it ---- */
+
+/* How many records each section has. */
+struct counts {
+    unsigned answer;
+    unsigned authority;
+    unsigned additional;
+};
+
+/* Reads the header and the question. Returns 0 or -errno. */
+static int read_question(struct reader *r, enum dns_type type, struct counts *n, size_t *name)
 {
     skip(r, 2); /* its number is for who has asked */
     unsigned flags = read_u16(r);
     unsigned questions = read_u16(r);
-    *count = read_u16(r);
-    skip(r, 4);
+    n->answer = read_u16(r);
+    n->authority = read_u16(r);
+    n->additional = read_u16(r);
     *name = read_name(r);
     unsigned asked = read_u16(r);
     unsigned class = read_u16(r);
@@ -295,19 +406,21 @@ static int read_question(struct reader *r, enum dns_type type, unsigned *count, 
 int dns_answer_parse(struct dns_answer *a, const uint8_t *message, size_t len, enum dns_type type)
 {
     struct reader r = { .bytes = message, .len = len };
-    unsigned count = 0;
+    struct counts n = { 0 };
     size_t name = 0;
-    *a = (struct dns_answer){ .type = type, .ttl = INT32_MAX };
-    int rc = read_question(&r, type, &count, &name);
+    *a = (struct dns_answer){ .type = type, .ttl = INT32_MAX, .negative_ttl = DNS_TTL_NONE };
+    int rc = read_question(&r, type, &n, &name);
     if (rc < 0)
         return rc;
-    size_t room = count < DNS_RECORDS_MAX ? count : DNS_RECORDS_MAX;
+    size_t room = n.answer < DNS_RECORDS_MAX ? n.answer : DNS_RECORDS_MAX;
     a->record = calloc(room + 1, sizeof *a->record);
     if (a->record == NULL)
         return -ENOMEM;
-    for (int i = 0; i < ALIASES_MAX && find_alias(&r, count, &name, a); i++)
+    for (int i = 0; i < ALIASES_MAX && find_alias(&r, n.answer, &name, a); i++)
         continue;
-    rc = read_records(&r, count, name, a);
+    rc = read_records(&r, n.answer, name, a);
+    if (rc == 0)
+        rc = read_beside(&r, n.authority, n.additional, a);
     if (rc < 0)
         dns_answer_free(a);
     return rc;
@@ -318,4 +431,63 @@ void dns_answer_free(struct dns_answer *a)
     free(a->record);
     a->record = NULL;
     a->count = 0;
+    free(a->extra);
+    a->extra = NULL;
+    a->extra_count = 0;
+}
+
+int dns_answer_copy(struct dns_answer *to, const struct dns_answer *from)
+{
+    *to = *from;
+    to->extra = NULL;
+    to->extra_count = 0;
+    to->record = calloc(from->count + 1, sizeof *to->record);
+    if (to->record == NULL) {
+        to->count = 0;
+        return -ENOMEM;
+    }
+    if (from->count > 0)
+        memcpy(to->record, from->record, from->count * sizeof *to->record);
+    return 0;
+}
+
+/* The first one that is not before it; they are sorted. */
+static size_t find_extra(const struct dns_answer *a, const struct dns_extra *e)
+{
+    size_t low = 0;
+    size_t high = a->extra_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_extra(&a->extra[middle], e) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int dns_answer_extra(const struct dns_answer *a, const char *host, enum dns_type type,
+                     struct dns_answer *out)
+{
+    struct dns_extra wanted = { .type = type };
+    size_t n = strlen(host);
+    *out = (struct dns_answer){ .type = type, .ttl = INT32_MAX, .negative_ttl = DNS_TTL_NONE };
+    if (n >= sizeof wanted.host)
+        return 0;
+    memcpy(wanted.host, host, n + 1);
+    const size_t first = find_extra(a, &wanted);
+    size_t end = first;
+    while (end < a->extra_count && compare_extra(&a->extra[end], &wanted) == 0)
+        end++;
+    if (end == first)
+        return 0;
+    out->record = calloc(end - first, sizeof *out->record);
+    if (out->record == NULL)
+        return -ENOMEM;
+    for (size_t i = first; i < end; i++) {
+        out->record[out->count++] = a->extra[i].record;
+        if (a->extra[i].ttl < out->ttl)
+            out->ttl = a->extra[i].ttl;
+    }
+    return (int)out->count;
 }

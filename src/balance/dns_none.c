@@ -1,4 +1,4 @@
-/* Instead of dns.c, in a build without c-ares: no name server is ever asked. */
+/* Instead of dns.c and dns_server.c, in a build without c-ares: no name server is ever asked. */
 #include "balance/dns.h"
 
 #include <assert.h>
@@ -14,11 +14,6 @@ const char *dns_version(void)
     return "no (not in this build)";
 }
 
-bool dns_can_read_servers(void)
-{
-    return false;
-}
-
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count)
 {
     (void)out;
@@ -28,11 +23,25 @@ int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size
     return -ENOSYS;
 }
 
-/* Nobody has a struct dns that the others could be called with. */
+/* There is no struct dns that the others could be called with. */
 
 void dns_close(struct dns *d)
 {
     assert(d == NULL);
+}
+
+int dns_set_servers(struct dns *d, const struct addr *servers, size_t count)
+{
+    (void)d;
+    (void)servers;
+    (void)count;
+    return -ENOSYS;
+}
+
+int dns_check_servers(struct dns *d)
+{
+    (void)d;
+    return 0;
 }
 
 struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_done_fn *done,
@@ -49,13 +58,4 @@ struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type
 void dns_forget(struct dns_question *q)
 {
     assert(q == NULL);
-}
-
-size_t dns_look_in_hosts(struct dns *d, const char *name, dns_found_fn *found, void *arg)
-{
-    (void)d;
-    (void)name;
-    (void)found;
-    (void)arg;
-    return 0;
 }

@@ -1,21 +1,24 @@
 #include "balance/refresh.h"
 
-static uint64_t bounded(const struct refresh *r, uint64_t ms)
+static uint64_t bounded(uint64_t ms, uint64_t min, uint64_t max)
 {
-    if (ms > r->max)
-        ms = r->max;
-    return ms < r->min ? r->min : ms;
+    if (ms < min)
+        ms = min;
+    return ms > max ? max : ms;
 }
 
-uint64_t refresh_answered(struct refresh *r, uint32_t ttl)
+uint64_t refresh_answered(const struct refresh *r, uint32_t ttl)
 {
-    r->failed = 0;
-    return bounded(r, ttl * UINT64_C(1000));
+    return bounded(ttl * UINT64_C(1000), r->min, r->max);
 }
 
-uint64_t refresh_failed(struct refresh *r, uint32_t ttl)
+uint64_t refresh_empty(const struct refresh *r, uint32_t ttl)
 {
-    uint64_t answered = bounded(r, ttl * UINT64_C(1000));
-    r->failed = bounded(r, r->failed * 2);
-    return r->failed < answered ? r->failed : answered;
+    return bounded(ttl * UINT64_C(1000), r->min, r->retry);
+}
+
+uint64_t refresh_failed(const struct refresh *r, uint64_t *last)
+{
+    *last = bounded(*last * 2, r->retry, REFRESH_RETRIES * r->retry);
+    return *last;
 }

@@ -8,10 +8,13 @@
 
 #include "balance/dns.h"
 #include "balance/lookup.h"
-#include "balance/refresh.h"
 #include "base/log.h"
 
 #define LOGGED_ADDRESSES 8 /* of those in use; a line has an end */
+
+#define HOSTS_FILE "/etc/hosts"
+#define WATCH_MS   5000 /* how often files are looked at */
+#define CHECK_MS   1000 /* how often at most, where look-ups fail */
 
 /* A name in a server line. */
 struct name {
@@ -24,21 +27,25 @@ struct name {
     bool service;
     uint16_t port;
     struct lookup *lookup;
-    uv_timer_t timer; /* to the next round */
-    struct refresh refresh;
+    uv_timer_t timer;       /* to the next round */
     struct answers current; /* in force */
     struct resolver_state state;
-    char *error;     /* of the last round, NULL: none */
-    bool had_answer; /* or a failure */
-    bool listed;     /* while the pool is gone through: still in its settings */
+    char error[LOOKUP_ERROR_MAX]; /* of the last round, "": none */
+    bool asking;                  /* its questions are on their way */
+    bool had_answer;              /* or a failure */
+    bool adopted;                 /* what the pool had before the first round is in current */
+    bool inherited;               /* and not all of it has been answered since */
+    bool listed;                  /* while the pool is gone through: still in its settings */
 };
 
 TAILQ_HEAD(names, name);
 
 struct resolver {
     uv_loop_t *loop;
-    struct dns *dns;
-    struct refresh bounds;
+    struct lookup_context context;
+    uv_timer_t watch; /* of files that change */
+    bool watches_servers;
+    uint64_t checked; /* when they were looked at */
     const struct resolver_ops *ops;
     void *arg;
     struct names names;
@@ -80,6 +87,18 @@ static void log_failed(const struct name *n)
     begin_line(&line, LOG_LEVEL_WARNING, "resolve_failed", n);
     log_str(&line, "error", n->error);
     log_uint(&line, "addresses", n->current.count);
+    if (n->state.held_until != 0)
+        log_uint(&line, "held_s", (n->state.held_until - uv_now(n->resolver->loop) + 999) / 1000);
+    log_end(&line);
+}
+
+/* What an answer said is true for us too from now on. */
+static void log_expired(const struct name *n)
+{
+    struct log_line line;
+    begin_line(&line, LOG_LEVEL_WARNING, "resolve_expired", n);
+    log_str(&line, "error", n->error);
+    log_uint(&line, "addresses", 0);
     log_end(&line);
 }
 
@@ -104,7 +123,9 @@ static void on_due(uv_timer_t *timer)
 {
     struct name *n = timer->data;
     n->state.next = 0;
-    lookup_start(n->lookup, n->resolver->dns);
+    n->asking = hosts_ready(n->resolver->context.hosts); /* otherwise when it is */
+    if (n->asking)
+        lookup_start(n->lookup);
 }
 
 static void ask_in(struct name *n, uint64_t ms)
@@ -112,6 +133,55 @@ static void ask_in(struct name *n, uint64_t ms)
     n->state.next = uv_now(n->resolver->loop) + ms;
     uv_timer_start(&n->timer, on_due, ms, 0);
 }
+
+/* Unless its questions are on their way. */
+static void ask_now(struct name *n)
+{
+    lookup_expire(n->lookup);
+    if (!n->asking)
+        ask_in(n, 0);
+}
+
+/* ---- files ---- */
+
+/* Looks whether the name servers or hosts are others by now. */
+static void check_files(struct resolver *r)
+{
+    struct name *n = NULL;
+    r->checked = uv_now(r->loop);
+    hosts_check(r->context.hosts);
+    if (!r->watches_servers || dns_check_servers(r->context.dns) <= 0)
+        return;
+    log_msg(LOG_LEVEL_NOTICE, "nameservers", "resolv.conf has others");
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        ask_now(n);
+    }
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    check_files(timer->data);
+}
+
+/* Called for each look-up that fails. */
+static void check_files_in_time(struct resolver *r)
+{
+    if (uv_now(r->loop) - r->checked >= CHECK_MS)
+        check_files(r);
+}
+
+static void on_hosts_changed(void *arg)
+{
+    struct resolver *r = arg;
+    struct name *n = NULL;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        lookup_expire(n->lookup);
+        if (!n->asking)
+            ask_in(n, 0);
+    }
+}
+
+/* ---- answers ---- */
 
 /* Puts the addresses in force. Returns what pool_resolved() says. */
 static int put_in_force(struct name *n, const struct answers *answers)
@@ -148,6 +218,21 @@ static int replace(struct name *n, const struct answers *answers)
     return rc;
 }
 
+/* A pool may know addresses from the process before this one. */
+static void adopt(struct name *n)
+{
+    struct answers answers = { .count = 0 };
+    if (n->adopted)
+        return;
+    n->adopted = true;
+    const struct pool_answer *list = pool_answers(n->pool, n->server, &answers.count);
+    answers.list = (struct pool_answer *)list; /* read only */
+    if (answers.count == 0 || copy_answers(&n->current, &answers) < 0)
+        return;
+    n->inherited = true;
+    n->state.addresses = n->current.count;
+}
+
 static void note_first(struct name *n)
 {
     struct resolver *r = n->resolver;
@@ -158,31 +243,47 @@ static void note_first(struct name *n)
         r->ops->ready(r->arg);
 }
 
-static void keep_error(struct name *n, const char *error)
+/* Whether the addresses are to be put in force: not in place of those that another process knew,
+ * while some of the question has no answer. */
+static bool is_news(const struct name *n, const struct lookup_result *result)
 {
-    free(n->error);
-    n->error = error != NULL ? strdup(error) : NULL;
-    n->state.error = n->error;
+    return result->answers != NULL && (result->complete || !n->inherited);
+}
+
+static void tell(const struct name *n, bool changed, bool failed_before)
+{
+    bool failed = n->error[0] != '\0';
+    if (changed && n->current.count == 0)
+        log_expired(n);
+    else if (changed || (failed_before && !failed))
+        log_resolved(n);
+    if (!failed_before && failed)
+        log_failed(n);
 }
 
 static void on_done(void *arg, const struct lookup_result *result)
 {
     struct name *n = arg;
-    bool failed_before = n->error != NULL;
+    uint64_t now = uv_now(n->resolver->loop);
+    bool failed_before = n->error[0] != '\0';
     const char *error = result->error;
-    int changed = result->answers->count > 0 ? replace(n, result->answers) : 0;
+    n->asking = false;
+    adopt(n);
+    int changed = is_news(n, result) ? replace(n, result->answers) : 0;
     if (changed < 0)
         error = "out of memory";
-    keep_error(n, error);
-    if (changed > 0 || (failed_before && error == NULL))
-        log_resolved(n);
-    if (!failed_before && error != NULL)
-        log_failed(n);
+    if (result->complete)
+        n->inherited = false;
+    snprintf(n->error, sizeof n->error, "%s", error != NULL ? error : "");
+    n->state.error = error != NULL ? n->error : NULL;
+    n->state.held_until = n->current.count > 0 ? result->held_until : 0;
     if (error == NULL)
-        n->state.answered = uv_now(n->resolver->loop);
-    ask_in(n, error == NULL ? refresh_answered(&n->refresh, result->ttl)
-                            : refresh_failed(&n->refresh, result->ttl));
+        n->state.answered = now;
+    tell(n, changed > 0, failed_before);
+    ask_in(n, result->next > now ? result->next - now : 1);
     note_first(n);
+    if (error != NULL)
+        check_files_in_time(n->resolver);
 }
 
 static bool is_usable(void *arg, const struct addr *a)
@@ -199,7 +300,6 @@ static void free_name(struct name *n)
     answers_fini(&n->current);
     free(n->server_name);
     free(n->host);
-    free(n->error);
     free(n);
 }
 
@@ -225,13 +325,15 @@ static struct name *new_name(struct resolver *r, struct pool *pool, const struct
     struct name *n = calloc(1, sizeof *n);
     if (n == NULL)
         return NULL;
-    const struct lookup_setup setup = { .host = s->host,
+    const struct lookup_setup setup = { .context = &r->context,
+                                        .host = s->host,
                                         .service = s->service,
                                         .port = s->port,
                                         .usable = is_usable,
                                         .done = on_done,
                                         .arg = n };
-    *n = (struct name){ .resolver = r, .pool = pool, .refresh = r->bounds };
+    n->resolver = r;
+    n->pool = pool;
     n->service = s->service;
     n->port = s->port;
     n->server_name = strdup(s->name);
@@ -261,26 +363,37 @@ static int add_name(struct resolver *r, struct pool *pool, size_t server)
 
 static bool is_same(const struct name *n, const struct config_server *s)
 {
-    return strcmp(n->server_name, s->name) == 0 && strcmp(n->host, s->host) == 0 &&
-           n->service == s->service && n->port == s->port;
+    return strcmp(n->host, s->host) == 0 && n->service == s->service && n->port == s->port;
 }
 
+/* The line may call itself otherwise by now, unless another one is called so. */
 static struct name *find_same(struct resolver *r, const struct pool *pool,
                               const struct config_server *s)
 {
     struct name *n = NULL;
+    struct name *other = NULL;
     TAILQ_FOREACH(n, &r->names, by_resolver) {
-        if (n->pool == pool && !n->listed && is_same(n, s))
+        if (n->pool != pool || n->listed || !is_same(n, s))
+            continue;
+        if (strcmp(n->server_name, s->name) == 0)
             return n;
+        other = other == NULL ? n : other;
     }
-    return NULL;
+    return other;
 }
 
 /* What is known stays good in the pool's new settings. */
-static int keep_name(struct name *n, size_t server)
+static int keep_name(struct name *n, const struct config_server *s, size_t server)
 {
     n->listed = true;
     n->server = server;
+    if (strcmp(n->server_name, s->name) != 0) {
+        char *copy = strdup(s->name);
+        if (copy == NULL)
+            return -ENOMEM;
+        free(n->server_name);
+        n->server_name = copy;
+    }
     int rc = n->current.count > 0 ? put_in_force(n, &n->current) : 0;
     return rc < 0 ? rc : 0;
 }
@@ -314,7 +427,7 @@ int resolver_sync(struct resolver *r, struct pool *pool)
         if (conf->server[i].host == NULL)
             continue;
         struct name *n = find_same(r, pool, &conf->server[i]);
-        rc = n != NULL ? keep_name(n, i) : add_name(r, pool, i);
+        rc = n != NULL ? keep_name(n, &conf->server[i], i) : add_name(r, pool, i);
     }
     remove_unlisted(r, pool);
     return rc;
@@ -328,21 +441,14 @@ void resolver_forget(struct resolver *r, const struct pool *pool)
 
 /* ---- the whole ---- */
 
-static int open_dns(struct resolver *r, const struct config_global *conf)
-{
-    struct dns *dns = NULL;
-    int rc = dns_open(&dns, r->loop, conf->nameserver, conf->nameserver_count);
-    if (rc < 0)
-        return rc;
-    if (r->dns != NULL)
-        dns_close(r->dns);
-    r->dns = dns;
-    return 0;
-}
-
 static void set_bounds(struct resolver *r, const struct config_global *conf)
 {
-    r->bounds = (struct refresh){ .min = conf->resolve_min, .max = conf->resolve_max };
+    r->context.refresh = (struct refresh){ .min = conf->resolve_min,
+                                           .max = conf->resolve_max,
+                                           .retry = conf->resolve_retry,
+                                           .hold = conf->resolve_hold };
+    /* in a root directory of its own there is another resolv.conf, or none */
+    r->watches_servers = conf->nameserver_count == 0 && conf->chroot == NULL;
 }
 
 int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_global *conf,
@@ -351,17 +457,32 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_glo
     struct resolver *r = calloc(1, sizeof *r);
     if (r == NULL)
         return -ENOMEM;
-    r->loop = loop;
+    r->loop = r->context.loop = loop;
     r->ops = ops;
     r->arg = arg;
     TAILQ_INIT(&r->names);
     set_bounds(r, conf);
-    int rc = open_dns(r, conf);
-    if (rc < 0)
+    int rc = hosts_open(&r->context.hosts, loop, HOSTS_FILE, on_hosts_changed, r);
+    if (rc == 0)
+        rc = dns_open(&r->context.dns, loop, conf->nameserver, conf->nameserver_count);
+    if (rc < 0) {
+        hosts_close(r->context.hosts);
         free(r);
-    else
-        *out = r;
-    return rc;
+        return rc;
+    }
+    uv_timer_init(loop, &r->watch);
+    uv_timer_start(&r->watch, on_watch, 0, WATCH_MS); /* from when the loop runs */
+    r->watch.data = r;
+    r->handles = 1;
+    *out = r;
+    return 0;
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct resolver *r = handle->data;
+    r->handles--;
+    free_if_unused(r);
 }
 
 void resolver_close(struct resolver *r)
@@ -371,25 +492,25 @@ void resolver_close(struct resolver *r)
     r->closed = true;
     while (!TAILQ_EMPTY(&r->names))
         remove_name(TAILQ_FIRST(&r->names));
-    dns_close(r->dns);
-    free_if_unused(r);
+    dns_close(r->context.dns);
+    hosts_close(r->context.hosts);
+    uv_close((uv_handle_t *)&r->watch, on_watch_closed);
 }
 
-/* Everything is asked again at once: with other name servers the answers may be others. */
+/* Everything is asked again: with other name servers the answers may be others. Where reloads come
+ * faster than answers, the questions that are on their way must be let go on. */
 int resolver_configure(struct resolver *r, const struct config_global *conf)
 {
     struct name *n = NULL;
-    TAILQ_FOREACH(n, &r->names, by_resolver) {
-        lookup_stop(n->lookup); /* its questions are the old name servers' */
-    }
-    bool known = conf->nameserver_count > 0 || dns_can_read_servers();
-    int rc = known ? open_dns(r, conf) : 0;
+    int rc = 0;
     set_bounds(r, conf);
+    if (conf->nameserver_count > 0 || conf->chroot == NULL)
+        rc = dns_set_servers(r->context.dns, conf->nameserver, conf->nameserver_count);
     TAILQ_FOREACH(n, &r->names, by_resolver) {
-        n->refresh = r->bounds;
-        ask_in(n, 0);
+        ask_now(n);
     }
-    return rc;
+    hosts_check(r->context.hosts);
+    return rc < 0 ? rc : 0;
 }
 
 bool resolver_ready(const struct resolver *r)

@@ -1,9 +1,10 @@
 /* Names in server lines: looked up when they are new and again when their answers run out, their
  * addresses put into the pools. All on the control thread and its loop.
  *
- * A failed or empty answer changes nothing: the last good addresses stay in use. It is logged once
- * when it begins (event=resolve_failed) and once when it is over (event=resolved), which is also
- * logged when the addresses have changed.
+ * A failure changes nothing: the last good addresses stay in use. So they do for resolve_hold after
+ * an answer that says that there is nothing; then they go (event=resolve_expired). Either is logged
+ * once when it begins (event=resolve_failed) and once when it is over (event=resolved), which is
+ * also logged when the addresses have changed.
  */
 #ifndef ZPROXY_BALANCE_RESOLVER_H
 #define ZPROXY_BALANCE_RESOLVER_H
@@ -32,6 +33,8 @@ struct resolver_state {
     uint64_t next;     /* when it is asked again; 0: it is being asked */
     const char *error; /* of the last answer, NULL: none. Good until the loop runs again */
     size_t addresses;  /* in use */
+    uint64_t
+        held_until; /* when addresses go that, as an answer says, there are not any more; 0: none */
 };
 
 /* Whether this build can resolve names, and the version of the library that does it. */
@@ -46,7 +49,8 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_glo
 void resolver_close(struct resolver *r);
 
 /* New settings; resolv.conf is read again where it can be (chroot may hide it), and all names are
- * asked for at once. Returns 0, or -errno: then the name servers are those of before. */
+ * asked for at once; questions on their way go on. Returns 0, or -errno: then the name servers are
+ * those of before. */
 int resolver_configure(struct resolver *r, const struct config_global *conf);
 
 /* Takes over the names in the pool's current settings; what is known of those that stay is kept,

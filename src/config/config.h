@@ -130,6 +130,8 @@ struct config_global {
     size_t nameserver_count;
     uint64_t resolve_min;
     uint64_t resolve_max;
+    uint64_t resolve_retry;
+    uint64_t resolve_hold; /* 0 = for ever */
 };
 
 struct config_pool;

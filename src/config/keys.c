@@ -117,6 +117,8 @@ static const struct key global_keys[] = {
       LIST(struct addr, GLOBAL(nameserver_count)) },
     { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
     { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
+    { "resolve_retry", VALUE_DURATION(1, VALUE_DAY, NULL), "2s", GLOBAL(resolve_retry), ONE },
+    { "resolve_hold", VALUE_TIMEOUT, "30s", GLOBAL(resolve_hold), ONE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, NO_LIST },
 };
 

@@ -8,13 +8,13 @@ import threading
 
 from .addresses import fresh_address
 
-TYPES = {"A": 1, "CNAME": 5, "AAAA": 28, "SRV": 33}
+TYPES = {"A": 1, "CNAME": 5, "SOA": 6, "AAAA": 28, "SRV": 33}
 NAMES = {number: name for name, number in TYPES.items()}
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 TRUNCATED = 0x0200
 
-Question = collections.namedtuple("Question", "id name type tcp raw")
+Question = collections.namedtuple("Question", "id name type tcp raw size")
 
 
 def pack_name(name):
@@ -33,13 +33,23 @@ def pack_data(kind, value):
     return struct.pack("!HHH", *numbers) + pack_name(target)
 
 
-def reply(question, records=(), code=NOERROR, flags=0):
-    """An answer; records are (type, ttl, value)."""
-    answer = struct.pack("!HHHHHH", question.id, 0x8180 | flags | code, 1, len(records), 0, 0)
+def _record(owner, kind, ttl, data):
+    return owner + struct.pack("!HHIH", TYPES[kind], 1, ttl, len(data)) + data
+
+
+def reply(question, records=(), code=NOERROR, flags=0, extra=(), negative=None):
+    """An answer; records are (type, ttl, value), extra ones (name, type, ttl, value); negative: the
+    seconds that the lack of records holds for."""
+    answer = struct.pack("!HHHHHH", question.id, 0x8180 | flags | code, 1, len(records),
+                         negative is not None, len(extra))
     answer += question.raw
     for kind, ttl, value in records:
-        data = pack_data(kind, value)
-        answer += b"\xc0\x0c" + struct.pack("!HHIH", TYPES[kind], 1, ttl, len(data)) + data
+        answer += _record(b"\xc0\x0c", kind, ttl, pack_data(kind, value))
+    if negative is not None:
+        soa = pack_name("ns.example") + pack_name("root.example")
+        answer += _record(b"\0", "SOA", negative, soa + struct.pack("!5I", 1, 1, 1, 1, negative))
+    for name, kind, ttl, value in extra:
+        answer += _record(pack_name(name), kind, ttl, pack_data(kind, value))
     return answer
 
 
@@ -49,8 +59,10 @@ def _parse(message, tcp):
         labels.append(message[at + 1:at + 1 + message[at]].decode())
         at += 1 + message[at]
     number, = struct.unpack_from("!H", message, at + 1)
+    options = message[at + 5:at + 10]      # the root, OPT, and the size of answers (RFC 6891)
+    size = struct.unpack("!H", options[3:])[0] if options[:3] == b"\0\0\x29" else 512
     return Question(struct.unpack_from("!H", message)[0], ".".join(labels).lower(),
-                    NAMES.get(number, number), tcp, message[12:at + 5])
+                    NAMES.get(number, number), tcp, message[12:at + 5], size)
 
 
 class NameServer:

@@ -1,0 +1,372 @@
+#define CARES_NO_DEPRECATED /* what 1.18 has is what we call; later versions would warn of it */
+#include "balance/dns_server.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define DNS_PORT   53
+#define EDNS_SIZE  1232 /* bytes of an answer by UDP: fits every path (DNS flag day 2020) */
+#define TIMEOUT_MS 3000 /* for an answer; balance/dns.c asks others earlier */
+#define NO_RESOLV  "/dev/null"
+
+/* A socket of c-ares: it makes and closes them, and says what each is to be watched for. */
+struct dns_socket {
+    uv_poll_t poll;
+    struct dns_server *server;
+    ares_socket_t fd;
+    LIST_ENTRY(dns_socket) by_server;
+};
+
+struct dns_try {
+    struct dns_server *server;
+    dns_try_done_fn *done; /* NULL: forgotten */
+    void *arg;
+    int status;
+    LIST_ENTRY(dns_try) by_server; /* of those that are c-ares's; or of those that failed at once */
+};
+
+LIST_HEAD(dns_sockets, dns_socket);
+LIST_HEAD(dns_tries, dns_try);
+
+struct dns_server {
+    ares_channel channel;
+    uv_loop_t *loop;
+    uv_timer_t timer; /* of c-ares; at once when a try has failed at once */
+    struct dns_sockets sockets;
+    struct dns_tries asked;
+    struct dns_tries failed;
+    size_t handles; /* open ones: the last frees all */
+    bool asking;    /* ares_query() is on the stack */
+    bool closing;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+/* Sleeps until c-ares has to look after time-outs. */
+static void rearm(struct dns_server *s)
+{
+    struct timeval left;
+    if (s->closing)
+        return;
+    if (!LIST_EMPTY(&s->failed)) {
+        uv_timer_start(&s->timer, on_timer, 0, 0);
+        return;
+    }
+    const struct timeval *t = ares_timeout(s->channel, NULL, &left);
+    if (t == NULL)
+        uv_timer_stop(&s->timer);
+    else
+        uv_timer_start(&s->timer, on_timer,
+                       (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000 + 1, 0);
+}
+
+/* ---- sockets ---- */
+
+static void on_handle_closed(struct dns_server *s)
+{
+    if (--s->handles > 0)
+        return;
+    ares_library_cleanup();
+    free(s);
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct dns_socket *k = handle->data;
+    struct dns_server *s = k->server;
+    free(k);
+    on_handle_closed(s);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct dns_socket *k = poll->data;
+    struct dns_server *s = k->server;
+    bool failed = status < 0; /* reading or writing will tell c-ares why */
+    if (s->closing)
+        return;
+    ares_process_fd(s->channel, failed || (events & UV_READABLE) ? k->fd : ARES_SOCKET_BAD,
+                    failed || (events & UV_WRITABLE) ? k->fd : ARES_SOCKET_BAD);
+    rearm(s);
+}
+
+static struct dns_socket *find_socket(struct dns_server *s, ares_socket_t fd)
+{
+    struct dns_socket *k = NULL;
+    LIST_FOREACH(k, &s->sockets, by_server) {
+        if (k->fd == fd)
+            return k;
+    }
+    return NULL;
+}
+
+/* Without memory for it the socket is not watched, and c-ares sees a time-out. */
+static struct dns_socket *add_socket(struct dns_server *s, ares_socket_t fd)
+{
+    struct dns_socket *k = calloc(1, sizeof *k);
+    if (k == NULL || uv_poll_init(s->loop, &k->poll, fd) < 0) {
+        free(k);
+        return NULL;
+    }
+    k->poll.data = k;
+    k->server = s;
+    k->fd = fd;
+    s->handles++;
+    LIST_INSERT_HEAD(&s->sockets, k, by_server);
+    return k;
+}
+
+static void close_socket(struct dns_socket *k)
+{
+    LIST_REMOVE(k, by_server);
+    uv_close((uv_handle_t *)&k->poll, on_socket_closed);
+}
+
+/* With neither wanted c-ares closes the socket as soon as this returns: the number may be another
+ * one's when the handle has been closed. */
+static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
+{
+    struct dns_server *s = arg;
+    int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+    struct dns_socket *k = find_socket(s, fd);
+    if (k == NULL && events != 0 && !s->closing)
+        k = add_socket(s, fd);
+    if (k == NULL)
+        return;
+    if (events != 0) {
+        uv_poll_start(&k->poll, events, on_poll);
+        return;
+    }
+    close_socket(k);
+}
+
+/* ---- tries ---- */
+
+static void finish(struct dns_try *t, int status, const uint8_t *bytes, size_t len)
+{
+    LIST_REMOVE(t, by_server);
+    if (t->done != NULL)
+        t->done(t->arg, t, status, bytes, len);
+    free(t);
+}
+
+static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes, int len)
+{
+    struct dns_try *t = arg;
+    struct dns_server *s = t->server;
+    (void)timeouts;
+    if (!s->asking) {
+        finish(t, status, bytes, bytes == NULL ? 0 : (size_t)len);
+        return;
+    }
+    t->status = status; /* it could not be sent: told when the caller is off the stack */
+    LIST_REMOVE(t, by_server);
+    LIST_INSERT_HEAD(&s->failed, t, by_server);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct dns_server *s = timer->data;
+    struct dns_try *t = LIST_FIRST(&s->failed);
+    if (t != NULL) /* one at a time: it may lead to others, or to the end */
+        finish(t, t->status, NULL, 0);
+    if (!s->closing)
+        ares_process_fd(s->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    rearm(s);
+}
+
+struct dns_try *dns_server_ask(struct dns_server *s, const char *name, enum dns_type type,
+                               dns_try_done_fn *done, void *arg)
+{
+    struct dns_try *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->server = s;
+    t->done = done;
+    t->arg = arg;
+    LIST_INSERT_HEAD(&s->asked, t, by_server);
+    s->asking = true;
+    ares_query(s->channel, name, DNS_CLASS_IN, (int)type, on_answer, t);
+    s->asking = false;
+    rearm(s);
+    return t;
+}
+
+void dns_try_forget(struct dns_try *t)
+{
+    t->done = NULL;
+}
+
+/* ---- begin and end ---- */
+
+static int to_errno(int status)
+{
+    return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+}
+
+static int set_server(ares_channel channel, const struct addr *a)
+{
+    struct ares_addr_port_node node = { .family = a->sa.sa_family };
+    node.udp_port = node.tcp_port = addr_port(a);
+    if (node.family == AF_INET)
+        node.addr.addr4 = a->in.sin_addr;
+    else
+        memcpy(&node.addr.addr6, &a->in6.sin6_addr, sizeof node.addr.addr6);
+    return ares_set_servers_ports(channel, &node);
+}
+
+/* NOCHECKRESP: an answer that says SERVFAIL or REFUSED is one that we want to see. Later versions
+ * than 1.18 wait only for as long as a server has mostly taken, but try again within the time; and
+ * they keep answers, which resolve_max would know nothing of. */
+static int open_channel(struct dns_server *s, const struct addr *at)
+{
+    char files_alone[] = "f";
+    char no_resolv[] = NO_RESOLV;
+    struct ares_options options = {
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS,
+        .timeout = TIMEOUT_MS,
+        .tries = 1,
+        .lookups = files_alone,
+        .ednspsz = EDNS_SIZE,
+        .resolvconf_path = no_resolv,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = s,
+    };
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+               ARES_OPT_EDNSPSZ | ARES_OPT_RESOLVCONF | ARES_OPT_NOROTATE | ARES_OPT_SOCK_STATE_CB;
+#ifdef ARES_OPT_QUERY_CACHE
+    options.qcache_max_ttl = 0;
+    options.tries = 3;
+    options.timeout = TIMEOUT_MS / 2;
+    options.maxtimeout = TIMEOUT_MS;
+    mask |= ARES_OPT_QUERY_CACHE | ARES_OPT_MAXTIMEOUTMS;
+#endif
+    int status = ares_init_options(&s->channel, &options, mask);
+    if (status != ARES_SUCCESS)
+        return status;
+    status = set_server(s->channel, at);
+    if (status != ARES_SUCCESS)
+        ares_destroy(s->channel);
+    return status;
+}
+
+int dns_server_open(struct dns_server **out, uv_loop_t *loop, const struct addr *at)
+{
+    struct dns_server *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return -ENOMEM;
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    if (status != ARES_SUCCESS)
+        goto free_server;
+    s->loop = loop;
+    LIST_INIT(&s->sockets);
+    LIST_INIT(&s->asked);
+    LIST_INIT(&s->failed);
+    if ((status = open_channel(s, at)) != ARES_SUCCESS)
+        goto leave_library;
+    uv_timer_init(loop, &s->timer);
+    s->timer.data = s;
+    s->handles = 1;
+    *out = s;
+    return 0;
+leave_library:
+    ares_library_cleanup();
+free_server:
+    free(s);
+    return to_errno(status);
+}
+
+/* Nothing of c-ares is on the stack here, as it may have been in dns_server_close(). */
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct dns_server *s = handle->data;
+    ares_destroy(s->channel); /* gives back what was asked */
+    struct dns_try *t = LIST_FIRST(&s->failed);
+    while (t != NULL) {
+        struct dns_try *next = LIST_NEXT(t, by_server);
+        free(t);
+        t = next;
+    }
+    on_handle_closed(s);
+}
+
+static void forget_all(struct dns_tries *tries)
+{
+    struct dns_try *t = NULL;
+    LIST_FOREACH(t, tries, by_server) {
+        dns_try_forget(t);
+    }
+}
+
+void dns_server_close(struct dns_server *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    forget_all(&s->asked);
+    forget_all(&s->failed);
+    while (!LIST_EMPTY(&s->sockets))
+        close_socket(LIST_FIRST(&s->sockets));
+    uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+}
+
+/* ---- resolv.conf ---- */
+
+static struct addr to_addr(const struct ares_addr_port_node *node)
+{
+    const uint16_t port = htons((uint16_t)(node->udp_port == 0 ? DNS_PORT : node->udp_port));
+    struct addr a;
+    memset(&a, 0, sizeof a);
+    if (node->family == AF_INET) {
+        a.len = sizeof a.in;
+        a.in.sin_family = AF_INET;
+        a.in.sin_addr = node->addr.addr4;
+        a.in.sin_port = port;
+        return a;
+    }
+    a.len = sizeof a.in6;
+    a.in6.sin6_family = AF_INET6;
+    memcpy(&a.in6.sin6_addr, &node->addr.addr6, sizeof a.in6.sin6_addr);
+    a.in6.sin6_port = port;
+    return a;
+}
+
+static ssize_t to_list(const struct ares_addr_port_node *first, struct addr **out)
+{
+    size_t count = 0;
+    for (const struct ares_addr_port_node *n = first; n != NULL; n = n->next)
+        count++;
+    struct addr *list = calloc(count + 1, sizeof *list);
+    if (list == NULL)
+        return -ENOMEM;
+    count = 0;
+    for (const struct ares_addr_port_node *n = first; n != NULL; n = n->next)
+        list[count++] = to_addr(n);
+    *out = list;
+    return (ssize_t)count;
+}
+
+ssize_t dns_server_read(struct addr **out)
+{
+    struct ares_options options = { .flags = ARES_FLAG_NOSEARCH };
+    struct ares_addr_port_node *nodes = NULL;
+    ares_channel channel;
+    ssize_t count = 0;
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    if (status != ARES_SUCCESS)
+        return to_errno(status);
+    status = ares_init_options(&channel, &options, ARES_OPT_FLAGS);
+    if (status == ARES_SUCCESS) {
+        status = ares_get_servers_ports(channel, &nodes);
+        if (status == ARES_SUCCESS)
+            count = to_list(nodes, out);
+        ares_free_data(nodes);
+        ares_destroy(channel);
+    }
+    ares_library_cleanup();
+    return status == ARES_SUCCESS ? count : to_errno(status);
+}
