@@ -352,8 +352,9 @@ class Zproxy:
         admin = "" if self.control is None else \
             f"[admin]\n{_keys({'socket': self.socket, **self.control})}"
         self.config = f"[global]\n{_keys(self.settings)}{admin}{self.sections}"
-        with open(self.path("zproxy.ini"), "w") as f:
+        with open(self.path("zproxy.ini.new"), "w") as f:
             f.write(self.config)
+        os.rename(self.path("zproxy.ini.new"), self.path("zproxy.ini"))     # it is never half a file
 
     def try_reload(self):
         """Has the file read again. Returns whether it is in force."""
