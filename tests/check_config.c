@@ -256,6 +256,9 @@ START_TEST(every_key_has_its_effect)
     ck_assert_uint_eq(p[1].check_status.low, 204);
     ck_assert_uint_eq(p[1].check_status.high, 204);
     ck_assert_ptr_eq(p[1].fallback, &p[2]);
+    ck_assert_uint_eq(p[4].check_step_count, 3);
+    ck_assert_int_eq(p[4].check_step[0].bytes.len, strlen("AUTH secret\r\n"));
+    ck_assert_int_eq(p[4].check_step[2].kind, CONFIG_STEP_EXPECT_REGEX);
     ck_assert_str_eq(p[2].file, "/var/www/sorry.http");
     ck_assert_uint_eq(p[2].server_count, 0);
     ck_assert_int_eq(p[1].source.kind, CONFIG_SOURCE_CLIENT);

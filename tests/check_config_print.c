@@ -26,6 +26,10 @@ START_TEST(what_is_printed_reads_as_the_same)
     expect_round_trip(POOL "[listen l]\nbind = unix:/a\\x20b mode=0600 user=x, unix:/c group=1\n"
                            "pool = p\n");
     expect_round_trip(POOL LISTEN "deny = 10.0.0.1\nallow = 10.0.0.0/8\ndeny = all\nallow = all\n");
+    expect_round_trip(MINIMAL
+                      "check = send\ncheck_step = send  \\x20AUTH \\x23x\\r\\n\n"
+                      "check_step = expect +OK\ncheck_step = expect +OK\n"
+                      "check_step = expect_not \\0\ncheck_step = expect_regex ^a b\\.#\\r?$\n");
     expect_round_trip(MINIMAL "[global]\nuser =#x\ngroup =;y\n");
     expect_round_trip(MINIMAL "[global]\nbusy_poll = off\n");
     expect_round_trip(MINIMAL "[global]\nbusy_poll = auto\n");

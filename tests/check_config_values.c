@@ -91,6 +91,29 @@ static const struct {
       "says which\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=web1:81\n",
       "[pool p] server: check_address=\"web1:81\": a name, expected a numeric address\n" },
+    { MINIMAL, "check_step =\n",
+      "[pool p] check_step: \"\": unknown step, expected send BYTES, expect BYTES, expect_not BYTES "
+      "or expect_regex ERE\n" },
+    { MINIMAL, "check_step = sned PING\n",
+      "[pool p] check_step: \"sned PING\": unknown step, expected send BYTES, expect BYTES, "
+      "expect_not BYTES or expect_regex ERE\n" },
+    { MINIMAL, "check_step = send\n",
+      "[pool p] check_step: \"\": empty, expected text, with escapes as in PING\\r\\n\n" },
+    { MINIMAL, "check_step = expect_not \\q\n",
+      "[pool p] check_step: \"\\q\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH with two "
+      "hexadecimal digits, or another escape of C\n" },
+    { MINIMAL, "check_step = expect_regex\n",
+      "[pool p] check_step: \"\": empty, expected an extended regular expression, as in "
+      "^role:(master|slave)\n" },
+    { MINIMAL, "check_step = expect_regex a(b\n",
+      "[pool p] check_step: \"a(b\": Unmatched ( or \\(, expected an extended regular expression, "
+      "regex(7)\n" },
+    { MINIMAL, "check_step = expect_regex (a)\\1\n",
+      "[pool p] check_step: \"\\1\": bad backslash, expected \\r \\n \\t, \\xHH with two hexadecimal "
+      "digits that are not 00, or one of regex(7) without back references\n" },
+    { MINIMAL, "check_step = expect_regex a\\x00\n",
+      "[pool p] check_step: \"\\x00\": bad backslash, expected \\r \\n \\t, \\xHH with two "
+      "hexadecimal digits that are not 00, or one of regex(7) without back references\n" },
     { MINIMAL, "check_port = 0\n",
       "[pool p] check_port: \"0\": too small, expected a number from 1 to 65535\n" },
     { MINIMAL, "check_port = 65536\n",

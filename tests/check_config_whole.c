@@ -76,10 +76,10 @@ static const struct {
     { MINIMAL "hash_key = source_port\n",
       "a.ini:6: [pool p] hash_key: of no use without balance = hash\n" },
     { MINIMAL "check = send\n", "a.ini:6: [pool p] check: \"send\": nothing to send, expected "
-                                "check_send, check_expect or both\n" },
+                                "check_send, check_expect or both, or check_step\n" },
     { "[defaults]\ncheck = send\n" MINIMAL,
       "a.ini:6: [pool p] check: \"send\": nothing to send, expected check_send, check_expect or "
-      "both\n" },
+      "both, or check_step\n" },
     { MINIMAL "check = send\ncheck_send = \\\n",
       "a.ini:7: [pool p] check_send: \"\\\": bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, "
       "\\xHH with two hexadecimal digits, or another escape of C\n" },
@@ -145,6 +145,10 @@ static const struct {
              "check = tcp\n",
       "a.ini:5: [pool p] server: \"10.0.0.1\": has no port to be checked at, expected "
       "check_port, or check_address=\n" },
+    { MINIMAL "check = tcp\ncheck_step = send a\n",
+      "a.ini:7: [pool p] check_step: of no use without check = send\n" },
+    { MINIMAL "check = send\ncheck_step = send a\ncheck_expect = b\n",
+      "a.ini:8: [pool p] check_expect: beside check_step, expected one of the two ways\n" },
     { MINIMAL "check_port = 81\ncheck_send_proxy = yes\n",
       "a.ini:6: [pool p] check_port: of no use without check\n"
       "a.ini:7: [pool p] check_send_proxy: of no use without check\n" },
@@ -169,6 +173,8 @@ START_TEST(what_merely_looks_like_a_conflict_is_none)
     expect_good(LISTEN "[pool p]\nserver = 10.0.0.1\nserver = unix:/a\nserver = a:80\n"
                        "check = tcp\ncheck_port = 81\n");
     expect_good(LISTEN "[pool p]\nempty = yes\n");
+    expect_good("[defaults]\ncheck = send\ncheck_send = a\n" MINIMAL "check_step = send a\n");
+    expect_good("[defaults]\ncheck = send\ncheck_step = send a\n" MINIMAL "check_expect = a\n");
     expect_good(LISTEN "[defaults]\nempty = yes\n[pool p]\n");
     expect_good("[listen a]\nbind = 0.0.0.0:80, [::]:80, 10.0.0.1:80, 127.0.0.1:80\n"
                 "bind = *:81, unix:/a, unix:@/a, *:100-200, 10.0.0.1:150, *:201-300\npool = p\n"

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -6,6 +8,8 @@
 #include <unistd.h>
 
 #include "balance/probe.h"
+#include "balance/probe_quote.h"
+#include "config/step.h"
 #include "relay/sock.h"
 #include "suite.h"
 
@@ -48,10 +52,13 @@ static void open_rig(void)
     listen_at("127.0.0.1:1", 16);
 }
 
+static void free_steps(void);
+
 static void close_rig(void)
 {
     probe_stop(&r.probe);
     script_free(&r.script);
+    free_steps();
     close(r.listener);
     close(r.server);
     close(r.epoll);
@@ -103,7 +110,8 @@ static void expect(enum probe_outcome outcome, const char *why)
 {
     ck_assert_str_eq(r.probe.why, why);
     ck_assert_int_eq(r.outcome, outcome);
-    ck_assert_int_eq(r.probe.fd, -1);
+    if (r.probe.fd != -1) /* it is being ended in order */
+        ck_assert_int_eq(r.probe.state, PROBE_CLOSE);
 }
 
 /* The server accepts as soon as the probe has nothing left to send. */
@@ -252,7 +260,7 @@ START_TEST(the_host_has_no_zone)
 {
     r.conf.check = CONFIG_CHECK_HTTP;
     make_script("[fe80::1%lo]:8080", NULL);
-    ck_assert_ptr_nonnull(strstr(r.script.send, "\r\nHost: [fe80::1]:8080\r\n"));
+    ck_assert_ptr_nonnull(strstr(r.script.request, "\r\nHost: [fe80::1]:8080\r\n"));
     ck_assert_uint_ne(r.script.to.in6.sin6_scope_id, 0);
 }
 END_TEST
@@ -508,6 +516,251 @@ START_TEST(answers_of_unix_sockets_are_heard)
 }
 END_TEST
 
+/* ---- steps ---- */
+
+#define STEPS_MAX 8
+static const struct value step_value = { .kind = &step_kind };
+static struct config_step steps[STEPS_MAX];
+
+/* The steps as the configuration has them, one after the other; NULL ends them. */
+static void start_steps(const char *const *text)
+{
+    struct value_error error;
+    r.conf.check_step = steps;
+    for (r.conf.check_step_count = 0; *text != NULL; text++)
+        ck_assert_msg(value_parse(&step_value, &steps[r.conf.check_step_count++], *text, &error) ==
+                          0,
+                      "%s", error.text);
+    start(CONFIG_CHECK_SEND);
+}
+
+static void free_steps(void)
+{
+    for (size_t i = 0; i < STEPS_MAX; i++)
+        value_free(&step_value, &steps[i]);
+}
+
+static const char *const role_steps[] = {
+    "send AUTH secret\\r\\n",
+    "expect_not -",
+    "expect +OK\\r\\n",
+    "send INFO replication\\r\\n",
+    "expect_regex ^role:(master|none)\\r$",
+    "send QUIT\\r\\n",
+    "expect +OK",
+    NULL,
+};
+
+START_TEST(steps_are_taken_in_order_each_with_its_own_answer)
+{
+    start_steps(role_steps);
+    serve();
+    read_request("AUTH secret\r\n");
+    answer("+OK\r\n", 5);
+    step();
+    read_request("INFO replication\r\n");
+    answer("$20\r\n# Replication\r\nro", 22);
+    step();
+    ck_assert_int_eq(r.outcome, PROBE_RUNNING);
+    answer("le:master\r\nrole2:x\r\n\r\n", 22);
+    step();
+    read_request("QUIT\r\n");
+    ck_assert_int_eq(r.outcome, PROBE_RUNNING); /* the +OK of step 3 is not the one of step 7 */
+    answer("+OK\r\n", 5);
+    run();
+    expect(PROBE_PASSED, "got \"+OK\"");
+}
+END_TEST
+
+START_TEST(a_reason_names_the_step_and_the_line_that_matters)
+{
+    static const struct {
+        const char *answers[2];
+        const char *why;
+        bool closes;
+    } cases[] = {
+        { { "-WRONGPASS no\r\n", NULL }, "step 2: unwanted \"-\", got \"-WRONGPASS no\"", false },
+        { { "+OK\r\n", "$9\r\n# Replication\r\nrole:slave\r\nx:1\r\n" },
+          "step 5: expected a match of \"^role:(master|none)\\\\r$\", got \"...role:slave...\"",
+          true },
+        { { "+OK\r\n", "-LOADING\r\n" },
+          "step 5: expected a match of \"^role:(master|none)\\\\r$\", got \"-LOADING\"",
+          true },
+        { { "+OK\r\n", "" },
+          "step 5: expected a match of \"^role:(master|none)\\\\r$\", got the end of the connection",
+          true },
+        { { "", NULL }, "step 2: expected an answer, got the end of the connection", true },
+        { { "+O", NULL }, "step 3: expected \"+OK\", got \"+O\"", true },
+    };
+    start_steps(role_steps);
+    serve();
+    read_request("AUTH secret\r\n");
+    for (int i = 0; i < 2 && cases[_i].answers[i] != NULL; i++) {
+        answer(cases[_i].answers[i], strlen(cases[_i].answers[i]));
+        if (i == 0 && cases[_i].answers[1] != NULL) {
+            step();
+            read_request("INFO replication\r\n");
+        }
+    }
+    if (cases[_i].closes) {
+        close(r.server);
+        r.server = -1;
+    }
+    run();
+    expect(PROBE_FAILED, cases[_i].why);
+}
+END_TEST
+
+START_TEST(a_timeout_names_the_step)
+{
+    start_steps(role_steps);
+    serve();
+    read_request("AUTH secret\r\n");
+    answer("+OK\r\n", 5);
+    step();
+    answer("$5\r\nhello\r\n", 11);
+    r.outcome = probe_expire(&r.probe, SECOND);
+    expect(PROBE_FAILED, "step 5: timeout after 1 s while waiting for a match of "
+                         "\"^role:(master|none)\\\\r$\", got \"$5...\"");
+    ck_assert_int_eq(r.probe.fd, -1);
+}
+END_TEST
+
+START_TEST(expressions_see_bytes_and_lines)
+{
+    static const struct {
+        const char *steps[2];
+        const char *bytes;
+        size_t len;
+        enum probe_outcome outcome;
+    } cases[] = {
+        { { "expect_regex ^b", NULL }, "a\nb", 3, PROBE_PASSED },
+        { { "expect_regex a.b", NULL }, "a\nb", 3, PROBE_FAILED },
+        { { "expect_regex b$", NULL }, "a\0b", 3, PROBE_PASSED },
+        { { "expect_regex ^\\x2b\\.$", NULL }, "+.", 2, PROBE_PASSED },
+        { { "expect_regex ^\\x2e$", NULL }, "x", 1, PROBE_FAILED },
+        { { "expect_regex [[:digit:]]{3}\\t", NULL }, "12\t123\t", 7, PROBE_PASSED },
+        { { "expect_not \\0", NULL }, "ab", 2, PROBE_PASSED },
+        { { "expect_not \\0", NULL }, "a\0b", 3, PROBE_FAILED },
+    };
+    start_steps(cases[_i].steps);
+    serve();
+    answer(cases[_i].bytes, cases[_i].len);
+    close(r.server);
+    r.server = -1;
+    run();
+    ck_assert_int_eq(r.outcome, cases[_i].outcome);
+}
+END_TEST
+
+/* ---- the end ---- */
+
+/* What the server sees when the probe has ended: 0 for the end of the stream, or the error. */
+static int end_seen(void)
+{
+    char rest[64];
+    ssize_t n = 0;
+    ck_assert_int_eq(fcntl(r.server, F_SETFL, 0), 0);
+    while ((n = recv(r.server, rest, sizeof rest, 0)) > 0)
+        continue;
+    return n == 0 ? 0 : errno;
+}
+
+START_TEST(a_server_that_was_spoken_to_sees_an_end_in_order)
+{
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer(_i == 0 ? "+PONG\r\nand more\r\n" : "-ERR\r\n+PONG\r\n", _i == 0 ? 17 : 13);
+    run();
+    ck_assert_int_eq(r.outcome, PROBE_PASSED);
+    ck_assert_int_eq(end_seen(), 0);
+    answer("goodbye\r\n", 9); /* is taken, not refused */
+    ck_assert_int_eq(shutdown(r.server, SHUT_WR), 0);
+    while (r.probe.fd != -1)
+        step();
+    ck_assert_int_eq(r.outcome, PROBE_RUNNING);
+    ck_assert_int_eq(end_seen(), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_was_sent_a_header_alone_sees_an_end_in_order)
+{
+    r.conf.send_proxy = CONFIG_SEND_PROXY_V2;
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_PASSED, "connected");
+    r.server = accept(r.listener, NULL, NULL);
+    ck_assert_int_ge(r.server, 0);
+    ck_assert_int_eq(end_seen(), 0);
+}
+END_TEST
+
+START_TEST(an_http_server_ends_the_connection_itself)
+{
+    char request[1024];
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    ck_assert_int_gt(recv(r.server, request, sizeof request, 0), 0);
+    answer("HTTP/1.1 200 OK\r\n\r\n", 19);
+    run();
+    ck_assert_int_eq(recv(r.server, request, sizeof request, MSG_DONTWAIT), -1);
+    ck_assert_int_eq(errno, EAGAIN); /* no end yet: the body may follow */
+    answer("body", 4);
+    ck_assert_int_eq(shutdown(r.server, SHUT_WR), 0);
+    while (r.probe.fd != -1)
+        step();
+    ck_assert_int_eq(end_seen(), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_never_ends_is_cut_off)
+{
+    static char noise[65536];
+    start_exchange("PING\r\n", "+PONG");
+    serve();
+    answer("+PONG\r\n", 7);
+    run();
+    for (int i = 0; i < 64 && r.probe.fd != -1; i++) {
+        (void)send(r.server, noise, sizeof noise, MSG_NOSIGNAL | MSG_DONTWAIT);
+        step();
+    }
+    ck_assert_int_eq(r.probe.fd, -1);
+}
+END_TEST
+
+START_TEST(interim_answers_may_be_long)
+{
+    static char head[20000];
+    size_t n = (size_t)sprintf(head, "HTTP/1.1 103 Early Hints\r\n");
+    while (n < sizeof head - 100)
+        n += (size_t)sprintf(head + n, "Link: </%zu>%s", n, _i == 0 ? "\r\n" : ",");
+    n += (size_t)sprintf(head + n, _i == 0 ? "\r\n" : "\r\n\r\n");
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    for (size_t at = 0; at < n; at += 1000) {
+        answer(head + at, n - at < 1000 ? n - at : 1000);
+        step();
+        ck_assert_msg(r.outcome == PROBE_RUNNING, "%zu: %s", at, r.probe.why);
+    }
+    answer("HTTP/1.1 200 OK\r\n\r\n", 19);
+    run();
+    expect(PROBE_PASSED, "HTTP 200");
+}
+END_TEST
+
+START_TEST(interim_answers_without_end_are_a_failure)
+{
+    static const char head[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    start(CONFIG_CHECK_HTTP);
+    serve();
+    for (int i = 0; i < 5000 && r.outcome == PROBE_RUNNING; i++) {
+        answer(head, sizeof head - 1);
+        step();
+    }
+    expect(PROBE_FAILED, "more than 65536 bytes of interim answers of HTTP");
+}
+END_TEST
+
 /* ---- words ---- */
 
 START_TEST(quotes_are_bounded)
@@ -547,6 +800,31 @@ START_TEST(quotes_show_the_first_line)
 }
 END_TEST
 
+START_TEST(of_several_lines_the_one_that_matters_is_shown)
+{
+    static const struct {
+        const char *data;
+        const char *wanted;
+        const char *quoted;
+    } cases[] = {
+        { "+OK\r\n-LOADING Redis\r\n", "+PONG", "\"...-LOADING Redis\"" },
+        { "# Replication\r\nrole:slave\r\nx:y\r\n", "role:master", "\"...role:slave...\"" },
+        { "220-mail\r\n554 no\r\n", "250 ", "\"...554 no\"" },
+        { "220-mail\r\n220 ready\r\n", "250 ", "\"220-mail...\"" },
+        { "HTTP/1.0 503 x\r\nA: b\r\n\r\nerror\r\n", "HTTP/1.0 200", "\"HTTP/1.0 503 x...\"" },
+        { "one\ntwo", "", "\"one...\"" },
+        { "one", "two", "\"one\"" },
+        { "", "two", "\"\"" },
+        { "\n\n", "two", "\"\\n\"" },
+    };
+    char out[PROBE_QUOTE_MAX];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_str_eq(probe_quote_line(out, cases[i].data, strlen(cases[i].data),
+                                          cases[i].wanted, strlen(cases[i].wanted)),
+                         cases[i].quoted);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("probe");
@@ -579,6 +857,17 @@ int main(void)
     tcase_add_test(t, it_listens_to_the_first_bytes_only);
     tcase_add_test(t, an_answer_that_has_come_counts_however_late_we_are);
     tcase_add_test(t, answers_of_unix_sockets_are_heard);
+    tcase_add_test(t, steps_are_taken_in_order_each_with_its_own_answer);
+    tcase_add_loop_test(t, a_reason_names_the_step_and_the_line_that_matters, 0, 6);
+    tcase_add_test(t, a_timeout_names_the_step);
+    tcase_add_loop_test(t, expressions_see_bytes_and_lines, 0, 8);
+    tcase_add_loop_test(t, a_server_that_was_spoken_to_sees_an_end_in_order, 0, 2);
+    tcase_add_test(t, a_server_that_was_sent_a_header_alone_sees_an_end_in_order);
+    tcase_add_test(t, an_http_server_ends_the_connection_itself);
+    tcase_add_test(t, a_server_that_never_ends_is_cut_off);
+    tcase_add_loop_test(t, interim_answers_may_be_long, 0, 2);
+    tcase_add_test(t, interim_answers_without_end_are_a_failure);
+    tcase_add_test(t, of_several_lines_the_one_that_matters_is_shown);
     tcase_add_test(t, quotes_are_bounded);
     tcase_add_test(t, quotes_show_the_first_line);
     suite_add_tcase(s, t);

@@ -204,7 +204,13 @@ const char everything[] = "[global]\n"
                           "server = [2001:db8::9] name=b\n"
                           "balance = hash\n"
                           "hash_key = sni\n"
-                          "send_proxy = v1\n";
+                          "send_proxy = v1\n"
+                          "[pool steps]\n"
+                          "server = 10.0.0.1:80\n"
+                          "check = send\n"
+                          "check_step = send AUTH secret\\r\\n\n"
+                          "check_step = expect +OK\n"
+                          "check_step = expect_regex ^role:master\n";
 
 const char *long_line(size_t n, const char *tail)
 {

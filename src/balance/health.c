@@ -16,6 +16,7 @@
 
 #define EVENTS        64    /* of sockets, a wake-up; the rest waits for the next one */
 #define FIRST_WITHIN  1000  /* ms: servers that nothing is known of */
+#define CLOSE_WITHIN  1000  /* ms for the server to end its side of a connection too */
 #define LATE          100   /* ms after the time asked for: this process was stopped or held up */
 #define LACK_INTERVAL 10000 /* ms between two lines about what is lacking here */
 
@@ -119,6 +120,14 @@ static void await_next(struct check *c)
     set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
+/* A connection that is being ended in order is given some time for it. */
+static void await_close(struct check *c)
+{
+    uint64_t end = now_of(c->home->health) + CLOSE_WITHIN;
+    if (c->probe.fd != -1 && end < c->due)
+        wheel_set(&c->home->health->wheel, &c->timer, end);
+}
+
 /* ---- verdicts ---- */
 
 static void say_lack(struct health *h, const char *why)
@@ -152,6 +161,7 @@ static void conclude(struct check *c, enum probe_outcome outcome)
     uint64_t now = now_of(c->home->health);
     bool passed = outcome == PROBE_PASSED;
     await_next(c);
+    await_close(c);
     if (outcome == PROBE_UNKNOWN) {
         say_lack(c->home->health, c->probe.why);
         return;
@@ -211,6 +221,8 @@ static void on_due(struct wheel_entry *e, void *arg)
 {
     struct check *c = (struct check *)e; /* its first member */
     struct health *h = arg;
+    if (c->probe.state == PROBE_CLOSE)
+        probe_stop(&c->probe);
     if (now_of(h) < c->due) /* further away than the wheel reaches */
         wheel_set(&h->wheel, &c->timer, c->due);
     else if (c->probe.fd == -1)

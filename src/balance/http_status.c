@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* What the line begins with: d is a digit, s a digit that a status begins with, e what may follow
  * the status, all else is itself. */
@@ -40,30 +41,47 @@ static bool is_interim(int status)
     return status >= 100 && status < 200 && status != 101;
 }
 
-/* Bytes up to the end of the empty line that ends the head; 0: it has not come yet. */
-static size_t head_length(const char *data, size_t len)
+/* Passes over a part of one line. Returns how many bytes, 0: it takes more of them to tell. */
+static size_t pass(enum http_at *at, const char *data, size_t len)
 {
-    size_t line_at = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (data[i] != '\n')
-            continue;
-        if (i == line_at || (i == line_at + 1 && data[line_at] == '\r'))
-            return i + 1;
-        line_at = i + 1;
+    const char *end = NULL;
+    switch (*at) {
+    case HTTP_AT_STATUS:
+        if (!is_interim(status_line(data, len)))
+            return 0;
+        *at = HTTP_WITHIN_LINE;
+        return LINE_LENGTH - 1; /* the byte behind it may be the line's end */
+    case HTTP_AT_FIELD:
+        if (len == 0 || (data[0] == '\r' && len == 1))
+            return 0;
+        if (data[0] == '\n' || (data[0] == '\r' && data[1] == '\n')) {
+            *at = HTTP_AT_STATUS;
+            return data[0] == '\n' ? 1 : 2;
+        }
+        *at = HTTP_WITHIN_LINE;
+        return 1;
+    case HTTP_WITHIN_LINE:
+        end = memchr(data, '\n', len);
+        if (end == NULL)
+            return len;
+        *at = HTTP_AT_FIELD;
+        return (size_t)(end - data) + 1;
     }
     return 0;
 }
 
+size_t http_pass_interim(enum http_at *at, const char *data, size_t len)
+{
+    size_t passed = 0;
+    size_t n = 0;
+    while ((n = pass(at, data + passed, len - passed)) > 0)
+        passed += n;
+    return passed;
+}
+
 int http_status(const char *data, size_t len)
 {
-    int status = status_line(data, len);
-    while (is_interim(status)) {
-        size_t head = head_length(data, len);
-        if (head == 0)
-            return 0;
-        data += head;
-        len -= head;
-        status = status_line(data, len);
-    }
-    return status;
+    enum http_at at = HTTP_AT_STATUS;
+    size_t passed = http_pass_interim(&at, data, len);
+    return at == HTTP_AT_STATUS ? status_line(data + passed, len - passed) : 0;
 }

@@ -4,10 +4,22 @@
 
 #include <stddef.h>
 
-/* Reads "HTTP/1.1 200" and the space or line end behind it; "HTTP/1.0 200" without a reason, as
- * some servers send it, is fine. Interim answers, such as 100 and 103, are passed over: the final
- * one follows. Returns its status, 101 or 200..599; 0 when it takes more bytes to tell; or -EPROTO
- * when this is not HTTP/1, told by the first byte that cannot be. */
+/* Where the next byte stands. */
+enum http_at {
+    HTTP_AT_STATUS,   /* an answer begins */
+    HTTP_AT_FIELD,    /* a line of an interim answer's head begins */
+    HTTP_WITHIN_LINE, /* a line of that head goes on */
+};
+
+/* Interim answers, such as 100 and 103, are passed over: the final one follows. Returns how many
+ * bytes at the begin of data belong to them; *at tells where data begins, and then where what is
+ * left begins. */
+size_t http_pass_interim(enum http_at *at, const char *data, size_t len);
+
+/* Reads "HTTP/1.1 200" and the space or line end behind it, behind interim answers; "HTTP/1.0 200"
+ * without a reason, as some servers send it, is fine. Returns the final status, 101 or 200..599; 0
+ * when it takes more bytes to tell; or -EPROTO when this is not HTTP/1, told by the first byte that
+ * cannot be. */
 int http_status(const char *data, size_t len);
 
 #endif

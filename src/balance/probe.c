@@ -8,71 +8,144 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "balance/http_status.h"
+#include "balance/probe_quote.h"
 #include "base/error_text.h"
 #include "base/proxy_header.h"
 #include "relay/sock.h"
 
-/* ---- words ---- */
+/* ---- end ---- */
 
-/* How much of it to show: a line, without its end. */
-static size_t first_line(const char *data, size_t len)
+static bool is_spoken_to(const struct script *s)
 {
-    const char *end = len > 1 ? memchr(data + 1, '\n', len - 1) : NULL;
-    if (end == NULL)
-        return len;
-    return (size_t)(end - data) - (end[-1] == '\r' ? 1 : 0);
+    return s->step_count > 0 || s->header != CONFIG_SEND_PROXY_NO;
 }
 
-/* Returns how many characters were written to out, four at most. */
-static size_t put_escaped(char *out, unsigned char c)
+static bool is_http(const struct script *s)
 {
-    static const char letters[] = "\"\"\\\\\nn\rr\tt"; /* in pairs: the byte, what stands for it */
-    for (size_t i = 0; i + 1 < sizeof letters; i += 2)
-        if (c == (unsigned char)letters[i]) {
-            out[0] = '\\';
-            out[1] = letters[i + 1];
-            return 2;
-        }
-    if (c >= ' ' && c < 0x7f) {
-        out[0] = (char)c;
-        return 1;
-    }
-    return (size_t)sprintf(out, "\\x%02x", c);
+    return s->request != NULL;
 }
 
-const char *probe_quote(char out[PROBE_QUOTE_MAX], const void *data, size_t len)
+static void close_socket(struct probe *p)
 {
-    static const char cut[] = "...";
-    const size_t room = PROBE_QUOTE_MAX - sizeof cut - sizeof "\"" - 4; /* for one more */
-    size_t shown = first_line(data, len);
-    bool more = shown + sizeof "\r\n" - 1 < len;
-    size_t at = 0;
-    size_t i = 0;
-    out[at++] = '"';
-    for (; i < shown && at <= room; i++)
-        at += put_escaped(out + at, ((const unsigned char *)data)[i]);
-    sprintf(out + at, "%s\"", more || i < shown ? cut : "");
-    return out;
+    close(p->fd);
+    p->fd = -1;
 }
 
-/* The last words of a probe. */
+/* Waits for the server's end of the stream: what comes before it is dropped, since unread bytes
+ * would make close(2) a reset. */
+static void await_end(struct probe *p)
+{
+    char data[PROBE_HEAR_MAX];
+    ssize_t n = 0;
+    while (p->dropped <= PROBE_REST_MAX && (n = recv(p->fd, data, sizeof data, 0)) > 0)
+        p->dropped += (size_t)n;
+    if (n > 0)
+        probe_stop(p);
+    else if (n == 0 || errno != EAGAIN)
+        close_socket(p);
+}
+
+/* The end of the stream tells a server that this is over. One of HTTP was told by the request, and
+ * might take it for a client that has lost its interest. */
+static void end_in_order(struct probe *p)
+{
+    p->state = PROBE_CLOSE;
+    p->dropped = 0;
+    if (!is_http(p->script))
+        (void)shutdown(p->fd, SHUT_WR);
+    await_end(p);
+}
+
+/* The last words of a probe; where they are about a step the user can tell which. */
+static void __attribute__((format(printf, 2, 0)))
+explain(struct probe *p, const char *why, va_list args)
+{
+    int n = 0;
+    if (p->script->is_numbered && (p->state == PROBE_SEND || p->state == PROBE_HEAR) &&
+        p->step < p->script->step_count)
+        n = snprintf(p->why, sizeof p->why, "step %zu: ", p->step + 1);
+    vsnprintf(p->why + n, sizeof p->why - (size_t)n, why, args);
+}
+
+/* The server has been heard, and is left in order. */
 static enum probe_outcome __attribute__((format(printf, 3, 4)))
 end(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 {
     va_list args;
     va_start(args, why);
-    vsnprintf(p->why, sizeof p->why, why, args);
+    explain(p, why, args);
+    va_end(args);
+    if (p->fd != -1 && p->state != PROBE_CONNECT && is_spoken_to(p->script))
+        end_in_order(p);
+    else
+        probe_stop(p);
+    return outcome;
+}
+
+/* It has not, and what has been begun with it is over at once. */
+static enum probe_outcome __attribute__((format(printf, 3, 4)))
+give_up(struct probe *p, enum probe_outcome outcome, const char *why, ...)
+{
+    va_list args;
+    va_start(args, why);
+    explain(p, why, args);
     va_end(args);
     probe_stop(p);
     return outcome;
 }
 
-static const char *wanted(const struct script *s, char text[PROBE_QUOTE_MAX])
+/* ---- words ---- */
+
+static const struct script_step *step_of(const struct probe *p)
 {
-    return s->wants == SCRIPT_WANTS_STATUS ? "an HTTP status"
-                                           : probe_quote(text, s->bytes->data, s->bytes->len);
+    return &p->script->step[p->step];
+}
+
+/* What is waited for: `"+PONG"`. */
+#define WANTED_MAX (PROBE_QUOTE_MAX + 16)
+static const char *wanted(const struct script_step *s, char text[WANTED_MAX])
+{
+    char quoted[PROBE_QUOTE_MAX];
+    switch (s->kind) {
+    case SCRIPT_EXPECT:
+        return probe_quote(text, s->data, s->len);
+    case SCRIPT_EXPECT_REGEX:
+        snprintf(text, WANTED_MAX, "a match of %s", probe_quote(quoted, s->data, s->len));
+        return text;
+    case SCRIPT_EXPECT_STATUS:
+        return "an HTTP status";
+    case SCRIPT_EXPECT_NOT:
+    case SCRIPT_SEND:
+        break;
+    }
+    return "an answer";
+}
+
+/* Of a regular expression, what a line would begin with that matches it. */
+static size_t literal_length(const char *ere, size_t len)
+{
+    size_t n = 0;
+    while (n < len && strchr("\\^$.[|()*+?{", ere[n]) == NULL)
+        n++;
+    return n;
+}
+
+/* The line of an answer that tells why the step is not content with it. */
+static const char *heard_instead(const struct script_step *s, char text[PROBE_QUOTE_MAX],
+                                 const char *data, size_t len)
+{
+    const char *like = s->data;
+    size_t like_len = s->len;
+    if (s->kind == SCRIPT_EXPECT_REGEX) {
+        size_t skip = like_len > 0 && like[0] == '^';
+        like += skip;
+        like_len = literal_length(like, like_len - skip);
+    }
+    return s->kind == SCRIPT_EXPECT_STATUS ? probe_quote(text, data, len)
+                                           : probe_quote_line(text, data, len, like, like_len);
 }
 
 /* ---- connect ---- */
@@ -98,30 +171,38 @@ static enum probe_outcome cannot_connect(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
     if (is_lack(&p->script->to, error))
-        return end(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+        return give_up(p, PROBE_UNKNOWN, "%s", error_text(error, text));
     if (error == EAGAIN)
-        return end(p, PROBE_FAILED, "too many connections wait to be accepted");
-    return end(p, PROBE_FAILED, "%s", error_text(error, text));
+        return give_up(p, PROBE_FAILED, "too many connections wait to be accepted");
+    return give_up(p, PROBE_FAILED, "%s", error_text(error, text));
+}
+
+static void reset_state(struct probe *p)
+{
+    p->state = PROBE_CONNECT;
+    p->http_at = HTTP_AT_STATUS;
+    p->has_ended = false;
+    p->step = 0;
+    p->heard = p->script == NULL ? 0 : p->script->step_count;
+    p->sent = 0;
+    p->dropped = 0;
 }
 
 void probe_init(struct probe *p)
 {
     p->script = NULL;
     p->fd = -1;
-    p->state = PROBE_CONNECT;
-    p->sent = 0;
     p->why[0] = '\0';
+    reset_state(p);
 }
 
 enum probe_outcome probe_start(struct probe *p, const struct script *script)
 {
     const struct sock_options options = {
-        .delay_ack = script->wants == SCRIPT_WANTS_NOTHING && script->send_len == 0 &&
-                     script->header == CONFIG_SEND_PROXY_NO,
+        .delay_ack = !is_spoken_to(script),
     };
     p->script = script;
-    p->state = PROBE_CONNECT;
-    p->sent = 0;
+    reset_state(p);
     p->fd = sock_connect(&script->to, &options, &script->source);
     if (p->fd >= 0)
         return PROBE_RUNNING;
@@ -170,6 +251,18 @@ static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 
 /* ---- hear ---- */
 
+/* Takes so many bytes from the socket, which have been looked at already. */
+static void drop(struct probe *p, size_t len)
+{
+    char data[PROBE_HEAR_MAX];
+    while (len > 0) {
+        ssize_t n = recv(p->fd, data, len < sizeof data ? len : sizeof data, 0);
+        if (n <= 0)
+            return;
+        len -= (size_t)n;
+    }
+}
+
 static enum probe_outcome judge_status(struct probe *p, const char *data, size_t len)
 {
     const struct config_range *range = p->script->status;
@@ -183,46 +276,128 @@ static enum probe_outcome judge_status(struct probe *p, const char *data, size_t
     return end(p, fine ? PROBE_PASSED : PROBE_FAILED, "HTTP %d", status);
 }
 
-static enum probe_outcome judge_bytes(struct probe *p, const char *data, size_t len)
+static bool matches(const struct script_step *s, const char *data, size_t len)
 {
-    const struct config_bytes *bytes = p->script->bytes;
+    regmatch_t within = { .rm_so = 0, .rm_eo = (regoff_t)len };
+    switch (s->kind) {
+    case SCRIPT_EXPECT:
+    case SCRIPT_EXPECT_NOT:
+        return memmem(data, len, s->data, s->len) != NULL;
+    case SCRIPT_EXPECT_REGEX: /* bytes, zeros among them: not up to the first of these */
+        return regexec(s->regex, data, 0, &within, REG_STARTEND) == 0;
+    case SCRIPT_SEND:
+    case SCRIPT_EXPECT_STATUS:
+        break;
+    }
+    return false;
+}
+
+/* The expect_not of this answer, up to the step under way, whose bytes have come; NULL: none. */
+static const struct script_step *find_unwanted(struct probe *p, const char *data, size_t len)
+{
+    const struct script *s = p->script;
+    for (size_t i = p->step + 1; i > 0 && s->step[i - 1].kind != SCRIPT_SEND; i--)
+        if (s->step[i - 1].kind == SCRIPT_EXPECT_NOT && matches(&s->step[i - 1], data, len)) {
+            p->step = i - 1;
+            return &s->step[i - 1];
+        }
+    return NULL;
+}
+
+static enum probe_outcome pass(struct probe *p, const char *data, size_t len)
+{
+    const struct script *s = p->script;
     char text[PROBE_QUOTE_MAX];
-    if (memmem(data, len, bytes->data, bytes->len) == NULL)
-        return PROBE_RUNNING;
-    return end(p, PROBE_PASSED, "got %s", probe_quote(text, bytes->data, bytes->len));
+    if (s->step_count == 0)
+        return end(p, PROBE_PASSED, "connected");
+    if (p->heard == s->step_count)
+        return end(p, PROBE_PASSED, "sent");
+    const struct script_step *last = &s->step[p->heard];
+    if (last->kind == SCRIPT_EXPECT)
+        return end(p, PROBE_PASSED, "got %s", probe_quote(text, last->data, last->len));
+    if (len > 0)
+        return end(p, PROBE_PASSED, "got %s", heard_instead(last, text, data, len));
+    return end(p, PROBE_PASSED, "sent");
+}
+
+/* Goes on to the next step that has to wait for something. */
+static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t len)
+{
+    const struct script *s = p->script;
+    char want[PROBE_QUOTE_MAX];
+    char heard[PROBE_QUOTE_MAX];
+    while (p->step < s->step_count && step_of(p)->kind != SCRIPT_SEND) {
+        const struct script_step *unwanted = find_unwanted(p, data, len);
+        if (unwanted != NULL)
+            return end(p, PROBE_FAILED, "unwanted %s, got %s",
+                       probe_quote(want, unwanted->data, unwanted->len),
+                       heard_instead(unwanted, heard, data, len));
+        bool is_content =
+            step_of(p)->kind == SCRIPT_EXPECT_NOT ? len > 0 : matches(step_of(p), data, len);
+        if (!is_content)
+            return PROBE_RUNNING;
+        p->heard = p->step++;
+    }
+    if (p->step == s->step_count)
+        return pass(p, data, len);
+    drop(p, len); /* what is expected next is an answer to what is said next */
+    p->state = PROBE_SEND;
+    p->sent = 0;
+    return PROBE_RUNNING;
 }
 
 /* No more will come. error: the socket's, or 0 where it was ended in order. */
 static enum probe_outcome judge_end(struct probe *p, const char *data, size_t len, int error)
 {
-    char want[PROBE_QUOTE_MAX];
+    char want[WANTED_MAX];
     char heard[PROBE_QUOTE_MAX];
     char text[ERROR_TEXT_MAX];
     if (len > 0)
-        return end(p, PROBE_FAILED, "expected %s, got %s", wanted(p->script, want),
-                   probe_quote(heard, data, len));
+        return end(p, PROBE_FAILED, "expected %s, got %s", wanted(step_of(p), want),
+                   heard_instead(step_of(p), heard, data, len));
     if (error != 0)
-        return end(p, PROBE_FAILED, "%s", error_text(error, text));
+        return give_up(p, PROBE_FAILED, "%s", error_text(error, text));
     return end(p, PROBE_FAILED, "expected %s, got the end of the connection",
-               wanted(p->script, want));
+               wanted(step_of(p), want));
+}
+
+/* What has come so far, without interim answers of HTTP. Returns its length, or -errno. */
+static ssize_t look(struct probe *p, char data[PROBE_HEAR_MAX])
+{
+    for (;;) {
+        ssize_t n = recv(p->fd, data, PROBE_HEAR_MAX, MSG_PEEK);
+        if (n <= 0) {
+            p->has_ended |= n == 0;
+            return n == 0 || errno == EAGAIN ? 0 : -errno;
+        }
+        if (step_of(p)->kind != SCRIPT_EXPECT_STATUS)
+            return n;
+        size_t interim = http_pass_interim(&p->http_at, data, (size_t)n);
+        if (interim == 0)
+            return p->http_at == HTTP_AT_STATUS ? n : 0;
+        drop(p, interim);
+        p->dropped += interim;
+        if (p->dropped > PROBE_INTERIM_MAX)
+            return -EMSGSIZE;
+    }
 }
 
 /* error: what has been taken from the socket already, or 0. */
-static enum probe_outcome hear(struct probe *p, uint32_t events, int error)
+static enum probe_outcome hear(struct probe *p, int error)
 {
     char data[PROBE_HEAR_MAX];
-    if ((events & ~(uint32_t)EPOLLOUT) == 0)
-        return PROBE_RUNNING;
-    ssize_t n = recv(p->fd, data, sizeof data, MSG_PEEK);
-    if (n == -1 && errno != EAGAIN && error == 0)
-        error = errno;
-    bool over = n == 0 || n == (ssize_t)sizeof data || error != 0 ||
-                (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    ssize_t n = look(p, data);
+    if (n == -EMSGSIZE)
+        return end(p, PROBE_FAILED, "more than %d bytes of interim answers of HTTP",
+                   PROBE_INTERIM_MAX);
+    if (n < 0 && error == 0)
+        error = (int)-n;
+    bool over = p->has_ended || error != 0 || n == PROBE_HEAR_MAX;
     size_t len = n > 0 ? (size_t)n : 0;
-    enum probe_outcome outcome = p->script->wants == SCRIPT_WANTS_STATUS
+    enum probe_outcome outcome = step_of(p)->kind == SCRIPT_EXPECT_STATUS
                                      ? judge_status(p, data, len)
-                                     : judge_bytes(p, data, len);
-    if (outcome == PROBE_RUNNING && over)
+                                     : judge_steps(p, data, len);
+    if (outcome == PROBE_RUNNING && p->state == PROBE_HEAR && over)
         return judge_end(p, data, len, error != 0 ? error : sock_error(p->fd));
     return outcome;
 }
@@ -232,52 +407,86 @@ static enum probe_outcome hear(struct probe *p, uint32_t events, int error)
 static enum probe_outcome cannot_send(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
-    if (p->script->wants != SCRIPT_WANTS_NOTHING) /* it may have answered before it closed */
-        return hear(p, EPOLLIN, error);
-    return end(p, PROBE_FAILED, "%s while sending", error_text(error, text));
+    size_t next = p->step + 1;
+    if (next < p->script->step_count && p->script->step[next].kind != SCRIPT_SEND) {
+        p->step = next; /* it may have answered before it closed */
+        p->state = PROBE_HEAR;
+        return hear(p, error);
+    }
+    return give_up(p, PROBE_FAILED, "%s while sending", error_text(error, text));
 }
 
-/* Sends what is left; as soon as all has been sent the state is another one. */
+/* Sends what is left of the steps up to one that waits for an answer. */
 static enum probe_outcome send_rest(struct probe *p)
 {
     const struct script *s = p->script;
-    while (p->sent < s->send_len) {
-        ssize_t n = send(p->fd, s->send + p->sent, s->send_len - p->sent, MSG_NOSIGNAL);
+    while (p->step < s->step_count && step_of(p)->kind == SCRIPT_SEND) {
+        const struct script_step *step = step_of(p);
+        ssize_t n = send(p->fd, step->data + p->sent, step->len - p->sent, MSG_NOSIGNAL);
         if (n == -1)
             return errno == EAGAIN ? PROBE_RUNNING : cannot_send(p, errno);
         p->sent += (size_t)n;
+        if (p->sent < step->len)
+            continue;
+        p->step++;
+        p->sent = 0;
     }
-    if (s->wants == SCRIPT_WANTS_NOTHING)
-        return end(p, PROBE_PASSED, s->send_len == 0 ? "connected" : "sent");
+    if (p->step == s->step_count)
+        return pass(p, NULL, 0);
     p->state = PROBE_HEAR;
     return PROBE_RUNNING;
 }
 
 /* ---- the whole of it ---- */
 
-enum probe_outcome probe_step(struct probe *p, uint32_t events)
+/* Sends and hears until it has to wait. What has come may be the answer to what was sent just now,
+ * without an event of its own. */
+static enum probe_outcome talk(struct probe *p, bool may_hear)
 {
     enum probe_outcome outcome = PROBE_RUNNING;
+    while (outcome == PROBE_RUNNING) {
+        if (p->state == PROBE_SEND) {
+            outcome = send_rest(p);
+            if (outcome == PROBE_RUNNING && p->state == PROBE_SEND)
+                return outcome;
+            may_hear = true;
+        } else {
+            if (may_hear)
+                outcome = hear(p, 0);
+            if (outcome == PROBE_RUNNING && p->state == PROBE_HEAR)
+                return outcome;
+        }
+    }
+    return outcome;
+}
+
+enum probe_outcome probe_step(struct probe *p, uint32_t events)
+{
+    const uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    enum probe_outcome outcome = PROBE_RUNNING;
+    if (p->state == PROBE_CLOSE) {
+        await_end(p);
+        return PROBE_RUNNING;
+    }
     if (p->state == PROBE_CONNECT)
         outcome = finish_connecting(p, events);
-    if (outcome == PROBE_RUNNING && p->state == PROBE_SEND)
-        outcome = send_rest(p);
-    if (outcome == PROBE_RUNNING && p->state == PROBE_HEAR)
-        outcome = hear(p, events, 0);
-    return outcome;
+    if (outcome != PROBE_RUNNING || p->state == PROBE_CONNECT)
+        return outcome;
+    p->has_ended |= (events & ends) != 0;
+    return talk(p, (events & ~(uint32_t)EPOLLOUT) != 0);
 }
 
 static enum probe_outcome too_late_to_hear(struct probe *p, const char *after)
 {
-    char want[PROBE_QUOTE_MAX];
+    char want[WANTED_MAX];
     char heard[PROBE_QUOTE_MAX];
-    char data[PROBE_QUOTE_MAX];
+    char data[PROBE_HEAR_MAX];
     ssize_t n = recv(p->fd, data, sizeof data, MSG_PEEK);
     if (n <= 0)
-        return end(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
-                   wanted(p->script, want));
-    return end(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
-               wanted(p->script, want), probe_quote(heard, data, (size_t)n));
+        return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
+                       wanted(step_of(p), want));
+    return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
+                   wanted(step_of(p), want), heard_instead(step_of(p), heard, data, (size_t)n));
 }
 
 static enum probe_outcome too_late(struct probe *p, uint64_t timeout)
@@ -288,10 +497,11 @@ static enum probe_outcome too_late(struct probe *p, uint64_t timeout)
              whole ? "s" : "ms");
     switch (p->state) {
     case PROBE_CONNECT:
-        return end(p, PROBE_FAILED, "timeout after %s while connecting", after);
+        return give_up(p, PROBE_FAILED, "timeout after %s while connecting", after);
     case PROBE_SEND:
-        return end(p, PROBE_FAILED, "timeout after %s while sending", after);
+        return give_up(p, PROBE_FAILED, "timeout after %s while sending", after);
     case PROBE_HEAR:
+    case PROBE_CLOSE:
         break;
     }
     return too_late_to_hear(p, after);
@@ -314,7 +524,7 @@ enum probe_outcome probe_expire(struct probe *p, uint64_t timeout)
 enum probe_outcome probe_give_up(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
-    return end(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+    return give_up(p, PROBE_UNKNOWN, "%s", error_text(error, text));
 }
 
 void probe_stop(struct probe *p)

@@ -1,22 +1,27 @@
-/* One check of one server: connect, send, hear. A state machine on one socket; it knows neither
- * loop nor clock.
+/* One check of one server: connect, then step by step send and hear. A state machine on one socket;
+ * it knows neither loop nor clock.
  *
  * What the server sends stays in the kernel until there is enough of it (MSG_PEEK), so a probe has
- * no buffer. It ends with a reset: no TIME_WAIT is left on either side. Where the script wants a
- * TCP connection alone, the reset overtakes the handshake's last acknowledgement (TCP_QUICKACK,
- * tcp(7)): the server's kernel has agreed, the server never sees the connection and logs nothing.
+ * no buffer. A probe whose script wants a TCP connection alone ends with a reset, which overtakes
+ * the handshake's last acknowledgement (TCP_QUICKACK, tcp(7)): the server's kernel has agreed, the
+ * server never sees the connection and logs nothing. Once something has been said, the connection
+ * is ended in order, so that the server has no error to log either.
  */
 #ifndef ZPROXY_BALANCE_PROBE_H
 #define ZPROXY_BALANCE_PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "balance/http_status.h"
 #include "balance/script.h"
 
-#define PROBE_WHY_MAX  256
-#define PROBE_HEAR_MAX 4096 /* bytes among which those wanted must be */
+#define PROBE_WHY_MAX     256
+#define PROBE_HEAR_MAX    4096      /* bytes of an answer among which those wanted must be */
+#define PROBE_INTERIM_MAX 65536     /* bytes of interim answers of HTTP */
+#define PROBE_REST_MAX    (1 << 18) /* bytes that come behind what was wanted, until a reset */
 
 enum probe_outcome {
     PROBE_RUNNING,
@@ -29,13 +34,19 @@ enum probe_state {
     PROBE_CONNECT, /* waits for the connection to be there */
     PROBE_SEND,    /* waits for room for what is left to send */
     PROBE_HEAR,    /* waits for more of what the server sends */
+    PROBE_CLOSE,   /* the outcome is known; waits for the server's end of the connection */
 };
 
 struct probe {
     const struct script *script;
-    int fd; /* -1: it does not run */
+    int fd; /* -1: there is no connection */
     enum probe_state state;
-    size_t sent;
+    enum http_at http_at;
+    bool has_ended; /* the server sends no more */
+    size_t step;    /* of the script: under way */
+    size_t heard;   /* the last step that has heard what it expects; the script's count: none */
+    size_t sent;    /* bytes of this step */
+    size_t dropped; /* bytes of interim answers; in PROBE_CLOSE of what comes then */
     char why[PROBE_WHY_MAX]; /* how it ended, in words; as it was while it runs */
 };
 
@@ -46,10 +57,12 @@ struct probe {
 void probe_init(struct probe *p);
 
 /* Begins a probe; script outlives it. On every outcome but PROBE_RUNNING it has ended, here and
- * below: p->why is set, and the socket is closed. */
+ * below: p->why is set. The socket is closed then, or its connection is being ended in order
+ * (PROBE_CLOSE): give it further events, and stop it when that takes too long. */
 enum probe_outcome probe_start(struct probe *p, const struct script *script);
 
-/* Something has happened at its socket: events as epoll_wait(2) gives them. */
+/* Something has happened at its socket: events as epoll_wait(2) gives them. In PROBE_CLOSE always
+ * PROBE_RUNNING. */
 enum probe_outcome probe_step(struct probe *p, uint32_t events);
 
 /* Looks at what has happened at its socket, without an event. */
@@ -64,10 +77,5 @@ enum probe_outcome probe_give_up(struct probe *p, int error);
 
 /* Ends it without an outcome; it may have ended already. */
 void probe_stop(struct probe *p);
-
-/* Writes the first line of data, without its end, between double quotes and with C escapes; "..."
- * stands for what was left out. Returns out. */
-#define PROBE_QUOTE_MAX 80
-const char *probe_quote(char out[PROBE_QUOTE_MAX], const void *data, size_t len);
 
 #endif

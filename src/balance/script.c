@@ -42,10 +42,22 @@ static const char *host_of(const struct config_pool *conf, const struct addr *to
     return addr_is_unix(to) ? "localhost" : addr_print(&host, text);
 }
 
+/* Makes room for up to count steps; they are added in order. */
+static int make_room(struct script *s, size_t count)
+{
+    s->step = calloc(count, sizeof *s->step);
+    return s->step == NULL ? -ENOMEM : 0;
+}
+
+static void add_step(struct script *s, enum script_kind kind, const char *data, size_t len)
+{
+    s->step[s->step_count++] = (struct script_step){ .kind = kind, .data = data, .len = len };
+}
+
 static int make_request(struct script *s, const struct config_pool *conf)
 {
     char text[ADDR_TEXT_MAX];
-    int n = asprintf(&s->send,
+    int n = asprintf(&s->request,
                      "GET %s HTTP/1.1\r\n"
                      "Host: %s\r\n"
                      "User-Agent: zproxy\r\n"
@@ -53,29 +65,46 @@ static int make_request(struct script *s, const struct config_pool *conf)
                      "\r\n",
                      conf->check_path, host_of(conf, &s->to, text));
     if (n < 0) {
-        s->send = NULL;
+        s->request = NULL;
         return -ENOMEM;
     }
-    s->send_len = (size_t)n;
-    s->wants = SCRIPT_WANTS_STATUS;
+    if (make_room(s, 2) < 0)
+        return -ENOMEM;
+    add_step(s, SCRIPT_SEND, s->request, (size_t)n);
+    add_step(s, SCRIPT_EXPECT_STATUS, NULL, 0);
     s->status = &conf->check_status;
+    return 0;
+}
+
+static int make_dialogue(struct script *s, const struct config_pool *conf)
+{
+    static const enum script_kind kinds[] = {
+        [CONFIG_STEP_SEND] = SCRIPT_SEND,
+        [CONFIG_STEP_EXPECT] = SCRIPT_EXPECT,
+        [CONFIG_STEP_EXPECT_NOT] = SCRIPT_EXPECT_NOT,
+        [CONFIG_STEP_EXPECT_REGEX] = SCRIPT_EXPECT_REGEX,
+    };
+    if (make_room(s, conf->check_step_count) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < conf->check_step_count; i++) {
+        const struct config_step *step = &conf->check_step[i];
+        add_step(s, kinds[step->kind], step->bytes.data, step->bytes.len);
+        s->step[i].regex = step->regex;
+    }
+    s->is_numbered = true;
     return 0;
 }
 
 static int make_exchange(struct script *s, const struct config_pool *conf)
 {
-    const struct config_bytes *send = &conf->check_send;
-    if (conf->check_expect.len > 0) {
-        s->wants = SCRIPT_WANTS_BYTES;
-        s->bytes = &conf->check_expect;
-    }
-    if (send->len == 0)
-        return 0;
-    s->send = malloc(send->len);
-    if (s->send == NULL)
+    if (conf->check_step_count > 0)
+        return make_dialogue(s, conf);
+    if (make_room(s, 2) < 0)
         return -ENOMEM;
-    memcpy(s->send, send->data, send->len);
-    s->send_len = send->len;
+    if (conf->check_send.len > 0)
+        add_step(s, SCRIPT_SEND, conf->check_send.data, conf->check_send.len);
+    if (conf->check_expect.len > 0)
+        add_step(s, SCRIPT_EXPECT, conf->check_expect.data, conf->check_expect.len);
     return 0;
 }
 
@@ -85,7 +114,6 @@ int script_make(struct script *s, const struct config_pool *conf, const struct a
     const struct addr to = script_target(conf, server, check_address);
     *s = (struct script){
         .to = to,
-        .wants = SCRIPT_WANTS_NOTHING,
         .header = header_of(conf, !addr_equal(&to, server)),
     };
     if (conf->source.kind == CONFIG_SOURCE_ADDRESS) /* no client stands behind a check */
@@ -104,6 +132,9 @@ int script_make(struct script *s, const struct config_pool *conf, const struct a
 
 void script_free(struct script *s)
 {
-    free(s->send);
-    s->send = NULL;
+    free(s->request);
+    free(s->step);
+    s->request = NULL;
+    s->step = NULL;
+    s->step_count = 0;
 }

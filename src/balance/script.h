@@ -2,25 +2,37 @@
 #ifndef ZPROXY_BALANCE_SCRIPT_H
 #define ZPROXY_BALANCE_SCRIPT_H
 
+#include <regex.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/addr.h"
 #include "config/config.h"
 #include "relay/sock.h"
 
-enum script_wants {
-    SCRIPT_WANTS_NOTHING, /* a connection that takes what is sent */
-    SCRIPT_WANTS_BYTES,   /* these, wherever in what comes first */
-    SCRIPT_WANTS_STATUS,  /* an HTTP status in this range */
+enum script_kind {
+    SCRIPT_SEND,
+    SCRIPT_EXPECT,     /* these bytes, wherever in what comes first */
+    SCRIPT_EXPECT_NOT, /* an answer without these bytes */
+    SCRIPT_EXPECT_REGEX,
+    SCRIPT_EXPECT_STATUS, /* an HTTP status in the range of the script */
+};
+
+/* Bytes are the configuration's, or the script's request. */
+struct script_step {
+    enum script_kind kind;
+    const char *data;
+    size_t len;
+    const regex_t *regex; /* SCRIPT_EXPECT_REGEX; data is its text */
 };
 
 struct script {
     struct addr to;
-    char *send; /* NULL: nothing */
-    size_t send_len;
-    enum script_wants wants;
-    const struct config_bytes *bytes;  /* the configuration's */
-    const struct config_range *status; /* likewise */
+    struct script_step *step; /* in order; none: a connection is all that is wanted */
+    size_t step_count;
+    bool is_numbered; /* reasons name the step: there are several, and the user wrote them so */
+    char *request;    /* of HTTP, otherwise NULL */
+    const struct config_range *status; /* the configuration's */
     struct sock_source source;
     enum config_send_proxy header; /* in front of everything: that this is zproxy's own */
 };

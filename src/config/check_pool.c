@@ -47,6 +47,7 @@ static const struct need {
     { "check_send_proxy", is_checked, "of no use without check" },
     { "check_send", is_sent_to, "of no use without check = send" },
     { "check_expect", is_sent_to, "of no use without check = send" },
+    { "check_step", is_sent_to, "of no use without check = send" },
     { "check_path", speaks_http, "of no use without check = http" },
     { "check_host", speaks_http, "of no use without check = http" },
     { "check_status", speaks_http, "of no use without check = http" },
@@ -57,6 +58,28 @@ static void drop_useless(const struct load *l, size_t i)
     for (size_t n = 0; n < sizeof needs / sizeof *needs; n++)
         if (!needs[n].is_met(&l->config->pool[i]))
             needs_drop_named(l, SECTION_POOL, i, needs[n].key, needs[n].otherwise);
+}
+
+/* Steps, or the two keys that stand for one or two of them. Of the ways from [defaults] and of the
+ * section's own, its own is in force. */
+static void check_dialogue(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    bool sends = is_given(l, i, "check_send") || is_given(l, i, "check_expect");
+    const char *beside = "beside check_step, expected one of the two ways";
+    if (!is_sent_to(pool))
+        return;
+    if (sends && !is_given(l, i, "check_step")) {
+        needs_drop_named(l, SECTION_POOL, i, "check_step", beside);
+    } else if (pool->check_step_count > 0 || is_given(l, i, "check_step")) {
+        needs_drop_named(l, SECTION_POOL, i, "check_send", beside);
+        needs_drop_named(l, SECTION_POOL, i, "check_expect", beside);
+    }
+    if (!sends && !is_given(l, i, "check_step") && pool->check_send.data == NULL &&
+        pool->check_expect.data == NULL && pool->check_step_count == 0)
+        report_key(l, i, "check",
+                   "\"send\": nothing to send, expected check_send, check_expect or both, or "
+                   "check_step");
 }
 
 /* A file is an answer by itself: nothing is balanced, connected to or checked. */
@@ -115,11 +138,7 @@ void check_pool(const struct load *l, size_t i)
         return;
     }
     drop_useless(l, i);
-    if (is_sent_to(pool) && !is_given(l, i, "check_send") && !is_given(l, i, "check_expect") &&
-        pool->check_send.data == NULL && pool->check_expect.data == NULL)
-        report_key(l, i, "check",
-                   "\"send\": nothing to send, expected check_send, check_expect or "
-                   "both");
+    check_dialogue(l, i);
     /* The one that [defaults] names for the others. */
     if (pool->fallback_name != NULL && !is_given(l, i, "fallback") &&
         strcmp(pool->fallback_name, pool->name) == 0)

@@ -132,9 +132,12 @@ static struct set set_of_values(const struct key *k, const void *at)
     for (size_t i = 0; i < keys_count(k, at); i++) {
         char *text = value_text(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
+        size_t identity = !listed                       ? 0
+                          : (k->flags & KEY_WHOLE) != 0 ? strlen(text)
+                                                        : strcspn(text, " ");
         set_add(&s, (struct member){ .key = keys_item_name(k, keys_item(k, at, i)),
                                      .text = text,
-                                     .identity = listed ? strcspn(text, " ") : 0,
+                                     .identity = identity,
                                      .position = i });
     }
     set_sort(&s);

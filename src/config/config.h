@@ -7,6 +7,7 @@
 #ifndef ZPROXY_CONFIG_CONFIG_H
 #define ZPROXY_CONFIG_CONFIG_H
 
+#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -88,6 +89,20 @@ struct config_keepalive {
 struct config_bytes {
     char *data; /* NULL = unset */
     size_t len;
+};
+
+enum config_step_kind {
+    CONFIG_STEP_SEND,
+    CONFIG_STEP_EXPECT,
+    CONFIG_STEP_EXPECT_NOT,
+    CONFIG_STEP_EXPECT_REGEX,
+};
+
+/* One step of a check's dialogue. */
+struct config_step {
+    enum config_step_kind kind;
+    struct config_bytes bytes; /* of a regular expression: its text, as it was written */
+    regex_t *regex;            /* CONFIG_STEP_EXPECT_REGEX, otherwise NULL */
 };
 
 /* So many in so much time. */
@@ -239,6 +254,8 @@ struct config_pool {
     enum config_check_send_proxy check_send_proxy;
     struct config_bytes check_send;
     struct config_bytes check_expect;
+    struct config_step *check_step; /* in order; none: check_send, then check_expect */
+    size_t check_step_count;
     char *check_path;
     char *check_host; /* NULL: the server's address */
     struct config_range check_status;

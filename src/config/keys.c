@@ -12,6 +12,7 @@
 #include "config/probe.h"
 #include "config/route.h"
 #include "config/server.h"
+#include "config/step.h"
 
 #define MANY 1000000000 /* no limit anybody needs, and safe to multiply */
 #define YEAR (365 * VALUE_DAY)
@@ -84,6 +85,7 @@ static const char *const check_send_proxy_words[] = {
 #define VALUE_NAMESERVER    { .kind = &address_kind_nameserver }
 #define VALUE_BYTES         { .kind = &bytes_kind }
 #define VALUE_PORT          { &probe_kind_port, 1, UINT16_MAX, NULL, NULL }
+#define VALUE_STEP          { .kind = &step_kind }
 #define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
 #define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
 #define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
@@ -183,6 +185,8 @@ static const struct key pool_keys[] = {
     { "check_send_proxy", VALUE_CHOICE(check_send_proxy_words), "auto", POOL(check_send_proxy), ONE },
     { "check_send", VALUE_BYTES, NULL, POOL(check_send), ONE },
     { "check_expect", VALUE_BYTES, NULL, POOL(check_expect), ONE },
+    { "check_step", VALUE_STEP, NULL, POOL(check_step), KEY_ORDERED | KEY_WHOLE,
+      LIST(struct config_step, POOL(check_step_count)) },
     { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), ONE },
     { "check_host", VALUE_HTTP_HOST, NULL, POOL(check_host), ONE },
     { "check_status", VALUE_STATUS, "200-399", POOL(check_status), ONE },
