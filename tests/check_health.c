@@ -78,7 +78,7 @@ static void set_listening(size_t i, bool listening)
         close(r.listeners[i]);
     r.listeners[i] = -1;
     if (listening) {
-        r.listeners[i] = sock_listen(&r.servers[i].addr, &options);
+        r.listeners[i] = sock_listen(&r.servers[i].addr, &options, &(struct file_id){ .ino = 0 });
         ck_assert_int_ge(r.listeners[i], 0);
     }
 }
@@ -89,7 +89,7 @@ static void choose_addresses(void)
     struct addr any = { .len = sizeof any.in };
     any.in.sin_family = AF_INET;
     any.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = sock_listen(&any, &(struct sock_options){ .backlog = 1 });
+    int fd = sock_listen(&any, &(struct sock_options){ .backlog = 1 }, &(struct file_id){ .ino = 0 });
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(getsockname(fd, &any.sa, &any.len), 0);
     close(fd);

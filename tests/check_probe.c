@@ -35,7 +35,7 @@ static void listen_at(const char *text, int backlog)
     if (!addr_is_unix(&r.at))
         r.at.in.sin_port = 0; /* any; IPv6 has it in the same place */
     close(r.listener);
-    r.listener = sock_listen(&r.at, &options);
+    r.listener = sock_listen(&r.at, &options, &(struct file_id){ .ino = 0 });
     ck_assert_int_ge(r.listener, 0);
     r.at.len = sizeof r.at.un;
     ck_assert_int_eq(getsockname(r.listener, &r.at.sa, &r.at.len), 0);

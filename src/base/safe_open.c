@@ -407,6 +407,8 @@ const char *safe_open_strerror(int rc)
     case EMLINK:
         return "a hard link (the file has a second name), in a directory that other users may "
                "write to";
+    case ESTALE:
+        return "another user has put another file in its place";
     case EINVAL:
         return "not a regular file, in a directory that other users may write to";
     default:

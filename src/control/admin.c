@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -25,7 +24,8 @@ struct admin_door {
     uv_pipe_t pipe;
     struct admin *admin;
     struct addr at;
-    bool waits; /* a client is at the door, and there is no room for it yet */
+    struct file_id file; /* the socket's */
+    bool waits;          /* a client is at the door, and there is no room for it yet */
 };
 
 struct admin {
@@ -379,39 +379,18 @@ struct admin_change {
     unsigned mode;
 };
 
-static int set_mode(const struct addr *at, unsigned mode)
+static int open_socket(const struct admin_place *place, struct file_id *file)
 {
-    return has_file(at) && chmod(at->un.sun_path, mode) == -1 ? -errno : 0;
-}
-
-static int set_owner(const struct addr *at, uid_t owner, gid_t group)
-{
-    return has_file(at) && chown(at->un.sun_path, owner, group) == -1 ? -errno : 0;
-}
-
-/* The mode is that of the file from its first moment: unix(7) sockets are bound with the mode of
- * their descriptor. What umask(2) has taken away is given back after that. */
-static int open_socket(const struct addr *at, unsigned mode, uid_t owner, gid_t group)
-{
-    int rc = sock_probe(at);
-    if (rc < 0)
-        return rc;
-    int fd = sock_bind(at, &(struct sock_options){ .mode = mode });
-    if (fd < 0)
-        return fd;
-    if ((rc = set_mode(at, mode)) == 0)
-        rc = set_owner(at, owner, group);
-    if (rc == 0)
-        return fd;
-    sock_unlink(at);
-    close(fd);
-    return rc;
+    const struct unix_owner owner = { place->owner, place->group };
+    const struct sock_options options = { .mode = place->mode, .owner = &owner };
+    int rc = sock_probe(&place->at);
+    return rc < 0 ? rc : sock_bind(&place->at, &options, file);
 }
 
 static int tell(FILE *errors, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), strerror(-rc));
+    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), safe_open_strerror(rc));
     return -1;
 }
 
@@ -420,13 +399,15 @@ static void on_door_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
-static int open_door(struct admin *a, int fd, const struct addr *at, struct admin_door **out)
+static int open_door(struct admin *a, int fd, const struct addr *at, const struct file_id *file,
+                     struct admin_door **out)
 {
     struct admin_door *door = calloc(1, sizeof *door);
     if (door == NULL)
         return -ENOMEM;
     door->admin = a;
     door->at = *at;
+    door->file = *file;
     uv_pipe_init(a->loop, &door->pipe, 0);
     door->pipe.data = door;
     int rc = uv_pipe_open(&door->pipe, fd);
@@ -443,7 +424,7 @@ static void close_door(struct admin_door *door)
 {
     if (door == NULL)
         return;
-    sock_unlink(&door->at);
+    unix_socket_unlink(&door->at, &door->file);
     uv_close((uv_handle_t *)&door->pipe, on_door_closed);
 }
 
@@ -452,21 +433,35 @@ static int listen_at(struct admin_door *door)
     return uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
 }
 
-static int prepare_door(struct admin_change *ch, const struct addr *at, uid_t owner, gid_t group)
+static int make_door(struct admin_change *ch, const struct admin_place *place)
 {
-    struct admin *a = ch->admin;
-    ch->stays = a->door != NULL && addr_equal(&a->door->at, at);
-    if (ch->stays)
-        return 0;
-    int fd = open_socket(at, ch->mode, owner, group);
+    struct file_id file;
+    int fd = open_socket(place, &file);
     if (fd < 0)
         return fd;
-    int rc = open_door(a, fd, at, &ch->door);
+    int rc = open_door(ch->admin, fd, &place->at, &file, &ch->door);
     if (rc < 0) {
-        sock_unlink(at);
+        unix_socket_unlink(&place->at, &file);
         close(fd);
     }
     return rc;
+}
+
+/* A file that others have removed comes back; where it may not be made again, that is no reason to
+ * refuse the change. */
+static int prepare_door(struct admin_change *ch, const struct admin_place *place)
+{
+    const struct admin_door *now = ch->admin->door;
+    ch->stays = now != NULL && addr_equal(&now->at, &place->at);
+    if (!ch->stays)
+        return make_door(ch, place);
+    int rc = unix_socket_check(&now->at, &now->file);
+    if (rc == -ENOENT && (rc = make_door(ch, place)) == 0)
+        ch->stays = false;
+    if (rc < 0)
+        log_msg(LOG_LEVEL_WARNING, "socket_file", "%s: cannot be reached: %s",
+                place->at.un.sun_path, safe_open_strerror(rc));
+    return 0;
 }
 
 int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
@@ -477,7 +472,7 @@ int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors
         return tell(errors, &place->at, -ENOMEM);
     ch->admin = a;
     ch->mode = place->mode;
-    int rc = place->at.len == 0 ? 0 : prepare_door(ch, &place->at, place->owner, place->group);
+    int rc = place->at.len == 0 ? 0 : prepare_door(ch, place);
     if (rc < 0) {
         free(ch);
         return tell(errors, &place->at, rc);
@@ -504,7 +499,7 @@ void admin_commit(struct admin_change *ch)
 {
     struct admin *a = ch->admin;
     if (ch->stays) {
-        (void)set_mode(&a->door->at, ch->mode); /* where we still may */
+        (void)unix_socket_set_mode(&a->door->at, &a->door->file, ch->mode); /* where we may */
         free(ch);
         return;
     }
@@ -513,18 +508,19 @@ void admin_commit(struct admin_change *ch)
     free(ch);
 }
 
-int admin_socket(const struct admin *a, struct addr *at)
+int admin_socket(const struct admin *a, struct addr *at, struct file_id *file)
 {
     uv_os_fd_t fd = -1;
     if (a == NULL || a->door == NULL || uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
         return -1;
     *at = a->door->at;
+    *file = a->door->file;
     return fd;
 }
 
-int admin_adopt(struct admin *a, const struct addr *at, int fd)
+int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd)
 {
-    int rc = open_door(a, fd, at, &a->door);
+    int rc = open_door(a, fd, at, file, &a->door);
     if (rc < 0)
         close(fd);
     else
@@ -535,7 +531,7 @@ int admin_adopt(struct admin *a, const struct addr *at, int fd)
 void admin_unlink(const struct admin *a)
 {
     if (a != NULL && a->door != NULL)
-        sock_unlink(&a->door->at);
+        unix_socket_unlink(&a->door->at, &a->door->file);
 }
 
 static void free_all(struct admin_clients *list)

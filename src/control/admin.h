@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "base/addr.h"
+#include "base/safe_open.h"
 
 #define ADMIN_LINE_MAX    4096 /* bytes of a command, without its line break */
 #define ADMIN_CLIENTS_MAX 32
@@ -44,8 +45,8 @@ struct admin_place {
     gid_t group;
 };
 
-/* Opens the socket, unless it is open there already. Nothing changes yet. Returns 0, or -1 after
- * having told errors, as "[admin] socket: ...", why not. */
+/* Opens the socket, unless it is open there already and has its file. Nothing changes yet. Returns
+ * 0, or -1 after having told errors, as "[admin] socket: ...", why not. */
 int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
                   struct admin_change **change);
 /* Clients come to the new socket from here on; those who are there stay. */
@@ -57,8 +58,8 @@ void admin_abandon(struct admin_change *c);
 
 /* Its descriptor, for another process; -1: there is none. There that process opens it with what it
  * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */
-int admin_socket(const struct admin *a, struct addr *at);
-int admin_adopt(struct admin *a, const struct addr *at, int fd);
+int admin_socket(const struct admin *a, struct addr *at, struct file_id *file);
+int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd);
 
 /* Removes the socket's file. */
 void admin_unlink(const struct admin *a);

@@ -4,8 +4,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static int number_of(const char *text, long *number)
 {
@@ -32,17 +30,13 @@ static int find_group(const char *name, long *gid)
     return 0;
 }
 
-/* The mode last: a change of owner takes bits away. */
-int file_owner_set(const char *path, unsigned mode, const char *user, const char *group)
+int file_owner_find(const char *user, const char *group, struct unix_owner *owner)
 {
     long uid = -1;
     long gid = -1;
     int rc = user == NULL ? 0 : find_user(user, &uid);
     if (rc == 0 && group != NULL)
         rc = find_group(group, &gid);
-    if (rc == 0 && (uid != -1 || gid != -1) && chown(path, (uid_t)uid, (gid_t)gid) == -1)
-        rc = -errno;
-    if (rc == 0 && mode != 0 && chmod(path, (mode_t)mode) == -1)
-        rc = -errno;
+    *owner = (struct unix_owner){ .uid = (uid_t)uid, .gid = (gid_t)gid };
     return rc;
 }

@@ -1,9 +1,11 @@
-/* Whose a file is that zproxy has made, and who else may use it. */
+/* Whose the file of a unix socket shall be, as the configuration has it. */
 #ifndef ZPROXY_CONTROL_FILE_OWNER_H
 #define ZPROXY_CONTROL_FILE_OWNER_H
 
-/* mode 0, user NULL, group NULL: that stays as it is. Names or numbers. Returns 0 or -errno;
- * -ENOENT: no such user or group. */
-int file_owner_set(const char *path, unsigned mode, const char *user, const char *group);
+#include "relay/unix_socket.h"
+
+/* user NULL, group NULL: that stays as it comes. Names or numbers. Returns 0 or -ENOENT: no such
+ * user or group. */
+int file_owner_find(const char *user, const char *group, struct unix_owner *owner);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "control/http_clients.h"
 #include "control/http_response.h"
 #include "relay/sock.h"
@@ -44,6 +45,7 @@ LIST_HEAD(http_calls, http_call);
 struct http_door {
     struct http *http;
     struct addr at;
+    struct file_id file; /* that of a unix socket */
     int fd;
     struct MHD_Daemon *daemon; /* NULL: not open yet */
     uv_poll_t poll;            /* of the daemon's epoll set */
@@ -62,6 +64,7 @@ struct http {
     void *arg;
     struct http_door *door; /* NULL: there is none */
     struct addr adopted_at;
+    struct file_id adopted_file;
     int adopted; /* until it is used; -1: none */
 };
 
@@ -407,8 +410,8 @@ static void close_door(struct http_door *door)
         uv_close((uv_handle_t *)&door->again, on_door_closed);
         uv_close((uv_handle_t *)&door->sweep, on_door_closed);
     }
+    unix_socket_unlink(&door->at, &door->file);
     stop_daemon(door);
-    sock_unlink(&door->at);
     if (door->fd != -1)
         close(door->fd);
     if (door->handles == 0)
@@ -445,24 +448,26 @@ static int watch_daemon(struct http_door *door)
     return rc;
 }
 
-void http_adopt(struct http *h, const struct addr *at, int fd)
+void http_adopt(struct http *h, const struct addr *at, const struct file_id *file, int fd)
 {
     drop_adopted(h);
     h->adopted = fd;
     h->adopted_at = *at;
+    h->adopted_file = *file;
 }
 
-static int open_socket(struct http *h, const struct addr *at)
+static int open_socket(struct http *h, const struct addr *at, struct file_id *file)
 {
     static const struct sock_options options = { .nodelay = true };
     if (h->adopted != -1 && addr_equal(&h->adopted_at, at)) {
         int fd = h->adopted;
+        *file = h->adopted_file;
         h->adopted = -1;
         return fd;
     }
     bool ours = h->door != NULL && addr_overlap(&h->door->at, at);
     int rc = ours ? 0 : sock_probe(at);
-    return rc < 0 ? rc : sock_bind(at, &options);
+    return rc < 0 ? rc : sock_bind(at, &options, file);
 }
 
 static int open_door(struct http *h, const struct addr *at, struct http_door **out)
@@ -473,7 +478,7 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
     door->http = h;
     door->at = *at;
     http_clients_init(&door->clients);
-    door->fd = open_socket(h, at);
+    door->fd = open_socket(h, at, &door->file);
     int rc = door->fd < 0 ? door->fd : start_daemon(door);
     if (rc == 0)
         rc = watch_daemon(door);
@@ -491,20 +496,34 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
 static int tell(FILE *errors, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[admin] http: %s: %s\n", addr_print(at, text), strerror(-rc));
+    fprintf(errors, "[admin] http: %s: %s\n", addr_print(at, text), safe_open_strerror(rc));
     return -1;
+}
+
+/* The file of a unix socket that others have removed comes back; where it may not be made again,
+ * that is no reason to refuse the change. */
+static int prepare_door(struct http_change *c, const struct addr *at)
+{
+    const struct http_door *now = c->http->door;
+    c->stays = now != NULL && addr_equal(&now->at, at);
+    if (!c->stays)
+        return open_door(c->http, at, &c->door);
+    int rc = unix_socket_check(at, &now->file);
+    if (rc == -ENOENT && (rc = open_door(c->http, at, &c->door)) == 0)
+        c->stays = false;
+    if (rc < 0)
+        log_msg(LOG_LEVEL_WARNING, "socket_file", "%s: cannot be reached: %s", at->un.sun_path,
+                safe_open_strerror(rc));
+    return 0;
 }
 
 int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct http_change **change)
 {
     struct http_change *c = calloc(1, sizeof *c);
-    int rc = c == NULL ? -ENOMEM : 0;
-    if (c != NULL) {
-        c->http = h;
-        c->stays = h->door != NULL && at->len != 0 && addr_equal(&h->door->at, at);
-    }
-    if (rc == 0 && !c->stays && at->len != 0)
-        rc = open_door(h, at, &c->door);
+    if (c == NULL)
+        return tell(errors, at, -ENOMEM);
+    c->http = h;
+    int rc = at->len == 0 ? 0 : prepare_door(c, at);
     if (rc < 0) {
         free(c);
         return tell(errors, at, rc);
@@ -542,18 +561,19 @@ void http_commit(struct http_change *c)
     free(c);
 }
 
-int http_socket(const struct http *h, struct addr *at)
+int http_socket(const struct http *h, struct addr *at, struct file_id *file)
 {
     if (h->door == NULL)
         return -1;
     *at = h->door->at;
+    *file = h->door->file;
     return h->door->fd;
 }
 
 void http_unlink(const struct http *h)
 {
     if (h != NULL && h->door != NULL)
-        sock_unlink(&h->door->at);
+        unix_socket_unlink(&h->door->at, &h->door->file);
 }
 
 /* Its handles have been closed with the loop. */

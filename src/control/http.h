@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "base/addr.h"
+#include "base/safe_open.h"
 
 #define HTTP_CLIENTS_MAX 64
 
@@ -52,7 +53,7 @@ struct http_answer {
 void http_answer(struct http_call *call, const struct http_answer *a);
 
 /* The listening socket at that address, from another process; taken over. */
-void http_adopt(struct http *h, const struct addr *at, int fd);
+void http_adopt(struct http *h, const struct addr *at, const struct file_id *file, int fd);
 
 /* Binds the socket, unless it is open there already; at->len 0: there is to be none. Nothing
  * changes yet. Returns 0; or -1 after having told errors, as "[admin] http: ...", why not. */
@@ -65,7 +66,7 @@ void http_commit(struct http_change *c);
 void http_abandon(struct http_change *c);
 
 /* The listening socket, which stays ours, and its address; -1: there is none. */
-int http_socket(const struct http *h, struct addr *at);
+int http_socket(const struct http *h, struct addr *at, struct file_id *file);
 
 /* Removes the file of a unix socket. */
 void http_unlink(const struct http *h);

@@ -48,10 +48,11 @@ void http_answer(struct http_call *call, const struct http_answer *a)
     free(a->text);
 }
 
-void http_adopt(struct http *h, const struct addr *at, int fd)
+void http_adopt(struct http *h, const struct addr *at, const struct file_id *file, int fd)
 {
     (void)h;
     (void)at;
+    (void)file;
     close(fd);
 }
 
@@ -85,10 +86,11 @@ void http_abandon(struct http_change *c)
     free(c);
 }
 
-int http_socket(const struct http *h, struct addr *at)
+int http_socket(const struct http *h, struct addr *at, struct file_id *file)
 {
     (void)h;
     (void)at;
+    (void)file;
     return -1;
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/file_owner.h"
+#include "control/sockets_inside.h"
 #include "relay/sock.h"
 
 void sockets_init(struct sockets *s)
@@ -21,21 +22,12 @@ void sockets_init(struct sockets *s)
     s->inherited = (struct inherited){ .socket = NULL };
 }
 
-static void socket_free(struct listen_socket *ls)
-{
-    for (size_t i = 0; i < ls->count; i++)
-        if (ls->share[i].owner == ORDERS_NOBODY && ls->share[i].fd != -1)
-            close(ls->share[i].fd);
-    free(ls->share);
-    free(ls);
-}
-
 static void list_free(struct listen_socket_list *list)
 {
     struct listen_socket *ls;
     while ((ls = TAILQ_FIRST(list)) != NULL) {
         TAILQ_REMOVE(list, ls, in_list);
-        socket_free(ls);
+        listen_socket_free(ls);
     }
 }
 
@@ -54,21 +46,6 @@ static struct listen_socket *socket_new(const struct addr *at,
         ls->handed = handed;
     }
     return ls;
-}
-
-/* Room for count descriptors; what it had stays. */
-static int reserve(struct listen_socket *ls, size_t count)
-{
-    struct socket_share *share = realloc(ls->share, (count + 1) * sizeof *share);
-    if (share == NULL)
-        return -ENOMEM;
-    ls->share = share;
-    return 0;
-}
-
-static void add_share(struct listen_socket *ls, int fd)
-{
-    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = ORDERS_NOBODY };
 }
 
 /* What was handed over is known by its number, whatever its address. */
@@ -99,18 +76,12 @@ static void delist(struct sockets *s, struct listen_socket *ls)
     SLIST_REMOVE(&s->chain[chain_of(&ls->at, ls->handed)], ls, listen_socket, in_chain);
 }
 
-/* What the service manager has made is not ours to remove. */
-static void remove_file(const struct listen_socket *ls)
-{
-    if (ls->handed == NULL)
-        sock_unlink(&ls->at);
-}
-
-int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count)
+int sockets_adopt(struct sockets *s, const struct addr *at, const struct file_id *file,
+                  const int *fd, size_t count)
 {
     struct listen_socket *known = find(s, at, NULL);
     struct listen_socket *ls = known != NULL ? known : socket_new(at, NULL);
-    if (ls == NULL || reserve(ls, ls->count + count) < 0) {
+    if (ls == NULL || listen_socket_reserve(ls, ls->count + count) < 0) {
         for (size_t i = 0; i < count; i++)
             close(fd[i]);
         if (known == NULL)
@@ -118,40 +89,22 @@ int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_
         return -ENOMEM;
     }
     for (size_t i = 0; i < count; i++)
-        add_share(ls, fd[i]);
+        listen_socket_add(ls, fd[i]);
+    ls->file = *file;
     if (known == NULL)
         enlist(s, ls);
     return 0;
 }
 
-/* ---- prepared ---- */
+/* ---- planned ---- */
 
-/* One address of the new configuration. */
-struct wanted {
-    size_t listen; /* the section */
-    const struct config_bind *bind;
-    struct listen_socket *socket;
-    bool is_new;
-    size_t had; /* descriptors before */
-};
-
-struct sockets_change {
-    struct sockets *sockets;
-    const struct config *conf;
-    size_t workers;
-    struct wanted *wanted;
-    size_t count;
-    struct orders *orders; /* for the workers that are at work before or after */
-};
-
-static int tell(FILE *errors, const struct sockets_change *ch, size_t listen, const struct addr *at,
-                int rc)
+/* Whether the file of a unix socket was removed by others: then no client finds it any more. */
+static bool is_lost(const struct listen_socket *ls)
 {
-    char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[listen %s] bind: %s: %s\n", ch->conf->listen[listen].name,
-            addr_print(at, text),
-            rc == -ENOENT ? "no such directory, or no such user or group" : strerror(-rc));
-    return -1;
+    int rc = ls->handed != NULL ? 0 : unix_socket_check(&ls->at, &ls->file);
+    if (rc == -ESTALE)
+        sockets_warn(&ls->at, "another program's file is there; its clients go there");
+    return rc == -ENOENT;
 }
 
 static int want(struct sockets_change *ch, size_t listen, const struct config_bind *b,
@@ -161,11 +114,15 @@ static int want(struct sockets_change *ch, size_t listen, const struct config_bi
     w->listen = listen;
     w->bind = b;
     w->socket = find(ch->sockets, at, handed);
+    if (w->socket != NULL && is_lost(w->socket)) {
+        w->lost = w->socket;
+        w->socket = NULL;
+    }
     w->is_new = w->socket == NULL;
     if (w->is_new)
         w->socket = socket_new(at, handed);
     if (w->socket == NULL)
-        return tell(errors, ch, listen, at, -ENOMEM);
+        return sockets_tell(errors, ch, listen, at, -ENOMEM);
     w->had = w->socket->count;
     ch->count++;
     return 0;
@@ -245,123 +202,6 @@ static int want_all(struct sockets_change *ch, FILE *errors)
             rc |= c->bind[j].fd != NULL ? want_handed(ch, i, &c->bind[j], errors)
                                         : want_each(ch, i, &c->bind[j], errors);
     }
-    return rc;
-}
-
-/* ---- opened ---- */
-
-/* Whether the address is there already, as that of a socket of ours or as a part of one: then
- * nobody else has it. */
-static bool is_ours(const struct sockets *s, const struct addr *at)
-{
-    const struct listen_socket *ls;
-    TAILQ_FOREACH(ls, &s->all, in_list)
-        if (addr_overlap(&ls->at, at))
-            return true;
-    return false;
-}
-
-/* Before any is opened: those of one configuration may overlap as well. Of a range, the first that
- * fails says it for all. */
-static int probe_all(const struct sockets_change *ch, FILE *errors)
-{
-    const struct config_bind *failed = NULL;
-    int rc = 0;
-    for (size_t i = 0; i < ch->count; i++) {
-        const struct wanted *w = &ch->wanted[i];
-        const struct addr *at = &w->socket->at;
-        if (w->bind == failed || w->socket->handed != NULL || !w->is_new ||
-            is_ours(ch->sockets, at))
-            continue;
-        int found = sock_probe(at);
-        if (found == 0)
-            continue;
-        rc = tell(errors, ch, w->listen, at, found);
-        failed = w->bind;
-    }
-    return rc;
-}
-
-/* A duplicate serves where another socket cannot be had: unix sockets are bound once, those that
- * were handed over are not ours to bind, and without the privileges of the start the others may not
- * be bound again. */
-static int open_one(const struct listen_socket *ls, const struct sock_options *options)
-{
-    int one = ls->handed != NULL ? ls->handed->fd : ls->count > 0 ? ls->share[0].fd : -1;
-    int fd = -1;
-    if (ls->handed == NULL && (one == -1 || !addr_is_unix(&ls->at)))
-        fd = sock_bind(&ls->at, options);
-    if (fd >= 0 || one == -1)
-        return fd;
-    fd = fcntl(one, F_DUPFD_CLOEXEC, 0);
-    return fd == -1 ? -errno : fd;
-}
-
-static int open_for(const struct sockets_change *ch, const struct wanted *w)
-{
-    struct listen_socket *ls = w->socket;
-    struct sock_options options = service_options(&ch->conf->listen[w->listen]);
-    options.mode = w->bind->mode;
-    int rc = reserve(ls, ch->workers > ls->count ? ch->workers : ls->count);
-    while (rc == 0 && ls->count < ch->workers) {
-        int fd = open_one(ls, &options);
-        if (fd < 0)
-            rc = fd;
-        else
-            add_share(ls, fd);
-    }
-    if (rc == 0 && w->had == 0 && ls->handed == NULL && addr_is_unix(&ls->at) &&
-        ls->at.un.sun_path[0] != '\0')
-        rc = file_owner_set(ls->at.un.sun_path, w->bind->mode, w->bind->user, w->bind->group);
-    return rc;
-}
-
-static int open_all(const struct sockets_change *ch, FILE *errors)
-{
-    const struct config_bind *failed = NULL;
-    int rc = 0;
-    for (size_t i = 0; i < ch->count; i++) {
-        const struct wanted *w = &ch->wanted[i];
-        int opened = w->bind == failed ? 0 : open_for(ch, w);
-        if (opened == 0)
-            continue;
-        rc = tell(errors, ch, w->listen, &w->socket->at, opened);
-        failed = w->bind;
-    }
-    return rc;
-}
-
-static int backlog_of(const struct sockets_change *ch, const struct wanted *w)
-{
-    return service_options(&ch->conf->listen[w->listen]).backlog;
-}
-
-/* The others of an address that is listened on: they get a part of its clients at once, who would
- * be reset if they were closed again. So this cannot fail: a duplicate takes the place of one that
- * cannot listen. */
-static void join(const struct sockets_change *ch, const struct wanted *w)
-{
-    const struct listen_socket *ls = w->socket;
-    int backlog = backlog_of(ch, w);
-    for (size_t j = w->had == 0 ? 1 : w->had; j < ls->count; j++)
-        if (listen(ls->share[j].fd, backlog) == -1)
-            (void)dup3(ls->share[0].fd, ls->share[j].fd, O_CLOEXEC);
-}
-
-/* The first of each new address may fail, so all of these come before those that cannot: an address
- * that was in force before gets no socket that would be closed again. */
-int sockets_listen(struct sockets_change *ch, FILE *errors)
-{
-    int rc = 0;
-    for (size_t i = 0; i < ch->count && rc == 0; i++) {
-        const struct wanted *w = &ch->wanted[i];
-        if (w->had == 0 && w->socket->handed == NULL &&
-            listen(w->socket->share[0].fd, backlog_of(ch, w)) == -1)
-            rc = tell(errors, ch, w->listen, &w->socket->at, -errno);
-    }
-    for (size_t i = 0; i < ch->count && rc == 0; i++)
-        if (ch->wanted[i].socket->handed == NULL)
-            join(ch, &ch->wanted[i]);
     return rc;
 }
 
@@ -454,9 +294,9 @@ int sockets_plan(struct sockets *s, const struct config *conf, size_t workers, F
 
 int sockets_open(struct sockets_change *ch, FILE *errors)
 {
-    int rc = probe_all(ch, errors);
+    int rc = sockets_probe_all(ch, errors);
     if (rc == 0)
-        rc = open_all(ch, errors);
+        rc = sockets_open_all(ch, errors);
     if (rc == 0 && (rc = make_orders(ch)) < 0)
         no_memory(errors);
     return rc < 0 ? -1 : 0;
@@ -477,11 +317,11 @@ void sockets_abandon(struct sockets_change *ch)
     for (size_t i = 0; i < ch->count; i++) {
         struct listen_socket *ls = ch->wanted[i].socket;
         if (ch->wanted[i].is_new && ls->count > 0)
-            remove_file(ls);
+            listen_socket_remove_file(ls);
         while (!ch->wanted[i].is_new && ls->count > ch->wanted[i].had)
             close(ls->share[--ls->count].fd);
         if (ch->wanted[i].is_new)
-            socket_free(ls);
+            listen_socket_free(ls);
     }
     change_free(ch);
 }
@@ -505,11 +345,11 @@ static void spread(struct sockets_change *ch, struct listen_socket *ls, struct s
 
 static void close_all(struct sockets_change *ch, struct listen_socket *ls)
 {
-    remove_file(ls);
+    listen_socket_remove_file(ls);
     for (size_t i = 0; i < ls->count; i++)
         orders_close(ch->orders, &ls->share[i]);
     delist(ch->sockets, ls);
-    socket_free(ls);
+    listen_socket_free(ls);
 }
 
 static void mark_wanted(const struct sockets_change *ch)
@@ -526,7 +366,7 @@ static void mark_wanted(const struct sockets_change *ch)
 static const struct wanted *find_cover(const struct sockets_change *ch,
                                        const struct listen_socket *ls)
 {
-    for (size_t i = 0; i < ch->count && ls->handed == NULL; i++)
+    for (size_t i = 0; i < ch->count && ls->handed == NULL && !addr_is_unix(&ls->at); i++)
         if (addr_covers(&ch->wanted[i].socket->at, &ls->at))
             return &ch->wanted[i];
     return NULL;
@@ -583,7 +423,7 @@ void sockets_unlink(const struct sockets *s)
 {
     const struct listen_socket *ls;
     TAILQ_FOREACH(ls, &s->all, in_list)
-        remove_file(ls);
+        listen_socket_remove_file(ls);
 }
 
 void sockets_say_unused(const struct sockets *s)

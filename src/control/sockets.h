@@ -26,6 +26,7 @@ struct listen_socket {
     TAILQ_ENTRY(listen_socket) in_list;
     SLIST_ENTRY(listen_socket) in_chain; /* of those whose addresses have the same hash */
     struct addr at;
+    struct file_id file;                   /* that of a unix socket which was opened here */
     const struct inherited_socket *handed; /* all are duplicates of it; NULL: opened here */
     size_t count;
     struct socket_share *share;
@@ -49,14 +50,15 @@ void sockets_fini(struct sockets *s);
 
 /* Descriptors that were opened elsewhere and belong to nobody yet. Takes them over, also on
  * failure. Returns 0 or -ENOMEM. */
-int sockets_adopt(struct sockets *s, const struct addr *at, const int *fd, size_t count);
+int sockets_adopt(struct sockets *s, const struct addr *at, const struct file_id *file,
+                  const int *fd, size_t count);
 
 /* Finds out what conf asks for, for so many workers; conf outlives the change. Returns 0; or -1
  * after having told errors, as "[listen NAME] bind: ...", what is in the way. */
 int sockets_plan(struct sockets *s, const struct config *conf, size_t workers, FILE *errors,
                  struct sockets_change **change);
-/* Binds what is not there. Returns 0; or -1 after having told errors, and the change is to be
- * abandoned. No client can tell that by now. */
+/* Binds what is not there, and anew a unix socket whose file has gone. Returns 0; or -1 after
+ * having told errors, and the change is to be abandoned. No client can tell that by now. */
 int sockets_open(struct sockets_change *change, FILE *errors);
 /* Lets clients come to them; the last step that may fail. Same results: after a failure no socket
  * of an address that is in force has been listened on. */

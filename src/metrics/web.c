@@ -293,7 +293,8 @@ static void on_step(uv_timer_t *timer)
     struct web *web = timer->data;
     const struct runtime *rt = web->rt;
     struct addr at;
-    if (rt->current != NULL && http_socket(rt->http, &at) != -1)
+    struct file_id file;
+    if (rt->current != NULL && http_socket(rt->http, &at, &file) != -1)
         history_step(&web->history, runtime_conf(rt), &rt->pools, uv_now(timer->loop));
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "relay/kernel.h"
@@ -44,8 +43,8 @@ static int set_options(int fd, const struct addr *a, const struct sock_options *
 
 static int set_listen_options(int fd, const struct addr *a, const struct sock_options *o)
 {
-    if (addr_is_unix(a)) /* bind(2) makes the file with the mode of the socket's own inode */
-        return o->mode != 0 && fchmod(fd, (mode_t)o->mode) == -1 ? -errno : 0;
+    if (addr_is_unix(a))
+        return 0;
     int rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
         rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -69,27 +68,10 @@ static struct addr without_ipv6(const struct addr *at)
     return v4;
 }
 
-static int probe_unix(const struct addr *at)
-{
-    struct stat st;
-    if (at->un.sun_path[0] == '\0' || lstat(at->un.sun_path, &st) == -1)
-        return 0; /* abstract, or no such file: bind() will tell */
-    if (!S_ISSOCK(st.st_mode))
-        return -EEXIST;
-    int fd = kernel_socket(AF_UNIX);
-    if (fd < 0)
-        return fd;
-    int rc = connect(fd, &at->sa, at->len) == -1 ? -errno : 0;
-    close(fd);
-    if (rc == -ECONNREFUSED) /* left behind by a process that is gone */
-        return unlink(at->un.sun_path) == -1 ? -errno : 0;
-    return rc == 0 || rc == -EAGAIN ? -EADDRINUSE : rc;
-}
-
 int sock_probe(const struct addr *at)
 {
     if (addr_is_unix(at))
-        return probe_unix(at);
+        return unix_socket_probe(at);
     int fd = kernel_socket(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual) {
         struct addr v4 = without_ipv6(at);
@@ -106,20 +88,28 @@ int sock_probe(const struct addr *at)
     return rc;
 }
 
-int sock_bind(const struct addr *at, const struct sock_options *options)
+static int bind_to(int fd, const struct addr *at, const struct sock_options *o,
+                   struct file_id *file)
+{
+    if (addr_is_unix(at))
+        return unix_socket_bind(fd, at, o->mode, o->owner, file);
+    return bind(fd, &at->sa, at->len) == -1 ? -errno : 0;
+}
+
+int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file)
 {
     int fd = kernel_socket(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual) {
         struct addr v4 = without_ipv6(at);
-        return sock_bind(&v4, options);
+        return sock_bind(&v4, options, file);
     }
     if (fd < 0)
         return fd;
     int rc = set_options(fd, at, options);
     if (rc == 0)
         rc = set_listen_options(fd, at, options);
-    if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
-        rc = -errno;
+    if (rc == 0)
+        rc = bind_to(fd, at, options, file);
     if (rc < 0) {
         close(fd);
         return rc;
@@ -127,12 +117,13 @@ int sock_bind(const struct addr *at, const struct sock_options *options)
     return fd;
 }
 
-int sock_listen(const struct addr *at, const struct sock_options *options)
+int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file)
 {
-    int fd = sock_bind(at, options);
+    int fd = sock_bind(at, options, file);
     if (fd < 0 || listen(fd, options->backlog) == 0)
         return fd;
     int rc = -errno;
+    unix_socket_unlink(at, file);
     close(fd);
     return rc;
 }
@@ -149,12 +140,6 @@ void sock_relisten(int fd, const struct addr *at, const struct sock_options *opt
     if (!addr_is_unix(at))
         (void)set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
     (void)listen(fd, options->backlog); /* listen(2) again only changes the backlog */
-}
-
-void sock_unlink(const struct addr *at)
-{
-    if (addr_is_unix(at) && at->un.sun_path[0] != '\0')
-        (void)unlink(at->un.sun_path); /* where we still may */
 }
 
 /* With the port left open until connect(2), the same one may serve connections to several servers

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "relay/unix_socket.h"
 
 /* 0 leaves a number to the kernel. */
 struct sock_options {
@@ -23,27 +24,26 @@ struct sock_options {
     int fastopen;     /* queue length */
     int defer_accept; /* s */
     unsigned mode; /* of a unix socket's file, from the moment it is there; 0: as umask(2) says */
+    const struct unix_owner *owner; /* of that file; NULL: as it comes */
 };
 
 /* Whether anyone listens there already: SO_REUSEPORT would let a second zproxy of the same user
- * join in silently and take half of the connections. A unix socket file that nobody answers on is
- * removed. Returns 0 when the address is free, or -errno. */
+ * join in silently and take half of the connections. Nothing is changed. Returns 0 when the address
+ * is free, or -errno. */
 int sock_probe(const struct addr *at);
 
 /* Opens a socket to listen on with SO_REUSEPORT, so that each worker may have its own. What Linux
  * hands down from it to accepted sockets (TCP_NODELAY, keepalive, user timeout, buffers) is set
  * here once instead of once a session. It does not listen yet: nobody comes in, and others that are
- * bound to the address go on. Returns the descriptor or -errno. */
-int sock_bind(const struct addr *at, const struct sock_options *options);
+ * bound to the address go on. *file: that of a unix socket, and with others none. Returns the
+ * descriptor or -errno. */
+int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
 /* The same, and it listens. */
-int sock_listen(const struct addr *at, const struct sock_options *options);
+int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
 /* Changes what can be changed of a listening socket; what cannot stays. */
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options);
-
-/* Removes the file of a unix socket; of others there is none. */
-void sock_unlink(const struct addr *at);
 
 /* Where a connection comes from. */
 struct sock_source {

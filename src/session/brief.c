@@ -1,8 +1,10 @@
 #include "session/brief.h"
+#include "session/ends.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
+#include "session/ends.h"
 #include "session/life.h"
 
 static void copy_name(struct brief_name *to, const char *name)
@@ -61,7 +63,8 @@ void session_detail(const struct session *s, struct session_detail *d)
     d->connected = s->connected != 0;
     d->connect_time = since(s->connected, s->began);
     d->attempts = s->attempts;
-    local_name(s->client.fd, &d->client_local);
+    if (s->client.fd == -1 || !ends_local(s, &d->client_local))
+        d->client_local.len = 0;
     local_name(s->server.fd, &d->server_local);
     if (s->backend != NULL)
         d->server_addr = s->backend->addr;

@@ -11,6 +11,9 @@ struct learned {
     struct addr_peer destination; /* what the client connected to */
 };
 
+/* The socket's own end, a unix socket's as the configuration names it. false: it has none. */
+bool ends_local(const struct session *s, struct addr *at);
+
 /* Where the client came to: what a header has said, or the socket's own end. */
 struct addr_peer ends_destination(const struct session *s);
 

@@ -11,11 +11,11 @@
 #include "session/ends.h"
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
-static void log_local(struct log_line *line, int fd)
+static void log_local(struct log_line *line, const struct session *s)
 {
-    struct addr at = { .len = sizeof at.un };
+    struct addr at;
     char text[ADDR_TEXT_MAX];
-    if (getsockname(fd, &at.sa, &at.len) == -1)
+    if (!ends_local(s, &at))
         return;
     if (at.sa.sa_family == AF_UNIX) {
         log_str(line, "local", addr_print(&at, text));
@@ -49,7 +49,7 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_begin_access(&line);
     log_uint(&line, "id", s->id);
     log_str(&line, "listener", s->service->conf->name);
-    log_local(&line, s->client.fd);
+    log_local(&line, s);
     log_str(&line, "client", addr_peer_print(&s->client_addr, text));
     if (s->learned != NULL)
         log_str(&line, "peer", addr_peer_print(&s->learned->peer, text));

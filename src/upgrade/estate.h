@@ -85,6 +85,7 @@ struct estate_answer {
 struct estate_socket {
     uint32_t of_http; /* that of [admin] http; the others are listeners' */
     struct addr at;
+    struct file_id file; /* of a unix socket; else none */
     uint32_t count;
 };
 
@@ -120,7 +121,7 @@ _Static_assert(sizeof(struct estate_check) == 312, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_server) == 1176, "raise PARCEL_VERSION");
 _Static_assert(offsetof(struct estate_server, check) == 864, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_answer) == 200, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct estate_socket) == 128, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_socket) == 152, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_handed) == 260, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_entrance) == 280, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct session_terms) == 776, "raise PARCEL_VERSION");

@@ -87,7 +87,7 @@ static int send_socket(struct courier *c, const struct listen_socket *ls)
 {
     for (size_t i = 0; i < ls->count;) {
         int fd[ESTATE_SOCKET_FDS];
-        struct estate_socket e = { .at = ls->at };
+        struct estate_socket e = { .at = ls->at, .file = ls->file };
         while (i < ls->count && e.count < ESTATE_SOCKET_FDS)
             fd[e.count++] = ls->share[i++].fd;
         if (courier_put(c, &e, sizeof e, fd, e.count) < 0)
@@ -99,7 +99,7 @@ static int send_socket(struct courier *c, const struct listen_socket *ls)
 static int send_http(struct courier *c, struct runtime *rt)
 {
     struct estate_socket e = { .of_http = 1, .count = 1 };
-    int fd = http_socket(rt->http, &e.at);
+    int fd = http_socket(rt->http, &e.at, &e.file);
     return fd == -1 ? 0 : courier_put(c, &e, sizeof e, &fd, 1);
 }
 
@@ -131,7 +131,7 @@ static int send_sockets(struct courier *c, struct runtime *rt)
 static int send_admin(struct courier *c, struct runtime *rt)
 {
     struct estate_socket e = { .count = 1 };
-    int fd = admin_socket(rt->admin, &e.at);
+    int fd = admin_socket(rt->admin, &e.at, &e.file);
     courier_open(c, PARCEL_ADMIN);
     if (fd != -1 && courier_put(c, &e, sizeof e, &fd, 1) < 0)
         return -1;

@@ -149,8 +149,8 @@ static int take_socket(struct inventory *v, const struct estate_socket *e,
                               addr_is_valid(&e->at) ? addr_print(&e->at, text) : text, why);
     }
     if (e->of_http)
-        http_adopt(v->rt->http, &e->at, fd[0]);
-    else if (sockets_adopt(&v->rt->sockets, &e->at, fd, e->count) < 0)
+        http_adopt(v->rt->http, &e->at, &e->file, fd[0]);
+    else if (sockets_adopt(&v->rt->sockets, &e->at, &e->file, fd, e->count) < 0)
         return courier_refuse(v->courier, "out of memory");
     return 0;
 }
@@ -196,7 +196,7 @@ static int take_admin(struct inventory *v)
         close_one(fd);
         return courier_refuse(v->courier, "the control socket: %s", why);
     }
-    rc = admin_adopt(v->rt->admin, &e.at, fd);
+    rc = admin_adopt(v->rt->admin, &e.at, &e.file, fd);
     return rc < 0 ? courier_refuse(v->courier, "the control socket: %s", strerror(-rc))
                   : courier_take_none(v->courier);
 }
