@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/capability.h"
@@ -64,6 +65,16 @@ static bool wants_transparent(const struct config *c)
         if (c->pool[i].source.kind == CONFIG_SOURCE_CLIENT)
             return true;
     return false;
+}
+
+bool privileges_is_open(void)
+{
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+}
+
+void privileges_open(bool open)
+{
+    (void)prctl(PR_SET_DUMPABLE, open ? 1L : 0L, 0, 0, 0);
 }
 
 void privileges_warn(const struct config *c)

@@ -23,6 +23,11 @@ bool privileges_will_be_limited(const struct privileges *p);
  * where a pool has source = client. Same results. */
 int privileges_drop(const struct privileges *p, const struct config *c, const char **key);
 
+/* Whether others of this user may look into the process: not, once it has dropped privileges.
+ * execve(2) forgets that. */
+bool privileges_is_open(void);
+void privileges_open(bool open);
+
 /* Says in the log what the configuration needs and zproxy may not do. */
 void privileges_warn(const struct config *c);
 

@@ -545,6 +545,8 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     p->conf = setup->conf;
     p->pid_file = setup->pid_file;
     p->heir = heir_socket();
+    if (p->heir != -1)
+        privileges_open(false); /* until it is known how the process before was */
     p->rt.file = setup->file;
     p->rt.notify.fd = -1;
     p->rt.pid_file.fd = -1;

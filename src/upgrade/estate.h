@@ -26,6 +26,7 @@ struct estate_process {
     uint64_t failed_reloads;
     uint64_t began;
     uint32_t log_level; /* also if it was set at run time */
+    uint32_t is_open;   /* privileges_is_open() */
     uint64_t log_dropped[LOG_NAMES];
     struct worker_totals totals;
 };
@@ -113,12 +114,13 @@ struct estate_late {
 
 /* What travels, byte by byte: who changes one of these structures raises PARCEL_VERSION (parcel.h),
  * here and there, and puts the new sizes here. */
-_Static_assert(PARCEL_VERSION == 8, "the sizes below are those of this version");
+_Static_assert(PARCEL_VERSION == 9, "the sizes below are those of this version");
 #ifdef __LP64__
 _Static_assert(sizeof(struct estate_process) == 760, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_config) == 8, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_check) == 312, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_server) == 1176, "raise PARCEL_VERSION");
+_Static_assert(offsetof(struct estate_process, totals) == 56, "raise PARCEL_VERSION");
 _Static_assert(offsetof(struct estate_server, check) == 864, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_answer) == 200, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_socket) == 152, "raise PARCEL_VERSION");

@@ -57,6 +57,8 @@ const char *estate_check_process(const struct estate_process *e, int pid_file)
 {
     if (e->log_level > LOG_LEVEL_DEBUG)
         return "there is no such log_level";
+    if (!is_flag(e->is_open))
+        return "a flag is neither 0 nor 1";
     if (pid_file == -1)
         return NULL;
     int flags = fcntl(pid_file, F_GETFL);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "control/runtime.h"
 #include "upgrade/courier.h"
 
@@ -29,7 +30,8 @@ struct inventory {
     FILE *errors;       /* of configurations */
     struct legacy *legacy;
     size_t legacy_count;
-    bool settled;                /* the configurations are in force */
+    uint64_t log_dropped[LOG_NAMES]; /* that have been counted here */
+    bool settled;                    /* the configurations are in force */
     struct pool_answer *answers; /* of one name, until all of them have come: in several parcels */
     size_t answer_count;
     size_t answer_room;

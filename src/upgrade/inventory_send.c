@@ -32,6 +32,7 @@ int inventory_send_process(struct courier *c, struct runtime *rt)
         .failed_reloads = rt->failed_reloads,
         .began = rt->began,
         .log_level = log_level_now(),
+        .is_open = privileges_is_open(),
     };
     for (int i = 0; i < LOG_NAMES; i++) {
         struct log_state state;

@@ -26,6 +26,16 @@ static uint64_t now_of(void)
     return courier_clock() / 1000;
 }
 
+/* The counters come twice, the second time with what was lost meanwhile. */
+static void add_log_dropped(struct inventory *v, const struct estate_process *e)
+{
+    for (int i = 0; i < LOG_NAMES; i++) {
+        if (e->log_dropped[i] > v->log_dropped[i])
+            log_add_dropped((enum log_name)i, e->log_dropped[i] - v->log_dropped[i]);
+        v->log_dropped[i] = e->log_dropped[i];
+    }
+}
+
 static int take_process(struct inventory *v)
 {
     struct estate_process e;
@@ -46,8 +56,8 @@ static int take_process(struct inventory *v)
     rt->began = e.began;
     rt->crew.past = e.totals;
     log_set_level((enum log_level)e.log_level);
-    for (int i = 0; i < LOG_NAMES; i++)
-        log_add_dropped((enum log_name)i, e.log_dropped[i]);
+    privileges_open(e.is_open != 0);
+    add_log_dropped(v, &e);
     return courier_take_none(v->courier);
 }
 

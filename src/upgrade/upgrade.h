@@ -1,5 +1,6 @@
-/* Replaces the running program by the binary on disk: starts it, waits until it is up, and hands it
- * everything (bequest.h). If it does not come up, or says no, nothing has happened. */
+/* Replaces the running program by the one that its path leads to now: starts it, waits until it is
+ * up, and hands it everything (bequest.h). If it does not come up, or says no, nothing has
+ * happened. */
 #ifndef ZPROXY_UPGRADE_UPGRADE_H
 #define ZPROXY_UPGRADE_UPGRADE_H
 
@@ -8,28 +9,38 @@
 #include <uv.h>
 
 #include "control/runtime.h"
+#include "upgrade/executable.h"
+#include "upgrade/spawn.h"
+
+#define UPGRADE_HANDLES 4
 
 struct upgrade {
     struct runtime *rt;
     char *const *argv;
-    char *program; /* as it was found at the start: what is there now is what is started */
+    struct executable executable;
+    bool is_possible; /* it is known where the program is */
     bool busy;
     int sock;
-    int pid;
-    uv_process_t process;
-    uv_poll_t poll;
+    char *path; /* of the program that is started; NULL: none is */
+    struct spawn spawn;
+    char version[32]; /* of the new program; "": it has not said */
+    uv_poll_t poll;   /* what the new program says */
+    uv_poll_t ended;  /* its end */
     uv_timer_t patience;
     uv_idle_t idle; /* between the new program's being up and the handover */
     bool polled_since;
     bool holds_signals;
-    sigset_t signals; /* those that were held before */
+    sigset_t signals;                     /* those that were held before */
+    uv_handle_t *handle[UPGRADE_HANDLES]; /* those above that are open */
+    unsigned open;
     unsigned closing; /* handles that are not closed yet */
     /* The sessions are the new program's, whose number this is: end, and touch nothing. */
     void (*gone)(void *arg, int pid);
     void *arg;
 };
 
-/* argv as main() got it. Returns 0, or -errno: there will be no upgrades. */
+/* argv as main() got it, whose first word tells which program it is. Returns 0, or -errno: there
+ * will be no upgrades. */
 int upgrade_init(struct upgrade *u, struct runtime *rt, char *const *argv,
                  void (*gone)(void *arg, int pid), void *arg);
 void upgrade_fini(struct upgrade *u);

@@ -327,8 +327,23 @@ class Zproxy:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self._end_successors()
         self.notify.close()
         self._scratch.__exit__(None, None, None)
+
+    def _end_successors(self):
+        """An upgrade that a test did not follow to its end has left a process: ours, since it was
+        started with our file."""
+        ours = self.path("zproxy.ini").encode()
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if ours not in f.read().split(b"\0"):
+                        continue
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (OSError, ChildProcessError):    # it has ended, or is no child of ours
+                pass
 
     def _describe(self):
         """What a reader of a failure wants to see."""
