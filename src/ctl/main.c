@@ -107,6 +107,15 @@ static enum status run(struct talk *t, bool json, char **words, int count)
     return run_command(t, json, words, count);
 }
 
+/* What was asked for is said, or the exit status tells that it is not. */
+static enum status said(enum status status)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    fprintf(stderr, "zproxyctl: standard output: %s\n", strerror(errno));
+    return status == DONE ? FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = { { "socket", required_argument, NULL, 's' },
@@ -127,11 +136,11 @@ int main(int argc, char **argv)
             break;
         case 'h':
             usage(stdout);
-            return DONE;
+            return said(DONE);
         case 'v':
         case 'V':
             printf("zproxyctl %s\n", PACKAGE_VERSION);
-            return DONE;
+            return said(DONE);
         default: /* getopt(3) has said what is wrong */
             fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
             return FAILED;
@@ -141,7 +150,7 @@ int main(int argc, char **argv)
     int rc = talk_open(&t, path);
     if (rc < 0)
         return status_of(&t, rc);
-    enum status status = run(&t, json, argv + optind, argc - optind);
+    enum status status = said(run(&t, json, argv + optind, argc - optind));
     talk_close(&t);
     return status;
 }
