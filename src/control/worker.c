@@ -411,6 +411,8 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum)
     for (int f = 0; f < MOVER_FALLBACKS; f++)
         sum->fallbacks[f] += counter_get(&m->fallbacks[f]);
     histogram_add_totals(&all->connect_time, &sum->connect_time);
+    histogram_add_totals(&all->preread_time, &sum->preread_time);
+    histogram_add_totals(&all->queue_time, &sum->queue_time);
     histogram_add_totals(&all->duration, &sum->duration);
     histogram_add_totals(&all->bytes, &sum->session_bytes);
 }

@@ -41,6 +41,8 @@ struct worker_totals {
     uint64_t bytes[MOVER_PATHS][MOVER_DIRECTIONS];
     uint64_t fallbacks[MOVER_FALLBACKS];
     struct histogram_totals connect_time;
+    struct histogram_totals preread_time;
+    struct histogram_totals queue_time;
     struct histogram_totals duration;
     struct histogram_totals session_bytes;
 };

@@ -82,6 +82,7 @@ static void end_limit(FILE *out, uint64_t limit)
 enum scope {
     OF_PROCESS,
     OF_LISTENERS,
+    OF_ENDED, /* listeners and pools */
     OF_POOLS,
     OF_SERVERS,
     OF_WORKERS,
@@ -265,15 +266,20 @@ void metrics_print_histogram(const char *name, const struct histogram_totals *h,
         metrics_print_histogram(f->name, &m->s->totals.field, &(scale), per, out);             \
     }
 HISTOGRAM(put_connect_time, connect_time, sessions_connect_scale, MS_PER_S)
+HISTOGRAM(put_preread_time, preread_time, sessions_connect_scale, MS_PER_S)
+HISTOGRAM(put_queue_time, queue_time, sessions_connect_scale, MS_PER_S)
 HISTOGRAM(put_duration, duration, sessions_duration_scale, MS_PER_S)
 HISTOGRAM(put_bytes, session_bytes, sessions_bytes_scale, 1)
 
 static void put_ended(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    (void)i;
+    const struct snapshot_ended *e = &m->s->ended[i];
     for (int why = SESSION_END_NONE + 1; why < SESSION_ENDS; why++) {
-        begin(out, f->name, "reason", session_end_name((enum session_end)why));
-        end(out, m->s->totals.ends[why]);
+        begin(out, f->name, "listener", e->listener);
+        fputc(',', out);
+        put_label(out, "pool", e->pool);
+        fprintf(out, ",reason=\"%s\"", session_end_name((enum session_end)why));
+        end(out, e->ended[why]);
     }
 }
 
@@ -471,6 +477,14 @@ static const struct family families[] = {
     { "zproxy_session_connect_seconds", "histogram",
       "From a client's coming to its server's answering, of sessions that reached one.", OF_PROCESS,
       put_connect_time, NULL, NULL },
+    { "zproxy_preread_seconds", "histogram",
+      "From a client's coming until its PROXY header and TLS hello were there, of sessions whose "
+      "listener asks for one.",
+      OF_PROCESS, put_preread_time, NULL, NULL },
+    { "zproxy_queue_seconds", "histogram",
+      "How long sessions waited for a place on a server, of those that had to, whether they got "
+      "one or not.",
+      OF_PROCESS, put_queue_time, NULL, NULL },
     { "zproxy_session_duration_seconds", "histogram",
       "How long sessions lasted, from accept to close, when they have ended.", OF_PROCESS,
       put_duration, NULL, NULL },
@@ -478,8 +492,9 @@ static const struct family families[] = {
       "Bytes of a session, both directions, when it has ended.", OF_PROCESS, put_bytes, NULL,
       NULL },
     { "zproxy_sessions_ended_total", "counter",
-      "Sessions by why they ended, as in the access log (end=).", OF_PROCESS, put_ended, NULL,
-      NULL },
+      "Sessions, refused clients included, by the pool that they were in at last and why they "
+      "ended, as in the access log (end=).",
+      OF_ENDED, put_ended, NULL, NULL },
     { "zproxy_relay_bytes_total", "counter",
       "Bytes relayed: up to servers, down to clients; by splice, copied, or from a file.",
       OF_PROCESS, put_relay, NULL, NULL },
@@ -539,6 +554,8 @@ static size_t count_of(const struct metrics *m, const struct family *f)
         break;
     case OF_LISTENERS:
         return m->s->listener_count;
+    case OF_ENDED:
+        return m->s->ended_count;
     case OF_POOLS:
         return m->s->pool_count;
     case OF_SERVERS:

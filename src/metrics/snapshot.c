@@ -177,6 +177,32 @@ static int take_listeners(const struct runtime *rt, struct snapshot *s)
     return 0;
 }
 
+static void take_ended(const struct service *service, struct snapshot *s)
+{
+    for (size_t i = 0; i < service->ended_count; i++) {
+        const struct end_counts *counts = service->ended[i].counts;
+        struct snapshot_ended *e = &s->ended[s->ended_count++];
+        e->listener = keep(s, service->conf->name);
+        e->pool = keep(s, counts->pool);
+        for (int why = 0; why < SESSION_ENDS; why++)
+            e->ended[why] = atomic_load_explicit(&counts->ended[why], memory_order_relaxed);
+    }
+}
+
+static int take_all_ended(const struct runtime *rt, struct snapshot *s)
+{
+    const struct generation *g = rt->current;
+    size_t count = 0;
+    for (size_t i = 0; i < g->conf->listen_count; i++)
+        count += g->service[i].ended_count;
+    s->ended = calloc(count + 1, sizeof *s->ended);
+    if (s->ended == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < g->conf->listen_count; i++)
+        take_ended(&g->service[i], s);
+    return 0;
+}
+
 static int take_workers(const struct runtime *rt, struct snapshot *s)
 {
     s->workers = rt->crew.at_work;
@@ -320,6 +346,8 @@ int snapshot_take(struct runtime *rt, struct snapshot *s)
     if (rc == 0)
         rc = take_listeners(rt, s);
     if (rc == 0)
+        rc = take_all_ended(rt, s);
+    if (rc == 0)
         rc = take_pools(rt, s);
     if (rc == 0)
         rc = problems_list(rt, &s->problems);
@@ -334,6 +362,7 @@ void snapshot_free(struct snapshot *s)
 {
     arena_free(&s->texts);
     free(s->server);
+    free(s->ended);
     free(s->pool);
     free(s->listener);
     free(s->worker);

@@ -90,6 +90,13 @@ struct snapshot_listener {
     uint64_t refused[SESSION_ENDS];
 };
 
+/* How sessions of a listener, in a pool, have ended. */
+struct snapshot_ended {
+    const char *listener;
+    const char *pool;
+    uint64_t ended[SESSION_ENDS];
+};
+
 enum snapshot_health {
     SNAPSHOT_OK,
     SNAPSHOT_STARTING,
@@ -114,6 +121,8 @@ struct snapshot {
     struct worker_totals totals;
     struct snapshot_listener *listener;
     size_t listener_count;
+    struct snapshot_ended *ended; /* of each listener and each pool that its clients can reach */
+    size_t ended_count;
     struct snapshot_pool *pool;
     size_t pool_count;
     struct snapshot_server *server; /* of all pools, pool after pool */

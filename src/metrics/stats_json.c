@@ -55,6 +55,8 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
         json_number(w, mover_fallback_name((enum mover_fallback)f), t->fallbacks[f]);
     json_end_object(w);
     put_histogram(w, "connect_ms", &t->connect_time, &sessions_connect_scale);
+    put_histogram(w, "preread_ms", &t->preread_time, &sessions_connect_scale);
+    put_histogram(w, "queue_ms", &t->queue_time, &sessions_connect_scale);
     put_histogram(w, "duration_ms", &t->duration, &sessions_duration_scale);
     put_histogram(w, "session_bytes", &t->session_bytes, &sessions_bytes_scale);
     json_end_object(w);

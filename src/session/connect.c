@@ -60,13 +60,19 @@ static void give_place_back(struct session *s)
     s->backend = NULL;
 }
 
+static void end_wait(struct session *s)
+{
+    histogram_add(&s->home->queue_time, &sessions_connect_scale, life_now(s) - s->wait->began);
+    free(s->wait);
+    s->wait = NULL;
+}
+
 static void stop_waiting(struct session *s)
 {
     if (s->wait == NULL)
         return;
     pool_leave(s->pool, &s->wait->waiter, life_now(s));
-    free(s->wait);
-    s->wait = NULL;
+    end_wait(s);
 }
 
 void connect_leave(struct session *s)
@@ -207,6 +213,7 @@ static struct place_wait *wait_new(struct session *s)
     if (w == NULL)
         return NULL;
     w->session = s;
+    w->began = life_now(s);
     w->waiter.tried = s->tried;
     w->waiter.inbox = &s->home->inbox;
     return w;
@@ -287,8 +294,7 @@ enum connect_result connect_next(struct session *s)
 enum connect_result connect_granted(struct session *s)
 {
     s->backend = s->wait->waiter.granted;
-    free(s->wait);
-    s->wait = NULL;
+    end_wait(s);
     if (s->state == SESSION_ENDED)
         return CONNECT_ENDED;
     if (s->backend != NULL)

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "session/end.h"
+#include "session/end_counts.h"
 #include "session/gate.h"
 #include "session/quota.h"
 
@@ -30,6 +31,7 @@ struct entrance {
     struct quota *quota; /* of the configuration that was last in force; NULL: none */
     _Atomic uint64_t connections;
     _Atomic uint64_t refused[SESSION_ENDS];
+    struct end_counts_list ended;
 };
 
 LIST_HEAD(entrance_list, entrance);

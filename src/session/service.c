@@ -87,6 +87,43 @@ static int make_routes(struct service *s, service_find_fn *find, const void *poo
     return 0;
 }
 
+static size_t count_chain(const struct config_pool *p, size_t most)
+{
+    size_t n = 0;
+    for (; p != NULL && n < most; p = p->fallback)
+        n++;
+    return n;
+}
+
+/* Adds p and what it falls back on. */
+static size_t add_chain(struct end_counts_of *table, const struct config_pool *p, size_t most,
+                        service_find_fn *find, const void *pools)
+{
+    size_t n = 0;
+    for (; p != NULL && n < most; p = p->fallback)
+        table[n++].pool = find(pools, p->name);
+    return n;
+}
+
+#define CHAIN_MAX 64 /* pools in a row; sessions of more count as the listener's own pool's */
+
+static int make_ended(struct service *s, service_find_fn *find, const void *pools)
+{
+    const struct config_listen *c = s->conf;
+    size_t count = count_chain(c->pool, CHAIN_MAX);
+    for (size_t i = 0; i < c->route_count; i++)
+        count += count_chain(c->route[i].pool, CHAIN_MAX);
+    s->ended = calloc(count + 1, sizeof *s->ended);
+    if (s->ended == NULL)
+        return -ENOMEM;
+    count = add_chain(s->ended, c->pool, CHAIN_MAX, find, pools);
+    for (size_t i = 0; i < c->route_count; i++)
+        count += add_chain(s->ended + count, c->route[i].pool, CHAIN_MAX, find, pools);
+    int rc = end_counts_get(&s->entrance->ended, s->ended, count);
+    s->ended_count = rc < 0 ? 0 : (size_t)rc;
+    return rc < 0 ? rc : 0;
+}
+
 int service_init(struct service *s, const struct config_listen *conf, struct gate *all,
                  struct entrance *entrance, service_find_fn *find, const void *pools)
 {
@@ -99,6 +136,8 @@ int service_init(struct service *s, const struct config_listen *conf, struct gat
     int rc = make_access(s);
     if (rc == 0)
         rc = make_routes(s, find, pools);
+    if (rc == 0)
+        rc = make_ended(s, find, pools);
     return rc == 0 ? quota_get(&s->quota, entrance->quota, conf) : rc;
 }
 
@@ -108,6 +147,8 @@ void service_fini(struct service *s)
     access_free(s->trusted);
     quota_put(s->quota);
     free(s->routes);
+    end_counts_put(s->ended, s->ended_count);
+    free(s->ended);
     entrance_put(s->entrance);
 }
 
@@ -176,6 +217,11 @@ void service_retreat(struct service *s)
 void service_count(struct service *s)
 {
     atomic_fetch_add_explicit(&s->entrance->connections, 1, memory_order_relaxed);
+}
+
+void service_count_end(const struct service *s, const struct pool *p, enum session_end why)
+{
+    end_counts_add(s->ended, s->ended_count, p, s->pool, why);
 }
 
 void service_leave(struct service *s, enum session_end why)

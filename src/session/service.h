@@ -13,6 +13,7 @@
 #include "relay/sock.h"
 #include "session/access.h"
 #include "session/end.h"
+#include "session/end_counts.h"
 #include "session/entrance.h"
 #include "session/gate.h"
 #include "session/quota.h"
@@ -24,11 +25,13 @@ struct service {
     struct gate *all; /* max_connections of the process */
     struct entrance *entrance;
     struct sock_options options;
-    struct access *access;  /* who may come in; NULL: everybody */
-    struct access *trusted; /* whose PROXY header is believed; NULL: none is expected */
-    struct quota *quota;    /* of each client address; NULL: no limit */
-    struct route *routes;   /* of conf->route[i] */
-    bool wants_hello;       /* routes, or a pool's hash, go by what a TLS client says */
+    struct access *access;       /* who may come in; NULL: everybody */
+    struct access *trusted;      /* whose PROXY header is believed; NULL: none is expected */
+    struct quota *quota;         /* of each client address; NULL: no limit */
+    struct route *routes;        /* of conf->route[i] */
+    struct end_counts_of *ended; /* of all pools that its clients can reach */
+    size_t ended_count;
+    bool wants_hello; /* routes, or a pool's hash, go by what a TLS client says */
     _Atomic uint64_t sessions;
 };
 
@@ -62,8 +65,10 @@ void service_force(struct service *s);
 /* Nobody came, after all. */
 void service_retreat(struct service *s);
 
-/* A client has come in; its session, or what would have been one, has ended. */
+/* A client has come in; its session, or what would have been one, has ended: for this reason, in
+ * this pool; and it gives its places back. */
 void service_count(struct service *s);
+void service_count_end(const struct service *s, const struct pool *p, enum session_end why);
 void service_leave(struct service *s, enum session_end why);
 
 /* No session keeps it any more. */

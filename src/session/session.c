@@ -93,6 +93,7 @@ static void bury(struct session *s)
     dismiss(s); /* before the client can see that it may come again */
     session_log_end(s, why, life_now(s));
     count_end(all, why, life_now(s) - s->began, s->up.bytes + s->down.bytes);
+    service_count_end(s->service, s->pool, why);
     if (session_end_is_failure(why))
         pool_count_failure(s->pool);
     close_sides(s, why);
@@ -181,8 +182,10 @@ static void proceed(struct session *s, enum connect_result result)
 
 static void welcome(struct session *s, enum greet_result result)
 {
-    if (result == GREET_DONE)
-        proceed(s, connect_next(s));
+    if (result != GREET_DONE)
+        return;
+    histogram_add(&s->home->preread_time, &sessions_connect_scale, life_now(s) - s->began);
+    proceed(s, connect_next(s));
 }
 
 /* ---- events ---- */
@@ -359,6 +362,7 @@ static void refuse(struct sessions *all, struct service *service, int fd,
     s.client_addr = *client;
     session_log_end(&s, why, s.began);
     count_end(all, why, 0, 0);
+    service_count_end(service, service->pool, why);
     sock_reset(fd);
     service_leave(service, why);
 }

@@ -85,6 +85,7 @@ struct throttle;
 struct place_wait {
     struct waiter waiter;
     struct session *session;
+    uint64_t began; /* ms */
 };
 
 LIST_HEAD(session_list, session);
@@ -114,6 +115,8 @@ struct sessions {
     struct counter total;
     struct counter ends[SESSION_ENDS];
     struct histogram connect_time; /* ms, of those that reached a server */
+    struct histogram preread_time; /* ms, of those whose header or hello has come */
+    struct histogram queue_time;   /* ms, of those that have waited for a place, and do no more */
     struct histogram duration;     /* ms */
     struct histogram bytes;        /* both directions */
 };

@@ -96,10 +96,13 @@ struct estate_handed {
     int32_t number;
 };
 
+/* A listener; then, with the name of a pool, how sessions of that have ended. */
 struct estate_entrance {
     char name[ESTATE_NAME];
+    char pool[ESTATE_NAME];
     uint64_t connections;
     uint64_t refused[SESSION_ENDS];
+    uint64_t ended[SESSION_ENDS];
 };
 
 struct estate_moment {
@@ -116,7 +119,7 @@ struct estate_late {
  * here and there, and puts the new sizes here. */
 _Static_assert(PARCEL_VERSION == 9, "the sizes below are those of this version");
 #ifdef __LP64__
-_Static_assert(sizeof(struct estate_process) == 760, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_process) == 1048, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_config) == 8, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_check) == 312, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_server) == 1176, "raise PARCEL_VERSION");
@@ -125,7 +128,7 @@ _Static_assert(offsetof(struct estate_server, check) == 864, "raise PARCEL_VERSI
 _Static_assert(sizeof(struct estate_answer) == 200, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_socket) == 152, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_handed) == 260, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct estate_entrance) == 280, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_entrance) == 544, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct session_terms) == 776, "raise PARCEL_VERSION");
 _Static_assert(offsetof(struct session_terms, file_length) == 768, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct session_moment) == 72, "raise PARCEL_VERSION");

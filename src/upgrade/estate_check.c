@@ -156,5 +156,7 @@ const char *estate_check_server(const struct estate_server *e, uint64_t now)
 
 const char *estate_check_entrance(const struct estate_entrance *e)
 {
-    return is_name(e->name, sizeof e->name) ? NULL : "its name has no end";
+    if (!is_name(e->name, sizeof e->name))
+        return "its name has no end";
+    return parcel_is_text(e->pool, sizeof e->pool) ? NULL : "the name of its pool has no end";
 }

@@ -230,6 +230,21 @@ static int send_pools(struct courier *c, struct runtime *rt)
     return courier_close(c);
 }
 
+static int send_ended(struct courier *c, const struct entrance *in)
+{
+    const struct end_counts *counts;
+    LIST_FOREACH(counts, &in->ended, in_entrance) {
+        struct estate_entrance e = { .connections = 0 };
+        copy_name(e.name, in->name);
+        copy_name(e.pool, counts->pool);
+        for (int i = 0; i < SESSION_ENDS; i++)
+            e.ended[i] = atomic_load(&counts->ended[i]);
+        if (courier_put(c, &e, sizeof e, NULL, 0) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int send_entrances(struct courier *c, struct runtime *rt)
 {
     const struct entrance *in;
@@ -239,7 +254,7 @@ static int send_entrances(struct courier *c, struct runtime *rt)
         copy_name(e.name, in->name);
         for (int i = 0; i < SESSION_ENDS; i++)
             e.refused[i] = atomic_load(&in->refused[i]);
-        if (courier_put(c, &e, sizeof e, NULL, 0) < 0)
+        if (courier_put(c, &e, sizeof e, NULL, 0) < 0 || send_ended(c, in) < 0)
             return -1;
     }
     return courier_close(c);

@@ -428,12 +428,23 @@ static int take_servers(struct inventory *v)
     return rc;
 }
 
+static void restore_ended(struct entrance *in, const struct estate_entrance *e)
+{
+    struct end_counts *counts = end_counts_find(&in->ended, e->pool);
+    for (int i = 0; counts != NULL && i < SESSION_ENDS; i++)
+        atomic_store(&counts->ended[i], e->ended[i]);
+}
+
 static void restore_entrance(struct inventory *v, const struct estate_entrance *e)
 {
     struct entrance *in;
     LIST_FOREACH(in, &v->rt->entrances, in_all) {
         if (strcmp(in->name, e->name) != 0)
             continue;
+        if (e->pool[0] != '\0') {
+            restore_ended(in, e);
+            continue;
+        }
         atomic_store(&in->connections, e->connections);
         for (int k = 0; k < SESSION_ENDS; k++)
             atomic_store(&in->refused[k], e->refused[k]);
