@@ -139,6 +139,17 @@ START_TEST(forgiven_it_has_no_past)
 }
 END_TEST
 
+START_TEST(a_refusal_of_one_client_alone_is_not_the_servers)
+{
+    ck_assert(!passive_refuses_all(server, 7, 1000, WINDOW));
+    ck_assert(!passive_refuses_all(server, 7, 1001, WINDOW));
+    ck_assert(passive_refuses_all(server, 8, 1002, WINDOW));
+    ck_assert(passive_refuses_all(server, 8, 1099, WINDOW));
+    ck_assert(!passive_refuses_all(server, 8, 1100, WINDOW)); /* of another time */
+    ck_assert(passive_refuses_all(server, 7, 1101, WINDOW));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("passive");
@@ -155,6 +166,7 @@ int main(void)
     tcase_add_test(t, a_connect_from_before_is_no_trial);
     tcase_add_test(t, a_trial_of_former_times_blocks_nobody);
     tcase_add_test(t, forgiven_it_has_no_past);
+    tcase_add_test(t, a_refusal_of_one_client_alone_is_not_the_servers);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -10,6 +10,7 @@
 #include "balance/probe.h"
 #include "balance/probe_quote.h"
 #include "config/step.h"
+#include "relay/self_connect.h"
 #include "relay/sock.h"
 #include "suite.h"
 
@@ -197,6 +198,36 @@ START_TEST(a_refused_connection_is_a_failure)
     start(CONFIG_CHECK_TCP);
     run();
     expect(PROBE_FAILED, "connection refused");
+}
+END_TEST
+
+/* The source is the server's address, so the kernel has no other choice. */
+START_TEST(a_connection_to_itself_is_refused)
+{
+    static const char *const at[] = { "127.88.7.3:1", "[::1]:1", "[::ffff:127.88.7.3]:1" };
+    listen_at(at[_i], 16);
+    close(r.listener);
+    r.listener = -1;
+    r.conf.source.kind = CONFIG_SOURCE_ADDRESS;
+    r.conf.source.addr = r.at;
+    start(CONFIG_CHECK_TCP);
+    run();
+    expect(PROBE_FAILED, "connection refused");
+    ck_assert(self_connect_is_possible(&r.at));
+    r.listener = socket(r.at.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(r.listener, &r.at.sa, r.at.len), 0); /* the server may come */
+}
+END_TEST
+
+START_TEST(few_addresses_have_to_be_looked_at)
+{
+    struct addr a;
+    ck_assert_int_eq(addr_parse(&a, "127.0.0.1:80", &(const char *){ NULL }), 0);
+    ck_assert(!self_connect_is_possible(&a)); /* no port for clients */
+    ck_assert_int_eq(addr_parse(&a, "192.0.2.1:40000", &(const char *){ NULL }), 0);
+    ck_assert(!self_connect_is_possible(&a)); /* not here */
+    ck_assert_int_eq(addr_parse(&a, "unix:/run/app.sock", &(const char *){ NULL }), 0);
+    ck_assert(!self_connect_is_possible(&a));
 }
 END_TEST
 
@@ -837,6 +868,8 @@ int main(void)
     tcase_add_test(t, a_full_queue_of_a_unix_socket_is_the_servers_fault);
     tcase_add_test(t, a_refused_connection_is_a_failure);
     tcase_add_test(t, no_answer_is_a_timeout_while_connecting);
+    tcase_add_loop_test(t, a_connection_to_itself_is_refused, 0, 3);
+    tcase_add_test(t, few_addresses_have_to_be_looked_at);
     tcase_add_test(t, what_is_lacking_here_says_nothing_about_the_server);
     tcase_add_loop_test(t, the_request_names_path_and_host, 0, 2);
     tcase_add_test(t, the_host_has_no_zone);

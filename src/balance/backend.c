@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/self_connect.h"
+
 #define SHARE_STEP   50   /* ms between two looks at a share that grows */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
@@ -26,6 +28,7 @@ struct backend *backend_new(const struct config_server *conf, const struct addr 
     b->addr = at != NULL ? *at : conf->addr;
     b->same_port = conf->same_port;
     b->check_address = conf->check_address;
+    set(b->may_self_connect, self_connect_is_possible(&b->addr));
     b->serial = atomic_fetch_add(&serials, 1) + 1;
     set(b->weight, conf->weight);
     set(b->max_connections, conf->max_connections);

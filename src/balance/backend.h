@@ -34,7 +34,8 @@ struct backend {
     bool backup;    /* so its pool has it; the control thread's */
     bool added;     /* at run time; the control thread's */
     struct addr check_address;
-    uint32_t serial; /* no other server of this process has had it */
+    _Atomic bool may_self_connect; /* self_connect.h: its connections are looked at */
+    uint32_t serial;               /* no other server of this process has had it */
 
     /* what the user wants */
     _Atomic uint32_t weight;          /* 1..256 */
@@ -42,16 +43,18 @@ struct backend {
     _Atomic int state;                /* enum config_state */
 
     /* what is known of it */
-    _Atomic uint64_t active;      /* sessions, connecting ones counted */
-    _Atomic bool up;              /* the verdict of the checks; true without checks */
-    _Atomic uint64_t out_until;   /* ms; taken out after failed connects. 0: it is not */
-    _Atomic uint64_t on_trial;    /* the out_until whose end a session finds out about */
-    _Atomic uint64_t ramp_began;  /* ms; since when its share has been growing. 0: full share */
-    _Atomic uint64_t ramp_length; /* ms */
-    _Atomic uint32_t ramp_credit; /* of turns forgone while the share grows */
-    _Atomic uint64_t fails;       /* failed connects since fails_began */
-    _Atomic uint64_t fails_began; /* ms */
-    _Atomic uint32_t slot;        /* where the policy has it in the current set */
+    _Atomic uint64_t active;         /* sessions, connecting ones counted */
+    _Atomic bool up;                 /* the verdict of the checks; true without checks */
+    _Atomic uint64_t out_until;      /* ms; taken out after failed connects. 0: it is not */
+    _Atomic uint64_t on_trial;       /* the out_until whose end a session finds out about */
+    _Atomic uint64_t ramp_began;     /* ms; since when its share has been growing. 0: full share */
+    _Atomic uint64_t ramp_length;    /* ms */
+    _Atomic uint32_t ramp_credit;    /* of turns forgone while the share grows */
+    _Atomic uint64_t fails;          /* failed connects since fails_began */
+    _Atomic uint64_t fails_began;    /* ms */
+    _Atomic uint64_t refused_client; /* a hash: passive_refuses_all() */
+    _Atomic uint64_t refused_at;     /* ms */
+    _Atomic uint32_t slot;           /* where the policy has it in the current set */
 
     /* the log's */
     _Atomic uint64_t failure_logged; /* when a failed connect was last logged, ms; 0: never */

@@ -14,6 +14,16 @@ bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t
     return atomic_fetch_add(&b->fails, 1) + 1 >= max_fails;
 }
 
+bool passive_refuses_all(struct backend *b, uint64_t client, uint64_t now, uint64_t fail_timeout)
+{
+    uint64_t first = atomic_load(&b->refused_client);
+    if (first != 0 && now < atomic_load(&b->refused_at) + fail_timeout)
+        return first != client;
+    atomic_store(&b->refused_client, client);
+    atomic_store(&b->refused_at, now);
+    return false;
+}
+
 void passive_take_out(struct backend *b, uint64_t until)
 {
     atomic_store(&b->fails_began, 0);

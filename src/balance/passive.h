@@ -12,6 +12,10 @@
  * taken out: passive_take_out() is the caller's to decide. */
 bool passive_count(struct backend *b, uint64_t now, uint64_t max_fails, uint64_t fail_timeout);
 
+/* A refusal may be about one client alone, where the server sees that client's address. Returns
+ * whether another client was refused as well, within so many ms. client: a hash, not 0. */
+bool passive_refuses_all(struct backend *b, uint64_t client, uint64_t now, uint64_t fail_timeout);
+
 void passive_take_out(struct backend *b, uint64_t until);
 
 bool passive_is_out(const struct backend *b);

@@ -81,7 +81,10 @@ void pool_release(struct pool *p, struct backend *b, uint64_t now);
 /* What came of a connect: a session has reached the server, or has not. */
 void pool_connected(struct pool *p, struct backend *b, uint64_t now);
 void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now);
-/* Neither: the client left first. */
+/* The server has refused a client whose address it saw: a failed connect once it has refused
+ * another one as well. client: a hash of the address, not 0. */
+void pool_connect_refused(struct pool *p, struct backend *b, uint64_t client, uint64_t now);
+/* Neither: the client left first, or the failure says nothing about the server. */
 void pool_connect_left(struct pool *p, struct backend *b, uint64_t now);
 
 /* Whether the pool has one server alone that new sessions may be sent to, tried or not. */

@@ -285,6 +285,14 @@ void pool_connect_failed(struct pool *p, struct backend *b, uint64_t now)
     server_set_changed(set, b, now);
 }
 
+void pool_connect_refused(struct pool *p, struct backend *b, uint64_t client, uint64_t now)
+{
+    if (passive_refuses_all(b, client, now, pool_conf(p)->fail_timeout))
+        pool_connect_failed(p, b, now);
+    else
+        pool_connect_left(p, b, now);
+}
+
 void pool_connect_left(struct pool *p, struct backend *b, uint64_t now)
 {
     if (!passive_is_out(b))

@@ -14,6 +14,7 @@
 #include "balance/probe_quote.h"
 #include "base/error_text.h"
 #include "base/proxy_header.h"
+#include "relay/self_connect.h"
 #include "relay/sock.h"
 
 /* ---- end ---- */
@@ -150,27 +151,10 @@ static const char *heard_instead(const struct script_step *s, char text[PROBE_QU
 
 /* ---- connect ---- */
 
-/* Whether an error of connect() or socket() says that something is lacking here. */
-static bool is_lack(const struct addr *to, int error)
-{
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-    case EADDRNOTAVAIL: /* ip(7): no local port is left */
-        return true;
-    case EAGAIN: /* connect(2): for unix sockets it is the server's queue, and full */
-        return !addr_is_unix(to);
-    default:
-        return false;
-    }
-}
-
 static enum probe_outcome cannot_connect(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
-    if (is_lack(&p->script->to, error))
+    if (sock_error_is_local(&p->script->to, error))
         return give_up(p, PROBE_UNKNOWN, "%s", error_text(error, text));
     if (error == EAGAIN)
         return give_up(p, PROBE_FAILED, "too many connections wait to be accepted");
@@ -240,6 +224,8 @@ static int send_header(const struct probe *p)
 static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 {
     int error = sock_error(p->fd);
+    if (error == 0 && self_connect_has_port(&p->script->to) && self_connect_happened(p->fd))
+        error = ECONNREFUSED;
     if (error == 0 && (events & EPOLLOUT) != 0)
         error = send_header(p);
     if (error != 0)

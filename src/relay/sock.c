@@ -179,6 +179,28 @@ int sock_connect(const struct addr *to, const struct sock_options *options,
     return fd;
 }
 
+bool sock_error_is_local(const struct addr *to, int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case ENOSPC:        /* epoll_ctl(2): fs.epoll.max_user_watches */
+    case EADDRNOTAVAIL: /* ip(7): no local port is left; or the source is no address of ours */
+    case EADDRINUSE:
+    case EAFNOSUPPORT: /* no IPv6 here */
+    case EIO:
+        return true;
+    case EAGAIN: /* connect(2): of a unix socket it is the server's queue that is full */
+    case EPERM:  /* of a unix socket these are the server's file and directories */
+    case EACCES:
+        return !addr_is_unix(to);
+    default:
+        return false;
+    }
+}
+
 int sock_error(int fd)
 {
     int error = 0;

@@ -57,6 +57,10 @@ struct sock_source {
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source);
 
+/* Whether an error (positive) of sock_connect(), or of the connection to `to` that it began, says
+ * that something is lacking or forbidden on this machine. It says nothing about the server. */
+bool sock_error_is_local(const struct addr *to, int error);
+
 /* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
 int sock_error(int fd);
 

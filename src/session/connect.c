@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/proxy_header.h"
+#include "relay/self_connect.h"
 #include "relay/sock.h"
 #include "session/ends.h"
 #include "session/life.h"
@@ -92,17 +93,13 @@ static enum connect_result ended(struct session *s, enum session_end why)
 
 /* ---- one attempt ---- */
 
-static bool is_shortage(int error)
-{
-    return error == ENOMEM || error == ENOBUFS || error == EMFILE || error == ENFILE ||
-           error == EADDRNOTAVAIL || error == EIO;
-}
-
-static enum session_end failure_of(int error)
+/* EPERM and EACCES are no shortage, though they are this machine's. */
+static enum session_end failure_of(const struct session *s, int error)
 {
     if (error == ETIMEDOUT)
         return SESSION_END_CONNECT_TIMEOUT;
-    return is_shortage(error) ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
+    bool lacks = sock_error_is_local(&s->backend->addr, error) && error != EPERM && error != EACCES;
+    return lacks ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
 }
 
 /* Where the connection is to come from. The client's own port is left to the client: it may have a
@@ -168,16 +165,46 @@ static int attempt(struct session *s)
     return rc;
 }
 
-/* The attempt on s->backend has failed: the place is given back, the server remembered. What this
- * machine lacks is not held against the server. */
+/* Whether the server sees the client's address as the source. */
+static bool comes_from_client(const struct session *s)
+{
+    return conf_of(s)->source.kind == CONFIG_SOURCE_CLIENT &&
+           s->client_addr.sa.sa_family == s->backend->addr.sa.sa_family &&
+           !addr_is_unix(&s->backend->addr);
+}
+
+/* What this machine lacks or forbids is not held against the server. Nor is a client that cannot be
+ * answered: with its address as the source, a timeout or a lack of a route may be about the way
+ * back to it, and even a refusal may be meant for it alone. */
+static void blame(const struct session *s, int error)
+{
+    struct pool *p = s->pool;
+    uint64_t now = life_now(s);
+    bool local = sock_error_is_local(&s->backend->addr, error);
+    bool clients = comes_from_client(s);
+    if (!local && !clients)
+        pool_connect_failed(p, s->backend, now);
+    else if (!local && error == ECONNREFUSED)
+        pool_connect_refused(p, s->backend, addr_peer_hash(&s->client_addr, false) | 1, now);
+    else
+        pool_connect_left(p, s->backend, now);
+}
+
+/* A server that refuses may have moved to this machine since its address was looked at. */
+static void suspect_self_connect(const struct session *s)
+{
+    if (!atomic_load(&s->backend->may_self_connect))
+        atomic_store(&s->backend->may_self_connect, self_connect_is_possible(&s->backend->addr));
+}
+
+/* The attempt on s->backend has failed: the place is given back, the server remembered. */
 static void give_up_attempt(struct session *s, int error)
 {
     session_log_connect_failed(s, error, life_now(s));
-    s->failure = (uint8_t)failure_of(error);
-    if (is_shortage(error))
-        pool_connect_left(s->pool, s->backend, life_now(s));
-    else
-        pool_connect_failed(s->pool, s->backend, life_now(s));
+    s->failure = (uint8_t)failure_of(s, error);
+    blame(s, error);
+    if (error == ECONNREFUSED)
+        suspect_self_connect(s);
     life_unwatch(s, &s->server);
     side_close(&s->server);
     if (!pool_has_one(s->pool) && pool_mark_tried(s->pool, &s->tried, s->backend) < 0)
@@ -335,6 +362,12 @@ static int announce(struct session *s)
     return (size_t)sent == len ? 0 : -ENOBUFS;
 }
 
+static bool is_self_connected(const struct session *s)
+{
+    return atomic_load_explicit(&s->backend->may_self_connect, memory_order_relaxed) &&
+           self_connect_happened(s->server.fd);
+}
+
 static void reached(struct session *s)
 {
     s->connected = s->active = life_now(s);
@@ -355,6 +388,10 @@ enum connect_result connect_finish(struct session *s)
     }
     if (!side_is(&s->server, SIDE_WRITABLE))
         return CONNECT_WAITS;
+    if (is_self_connected(s)) {
+        sock_abort(s->server.fd); /* close() would leave the server's port in TIME_WAIT */
+        return attempt_failed(s, ECONNREFUSED);
+    }
     int rc = announce(s);
     if (rc < 0)
         return attempt_failed(s, -rc);
