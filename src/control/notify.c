@@ -1,15 +1,25 @@
 #include "control/notify.h"
 
+#include <errno.h>
 #include <stdarg.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define NOTIFY_MAX 512
+#define RETRY_MS 100
+
+void notify_init(struct notify *n, uv_loop_t *loop)
+{
+    n->fd = -1;
+    n->waiting = 0;
+    uv_timer_init(loop, &n->retry); /* cannot fail */
+    n->retry.data = n;
+}
 
 void notify_open(struct notify *n)
 {
@@ -35,17 +45,119 @@ void notify_close(struct notify *n)
     if (n->fd != -1)
         close(n->fd);
     n->fd = -1;
+    n->waiting = 0;
+}
+
+/* ---- messages that wait ---- */
+
+static bool begins(const char *message, const char *word)
+{
+    return strncmp(message, word, strlen(word)) == 0;
+}
+
+static void remove_message(struct notify *n, size_t i)
+{
+    n->waiting--;
+    memmove(n->message[i], n->message[i + 1], (n->waiting - i) * sizeof n->message[0]);
+}
+
+/* The line of a message that begins with STATUS=; it is the last one. NULL: none. */
+static char *status_of(char *message)
+{
+    if (begins(message, "STATUS="))
+        return message;
+    char *line = strstr(message, "\nSTATUS=");
+    return line;
+}
+
+static void forget_status(struct notify *n)
+{
+    for (size_t i = n->waiting; i-- > 0;) {
+        char *line = status_of(n->message[i]);
+        if (line != NULL)
+            *line = '\0';
+        if (n->message[i][0] == '\0')
+            remove_message(n, i);
+    }
+}
+
+/* A reload that the manager was told nothing of is as good as none when another one begins. */
+static void forget_reload(struct notify *n)
+{
+    for (size_t i = 0; i + 1 < n->waiting; i++) {
+        if (!begins(n->message[i], "RELOADING=1") || !begins(n->message[i + 1], "READY=1"))
+            continue;
+        remove_message(n, i + 1);
+        remove_message(n, i);
+        return;
+    }
+}
+
+static bool has_watchdog(const struct notify *n)
+{
+    for (size_t i = 0; i < n->waiting; i++)
+        if (begins(n->message[i], "WATCHDOG=1"))
+            return true;
+    return false;
+}
+
+static void add(struct notify *n, char *text)
+{
+    if (status_of(text) != NULL)
+        forget_status(n);
+    if (begins(text, "RELOADING=1"))
+        forget_reload(n);
+    if (begins(text, "WATCHDOG=1") && has_watchdog(n))
+        return;
+    if (n->waiting == NOTIFY_WAITING)
+        remove_message(n, 0);
+    memcpy(n->message[n->waiting++], text, NOTIFY_MAX);
+}
+
+/* ---- sending ---- */
+
+static void send_waiting(struct notify *n)
+{
+    while (n->waiting > 0) {
+        const char *text = n->message[0];
+        if (send(n->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) == -1)
+            return;
+        remove_message(n, 0);
+    }
+}
+
+/* No event tells that another socket's queue has room again for a socket that has room itself. */
+static void on_retry(uv_timer_t *timer)
+{
+    struct notify *n = timer->data;
+    if (n->fd != -1)
+        send_waiting(n);
+    if (n->waiting == 0)
+        uv_timer_stop(timer);
 }
 
 void notify_send(struct notify *n, const char *fmt, ...)
 {
-    char text[NOTIFY_MAX];
+    char text[NOTIFY_MAX] = { 0 };
     va_list args;
     if (n->fd == -1)
         return;
     va_start(args, fmt);
-    int len = vsnprintf(text, sizeof text, fmt, args);
+    vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (len > 0 && (size_t)len < sizeof text)
-        (void)!send(n->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    add(n, text);
+    send_waiting(n);
+    if (n->waiting > 0 && !uv_is_closing((uv_handle_t *)&n->retry))
+        uv_timer_start(&n->retry, on_retry, RETRY_MS, RETRY_MS);
+}
+
+void notify_flush(struct notify *n, uint64_t timeout)
+{
+    const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+    for (uint64_t waited = 0; n->fd != -1; waited += 10) {
+        send_waiting(n);
+        if (n->waiting == 0 || waited >= timeout)
+            return;
+        nanosleep(&pause, NULL);
+    }
 }

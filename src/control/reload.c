@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "control/change.h"
@@ -15,18 +14,18 @@ static void say_reloading(struct runtime *rt)
 {
     if (rt->draining)
         return;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+    notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, uv_hrtime() / 1000);
 }
 
 static void say_ready(struct runtime *rt)
 {
     if (rt->draining)
         return;
-    notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u",
-                rt->crew.at_work, rt->current->number);
+    const char *failure = rt->reload_failure.reason;
+    notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u%s%s",
+                rt->crew.at_work, rt->current->number,
+                failure == NULL ? "" : "; the last reload failed: ",
+                failure == NULL ? "" : failure);
 }
 
 static void on_difference(void *arg, const char *section, const char *key, const char *before,

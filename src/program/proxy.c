@@ -27,7 +27,8 @@
 #include "upgrade/heir.h"
 #include "upgrade/upgrade.h"
 
-#define STATUS_MS 1000 /* while draining */
+#define STATUS_MS     1000 /* while draining */
+#define LAST_WORDS_MS 5000 /* at the end, for a service manager whose queue is full */
 
 struct proxy {
     struct runtime rt;
@@ -393,6 +394,7 @@ static int open_loop(struct proxy *p)
         rc = uv_async_init(&p->loop, &p->on_room, on_room);
     uv_timer_init(&p->loop, &p->deadline);
     uv_timer_init(&p->loop, &p->status);
+    notify_init(&p->rt.notify, &p->loop);
     names_init(&p->rt.names, &p->loop);
     if (rc == 0)
         rc = pools_init(&p->rt.pools, &p->loop, &p->rt.grace);
@@ -502,6 +504,7 @@ static void clean_up(struct proxy *p)
     generation_free(rt->current);
     reload_forget_failure(rt);
     config_free(p->conf);
+    notify_flush(&rt->notify, LAST_WORDS_MS);
     notify_close(&rt->notify);
     pid_file_fini(&rt->pid_file);
     log_close();
@@ -533,6 +536,7 @@ static void on_gone(void *arg, int pid)
     struct proxy *p = arg;
     (void)pid;
     crew_reap(&p->rt.crew); /* those that had finished before */
+    notify_flush(&p->rt.notify, LAST_WORDS_MS);
     log_close();
     _exit(PROXY_ENDED);
 }
@@ -548,7 +552,6 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
     if (p->heir != -1)
         privileges_open(false); /* until it is known how the process before was */
     p->rt.file = setup->file;
-    p->rt.notify.fd = -1;
     p->rt.pid_file.fd = -1;
     p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     grace_init(&p->rt.grace);
