@@ -130,7 +130,7 @@ static uint64_t make_seed(void)
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed) {
         struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
+        clock_gettime(CLOCK_MONOTONIC, &t);
         seed = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
     }
     return seed;

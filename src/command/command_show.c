@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,13 +14,6 @@
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
 
 /* ---- info ---- */
-
-static uint64_t wall_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static const char *log_level_name(void)
 {
@@ -45,7 +37,7 @@ static uint64_t log_dropped(void)
 
 static void put_process(struct sheet *s, const struct runtime *rt)
 {
-    uint64_t now = wall_clock();
+    uint64_t now = uv_now(rt->loop);
     sheet_text(s, PACKAGE_VERSION);
     sheet_number(s, (uint64_t)getpid());
     sheet_number(s, now > rt->began ? now - rt->began : 0);

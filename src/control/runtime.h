@@ -67,7 +67,7 @@ struct runtime {
     uint64_t reloads;
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
-    uint64_t began; /* ms since the epoch */
+    uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
     bool relaying;  /* the workers have been started */
     bool draining;
     bool was_healthy;                            /* a server, or a file, was there for clients */

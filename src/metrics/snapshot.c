@@ -325,13 +325,27 @@ const char *snapshot_health_name(enum snapshot_health health)
     return "unknown";
 }
 
-int snapshot_take(struct runtime *rt, struct snapshot *s)
+static uint64_t wall_clock(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Never below 0. */
+static uint64_t since(uint64_t now, uint64_t then)
+{
+    return now > then ? now - then : 0;
+}
+
+int snapshot_take(struct runtime *rt, struct snapshot *s)
+{
+    uint64_t time = wall_clock();
+    uint64_t uptime = since(uv_now(rt->loop), rt->began);
     *s = (struct snapshot){
-        .time = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
-        .began = rt->began,
+        .time = time,
+        .began = since(time, uptime),
+        .uptime = uptime,
         .health = snapshot_health(rt),
         .reloads = rt->reloads,
         .failed_reloads = rt->failed_reloads,

@@ -105,8 +105,9 @@ enum snapshot_health {
 };
 
 struct snapshot {
-    uint64_t time;  /* ms since the epoch */
-    uint64_t began; /* likewise; upgrades do not change it */
+    uint64_t time;   /* ms since the epoch, by a clock that may be set */
+    uint64_t began;  /* likewise: uptime before that */
+    uint64_t uptime; /* ms, upgrades do not change it */
     enum snapshot_health health;
     uint64_t reloads;
     uint64_t failed_reloads;

@@ -252,6 +252,7 @@ static void put_process(struct json_writer *w, const struct snapshot *s)
     json_text(w, "host", s->host);
     json_number(w, "time_ms", s->time);
     json_number(w, "began_ms", s->began);
+    json_number(w, "uptime_ms", s->uptime);
     json_text(w, "health", snapshot_health_name(s->health));
     put_problems(w, &s->problems);
     json_number(w, "generation", s->generation);

@@ -488,7 +488,7 @@ static void put_servers_all(const struct page *p)
 
 static void put_uptime(const struct page *p)
 {
-    duration(p, p->s->time > p->s->began ? p->s->time - p->s->began : 0);
+    duration(p, p->s->uptime);
 }
 
 static void put_nonce(const struct page *p)

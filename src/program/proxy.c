@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -543,8 +542,6 @@ static void on_gone(void *arg, int pid)
 
 static void init(struct proxy *p, const struct proxy_setup *setup)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     memset(p, 0, sizeof *p);
     p->conf = setup->conf;
     p->pid_file = setup->pid_file;
@@ -553,7 +550,7 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
         privileges_open(false); /* until it is known how the process before was */
     p->rt.file = setup->file;
     p->rt.pid_file.fd = -1;
-    p->rt.began = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    p->rt.began = uv_hrtime() / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);
     if (inherited_init(&p->rt.sockets.inherited) < 0)

@@ -77,13 +77,16 @@ class Watched(Zproxy):
     """zproxy with [admin] http at .http."""
 
     def __init__(self, relay=None, servers=None, *, listen=None, pool=None, bind=None,
-                 sections=None, **options):
+                 sections=None, control=None, **options):
         need_http()
         bind = bind or fresh_address()
         self.http = fresh_address()
         sections = sections or sections_for(servers, bind, listen, pool)
-        super().__init__(relay, bind=bind, sections=f"[admin]\nhttp = {self.http}\n{sections}",
-                         **options)
+        if control is None:
+            sections = f"[admin]\nhttp = {self.http}\n{sections}"
+        else:
+            control = {"http": self.http, **control}
+        super().__init__(relay, bind=bind, sections=sections, control=control, **options)
 
     def get(self, path):
         return ask(self.http, path)

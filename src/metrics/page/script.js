@@ -328,7 +328,7 @@
         say("host", s.host);
         document.title = (problems ? `(${problems}) ` : "") +
             (s.host ? `${s.host} - zproxy` : "zproxy");
-        say("uptime", time(s.time_ms - s.began_ms));
+        say("uptime", time(s.uptime_ms));
         say("generation", String(s.generation));
         say("sessions", count(s.sessions));
         say("limit", `of ${count(s.max_sessions)}`);
@@ -345,8 +345,8 @@
     };
     let last = 0;
     const show = s => {
-        elapsed = last ? (s.time_ms - last) / 1000 : 0;
-        last = s.time_ms;
+        elapsed = last ? (s.uptime_ms - last) / 1000 : 0;
+        last = s.uptime_ms;
         showSummary(s);
         showPools(s.pools);
         fill($("busiest"), s.busiest.map(sessionRow), "no session");
@@ -359,10 +359,10 @@
         drawAll();
     };
     /* Figures that are not those of now fade. */
-    let heard = Date.now();
+    let heard = performance.now();
     const contact = found => {
-        if (found) heard = Date.now();
-        say("contact", found ? "live" : `no contact for ${time(Date.now() - heard)}`);
+        if (found) heard = performance.now();
+        say("contact", found ? "live" : `no contact for ${time(performance.now() - heard)}`);
         $("contact").classList.toggle("lost", !found);
         document.documentElement.classList.toggle("stale", !found);
     };
@@ -380,10 +380,10 @@
     /* A table of thousands of servers takes long to send and to show: a pause is never shorter
        than what it took. */
     const again = async () => {
-        const began = Date.now();
+        const began = performance.now();
         if (!document.hidden)
             await look();
-        setTimeout(again, Math.max(PERIOD, 2 * (Date.now() - began)));
+        setTimeout(again, Math.max(PERIOD, 2 * (performance.now() - began)));
     };
     /* What is searched for stands in the address, so that it can be kept and passed on. */
     const addressed = () => new URLSearchParams(location.hash.slice(1));
