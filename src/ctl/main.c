@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/standard_files.h"
 #include "build.h"
 #include "ctl/prompt.h"
 #include "ctl/talk.h"
@@ -126,6 +127,11 @@ int main(int argc, char **argv)
     const char *path = TALK_SOCKET;
     bool json = false;
     int option;
+    int rc = standard_files_open();
+    if (rc < 0) {
+        fprintf(stderr, "zproxyctl: /dev/null: %s\n", strerror(-rc));
+        return FAILED;
+    }
     while ((option = getopt_long(argc, argv, "+s:jhvV", options, NULL)) != -1) {
         switch (option) {
         case 's':
@@ -147,7 +153,7 @@ int main(int argc, char **argv)
         }
     }
     struct talk t;
-    int rc = talk_open(&t, path);
+    rc = talk_open(&t, path);
     if (rc < 0)
         return status_of(&t, rc);
     enum status status = said(run(&t, json, argv + optind, argc - optind));

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "balance/resolver.h"
+#include "base/standard_files.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
@@ -133,6 +134,11 @@ int main(int argc, char **argv)
     const char *pid_file = NULL;
     enum action action = RUN;
     int option;
+    int rc = standard_files_open();
+    if (rc < 0) {
+        fprintf(stderr, "zproxy: /dev/null: %s\n", strerror(-rc));
+        return PROXY_CANNOT_START;
+    }
     while ((option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1) {
         switch (option) {
         case 'c':
