@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/types.h>
+
+#include "balance/roster_names.h"
 
 /* What the configuration, or an answer, says of a server. */
 struct wish {
@@ -30,15 +33,6 @@ struct settings {
     int state;
 };
 
-/* Answers belong to what stands on the server line, so they outlive changes of its options. */
-struct roster_name {
-    char *host;
-    bool service;
-    uint16_t port;
-    struct pool_answer *answer;
-    size_t count;
-};
-
 struct roster_plan {
     struct wish *wish;
     struct roster_entry
@@ -48,7 +42,7 @@ struct roster_plan {
     struct settings *before;
     struct server_place *place;
     size_t count;
-    struct roster_name *name; /* the answers, as they will be */
+    struct roster_name *name; /* the answers, as they will be, sorted */
     size_t name_count;
     struct config_server **added; /* likewise; those of the roster, and perhaps the newest */
     size_t added_count;
@@ -59,15 +53,6 @@ struct roster_plan {
 void roster_init(struct roster *r)
 {
     memset(r, 0, sizeof *r);
-}
-
-static void names_free(struct roster_name *name, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(name[i].host);
-        free(name[i].answer);
-    }
-    free(name);
 }
 
 static void line_free(struct config_server *line)
@@ -85,51 +70,10 @@ void roster_fini(struct roster *r)
         line_free(r->added[i]);
     free(r->added);
     free(r->entry);
-    names_free(r->name, r->name_count);
+    roster_names_free(r->name, r->name_count);
 }
 
-/* ---- names and their answers ---- */
-
-static bool is_name_of(const struct roster_name *n, const struct config_server *line)
-{
-    return n->service == line->service && n->port == line->port &&
-           strcasecmp(n->host, line->host) == 0;
-}
-
-static const struct roster_name *find_name(const struct roster_name *name, size_t count,
-                                           const struct config_server *line)
-{
-    for (size_t i = 0; i < count; i++)
-        if (is_name_of(&name[i], line))
-            return &name[i];
-    return NULL;
-}
-
-static int copy_answers(struct roster_name *to, const struct pool_answer *answer, size_t count)
-{
-    to->answer = calloc(count + 1, sizeof *answer);
-    if (to->answer == NULL)
-        return -ENOMEM;
-    if (count > 0)
-        memcpy(to->answer, answer, count * sizeof *answer);
-    to->count = count;
-    return 0;
-}
-
-static int add_name(struct roster_plan *plan, const struct config_server *line,
-                    const struct pool_answer *answer, size_t count)
-{
-    struct roster_name *n = &plan->name[plan->name_count];
-    n->host = strdup(line->host);
-    n->service = line->service;
-    n->port = line->port;
-    if (n->host == NULL || copy_answers(n, answer, count) < 0) {
-        free(n->host);
-        return -ENOMEM;
-    }
-    plan->name_count++;
-    return 0;
-}
+/* ---- answers ---- */
 
 static bool same_answers(const struct roster_name *n, const struct pool_answer *answer,
                          size_t count)
@@ -143,28 +87,18 @@ static bool same_answers(const struct roster_name *n, const struct pool_answer *
     return true;
 }
 
-/* The answers in force, but for one line that has new ones. Lines with the same name share them. */
+/* The answers in force, but for one line that has new ones. */
 static int plan_names(const struct roster *r, const struct config_pool *conf,
                       const struct config_server *newly, const struct pool_answer *answer,
                       size_t count, struct roster_plan *plan)
 {
-    plan->name = calloc(conf->server_count + 1, sizeof *plan->name);
-    if (plan->name == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < conf->server_count; i++) {
-        const struct config_server *line = &conf->server[i];
-        if (line->host == NULL || find_name(plan->name, plan->name_count, line) != NULL)
-            continue;
-        const struct roster_name *known = find_name(r->name, r->name_count, line);
-        int rc = 0;
-        if (newly != NULL && strcasecmp(newly->host, line->host) == 0 &&
-            newly->service == line->service && newly->port == line->port)
-            rc = add_name(plan, line, answer, count);
-        else if (known != NULL)
-            rc = add_name(plan, line, known->answer, known->count);
-        if (rc < 0)
-            return rc;
-    }
+    const struct roster_news news = { newly, answer, count };
+    struct roster_name *name = NULL;
+    ssize_t names = roster_names_plan(r->name, r->name_count, conf, &news, &name);
+    if (names < 0)
+        return (int)names;
+    plan->name = name;
+    plan->name_count = (size_t)names;
     return 0;
 }
 
@@ -242,7 +176,7 @@ static size_t count_wishes(const struct config_pool *conf, const struct roster_p
     for (size_t i = 0; i < conf->server_count; i++) {
         const struct config_server *line = &conf->server[i];
         const struct roster_name *n =
-            line->host == NULL ? NULL : find_name(plan->name, plan->name_count, line);
+            line->host == NULL ? NULL : roster_names_find(plan->name, plan->name_count, line);
         count += line->host == NULL ? 1 : n == NULL ? 0 : n->count;
     }
     return count;
@@ -250,7 +184,7 @@ static size_t count_wishes(const struct config_pool *conf, const struct roster_p
 
 static void add_answers(struct roster_plan *plan, const struct config_server *line)
 {
-    const struct roster_name *n = find_name(plan->name, plan->name_count, line);
+    const struct roster_name *n = roster_names_find(plan->name, plan->name_count, line);
     for (size_t i = 0; n != NULL && i < n->count; i++) {
         struct wish w = wish_of(line);
         w.addr = &n->answer[i].addr;
@@ -399,7 +333,7 @@ int roster_plan_answers(const struct roster *r, const struct config_pool *conf, 
 {
     const struct config_server *at = &conf->server[line];
     assert(at->host != NULL);
-    if (same_answers(find_name(r->name, r->name_count, at), answers, count))
+    if (same_answers(roster_names_find(r->name, r->name_count, at), answers, count))
         return 0;
     int rc = make_plan(r, conf, at, answers, count, &no_addition, plan);
     return rc < 0 ? rc : 1;
@@ -446,7 +380,7 @@ void roster_plan_free(struct roster_plan *plan)
         free(plan->renamed[i]);
     }
     if (!plan->applied) {
-        names_free(plan->name, plan->name_count);
+        roster_names_free(plan->name, plan->name_count);
         line_free(plan->newest);
         free(plan->added);
         free(plan->entry);
@@ -544,7 +478,7 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
     }
     drop_added(r, plan);
     free(r->entry);
-    names_free(r->name, r->name_count);
+    roster_names_free(r->name, r->name_count);
     r->added = plan->added;
     r->added_count = plan->added_count;
     r->entry = plan->entry;
@@ -557,7 +491,7 @@ void roster_apply(struct roster *r, struct roster_plan *plan, struct backend_lis
 const struct pool_answer *roster_answers(const struct roster *r, const struct config_server *line,
                                          size_t *count)
 {
-    const struct roster_name *n = find_name(r->name, r->name_count, line);
+    const struct roster_name *n = roster_names_find(r->name, r->name_count, line);
     *count = n == NULL ? 0 : n->count;
     return n == NULL ? NULL : n->answer;
 }

@@ -11,18 +11,11 @@
 #include <stddef.h>
 
 #include "balance/backend.h"
+#include "balance/roster_names.h"
 #include "balance/server_set.h"
 #include "config/config.h"
 
-/* An address that a name has been resolved to. */
-struct pool_answer {
-    struct addr addr;
-    unsigned weight; /* 1..256; 0: what the server line says */
-    bool backup;     /* also if the server line does not say so */
-};
-
 struct roster_entry;
-struct roster_name;
 struct roster_plan;
 
 struct roster {
