@@ -400,6 +400,7 @@ static void finish(struct lookup *l, const struct sum *sum)
 {
     struct lookup_result result = { .complete = sum->unknown == 0 };
     set_times(l, &result);
+    result.all_held = result.held_until != 0 && (!l->setup.service || l->empty_since != 0);
     if (sum->set.count > 0 || (sum->unknown == 0 && sum->refused == 0))
         result.answers = &sum->set;
     if (sum->set.count > 0 || sum->refused == 0)

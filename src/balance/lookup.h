@@ -35,6 +35,7 @@ struct lookup_result {
     bool complete;                 /* no part of it is missing that was never answered */
     const char *error;             /* what went wrong with all or some of it, or NULL */
     uint64_t next;                 /* when something is to be asked again; ms of the loop */
+    bool all_held;                 /* and that all of them go then */
     uint64_t held_until; /* when the first address goes that there is not any more; 0: none */
 };
 

@@ -49,6 +49,7 @@ struct resolver {
     const struct resolver_ops *ops;
     void *arg;
     struct names names;
+    size_t held;       /* names all of whose addresses are to go */
     size_t unanswered; /* names that have had neither answer nor failure */
     size_t handles;    /* timers not closed yet */
     bool closed;
@@ -261,6 +262,14 @@ static void tell(const struct name *n, bool changed, bool failed_before)
         log_failed(n);
 }
 
+static void set_held(struct name *n, uint64_t until, bool all)
+{
+    n->resolver->held -= n->state.all_held;
+    n->state.held_until = until;
+    n->state.all_held = until != 0 && all;
+    n->resolver->held += n->state.all_held;
+}
+
 static void on_done(void *arg, const struct lookup_result *result)
 {
     struct name *n = arg;
@@ -276,7 +285,7 @@ static void on_done(void *arg, const struct lookup_result *result)
         n->inherited = false;
     snprintf(n->error, sizeof n->error, "%s", error != NULL ? error : "");
     n->state.error = error != NULL ? n->error : NULL;
-    n->state.held_until = n->current.count > 0 ? result->held_until : 0;
+    set_held(n, n->current.count > 0 ? result->held_until : 0, result->all_held);
     if (error == NULL)
         n->state.answered = now;
     tell(n, changed > 0, failed_before);
@@ -315,6 +324,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void remove_name(struct name *n)
 {
     lookup_stop(n->lookup);
+    set_held(n, 0, false);
     TAILQ_REMOVE(&n->resolver->names, n, by_resolver);
     uv_close((uv_handle_t *)&n->timer, on_timer_closed);
     note_first(n);
@@ -518,15 +528,36 @@ bool resolver_ready(const struct resolver *r)
     return r->unanswered == 0;
 }
 
-bool resolver_state(const struct resolver *r, const struct pool *pool, size_t server,
-                    struct resolver_state *out)
+void resolver_each(const struct resolver *r, resolver_each_fn *each, void *arg)
 {
     const struct name *n = NULL;
     TAILQ_FOREACH(n, &r->names, by_resolver) {
-        if (n->pool == pool && n->server == server) {
-            *out = n->state;
-            return true;
-        }
+        struct resolver_state state = n->state;
+        state.pool = n->pool;
+        state.server = n->server_name;
+        state.host = n->host;
+        state.service = n->service;
+        each(arg, &state);
     }
+}
+
+static bool has_address(const struct name *n, const struct addr *at)
+{
+    for (size_t i = 0; i < n->current.count; i++)
+        if (addr_equal(&n->current.list[i].addr, at))
+            return true;
     return false;
+}
+
+uint64_t resolver_held_until(const struct resolver *r, const struct pool *pool,
+                             const struct addr *at)
+{
+    const struct name *n = NULL;
+    if (r->held == 0) /* the rule, for which nothing is gone through */
+        return 0;
+    TAILQ_FOREACH(n, &r->names, by_resolver) {
+        if (n->state.all_held && n->pool == pool && has_address(n, at))
+            return n->state.held_until;
+    }
+    return 0;
 }

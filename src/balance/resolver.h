@@ -29,12 +29,17 @@ struct resolver_ops {
 
 /* What is known of a name. Times in ms of the loop's clock. */
 struct resolver_state {
-    uint64_t answered; /* when there was an answer without fault; 0: never */
-    uint64_t next;     /* when it is asked again; 0: it is being asked */
-    const char *error; /* of the last answer, NULL: none. Good until the loop runs again */
-    size_t addresses;  /* in use */
+    const struct pool *pool;
+    const char *server; /* how the server line calls itself */
+    const char *host;   /* what is asked for */
+    bool service;       /* its SRV records, otherwise A and AAAA */
+    uint64_t answered;  /* when there was an answer without fault; 0: never */
+    uint64_t next;      /* when it is asked again; 0: it is being asked */
+    const char *error;  /* of the last answer, NULL: none. Good until the loop runs again */
+    size_t addresses;   /* in use */
     uint64_t
         held_until; /* when addresses go that, as an answer says, there are not any more; 0: none */
+    bool all_held;  /* and that these are all that it has */
 };
 
 /* Whether this build can resolve names, and the version of the library that does it. */
@@ -62,8 +67,13 @@ void resolver_forget(struct resolver *r, const struct pool *pool);
 /* Whether every name has had its first answer or failure. */
 bool resolver_ready(const struct resolver *r);
 
-/* What is known of conf->server[server] of a pool. False when it is no name. */
-bool resolver_state(const struct resolver *r, const struct pool *pool, size_t server,
-                    struct resolver_state *out);
+/* What is known of each name, in the order in which they came to be. */
+typedef void resolver_each_fn(void *arg, const struct resolver_state *state);
+void resolver_each(const struct resolver *r, resolver_each_fn *each, void *arg);
+
+/* When a server of a pool goes whose name has no address any more, as an answer says; 0: it does
+ * not. */
+uint64_t resolver_held_until(const struct resolver *r, const struct pool *pool,
+                             const struct addr *at);
 
 #endif

@@ -302,6 +302,63 @@ static enum request_result show_servers(struct request *r)
     return request_table(r, s);
 }
 
+/* ---- names ---- */
+
+struct names_sheet {
+    struct sheet *sheet;
+    uint64_t now;
+};
+
+static const char *name_status(const struct resolver_state *state)
+{
+    if (state->held_until != 0)
+        return "held";
+    if (state->error != NULL)
+        return state->addresses > 0 ? "failed" : "empty";
+    return state->answered == 0 ? "pending" : "resolved";
+}
+
+/* A time to come, as how far it is away. */
+static void put_until(struct sheet *s, uint64_t when, uint64_t now)
+{
+    if (when == 0)
+        sheet_none(s);
+    else
+        sheet_number(s, when > now ? when - now : 0);
+}
+
+static void put_name(void *arg, const struct resolver_state *state)
+{
+    const struct names_sheet *n = arg;
+    sheet_text(n->sheet, state->host);
+    sheet_text(n->sheet, state->service ? "SRV" : "A, AAAA");
+    sheet_text(n->sheet, pool_name(state->pool));
+    sheet_text(n->sheet, state->server);
+    sheet_text(n->sheet, name_status(state));
+    sheet_number(n->sheet, state->addresses);
+    if (state->answered == 0)
+        sheet_none(n->sheet);
+    else
+        sheet_number(n->sheet, n->now - state->answered);
+    put_until(n->sheet, state->next, n->now);
+    put_until(n->sheet, state->held_until, n->now);
+    sheet_text(n->sheet, state->error);
+}
+
+static enum request_result show_names(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "name", SHEET_TEXT },     { "type", SHEET_TEXT },   { "pool", SHEET_TEXT },
+        { "server", SHEET_TEXT },   { "status", SHEET_TEXT }, { "addresses", SHEET_COUNT },
+        { "answered", SHEET_TIME }, { "next", SHEET_TIME },   { "held", SHEET_TIME },
+        { "error", SHEET_TEXT },
+    };
+    struct names_sheet n = { sheet_new(COLUMNS(columns)), uv_now(r->rt->loop) };
+    if (n.sheet != NULL)
+        names_each(&r->rt->names, put_name, &n);
+    return request_table(r, n.sheet);
+}
+
 /* ---- configuration ---- */
 
 static enum request_result show_config(struct request *r)
@@ -318,6 +375,8 @@ static const struct command commands[] = {
     { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools },
     { "show servers", "[POOL]", "servers: state, sessions, bytes, and why they are down", 0, 1,
       show_servers },
+    { "show names", "", "names in server lines: addresses, and what is asked when", 0, 0,
+      show_names },
     { "show config", "", "the configuration in force, defaults filled in", 0, 0, show_config },
 };
 

@@ -52,11 +52,16 @@ static void say_out(const struct backend *b, uint64_t now, struct server_view *v
         snprintf(v->why, sizeof v->why, "failed connects; tried again with the next session");
 }
 
-static void say_little(const struct pool *p, const struct backend *b, uint64_t now,
-                       struct server_view *v)
+static void say_little(const struct runtime *rt, const struct pool *p, const struct backend *b,
+                       uint64_t now, struct server_view *v)
 {
+    char left[HUMAN_MAX];
     unsigned share = backend_share(b, now);
-    if (backend_is_full(b))
+    uint64_t held = names_held_until(&rt->names, p, &b->addr);
+    if (held != 0)
+        snprintf(v->why, sizeof v->why, "its name has no address any more; removed in %s",
+                 human_time(held > now ? held - now : 0, left));
+    else if (backend_is_full(b))
         snprintf(v->why, sizeof v->why, "full");
     else if (share < BACKEND_FULL_SHARE)
         snprintf(v->why, sizeof v->why, "slow start: %u%% of its share",
@@ -80,7 +85,7 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct ba
     else if (passive_is_out(b))
         say_out(b, now, v);
     else
-        say_little(p, b, now, v);
+        say_little(rt, p, b, now, v);
 }
 
 /* ---- names ---- */

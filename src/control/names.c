@@ -126,6 +126,17 @@ void names_forget(struct names *n, const struct pool *pool)
         resolver_forget(n->resolver, pool);
 }
 
+void names_each(const struct names *n, resolver_each_fn *each, void *arg)
+{
+    if (n->resolver != NULL)
+        resolver_each(n->resolver, each, arg);
+}
+
+uint64_t names_held_until(const struct names *n, const struct pool *pool, const struct addr *at)
+{
+    return n->resolver == NULL ? 0 : resolver_held_until(n->resolver, pool, at);
+}
+
 static void on_deadline(uv_timer_t *timer)
 {
     names_wait_no_longer(timer->data);

@@ -36,6 +36,10 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
 /* The names of a pool that no configuration has any more. */
 void names_forget(struct names *n, const struct pool *pool);
 
+/* As resolver_each() and resolver_held_until(); nothing where no configuration has had a name. */
+void names_each(const struct names *n, resolver_each_fn *each, void *arg);
+uint64_t names_held_until(const struct names *n, const struct pool *pool, const struct addr *at);
+
 /* Runs the loop until every name has had its first answer or failure, but 5 seconds at most. */
 void names_wait(struct names *n);
 void names_wait_no_longer(struct names *n);

@@ -206,6 +206,54 @@ static int add_logs(struct problem_list *list)
     return 0;
 }
 
+/* ---- names ---- */
+
+#define NAMES_MAX 16 /* problems of names in the list; the others are one more */
+
+struct name_problems {
+    struct problem_list *list;
+    uint64_t now;
+    size_t count;
+    int rc;
+};
+
+static void say_name(struct problem *problem, const struct resolver_state *s, uint64_t now)
+{
+    char left[HUMAN_MAX];
+    snprintf(problem->subject, sizeof problem->subject, "name %s", s->host);
+    if (s->held_until != 0)
+        (void)say(problem, SEVERITY_WARNING, "addresses are held, to be removed in %s: %s",
+                  human_time(s->held_until > now ? s->held_until - now : 0, left), s->error);
+    else
+        (void)say(problem, SEVERITY_WARNING, "%zu addresses in use: %s", s->addresses, s->error);
+}
+
+static void add_name(void *arg, const struct resolver_state *s)
+{
+    struct name_problems *p = arg;
+    if (s->error == NULL || p->rc < 0 || ++p->count > NAMES_MAX)
+        return;
+    struct problem *problem = add(p->list);
+    if (problem == NULL)
+        p->rc = -ENOMEM;
+    else
+        say_name(problem, s, p->now);
+}
+
+static int add_names(const struct runtime *rt, struct problem_list *list)
+{
+    struct name_problems p = { .list = list, .now = uv_now(rt->loop) };
+    names_each(&rt->names, add_name, &p);
+    if (p.rc < 0 || p.count <= NAMES_MAX)
+        return p.rc;
+    struct problem *problem = add(list);
+    if (problem == NULL)
+        return -ENOMEM;
+    snprintf(problem->subject, sizeof problem->subject, "names");
+    (void)say(problem, SEVERITY_WARNING, "%zu more cannot be resolved", p.count - NAMES_MAX);
+    return 0;
+}
+
 int problems_list(const struct runtime *rt, struct problem_list *list)
 {
     *list = (struct problem_list){ .count = 0 };
@@ -218,6 +266,8 @@ int problems_list(const struct runtime *rt, struct problem_list *list)
         rc = add_logs(list);
     if (rc == 0)
         rc = add_pools(rt, SEVERITY_WARNING, list);
+    if (rc == 0)
+        rc = add_names(rt, list);
     return rc;
 }
 
