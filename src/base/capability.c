@@ -42,3 +42,11 @@ int capability_keep_transparent(void)
         rc = -errno;
     return rc;
 }
+
+/* The kernel refuses the first number that it has no capability for. */
+void capability_bound(bool raw)
+{
+    for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
+        if (!raw || c != CAP_NET_RAW)
+            (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+}

@@ -17,4 +17,9 @@ int capability_hold(void);
  * nothing else. Both return 0 or -errno. */
 int capability_keep_transparent(void);
 
+/* Takes all other capabilities out of the bounding set, for this thread and those that it starts:
+ * no program that is run later can gain them. raw: CAP_NET_RAW stays. Where this thread may not,
+ * nothing changes. */
+void capability_bound(bool raw);
+
 #endif

@@ -113,7 +113,13 @@ int privileges_drop(const struct privileges *p, const struct config *c, const ch
         return 0;
     bool keep = p->uid != (uid_t)-1 && wants_transparent(c) && capability_is_transparent();
     int rc = keep ? capability_hold() : 0;
+    capability_bound(keep);
     if (rc == 0)
         rc = become(p, g, key);
-    return rc == 0 && keep ? capability_keep_transparent() : rc;
+    if (rc == 0 && keep)
+        rc = capability_keep_transparent();
+    if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+        rc = -errno;
+    privileges_open(false); /* where fs.suid_dumpable is 2, root could have a core */
+    return rc;
 }

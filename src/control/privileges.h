@@ -20,7 +20,8 @@ int privileges_find(struct privileges *p, const struct config_global *g, const c
 bool privileges_will_be_limited(const struct privileges *p);
 
 /* chroot(2), groups, group, user, in that order. Of root's capabilities one is kept, and that only
- * where a pool has source = client. Same results. */
+ * where a pool has source = client; no program that is run later gets others (bounding set,
+ * no_new_privs), and it leaves no core. Same results. */
 int privileges_drop(const struct privileges *p, const struct config *c, const char **key);
 
 /* Whether others of this user may look into the process: not, once it has dropped privileges.

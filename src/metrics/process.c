@@ -12,22 +12,37 @@
 
 #define STAT_MAX 1024
 
-int process_open(void)
+void process_open(struct process_files *p)
 {
-    return open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    p->stat = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    p->status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+}
+
+static void close_one(int *fd)
+{
+    if (*fd != -1)
+        close(*fd);
+    *fd = -1;
+}
+
+void process_close(struct process_files *p)
+{
+    close_one(&p->stat);
+    close_one(&p->status);
+}
+
+/* The text anew, or "". */
+static void read_text(int fd, char text[STAT_MAX])
+{
+    ssize_t n = fd == -1 ? -1 : pread(fd, text, STAT_MAX - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
 }
 
 /* proc(5): the fields of "stat" behind the name, which may have blanks and brackets. */
-static void read_stat(int dir, struct process_figures *f)
+static void read_stat(const struct process_files *p, struct process_figures *f)
 {
     char text[STAT_MAX];
-    int fd = openat(dir, "stat", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd != -1)
-        close(fd);
-    if (n <= 0)
-        return;
-    text[n] = '\0';
+    read_text(p->stat, text);
     const char *at = strrchr(text, ')');
     unsigned long long started = 0;
     unsigned long long size = 0;
@@ -47,33 +62,43 @@ static void read_stat(int dir, struct process_figures *f)
     f->resident = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t count_entries(int dir)
+static uint64_t count_entries(void)
 {
-    int fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd == -1 ? NULL : fdopendir(fd);
+    DIR *d = opendir("/proc/self/fd");
     uint64_t n = 0;
-    if (d == NULL) {
-        if (fd != -1)
-            close(fd);
+    if (d == NULL)
         return PROCESS_UNKNOWN;
-    }
     while (readdir(d) != NULL)
         n++;
     closedir(d);
     return n - 3; /* "." and ".." and d itself */
 }
 
-/* Since Linux 6.2 the size of the directory is the number of descriptors; before, they have to be
- * counted. */
-static uint64_t count_descriptors(int dir)
+/* In a chroot: one by one, up to how many the kernel has made room for. */
+static uint64_t try_all(const struct process_files *p)
 {
-    struct stat st;
-    if (fstatat(dir, "fd", &st, 0) == 0 && st.st_size > 0)
-        return (uint64_t)st.st_size;
-    return count_entries(dir);
+    char text[STAT_MAX];
+    read_text(p->status, text);
+    const char *at = strstr(text, "\nFDSize:");
+    long size = at == NULL ? 0 : strtol(at + sizeof "\nFDSize:" - 1, NULL, 10);
+    uint64_t n = 0;
+    for (long fd = 0; fd < size; fd++)
+        n += fcntl((int)fd, F_GETFD) != -1;
+    return size > 0 ? n : PROCESS_UNKNOWN;
 }
 
-void process_read(int dir, struct process_figures *f)
+/* Since Linux 6.2 the size of the directory is the number of descriptors; before, they have to be
+ * counted. */
+static uint64_t count_descriptors(const struct process_files *p)
+{
+    struct stat st;
+    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
+        return (uint64_t)st.st_size;
+    uint64_t n = count_entries();
+    return n != PROCESS_UNKNOWN ? n : try_all(p);
+}
+
+void process_read(const struct process_files *p, struct process_figures *f)
 {
     struct timespec used = { 0, 0 };
     struct rlimit limit;
@@ -87,8 +112,6 @@ void process_read(int dir, struct process_figures *f)
     };
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         f->descriptors_max = limit.rlim_cur;
-    if (dir == -1)
-        return;
-    read_stat(dir, f);
-    f->descriptors = count_descriptors(dir);
+    read_stat(p, f);
+    f->descriptors = count_descriptors(p);
 }

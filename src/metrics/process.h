@@ -15,10 +15,16 @@ struct process_figures {
     uint64_t descriptors_max;
 };
 
-/* Keeps /proc/self in reach, which chroot hides. Returns a descriptor for process_read(), or -1:
- * then some figures will be unknown. */
-int process_open(void);
+/* Files of /proc/self, which chroot(2) hides: files alone, since a directory would be a way out.
+ * -1: not there, and some figures will be unknown. */
+struct process_files {
+    int stat;
+    int status;
+};
 
-void process_read(int dir, struct process_figures *f);
+void process_open(struct process_files *p);
+void process_close(struct process_files *p);
+
+void process_read(const struct process_files *p, struct process_figures *f);
 
 #endif

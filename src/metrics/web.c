@@ -38,7 +38,7 @@ STAILQ_HEAD(requests_waiting, request_waiting);
 
 struct web {
     struct runtime *rt;
-    int proc;
+    struct process_files proc;
     uv_timer_t step;
     struct history history;
     struct census_row row[BUSIEST];
@@ -120,7 +120,7 @@ static void answer_metrics(struct web *web, struct http_call *call)
         return;
     }
     t->metrics.s = &t->snapshot;
-    process_read(web->proc, &t->metrics.process);
+    process_read(&web->proc, &t->metrics.process);
     const struct http_answer a = {
         .status = STATUS_OK,
         .type = METRICS_TYPE,
@@ -304,7 +304,7 @@ int web_open(struct runtime *rt)
     if (web == NULL)
         return -ENOMEM;
     web->rt = rt;
-    web->proc = process_open();
+    process_open(&web->proc);
     web->busiest.row = web->row;
     STAILQ_INIT(&web->waiting);
     history_init(&web->history);
@@ -325,8 +325,7 @@ void web_fini(struct runtime *rt)
     answer_waiting(web);
     http_free(rt->http);
     history_fini(&web->history);
-    if (web->proc != -1)
-        close(web->proc);
+    process_close(&web->proc);
     free(web);
     rt->web = NULL;
     rt->http = NULL;
