@@ -1,4 +1,6 @@
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "config/config.h"
@@ -168,6 +170,94 @@ START_TEST(what_does_not_fit_together_is_explained)
 }
 END_TEST
 
+/* --- Variables of the environment --- */
+
+START_TEST(variables_are_the_environments)
+{
+    setenv("ZT_RETRIES", "7", 1);
+    setenv("ZT_SERVERS", "10.0.0.1:80 weight=3", 1);
+    setenv("ZT_NETS", "10.0.0.0/8, 192.0.2.1", 1);
+    setenv("ZT_WORD", "a\\b \"#\xff\n", 1);
+    setenv("ZT_ERE", "a\\.b", 1);
+    setenv("ZT_EMPTY", "", 1);
+    struct config *c =
+        load_good("[defaults]\nretries = ${ZT_RETRIES}\nallow = unix:, ${ZT_NETS}\n" LISTEN
+                  "deny = ${ZT_NETS}\n[listen m]\nbind = *:81\npool = p\n"
+                  "[pool p]\nserver = ${ZT_SERVERS} backup\ncheck = send\n"
+                  "check_step = send ${ZT_WORD}$${ZT_WORD}$\\r\ncheck_step = send x${ZT_EMPTY}\n"
+                  "check_step = expect_regex ^${ZT_ERE}$\n");
+    const struct config_pool *p = &c->pool[0];
+    ck_assert_uint_eq(p->retries, 7);
+    ck_assert_uint_eq(p->server[0].weight, 3);
+    ck_assert(p->server[0].backup);
+    ck_assert_uint_eq(c->listen[0].access_count, 2);
+    ck_assert(!c->listen[0].access[0].allow);
+    ck_assert_uint_eq(c->listen[1].access_count, 3);
+    ck_assert_uint_eq(p->check_step[0].bytes.len, 20);
+    ck_assert_mem_eq(p->check_step[0].bytes.data, "a\\b \"#\xff\n${ZT_WORD}$\r", 20);
+    ck_assert_mem_eq(p->check_step[1].bytes.data, "x", 1);
+    ck_assert_str_eq(p->check_step[2].bytes.data, "^a\\.b$");
+    config_free(c);
+}
+END_TEST
+
+START_TEST(variables_are_printed_as_they_were_written)
+{
+    size_t count = 0;
+    setenv("ZT_SECRET", "hunter22", 1);
+    setenv("ZT_NETS", "10.0.0.0/8, 192.0.2.1", 1);
+    static const char text[] =
+        "[defaults]\ncheck_interval = 9s\n" LISTEN "allow = ${ZT_NETS}, unix:\ndeny = all\n" POOL
+        "check = send\ncheck_send = a\\${ZT_SECRET} $${b}\n";
+    struct config *c = load_good("[global]\npid_file = /$${x\n" MINIMAL);
+    ck_assert_str_eq(c->global.pid_file, "/${x");
+    config_free(c);
+    expect_round_trip("[global]\npid_file = /$${x\n" MINIMAL);
+    expect_errors(text, "a.ini:11: [pool p] check_send: \"a\\${ZT_SECRET} $${b}\": bad backslash, "
+                        "expected \\r \\n \\t \\\\ \\\" \\0, \\xHH with two hexadecimal digits, or "
+                        "another escape of C\n");
+    setenv("ZT_SECRET", "x41nter22", 1);
+    expect_round_trip(text);
+    c = load_good(text);
+    char *printed = print(c);
+    ck_assert_ptr_nonnull(strstr(printed, "\nallow = ${ZT_NETS}, unix:\ndeny = all\n"));
+    ck_assert_ptr_nonnull(strstr(printed, "\ncheck_send = a\\${ZT_SECRET} $${b}\n"));
+    ck_assert_ptr_null(strstr(printed, "nter22"));
+    free(printed);
+    struct config *other = load_good(LISTEN POOL "check = send\ncheck_send = b\n");
+    char *found = compare(c, other, &count);
+    ck_assert_ptr_nonnull(strstr(found, "${ZT_SECRET}"));
+    ck_assert_ptr_null(strstr(found, "nter22"));
+    free(found);
+    config_free(other);
+    config_free(c);
+}
+END_TEST
+
+START_TEST(variables_that_cannot_be_used_are_errors)
+{
+    unsetenv("ZT_UNSET");
+    setenv("ZT_BAD", "sesame\nopen", 1);
+    setenv("ZT_POOL", "sesame", 1);
+    expect_errors(
+        MINIMAL "retries = ${ZT_UNSET}\ncheck_send = ${}\ncheck_host = a${ZT_BAD\n"
+                "check_path = /${ZT_BAD}\nfallback = ${ZT_POOL}\n"
+                "connect_timeout = ${ZT_POOL}s\n",
+        "a.ini:6: [pool p] retries: \"${ZT_UNSET}\": not set, expected a variable of "
+        "zproxy's environment, or $${ for these characters\n"
+        "a.ini:7: [pool p] check_send: \"${}\": not a variable, expected ${NAME} with "
+        "letters, digits and _, or $${ for these characters\n"
+        "a.ini:8: [pool p] check_host: \"${ZT_BAD\": not a variable, expected ${NAME} with "
+        "letters, digits and _, or $${ for these characters\n"
+        "a.ini:9: [pool p] check_path: \"${ZT_BAD}\": its value has a control character, "
+        "or is not UTF-8, expected text\n"
+        "a.ini:11: [pool p] connect_timeout: \"${ZT_POOL}s\": not understood, expected a "
+        "time (500ms, 5s, 2m, 1h, 1d) from 1ms to 365d, or off\n"
+        "a.ini:10: [pool p] fallback: \"${ZT_POOL}\": no such pool, expected a section "
+        "[pool ${ZT_POOL}]\n");
+}
+END_TEST
+
 START_TEST(what_merely_looks_like_a_conflict_is_none)
 {
     expect_good(LISTEN "[pool p]\nserver = 10.0.0.1\nserver = unix:/a\nserver = a:80\n"
@@ -297,6 +387,9 @@ END_TEST
 static void add_tests(TCase *t)
 {
     tcase_add_loop_test(t, what_does_not_fit_together_is_explained, 0, COUNT(unfitting));
+    tcase_add_test(t, variables_are_the_environments);
+    tcase_add_test(t, variables_are_printed_as_they_were_written);
+    tcase_add_test(t, variables_that_cannot_be_used_are_errors);
     tcase_add_test(t, what_merely_looks_like_a_conflict_is_none);
     tcase_add_test(t, fallbacks_may_lead_to_the_same_pool);
     tcase_add_test(t, defaults_that_are_of_no_use_to_a_pool_are_not_its_own);

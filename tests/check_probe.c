@@ -792,6 +792,27 @@ START_TEST(interim_answers_without_end_are_a_failure)
 }
 END_TEST
 
+START_TEST(no_reason_shows_what_a_variable_is)
+{
+    struct config_variable secret = { (char *)"WORD", (char *)"se\"same" };
+    struct config whole = { .variable = &secret, .variable_count = 1 };
+    r.conf.config = &whole;
+    start_exchange("PING\r\n", "se\"same+PONG");
+    serve();
+    answer("-ERR 'se\"same', 'se\"same'\r\n", 27);
+    if (_i == 0) {
+        close(r.server);
+        r.server = -1;
+        run();
+        expect(PROBE_FAILED, "expected \"${WORD}+PONG\", got \"-ERR '${WORD}', '${WORD}'\"");
+    } else {
+        answer("se\"same+PONG", 13);
+        run();
+        expect(PROBE_PASSED, "got \"${WORD}+PONG\"");
+    }
+}
+END_TEST
+
 /* ---- words ---- */
 
 START_TEST(quotes_are_bounded)
@@ -901,6 +922,7 @@ int main(void)
     tcase_add_loop_test(t, interim_answers_may_be_long, 0, 2);
     tcase_add_test(t, interim_answers_without_end_are_a_failure);
     tcase_add_test(t, of_several_lines_the_one_that_matters_is_shown);
+    tcase_add_loop_test(t, no_reason_shows_what_a_variable_is, 0, 2);
     tcase_add_test(t, quotes_are_bounded);
     tcase_add_test(t, quotes_show_the_first_line);
     suite_add_tcase(s, t);

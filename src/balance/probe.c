@@ -14,6 +14,7 @@
 #include "balance/probe_quote.h"
 #include "base/error_text.h"
 #include "base/proxy_header.h"
+#include "config/variable.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
 
@@ -105,16 +106,28 @@ static const struct script_step *step_of(const struct probe *p)
     return &p->script->step[p->step];
 }
 
+/* Room for a text with the names of variables in it. */
+#define MASKED_MAX (PROBE_HEAR_MAX + 1024)
+
+static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], const char *data,
+                         size_t len)
+{
+    char masked[MASKED_MAX];
+    return probe_quote(text, masked,
+                       variable_mask(p->script->secrets, data, len, masked, sizeof masked));
+}
+
 /* What is waited for: `"+PONG"`. */
 #define WANTED_MAX (PROBE_QUOTE_MAX + 16)
-static const char *wanted(const struct script_step *s, char text[WANTED_MAX])
+static const char *wanted(const struct probe *p, char text[WANTED_MAX])
 {
+    const struct script_step *s = step_of(p);
     char quoted[PROBE_QUOTE_MAX];
     switch (s->kind) {
     case SCRIPT_EXPECT:
-        return probe_quote(text, s->data, s->len);
+        return quote(p, text, s->data, s->len);
     case SCRIPT_EXPECT_REGEX:
-        snprintf(text, WANTED_MAX, "a match of %s", probe_quote(quoted, s->data, s->len));
+        snprintf(text, WANTED_MAX, "a match of %s", quote(p, quoted, s->data, s->len));
         return text;
     case SCRIPT_EXPECT_STATUS:
         return "an HTTP status";
@@ -135,9 +148,10 @@ static size_t literal_length(const char *ere, size_t len)
 }
 
 /* The line of an answer that tells why the step is not content with it. */
-static const char *heard_instead(const struct script_step *s, char text[PROBE_QUOTE_MAX],
-                                 const char *data, size_t len)
+static const char *heard_instead(const struct probe *p, const struct script_step *s,
+                                 char text[PROBE_QUOTE_MAX], const char *data, size_t len)
 {
+    char masked[MASKED_MAX];
     const char *like = s->data;
     size_t like_len = s->len;
     if (s->kind == SCRIPT_EXPECT_REGEX) {
@@ -145,8 +159,9 @@ static const char *heard_instead(const struct script_step *s, char text[PROBE_QU
         like += skip;
         like_len = literal_length(like, like_len - skip);
     }
-    return s->kind == SCRIPT_EXPECT_STATUS ? probe_quote(text, data, len)
-                                           : probe_quote_line(text, data, len, like, like_len);
+    len = variable_mask(p->script->secrets, data, len, masked, sizeof masked);
+    return s->kind == SCRIPT_EXPECT_STATUS ? probe_quote(text, masked, len)
+                                           : probe_quote_line(text, masked, len, like, like_len);
 }
 
 /* ---- connect ---- */
@@ -257,7 +272,7 @@ static enum probe_outcome judge_status(struct probe *p, const char *data, size_t
     if (status == 0)
         return PROBE_RUNNING;
     if (status < 0)
-        return end(p, PROBE_FAILED, "not HTTP: %s", probe_quote(heard, data, len));
+        return end(p, PROBE_FAILED, "not HTTP: %s", quote(p, heard, data, len));
     bool fine = (unsigned)status >= range->low && (unsigned)status <= range->high;
     return end(p, fine ? PROBE_PASSED : PROBE_FAILED, "HTTP %d", status);
 }
@@ -300,9 +315,9 @@ static enum probe_outcome pass(struct probe *p, const char *data, size_t len)
         return end(p, PROBE_PASSED, "sent");
     const struct script_step *last = &s->step[p->heard];
     if (last->kind == SCRIPT_EXPECT)
-        return end(p, PROBE_PASSED, "got %s", probe_quote(text, last->data, last->len));
+        return end(p, PROBE_PASSED, "got %s", quote(p, text, last->data, last->len));
     if (len > 0)
-        return end(p, PROBE_PASSED, "got %s", heard_instead(last, text, data, len));
+        return end(p, PROBE_PASSED, "got %s", heard_instead(p, last, text, data, len));
     return end(p, PROBE_PASSED, "sent");
 }
 
@@ -316,8 +331,8 @@ static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t 
         const struct script_step *unwanted = find_unwanted(p, data, len);
         if (unwanted != NULL)
             return end(p, PROBE_FAILED, "unwanted %s, got %s",
-                       probe_quote(want, unwanted->data, unwanted->len),
-                       heard_instead(unwanted, heard, data, len));
+                       quote(p, want, unwanted->data, unwanted->len),
+                       heard_instead(p, unwanted, heard, data, len));
         bool is_content =
             step_of(p)->kind == SCRIPT_EXPECT_NOT ? len > 0 : matches(step_of(p), data, len);
         if (!is_content)
@@ -339,12 +354,11 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
     char heard[PROBE_QUOTE_MAX];
     char text[ERROR_TEXT_MAX];
     if (len > 0)
-        return end(p, PROBE_FAILED, "expected %s, got %s", wanted(step_of(p), want),
-                   heard_instead(step_of(p), heard, data, len));
+        return end(p, PROBE_FAILED, "expected %s, got %s", wanted(p, want),
+                   heard_instead(p, step_of(p), heard, data, len));
     if (error != 0)
         return give_up(p, PROBE_FAILED, "%s", error_text(error, text));
-    return end(p, PROBE_FAILED, "expected %s, got the end of the connection",
-               wanted(step_of(p), want));
+    return end(p, PROBE_FAILED, "expected %s, got the end of the connection", wanted(p, want));
 }
 
 /* What has come so far, without interim answers of HTTP. Returns its length, or -errno. */
@@ -470,9 +484,9 @@ static enum probe_outcome too_late_to_hear(struct probe *p, const char *after)
     ssize_t n = recv(p->fd, data, sizeof data, MSG_PEEK);
     if (n <= 0)
         return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
-                       wanted(step_of(p), want));
+                       wanted(p, want));
     return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
-                   wanted(step_of(p), want), heard_instead(step_of(p), heard, data, (size_t)n));
+                   wanted(p, want), heard_instead(p, step_of(p), heard, data, (size_t)n));
 }
 
 static enum probe_outcome too_late(struct probe *p, uint64_t timeout)

@@ -114,6 +114,7 @@ int script_make(struct script *s, const struct config_pool *conf, const struct a
     const struct addr to = script_target(conf, server, check_address);
     *s = (struct script){
         .to = to,
+        .secrets = conf->config,
         .header = header_of(conf, !addr_equal(&to, server)),
     };
     if (conf->source.kind == CONFIG_SOURCE_ADDRESS) /* no client stands behind a check */

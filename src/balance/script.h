@@ -33,6 +33,7 @@ struct script {
     bool is_numbered; /* reasons name the step: there are several, and the user wrote them so */
     char *request;    /* of HTTP, otherwise NULL */
     const struct config_range *status; /* the configuration's */
+    const struct config *secrets;      /* whose variables no reason shows; NULL: there are none */
     struct sock_source source;
     enum config_send_proxy header; /* in front of everything: that this is zproxy's own */
 };

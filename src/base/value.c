@@ -64,6 +64,7 @@ int value_refuse(struct value_error *error, const char *text, const char *wrong,
     int n = (int)quote_length(text);
     int begin = snprintf(error->text, sizeof error->text, "\"%.*s%s\": ", n, text,
                          text[n] == '\0' ? "" : "...");
+    error->wrong = (size_t)begin;
     va_start(args, wrong);
     vsnprintf(error->text + begin, sizeof error->text - (size_t)begin, wrong, args);
     va_end(args);
@@ -72,6 +73,7 @@ int value_refuse(struct value_error *error, const char *text, const char *wrong,
 
 int value_no_memory(struct value_error *error)
 {
+    error->wrong = 0;
     snprintf(error->text, sizeof error->text, "out of memory");
     return -ENOMEM;
 }

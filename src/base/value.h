@@ -14,6 +14,7 @@
 /* Why a text was refused: what is wrong with it, what was expected. */
 struct value_error {
     char text[320];
+    size_t wrong; /* where in it, behind what shows the text that was read */
 };
 
 struct value;

@@ -190,6 +190,7 @@ static bool check_all(struct check *c)
     for (size_t i = 0; i < conf->pool_count; i++) {
         check_name(c, SECTION_POOL, i);
         check_required(c, SECTION_POOL, i);
+        c->load->config->pool[i].config = conf;
         check_pool(c->load, i);
         join_fallback(c, i);
         if (!check_servers(c, i))

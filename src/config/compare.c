@@ -7,6 +7,7 @@
 
 #include "config/array.h"
 #include "config/keys.h"
+#include "config/written.h"
 
 /* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
  * values of a key, as text. */
@@ -30,6 +31,8 @@ struct pair {
 };
 
 struct compare {
+    const struct config *from;
+    const struct config *to;
     config_found_fn *found;
     void *arg;
     size_t count;
@@ -126,11 +129,15 @@ static void pair_values(struct compare *c, const struct member *from, const stru
 
 /* One value is always the same one, changed or not; of a list's, the first word says which it is:
  * an address. */
-static struct set set_of_values(const struct key *k, const void *at)
+static struct set set_of_values(const struct config *conf, const struct section *section,
+                                const struct key *k, const void *at)
 {
     struct set s = { .count = 0 };
     for (size_t i = 0; i < keys_count(k, at); i++) {
-        char *text = value_text(&k->value, keys_item(k, at, i));
+        const struct config_written *w = written_find(conf, section, at, k, i);
+        if (w != NULL && i != w->first)
+            continue; /* of a line that is in the set */
+        char *text = w != NULL ? strdup(w->text) : value_text(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
         size_t identity = !listed                       ? 0
                           : (k->flags & KEY_WHOLE) != 0 ? strlen(text)
@@ -187,8 +194,8 @@ static void compare_values(struct compare *c, const void *from, const void *to)
     if ((c->key->flags & KEY_AGAIN) != 0)
         return; /* in the list of another key */
     c->pair_count = 0;
-    struct set before = set_of_values(c->key, from);
-    struct set after = set_of_values(c->key, to);
+    struct set before = set_of_values(c->from, c->kind, c->key, from);
+    struct set after = set_of_values(c->to, c->kind, c->key, to);
     sets_walk(c, &before, &after, pair_values);
     if ((c->key->flags & KEY_ORDERED) != 0)
         compare_order(c);
@@ -229,7 +236,7 @@ static struct set set_of_sections(const struct section *kind, const struct confi
 size_t config_compare(const struct config *from, const struct config *to, config_found_fn *found,
                       void *arg)
 {
-    struct compare c = { .found = found, .arg = arg };
+    struct compare c = { .from = from, .to = to, .found = found, .arg = arg };
     for (size_t i = 0; i < SECTION_KINDS; i++) {
         c.kind = &keys_sections[i];
         struct set before = set_of_sections(c.kind, from);

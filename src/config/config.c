@@ -7,6 +7,8 @@
 #include "config/keys.h"
 #include "config/load.h"
 #include "config/report.h"
+#include "config/variable.h"
+#include "config/written.h"
 
 static struct config *load_checked(const char *path, FILE *errors, bool on_this_machine)
 {
@@ -17,6 +19,7 @@ static struct config *load_checked(const char *path, FILE *errors, bool on_this_
         fprintf(errors, "%s: out of memory\n", path);
         return NULL;
     }
+    report.config = c;
     load_init(&load, c, &report);
     load_read(&load, path);
     check_config(&load);
@@ -51,5 +54,7 @@ void config_free(struct config *c)
     }
     free(c->listen);
     free(c->pool);
+    written_free(c);
+    variable_free(c);
     free(c);
 }

@@ -237,6 +237,7 @@ struct config_source {
 
 struct config_pool {
     char *name;
+    const struct config *config; /* that it is a part of */
     struct config_server *server;
     size_t server_count; /* at least 1, or 0 where there is a file, or empty is set */
     bool empty;          /* it may have no server */
@@ -271,7 +272,19 @@ struct config_pool {
     struct config_source source;
 };
 
+/* A variable of the environment that is in some value. */
+struct config_variable {
+    char *name;
+    char *value;
+};
+
+struct config_written;
+
 struct config {
+    struct config_variable *variable;
+    size_t variable_count;
+    struct config_written *written; /* values that have some */
+    size_t written_count;
     struct config_global global;
     struct config_admin admin;
     struct config_listen *listen; /* in file order */

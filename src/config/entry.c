@@ -7,9 +7,12 @@
 #include "config/array.h"
 #include "config/reading.h"
 #include "config/unknown.h"
+#include "config/variable.h"
+#include "config/written.h"
 
-void entry_each(struct load *l, const struct key *k, struct place at, const char *text,
-                entry_item_fn *item)
+/* Calls item for each part of "a, b, c", or once where the key takes no commas. */
+static void split(struct load *l, const struct key *k, struct place at, const char *text,
+                  entry_item_fn *item)
 {
     char *copy = NULL;
     char *rest = NULL;
@@ -28,6 +31,48 @@ void entry_each(struct load *l, const struct key *k, struct place at, const char
         item(l, k, at, part);
     }
     free(copy);
+}
+
+/* --- Variables --- */
+
+/* An error of the value, without the text that the variables in it have become. */
+static void report_value(const struct load *l, struct place at, const struct key *k,
+                         const struct value_error *error)
+{
+    char label[KEYS_LABEL_MAX];
+    if (l->written == NULL || error->wrong == 0)
+        reading_error(l, at, k->name, error->text);
+    else
+        report_error(l->report, at, reading_label(l, label), k->name, "\"%.80s\": %s", l->written,
+                     error->text + error->wrong);
+}
+
+bool entry_each(struct load *l, const struct key *k, struct place at, const char *text,
+                entry_item_fn *item)
+{
+    const char *outer = l->written;           /* that of a line which includes a file */
+    static const char ere[] = "expect_regex"; /* its backslashes are its own */
+    bool is_bytes = (k->flags & KEY_BYTES) != 0 && strncmp(text, ere, sizeof ere - 1) != 0;
+    struct value_error error;
+    char *expanded = NULL;
+    l->written = NULL;
+    if (!variable_is_in(text)) {
+        split(l, k, at, text, item);
+        l->written = outer;
+        return true;
+    }
+    int rc = variable_expand(l->config, text, is_bytes ? VARIABLE_AS_BYTES : VARIABLE_AS_TEXT,
+                             &expanded, &error);
+    if (rc < 0) {
+        reading_error(l, at, k->name, error.text);
+        l->written = outer;
+        return false;
+    }
+    l->written = text;
+    split(l, k, at, expanded, item);
+    l->written = outer;
+    free(expanded);
+    return true;
 }
 
 /* --- In a section --- */
@@ -54,7 +99,7 @@ static void add_item(struct load *l, const struct key *k, struct place at, const
     }
     *place = at;
     if (value_parse(&k->value, item, text, &error) < 0) {
-        reading_error(l, at, k->name, error.text);
+        report_value(l, at, k, &error);
         keys_item_drop(k, section);
         o->item_count--;
     }
@@ -66,7 +111,7 @@ static bool try_value(const struct load *l, const struct key *k, struct place at
     _Alignas(max_align_t) char value[256] = { 0 }; /* of whatever type */
     struct value_error error;
     if (value_parse(&k->value, value, text, &error) < 0) {
-        reading_error(l, at, k->name, error.text);
+        report_value(l, at, k, &error);
         return false;
     }
     value_free(&k->value, value);
@@ -85,10 +130,26 @@ static void set_value(struct load *l, const struct key *k, struct place at, cons
         reading_exhausted(l);
 }
 
+/* Sets a value, or adds to a list, and keeps what was written if there are variables in it. */
+static void read_values(struct load *l, const struct key *k, struct place at, const char *text)
+{
+    bool is_list = k->list.size > 0;
+    void *section = reading_at(l);
+    size_t before = is_list ? keys_count(k, section) : 0;
+    if (!is_list)
+        written_drop(l->config, reading_section(l), section, k);
+    if (!entry_each(l, k, at, text, is_list ? add_item : set_value) || !variable_is_in(text))
+        return;
+    size_t count = is_list ? keys_count(k, section) - before : 1;
+    if (written_add(l->config, reading_section(l), section, k, count, text) < 0)
+        reading_exhausted(l);
+}
+
 /* What a section says itself takes the place of what [defaults] said. */
 static void drop_defaults(const struct load *l, const struct key *k, struct origin_key *o)
 {
     keys_clear(k, reading_at(l));
+    written_drop(l->config, reading_section(l), reading_at(l), k);
     o->item_count = 0;
 }
 
@@ -104,7 +165,7 @@ void entry_read(struct load *l, struct place at, const struct key *k, const char
         drop_defaults(l, k, o);
     if (o->given.line == 0)
         o->given = at;
-    entry_each(l, k, at, text, repeats ? add_item : set_value);
+    read_values(l, k, at, text);
 }
 
 /* --- Defaults --- */
@@ -127,7 +188,7 @@ void entry_defaults(struct load *l)
             set_own_default(l, &s->keys[i]);
         for (size_t n = 0; n < d->count; n++) {
             const struct load_text *t = &d->text[n];
-            (t->key->list.size > 0 ? add_item : set_value)(l, t->key, t->at, t->text);
+            read_values(l, t->key, t->at, t->text);
         }
     }
 }
@@ -149,12 +210,9 @@ static void forget_default(struct load_default *d)
     d->count = 0;
 }
 
-/* Keeps the text of a default, once it has proved to be readable. */
 static void keep_default(struct load *l, const struct key *k, struct place at, const char *text)
 {
     struct load_default *d = default_of(l, k);
-    if (!try_value(l, k, at, text))
-        return;
     struct load_text *t = array_add(&d->text, &d->count, sizeof *t);
     if (t != NULL)
         *t = (struct load_text){ k, at, strdup(text) };
@@ -162,6 +220,12 @@ static void keep_default(struct load *l, const struct key *k, struct place at, c
         d->count--;
     if (t == NULL || t->text == NULL)
         reading_exhausted(l);
+}
+
+static void check_default(struct load *l, const struct key *k, struct place at, const char *text)
+{
+    if (!try_value(l, k, at, text))
+        l->default_is_bad = true;
 }
 
 /* A later [defaults] takes the place of an earlier one, key by key. */
@@ -175,7 +239,9 @@ static void read_default(struct load *l, struct place at, const struct key *k, c
     if (d->given.line == 0)
         forget_default(d);
     d->given = at;
-    entry_each(l, k, at, text, keep_default);
+    l->default_is_bad = false;
+    if (entry_each(l, k, at, text, check_default) && !l->default_is_bad)
+        keep_default(l, k, at, text);
 }
 
 void entry_read_default(struct load *l, struct place at, const char *key, const char *text)

@@ -16,6 +16,7 @@ enum key_flag {
     KEY_OPTIONS = 1 << 4, /* "word=" in its value is an option, also where a key is called so */
     KEY_ORDERED = 1 << 5, /* a list whose order has a meaning */
     KEY_AGAIN = 1 << 6,   /* adds to the list of the row above, by another name */
+    KEY_BYTES = 1 << 8,   /* its value is bytes, with the escapes of C */
     KEY_WHOLE = 1 << 7,   /* a list of whose values the first word does not say which it is */
 };
 

@@ -60,6 +60,8 @@ struct load {
         LOAD_SECTION,
     } into;
     enum section_kind kind; /* of the section being read, the last of its kind */
+    bool default_is_bad;    /* the value of [defaults] being read cannot be read */
+    const char *written;    /* the value being read, where it has variables; otherwise NULL */
 };
 
 /* Adds what the file at path says to an empty configuration; errors are reported. The result has

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/written.h"
+
 bool needs_given(const struct load *l, enum section_kind kind, size_t i, const char *key)
 {
     return load_origin(l, kind, i, key)->given.line > 0;
@@ -30,10 +32,12 @@ static bool is_at_default(const struct key *k, const void *at)
     return same;
 }
 
-static void set_default(const struct load *l, const struct key *k, void *at)
+static void set_default(const struct load *l, const struct section *s, const struct key *k,
+                        void *at)
 {
     const struct place file = { l->path, 0 };
     struct value_error ignored;
+    written_drop(l->config, s, at, k);
     if (k->list.size > 0) {
         keys_clear(k, at);
         return;
@@ -53,7 +57,7 @@ void needs_drop(const struct load *l, enum section_kind kind, size_t i, const st
     if (needs_given(l, kind, i, k->name))
         needs_report(l, kind, i, k->name, why);
     else
-        set_default(l, k, at);
+        set_default(l, &keys_sections[kind], k, at);
 }
 
 void needs_drop_named(const struct load *l, enum section_kind kind, size_t i, const char *key,

@@ -48,6 +48,7 @@ static int parse_value(const struct option *o, void *at, const char *text,
         struct value_error why = *error;
         snprintf(error->text, sizeof error->text, "%s=%.*s", o->name,
                  (int)(sizeof error->text - strlen(o->name) - 2), why.text);
+        error->wrong = why.wrong + strlen(o->name) + 1;
     }
     return rc;
 }

@@ -7,6 +7,8 @@
 
 #include "config/ini.h"
 #include "config/keys.h"
+#include "config/variable.h"
+#include "config/written.h"
 
 /* How much of text goes on a line with room for `room` bytes: all of it, or as much as ends at a
  * single space, which is what a continued line stands for. */
@@ -43,14 +45,33 @@ static void print_entry(const char *key, const char *text, FILE *out)
 
 static void print_value(const struct key *k, const void *item, FILE *out)
 {
-    char *text = value_text(&k->value, item);
-    if (text != NULL)
-        print_entry(keys_item_name(k, item), text, out);
+    char *value = value_text(&k->value, item);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = value == NULL ? NULL : open_memstream(&text, &size);
+    if (memory != NULL) {
+        variable_print(value, memory);
+        if (fclose(memory) == 0)
+            print_entry(keys_item_name(k, item), text, out);
+    }
     free(text);
+    free(value);
+}
+
+/* As it was written, if it has variables: once for all items of a line. */
+static void print_item(const struct config *c, const struct section *s, const void *at,
+                       const struct key *k, size_t item, FILE *out)
+{
+    const struct config_written *w = written_find(c, s, at, k, item);
+    if (w == NULL)
+        print_value(k, keys_item(k, at, item), out);
+    else if (item == w->first)
+        print_entry(w->name, w->text, out);
 }
 
 /* A key without a value is mentioned. What two keys add to one list is printed in its order. */
-static void print_key(const struct key *k, const void *at, FILE *out)
+static void print_key(const struct config *c, const struct section *s, const struct key *k,
+                      const void *at, FILE *out)
 {
     size_t count = keys_count(k, at);
     if ((k->flags & KEY_INCLUDE) != 0)
@@ -58,15 +79,16 @@ static void print_key(const struct key *k, const void *at, FILE *out)
     if (count == 0)
         fprintf(out, "#%s =\n", k->name);
     for (size_t item = 0; item < count && (k->flags & KEY_AGAIN) == 0; item++)
-        print_value(k, keys_item(k, at, item), out);
+        print_item(c, s, at, k, item, out);
 }
 
-static void print_section(const struct section *s, const void *at, FILE *out)
+static void print_section(const struct config *c, const struct section *s, const void *at,
+                          FILE *out)
 {
     const char *name = keys_section_name(s, at);
     fprintf(out, "[%s%s%s]\n", s->type, name == NULL ? "" : " ", name == NULL ? "" : name);
     for (size_t i = 0; i < s->key_count; i++)
-        print_key(&s->keys[i], at, out);
+        print_key(c, s, &s->keys[i], at, out);
 }
 
 void config_print(const struct config *c, FILE *out)
@@ -76,7 +98,7 @@ void config_print(const struct config *c, FILE *out)
         for (size_t i = 0; i < keys_section_count(s, c); i++) {
             if (kind != SECTION_GLOBAL)
                 fputc('\n', out);
-            print_section(s, keys_section_at(s, c, i), out);
+            print_section(c, s, keys_section_at(s, c, i), out);
         }
     }
 }

@@ -1,7 +1,27 @@
 #include "config/report.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "config/variable.h"
+
+/* Values of variables may be secrets: in their place are their names. */
+static void put_masked(const struct report *r, const char *what, va_list args)
+{
+    char *text = NULL;
+    int n = vasprintf(&text, what, args);
+    char *masked = n < 0 ? NULL : malloc((size_t)n * 2 + REPORT_PLACE_MAX);
+    if (masked != NULL)
+        fwrite(masked, 1,
+               variable_mask(r->config, text, (size_t)n, masked, (size_t)n * 2 + REPORT_PLACE_MAX),
+               r->out);
+    else
+        fputs("out of memory", r->out);
+    free(masked);
+    if (n >= 0)
+        free(text);
+}
 
 void report_error(struct report *r, struct place at, const char *section, const char *key,
                   const char *what, ...)
@@ -16,7 +36,7 @@ void report_error(struct report *r, struct place at, const char *section, const 
         fprintf(r->out, " %s:", key);
     fputc(' ', r->out);
     va_start(args, what);
-    vfprintf(r->out, what, args);
+    put_masked(r, what, args);
     va_end(args);
     fputc('\n', r->out);
     r->count++;

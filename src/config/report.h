@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "config/config.h"
+
 struct place {
     const char *file;
     unsigned line; /* 0: the file as a whole, or in a place that was never filled in: nowhere */
@@ -13,6 +15,7 @@ struct place {
 struct report {
     FILE *out;
     size_t count;
+    const struct config *config; /* whose variables are not shown; NULL: it has none */
 };
 
 /* Writes and counts a line "FILE:LINE: [section] key: ...". section and key may be NULL. */

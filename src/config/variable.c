@@ -1,0 +1,196 @@
+#include "config/variable.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "config/array.h"
+
+#define OPEN       "${"
+#define LITERAL    "$${"
+#define SECRET_MIN 4 /* bytes */
+
+/* The length of the NAME at text; 0 where there is none. */
+static size_t name_length(const char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    static const char more[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    return strspn(text, letters) == 0 ? 0 : strspn(text, more);
+}
+
+bool variable_is_in(const char *text)
+{
+    return strstr(text, OPEN) != NULL;
+}
+
+static bool is_text(const char *value)
+{
+    size_t left = strlen(value);
+    while (left > 0) {
+        const unsigned char c = (unsigned char)*value;
+        size_t n = c < ' ' || c == 0x7f ? 0 : utf8_length(value, left);
+        if (n == 0)
+            return false;
+        value += n;
+        left -= n;
+    }
+    return true;
+}
+
+static void put_bytes(const char *value, FILE *out)
+{
+    for (; *value != '\0'; value++) {
+        const unsigned char c = (unsigned char)*value;
+        fprintf(out, c < ' ' || c >= 0x7f || c == '\\' ? "\\x%02x" : "%c", c);
+    }
+}
+
+static int note(struct config *c, const char *name, const char *value)
+{
+    for (size_t i = 0; i < c->variable_count; i++)
+        if (strcmp(c->variable[i].name, name) == 0)
+            return 0;
+    struct config_variable *v = array_add(&c->variable, &c->variable_count, sizeof *v);
+    if (v == NULL)
+        return -ENOMEM;
+    v->name = strdup(name);
+    v->value = strdup(value);
+    return v->name == NULL || v->value == NULL ? -ENOMEM : 0;
+}
+
+/* written: "${NAME}"; its value, or NULL with *error filled in. */
+static const char *value_of(const char *written, const char *name, enum variable_quoting quoting,
+                            struct value_error *error)
+{
+    const char *value = getenv(name);
+    if (value == NULL)
+        value_refuse(error, written,
+                     "not set, expected a variable of zproxy's environment, or $${ for these "
+                     "characters");
+    else if (quoting == VARIABLE_AS_TEXT && !is_text(value))
+        value_refuse(error, written,
+                     "its value has a control character, or is not UTF-8, expected text");
+    else
+        return value;
+    return NULL;
+}
+
+/* Writes the value of the variable "${NAME}". */
+static int put_variable(struct config *c, const char *written, enum variable_quoting quoting,
+                        FILE *out, struct value_error *error)
+{
+    char *name = strndup(written + strlen(OPEN), strlen(written) - strlen(OPEN "}"));
+    if (name == NULL)
+        return value_no_memory(error);
+    const char *value = value_of(written, name, quoting, error);
+    int rc = value == NULL ? -EINVAL : note(c, name, value);
+    free(name);
+    if (rc == -ENOMEM)
+        return value_no_memory(error);
+    if (rc == 0 && quoting == VARIABLE_AS_BYTES)
+        put_bytes(value, out);
+    else if (rc == 0)
+        fputs(value, out);
+    return rc;
+}
+
+/* The same for one that text begins with, and moves on behind it. */
+static int read_variable(struct config *c, const char **text, enum variable_quoting quoting,
+                         FILE *out, struct value_error *error)
+{
+    size_t n = name_length(*text + strlen(OPEN));
+    size_t length = strlen(OPEN) + n + strlen("}");
+    if (n == 0 || (*text)[length - 1] != '}')
+        return value_refuse(error, *text,
+                            "not a variable, expected ${NAME} with letters, digits and _, or $${ "
+                            "for these characters");
+    char *written = strndup(*text, length);
+    int rc =
+        written == NULL ? value_no_memory(error) : put_variable(c, written, quoting, out, error);
+    free(written);
+    *text += length;
+    return rc;
+}
+
+int variable_expand(struct config *c, const char *text, enum variable_quoting quoting, char **out,
+                    struct value_error *error)
+{
+    size_t size = 0;
+    int rc = 0;
+    FILE *memory = open_memstream(out, &size);
+    if (memory == NULL)
+        return value_no_memory(error);
+    while (*text != '\0' && rc == 0) {
+        if (strncmp(text, LITERAL, strlen(LITERAL)) == 0) {
+            fputs(OPEN, memory);
+            text += strlen(LITERAL);
+        } else if (strncmp(text, OPEN, strlen(OPEN)) == 0) {
+            rc = read_variable(c, &text, quoting, memory, error);
+        } else {
+            fputc(*text++, memory);
+        }
+    }
+    if (fclose(memory) != 0 && rc == 0)
+        rc = value_no_memory(error);
+    if (rc < 0) {
+        free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void variable_print(const char *text, FILE *out)
+{
+    for (; *text != '\0'; text++) {
+        if (strncmp(text, OPEN, strlen(OPEN)) == 0)
+            fputc('$', out);
+        fputc(*text, out);
+    }
+}
+
+/* The longest one that data begins with. */
+static const struct config_variable *find_at(const struct config *c, const char *data, size_t len,
+                                             size_t *length)
+{
+    const struct config_variable *best = NULL;
+    *length = 0;
+    for (size_t i = 0; i < c->variable_count; i++) {
+        const struct config_variable *v = &c->variable[i];
+        size_t n = v->value == NULL ? 0 : strlen(v->value);
+        if (v->name == NULL || n < SECRET_MIN || n > len || n <= *length ||
+            memcmp(data, v->value, n) != 0)
+            continue;
+        best = v;
+        *length = n;
+    }
+    return best;
+}
+
+size_t variable_mask(const struct config *c, const void *data, size_t len, char *out, size_t size)
+{
+    const char *text = data;
+    size_t at = 0;
+    for (size_t i = 0; i < len && at < size;) {
+        size_t n = 0;
+        const struct config_variable *v = c == NULL ? NULL : find_at(c, text + i, len - i, &n);
+        if (v == NULL) {
+            out[at++] = text[i++];
+            continue;
+        }
+        if (size - at < strlen(v->name) + strlen("${}") + 1)
+            break;
+        at += (size_t)sprintf(out + at, "${%s}", v->name);
+        i += n;
+    }
+    return at;
+}
+
+void variable_free(struct config *c)
+{
+    for (size_t i = 0; i < c->variable_count; i++) {
+        free(c->variable[i].name);
+        free(c->variable[i].value);
+    }
+    free(c->variable);
+}

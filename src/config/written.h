@@ -1,0 +1,35 @@
+/* Values as they were written, where variables of the environment are in them: so they are printed,
+ * and no secret is shown. */
+#ifndef ZPROXY_CONFIG_WRITTEN_H
+#define ZPROXY_CONFIG_WRITTEN_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+#include "config/keys.h"
+
+/* One line of a file: the values of a key that it has become. */
+struct config_written {
+    const struct section *section;
+    size_t index;          /* of the section among those of its kind */
+    const struct key *key; /* the row of the list, where several add to it */
+    const char *name;      /* of the key that was written */
+    size_t first;          /* item, and how many; 0 where the variables were empty */
+    size_t count;
+    char *text;
+};
+
+/* Keeps text for the last count items of the key in the section at `at`. Returns 0 or -ENOMEM. */
+int written_add(struct config *c, const struct section *s, const void *at, const struct key *k,
+                size_t count, const char *text);
+
+/* What the item was written as, or NULL. An entry of several items is found by each of them. */
+const struct config_written *written_find(const struct config *c, const struct section *s,
+                                          const void *at, const struct key *k, size_t item);
+
+/* The key has another value now, or none. */
+void written_drop(struct config *c, const struct section *s, const void *at, const struct key *k);
+
+void written_free(struct config *c);
+
+#endif
