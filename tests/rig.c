@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -126,12 +127,20 @@ void rig_send(int fd, const void *data, size_t len)
     ck_assert_int_eq(send(fd, data, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+/* A test that waits for what does not come fails, even where no process of its own is ended. */
+static void await_readable(int fd)
+{
+    struct pollfd fds = { .fd = fd, .events = POLLIN };
+    ck_assert_int_eq(poll(&fds, 1, 20000), 1);
+}
+
 void rig_expect(int fd, const void *data, size_t len)
 {
     char *got = malloc(len + 1);
     ck_assert_ptr_nonnull(got);
     size_t have = 0;
     while (have < len) {
+        await_readable(fd);
         ssize_t n = recv(fd, got + have, len - have, 0);
         ck_assert_int_gt(n, 0);
         have += (size_t)n;
@@ -143,5 +152,6 @@ void rig_expect(int fd, const void *data, size_t len)
 void rig_expect_end(int fd)
 {
     char c;
+    await_readable(fd);
     ck_assert_int_eq(recv(fd, &c, 1, 0), 0);
 }
