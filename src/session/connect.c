@@ -13,6 +13,7 @@
 #include "relay/sock.h"
 #include "session/ends.h"
 #include "session/life.h"
+#include "session/relay.h"
 #include "session/session_log.h"
 
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
@@ -384,7 +385,8 @@ enum connect_result connect_finish(struct session *s)
         if (!had_accepted(error))
             return attempt_failed(s, error != 0 ? error : ECONNREFUSED);
         reached(s);
-        return ended(s, SESSION_END_SERVER_RESET);
+        relay_fail(s, &s->server);
+        return CONNECT_ENDED;
     }
     if (!side_is(&s->server, SIDE_WRITABLE))
         return CONNECT_WAITS;

@@ -16,6 +16,28 @@ static bool is_shortage(int error)
            error == EIO;
 }
 
+/* A socket that was reset gives its unread bytes first (tcp_recvmsg(), tcp_splice_read()), and
+ * there are no more of them than its buffer holds. */
+static void flush(struct session *s, struct side *failed)
+{
+    bool up = failed == &s->client;
+    struct flow *f = up ? &s->up : &s->down;
+    struct side *dst = up ? &s->server : &s->client;
+    if (s->connected == 0 || dst->fd == -1)
+        return;
+    side_set(failed, SIDE_READABLE | SIDE_ENDED);
+    side_set(dst, SIDE_WRITABLE);
+    f->allowed = FLOW_UNLIMITED;
+    while (flow_pump(f, failed, dst, &s->home->mover) == FLOW_AGAIN)
+        ;
+}
+
+static void fail(struct session *s, struct side *failed)
+{
+    flush(s, failed);
+    life_end(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
+}
+
 /* Runs one direction. Returns false when that has ended the session. */
 static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
 {
@@ -25,11 +47,10 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
             session_want_turn(s);
         return true;
     }
-    const struct side *failed = f->sink_failed ? dst : src;
     if (is_shortage(-rc))
         life_end(s, SESSION_END_RESOURCE);
     else
-        life_end(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
+        fail(s, f->sink_failed ? dst : src);
     return false;
 }
 
@@ -62,6 +83,27 @@ static void close_valves(struct session *s)
     life_arm(s); /* for when there is more to be had */
 }
 
+/* What has been moved since there were so many bytes. */
+static void count(struct session *s, uint64_t up, uint64_t down)
+{
+    up = s->up.bytes - up;
+    down = s->down.bytes - down;
+    if (up + down > LONG_MESSAGE)
+        vigil_break(&s->home->poller->vigil);
+    if (up == 0 && down == 0)
+        return;
+    s->active = life_now(s);
+    tally_add(&s->home->tallies, s->tally, up, down, s->active);
+}
+
+void relay_fail(struct session *s, struct side *failed)
+{
+    uint64_t up = s->up.bytes;
+    uint64_t down = s->down.bytes;
+    fail(s, failed);
+    count(s, up, down);
+}
+
 /* Returns false when that has ended the session. */
 static bool pump_both(struct session *s)
 {
@@ -69,14 +111,7 @@ static bool pump_both(struct session *s)
     uint64_t down = s->down.bytes;
     bool goes_on =
         pump(s, &s->up, &s->client, &s->server) && pump(s, &s->down, &s->server, &s->client);
-    up = s->up.bytes - up;
-    down = s->down.bytes - down;
-    if (up + down > LONG_MESSAGE)
-        vigil_break(&s->home->poller->vigil);
-    if (up != 0 || down != 0) {
-        s->active = life_now(s);
-        tally_add(&s->home->tallies, s->tally, up, down, s->active);
-    }
+    count(s, up, down);
     return goes_on;
 }
 

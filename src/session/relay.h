@@ -9,4 +9,8 @@
  * is the end of it. */
 void relay_turn(struct session *s);
 
+/* A side has failed. What had come from it is delivered as far as the other side takes it at once,
+ * whatever the rate; then the session ends, and the reset is passed on. */
+void relay_fail(struct session *s, struct side *failed);
+
 #endif

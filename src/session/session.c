@@ -203,7 +203,7 @@ static bool has_failed(struct side *sd)
 static void turn(struct session *s)
 {
     if (has_failed(&s->client)) {
-        life_end(s, SESSION_END_CLIENT_RESET);
+        relay_fail(s, &s->client);
         return;
     }
     switch ((enum session_state)s->state) {
@@ -219,7 +219,7 @@ static void turn(struct session *s)
         break;
     case SESSION_RELAYING:
         if (has_failed(&s->server))
-            life_end(s, SESSION_END_SERVER_RESET);
+            relay_fail(s, &s->server);
         else
             relay_turn(s);
         break;
