@@ -10,6 +10,7 @@
 #include "base/error_text.h"
 #include "base/human.h"
 #include "base/log.h"
+#include "control/watchdog.h"
 
 const char *severity_name(enum severity severity)
 {
@@ -187,6 +188,24 @@ static int add_reload(const struct runtime *rt, struct problem_list *list)
     return 0;
 }
 
+static int add_workers(const struct runtime *rt, struct problem_list *list)
+{
+    for (size_t i = 0; rt->watchdog != NULL && i < crew_running(&rt->crew); i++) {
+        uint64_t ms = 0;
+        char age[HUMAN_MAX];
+        unsigned worker = worker_index(crew_worker(&rt->crew, i));
+        if (!watchdog_hangs(rt->watchdog, worker, &ms))
+            continue;
+        struct problem *problem = add(list);
+        if (problem == NULL)
+            return -ENOMEM;
+        snprintf(problem->subject, sizeof problem->subject, "worker %u", worker);
+        (void)say(problem, SEVERITY_CRITICAL, "has not answered for %s: its sessions stand still",
+                  human_time(ms, age));
+    }
+    return 0;
+}
+
 static int add_logs(struct problem_list *list)
 {
     char why[ERROR_TEXT_MAX];
@@ -257,7 +276,9 @@ static int add_names(const struct runtime *rt, struct problem_list *list)
 int problems_list(const struct runtime *rt, struct problem_list *list)
 {
     *list = (struct problem_list){ .count = 0 };
-    int rc = add_listeners(rt, list);
+    int rc = add_workers(rt, list);
+    if (rc == 0)
+        rc = add_listeners(rt, list);
     if (rc == 0)
         rc = add_pools(rt, SEVERITY_CRITICAL, list);
     if (rc == 0)

@@ -29,6 +29,7 @@
 #include "session/entrance.h"
 #include "session/gate.h"
 
+struct watchdog;
 struct web;
 
 /* The last reload, if it failed. */
@@ -54,6 +55,7 @@ struct runtime {
     struct pipe_quota quota;
     struct sockets sockets;
     struct crew crew;
+    const struct watchdog *watchdog; /* NULL: none */
     struct budget budget;
     struct generation *current;         /* the configuration in force; NULL before the start */
     struct generation_list generations; /* and those that sessions keep */

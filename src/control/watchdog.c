@@ -7,6 +7,11 @@
 
 #include "base/log.h"
 
+/* Without a service manager that wants to know. A worker counts as hanging after so many turns: not
+ * by the clock, which goes on while the whole process is stopped. */
+#define PERIOD_MS 2000
+#define TURNS     2
+
 /* A worker that is asked. Whose it is moves with the letter: to the worker and back to control, so
  * that the round is read and freed by control alone. */
 struct question {
@@ -75,6 +80,8 @@ static void ask(struct watchdog *w)
         return; /* the next time */
     r->count = r->open = count;
     w->round = r;
+    w->asked = uv_now(w->timer.loop);
+    w->turns = 0;
     for (size_t i = 0; i < count; i++) {
         struct worker *worker = crew_worker(w->crew, i);
         struct question *q = &r->question[i];
@@ -95,7 +102,8 @@ static void on_back(struct letter *l, void *owner)
         return;
     free(w->round);
     w->round = NULL;
-    notify_send(w->notify, "WATCHDOG=1");
+    if (w->interval != 0)
+        notify_send(w->notify, "WATCHDOG=1");
     if (w->silent)
         log_msg(LOG_LEVEL_NOTICE, "watchdog", "all workers answer again");
     w->silent = false;
@@ -119,9 +127,9 @@ static void say_silent(struct watchdog *w)
     const struct watchdog_round *r = w->round;
     for (size_t i = 0; i < r->count && !w->silent; i++)
         if (!r->question[i].answered)
-            log_msg(LOG_LEVEL_ERROR, "watchdog",
-                    "worker %u has not answered for %" PRIu64 " ms: systemd is told nothing",
-                    r->question[i].worker, w->interval / 2);
+            log_msg(LOG_LEVEL_ERROR, "watchdog", "worker %u has not answered for %" PRIu64 " ms%s",
+                    r->question[i].worker, uv_now(w->timer.loop) - w->asked,
+                    w->interval != 0 ? ": systemd is told nothing" : "");
     w->silent = true;
 }
 
@@ -129,10 +137,11 @@ static void on_turn(uv_timer_t *timer)
 {
     struct watchdog *w = timer->data;
     mailbox_run(&w->answers, w); /* the last answer may be newer than the wake-up */
-    if (w->round != NULL)
-        say_silent(w);
-    else
+    w->turns++;
+    if (w->round == NULL)
         ask(w);
+    else if (w->interval != 0 || w->turns >= TURNS)
+        say_silent(w);
 }
 
 /* ---- its life ---- */
@@ -160,7 +169,20 @@ void watchdog_fini(struct watchdog *w)
 
 void watchdog_start(struct watchdog *w)
 {
+    if (w->notify->fd == -1)
+        w->interval = 0;
     uint64_t half = w->interval / 2;
-    if (w->interval != 0 && w->notify->fd != -1)
-        uv_timer_start(&w->timer, on_turn, 0, half == 0 ? 1 : half);
+    uint64_t period = w->interval == 0 ? PERIOD_MS : half;
+    uv_timer_start(&w->timer, on_turn, 0, period == 0 ? 1 : period);
+}
+
+bool watchdog_hangs(const struct watchdog *w, unsigned worker, uint64_t *ms)
+{
+    const struct watchdog_round *r = w->silent ? w->round : NULL;
+    for (size_t i = 0; r != NULL && i < r->count; i++)
+        if (r->question[i].worker == worker && !r->question[i].answered) {
+            *ms = uv_now(w->timer.loop) - w->asked;
+            return true;
+        }
+    return false;
 }

@@ -1,6 +1,7 @@
-/* Tells the service manager that all is well, sd_watchdog_enabled(3), while it is: each time every
- * worker has to answer a letter. When a worker hangs, or the control loop itself, nothing is told,
- * and the service manager does what the unit says. For the control thread. */
+/* Asks every worker again and again; one that does not answer hangs, which the log, the metrics and
+ * zproxyctl tell. While all answer the service manager, if it wants to know, is told that all is
+ * well, sd_watchdog_enabled(3). When a worker hangs, or the control loop itself, it is told
+ * nothing, and does what the unit says. For the control thread. */
 #ifndef ZPROXY_CONTROL_WATCHDOG_H
 #define ZPROXY_CONTROL_WATCHDOG_H
 
@@ -16,7 +17,9 @@ struct watchdog {
     uv_timer_t timer;
     uv_async_t arrived;
     struct mailbox answers; /* questions that come back from the workers */
-    uint64_t interval;      /* ms; 0: nobody wants to know */
+    uint64_t interval;      /* ms, of the service manager; 0: it does not want to know */
+    uint64_t asked;         /* ms, when the round began */
+    unsigned turns;         /* of the timer, since then */
     struct crew *crew;
     struct notify *notify;
     struct watchdog_round *round; /* who has been asked; NULL: nobody yet */
@@ -29,7 +32,12 @@ int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct
 /* The workers must have ended. */
 void watchdog_fini(struct watchdog *w);
 
-/* Asks the workers for the first time, and from now on twice in each interval. */
+/* Asks the workers for the first time, and from now on every two seconds, or twice in each interval
+ * of the service manager. */
 void watchdog_start(struct watchdog *w);
+
+/* Returns whether the log has said that the worker of that index hangs; and for how many ms it has
+ * not answered. */
+bool watchdog_hangs(const struct watchdog *w, unsigned worker, uint64_t *ms);
 
 #endif

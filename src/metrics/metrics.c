@@ -339,6 +339,12 @@ static void put_worker_sessions(const struct metrics *m, const struct family *f,
             m->s->worker[i].sessions);
 }
 
+static void put_worker_hangs(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    fprintf(out, "%s{worker=\"%u\"} %d\n", f->name, m->s->worker[i].index,
+            m->s->worker_hangs[i] != 0);
+}
+
 static void put_worker_time(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     fprintf(out, "%s{worker=\"%u\"} %.6f\n", f->name, m->s->worker[i].index,
@@ -510,6 +516,9 @@ static const struct family families[] = {
       put_number, workers, NULL },
     { "zproxy_worker_sessions", "gauge", "Sessions of the worker now.", OF_WORKERS,
       put_worker_sessions, NULL, NULL },
+    { "zproxy_worker_hangs", "gauge",
+      "1 while the worker has not answered for some seconds: its sessions stand still.", OF_WORKERS,
+      put_worker_hangs, NULL, NULL },
     { "zproxy_worker_loop_seconds_total", "counter",
       "Time that the worker's loop was at work, by its thread's CPU clock; a rate of 1 is a "
       "full CPU.",

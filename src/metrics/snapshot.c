@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/keys.h"
+#include "control/watchdog.h"
 
 /* A copy that lasts as long as the snapshot; NULL of NULL. */
 static const char *keep(struct snapshot *s, const char *text)
@@ -208,10 +209,15 @@ static int take_workers(const struct runtime *rt, struct snapshot *s)
     s->workers = rt->crew.at_work;
     s->worker_count = crew_running(&rt->crew);
     s->worker = calloc(s->worker_count + 1, sizeof *s->worker);
-    if (s->worker == NULL)
+    s->worker_hangs = calloc(s->worker_count + 1, sizeof *s->worker_hangs);
+    if (s->worker == NULL || s->worker_hangs == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < s->worker_count; i++)
-        worker_state(crew_worker(&rt->crew, i), &s->worker[i]);
+    for (size_t i = 0; i < s->worker_count; i++) {
+        const struct worker *w = crew_worker(&rt->crew, i);
+        worker_state(w, &s->worker[i]);
+        if (rt->watchdog != NULL)
+            (void)watchdog_hangs(rt->watchdog, worker_index(w), &s->worker_hangs[i]);
+    }
     crew_totals(&rt->crew, &s->totals);
     return 0;
 }
@@ -380,6 +386,7 @@ void snapshot_free(struct snapshot *s)
     free(s->pool);
     free(s->listener);
     free(s->worker);
+    free(s->worker_hangs);
     problems_free(&s->problems);
     *s = (struct snapshot){ .time = 0 };
 }

@@ -118,6 +118,7 @@ struct snapshot {
     uint64_t max_pipes;
     size_t workers; /* at work; there may be more that finish */
     struct worker_state *worker;
+    uint64_t *worker_hangs; /* ms that it has not answered; 0: it does */
     size_t worker_count;
     struct worker_totals totals;
     struct snapshot_listener *listener;

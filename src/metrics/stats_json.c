@@ -74,6 +74,7 @@ static void put_workers(struct json_writer *w, const struct snapshot *s)
         json_number(w, "pipes_used", ws->pipes_used);
         json_number(w, "pipe_bytes", ws->pipe_bytes);
         json_number(w, "loop_ms", ws->cpu / NS_PER_MS);
+        json_limit(w, "hangs_ms", s->worker_hangs[i]);
         json_end_object(w);
     }
     json_end_array(w);

@@ -14,10 +14,11 @@
 #include "metrics/stats_json.h"
 #include "metrics/status_page.h"
 
-#define BUSIEST     20
-#define CENSUS_REST 2000 /* ms between two looks at all sessions, */
-#define WAITING_MAX 32   /* requests that wait for it; more are answered without */
-#define CENSUS_RATE 5    /* and one more for so many sessions: workers have better things to do */
+#define BUSIEST       20
+#define CENSUS_REST   2000 /* ms between two looks at all sessions, */
+#define CENSUS_MAX_MS 2000 /* a worker that stands still does not keep the page from showing it */
+#define WAITING_MAX   32   /* requests that wait for it; more are answered without */
+#define CENSUS_RATE   5    /* and one more for so many sessions: workers have better things to do */
 
 enum status {
     STATUS_OK = 200,
@@ -45,6 +46,8 @@ struct web {
     struct busiest busiest;
     uint64_t census_time; /* ms; 0: never */
     bool census_runs;
+    bool census_is_late;
+    uv_timer_t late; /* it has taken CENSUS_MAX_MS */
     struct requests_waiting waiting;
     size_t waiting_count;
 };
@@ -228,10 +231,19 @@ static void answer_waiting(struct web *web)
     }
 }
 
+/* With the busiest sessions of the time before. */
+static void on_late(uv_timer_t *timer)
+{
+    struct web *web = timer->data;
+    web->census_is_late = true;
+    answer_waiting(web);
+}
+
 static void on_census(void *arg, const struct census_row *row, size_t count)
 {
     struct web *web = arg;
-    web->census_runs = false;
+    web->census_runs = web->census_is_late = false;
+    uv_timer_stop(&web->late);
     web->census_time = uv_now(web->rt->loop);
     web->busiest.count = row == NULL ? 0 : count;
     if (web->busiest.count > 0)
@@ -257,13 +269,15 @@ static void answer_with_sessions(struct web *web, struct http_call *call,
     uint64_t since = number_of(http_query(call, "since"));
     if (!is_recent(web) && !web->census_runs)
         web->census_runs = census_begin(&web->rt->censuses, true, BUSIEST, on_census, web) == 0;
-    bool waits = web->census_runs && web->waiting_count < WAITING_MAX;
+    bool waits = web->census_runs && !web->census_is_late && web->waiting_count < WAITING_MAX;
     struct request_waiting *r = waits ? calloc(1, sizeof *r) : NULL;
     if (r == NULL) {
         answer(web, call, since);
         return;
     }
     *r = (struct request_waiting){ .call = call, .answer = answer, .since = since };
+    if (STAILQ_EMPTY(&web->waiting) && !uv_is_closing((const uv_handle_t *)&web->late))
+        uv_timer_start(&web->late, on_late, CENSUS_MAX_MS, 0);
     STAILQ_INSERT_TAIL(&web->waiting, r, in_web);
     web->waiting_count++;
 }
@@ -311,7 +325,8 @@ int web_open(struct runtime *rt)
     rt->web = web;
     rt->http = http_new(rt->loop, on_request, web);
     uv_timer_init(rt->loop, &web->step);
-    web->step.data = web;
+    uv_timer_init(rt->loop, &web->late);
+    web->step.data = web->late.data = web;
     uv_timer_start(&web->step, on_step, HISTORY_STEP, HISTORY_STEP);
     return rt->http == NULL ? -ENOMEM : 0;
 }

@@ -464,6 +464,7 @@ static int prepare(struct proxy *p)
     set_up_runtime(p);
     rt->shut_down = on_shut_down;
     rt->shut_down_arg = p;
+    rt->watchdog = &p->watchdog;
     if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
         return -1;
     atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
