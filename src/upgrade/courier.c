@@ -95,7 +95,7 @@ static int refused(struct courier *c)
 }
 
 /* It has ended, but may have said why before: that is still there to be read, behind the error. */
-static int find_last_words(struct courier *c)
+static int find_last_words(struct courier *c, const char *doing)
 {
     for (int i = 0; i < 3; i++) {
         if (parcel_receive(c->sock, c->parcel, 1) < 0)
@@ -105,14 +105,14 @@ static int find_last_words(struct courier *c)
         if (c->parcel->type == PARCEL_REFUSE)
             return refused(c);
     }
-    return fail_with_other(c, "sending to", -EPIPE);
+    return fail_with_other(c, doing, -EPIPE);
 }
 
 int courier_flush(struct courier *c)
 {
     int rc = parcel_send(c->sock, c->parcel, patience(c));
     if (rc == -EPIPE)
-        return find_last_words(c);
+        return find_last_words(c, "sending to");
     return rc < 0 ? fail_with_other(c, "sending to", rc) : 0;
 }
 
@@ -201,6 +201,8 @@ int courier_ask(struct courier *c, enum parcel_type type, enum parcel_type wante
     if (courier_say(c, type) < 0)
         return -1;
     int rc = receive(c, patience(c));
+    if (rc == -EPIPE)
+        return find_last_words(c, "waiting for");
     if (rc == 0 && c->parcel->type == PARCEL_REFUSE)
         return refused(c);
     if (rc == 0 && (c->parcel->type != wanted || !has_no_items(c))) {
@@ -230,8 +232,8 @@ int courier_take_none(struct courier *c)
 {
     if (has_no_items(c))
         return 0;
-    return courier_refuse(c, "a message of type %u: more in it than its %u items", c->parcel->type,
-                          c->parcel->count);
+    return courier_refuse(c, "message \"%s\": more in it than its %u items",
+                          parcel_type_name(c->parcel->type), c->parcel->count);
 }
 
 int courier_refuse(struct courier *c, const char *fmt, ...)

@@ -333,8 +333,8 @@ static bool is_its_turn(struct heir *h)
 static int take(struct heir *h)
 {
     if (!is_its_turn(h))
-        return courier_refuse(&h->courier, "a message of type %u, which does not belong here",
-                              h->courier.parcel->type);
+        return courier_refuse(&h->courier, "message \"%s\", which does not belong here",
+                              parcel_type_name(h->courier.parcel->type));
     switch ((enum parcel_type)h->courier.parcel->type) {
     case PARCEL_SETTLED:
         return inventory_settle(&h->inventory) < 0 ? -1 : take_settled(h);

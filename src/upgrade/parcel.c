@@ -19,6 +19,21 @@ struct head {
     uint32_t fds;
 };
 
+const char *parcel_type_name(unsigned type)
+{
+    static const char *const names[] = {
+        [PARCEL_OFFER] = "offer",     [PARCEL_ACCEPT] = "accept",
+        [PARCEL_REFUSE] = "refuse",   [PARCEL_CONFIG] = "config",
+        [PARCEL_SERVERS] = "servers", [PARCEL_ANSWERS] = "answers",
+        [PARCEL_SOCKET] = "socket",   [PARCEL_ADMIN] = "admin",
+        [PARCEL_HANDED] = "handed",   [PARCEL_ENTRANCE] = "entrance",
+        [PARCEL_SETTLED] = "settled", [PARCEL_PREPARED] = "prepared",
+        [PARCEL_MOMENTS] = "moments", [PARCEL_LATE] = "late",
+        [PARCEL_ALL] = "all",         [PARCEL_OWN] = "own",
+    };
+    return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
+}
+
 void parcel_init(struct parcel *p, enum parcel_type type)
 {
     p->type = (uint16_t)type;

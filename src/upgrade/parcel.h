@@ -45,6 +45,9 @@ struct parcel {
     char data[PARCEL_BYTES] __attribute__((aligned(8)));
 };
 
+/* In a word, for messages. */
+const char *parcel_type_name(unsigned type);
+
 void parcel_init(struct parcel *p, enum parcel_type type);
 
 /* Adds an item of so many bytes with its descriptors, -1 for none of a place. Returns false when

@@ -239,6 +239,8 @@ static void read_answer(struct upgrade *u, struct parcel *p)
     char why[300];
     char text[200];
     int rc = parcel_receive(u->sock, p, PARCEL_PATIENCE);
+    if (rc == -EPIPE) /* what it said before it ended is behind the error */
+        rc = parcel_receive(u->sock, p, PARCEL_PATIENCE);
     const struct parcel_place none = { 0, 0 };
     if (rc == 0)
         parcel_close_rest(p, &none);
