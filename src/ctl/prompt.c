@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "ctl/complete.h"
 #include "ctl/top.h"
 
 #ifdef WITH_LIBEDIT
@@ -13,6 +14,46 @@
 #endif
 
 #define PROMPT "zproxy> "
+
+#ifdef WITH_LIBEDIT
+/* ---- Tab: libedit has one line, and asks without an argument of ours ---- */
+
+static struct talk *completes;
+
+/* Gives the candidates one by one, each to be freed; the first call of a series begins anew. */
+static char *next_candidate(const char *text, int state)
+{
+    static struct complete found;
+    static size_t given;
+    if (state == 0) {
+        char *before = strndup(rl_line_buffer, (size_t)rl_point - strlen(text));
+        complete_free(&found);
+        given = 0;
+        if (before != NULL)
+            complete_find(&found, completes, before, text);
+        free(before);
+    }
+    if (found.wants_file)
+        return rl_filename_completion_function(text, state);
+    return given < found.count ? strdup(found.word[given++]) : NULL;
+}
+
+static char **on_tab(const char *text, int begin, int end)
+{
+    (void)begin;
+    (void)end;
+    rl_attempted_completion_over = 1; /* files only where one may stand */
+    return rl_completion_matches(text, next_candidate);
+}
+
+static void offer_completion(struct talk *t)
+{
+    static char blanks[] = " \t"; /* an address has colons, a server's name a slash */
+    completes = t;
+    rl_completer_word_break_characters = blanks;
+    rl_attempted_completion_function = on_tab;
+}
+#endif
 
 /* A line without its break, to be freed; NULL at the end. */
 static char *read_plain(bool terminal)
@@ -73,6 +114,9 @@ int prompt_run(struct talk *t, bool json)
     bool terminal = isatty(STDIN_FILENO) != 0;
     bool good = true;
     char *line = NULL;
+#ifdef WITH_LIBEDIT
+    offer_completion(t);
+#endif
     while ((line = read_line(terminal)) != NULL && !is_end(line)) {
         size_t blank = strspn(line, " \t");
         int rc = line[blank] == '\0' ? 1 : run_line(t, json, line + blank);
