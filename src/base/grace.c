@@ -35,6 +35,19 @@ void grace_leave(struct grace *g, struct grace_reader *r)
     LIST_REMOVE(r, in_grace);
 }
 
+void grace_offline(struct grace_reader *r)
+{
+    atomic_store(&r->seen, UINT64_MAX);
+}
+
+/* Either control sees that it reads, or it reads what was published by then: the fence keeps its
+ * loads behind the store. */
+void grace_online(const struct grace *g, struct grace_reader *r)
+{
+    atomic_store(&r->seen, atomic_load(&g->now));
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 static bool has_passed(const struct grace *g, uint64_t since)
 {
     const struct grace_reader *r;

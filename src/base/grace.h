@@ -43,6 +43,11 @@ void grace_fini(struct grace *g);
 void grace_join(struct grace *g, struct grace_reader *r);
 void grace_leave(struct grace *g, struct grace_reader *r);
 
+/* A reader that is offline reads nothing, and is not waited for: one whose thread does not run yet,
+ * or has ended. Online is for its own thread. */
+void grace_offline(struct grace_reader *r);
+void grace_online(const struct grace *g, struct grace_reader *r);
+
 /* For the reader's thread, once a wake-up, holding nothing that is shared: one load and, when
  * something was retired, one store. */
 static inline void grace_quiet(const struct grace *g, struct grace_reader *r)

@@ -11,17 +11,21 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "relay/poller.h"
 #include "relay/sock.h"
 
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
 #define PATIENCE_MS 30000       /* in which a client reads some of its answer */
 #define BACKLOG     511
+#define RETRY_MS    100 /* without memory for a client */
 
 LIST_HEAD(admin_clients, admin_client);
 
 /* Its socket is listened on by one, and closed when another one is in force. */
 struct admin_door {
     uv_pipe_t pipe;
+    uv_timer_t retry; /* for lack of memory */
+    unsigned open;    /* handles */
     struct admin *admin;
     struct addr at;
     struct file_id file; /* the socket's */
@@ -297,6 +301,14 @@ static void next_line(struct admin_client *c)
 
 /* ---- new clients ---- */
 
+/* Whether the loop can watch it. */
+static int check_loop(const uv_pipe_t *pipe)
+{
+    uv_os_fd_t fd = -1;
+    int rc = uv_fileno((const uv_handle_t *)pipe, &fd);
+    return rc < 0 ? rc : poller_check_loop(pipe->loop, fd);
+}
+
 static bool has_file(const struct addr *at)
 {
     return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
@@ -331,13 +343,22 @@ static bool make_room(struct admin *a)
     return idle != NULL;
 }
 
+static void on_retry(uv_timer_t *timer)
+{
+    const struct admin_door *door = timer->data;
+    let_in_waiting(door->admin);
+}
+
+/* One that there is no memory for stays where it is for a while. */
 static void let_in(struct admin_door *door)
 {
     struct admin *a = door->admin;
     struct admin_client *c = calloc(1, sizeof *c);
     door->waits = c == NULL;
-    if (c == NULL)
+    if (c == NULL) {
+        uv_timer_start(&door->retry, on_retry, RETRY_MS, 0);
         return;
+    }
     c->admin = a;
     uv_pipe_init(a->loop, &c->pipe, 0);
     uv_timer_init(a->loop, &c->patience);
@@ -346,7 +367,7 @@ static void let_in(struct admin_door *door)
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
     if (uv_accept((uv_stream_t *)&door->pipe, (uv_stream_t *)&c->pipe) < 0 ||
-        !is_welcome(door, &c->pipe))
+        !is_welcome(door, &c->pipe) || check_loop(&c->pipe) < 0)
         client_close(c);
     else
         next_line(c);
@@ -396,7 +417,15 @@ static int tell(FILE *errors, const struct addr *at, int rc)
 
 static void on_door_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct admin_door *door = handle->data;
+    if (--door->open == 0)
+        free(door);
+}
+
+static void close_handles(struct admin_door *door)
+{
+    uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+    uv_close((uv_handle_t *)&door->retry, on_door_closed);
 }
 
 static int open_door(struct admin *a, int fd, const struct addr *at, const struct file_id *file,
@@ -409,10 +438,12 @@ static int open_door(struct admin *a, int fd, const struct addr *at, const struc
     door->at = *at;
     door->file = *file;
     uv_pipe_init(a->loop, &door->pipe, 0);
-    door->pipe.data = door;
+    uv_timer_init(a->loop, &door->retry);
+    door->pipe.data = door->retry.data = door;
+    door->open = 2;
     int rc = uv_pipe_open(&door->pipe, fd);
     if (rc < 0) {
-        uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+        close_handles(door);
         return rc;
     }
     *out = door;
@@ -425,12 +456,13 @@ static void close_door(struct admin_door *door)
     if (door == NULL)
         return;
     unix_socket_unlink(&door->at, &door->file);
-    uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+    close_handles(door);
 }
 
 static int listen_at(struct admin_door *door)
 {
-    return uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
+    int rc = check_loop(&door->pipe);
+    return rc < 0 ? rc : uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
 }
 
 static int make_door(struct admin_change *ch, const struct admin_place *place)

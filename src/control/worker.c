@@ -197,6 +197,7 @@ static void *run(void *arg)
     struct worker *w = arg;
     while (sem_wait(&w->start) == -1) /* EINTR */
         ;
+    grace_online(w->setup.grace, &w->reader);
     name_and_pin(w);
     while (!w->draining || gauge_get(&w->sessions.count) > 0) {
         sessions_run(&w->sessions, w->retry_at);
@@ -206,7 +207,7 @@ static void *run(void *arg)
         grace_quiet(w->setup.grace, &w->reader);
     }
     mailbox_close(&w->mailbox, w);
-    atomic_store(&w->reader.seen, UINT64_MAX); /* sees nothing any more */
+    grace_offline(&w->reader);
     atomic_store(&w->finished, true);
     w->setup.finished(w->setup.arg); /* w is there until the thread has been joined */
     return NULL;
@@ -220,6 +221,22 @@ void worker_stop(struct worker *w)
     worker_abort(w);
     sem_post(&w->start);
     worker_join(w);
+}
+
+/* About what it takes to sleep and to be woken in a virtual machine, where that takes longest. */
+#define VIGIL_US 20
+
+void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll)
+{
+    setup->vigil = VIGIL_ALWAYS;
+    setup->vigil_us = busy_poll;
+    if (busy_poll == CONFIG_BUSY_POLL_OFF) {
+        setup->vigil = VIGIL_NEVER;
+        setup->vigil_us = 0;
+    } else if (busy_poll == 0) {
+        setup->vigil = VIGIL_AUTO;
+        setup->vigil_us = VIGIL_US;
+    }
 }
 
 int worker_new(struct worker **out, const struct worker_setup *setup)
@@ -248,6 +265,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     sem_init(&w->start, 0, 0);
     w->reader.wake = on_grace;
     grace_join(setup->grace, &w->reader);
+    grace_offline(&w->reader); /* until it runs */
     *out = w;
     return 0;
 close_poller:

@@ -57,6 +57,9 @@ struct worker_state {
     uint64_t cpu;        /* ns that its thread has been at work */
 };
 
+/* vigil and vigil_us, as the key of [global] has it. */
+void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll);
+
 /* Makes a worker that does not run yet. Returns 0 or -errno. */
 int worker_new(struct worker **out, const struct worker_setup *setup);
 /* Aborts it and joins its thread, if it has one: also one that waits for its start. */

@@ -26,8 +26,9 @@
 #include "upgrade/heir.h"
 #include "upgrade/upgrade.h"
 
-#define STATUS_MS     1000 /* while draining */
-#define LAST_WORDS_MS 5000 /* at the end, for a service manager whose queue is full */
+#define STATUS_MS       1000 /* while draining */
+#define LAST_WORDS_MS   5000 /* at the end, for a service manager whose queue is full */
+#define DESCRIPTORS_MIN 16   /* less cannot even be refused in words */
 
 struct proxy {
     struct runtime rt;
@@ -128,22 +129,6 @@ static bool on_tidied(void *arg)
     return change_tidy(arg);
 }
 
-/* About what it takes to sleep and to be woken in a virtual machine, where that takes longest. */
-#define VIGIL_US 20
-
-static void set_vigil(struct worker_setup *setup, uint64_t busy_poll)
-{
-    setup->vigil = VIGIL_ALWAYS;
-    setup->vigil_us = busy_poll;
-    if (busy_poll == CONFIG_BUSY_POLL_OFF) {
-        setup->vigil = VIGIL_NEVER;
-        setup->vigil_us = 0;
-    } else if (busy_poll == 0) {
-        setup->vigil = VIGIL_AUTO;
-        setup->vigil_us = VIGIL_US;
-    }
-}
-
 static void set_up_runtime(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
@@ -159,7 +144,7 @@ static void set_up_runtime(struct proxy *p)
         .accept_paused_arg = &rt->accept_watch,
         .arg = p,
     };
-    set_vigil(&setup, g->busy_poll);
+    worker_setup_busy_poll(&setup, g->busy_poll);
     rt->loop = &p->loop;
     rt->pools.kept = on_kept;
     rt->pools.tidied = on_tidied;
@@ -383,12 +368,9 @@ static void on_finished(uv_async_t *async)
         end(p);
 }
 
-static int open_loop(struct proxy *p)
+static int open_handles(struct proxy *p)
 {
-    int rc = uv_loop_init(&p->loop);
-    if (rc < 0)
-        return cannot_start("event loop: %s", uv_strerror(rc));
-    rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
+    int rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
     if (rc == 0)
         rc = uv_async_init(&p->loop, &p->on_room, on_room);
     uv_timer_init(&p->loop, &p->deadline);
@@ -404,7 +386,7 @@ static int open_loop(struct proxy *p)
     p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
     if (rc == 0)
         rc = signals_open(&p->signals, &p->loop, on_signal, p);
-    return rc < 0 ? cannot_start("event loop: %s", uv_strerror(rc)) : 0;
+    return rc;
 }
 
 static void close_loop(struct proxy *p)
@@ -412,6 +394,20 @@ static void close_loop(struct proxy *p)
     stop_loop(p);
     uv_run(&p->loop, UV_RUN_DEFAULT);
     uv_loop_close(&p->loop);
+}
+
+/* libuv ends the process where it has no descriptors for the pipe of its signals. */
+static int open_loop(struct proxy *p)
+{
+    p->rt.descriptors = budget_raise_descriptors();
+    if (p->rt.descriptors < DESCRIPTORS_MIN)
+        return cannot_start("descriptors: the limit is %" PRIu64
+                            ", expected %d or more (ulimit -n)",
+                            p->rt.descriptors, DESCRIPTORS_MIN);
+    int rc = uv_loop_init(&p->loop);
+    if (rc == 0 && (rc = open_handles(p)) < 0)
+        close_loop(p);
+    return rc < 0 ? cannot_start("event loop: %s", uv_strerror(rc)) : 0;
 }
 
 /* ---- the whole of it ---- */
@@ -458,14 +454,17 @@ static void say_stopped(struct proxy *p)
 static int prepare(struct proxy *p)
 {
     struct runtime *rt = &p->rt;
-    rt->descriptors = budget_raise_descriptors();
     if (find_privileges(p) < 0 || find_pid_file(p) < 0 || open_log(p) < 0)
         return -1;
     set_up_runtime(p);
     rt->shut_down = on_shut_down;
     rt->shut_down_arg = p;
     rt->watchdog = &p->watchdog;
-    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0 || put_in_force(p) < 0)
+    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0)
+        return -1;
+    if (p->heir != -1 && start_log() < 0) /* what can fail does before it takes over */
+        return -1;
+    if (put_in_force(p) < 0)
         return -1;
     atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes); /* less what came over in use */
     notify_open(&rt->notify);
@@ -569,9 +568,11 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
     init(&p, setup);
     if (open_loop(&p) < 0) {
         config_free(p.conf);
+        sockets_fini(&p.rt.sockets);
+        upgrade_fini(&p.upgrade);
         return status;
     }
-    if (prepare(&p) == 0 && start_log() == 0) {
+    if (prepare(&p) == 0 && (p.heir != -1 || start_log() == 0)) {
         if (p.heir == -1) /* otherwise it has what the one before knew */
             names_wait(&p.rt.names);
         if (p.rt.draining) {

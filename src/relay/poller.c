@@ -42,6 +42,16 @@ static uint64_t time_look(const struct poller *p)
     return least == 0 ? 1 : least;
 }
 
+int poller_check_loop(const uv_loop_t *loop, int fd)
+{
+    struct epoll_event ev = { .events = EPOLLIN };
+    int set = uv_backend_fd(loop);
+    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev) == -1)
+        return errno == EEXIST ? 0 : -errno;
+    (void)epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL);
+    return 0;
+}
+
 /* libuv adds a handle to the loop's own set only as the loop runs. */
 int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us)
 {
@@ -54,8 +64,11 @@ int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64
     p->fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->fd == -1)
         return -errno;
-    uv_run(loop, UV_RUN_NOWAIT);
-    int rc = poller_add(p, uv_backend_fd(loop), EPOLLIN, NULL);
+    int rc = poller_check_loop(loop, p->fd);
+    if (rc == 0) {
+        uv_run(loop, UV_RUN_NOWAIT);
+        rc = poller_add(p, uv_backend_fd(loop), EPOLLIN, NULL);
+    }
     if (rc < 0)
         poller_fini(p);
     else

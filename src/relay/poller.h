@@ -39,6 +39,10 @@ struct poller {
 int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us);
 void poller_fini(struct poller *p);
 
+/* Whether a loop has room for one more descriptor to watch, fd. libuv ends the process when it
+ * finds that there is none (ENOSPC, ENOMEM): so it is asked before. Returns 0 or -errno. */
+int poller_check_loop(const uv_loop_t *loop, int fd);
+
 /* events as for epoll_ctl(2). Closing the descriptor takes it out. Return 0 or -errno. */
 int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch);
 int poller_change(struct poller *p, int fd, uint32_t events, struct watch *watch);
