@@ -377,6 +377,8 @@ struct http_change {
     struct http_door *door;
 };
 
+#define DOOR_HANDLES 5
+
 static void on_door_closed(uv_handle_t *handle)
 {
     struct http_door *door = handle->data;
@@ -403,9 +405,11 @@ static void close_door(struct http_door *door)
         return;
     if (door->handles > 0) {
         uv_poll_stop(&door->poll);
-        uv_poll_stop(&door->knock);
         uv_close((uv_handle_t *)&door->poll, on_door_closed);
-        uv_close((uv_handle_t *)&door->knock, on_door_closed);
+        if (door->handles == DOOR_HANDLES) {
+            uv_poll_stop(&door->knock);
+            uv_close((uv_handle_t *)&door->knock, on_door_closed);
+        }
         uv_close((uv_handle_t *)&door->timer, on_door_closed);
         uv_close((uv_handle_t *)&door->again, on_door_closed);
         uv_close((uv_handle_t *)&door->sweep, on_door_closed);
@@ -444,7 +448,7 @@ static int watch_daemon(struct http_door *door)
     uv_timer_init(loop, &door->sweep);
     door->poll.data = door->knock.data = door->timer.data = door->again.data = door->sweep.data =
         door;
-    door->handles = 5;
+    door->handles = rc == 0 ? DOOR_HANDLES : DOOR_HANDLES - 1; /* without knock */
     return rc;
 }
 
