@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#include "balance/dns_reply.h"
 #include "balance/dns_server.h"
 #include "base/file_stamp.h"
 #include "base/hash.h"
@@ -38,7 +39,7 @@ struct dns_question {
 
 /* What a query had to do with a server. */
 struct attempt {
-    struct dns_try *current; /* the last one, on its way; NULL: none */
+    struct dns_try *on_its_way[ROUNDS]; /* a late answer is as good; NULL: none, or it has ended */
     uint64_t began;
     unsigned count;
     bool refused; /* it has said that it cannot answer, or is not there */
@@ -109,81 +110,14 @@ static void rearm(struct dns *d)
         uv_timer_start(&d->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
-/* ---- what an answer says ---- */
-
-static struct dns_reply failure(const char *error)
-{
-    return (struct dns_reply){ .outcome = DNS_FAILED, .error = error };
-}
-
-static const char *error_of(int rc)
-{
-    switch (rc) {
-    case -E2BIG:
-        return "more records than can be servers";
-    case -EMSGSIZE:
-        return "an answer cut short";
-    case -ENOMEM:
-        return "out of memory";
-    default:
-        return "an answer that makes no sense";
-    }
-}
-
-/* Where the server has said that it cannot answer, or there was no answer. */
-static const char *error_of_status(int status)
-{
-    switch (status) {
-    case ARES_EFORMERR:
-        return "FORMERR, no name server gave an answer";
-    case ARES_ESERVFAIL:
-        return "SERVFAIL, no name server gave an answer";
-    case ARES_ENOTIMP:
-        return "NOTIMP, no name server gave an answer";
-    case ARES_EREFUSED:
-        return "REFUSED, no name server gave an answer";
-    case ARES_ETIMEOUT:
-        return "timeout, no answer in time";
-    case ARES_ECONNREFUSED:
-        return "not reachable, no name server gave an answer";
-    case ARES_EBADNAME:
-        return "not a name";
-    case ARES_ENOMEM:
-        return "out of memory";
-    case ARES_EBADRESP:
-        return "an answer that makes no sense";
-    default:
-        return ares_strerror(status);
-    }
-}
-
-/* The answer is the caller's. c-ares 1.18 looks at no more than the header. */
-static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t *bytes, size_t len)
-{
-    struct dns_reply r = { .outcome = DNS_ANSWERED };
-    bool answered = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
-    if (bytes == NULL || !answered)
-        return failure(error_of_status(status));
-    int rc = dns_answer_parse(&r.answer, bytes, len, type);
-    if (rc < 0)
-        return failure(error_of(rc));
-    if (r.answer.count == 0 && r.answer.odd_count > 0) {
-        r.outcome = DNS_FAILED;
-        r.error = "no target is the name of a host";
-    } else if (r.answer.count == 0) {
-        r.outcome = DNS_EMPTY;
-        r.error = status == ARES_ENOTFOUND ? "NXDOMAIN, no such name" : "no such records";
-    }
-    return r;
-}
-
 /* ---- the end of a query ---- */
 
 static void forget_tries(struct dns_query *q)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
-        if (q->attempt[i].current != NULL)
-            dns_try_forget(q->attempt[i].current);
+        for (int n = 0; n < ROUNDS; n++)
+            if (q->attempt[i].on_its_way[n] != NULL)
+                dns_try_forget(q->attempt[i].on_its_way[n]);
     memset(q->attempt, 0, sizeof q->attempt);
 }
 
@@ -271,27 +205,32 @@ static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *byte
 static bool try_server(struct dns_query *q, size_t i)
 {
     struct attempt *a = &q->attempt[i];
-    if (a->current != NULL) /* the answer to that one is not waited for any more */
-        dns_try_forget(a->current);
+    struct dns_try *t = dns_server_ask(q->dns->server[i].dns, q->name, q->type, on_try, q);
     a->began = uv_now(q->dns->loop);
-    a->count++;
-    a->current = dns_server_ask(q->dns->server[i].dns, q->name, q->type, on_try, q);
-    a->refused = a->current == NULL;
+    a->on_its_way[a->count++] = t;
+    a->refused = t == NULL;
     return !a->refused;
+}
+
+static bool is_waited_for(const struct attempt *a)
+{
+    for (int n = 0; n < ROUNDS; n++)
+        if (a->on_its_way[n] != NULL)
+            return true;
+    return false;
 }
 
 static bool is_on_its_way(const struct dns_query *q)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
-        if (q->attempt[i].current != NULL)
+        if (is_waited_for(&q->attempt[i]))
             return true;
     return false;
 }
 
 static void fail(struct dns_query *q)
 {
-    const struct dns_reply r =
-        failure(q->error != NULL ? q->error : error_of_status(ARES_ETIMEOUT));
+    const struct dns_reply r = dns_reply_failure(q->error != NULL ? q->error : dns_reply_timeout);
     finish(q, &r);
 }
 
@@ -339,7 +278,7 @@ static void go_on(struct dns_query *q)
         begin(q);
         return;
     }
-    if (last->current != NULL)
+    if (is_waited_for(last))
         note_silence(q->dns, q->last, last->began);
     if (q->is_last_wait)
         fail(q);
@@ -347,27 +286,30 @@ static void go_on(struct dns_query *q)
         ask_next(q);
 }
 
-static size_t server_of(const struct dns_query *q, const struct dns_try *t)
+/* The server that has ended a try; the try is off. */
+static size_t end_try(struct dns_query *q, const struct dns_try *t)
 {
-    size_t i = 0;
-    while (i < SERVERS_MAX && q->attempt[i].current != t)
-        i++;
-    assert(i < SERVERS_MAX);
-    return i;
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        for (int n = 0; n < ROUNDS; n++)
+            if (q->attempt[i].on_its_way[n] == t) {
+                q->attempt[i].on_its_way[n] = NULL;
+                return i;
+            }
+    assert(0);
+    return 0;
 }
 
 static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *bytes, size_t len)
 {
     struct dns_query *q = arg;
     struct dns *d = q->dns;
-    size_t i = server_of(q, t);
+    size_t i = end_try(q, t);
     struct attempt *a = &q->attempt[i];
-    a->current = NULL;
     if (bytes != NULL)
         note_answer(d, i);
     else
         note_silence(d, i, a->began);
-    struct dns_reply r = read_reply(q->type, status, bytes, len);
+    struct dns_reply r = dns_reply_read(q->type, status, bytes, len);
     if (r.outcome != DNS_FAILED) {
         finish(q, &r);
     } else if (status != ARES_ETIMEOUT) { /* otherwise the next one is asked in time */

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#include "balance/dns_answer.h"
+#include "balance/dns_reply.h"
 #include "base/addr.h"
 
 /* Whether this build can ask at all; where it cannot, dns_open() fails with -ENOSYS. */
@@ -27,18 +27,6 @@ const char *dns_version(void);
 
 struct dns;
 struct dns_question;
-
-enum dns_outcome {
-    DNS_ANSWERED, /* with at least one record */
-    DNS_EMPTY,    /* there is no such name, or it has no such records */
-    DNS_FAILED,   /* no answer, or none that makes sense */
-};
-
-struct dns_reply {
-    enum dns_outcome outcome;
-    const char *error; /* static text; NULL when answered */
-    struct dns_answer answer;
-};
 
 /* The reply is good during the call. */
 typedef void dns_done_fn(void *arg, const struct dns_reply *reply);

@@ -10,7 +10,7 @@
 
 #define DNS_PORT   53
 #define EDNS_SIZE  1232 /* bytes of an answer by UDP: fits every path (DNS flag day 2020) */
-#define TIMEOUT_MS 3000 /* for an answer; balance/dns.c asks others earlier */
+#define TIMEOUT_MS 4500 /* for an answer; balance/dns.c asks others earlier */
 #define NO_RESOLV  "/dev/null"
 
 /* A socket of c-ares: it makes and closes them, and says what each is to be watched for. */

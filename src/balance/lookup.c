@@ -11,32 +11,18 @@
 enum family {
     FAMILY_IN,
     FAMILY_IN6,
-    FAMILIES,
+    FAMILIES = LOOKUP_PARTS,
 };
 
 static const enum dns_type type_of[FAMILIES] = { DNS_A, DNS_AAAA };
 static const char *const word_of[FAMILIES] = { "A", "AAAA" };
 
-/* One question, and what is known of its answer. */
-struct part {
-    struct dns_question *question; /* NULL: not on its way */
-    struct dns_answer kept;        /* the last good records */
-    enum dns_outcome outcome;      /* of the last answer */
-    const char *error;
-    bool answered;         /* or failed, at all */
-    bool fresh;            /* in this round */
-    uint32_t negative_ttl; /* of the last answer, if it said that there is nothing */
-    uint64_t due;          /* when it is asked again; ms of the loop */
-    uint64_t failed;       /* the last wait after a failure */
-};
-
 /* One host and its addresses by family. */
 struct host {
     struct lookup *lookup;
     char *name;
-    struct part part[FAMILIES];
-    uint64_t empty_since; /* it has no address; 0: that was not said */
-    bool gone;            /* for so long that it has none for us either */
+    struct lookup_part part[FAMILIES];
+    struct lookup_hold hold;
 };
 
 struct lookup {
@@ -44,73 +30,16 @@ struct lookup {
     char *name;
     struct host *hosts; /* the one of that name, or those of the service */
     size_t host_count;
-    struct part services;
-    uint64_t empty_since; /* of a service */
-    bool gone;
-    uint64_t failed; /* the last wait after answers that were of no use */
-    size_t pending;  /* hosts' questions on their way, and one while they are asked */
+    struct lookup_part services;
+    struct lookup_hold hold; /* of a service */
+    uint64_t failed;         /* the last wait after answers that were of no use */
+    size_t pending;          /* hosts' questions on their way, and one while they are asked */
     char error[LOOKUP_ERROR_MAX];
 };
 
-static uint64_t now_of(const struct lookup *l)
+static const struct lookup_context *context_of(const struct lookup *l)
 {
-    return uv_now(l->setup.context->loop);
-}
-
-static const struct refresh *refresh_of(const struct lookup *l)
-{
-    return &l->setup.context->refresh;
-}
-
-/* ---- one question ---- */
-
-static void drop_kept(struct part *p)
-{
-    dns_answer_free(&p->kept);
-}
-
-static void part_forget(struct part *p)
-{
-    if (p->question != NULL)
-        dns_forget(p->question);
-    p->question = NULL;
-}
-
-static void note_failure(const struct lookup *l, struct part *p, const char *error)
-{
-    p->outcome = DNS_FAILED;
-    p->error = error;
-    p->due = now_of(l) + refresh_failed(refresh_of(l), &p->failed);
-}
-
-/* Takes an answer in. What it says there is not is dropped later: others may hold it. */
-static void part_set(const struct lookup *l, struct part *p, const struct dns_reply *reply)
-{
-    struct dns_answer copy = { .count = 0 };
-    p->answered = true;
-    p->fresh = true;
-    if (reply->outcome == DNS_FAILED) {
-        note_failure(l, p, reply->error);
-        return;
-    }
-    if (reply->outcome == DNS_ANSWERED && dns_answer_copy(&copy, &reply->answer) < 0) {
-        note_failure(l, p, "out of memory");
-        return;
-    }
-    p->outcome = reply->outcome;
-    p->error = reply->error;
-    p->failed = 0;
-    p->negative_ttl = reply->answer.negative_ttl;
-    if (reply->outcome == DNS_EMPTY)
-        return;
-    drop_kept(p);
-    p->kept = copy;
-    p->due = now_of(l) + refresh_answered(refresh_of(l), copy.ttl);
-}
-
-static bool is_due(const struct lookup *l, const struct part *p)
-{
-    return !p->answered || p->due <= now_of(l);
+    return l->setup.context;
 }
 
 /* ---- hosts ---- */
@@ -126,8 +55,8 @@ static int host_init(struct host *h, struct lookup *l, const char *name)
 static void host_fini(struct host *h)
 {
     for (int f = 0; f < FAMILIES; f++) {
-        part_forget(&h->part[f]);
-        drop_kept(&h->part[f]);
+        lookup_part_forget(&h->part[f]);
+        dns_answer_free(&h->part[f].kept);
     }
     free(h->name);
 }
@@ -151,7 +80,7 @@ static void host_ask(struct host *h, enum family f)
     h->part[f].question =
         dns_ask(l->setup.context->dns, h->name, type_of[f], f == FAMILY_IN ? on_in : on_in6, h);
     if (h->part[f].question == NULL)
-        part_set(l, &h->part[f], &none);
+        lookup_part_set(context_of(l), &h->part[f], &none);
     else
         l->pending++;
 }
@@ -186,7 +115,7 @@ static bool host_look_in_file(struct host *h)
         a->ttl = a->negative_ttl = HOSTS_TTL;
         replies[f].outcome = a->count > 0 ? DNS_ANSWERED : DNS_EMPTY;
         replies[f].error = a->count > 0 ? NULL : "no such records";
-        part_set(h->lookup, &h->part[f], &replies[f]);
+        lookup_part_set(context_of(h->lookup), &h->part[f], &replies[f]);
         dns_answer_free(a);
     }
     return true;
@@ -195,85 +124,19 @@ static bool host_look_in_file(struct host *h)
 static void host_start(struct host *h)
 {
     const struct lookup *l = h->lookup;
-    if (!is_due(l, &h->part[FAMILY_IN]) && !is_due(l, &h->part[FAMILY_IN6]))
+    if (!lookup_part_is_due(context_of(l), &h->part[FAMILY_IN]) &&
+        !lookup_part_is_due(context_of(l), &h->part[FAMILY_IN6]))
         return;
     if (host_look_in_file(h))
         return;
     for (int f = 0; f < FAMILIES; f++)
-        if (is_due(l, &h->part[f]))
+        if (lookup_part_is_due(context_of(l), &h->part[f]))
             host_ask(h, (enum family)f);
-}
-
-/* When what is held goes; 0: nothing is. */
-static uint64_t hold_end(const struct lookup *l, uint64_t empty_since, bool gone)
-{
-    uint64_t hold = refresh_of(l)->hold;
-    return empty_since == 0 || gone || hold == 0 ? 0 : empty_since + hold;
-}
-
-static bool is_over(const struct lookup *l, uint64_t empty_since, bool gone)
-{
-    uint64_t end = hold_end(l, empty_since, gone);
-    return gone || (end != 0 && end <= now_of(l));
-}
-
-/* One family without records beside another that has some: nothing is missing, and nothing is held.
- */
-static void settle_missing(const struct lookup *l, struct part *p, const struct part *other)
-{
-    drop_kept(p);
-    if (!p->fresh)
-        return;
-    p->due = p->negative_ttl != DNS_TTL_NONE
-                 ? now_of(l) + refresh_answered(refresh_of(l), p->negative_ttl)
-                 : other->due;
-}
-
-/* No family has records: they are held for a time, and the question is asked again soon. */
-static void settle_empty(const struct lookup *l, struct host *h)
-{
-    if (h->empty_since == 0)
-        h->empty_since = now_of(l);
-    h->gone = is_over(l, h->empty_since, h->gone);
-    for (int f = 0; f < FAMILIES; f++) {
-        struct part *p = &h->part[f];
-        uint32_t ttl = p->negative_ttl != DNS_TTL_NONE ? p->negative_ttl : 0;
-        if (p->fresh && p->outcome == DNS_EMPTY)
-            p->due = now_of(l) + refresh_empty(refresh_of(l), ttl);
-        if (h->gone)
-            drop_kept(p);
-    }
-}
-
-/* What an answer without records means depends on the other family's. A failure neither begins what
- * holds addresses nor ends it. */
-static void host_settle(struct host *h)
-{
-    const struct lookup *l = h->lookup;
-    bool has_some = false; /* a family has records */
-    bool may_have = false; /* or had some when it last could be asked */
-    bool is_empty = h->empty_since != 0;
-    for (int f = 0; f < FAMILIES; f++) {
-        const struct part *p = &h->part[f];
-        has_some = has_some || (p->outcome == DNS_ANSWERED && p->kept.count > 0);
-        may_have = may_have || (p->outcome == DNS_FAILED && p->kept.count > 0);
-        is_empty = is_empty || (p->answered && p->outcome == DNS_EMPTY);
-    }
-    if (has_some) {
-        h->empty_since = 0;
-        h->gone = false;
-    } else if (is_empty && (h->empty_since != 0 || !may_have)) {
-        settle_empty(l, h);
-        return;
-    }
-    for (int f = 0; f < FAMILIES; f++)
-        if (h->part[f].answered && h->part[f].outcome == DNS_EMPTY)
-            settle_missing(l, &h->part[f], &h->part[FAMILY_IN6 - f]);
 }
 
 static bool host_is_known(const struct host *h)
 {
-    return h->gone || h->part[FAMILY_IN].kept.count + h->part[FAMILY_IN6].kept.count > 0;
+    return h->hold.gone || h->part[FAMILY_IN].kept.count + h->part[FAMILY_IN6].kept.count > 0;
 }
 
 /* ---- what went wrong ---- */
@@ -294,8 +157,8 @@ __attribute__((format(printf, 2, 3))) static void note_error(struct lookup *l, c
  */
 static void note_host_error(struct lookup *l, const struct host *h)
 {
-    const struct part *in = &h->part[FAMILY_IN];
-    const struct part *in6 = &h->part[FAMILY_IN6];
+    const struct lookup_part *in = &h->part[FAMILY_IN];
+    const struct lookup_part *in6 = &h->part[FAMILY_IN6];
     const char *name = l->setup.service ? h->name : "";
     const char *colon = l->setup.service ? ": " : "";
     bool empty = in->outcome == DNS_EMPTY && in6->outcome == DNS_EMPTY;
@@ -360,7 +223,7 @@ static int add_services(struct lookup *l, struct sum *sum)
     struct answers_scale scale;
     int rc = 0;
     const struct dns_answer *services = &l->services.kept;
-    if (services->count == 0 && !l->gone)
+    if (services->count == 0 && !l->hold.gone)
         sum->unknown++;
     answers_scale_init(&scale, services);
     for (size_t i = 0; rc == 0 && i < services->count; i++) {
@@ -385,13 +248,13 @@ static void set_times(const struct lookup *l, struct lookup_result *result)
 {
     if (l->setup.service) {
         earliest(&result->next, l->services.due);
-        earliest(&result->held_until, hold_end(l, l->empty_since, l->gone));
+        earliest(&result->held_until, lookup_hold_end(context_of(l), &l->hold));
     }
     for (size_t i = 0; i < l->host_count; i++) {
         const struct host *h = &l->hosts[i];
         for (int f = 0; f < FAMILIES; f++)
             earliest(&result->next, h->part[f].due);
-        earliest(&result->held_until, hold_end(l, h->empty_since, h->gone));
+        earliest(&result->held_until, lookup_hold_end(context_of(l), &h->hold));
     }
     earliest(&result->next, result->held_until);
 }
@@ -400,13 +263,14 @@ static void finish(struct lookup *l, const struct sum *sum)
 {
     struct lookup_result result = { .complete = sum->unknown == 0 };
     set_times(l, &result);
-    result.all_held = result.held_until != 0 && (!l->setup.service || l->empty_since != 0);
+    result.all_held = result.held_until != 0 && (!l->setup.service || l->hold.empty_since != 0);
     if (sum->set.count > 0 || (sum->unknown == 0 && sum->refused == 0))
         result.answers = &sum->set;
     if (sum->set.count > 0 || sum->refused == 0)
         l->failed = 0;
     else
-        earliest(&result.next, now_of(l) + refresh_failed(refresh_of(l), &l->failed));
+        earliest(&result.next,
+                 uv_now(context_of(l)->loop) + refresh_failed(&context_of(l)->refresh, &l->failed));
     result.error = l->error[0] != '\0' ? l->error : NULL;
     l->setup.done(l->setup.arg, &result);
 }
@@ -425,7 +289,7 @@ static void compose(struct lookup *l)
     struct sum sum = { .refused = 0 };
     const struct pool_answer plain = { 0 };
     for (size_t i = 0; i < l->host_count; i++) {
-        host_settle(&l->hosts[i]);
+        lookup_parts_settle(context_of(l), l->hosts[i].part, &l->hosts[i].hold);
         note_host_error(l, &l->hosts[i]);
     }
     int rc = l->setup.service ? add_services(l, &sum)
@@ -448,7 +312,7 @@ static void settle_one(struct lookup *l)
 static void host_has_come(struct host *h, enum family f, const struct dns_reply *reply)
 {
     h->part[f].question = NULL;
-    part_set(h->lookup, &h->part[f], reply);
+    lookup_part_set(context_of(h->lookup), &h->part[f], reply);
     settle_one(h->lookup);
 }
 
@@ -481,8 +345,7 @@ static void inherit(struct host *to, struct host *from)
         from->part[f].kept.record = NULL;
         from->part[f].kept.count = 0;
     }
-    to->empty_since = from->empty_since;
-    to->gone = from->gone;
+    to->hold = from->hold;
 }
 
 /* Makes the hosts of the service those that its records name, each once. */
@@ -521,7 +384,7 @@ static void take_extra(struct lookup *l, const struct dns_answer *services)
             if (host_look_in_file(h))
                 break;
             if (dns_answer_extra(services, h->name, type_of[f], &reply.answer) > 0)
-                part_set(l, &h->part[f], &reply);
+                lookup_part_set(context_of(l), &h->part[f], &reply);
             dns_answer_free(&reply.answer);
         }
     }
@@ -538,29 +401,28 @@ static void services_are_none(struct lookup *l, const struct dns_reply *reply)
     const uint32_t negative = reply->answer.negative_ttl;
     bool root = reply->outcome == DNS_ANSWERED;
     uint32_t ttl = root ? reply->answer.ttl : negative != DNS_TTL_NONE ? negative : 0;
-    l->services.due = now_of(l) + refresh_empty(refresh_of(l), ttl);
+    l->services.due = uv_now(context_of(l)->loop) + refresh_empty(&context_of(l)->refresh, ttl);
     l->services.failed = 0;
     l->services.answered = true;
     l->services.outcome = DNS_EMPTY;
     l->services.error = root ? "the service is said not to exist" : reply->error;
-    if (l->empty_since == 0)
-        l->empty_since = now_of(l);
+    if (l->hold.empty_since == 0)
+        l->hold.empty_since = uv_now(context_of(l)->loop);
 }
 
 /* Of a service that has been without hosts for long enough none is left. */
 static void drop_services(struct lookup *l)
 {
-    l->gone = is_over(l, l->empty_since, l->gone);
-    if (!l->gone)
+    if (!lookup_hold_is_over(context_of(l), &l->hold))
         return;
-    drop_kept(&l->services);
+    dns_answer_free(&l->services.kept);
     free_hosts(l);
 }
 
 /* Goes on with the hosts, whatever is known of the services. */
 static void have_services(struct lookup *l)
 {
-    if (l->empty_since != 0)
+    if (l->hold.empty_since != 0)
         drop_services(l);
     if (l->services.outcome != DNS_ANSWERED)
         note_error(l, "SRV: %s", l->services.error);
@@ -577,12 +439,11 @@ static void on_services(void *arg, const struct dns_reply *reply)
         (reply->outcome == DNS_ANSWERED && is_none(&reply->answer))) {
         services_are_none(l, reply);
     } else {
-        part_set(l, &l->services, reply);
+        lookup_part_set(context_of(l), &l->services, reply);
         if (l->services.outcome == DNS_ANSWERED) {
-            l->empty_since = 0;
-            l->gone = false;
+            l->hold = (struct lookup_hold){ .gone = false };
             if (take_targets(l) < 0) {
-                note_failure(l, &l->services, "out of memory");
+                lookup_part_fail(context_of(l), &l->services, "out of memory");
             } else {
                 take_extra(l, &reply->answer);
             }
@@ -597,7 +458,7 @@ static void ask_services(struct lookup *l)
     if (l->services.question != NULL)
         return;
     l->services.answered = true;
-    note_failure(l, &l->services, "out of memory");
+    lookup_part_fail(context_of(l), &l->services, "out of memory");
     have_services(l);
 }
 
@@ -627,9 +488,9 @@ void lookup_free(struct lookup *l)
 {
     if (l == NULL)
         return;
-    part_forget(&l->services);
+    lookup_part_forget(&l->services);
     free_hosts(l);
-    drop_kept(&l->services);
+    dns_answer_free(&l->services.kept);
     free(l->name);
     free(l);
 }
@@ -642,7 +503,7 @@ void lookup_start(struct lookup *l)
             l->hosts[i].part[f].fresh = false;
     if (!l->setup.service)
         start_hosts(l);
-    else if (is_due(l, &l->services))
+    else if (lookup_part_is_due(context_of(l), &l->services))
         ask_services(l);
     else
         have_services(l);
@@ -650,10 +511,10 @@ void lookup_start(struct lookup *l)
 
 void lookup_stop(struct lookup *l)
 {
-    part_forget(&l->services);
+    lookup_part_forget(&l->services);
     for (size_t i = 0; i < l->host_count; i++)
         for (int f = 0; f < FAMILIES; f++)
-            part_forget(&l->hosts[i].part[f]);
+            lookup_part_forget(&l->hosts[i].part[f]);
 }
 
 void lookup_expire(struct lookup *l)

@@ -14,21 +14,12 @@
 
 #include "balance/answers.h"
 #include "balance/dns.h"
-#include "balance/hosts.h"
-#include "balance/refresh.h"
+#include "balance/lookup_part.h"
 #include "base/addr.h"
 
 #define LOOKUP_ERROR_MAX (DNS_NAME_MAX + 160)
 
 struct lookup;
-
-/* What all look-ups of a process have in common. */
-struct lookup_context {
-    uv_loop_t *loop;
-    struct dns *dns;
-    struct hosts *hosts;
-    struct refresh refresh;
-};
 
 struct lookup_result {
     const struct answers *answers; /* settled; NULL: nothing is known, or not enough */

@@ -1,0 +1,117 @@
+#include "balance/lookup_part.h"
+
+void lookup_part_forget(struct lookup_part *p)
+{
+    if (p->question != NULL)
+        dns_forget(p->question);
+    p->question = NULL;
+}
+
+void lookup_part_fail(const struct lookup_context *c, struct lookup_part *p, const char *error)
+{
+    p->outcome = DNS_FAILED;
+    p->error = error;
+    p->due = uv_now(c->loop) + refresh_failed(&c->refresh, &p->failed);
+}
+
+void lookup_part_set(const struct lookup_context *c, struct lookup_part *p,
+                     const struct dns_reply *reply)
+{
+    struct dns_answer copy = { .count = 0 };
+    p->answered = true;
+    p->fresh = true;
+    if (reply->outcome == DNS_FAILED) {
+        lookup_part_fail(c, p, reply->error);
+        return;
+    }
+    if (reply->outcome == DNS_ANSWERED && dns_answer_copy(&copy, &reply->answer) < 0) {
+        lookup_part_fail(c, p, "out of memory");
+        return;
+    }
+    p->outcome = reply->outcome;
+    p->error = reply->error;
+    p->failed = 0;
+    p->negative_ttl = reply->answer.negative_ttl;
+    if (reply->outcome == DNS_EMPTY)
+        return;
+    dns_answer_free(&p->kept);
+    p->kept = copy;
+    p->due = uv_now(c->loop) + refresh_answered(&c->refresh, copy.ttl);
+}
+
+bool lookup_part_is_due(const struct lookup_context *c, const struct lookup_part *p)
+{
+    return !p->answered || p->due <= uv_now(c->loop);
+}
+
+/* ---- what is held ---- */
+
+uint64_t lookup_hold_end(const struct lookup_context *c, const struct lookup_hold *h)
+{
+    return h->empty_since == 0 || h->gone || c->refresh.hold == 0
+               ? 0
+               : h->empty_since + c->refresh.hold;
+}
+
+bool lookup_hold_is_over(const struct lookup_context *c, struct lookup_hold *h)
+{
+    uint64_t end = lookup_hold_end(c, h);
+    if (end != 0 && end <= uv_now(c->loop))
+        h->gone = true;
+    return h->gone;
+}
+
+/* ---- both families ---- */
+
+/* One family without records beside another that has some: nothing is missing, and nothing is held.
+ */
+static void settle_missing(const struct lookup_context *c, struct lookup_part *p,
+                           const struct lookup_part *other)
+{
+    dns_answer_free(&p->kept);
+    if (!p->fresh)
+        return;
+    p->due = p->negative_ttl != DNS_TTL_NONE
+                 ? uv_now(c->loop) + refresh_answered(&c->refresh, p->negative_ttl)
+                 : other->due;
+}
+
+/* No family has records: they are held for a time, and the question is asked again soon. */
+static void settle_empty(const struct lookup_context *c, struct lookup_part part[LOOKUP_PARTS],
+                         struct lookup_hold *h)
+{
+    if (h->empty_since == 0)
+        h->empty_since = uv_now(c->loop);
+    bool gone = lookup_hold_is_over(c, h);
+    for (int i = 0; i < LOOKUP_PARTS; i++) {
+        struct lookup_part *p = &part[i];
+        uint32_t ttl = p->negative_ttl != DNS_TTL_NONE ? p->negative_ttl : 0;
+        if (p->fresh && p->outcome == DNS_EMPTY)
+            p->due = uv_now(c->loop) + refresh_empty(&c->refresh, ttl);
+        if (gone)
+            dns_answer_free(&p->kept);
+    }
+}
+
+void lookup_parts_settle(const struct lookup_context *c, struct lookup_part part[LOOKUP_PARTS],
+                         struct lookup_hold *h)
+{
+    bool has_some = false; /* a family has records */
+    bool may_have = false; /* or had some when it last could be asked */
+    bool is_empty = h->empty_since != 0;
+    for (int i = 0; i < LOOKUP_PARTS; i++) {
+        const struct lookup_part *p = &part[i];
+        has_some = has_some || (p->outcome == DNS_ANSWERED && p->kept.count > 0);
+        may_have = may_have || (p->outcome == DNS_FAILED && p->kept.count > 0);
+        is_empty = is_empty || (p->answered && p->outcome == DNS_EMPTY);
+    }
+    if (has_some) {
+        *h = (struct lookup_hold){ .gone = false };
+    } else if (is_empty && (h->empty_since != 0 || !may_have)) {
+        settle_empty(c, part, h);
+        return;
+    }
+    for (int i = 0; i < LOOKUP_PARTS; i++)
+        if (part[i].answered && part[i].outcome == DNS_EMPTY)
+            settle_missing(c, &part[i], &part[LOOKUP_PARTS - 1 - i]);
+}
