@@ -64,7 +64,9 @@ static void give_place_back(struct session *s)
 
 static void end_wait(struct session *s)
 {
-    histogram_add(&s->home->queue_time, &sessions_connect_scale, life_now(s) - s->wait->began);
+    uint64_t waited = life_now(s) - s->wait->began;
+    histogram_add(&s->home->queue_time, &sessions_connect_scale, waited);
+    s->queued_ms += (uint32_t)waited;
     free(s->wait);
     s->wait = NULL;
 }

@@ -11,6 +11,7 @@
 #include "session/ends.h"
 #include "session/hello.h"
 #include "session/life.h"
+#include "session/preread_info.h"
 #include "session/route.h"
 #include "session/session_log.h"
 
@@ -72,6 +73,7 @@ static enum greet_result hear_hello(struct session *s)
         break;
     case HELLO_DONE:
         go_by(s, &hello);
+        s->preread = preread_info_new(life_now(s) - s->began, &hello);
         break;
     case HELLO_NOT_TLS:
     case HELLO_MALFORMED:

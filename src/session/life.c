@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "session/preread_info.h"
 #include "session/throttle.h"
 #include "session/tour.h"
 
@@ -77,6 +78,8 @@ void life_arm(struct session *s)
 void life_end(struct session *s, enum session_end why)
 {
     assert(s->state != SESSION_ENDED);
+    if (s->state == SESSION_GREETING && s->preread == NULL)
+        s->preread = preread_info_new(life_now(s) - s->began, NULL);
     s->state = SESSION_ENDED;
     s->ended_by = (uint8_t)why;
     wheel_clear(&s->home->wheel, &s->timer);

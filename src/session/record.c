@@ -8,6 +8,7 @@
 #include "session/connect.h"
 #include "session/ends.h"
 #include "session/life.h"
+#include "session/preread_info.h"
 
 /* ---- leaving ---- */
 
@@ -44,6 +45,14 @@ void record_terms(const struct session *s, struct session_terms *t, int fd[RECOR
         t->has_learned = 1;
         t->peer = s->learned->peer;
         t->destination = s->learned->destination;
+    }
+    t->queued_ms = s->queued_ms;
+    if (s->wait != NULL)
+        t->queued_ms += (uint32_t)(life_now(s) - s->wait->began);
+    if (s->preread != NULL) {
+        t->preread_ms = s->preread->ms;
+        copy_name(t->hello_name, sizeof t->hello_name, s->preread->text);
+        copy_name(t->hello_alpn, sizeof t->hello_alpn, s->preread->alpn);
     }
     if (s->file != NULL) {
         t->has_file = 1;
@@ -152,6 +161,8 @@ struct session *record_begin(struct sessions *all, struct service *service, stru
     s->wait_until = WHEEL_NEVER;
     connect_enter(s, pool);
     s->name_hash = t->name_hash;
+    s->queued_ms = t->queued_ms;
+    s->preread = preread_info_copy(t->preread_ms, t->hello_name, t->hello_alpn);
     int rc = take_learned(s, t);
     if (rc == 0)
         rc = count_client(s, t);

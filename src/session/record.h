@@ -18,6 +18,9 @@
 /* A server that was given no name has what stands on its line: a host name, or a unix path. */
 #define RECORD_SERVER_NAME ADDR_TEXT_MAX
 
+#define RECORD_HELLO_NAME 96
+#define RECORD_HELLO_ALPN 32
+
 struct session_terms {
     uint64_t id;
     uint64_t began;
@@ -36,6 +39,10 @@ struct session_terms {
     char server_name[RECORD_SERVER_NAME];
     char pool[CONFIG_NAME_MAX + 1];
     int64_t file_length;
+    uint32_t preread_ms;
+    uint32_t queued_ms;
+    char hello_name[RECORD_HELLO_NAME]; /* longer ones are cut: they are for the log alone */
+    char hello_alpn[RECORD_HELLO_ALPN];
 };
 
 struct flow_moment {

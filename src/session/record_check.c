@@ -16,9 +16,14 @@ static bool is_flag(uint8_t flag)
     return flag <= 1;
 }
 
+static bool has_end(const char *text, size_t size)
+{
+    return strnlen(text, size) < size;
+}
+
 static bool is_text(const char *text, size_t size)
 {
-    return text[0] != '\0' && strnlen(text, size) < size;
+    return text[0] != '\0' && has_end(text, size);
 }
 
 static bool is_option(int fd, int name, int wanted)
@@ -74,6 +79,9 @@ const char *record_check_terms(const struct session_terms *t, const int fd[RECOR
     if (t->has_server &&
         (!addr_is_valid(&t->server) || !is_text(t->server_name, sizeof t->server_name)))
         return "its server has no address or no name";
+    if (!has_end(t->hello_name, sizeof t->hello_name) ||
+        !has_end(t->hello_alpn, sizeof t->hello_alpn))
+        return "what its hello said has no end";
     return check_descriptors(t, fd);
 }
 

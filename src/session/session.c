@@ -14,6 +14,7 @@
 #include "session/connect.h"
 #include "session/greet.h"
 #include "session/life.h"
+#include "session/preread_info.h"
 #include "session/relay.h"
 #include "session/session_log.h"
 #include "session/throttle.h"
@@ -71,6 +72,7 @@ static void release(struct session *s, enum session_end why)
     dismiss(s);
     service_leave(s->service, why);
     free(s->learned);
+    free(s->preread);
     free(s->throttle);
     free(s);
 }
@@ -184,7 +186,10 @@ static void welcome(struct session *s, enum greet_result result)
 {
     if (result != GREET_DONE)
         return;
-    histogram_add(&s->home->preread_time, &sessions_connect_scale, life_now(s) - s->began);
+    uint64_t took = life_now(s) - s->began;
+    histogram_add(&s->home->preread_time, &sessions_connect_scale, took);
+    if (s->preread == NULL)
+        s->preread = preread_info_new(took, NULL);
     proceed(s, connect_next(s));
 }
 

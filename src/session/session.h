@@ -48,15 +48,16 @@ struct session {
     uint16_t attempts;            /* connects begun */
     uint16_t pool_attempts;       /* of these, to servers of the present pool */
     uint8_t state;                /* enum session_state */
-    uint8_t first_fin; /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
-    uint8_t failure;   /* why the last attempt failed, enum session_end */
-    uint8_t ended_by;  /* enum session_end, in SESSION_ENDED */
-    bool up_ended;     /* the client's FIN has been passed on */
-    bool down_ended;   /* the server's */
-    bool admitted;     /* counted among its client's sessions */
-    bool staged;       /* another process has its sockets and may take over */
-    bool inherited;    /* another process had its sockets, and may still have them for a moment */
-    bool busy;         /* in the list of those that want another turn */
+    uint8_t first_fin;  /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
+    uint8_t failure;    /* why the last attempt failed, enum session_end */
+    uint8_t ended_by;   /* enum session_end, in SESSION_ENDED */
+    bool up_ended;      /* the client's FIN has been passed on */
+    bool down_ended;    /* the server's */
+    bool admitted;      /* counted among its client's sessions */
+    bool staged;        /* another process has its sockets and may take over */
+    bool inherited;     /* another process had its sockets, and may still have them for a moment */
+    bool busy;          /* in the list of those that want another turn */
+    uint32_t queued_ms; /* that it has waited for places */
     struct side client;
     struct side server;
     struct flow up;
@@ -64,21 +65,23 @@ struct session {
 
     struct sessions *home;
     struct service *service;
-    struct pool *pool;         /* the service's, or one to fall back on */
-    struct backend *backend;   /* a place taken there; NULL: none */
-    struct tally *tally;       /* of the server reached, for its bytes */
-    struct pool_tried *tried;  /* NULL until an attempt has failed */
-    struct place_wait *wait;   /* in SESSION_WAITING */
-    uint64_t name_hash;        /* of the server that a TLS client asked for; 0: none */
-    struct learned *learned;   /* from a PROXY header; NULL: nothing */
-    struct throttle *throttle; /* NULL: it moves what there is */
-    struct answer_file *file;  /* in SESSION_ANSWERING: down.bytes of it have been sent */
+    struct pool *pool;            /* the service's, or one to fall back on */
+    struct backend *backend;      /* a place taken there; NULL: none */
+    struct tally *tally;          /* of the server reached, for its bytes */
+    struct pool_tried *tried;     /* NULL until an attempt has failed */
+    struct place_wait *wait;      /* in SESSION_WAITING */
+    uint64_t name_hash;           /* of the server that a TLS client asked for; 0: none */
+    struct learned *learned;      /* from a PROXY header; NULL: nothing */
+    struct preread_info *preread; /* what the client's first bytes said; NULL: nothing */
+    struct throttle *throttle;    /* NULL: it moves what there is */
+    struct answer_file *file;     /* in SESSION_ANSWERING: down.bytes of it have been sent */
     struct wheel_entry timer;
     LIST_ENTRY(session) in_all;
     SLIST_ENTRY(session) in_busy;
 };
 
 struct learned;
+struct preread_info;
 struct throttle;
 
 /* Of a session that waits for a place; freed when it has one, or ends. */

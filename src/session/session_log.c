@@ -9,6 +9,7 @@
 #include "base/error_text.h"
 #include "base/log.h"
 #include "session/ends.h"
+#include "session/preread_info.h"
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, const struct session *s)
@@ -24,6 +25,40 @@ static void log_local(struct log_line *line, const struct session *s)
     struct addr_peer local; /* prints an IPv4 address of a dual socket as IPv4 */
     addr_peer_set(&local, &at.sa, at.len);
     log_str(line, "local", addr_peer_print(&local, text));
+}
+
+/* The server sees this address: what its own log has. */
+static void log_from(struct log_line *line, const struct session *s)
+{
+    struct addr at = { .len = sizeof at.un };
+    char text[ADDR_TEXT_MAX];
+    if (s->connected != 0 && s->server.fd != -1 &&
+        getsockname(s->server.fd, &at.sa, &at.len) == 0 && at.sa.sa_family != AF_UNIX)
+        log_str(line, "from", addr_print(&at, text));
+}
+
+static void log_number_but_0(struct log_line *line, const char *key, uint64_t number)
+{
+    if (number != 0)
+        log_uint(line, key, number);
+}
+
+static void log_text_if_any(struct log_line *line, const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        log_str(line, key, text);
+}
+
+/* What came before a server was looked for, and what that took. */
+static void log_times(struct log_line *line, const struct session *s, uint64_t now)
+{
+    uint64_t total = (s->connected != 0 ? s->connected : now) - s->began;
+    uint64_t preread = s->preread != NULL ? s->preread->ms : 0;
+    uint64_t queued = s->queued_ms + (s->wait != NULL ? now - s->wait->began : 0);
+    uint64_t before = preread + queued;
+    log_number_but_0(line, "preread_ms", preread);
+    log_number_but_0(line, "queue_ms", queued);
+    log_uint(line, "connect_ms", total > before ? total - before : 0);
 }
 
 static void log_server(struct log_line *line, const struct session *s, bool reached)
@@ -45,7 +80,6 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
         return;
     struct log_line line;
     char text[ADDR_TEXT_MAX];
-    uint64_t connect_end = s->connected != 0 ? s->connected : now;
     log_begin_access(&line);
     log_uint(&line, "id", s->id);
     log_str(&line, "listener", s->service->conf->name);
@@ -55,9 +89,14 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
         log_str(&line, "peer", addr_peer_print(&s->learned->peer, text));
     log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s, s->connected != 0 && s->backend != NULL);
+    log_from(&line, s);
+    if (s->preread != NULL) {
+        log_text_if_any(&line, "sni", s->preread->text);
+        log_text_if_any(&line, "alpn", s->preread->alpn);
+    }
     log_uint(&line, "up", s->up.bytes);
     log_uint(&line, "down", s->down.bytes);
-    log_uint(&line, "connect_ms", connect_end - s->began);
+    log_times(&line, s, now);
     log_uint(&line, "duration_ms", now - s->began);
     log_uint(&line, "attempts", s->attempts);
     log_str(&line, "end", session_end_name(why));

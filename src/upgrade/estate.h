@@ -117,7 +117,7 @@ struct estate_late {
 
 /* What travels, byte by byte: who changes one of these structures raises PARCEL_VERSION (parcel.h),
  * here and there, and puts the new sizes here. */
-_Static_assert(PARCEL_VERSION == 9, "the sizes below are those of this version");
+_Static_assert(PARCEL_VERSION == 10, "the sizes below are those of this version");
 #ifdef __LP64__
 _Static_assert(sizeof(struct estate_process) == 1048, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_config) == 8, "raise PARCEL_VERSION");
@@ -129,12 +129,12 @@ _Static_assert(sizeof(struct estate_answer) == 200, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_socket) == 152, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_handed) == 260, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_entrance) == 544, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct session_terms) == 776, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct session_terms) == 912, "raise PARCEL_VERSION");
 _Static_assert(offsetof(struct session_terms, file_length) == 768, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct session_moment) == 72, "raise PARCEL_VERSION");
 _Static_assert(offsetof(struct session_moment, up) == 40, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_moment) == 80, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct estate_late) == 848, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_late) == 984, "raise PARCEL_VERSION");
 #endif
 /* Enumerations travel as numbers: what is inserted in the middle of one changes what they mean. */
 _Static_assert(SESSION_ENDS == 25 && SESSION_END_FILE_FAILED == 24, "raise PARCEL_VERSION");

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 9   /* raised whenever a structure that travels changes: estate.h */
+#define PARCEL_VERSION 10  /* raised whenever a structure that travels changes: estate.h */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
