@@ -24,19 +24,40 @@ static bool choose(struct request *r, const char *text, struct server_choice *ch
     return false;
 }
 
-/* Whoever reads the log later wants to know that it was ordered. */
-static void say(struct request *r, const struct pool *p, const struct backend *b, const char *what)
+/* What all lines about a server have; server_addr is the older name of address. */
+static void begin_line(struct log_line *line, enum log_level level, const char *event,
+                       const char *pool, const char *server, const struct addr *addr)
+{
+    char text[ADDR_TEXT_MAX];
+    log_begin(line, level, event);
+    log_str(line, "pool", pool);
+    log_str(line, "server", server);
+    log_str(line, "address", addr_print(addr, text));
+    log_str(line, "server_addr", text);
+}
+
+/* Tells the client and the log. */
+static void say_changed(struct request *r, const struct pool *p, const struct backend *b,
+                        const char *what, const char *from, const char *to)
 {
     struct log_line line;
-    char text[ADDR_TEXT_MAX];
-    request_say(r, "%s/%s: %s", pool_name(p), backend_name(b), what);
+    request_say(r, "%s/%s: %s %s, was %s", pool_name(p), backend_name(b), what, to, from);
     if (!log_wanted(LOG_LEVEL_NOTICE))
         return;
-    log_begin(&line, LOG_LEVEL_NOTICE, "server_set");
-    log_str(&line, "pool", pool_name(p));
-    log_str(&line, "server", backend_name(b));
-    log_str(&line, "server_addr", addr_print(&b->addr, text));
-    log_str(&line, "to", what);
+    begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), backend_name(b), &b->addr);
+    log_str(&line, "what", what);
+    log_str(&line, "from", from);
+    log_str(&line, "to", to);
+    log_end(&line);
+}
+
+static void say_there(enum log_level level, const char *event, const struct pool *p,
+                      const char *server, const struct addr *addr)
+{
+    struct log_line line;
+    if (!log_wanted(level))
+        return;
+    begin_line(&line, level, event, pool_name(p), server, addr);
     log_end(&line);
 }
 
@@ -44,20 +65,20 @@ static void say(struct request *r, const struct pool *p, const struct backend *b
 
 static void set_state(struct request *r, struct pool *p, struct backend *b, enum config_state state)
 {
-    char what[64];
-    snprintf(what, sizeof what, "state %s, was %s", server_view_states[state],
-             server_view_states[atomic_load(&b->state)]);
+    enum config_state before = (enum config_state)atomic_load(&b->state);
     drains_cancel(&r->rt->drains, b);
     pool_set_state(p, b, state, uv_now(r->rt->loop));
-    say(r, p, b, what);
+    say_changed(r, p, b, "state", server_view_states[before], server_view_states[state]);
 }
 
 static void set_weight(struct request *r, struct pool *p, struct backend *b, uint64_t weight)
 {
-    char what[64];
-    snprintf(what, sizeof what, "weight %" PRIu64 ", was %u", weight, backend_weight(b));
+    char from[24];
+    char to[24];
+    snprintf(from, sizeof from, "%u", backend_weight(b));
+    snprintf(to, sizeof to, "%" PRIu64, weight);
     pool_set_weight(p, b, (unsigned)weight, uv_now(r->rt->loop));
-    say(r, p, b, what);
+    say_changed(r, p, b, "weight", from, to);
 }
 
 /* Reads the third word of "POOL/SERVER state WORD". */
@@ -99,7 +120,7 @@ static enum request_result set_server(struct request *r)
 
 static void drain_one(struct request *r, struct pool *p, struct backend *b, uint64_t over)
 {
-    char what[128];
+    struct log_line line;
     char text[HUMAN_MAX];
     set_state(r, p, b, CONFIG_STATE_DRAIN);
     if (over == 0)
@@ -108,9 +129,16 @@ static void drain_one(struct request *r, struct pool *p, struct backend *b, uint
         request_fail_memory(r);
         return;
     }
-    snprintf(what, sizeof what, "closing %" PRIu64 " sessions over %s", backend_active(b),
-             human_time(over, text));
-    say(r, p, b, what);
+    request_say(r, "%s/%s: closing %" PRIu64 " sessions over %s", pool_name(p), backend_name(b),
+                backend_active(b), human_time(over, text));
+    if (!log_wanted(LOG_LEVEL_NOTICE))
+        return;
+    begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), backend_name(b), &b->addr);
+    log_str(&line, "what", "sessions");
+    log_uint(&line, "from", backend_active(b));
+    log_uint(&line, "to", 0);
+    log_uint(&line, "over_ms", over);
+    log_end(&line);
 }
 
 static enum request_result drain(struct request *r)
@@ -178,7 +206,7 @@ static enum request_result add_line(struct request *r, struct pool *p,
         return request_fail_memory(r);
     }
     request_say(r, "%s/%s: added", pool_name(p), line->name);
-    log_msg(LOG_LEVEL_NOTICE, "server_added", "%s/%s", pool_name(p), line->name);
+    say_there(LOG_LEVEL_NOTICE, "server_added", p, line->name, &line->addr);
     return REQUEST_DONE;
 }
 
@@ -207,6 +235,7 @@ static enum request_result add_server(struct request *r)
 static void del_one(struct request *r, struct pool *p, struct backend *b)
 {
     char *name = strdup(backend_name(b));
+    const struct addr addr = b->addr;
     int rc = name == NULL ? -ENOMEM : pool_del_server(p, b);
     if (rc == -ENOENT) {
         request_fail(r,
@@ -217,7 +246,7 @@ static void del_one(struct request *r, struct pool *p, struct backend *b)
         request_fail_memory(r);
     } else {
         request_say(r, "%s/%s: removed, its sessions go on", pool_name(p), name);
-        log_msg(LOG_LEVEL_NOTICE, "server_removed", "%s/%s", pool_name(p), name);
+        say_there(LOG_LEVEL_NOTICE, "server_removed", p, name, &addr);
     }
     free(name);
 }

@@ -50,6 +50,19 @@ static int fixed(FILE *errors, const char *key, bool same)
     return -1;
 }
 
+/* What was wanted may be but a new file under the same name. */
+static int fixed_log(FILE *errors, const char *key, bool same)
+{
+    if (same)
+        return 0;
+    fprintf(errors,
+            "[global] %s: cannot be changed while zproxy runs, expected the value that it "
+            "was started with; SIGUSR1 opens the same file again, as after a rotation; SIGUSR2 "
+            "(an upgrade) takes another\n",
+            key);
+    return -1;
+}
+
 static int check_fixed(const struct config_global *old, const struct config_global *new,
                        FILE *errors)
 {
@@ -58,8 +71,8 @@ static int check_fixed(const struct config_global *old, const struct config_glob
     rc |= fixed(errors, "group", same_text(old->group, new->group));
     rc |= fixed(errors, "chroot", same_text(old->chroot, new->chroot));
     rc |= fixed(errors, "pid_file", same_text(old->pid_file, new->pid_file));
-    rc |= fixed(errors, "log", same_target(&old->log, &new->log));
-    rc |= fixed(errors, "access_log", same_target(&old->access_log, &new->access_log));
+    rc |= fixed_log(errors, "log", same_target(&old->log, &new->log));
+    rc |= fixed_log(errors, "access_log", same_target(&old->access_log, &new->access_log));
     rc |= fixed(errors, "log_format", old->log_format == new->log_format);
     rc |= fixed(errors, "cpu_affinity", old->cpu_affinity == new->cpu_affinity);
     rc |= fixed(errors, "relay", old->relay == new->relay);

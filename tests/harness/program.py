@@ -141,7 +141,9 @@ class Log:
         self.path, self.at, self.parsed = path, 0, []
 
     def lines(self):
-        """All lines so far."""
+        """All lines so far. A thread of zproxy's own writes them: what it has just said may be on
+        its way."""
+        time.sleep(0.01)
         try:
             with open(self.path, "rb") as f:
                 f.seek(self.at)
