@@ -6,6 +6,11 @@
 #include "config/config.h"
 #include "ini_rig.h"
 
+/* Two listeners in a chain: the first one's server is an address of the second. */
+#define TWO                                                                                \
+    "[listen a]\nbind = *:80\npool = a\n[listen b]\nbind = 127.0.0.1:81, *:82\npool = b\n" \
+    "[pool a]\nserver = 127.0.0.1:82\n"
+
 static const struct {
     const char *text;
     const char *expected;
@@ -139,7 +144,26 @@ static const struct {
       "a.ini:9: [pool q] server: \"[::1]\": a loop, it leads back to \"*:80\" of [listen l] in "
       "line 2\n"
       "a.ini:11: [pool r] server: \"127.0.0.1\": a loop, it leads back to \"*:80\" of [listen l] "
-      "in line 2\n" },
+      "in line 2: listen l -> pool p -> pool r\n" },
+    { TWO "[pool b]\nserver = 127.0.0.1:81\nfallback = c\n[pool c]\nserver = 127.0.0.1:80\n",
+      "a.ini:8: [pool a] server: \"127.0.0.1:82\": a loop, it leads back to \"*:82\" of [listen b] "
+      "in line 5: listen b -> pool b -> pool c -> listen a -> pool a\n"
+      "a.ini:10: [pool b] server: \"127.0.0.1:81\": a loop, it leads back to \"127.0.0.1:81\" of "
+      "[listen b] in line 5\n"
+      "a.ini:13: [pool c] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of [listen a] "
+      "in line 2: listen a -> pool a -> listen b -> pool b -> pool c\n" },
+    { TWO "[pool b]\nserver = [::ffff:127.0.0.1]:80\n",
+      "a.ini:8: [pool a] server: \"127.0.0.1:82\": a loop, it leads back to \"*:82\" of [listen b] "
+      "in line 5: listen b -> pool b -> listen a -> pool a\n"
+      "a.ini:10: [pool b] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of [listen a] "
+      "in line 2: listen a -> pool a -> listen b -> pool b\n" },
+    { TWO "[pool b]\nserver = 127.0.0.1\nserver = unix:/c\n"
+          "[listen c]\nbind = unix:/c\nroute = sni=x pool=b\npool = d\n"
+          "[pool d]\nserver = 10.0.0.1:1\n",
+      "a.ini:10: [pool b] server: \"127.0.0.1\": a loop, it leads back to \"127.0.0.1:81\" of "
+      "[listen b] in line 5\n"
+      "a.ini:11: [pool b] server: \"unix:/c\": a loop, it leads back to \"unix:/c\" of [listen c] "
+      "in line 13\n" },
     { "[listen l]\nbind = unix:/a\npool = p\n[pool p]\nserver = 10.0.0.1\n",
       "a.ini:5: [pool p] server: \"10.0.0.1\": has no port for clients of \"unix:/a\" of "
       "[listen l] in line 2\n" },
@@ -273,6 +297,19 @@ START_TEST(what_merely_looks_like_a_conflict_is_none)
 }
 END_TEST
 
+START_TEST(a_chain_through_oneself_is_no_circle)
+{
+    expect_good(TWO "[pool b]\nserver = 10.0.0.1:80\nserver = db.example:80\n");
+    expect_good(TWO "[listen c]\nbind = unix:/c, 127.0.0.1:90-99\npool = c\n"
+                    "[pool b]\nserver = unix:/c\nserver = [::ffff:127.0.0.1]:95\nfallback = c\n"
+                    "[pool c]\nserver = 10.0.0.1:80\n");
+    /* no client comes by that pool, or by that port */
+    expect_good(TWO "[pool b]\nserver = 10.0.0.1:80\n[pool c]\nserver = 127.0.0.1:80\n");
+    expect_good("[listen a]\nbind = *:80, *:81\npool = a\n[pool a]\nserver = 10.0.0.1\n"
+                "[listen b]\nbind = 127.0.0.1:82\npool = b\n[pool b]\nserver = 127.0.0.1:81\n");
+}
+END_TEST
+
 START_TEST(fallbacks_may_lead_to_the_same_pool)
 {
     struct config *c = load_good("[defaults]\nfallback = sorry\n" MINIMAL "[pool q]\n"
@@ -391,6 +428,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, variables_are_printed_as_they_were_written);
     tcase_add_test(t, variables_that_cannot_be_used_are_errors);
     tcase_add_test(t, what_merely_looks_like_a_conflict_is_none);
+    tcase_add_test(t, a_chain_through_oneself_is_no_circle);
     tcase_add_test(t, fallbacks_may_lead_to_the_same_pool);
     tcase_add_test(t, defaults_that_are_of_no_use_to_a_pool_are_not_its_own);
     tcase_add_test(t, a_key_at_its_default_is_never_of_no_use);

@@ -298,7 +298,7 @@ static void on_done(void *arg, const struct lookup_result *result)
 static bool is_usable(void *arg, const struct addr *a)
 {
     const struct name *n = arg;
-    return n->resolver->ops->usable(n->resolver->arg, a);
+    return n->resolver->ops->usable(n->resolver->arg, n->pool, a);
 }
 
 /* ---- names ---- */

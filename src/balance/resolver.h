@@ -22,7 +22,7 @@ struct resolver;
 
 struct resolver_ops {
     /* Whether zproxy may connect there: it must not reach a socket that it listens on itself. */
-    bool (*usable)(void *arg, const struct addr *a);
+    bool (*usable)(void *arg, const struct pool *p, const struct addr *a);
     /* Every name has had its first answer or failure; each time that this has become true. */
     void (*ready)(void *arg);
 };

@@ -11,6 +11,7 @@
 #include "command/server_view.h"
 #include "config/nearest.h"
 #include "config/server.h"
+#include "control/circles.h"
 
 /* ---- which one ---- */
 
@@ -175,16 +176,6 @@ static char *join_words(const struct request *r)
     return text;
 }
 
-/* A connection to it would come back to us. */
-static bool is_own(const struct runtime *rt, const struct addr *at)
-{
-    const struct listen_socket *ls;
-    TAILQ_FOREACH(ls, &rt->sockets.all, in_list)
-        if (addr_reaches(at, &ls->at))
-            return true;
-    return false;
-}
-
 static enum request_result add_line(struct request *r, struct pool *p,
                                     const struct config_server *line)
 {
@@ -193,8 +184,9 @@ static enum request_result add_line(struct request *r, struct pool *p,
                             "%s: names are resolved for servers of the configuration only, "
                             "expected an address",
                             r->word[1]);
-    if (is_own(r->rt, &line->addr))
-        return request_fail(r, "%s: zproxy listens there itself", r->word[1]);
+    if (circles_would_close(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
+        return request_fail(r, "%s: a loop: zproxy listens there itself, and leads back to pool %s",
+                            r->word[1], pool_name(p));
     switch (pool_add_server(p, line)) {
     case 0:
         break;

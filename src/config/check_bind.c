@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "config/circle.h"
 #include "config/endpoint.h"
 #include "config/table.h"
 
@@ -188,9 +189,9 @@ static const struct table_entry *find_loop(const struct bound *b, const struct a
     return NULL;
 }
 
-/* `why` goes on with the address that is bound. */
+/* `why` goes on with the address that is bound; how: the steps back, or NULL. */
 static void report_server(const struct bound *b, size_t i, size_t item, const char *why,
-                          const struct table_entry *bound)
+                          const struct table_entry *bound, const char *how)
 {
     const struct config_server *server = &b->load->config->pool[i].server[item];
     struct place at = load_origin(b->load, SECTION_POOL, i, "server")->item[item];
@@ -200,14 +201,50 @@ static void report_server(const struct bound *b, size_t i, size_t item, const ch
     char place[REPORT_PLACE_MAX];
     char *to = endpoint_text(server);
     report_error(b->load->report, at, label_of(b, SECTION_POOL, i, label), "server",
-                 "\"%s\": %s \"%s\" of [%s] in %s", to == NULL ? server->name : to, why,
+                 "\"%s\": %s \"%s\" of [%s] in %s%s%s", to == NULL ? server->name : to, why,
                  addr_print(bound->what, address),
                  label_of(b, SECTION_LISTEN, bound->section, listen),
-                 report_place(place_of(b, bound), at, place));
+                 report_place(place_of(b, bound), at, place), how == NULL ? "" : ": ",
+                 how == NULL ? "" : how);
     free(to);
 }
 
 #define LEADS_BACK "a loop, it leads back to"
+
+static size_t arrives(void *arg, const struct addr *to)
+{
+    const struct table_entry *found = find_loop(arg, to);
+    return found == NULL ? CIRCLE_NONE : found->section;
+}
+
+/* A name may lead anywhere. */
+static bool next_server(void *arg, size_t pool, size_t n, struct addr *at, bool *same_port)
+{
+    const struct bound *b = arg;
+    const struct config_pool *p = &b->load->config->pool[pool];
+    if (n >= p->server_count)
+        return false;
+    *at = p->server[n].addr;
+    if (p->server[n].host != NULL)
+        at->len = 0;
+    *same_port = p->server[n].same_port;
+    return true;
+}
+
+/* A server of pool i that leads to the listener `found`: reports it where that closes a circle, and
+ * returns whether it does. port: of clients, where the server has none. */
+static bool check_circle(const struct bound *b, size_t i, size_t item, const struct addr *to,
+                         uint16_t port, const struct table_entry *found)
+{
+    const struct circle c = { b->load->config, arrives, next_server, (void *)b };
+    char *steps = NULL;
+    int rc = circle_find(&c, i, port, to, &steps);
+    if (rc != 0)
+        report_server(b, i, item, rc < 0 ? "out of memory, may be " LEADS_BACK : LEADS_BACK, found,
+                      steps);
+    free(steps);
+    return rc != 0;
+}
 
 /* Whether sessions come from one pool to the other, itself or by fallback. */
 static bool leads_to(const struct config *c, const struct config_pool *from,
@@ -232,11 +269,12 @@ static bool check_port(const struct bound *b, size_t i, size_t item, const struc
 {
     struct addr to = b->load->config->pool[i].server[item].addr;
     addr_set_port(&to, addr_port(self->what));
-    const struct table_entry *found = addr_is_unix(self->what) ? self : find_loop(b, &to);
-    if (found != NULL)
-        report_server(b, i, item,
-                      addr_is_unix(self->what) ? "has no port for clients of" : LEADS_BACK, found);
-    return found != NULL;
+    if (addr_is_unix(self->what)) {
+        report_server(b, i, item, "has no port for clients of", self, NULL);
+        return true;
+    }
+    const struct table_entry *found = find_loop(b, &to);
+    return found != NULL && check_circle(b, i, item, &to, addr_port(&to), found);
 }
 
 /* A server without a port: all ports that clients come by are looked at. */
@@ -256,7 +294,6 @@ static void check_same_port(const struct bound *b, size_t i, size_t item)
     }
 }
 
-/* A name may lead anywhere. */
 static void check_server(const struct bound *b, size_t i, size_t item)
 {
     const struct config_server *server = &b->load->config->pool[i].server[item];
@@ -264,7 +301,7 @@ static void check_server(const struct bound *b, size_t i, size_t item)
     if (server->same_port)
         check_same_port(b, i, item);
     else if (server->host == NULL && (found = find_loop(b, &server->addr)) != NULL)
-        report_server(b, i, item, LEADS_BACK, found);
+        (void)check_circle(b, i, item, &server->addr, 0, found);
 }
 
 /* --- All together --- */

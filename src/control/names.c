@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/circles.h"
 
 #define WAIT_MS 5000
 
@@ -44,24 +45,10 @@ bool names_are_resolvable(const struct config *conf, const char *file, FILE *err
     return false;
 }
 
-/* Of a range only the port that the address has comes into question. */
-static bool is_bound(const struct config_bind *b, const struct addr *a)
-{
-    size_t at = b->addr_count > 1 ? (size_t)addr_port(a) - addr_port(&b->addr[0]) : 0;
-    return at < b->addr_count && addr_reaches(a, &b->addr[at]);
-}
-
-/* A server at an address of our own would be a loop. */
-static bool is_usable(void *arg, const struct addr *a)
+static bool is_usable(void *arg, const struct pool *p, const struct addr *a)
 {
     const struct names *n = arg;
-    for (size_t i = 0; i < n->conf->listen_count; i++) {
-        const struct config_listen *l = &n->conf->listen[i];
-        for (size_t j = 0; j < l->bind_count; j++)
-            if (is_bound(&l->bind[j], a))
-                return false;
-    }
-    return true;
+    return !circles_would_close(n->conf, n->pools, p, a, false);
 }
 
 static void on_ready(void *arg)
@@ -109,6 +96,7 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
 {
     bool first = n->conf == NULL;
     n->conf = conf;
+    n->pools = pools;
     if (n->resolver == NULL)
         return;
     if (!first && resolver_configure(n->resolver, &conf->global) < 0)

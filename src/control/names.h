@@ -15,6 +15,7 @@ struct names {
     uv_loop_t *loop;
     uv_timer_t deadline;
     const struct config *conf; /* in force */
+    const struct pools *pools;
     struct resolver *resolver; /* NULL: no configuration has had a name yet */
     bool waiting;
 };
