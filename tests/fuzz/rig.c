@@ -126,6 +126,7 @@ static void set_up(struct rig *g, const struct config_global *conf)
     grace_init(&rt->grace);
     sockets_init(&rt->sockets);
     LIST_INIT(&rt->entrances);
+    rt->accept_watch.entrances = &rt->entrances;
     LIST_INIT(&rt->generations);
     pools_init(&rt->pools, &g->loop, &rt->grace);
     names_init(&rt->names, &g->loop);
