@@ -11,6 +11,7 @@
     trace      its system calls
     services   real servers: nginx, redis, PostgreSQL, dnsmasq
     systemd    zproxy as systemd starts and watches it
+    container  systemd itself, over this machine's files
     names      a name server played by the test
     web        what zproxy tells by HTTP, Prometheus, a browser
 

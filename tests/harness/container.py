@@ -1,0 +1,130 @@
+"""A machine of its own to try units on: systemd as process 1 over this machine's files, in a
+container of systemd-nspawn. What is written there is gone at its end."""
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+
+from .machine import Network, need_program, need_root, run_program, scratch
+from .program import command, instruments
+from .tap import Failure, Skip, wait_for
+
+# They wait for a network, or are of no use here.
+_MASKED = ["NetworkManager-wait-online", "ifupdown-wait-online", "networking",
+           "systemd-networkd-wait-online"]
+
+
+class Container(Network):
+    """Booted at most once by a scenario: machine()."""
+
+    def __init__(self):
+        need_root()
+        need_program("ip", "nsenter", "setpriv", "systemd-nspawn", "unshare")
+        if instruments():
+            raise Skip("the sandbox of the unit has no room for sanitizers")
+        self._scratch = scratch()
+        self.directory = self._scratch.__enter__()
+        root, payload = f"{self.directory}/root", f"{self.directory}/payload"
+        os.mkdir(root)
+        os.mkdir(payload)
+        for name in ("zproxy", "zproxyctl"):
+            shutil.copy(os.path.join(os.path.dirname(command()[-1]), name), payload)
+        script = ('mount --bind / "$1" && shift && exec setpriv --pdeathsig KILL -- "$@"')
+        self.console = open(f"{self.directory}/console", "w+b")
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", root,
+             "systemd-nspawn", "-q", "-M", f"zproxy-{os.getpid()}", "-D", root, "-b", "--register=no",
+             "--keep-unit", "--private-network", "--volatile=overlay", "--capability=all",
+             f"--bind-ro={payload}:/payload", "systemd.unit=basic.target",
+             *(f"systemd.mask={unit}.service" for unit in _MASKED)],
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=self.console, stderr=self.console)
+        atexit.register(self.end)
+        self.leader = None
+        wait_for(self._is_up, "systemd in a container", self._alive)
+        self.fd = os.open(f"/proc/{self.leader}/ns/net", os.O_RDONLY)
+
+    def _alive(self):
+        if self.process.poll() is not None:
+            self.console.seek(0)
+            said = self.console.read().decode(errors="replace").split("\n")
+            raise Skip(f"no container with systemd: {' '.join(said[-4:]).strip()}")
+
+    def _is_up(self):
+        """Process 1 of a process namespace among what nspawn has started."""
+        waiting = [self.process.pid]
+        while waiting and self.leader is None:
+            pid = waiting.pop()
+            try:
+                with open(f"/proc/{pid}/task/{pid}/children") as f:
+                    waiting += map(int, f.read().split())
+                with open(f"/proc/{pid}/status") as f:
+                    ids = [line.split() for line in f if line.startswith("NSpid:")]
+            except OSError:
+                continue
+            if ids and len(ids[0]) > 2 and ids[0][-1] == "1":
+                self.leader = pid
+        return self.leader is not None and \
+            self.try_run("systemctl", "is-active", "basic.target").stdout.strip() == "active"
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.console.close()
+        self._scratch.__exit__(None, None, None)
+
+    def __exit__(self, *_):
+        """It stays for the next promise."""
+
+    def __enter__(self):
+        return self
+
+    def path(self, inside):
+        return f"/proc/{self.leader}/root{inside}"
+
+    def write(self, inside, text):
+        os.makedirs(os.path.dirname(self.path(inside)), exist_ok=True)
+        with open(self.path(inside), "w") as f:
+            f.write(text)
+
+    def try_run(self, *words, **options):
+        return run_program("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C",
+                           "--", *words, check=False, **options)
+
+    def run(self, *words):
+        done = self.try_run(*words)
+        if done.returncode != 0:
+            raise Failure(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def pid_outside(self, inside):
+        """Of a process inside."""
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/status") as f:
+                    ids = next(line.split() for line in f if line.startswith("NSpid:"))
+                same = os.readlink(f"/proc/{name}/ns/pid") == \
+                    os.readlink(f"/proc/{self.leader}/ns/pid")
+            except (OSError, StopIteration):
+                continue
+            if same and ids[-1] == str(inside):
+                return int(name)
+        raise Failure(f"no process {inside} in the container")
+
+
+@functools.cache
+def _booted():
+    try:
+        return Container()
+    except (Skip, Failure) as why:      # tried once, not for each promise
+        return Skip(str(why))
+
+
+def machine():
+    """The container; skips where there can be none."""
+    booted = _booted()
+    if isinstance(booted, Skip):
+        raise booted
+    return booted
