@@ -1,0 +1,91 @@
+#include "upgrade/upgrade.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "starve.h"
+#include "suite.h"
+#include "upgrade/heir.h"
+
+static uv_loop_t loop;
+static struct runtime rt;
+static struct upgrade upgrade;
+
+static void on_gone(void *arg, int pid)
+{
+    (void)arg;
+    (void)pid;
+    ck_abort_msg("%s", "nothing was handed over");
+}
+
+static void begin(void)
+{
+    static const struct worker_setup setup = { .index = 0 };
+    static char name[] = "check_upgrade";
+    static char *const argv[] = { name, NULL };
+    memset(&rt, 0, sizeof rt);
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    rt.loop = &loop;
+    rt.notify.fd = -1;
+    crew_init(&rt.crew, &setup, false);
+    ck_assert_int_eq(upgrade_init(&upgrade, &rt, argv, on_gone, NULL), 0);
+}
+
+static void end(void)
+{
+    upgrade_fini(&upgrade);
+    crew_fini(&rt.crew);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+
+/* The program that is started is this one, which ends at once (main). */
+START_TEST(one_that_comes_to_nothing_leaves_nothing)
+{
+    for (int i = 0; i < 3; i++) {
+        upgrade_start(&upgrade);
+        ck_assert(upgrade.busy);
+        uv_run(&loop, UV_RUN_DEFAULT);
+        ck_assert(!upgrade.busy);
+    }
+}
+END_TEST
+
+/* Only handles that have been opened are closed: libuv aborts for others. */
+START_TEST(without_memory_the_next_one_is_as_the_first)
+{
+    bool went = false;
+    for (int memory = 0; memory < 30; memory++) {
+        starve_after(memory);
+        upgrade_start(&upgrade);
+        starve_after(-1);
+        went = upgrade.spawn.pid != 0;
+        uv_run(&loop, UV_RUN_DEFAULT);
+        ck_assert(!upgrade.busy);
+    }
+    ck_assert_msg(went, "30 allocations do not suffice");
+}
+END_TEST
+
+START_TEST(cancelled_at_once)
+{
+    upgrade_start(&upgrade);
+    upgrade_cancel(&upgrade, "not wanted");
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert(!upgrade.busy);
+    upgrade_cancel(&upgrade, "not there");
+}
+END_TEST
+
+int main(void)
+{
+    if (getenv(HEIR_ENVIRONMENT) != NULL)
+        return 3;
+    Suite *s = suite_create("upgrade");
+    TCase *t = tcase_create("upgrade");
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, one_that_comes_to_nothing_leaves_nothing);
+    tcase_add_test(t, without_memory_the_next_one_is_as_the_first);
+    tcase_add_test(t, cancelled_at_once);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}
