@@ -47,15 +47,17 @@ struct proxy {
     bool has_ended; /* the workers have been joined */
 };
 
+/* For the old program, where this one was to take over from it. */
+static char cannot_start_why[1024];
+
 /* One line for whoever started us; the log may be elsewhere, or not open yet. */
 static int __attribute__((format(printf, 1, 2))) cannot_start(const char *fmt, ...)
 {
     va_list args;
-    fputs("zproxy: ", stderr);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    (void)vsnprintf(cannot_start_why, sizeof cannot_start_why, fmt, args);
     va_end(args);
-    fputc('\n', stderr);
+    fprintf(stderr, "zproxy: %s\n", cannot_start_why);
     return -1;
 }
 
@@ -582,6 +584,7 @@ enum proxy_status proxy_run(const struct proxy_setup *setup)
             status = PROXY_ENDED;
         }
     } else if (p.heir != -1) {
+        heir_refuse(p.heir, cannot_start_why);
         _exit(status); /* the other process goes on with all that we have open */
     }
     remove_files(&p);

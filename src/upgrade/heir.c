@@ -374,6 +374,14 @@ int heir_socket(void)
     return fd > 2 ? fd : -1;
 }
 
+void heir_refuse(int sock, const char *why)
+{
+    struct courier c;
+    if (courier_init(&c, sock, "the old program") == 0)
+        (void)courier_refuse(&c, "%s", why);
+    courier_fini(&c);
+}
+
 int heir_run(struct runtime *rt, int sock, struct config *own, FILE *errors)
 {
     struct heir h = { .rt = rt };

@@ -12,6 +12,9 @@
 /* The socket's descriptor, or -1: an ordinary start. Takes the variable out of the environment. */
 int heir_socket(void);
 
+/* Tells the old program why nothing is taken over. */
+void heir_refuse(int sock, const char *why);
+
 /* Puts the old program's configuration in force here, with its sockets and sessions, for workers
  * that do not run yet; own is what the file says now. Returns 0, or -1 after having told the other
  * one, and errors, why not. */
