@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,21 @@ static void print_missing(const struct config *conf)
     inherited_fini(&inherited);
 }
 
+/* What is connected at the start ends with the daemon; the path leads elsewhere then. */
+static void print_syslog(const struct config_global *g)
+{
+    char path[PATH_MAX];
+    bool wanted = g->log.kind == LOG_KIND_SYSLOG || g->access_log.kind == LOG_KIND_SYSLOG;
+    if (g->chroot == NULL || !wanted)
+        return;
+    snprintf(path, sizeof path, "%s/dev/log", g->chroot);
+    if (access(path, F_OK) == -1)
+        printf(
+            "note: [global] chroot: %s is not there: lines to syslog are lost once its daemon has "
+            "been started anew; have it listen there as well\n",
+            path);
+}
+
 static void check(const struct config *conf, const char *file)
 {
     struct budget budget;
@@ -71,6 +87,7 @@ static void check(const struct config *conf, const char *file)
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
     print_missing(conf);
+    print_syslog(&conf->global);
 }
 
 /* What was asked for is said, or the exit status tells that it is not. */
