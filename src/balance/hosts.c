@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +278,18 @@ void hosts_close(struct hosts *h)
     free(h);
 }
 
+/* The threads that libuv makes with its first work inherit what is blocked here: a signal that
+ * came to one of them would end the process once its handler has been closed. */
+static int queue_work(uv_loop_t *loop, uv_work_t *work)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = uv_queue_work(loop, work, on_work, on_read);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
 static void start_reading(struct hosts *h, const struct file_stamp *seen)
 {
     size_t n = strlen(h->path) + 1;
@@ -286,7 +300,7 @@ static void start_reading(struct hosts *h, const struct file_stamp *seen)
     r->stamp = *seen;
     r->work.data = r;
     memcpy(r->path, h->path, n);
-    if (uv_queue_work(h->loop, &r->work, on_work, on_read) < 0)
+    if (queue_work(h->loop, &r->work) < 0)
         free(r);
     else
         h->reading = r;
