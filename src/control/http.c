@@ -53,7 +53,9 @@ struct http_door {
     uv_timer_t timer;          /* the daemon wants to look at its clients */
     uv_timer_t again;          /* accept(2) has failed: try again */
     uv_timer_t sweep;
-    unsigned handles; /* open */
+    struct reserve reserve; /* who asks what is wrong is heard without descriptors as well */
+    bool spent;             /* and a client that has gone may have left its descriptor for it */
+    unsigned handles;       /* open */
     struct http_calls calls;
     struct http_clients clients;
 };
@@ -271,6 +273,7 @@ static void on_client(void *arg, struct MHD_Connection *c, void **context,
         http_clients_remove(&door->clients, client);
         free(client);
         *context = NULL;
+        door->spent |= door->reserve.fd == -1;
     }
 }
 
@@ -300,6 +303,8 @@ static void run(struct http_door *door)
 {
     MHD_UNSIGNED_LONG_LONG due = 0;
     MHD_run(door->daemon);
+    if (door->spent)
+        door->spent = !reserve_fill(&door->reserve);
     if (uv_is_closing((const uv_handle_t *)&door->timer))
         return;
     if (MHD_get_timeout(door->daemon, &due) == MHD_YES)
@@ -327,36 +332,31 @@ static void on_again(uv_timer_t *timer)
     uv_poll_start(&door->knock, UV_READABLE, on_knock);
 }
 
-/* For want of descriptors, or memory: a client that is silent gives its own. Without that the
- * socket, on which clients wait, would wake the loop again and again. */
+/* For want of descriptors, or memory: who has asked is answered first, else a silent one goes.
+ * Until then the socket, on which a client waits, would wake the loop again and again. */
 static void accept_failed(struct http_door *door)
 {
-    if (http_clients_evict(&door->clients))
+    run(door);
+    if (door->reserve.fd == -1 && http_clients_evict(&door->clients))
         run(door);
     uv_poll_stop(&door->knock);
     uv_timer_start(&door->again, on_again, NO_ROOM_MS, 0);
-}
-
-static bool is_shortage(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
 /* Returns whether there may be another one. */
 static bool let_in(struct http_door *door)
 {
     struct sockaddr_storage from;
-    socklen_t len = sizeof from;
-    int fd = accept4(door->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int error = fd == -1 ? errno : 0;
-    if (is_shortage(error))
+    socklen_t len = 0;
+    int fd = http_clients_accept(door->fd, &door->reserve, &from, &len);
+    if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
         accept_failed(door);
-    if (fd == -1)
-        return error == ECONNABORTED;
+    if (fd < 0)
+        return fd == -ECONNABORTED;
     if (door->clients.count >= HTTP_CLIENTS_MAX && http_clients_evict(&door->clients))
         MHD_run(door->daemon);                                                 /* closes it */
     (void)MHD_add_connection(door->daemon, fd, (struct sockaddr *)&from, len); /* or closes fd */
-    return true;
+    return door->reserve.fd != -1;
 }
 
 static void on_knock(uv_poll_t *poll, int status, int events)
@@ -364,8 +364,8 @@ static void on_knock(uv_poll_t *poll, int status, int events)
     struct http_door *door = poll->data;
     (void)status;
     (void)events;
-    for (int n = 0; n < ACCEPTS && let_in(door); n++)
-        ;
+    for (int n = 0; n < ACCEPTS && let_in(door); n++) {
+    }
     run(door);
 }
 
@@ -379,11 +379,17 @@ struct http_change {
 
 #define DOOR_HANDLES 5
 
+static void door_free(struct http_door *door)
+{
+    (void)reserve_spend(&door->reserve);
+    free(door);
+}
+
 static void on_door_closed(uv_handle_t *handle)
 {
     struct http_door *door = handle->data;
     if (--door->handles == 0)
-        free(door);
+        door_free(door);
 }
 
 /* Calls that are not answered yet lose their clients. */
@@ -419,7 +425,7 @@ static void close_door(struct http_door *door)
     if (door->fd != -1)
         close(door->fd);
     if (door->handles == 0)
-        free(door);
+        door_free(door);
 }
 
 static int start_daemon(struct http_door *door)
@@ -482,6 +488,8 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
     door->http = h;
     door->at = *at;
     http_clients_init(&door->clients);
+    door->reserve.fd = -1;
+    (void)reserve_fill(&door->reserve);
     door->fd = open_socket(h, at, &door->file);
     int rc = door->fd < 0 ? door->fd : start_daemon(door);
     if (rc == 0)
@@ -491,7 +499,7 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
         return 0;
     }
     if (door->fd < 0)
-        free(door);
+        door_free(door);
     else
         close_door(door);
     return rc;
@@ -589,7 +597,7 @@ void http_free(struct http *h)
     if (h->door != NULL) {
         stop_daemon(h->door);
         close(h->door->fd);
-        free(h->door);
+        door_free(h->door);
     }
     free(h);
 }

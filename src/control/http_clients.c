@@ -1,6 +1,22 @@
 #include "control/http_clients.h"
 
-#include <sys/socket.h>
+#include <errno.h>
+
+static int accept_one(int fd, struct sockaddr_storage *from, socklen_t *len)
+{
+    *len = sizeof *from;
+    int client = accept4(fd, (struct sockaddr *)from, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return client == -1 ? -errno : client;
+}
+
+int http_clients_accept(int fd, struct reserve *reserve, struct sockaddr_storage *from,
+                        socklen_t *len)
+{
+    int client = accept_one(fd, from, len);
+    if ((client == -EMFILE || client == -ENFILE) && reserve_spend(reserve))
+        client = accept_one(fd, from, len);
+    return client;
+}
 
 void http_clients_init(struct http_clients *cs)
 {

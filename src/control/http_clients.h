@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "session/reserve.h"
 
 #define HTTP_HEAD_MS 5000        /* to send a request's head */
 #define HTTP_LIFE_MS 30000       /* of a connection, unless it has read so much of its answer */
@@ -34,6 +37,11 @@ struct http_clients {
     struct http_client_list all;
     size_t count; /* that have not been shut down */
 };
+
+/* Accepts one, non-blocking: with the descriptor that was kept for it where there is no other.
+ * Returns its descriptor or -errno. */
+int http_clients_accept(int fd, struct reserve *reserve, struct sockaddr_storage *from,
+                        socklen_t *len);
 
 void http_clients_init(struct http_clients *cs);
 void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, uint64_t now);
