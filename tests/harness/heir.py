@@ -130,8 +130,9 @@ try:
 except subprocess.TimeoutExpired:
     real.kill()
     real.wait()
-with open(said, "w") as f:
+with open(said + ".new", "w") as f:
     f.write(str(real.returncode))
+os.rename(said + ".new", said)
 """
 
 
