@@ -876,13 +876,13 @@ START_TEST(a_file_that_cannot_be_opened_changes_nothing)
     conf.server_count = 0;
     ck_assert_int_eq(pool_rig_put(&rig, &conf), -ENOENT);
     conf.file = (char *)".";
-    ck_assert_int_eq(pool_rig_put(&rig, &conf), -EINVAL);
+    ck_assert_int_eq(pool_rig_put(&rig, &conf), -EMEDIUMTYPE);
     ck_assert_ptr_null(pool_file(rig.pool));
     ck_assert_uint_eq(rig.changed, 0);
     expect_picks("a");
     const struct pool_events events = { 0 };
     ck_assert_ptr_null(pool_new(&conf, &rig.grace, &events));
-    ck_assert_int_eq(errno, EINVAL);
+    ck_assert_int_eq(errno, EMEDIUMTYPE);
     close_rig();
 }
 END_TEST

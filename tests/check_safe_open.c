@@ -220,6 +220,13 @@ START_TEST(devices_and_links_of_proc_are_opened)
 }
 END_TEST
 
+static void expect_not_read(char *directory)
+{
+    ck_assert_int_eq(reads(directory, ""), -EMEDIUMTYPE);
+    ck_assert_int_eq(reads(in(directory, "fifo"), ""), -EMEDIUMTYPE);
+    ck_assert_str_eq(safe_open_strerror(-EMEDIUMTYPE), "not a regular file");
+}
+
 START_TEST(a_fifo_is_opened_and_does_not_block)
 {
     ck_assert_int_eq(mkfifo(in(top, "fifo"), 0600), 0);
@@ -227,6 +234,7 @@ START_TEST(a_fifo_is_opened_and_does_not_block)
     int reader = open(in(top, "fifo"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ck_assert_int_eq(append(in(top, "fifo")), 0);
     close(reader);
+    expect_not_read(top);
 }
 END_TEST
 
@@ -339,6 +347,7 @@ START_TEST(in_a_directory_of_others_only_a_file_with_one_name_is_used)
     int reader = open(in(bobs, "fifo"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ck_assert_int_eq(append(in(bobs, "fifo")), -EINVAL);
     close(reader);
+    expect_not_read(bobs);
     ck_assert_int_eq(replaced(in(bobs, "log")), 0);
     expect_untouched();
     write_file(in(bobs, "own"), "", BOB); /* as after a rotation */

@@ -19,12 +19,11 @@ struct answer_file *answer_file_open(const char *path)
     atomic_init(&f->refs, 1);
     memcpy(f->path, path, len);
     f->fd = safe_open_read(path);
-    if (f->fd >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (f->fd >= 0 && fstat(f->fd, &st) == 0) {
         f->length = st.st_size;
         return f;
     }
-    bool odd = f->fd >= 0 || f->fd == -ENXIO || f->fd == -EISDIR; /* ENXIO: a unix socket */
-    int error = odd ? EINVAL : -f->fd;
+    int error = f->fd >= 0 ? errno : -f->fd;
     if (f->fd >= 0)
         close(f->fd);
     free(f);

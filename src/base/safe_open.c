@@ -198,7 +198,7 @@ static int check_file(const struct safe_place *p, const struct stat *st, uid_t o
     if (S_ISLNK(st->st_mode))
         return -ELOOP;
     if (!S_ISREG(st->st_mode))
-        return -EINVAL;
+        return S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
     if (st->st_nlink > 1)
         return -EMLINK;
     bool known = is_trusted(st->st_uid) || st->st_uid == owner || st->st_uid == p->dir_st.st_uid;
@@ -286,9 +286,18 @@ int safe_open_update(const char *path)
     return open_existing(path, O_RDWR, SAFE_LINKS_OURS);
 }
 
+/* EINVAL, EISDIR, ENXIO (a unix socket): found before it was opened. */
 int safe_open_read(const char *path)
 {
-    return open_existing(path, O_RDONLY, SAFE_LINKS_OWNER);
+    struct stat st;
+    int fd = open_existing(path, O_RDONLY, SAFE_LINKS_OWNER);
+    if (fd < 0)
+        return fd == -EINVAL || fd == -EISDIR || fd == -ENXIO ? -EMEDIUMTYPE : fd;
+    int rc = fstat(fd, &st) == -1 ? -errno : S_ISREG(st.st_mode) ? 0 : -EMEDIUMTYPE;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
 }
 
 /* ---- replaced ---- */
@@ -409,6 +418,8 @@ const char *safe_open_strerror(int rc)
                "write to";
     case ESTALE:
         return "another user has put another file in its place";
+    case EMEDIUMTYPE:
+        return "not a regular file";
     case EINVAL:
         return "not a regular file, in a directory that other users may write to";
     default:

@@ -56,8 +56,9 @@ int safe_open_append(const char *path, mode_t mode, uid_t owner, gid_t group);
 /* Opens a file that is there to read and write. Likewise. */
 int safe_open_update(const char *path);
 
-/* Opens a file to read, with O_NONBLOCK. A link of another user is followed where the file that it
- * leads to is that user's too (in a file server: SymLinksIfOwnerMatch). Likewise. */
+/* Opens a regular file to read, with O_NONBLOCK. -EMEDIUMTYPE: it is none. A link of another user
+ * is followed where the file that it leads to is that user's too (in a file server:
+ * SymLinksIfOwnerMatch). Likewise. */
 int safe_open_read(const char *path);
 
 /* Puts a new file with that text in place of what the path names, a link included. -EEXIST: it is

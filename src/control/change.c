@@ -110,7 +110,7 @@ static int pool_failed(FILE *errors, const struct config_pool *conf, int error)
 {
     if (conf->file != NULL)
         fprintf(errors, "[pool %s] file: %s: %s\n", conf->name, conf->file,
-                error == EINVAL ? "not a regular file" : safe_open_strerror(-error));
+                safe_open_strerror(-error));
     else
         fprintf(errors, "[pool %s]: %s\n", conf->name, strerror(error));
     return -1;
@@ -184,9 +184,14 @@ static int check_files(const struct config *conf, FILE *errors)
     return rc;
 }
 
+static bool can_serve_http(const struct config *conf)
+{
+    return conf->admin.http.len == 0 || http_is_built();
+}
+
 static int check_http(const struct config *conf, FILE *errors)
 {
-    if (conf->admin.http.len == 0 || http_is_built())
+    if (can_serve_http(conf))
         return 0;
     fprintf(errors, "[admin] http: this zproxy was built without libmicrohttpd\n");
     return -1;
@@ -224,18 +229,22 @@ int change_preview(struct runtime *rt, const struct config *conf, FILE *errors)
 
 /* ---- opened, and listened on at last ---- */
 
-/* Everything but the pools: their servers are looked at with the settings to come, which no worker
- * should see before they are in force. */
-static int open_all(struct change *c, const struct config *conf, FILE *errors)
+static int open_addresses(struct change *c, const struct config *conf, FILE *errors)
 {
-    struct runtime *rt = c->rt;
-    int rc = names_prepare(&rt->names, conf, errors);
-    rc |= sockets_open(c->sockets, errors);
+    int rc = sockets_open(c->sockets, errors);
     rc |= prepare_admin(c, conf, errors);
-    rc |= http_prepare(rt->http, &conf->admin.http, errors, &c->http);
-    if (rc == 0)
-        rc = prepare_workers(c, errors);
+    if (can_serve_http(conf)) /* else it was told */
+        rc |= http_prepare(c->rt->http, &conf->admin.http, errors, &c->http);
     return rc;
+}
+
+/* The pools come last: their servers are looked at with the settings to come, which no worker
+ * should see before they are in force. */
+static int prepare_rest(struct change *c, const struct config *conf, FILE *errors)
+{
+    if (names_prepare(&c->rt->names, conf, errors) < 0 || prepare_workers(c, errors) < 0)
+        return -1;
+    return prepare_pools(c, conf, errors);
 }
 
 static int listen_to_all(struct change *c, FILE *errors)
@@ -254,7 +263,9 @@ static int prepare(struct change *c, FILE *errors)
     int rc = make_plan(rt, conf, errors, &plan);
     c->budget = plan.budget;
     c->sockets = plan.sockets;
-    if (rc < 0 || open_all(c, conf, errors) < 0 || prepare_pools(c, conf, errors) < 0)
+    if (c->sockets != NULL) /* also when a file cannot be read: all errors are told at once */
+        rc |= open_addresses(c, conf, errors);
+    if (rc < 0 || prepare_rest(c, conf, errors) < 0)
         return -1;
     rc = generation_open(c->generation, &rt->pools, &rt->entrances, &rt->gate);
     if (rc < 0) {

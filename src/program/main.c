@@ -133,7 +133,7 @@ static const struct option long_options[] = {
 static int misused(int result, const char *word)
 {
     const char letter[] = { '-', (char)optopt, '\0' };
-    bool is_known = optopt == 0 || strchr(LETTERS + 1, optopt) != NULL;
+    bool is_known = optopt == 0 || strchr(&LETTERS[1], optopt) != NULL;
     bool is_long = is_known && strncmp(word, "--", 2) == 0;
     const char *what = "no such option";
     if (result == ':')
