@@ -421,6 +421,69 @@ START_TEST(ten_times_the_lines_take_ten_times_as_long)
 }
 END_TEST
 
+/* Sections of two kinds take turns, and keys come in another order than in the table. */
+static void write_variables(int n)
+{
+    FILE *f = fopen("a.ini", "we");
+    setenv("ZT_SERVERS", "10.0.0.1:80", 1);
+    setenv("ZT_SECRET", "x41nter22", 1);
+    for (int i = 0; i < n; i++)
+        fprintf(f,
+                "[pool p%d]\ncheck_send = ${ZT_SECRET}%d\nserver = 10.0.0.2:80\n"
+                "server = ${ZT_SERVERS} name=a%d\ncheck = send\n"
+                "[listen m%d]\npool = p%d\nbind = unix:/run/${ZT_SECRET}%d\n",
+                i, i, i, i, i, i);
+    fclose(f);
+}
+
+/* All lines that have variables, each of them once. */
+static void expect_variables(char *printed, int n)
+{
+    char expected[64];
+    int found = 0;
+    char *rest = NULL;
+    for (char *line = strtok_r(printed, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (strstr(line, "${") == NULL)
+            continue;
+        int i = (found - n) / 2;
+        if (found < n)
+            snprintf(expected, sizeof expected, "bind = unix:/run/${ZT_SECRET}%d", found);
+        else if ((found - n) % 2 == 0)
+            snprintf(expected, sizeof expected, "server = ${ZT_SERVERS} name=a%d", i);
+        else
+            snprintf(expected, sizeof expected, "check_send = ${ZT_SECRET}%d", i);
+        ck_assert_str_eq(line, expected);
+        found++;
+    }
+    ck_assert_int_eq(found, 3 * n);
+}
+
+/* CPU seconds to load and print it. */
+static double print_many(int n, int rounds)
+{
+    write_variables(n);
+    clock_t begin = clock();
+    for (int i = 0; i < rounds; i++) {
+        struct config *c = load_file("a.ini");
+        ck_assert_msg(c != NULL, "%s", errors);
+        char *printed = print(c);
+        ck_assert_ptr_null(strstr(printed, "nter22"));
+        expect_variables(printed, n);
+        free(printed);
+        config_free(c);
+    }
+    return (double)(clock() - begin) / CLOCKS_PER_SEC;
+}
+
+START_TEST(ten_times_the_variables_are_printed_in_ten_times_as_long)
+{
+    double few = print_many(600, 10);
+    double many = print_many(6000, 1);
+    ck_assert_double_lt(many, 4 * few);
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
     tcase_add_loop_test(t, what_does_not_fit_together_is_explained, 0, COUNT(unfitting));
@@ -437,6 +500,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, trusted_proxies_of_defaults_are_for_those_who_accept_headers);
     tcase_add_test(t, a_value_not_understood_is_not_missing_as_well);
     tcase_add_test(t, ten_times_the_lines_take_ten_times_as_long);
+    tcase_add_test(t, ten_times_the_variables_are_printed_in_ten_times_as_long);
 }
 
 int main(void)

@@ -278,13 +278,12 @@ struct config_variable {
     char *value;
 };
 
-struct config_written;
+struct written;
 
 struct config {
     struct config_variable *variable;
     size_t variable_count;
-    struct config_written *written; /* values that have some */
-    size_t written_count;
+    struct written *written; /* values that have some; NULL: none has */
     struct config_global global;
     struct config_admin admin;
     struct config_listen *listen; /* in file order */

@@ -8,22 +8,21 @@
 #include "config/config.h"
 #include "config/keys.h"
 
-/* One line of a file: the values of a key that it has become. */
+/* What is kept of one line of a file. */
 struct config_written {
-    const struct section *section;
-    size_t index;          /* of the section among those of its kind */
-    const struct key *key; /* the row of the list, where several add to it */
-    const char *name;      /* of the key that was written */
-    size_t first;          /* item, and how many; 0 where the variables were empty */
+    const char *name; /* of the key that was written */
+    size_t first;     /* of the values that the line has become, and how many they are */
     size_t count;
     char *text;
 };
 
-/* Keeps text for the last count items of the key in the section at `at`. Returns 0 or -ENOMEM. */
+/* Keeps text for the last count items of the key in the section at `at`: nothing where there are
+ * none, since its variables were empty. Returns 0 or -ENOMEM. */
 int written_add(struct config *c, const struct section *s, const void *at, const struct key *k,
                 size_t count, const char *text);
 
-/* What the item was written as, or NULL. An entry of several items is found by each of them. */
+/* What the item was written as, or NULL. An entry of several items is found by each of them.
+ * The time grows with the logarithm of the number of lines. */
 const struct config_written *written_find(const struct config *c, const struct section *s,
                                           const void *at, const struct key *k, size_t item);
 
