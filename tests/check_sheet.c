@@ -115,6 +115,45 @@ START_TEST(thousands_of_rows_keep_their_values)
 }
 END_TEST
 
+static const struct sheet_column renamed[] = {
+    { "server", SHEET_TEXT },   { "pool", SHEET_JSON_TEXT }, { "mine", SHEET_JSON_TEXT },
+    { "queued", SHEET_COUNT },  { "waiting", SHEET_ALIAS },  { "depth", SHEET_ALIAS },
+    { "age", SHEET_TIME },      { "old", SHEET_ALIAS },      { "why", SHEET_TEXT },
+    { "because", SHEET_ALIAS },
+};
+
+static void put_renamed(uint64_t queued, const char *why)
+{
+    sheet_text(sheet, "web/a");
+    sheet_text(sheet, "web");
+    sheet_text(sheet, "a");
+    sheet_number(sheet, queued);
+    sheet_number(sheet, 1500);
+    sheet_text(sheet, why);
+}
+
+START_TEST(former_names_and_parts_are_in_json_only)
+{
+    sheet_free(sheet);
+    sheet = sheet_new(renamed, sizeof renamed / sizeof *renamed);
+    put_renamed(7, "x");
+    ck_assert_str_eq(print(sheet_print_record),
+                     "server  web/a\nqueued  7\nage     1.5s\nwhy     x\n");
+    put_renamed(12345678, NULL);
+    ck_assert_uint_eq(sheet_rows(sheet), 2);
+    ck_assert_str_eq(print(sheet_print_table), "server    queued   age  why\n"
+                                               "web/a          7  1.5s  x\n"
+                                               "web/a   12345678  1.5s  -\n");
+    ck_assert_str_eq(print(sheet_print_json),
+                     "[{\"server\":\"web/a\",\"pool\":\"web\",\"mine\":\"a\",\"queued\":7,"
+                     "\"waiting\":7,\"depth\":7,\"age_ms\":1500,\"old_ms\":1500,\"why\":\"x\","
+                     "\"because\":\"x\"},"
+                     "{\"server\":\"web/a\",\"pool\":\"web\",\"mine\":\"a\",\"queued\":12345678,"
+                     "\"waiting\":12345678,\"depth\":12345678,\"age_ms\":1500,\"old_ms\":1500,"
+                     "\"why\":null,\"because\":null}]");
+}
+END_TEST
+
 static const char *json_of(const char *in)
 {
     size_t size = 0;
@@ -179,6 +218,7 @@ int main(void)
     tcase_add_test(c, json_is_exact_and_says_units);
     tcase_add_test(c, a_record_has_a_line_for_each_value);
     tcase_add_test(c, thousands_of_rows_keep_their_values);
+    tcase_add_test(c, former_names_and_parts_are_in_json_only);
     tcase_add_test(c, a_json_string_holds_any_text);
     tcase_add_test(c, numbers_for_people_are_short);
     suite_add_tcase(s, c);

@@ -57,7 +57,7 @@ static bool grow(void **items, size_t *room, size_t used, size_t more, size_t si
     return true;
 }
 
-static void add_cell(struct sheet *s, uint64_t value)
+static void add_one_cell(struct sheet *s, uint64_t value)
 {
     void *cells = s->cell;
     if (s->exhausted || !grow(&cells, &s->cell_room, s->cells, 1, sizeof *s->cell)) {
@@ -66,6 +66,14 @@ static void add_cell(struct sheet *s, uint64_t value)
     }
     s->cell = cells;
     s->cell[s->cells++] = value;
+}
+
+/* The aliases of the column have its value as well. */
+static void add_cell(struct sheet *s, uint64_t value)
+{
+    do {
+        add_one_cell(s, value);
+    } while (!s->exhausted && s->column[s->cells % s->columns].kind == SHEET_ALIAS);
 }
 
 void sheet_none(struct sheet *s)
@@ -111,7 +119,22 @@ static uint64_t value_at(const struct sheet *s, size_t row, size_t column)
     return s->cell[row * s->columns + column];
 }
 
+static enum sheet_kind kind_of(const struct sheet *s, size_t column)
+{
+    while (s->column[column].kind == SHEET_ALIAS)
+        column--;
+    return s->column[column].kind;
+}
+
 /* ---- for people ---- */
+
+/* The column itself, or the next one that tables have; s->columns where there is none. */
+static size_t shown(const struct sheet *s, size_t column)
+{
+    while (column < s->columns && s->column[column].kind >= SHEET_JSON_TEXT)
+        column++;
+    return column;
+}
 
 /* buf is used for numbers. */
 static const char *read_cell(const struct sheet *s, size_t row, size_t column, char buf[HUMAN_MAX])
@@ -135,6 +158,9 @@ static const char *read_cell(const struct sheet *s, size_t row, size_t column, c
         return human_time(value, buf);
     case SHEET_MICROS:
         return human_micros(value, buf);
+    case SHEET_JSON_TEXT:
+    case SHEET_ALIAS:
+        break;
     }
     return "";
 }
@@ -155,7 +181,7 @@ static size_t width_of(const struct sheet *s, size_t column)
 static void print_cell(const struct sheet *s, size_t column, size_t width, const char *text,
                        FILE *out)
 {
-    bool last = column + 1 == s->columns;
+    bool last = shown(s, column + 1) == s->columns;
     if (s->column[column].kind > SHEET_FLAG)
         fprintf(out, "%*s%s", (int)width, text, last ? "" : "  ");
     else if (last)
@@ -167,11 +193,11 @@ static void print_cell(const struct sheet *s, size_t column, size_t width, const
 static void print_rows(const struct sheet *s, const size_t *width, FILE *out)
 {
     char buf[HUMAN_MAX];
-    for (size_t c = 0; c < s->columns; c++)
+    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
         print_cell(s, c, width[c], s->column[c].name, out);
     fputc('\n', out);
     for (size_t row = 0; row < sheet_rows(s); row++) {
-        for (size_t c = 0; c < s->columns; c++)
+        for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
             print_cell(s, c, width[c], read_cell(s, row, c, buf), out);
         fputc('\n', out);
     }
@@ -182,7 +208,7 @@ int sheet_print_table(const struct sheet *s, FILE *out)
     size_t *width = s->exhausted ? NULL : calloc(s->columns, sizeof *width);
     if (width == NULL)
         return -ENOMEM;
-    for (size_t c = 0; c < s->columns; c++)
+    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
         width[c] = width_of(s, c);
     print_rows(s, width, out);
     free(width);
@@ -195,9 +221,9 @@ int sheet_print_record(const struct sheet *s, FILE *out)
     size_t width = 0;
     if (s->exhausted || sheet_rows(s) != 1)
         return -ENOMEM;
-    for (size_t c = 0; c < s->columns; c++)
+    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
         width = strlen(s->column[c].name) > width ? strlen(s->column[c].name) : width;
-    for (size_t c = 0; c < s->columns; c++)
+    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
         fprintf(out, "%-*s  %s\n", (int)width, s->column[c].name, read_cell(s, 0, c, buf));
     return 0;
 }
@@ -211,6 +237,8 @@ static const char *unit_of(enum sheet_kind kind)
     case SHEET_FLAG:
     case SHEET_COUNT:
     case SHEET_BYTES:
+    case SHEET_JSON_TEXT:
+    case SHEET_ALIAS:
         return "";
     case SHEET_RATE:
         return "_per_second";
@@ -226,11 +254,11 @@ static void put_cell(const struct sheet *s, size_t row, size_t column, struct js
 {
     char name[64];
     uint64_t value = value_at(s, row, column);
-    enum sheet_kind kind = s->column[column].kind;
+    enum sheet_kind kind = kind_of(s, column);
     snprintf(name, sizeof name, "%s%s", s->column[column].name, unit_of(kind));
     if (value == NONE)
         json_text(w, name, NULL);
-    else if (kind == SHEET_TEXT)
+    else if (kind == SHEET_TEXT || kind == SHEET_JSON_TEXT)
         json_text(w, name, s->text + value);
     else if (kind == SHEET_FLAG)
         json_flag(w, name, value != 0);

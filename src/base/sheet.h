@@ -1,7 +1,8 @@
 /* An answer in rows and columns: filled in once, read by people as a table and by programs as JSON.
  *
  * Columns are named once. For people values are rounded; in JSON they are exact, and the name tells
- * the unit: "age" of 1500 ms is 1.5s in a table and "age_ms": 1500 in JSON.
+ * the unit: "age" of 1500 ms is 1.5s in a table and "age_ms": 1500 in JSON. A column that is
+ * renamed keeps its former name as an alias, since programs read it.
  */
 #ifndef ZPROXY_BASE_SHEET_H
 #define ZPROXY_BASE_SHEET_H
@@ -19,6 +20,10 @@ enum sheet_kind {
     SHEET_RATE,   /* bytes a second; "_per_second" in JSON */
     SHEET_TIME,   /* ms; "_ms" */
     SHEET_MICROS, /* µs; "_us" */
+
+    /* In JSON only: text; and a further name for the column to the left, which takes no value. */
+    SHEET_JSON_TEXT,
+    SHEET_ALIAS,
 };
 
 struct sheet_column {

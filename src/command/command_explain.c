@@ -144,8 +144,8 @@ static bool explain_pool(struct sheet *s, const struct runtime *rt, struct pool 
 static enum request_result explain(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "pool", SHEET_TEXT },   { "server", SHEET_TEXT }, { "address", SHEET_TEXT },
-        { "chosen", SHEET_FLAG }, { "why", SHEET_TEXT },
+        { "pool", SHEET_TEXT },    { "server", SHEET_TEXT }, { "server_name", SHEET_ALIAS },
+        { "address", SHEET_TEXT }, { "chosen", SHEET_FLAG }, { "why", SHEET_TEXT },
     };
     char *why = NULL;
     struct addr_peer client;

@@ -25,13 +25,9 @@ static bool read_count(struct request *r, const char *text, uint64_t *count)
 
 /* ---- all of them ---- */
 
-/* "POOL/SERVER"; the pool alone where there is no server. */
 static void put_server(struct sheet *s, const struct session_brief *b)
 {
-    char text[2 * sizeof b->pool.text];
-    bool has = b->server.text[0] != '\0';
-    snprintf(text, sizeof text, "%s%s%s", b->pool.text, has ? "/" : "", b->server.text);
-    sheet_text(s, text);
+    server_view_put(s, b->pool.text, b->server.text[0] == '\0' ? NULL : b->server.text);
 }
 
 static void put_brief(struct sheet *s, const struct session_brief *b)
@@ -51,9 +47,9 @@ static void put_brief(struct sheet *s, const struct session_brief *b)
 static void on_all(void *arg, const struct census_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
-        { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
-        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
+        { "listener", SHEET_TEXT }, SERVER_COLUMNS,          { "up", SHEET_BYTES },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },   { "idle", SHEET_TIME },
     };
     struct request *r = arg;
     struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
@@ -66,9 +62,9 @@ static void on_all(void *arg, const struct census_row *row, size_t count)
 static void on_busiest(void *arg, const struct census_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },      { "state", SHEET_TEXT },  { "client", SHEET_TEXT },
-        { "listener", SHEET_TEXT }, { "server", SHEET_TEXT }, { "up", SHEET_BYTES },
-        { "down", SHEET_BYTES },    { "age", SHEET_TIME },    { "idle", SHEET_TIME },
+        { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
+        { "listener", SHEET_TEXT }, SERVER_COLUMNS,          { "up", SHEET_BYTES },
+        { "down", SHEET_BYTES },    { "age", SHEET_TIME },   { "idle", SHEET_TIME },
         { "rate", SHEET_RATE },
     };
     struct request *r = arg;
@@ -176,14 +172,22 @@ static void put_sock(struct sheet *s, const struct sock_info *i)
 static struct sheet *detail_sheet(const struct session_detail *d)
 {
     static const struct sheet_column columns[] = {
-        { "id", SHEET_COUNT },          { "state", SHEET_TEXT },
-        { "open", SHEET_TEXT },         { "listener", SHEET_TEXT },
-        { "server", SHEET_TEXT },       { "age", SHEET_TIME },
-        { "idle", SHEET_TIME },         { "connect", SHEET_TIME },
-        { "attempts", SHEET_COUNT },    FLOW_COLUMNS("up"),
-        FLOW_COLUMNS("down"),           { "client", SHEET_TEXT },
-        { "client_local", SHEET_TEXT }, SOCK_COLUMNS("client"),
-        { "server_addr", SHEET_TEXT },  { "server_local", SHEET_TEXT },
+        { "id", SHEET_COUNT },
+        { "state", SHEET_TEXT },
+        { "open", SHEET_TEXT },
+        { "listener", SHEET_TEXT },
+        SERVER_COLUMNS,
+        { "age", SHEET_TIME },
+        { "idle", SHEET_TIME },
+        { "connect", SHEET_TIME },
+        { "attempts", SHEET_COUNT },
+        FLOW_COLUMNS("up"),
+        FLOW_COLUMNS("down"),
+        { "client", SHEET_TEXT },
+        { "client_local", SHEET_TEXT },
+        SOCK_COLUMNS("client"),
+        { "server_addr", SHEET_TEXT },
+        { "server_local", SHEET_TEXT },
         SOCK_COLUMNS("server"),
     };
     const struct session_brief *b = &d->brief;

@@ -90,28 +90,18 @@ static void put_work(struct sheet *s, const struct runtime *rt)
 static enum request_result show_info(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "version", SHEET_TEXT },
-        { "pid", SHEET_COUNT },
-        { "uptime", SHEET_TIME },
-        { "file", SHEET_TEXT },
-        { "configuration", SHEET_COUNT },
-        { "reloads", SHEET_COUNT },
-        { "failed_reloads", SHEET_COUNT },
-        { "draining", SHEET_FLAG },
-        { "servers_draining", SHEET_COUNT },
-        { "log_level", SHEET_TEXT },
-        { "log_dropped", SHEET_COUNT },
-        { "workers", SHEET_COUNT },
-        { "workers_finishing", SHEET_COUNT },
-        { "sessions", SHEET_COUNT },
-        { "max_sessions", SHEET_COUNT },
-        { "paused", SHEET_TEXT },
-        { "sessions_total", SHEET_COUNT },
-        { "pipes_used", SHEET_COUNT },
-        { "pipes_idle", SHEET_COUNT },
-        { "max_pipes", SHEET_COUNT },
-        { "spliced", SHEET_BYTES },
-        { "copied", SHEET_BYTES },
+        { "version", SHEET_TEXT },         { "pid", SHEET_COUNT },
+        { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
+        { "generation", SHEET_COUNT },     { "configuration", SHEET_ALIAS },
+        { "reloads", SHEET_COUNT },        { "failed_reloads", SHEET_COUNT },
+        { "draining", SHEET_FLAG },        { "servers_draining", SHEET_COUNT },
+        { "log_level", SHEET_TEXT },       { "log_dropped", SHEET_COUNT },
+        { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
+        { "sessions", SHEET_COUNT },       { "sessions_limit", SHEET_COUNT },
+        { "max_sessions", SHEET_ALIAS },   { "paused", SHEET_TEXT },
+        { "sessions_total", SHEET_COUNT }, { "pipes_used", SHEET_COUNT },
+        { "pipes_idle", SHEET_COUNT },     { "max_pipes", SHEET_COUNT },
+        { "spliced", SHEET_BYTES },        { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
     };
     struct sheet *s = sheet_new(COLUMNS(columns));
@@ -184,7 +174,8 @@ static enum request_result show_listeners(struct request *r)
         { "bind", SHEET_TEXT },
         { "pool", SHEET_TEXT },
         { "active", SHEET_COUNT },
-        { "max_connections", SHEET_COUNT },
+        { "sessions_limit", SHEET_COUNT },
+        { "max_connections", SHEET_ALIAS },
         { "connections", SHEET_COUNT },
         { "refused", SHEET_COUNT },
         { "paused", SHEET_TEXT },
@@ -227,9 +218,10 @@ static void put_pool(struct sheet *s, const struct pool *p, uint64_t now)
 static enum request_result show_pools(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "pool", SHEET_TEXT },       { "balance", SHEET_TEXT },      { "servers", SHEET_COUNT },
-        { "usable", SHEET_COUNT },    { "active", SHEET_COUNT },      { "waiting", SHEET_COUNT },
-        { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT }, { "fallback", SHEET_TEXT },
+        { "pool", SHEET_TEXT },     { "balance", SHEET_TEXT },    { "servers", SHEET_COUNT },
+        { "usable", SHEET_COUNT },  { "active", SHEET_COUNT },    { "queued", SHEET_COUNT },
+        { "waiting", SHEET_ALIAS }, { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT },
+        { "fallback", SHEET_TEXT },
     };
     const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(COLUMNS(columns));
@@ -245,12 +237,8 @@ static void put_server(struct sheet *s, const struct runtime *rt, const struct p
 {
     struct server_view view;
     char address[ADDR_TEXT_MAX];
-    char *name = NULL;
     server_view(rt, p, b, &view);
-    if (asprintf(&name, "%s/%s", pool_name(p), backend_name(b)) < 0)
-        name = NULL;
-    sheet_text(s, name);
-    free(name);
+    server_view_put(s, pool_name(p), backend_name(b));
     sheet_text(s, addr_print(&b->addr, address));
     sheet_text(s, server_view_states[atomic_load(&b->state)]);
     sheet_text(s, view.status);
@@ -276,12 +264,20 @@ static void put_servers(struct sheet *s, const struct runtime *rt, const struct 
 static enum request_result show_servers(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "server", SHEET_TEXT },       { "address", SHEET_TEXT },
-        { "state", SHEET_TEXT },        { "status", SHEET_TEXT },
-        { "weight", SHEET_COUNT },      { "backup", SHEET_FLAG },
-        { "active", SHEET_COUNT },      { "max_connections", SHEET_COUNT },
-        { "connections", SHEET_COUNT }, { "failures", SHEET_COUNT },
-        { "sent", SHEET_BYTES },        { "received", SHEET_BYTES },
+        SERVER_COLUMNS,
+        { "address", SHEET_TEXT },
+        { "state", SHEET_TEXT },
+        { "status", SHEET_TEXT },
+        { "weight", SHEET_COUNT },
+        { "backup", SHEET_FLAG },
+        { "active", SHEET_COUNT },
+        { "sessions_limit", SHEET_COUNT },
+        { "max_connections", SHEET_ALIAS },
+        { "connections", SHEET_COUNT },
+        { "connect_failures", SHEET_COUNT },
+        { "failures", SHEET_ALIAS },
+        { "sent", SHEET_BYTES },
+        { "received", SHEET_BYTES },
         { "why", SHEET_TEXT },
     };
     const struct runtime *rt = r->rt;
@@ -348,10 +344,10 @@ static void put_name(void *arg, const struct resolver_state *state)
 static enum request_result show_names(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "name", SHEET_TEXT },     { "type", SHEET_TEXT },   { "pool", SHEET_TEXT },
-        { "server", SHEET_TEXT },   { "status", SHEET_TEXT }, { "addresses", SHEET_COUNT },
-        { "answered", SHEET_TIME }, { "next", SHEET_TIME },   { "held", SHEET_TIME },
-        { "error", SHEET_TEXT },
+        { "name", SHEET_TEXT },       { "type", SHEET_TEXT },         { "pool", SHEET_TEXT },
+        { "server", SHEET_TEXT },     { "server_name", SHEET_ALIAS }, { "status", SHEET_TEXT },
+        { "addresses", SHEET_COUNT }, { "answered", SHEET_TIME },     { "next", SHEET_TIME },
+        { "held", SHEET_TIME },       { "error", SHEET_TEXT },
     };
     struct names_sheet n = { sheet_new(COLUMNS(columns)), uv_now(r->rt->loop) };
     if (n.sheet != NULL)

@@ -90,6 +90,17 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct ba
 
 /* ---- names ---- */
 
+void server_view_put(struct sheet *s, const char *pool, const char *name)
+{
+    char *both = NULL;
+    if (name != NULL && asprintf(&both, "%s/%s", pool, name) < 0)
+        both = NULL;
+    sheet_text(s, name == NULL ? pool : both);
+    sheet_text(s, pool);
+    sheet_text(s, name);
+    free(both);
+}
+
 static void say_pool(const struct runtime *rt, const char *name, char **why)
 {
     const struct config *conf = runtime_conf(rt);

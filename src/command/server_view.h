@@ -7,6 +7,7 @@
 
 #include "balance/backend.h"
 #include "balance/pool.h"
+#include "base/sheet.h"
 #include "config/config.h"
 #include "control/runtime.h"
 
@@ -22,6 +23,17 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct ba
 
 /* "ready", "drain", "maint", followed by NULL. */
 extern const char *const server_view_states[];
+
+/* A server of any pool: "POOL/SERVER", as commands take it; in JSON pool and name by themselves
+ * too. */
+#define SERVER_COLUMNS                                     \
+    { "server", SHEET_TEXT }, { "pool", SHEET_JSON_TEXT }, \
+    {                                                      \
+        "server_name", SHEET_JSON_TEXT                     \
+    }
+
+/* Fills in SERVER_COLUMNS. name is NULL where there is no server: then the pool stands alone. */
+void server_view_put(struct sheet *s, const char *pool, const char *name);
 
 /* What follows "POOL/" in text names: a server by its name, of which there are several where a
  * name has several addresses; or by its address. */

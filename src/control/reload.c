@@ -126,6 +126,17 @@ void reload_forget_failure(struct runtime *rt)
     rt->reload_failure.reason = NULL;
 }
 
+static void say_in_force(const struct runtime *rt)
+{
+    struct log_line line;
+    if (!log_wanted(LOG_LEVEL_NOTICE))
+        return;
+    log_begin(&line, LOG_LEVEL_NOTICE, "reload");
+    log_uint(&line, "generation", rt->current->number);
+    log_fmt(&line, "msg", "%s: configuration %u is in force", rt->file, rt->current->number);
+    log_end(&line);
+}
+
 int reload_file(struct runtime *rt, char **text)
 {
     say_reloading(rt);
@@ -135,8 +146,7 @@ int reload_file(struct runtime *rt, char **text)
         rt->reloads++;
         reload_forget_failure(rt);
         log_lines(LOG_LEVEL_INFO, "reload_change", lines);
-        log_msg(LOG_LEVEL_NOTICE, "reload", "%s: configuration %u is in force", rt->file,
-                rt->current->number);
+        say_in_force(rt);
         privileges_warn(runtime_conf(rt));
     } else {
         rt->failed_reloads++;

@@ -40,15 +40,14 @@ static void put_head(const struct top_view *v, const struct top_view *before, FI
     char up[HUMAN_MAX];
     char relayed[HUMAN_MAX];
     const json_t *i = v->info;
-    fprintf(out,
-            BOLD "zproxy %s" PLAIN "   pid %" PRIu64 "   up %s   configuration %" PRIu64 "%s\n",
+    fprintf(out, BOLD "zproxy %s" PLAIN "   pid %" PRIu64 "   up %s   generation %" PRIu64 "%s\n",
             top_text(i, "version"), top_number(i, "pid"),
-            human_time(top_number(i, "uptime_ms"), up), top_number(i, "configuration"),
+            human_time(top_number(i, "uptime_ms"), up), top_number(i, "generation"),
             json_is_true(json_object_get(i, "draining")) ? YELLOW "   draining" PLAIN : "");
     fprintf(out,
             "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s   workers %" PRIu64
             "\n",
-            top_number(i, "sessions"), top_number(i, "max_sessions"),
+            top_number(i, "sessions"), top_number(i, "sessions_limit"),
             per_second(v, before, sessions), human_rate(per_second(v, before, bytes), relayed),
             top_number(i, "workers"));
 }

@@ -80,7 +80,8 @@ static void fill_row(struct top_server *row, const json_t *server, const json_t 
     if (before == NULL)
         return;
     row->new_rate = rate(top_number(server, "connections"), top_number(before, "connections"), ms);
-    row->failed_rate = rate(top_number(server, "failures"), top_number(before, "failures"), ms);
+    row->failed_rate =
+        rate(top_number(server, "connect_failures"), top_number(before, "connect_failures"), ms);
     row->bytes_rate = rate(moved(server), moved(before), ms);
 }
 

@@ -92,6 +92,7 @@ static void put_listener(struct json_writer *w, const struct snapshot_listener *
 {
     json_begin_object(w, NULL);
     json_text(w, "name", l->name);
+    json_text(w, "listener", l->name);
     json_text(w, "bind", l->bind);
     json_text(w, "pool", l->pool);
     json_number(w, "active", l->active);
@@ -127,6 +128,8 @@ static void put_server(struct json_writer *w, const struct snapshot_server *s)
 {
     json_begin_object(w, NULL);
     json_text(w, "name", s->name);
+    json_text(w, "pool", s->pool);
+    json_text(w, "server_name", s->name);
     json_text(w, "address", s->address);
     json_text(w, "state", server_view_states[s->state]);
     json_text(w, "status", s->view.status);
@@ -148,10 +151,12 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
 {
     json_begin_object(w, NULL);
     json_text(w, "name", p->name);
+    json_text(w, "pool", p->name);
     json_text(w, "balance", p->balance);
     json_text(w, "file", p->file);
     json_text(w, "fallback", p->fallback);
     json_number(w, "sessions", p->sums.sessions);
+    json_number(w, "active", p->sums.sessions);
     json_number(w, "queued", p->sums.waiting);
     json_number(w, "failures", p->sums.failures);
     json_number(w, "usable", p->sums.usable);
@@ -208,19 +213,22 @@ static void put_problems(struct json_writer *w, const struct problem_list *list)
 static void put_session(struct json_writer *w, const struct census_row *r)
 {
     const struct session_brief *b = &r->brief;
+    const char *server = b->server.text[0] == '\0' ? NULL : b->server.text;
     char client[ADDR_TEXT_MAX];
     json_begin_object(w, NULL);
     json_number(w, "id", b->id);
     json_text(w, "client", addr_peer_print(&b->client, client));
     json_text(w, "listener", b->listener.text);
     json_text(w, "pool", b->pool.text);
-    json_text(w, "server", b->server.text[0] == '\0' ? NULL : b->server.text);
+    json_text(w, "server", server);
+    json_text(w, "server_name", server);
     json_text(w, "state", session_state_name((enum session_state)b->state));
     json_number(w, "age_ms", b->age);
     json_number(w, "idle_ms", b->idle);
     json_number(w, "up", b->up);
     json_number(w, "down", b->down);
     json_number(w, "bytes_per_second", r->rate);
+    json_number(w, "rate_per_second", r->rate);
     json_end_object(w);
 }
 
@@ -237,6 +245,7 @@ static void put_past(struct json_writer *w, const struct history_pool *p, uint64
 {
     json_begin_object(w, NULL);
     json_text(w, "name", p->name);
+    json_text(w, "pool", p->name);
     PUT_POINTS("up", up);
     PUT_POINTS("down", down);
     PUT_POINTS("sessions", sessions);

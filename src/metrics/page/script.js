@@ -284,7 +284,7 @@
             card.dataset.severity = pool.severity || "";
             cards.push(card);
             card.querySelector(".sessions").textContent = `${count(pool.sessions)} sessions` +
-                (pool.queued ? `, ${count(pool.queued)} waiting` : "");
+                (pool.queued ? `, ${count(pool.queued)} queued` : "");
             card.rows = pool.servers.map(s => serverRow(pool, s));
             showRows(card);
         }
