@@ -415,7 +415,9 @@ class Zproxy:
     def follow(self):
         """Goes on with the process that has taken over."""
         line = [line for line in self.log.events("upgrade") if "has taken over" in line["msg"]][-1]
-        if self.process.wait(DEADLINE) != 0:
+        # it waits until systemd has been told everything, and we are that
+        wait_for(lambda: self.told() and self.process.poll() is not None, "the old process to end")
+        if self.process.returncode != 0:
             raise Failure(f"the old process ended with {self.process.returncode}")
         self.process = Adopted(int(line["msg"].split()[1]))
         self.pid = self.process.pid
