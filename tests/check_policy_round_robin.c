@@ -1,4 +1,5 @@
 #include <string.h>
+#include <time.h>
 
 #include "farm.h"
 #include "suite.h"
@@ -42,6 +43,67 @@ START_TEST(shares_are_exact_over_a_round)
     for (int i = 0; i < 5; i++)
         ck_assert_uint_eq(backend_active(f.servers[i]), weights[i]);
     farm_close(&f);
+}
+END_TEST
+
+/* Each turn every server gains its weight; the richest, the first of several, pays the sum. */
+static size_t smooth_turn(const unsigned *weights, int64_t *gained, size_t count)
+{
+    size_t best = 0;
+    int64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        gained[i] += weights[i];
+        sum += weights[i];
+        if (gained[i] > gained[best])
+            best = i;
+    }
+    gained[best] -= sum;
+    return best;
+}
+
+START_TEST(many_weights_give_the_order_of_nginx)
+{
+    enum {
+        SERVERS = 60
+    };
+    static const unsigned kinds[] = { 3, 256, 1, 7, 3, 12, 100 };
+    for (size_t step = 1; step < 7; step++) {
+        unsigned weights[SERVERS];
+        int64_t gained[SERVERS] = { 0 };
+        for (size_t i = 0; i < SERVERS; i++)
+            weights[i] = kinds[i * i * step % 7];
+        make(weights, SERVERS);
+        for (int turn = 0; turn < 10000; turn++)
+            ck_assert_int_eq(farm_visit(&f, 0), smooth_turn(weights, gained, SERVERS));
+        farm_close(&f);
+    }
+}
+END_TEST
+
+static double cpu_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Of as many servers in all, whatever the number at a time. */
+static double cost_of_states(size_t servers)
+{
+    make(NULL, servers);
+    double begin = cpu_time();
+    for (size_t i = 0; i < 400000 / servers; i++)
+        farm_renew(&f);
+    double cost = cpu_time() - begin;
+    farm_close(&f);
+    return cost;
+}
+
+START_TEST(the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square)
+{
+    double few = cost_of_states(100);
+    double many = cost_of_states(1000);
+    ck_assert_msg(many < 4 * few + 0.02, "%f s, %f s", few, many);
 }
 END_TEST
 
@@ -132,6 +194,8 @@ int main(void)
     tcase_add_test(t, equal_servers_take_turns);
     tcase_add_test(t, weights_are_spread_smoothly);
     tcase_add_test(t, shares_are_exact_over_a_round);
+    tcase_add_test(t, many_weights_give_the_order_of_nginx);
+    tcase_add_test(t, the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square);
     tcase_add_test(t, the_turns_of_one_that_is_gone_are_shared_fairly);
     tcase_add_test(t, second_attempts_do_not_step_in_time_with_first_ones);
     tcase_add_test(t, a_new_state_goes_on_where_the_old_one_was);

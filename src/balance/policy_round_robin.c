@@ -35,49 +35,102 @@ static unsigned gcd(unsigned a, unsigned b)
     return a;
 }
 
-/* Each turn every server gains its weight; the richest is picked and pays the sum of all. */
-static void fill_order(struct round_robin *rr, const unsigned *weights, unsigned divisor,
-                       int64_t *gained)
+/* Servers of one weight. */
+struct weight_class {
+    unsigned weight; /* divided by the greatest common divisor */
+    size_t first;
+    size_t last;
+    size_t next;    /* of them to be picked */
+    int64_t gained; /* of next */
+};
+
+struct weight_classes {
+    size_t count;
+    struct weight_class *classes;
+    size_t *following; /* the next server of the same weight; of the last one, itself */
+};
+
+static void add_to_class(struct weight_classes *w, size_t server, unsigned weight)
+{
+    size_t k = 0;
+    while (k < w->count && w->classes[k].weight != weight)
+        k++;
+    struct weight_class *c = &w->classes[k];
+    if (k == w->count) {
+        *c = (struct weight_class){ .weight = weight, .first = server, .next = server };
+        w->count++;
+    } else {
+        w->following[c->last] = server;
+    }
+    c->last = server;
+    w->following[server] = server;
+}
+
+/* The richest; of several, the first server. */
+static struct weight_class *next_turn(struct weight_classes *w)
+{
+    struct weight_class *best = w->classes;
+    for (struct weight_class *c = best; c < w->classes + w->count; c++) {
+        c->gained += c->weight;
+        if (c->gained > best->gained || (c->gained == best->gained && c->next < best->next))
+            best = c;
+    }
+    return best;
+}
+
+/* Each turn every server gains its weight; the richest is picked and pays the sum of all. Servers
+ * of one weight are picked one after the other, so one of each weight is looked at: the time is
+ * that of the turns, and not of turns times servers. */
+static void fill_order(struct round_robin *rr, struct weight_classes *w)
 {
     for (size_t turn = 0; turn < rr->length; turn++) {
-        size_t best = 0;
-        for (size_t i = 0; i < rr->count; i++) {
-            gained[i] += weights[i] / divisor;
-            if (gained[i] > gained[best])
-                best = i;
+        struct weight_class *c = next_turn(w);
+        rr->order[turn] = (uint16_t)c->next;
+        if (c->next == c->last) {
+            c->next = c->first;
+            c->gained -= (int64_t)rr->length;
+        } else {
+            c->next = w->following[c->next];
         }
-        gained[best] -= (int64_t)rr->length;
-        rr->order[turn] = (uint16_t)best;
     }
+}
+
+static struct round_robin *create_order(struct backend *const *servers, size_t count,
+                                        struct weight_classes *w)
+{
+    unsigned divisor = 0;
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        divisor = gcd(divisor, backend_weight(servers[i]));
+        sum += backend_weight(servers[i]);
+    }
+    size_t length = divisor == 0 ? 0 : sum / divisor;
+    struct round_robin *rr = malloc(sizeof *rr + length * sizeof rr->order[0]);
+    if (rr == NULL)
+        return NULL;
+    rr->servers = servers;
+    rr->count = count;
+    rr->length = length;
+    for (size_t i = 0; i < count && divisor != 0; i++)
+        add_to_class(w, i, backend_weight(servers[i]) / divisor);
+    fill_order(rr, w);
+    return rr;
 }
 
 static void *create(struct backend *const *servers, size_t count, const void *previous)
 {
     const struct round_robin *before = previous;
-    unsigned divisor = 0;
-    size_t sum = 0;
-    unsigned *weights = calloc(count + 1, sizeof *weights);
-    int64_t *gained = calloc(count + 1, sizeof *gained);
-    for (size_t i = 0; i < count && weights != NULL; i++) {
-        weights[i] = backend_weight(servers[i]);
-        divisor = gcd(divisor, weights[i]);
-        sum += weights[i];
-    }
-    size_t length = divisor == 0 ? 0 : sum / divisor;
-    struct round_robin *rr = malloc(sizeof *rr + length * sizeof rr->order[0]);
-    if (rr != NULL && gained != NULL && weights != NULL) {
+    struct round_robin *rr = NULL;
+    struct weight_classes w = { .classes = calloc(count + 1, sizeof *w.classes),
+                                .following = calloc(count + 1, sizeof *w.following) };
+    if (w.classes != NULL && w.following != NULL)
+        rr = create_order(servers, count, &w);
+    if (rr != NULL) {
         atomic_init(&rr->first, before == NULL ? 0 : atomic_load(&before->first));
         atomic_init(&rr->again, before == NULL ? 0 : atomic_load(&before->again));
-        rr->servers = servers;
-        rr->count = count;
-        rr->length = length;
-        fill_order(rr, weights, divisor, gained);
-    } else {
-        free(rr);
-        rr = NULL;
     }
-    free(weights);
-    free(gained);
+    free(w.classes);
+    free(w.following);
     return rr;
 }
 
