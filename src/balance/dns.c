@@ -11,6 +11,7 @@
 
 #include "balance/dns_reply.h"
 #include "balance/dns_server.h"
+#include "base/deadline.h"
 #include "base/file_stamp.h"
 #include "base/hash.h"
 
@@ -67,7 +68,10 @@ TAILQ_HEAD(dns_queries, dns_query);
 
 struct dns {
     uv_loop_t *loop;
-    uv_timer_t timer; /* to the next server for a query; at once when some may be asked */
+    struct deadline failover; /* to the next server for a query */
+    uint64_t failover_due;    /* ms of the loop, while that runs */
+    uv_timer_t soon;          /* some that wait may be asked */
+    unsigned handles;         /* open */
     struct server server[SERVERS_MAX];
     size_t server_count;
     bool from_file;
@@ -89,25 +93,39 @@ const char *dns_version(void)
     return ares_version(NULL);
 }
 
-static void on_timer(uv_timer_t *timer);
+static void on_soon(uv_timer_t *timer);
+static void on_failover(uv_timer_t *timer);
 
-static void rearm(struct dns *d)
+static uint64_t first_due(const struct dns *d)
 {
     const struct dns_query *q = NULL;
-    uint64_t now = uv_now(d->loop);
     uint64_t due = UINT64_MAX;
-    if (d->closing)
-        return;
-    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < AT_ONCE)
-        due = now;
     TAILQ_FOREACH(q, &d->asked, by_dns) {
         if (q->due < due)
             due = q->due;
     }
+    return due;
+}
+
+/* One that runs is not started anew for the same query: answers to others must not put it off. */
+static void await_failover(struct dns *d)
+{
+    uint64_t now = uv_now(d->loop);
+    uint64_t due = first_due(d);
     if (due == UINT64_MAX)
-        uv_timer_stop(&d->timer);
-    else
-        uv_timer_start(&d->timer, on_timer, due > now ? due - now : 0, 0);
+        deadline_stop(&d->failover);
+    else if (due != d->failover_due || !uv_is_active((const uv_handle_t *)&d->failover))
+        deadline_start(&d->failover, on_failover, due > now ? due - now : 0);
+    d->failover_due = due;
+}
+
+static void rearm(struct dns *d)
+{
+    if (d->closing)
+        return;
+    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < AT_ONCE)
+        uv_timer_start(&d->soon, on_soon, 0, 0);
+    await_failover(d);
 }
 
 /* ---- the end of a query ---- */
@@ -348,15 +366,22 @@ static struct dns_query *find_due(struct dns *d, uint64_t now)
     return NULL;
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_soon(uv_timer_t *timer)
 {
     struct dns *d = timer->data;
-    struct dns_query *q = find_due(d, uv_now(d->loop));
-    if (q != NULL)
-        go_on(q); /* one at a time: it may end others, or all */
     ask_those_waiting(d);
-    if (!d->closing)
-        rearm(d);
+    rearm(d);
+}
+
+/* Each query that goes on is due later, or has ended; it may have ended others, or all. */
+static void on_failover(uv_timer_t *timer)
+{
+    struct dns *d = timer->data;
+    uint64_t now = uv_now(d->loop);
+    struct dns_query *q = NULL;
+    while (!d->closing && (q = find_due(d, now)) != NULL)
+        go_on(q);
+    rearm(d);
 }
 
 /* ---- questions ---- */
@@ -509,9 +534,11 @@ int dns_check_servers(struct dns *d)
 
 /* ---- begin and end ---- */
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct dns *d = handle->data;
+    if (--d->handles == 0)
+        free(d);
 }
 
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count)
@@ -522,8 +549,10 @@ int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size
     d->loop = loop;
     TAILQ_INIT(&d->waiting);
     TAILQ_INIT(&d->asked);
-    uv_timer_init(loop, &d->timer);
-    d->timer.data = d;
+    uv_timer_init(loop, &d->soon);
+    deadline_init(&d->failover, loop);
+    d->soon.data = d->failover.timer.data = d;
+    d->handles = 2;
     int rc = dns_set_servers(d, servers, count);
     if (rc < 0)
         dns_close(d);
@@ -552,5 +581,6 @@ void dns_close(struct dns *d)
     free_queries(&d->waiting);
     free_queries(&d->asked);
     close_servers(d->server, d->server_count);
-    uv_close((uv_handle_t *)&d->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&d->soon, on_closed);
+    uv_close((uv_handle_t *)&d->failover, on_closed);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/deadline.h"
+
 #define DNS_PORT   53
 #define EDNS_SIZE  1232 /* bytes of an answer by UDP: fits every path (DNS flag day 2020) */
 #define TIMEOUT_MS 4500 /* for an answer; balance/dns.c asks others earlier */
@@ -35,7 +37,8 @@ LIST_HEAD(dns_tries, dns_try);
 struct dns_server {
     ares_channel channel;
     uv_loop_t *loop;
-    uv_timer_t timer; /* of c-ares; at once when a try has failed at once */
+    struct deadline timeout; /* c-ares's */
+    uv_timer_t soon;         /* a try has failed at once */
     struct dns_sockets sockets;
     struct dns_tries asked;
     struct dns_tries failed;
@@ -44,7 +47,8 @@ struct dns_server {
     bool closing;
 };
 
-static void on_timer(uv_timer_t *timer);
+static void on_soon(uv_timer_t *timer);
+static void on_timeout(uv_timer_t *timer);
 
 /* Sleeps until c-ares has to look after time-outs. */
 static void rearm(struct dns_server *s)
@@ -52,16 +56,14 @@ static void rearm(struct dns_server *s)
     struct timeval left;
     if (s->closing)
         return;
-    if (!LIST_EMPTY(&s->failed)) {
-        uv_timer_start(&s->timer, on_timer, 0, 0);
-        return;
-    }
+    if (!LIST_EMPTY(&s->failed))
+        uv_timer_start(&s->soon, on_soon, 0, 0);
     const struct timeval *t = ares_timeout(s->channel, NULL, &left);
     if (t == NULL)
-        uv_timer_stop(&s->timer);
+        deadline_stop(&s->timeout);
     else
-        uv_timer_start(&s->timer, on_timer,
-                       (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000 + 1, 0);
+        deadline_start(&s->timeout, on_timeout,
+                       (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000 + 1);
 }
 
 /* ---- sockets ---- */
@@ -168,12 +170,18 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
     LIST_INSERT_HEAD(&s->failed, t, by_server);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_soon(uv_timer_t *timer)
 {
     struct dns_server *s = timer->data;
     struct dns_try *t = LIST_FIRST(&s->failed);
     if (t != NULL) /* one at a time: it may lead to others, or to the end */
         finish(t, t->status, NULL, 0);
+    rearm(s);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct dns_server *s = timer->data;
     if (!s->closing)
         ares_process_fd(s->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     rearm(s);
@@ -268,9 +276,10 @@ int dns_server_open(struct dns_server **out, uv_loop_t *loop, const struct addr 
     LIST_INIT(&s->failed);
     if ((status = open_channel(s, at)) != ARES_SUCCESS)
         goto leave_library;
-    uv_timer_init(loop, &s->timer);
-    s->timer.data = s;
-    s->handles = 1;
+    uv_timer_init(loop, &s->soon);
+    deadline_init(&s->timeout, loop);
+    s->soon.data = s->timeout.timer.data = s;
+    s->handles = 2;
     *out = s;
     return 0;
 leave_library:
@@ -281,7 +290,7 @@ free_server:
 }
 
 /* Nothing of c-ares is on the stack here, as it may have been in dns_server_close(). */
-static void on_timer_closed(uv_handle_t *handle)
+static void on_soon_closed(uv_handle_t *handle)
 {
     struct dns_server *s = handle->data;
     ares_destroy(s->channel); /* gives back what was asked */
@@ -292,6 +301,11 @@ static void on_timer_closed(uv_handle_t *handle)
         t = next;
     }
     on_handle_closed(s);
+}
+
+static void on_timeout_closed(uv_handle_t *handle)
+{
+    on_handle_closed(handle->data);
 }
 
 static void forget_all(struct dns_tries *tries)
@@ -311,7 +325,8 @@ void dns_server_close(struct dns_server *s)
     forget_all(&s->failed);
     while (!LIST_EMPTY(&s->sockets))
         close_socket(LIST_FIRST(&s->sockets));
-    uv_close((uv_handle_t *)&s->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&s->soon, on_soon_closed);
+    uv_close((uv_handle_t *)&s->timeout, on_timeout_closed);
 }
 
 /* ---- resolv.conf ---- */

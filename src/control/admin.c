@@ -1,6 +1,7 @@
 #include "control/admin.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/deadline.h"
 #include "base/log.h"
 #include "relay/poller.h"
 #include "relay/sock.h"
@@ -52,7 +54,7 @@ enum client_state {
 /* Those who have asked least recently are at the end of the list. */
 struct admin_client {
     uv_pipe_t pipe;
-    uv_timer_t patience;
+    struct deadline patience;
     uv_write_t write;
     struct admin *admin;
     LIST_ENTRY(admin_client) in_list;
@@ -137,13 +139,15 @@ static void on_impatient(uv_timer_t *timer)
     size_t unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
     if (unread >= c->unread)
         client_close(c);
+    else
+        deadline_start(&c->patience, on_impatient, PATIENCE_MS);
     c->unread = unread;
 }
 
 static void on_written(uv_write_t *write, int status)
 {
     struct admin_client *c = write->data;
-    uv_timer_stop(&c->patience);
+    deadline_stop(&c->patience);
     forget_answer(c);
     if (uv_is_closing((const uv_handle_t *)&c->pipe))
         return;
@@ -167,7 +171,7 @@ static void send_answer(struct admin_client *c, char *text, size_t length)
     }
     c->unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
     if (c->unread > 0)
-        uv_timer_start(&c->patience, on_impatient, PATIENCE_MS, PATIENCE_MS);
+        deadline_start(&c->patience, on_impatient, PATIENCE_MS);
 }
 
 static void refuse(struct admin_client *c, const char *why)
@@ -328,7 +332,14 @@ static bool is_welcome(const struct admin_door *door, const uv_pipe_t *pipe)
     return peer.uid == 0 || peer.uid == geteuid();
 }
 
-/* There is room for one more when one that waits for nothing goes. */
+static bool has_sent(const struct admin_client *c)
+{
+    struct pollfd ask = { .fd = -1, .events = POLLIN };
+    return uv_fileno((const uv_handle_t *)&c->pipe, &ask.fd) == 0 && poll(&ask, 1, 0) == 1;
+}
+
+/* There is room for one more when one that waits for nothing goes. One whose command waits in its
+ * socket stays; the next look is when that has been read. */
 static bool make_room(struct admin *a)
 {
     struct admin_client *c;
@@ -336,7 +347,7 @@ static bool make_room(struct admin *a)
     if (a->count < ADMIN_CLIENTS_MAX)
         return true;
     LIST_FOREACH(c, &a->clients, in_list)
-        if (c->state == CLIENT_READING)
+        if (c->state == CLIENT_READING && !has_sent(c))
             idle = c;
     if (idle != NULL)
         client_close(idle);
@@ -361,8 +372,8 @@ static void let_in(struct admin_door *door)
     }
     c->admin = a;
     uv_pipe_init(a->loop, &c->pipe, 0);
-    uv_timer_init(a->loop, &c->patience);
-    c->pipe.data = c->patience.data = c;
+    deadline_init(&c->patience, a->loop);
+    c->pipe.data = c->patience.timer.data = c;
     c->open = 2;
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;

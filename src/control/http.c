@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "control/http_clients.h"
 #include "control/http_response.h"
@@ -52,7 +53,7 @@ struct http_door {
     uv_poll_t knock;           /* of the listening socket */
     uv_timer_t timer;          /* the daemon wants to look at its clients */
     uv_timer_t again;          /* accept(2) has failed: try again */
-    uv_timer_t sweep;
+    struct deadline sweep;
     struct reserve reserve; /* who asks what is wrong is heard without descriptors as well */
     bool spent;             /* and a client that has gone may have left its descriptor for it */
     unsigned handles;       /* open */
@@ -259,7 +260,7 @@ static void client_begin(struct http_door *door, struct MHD_Connection *c, void 
     http_clients_add(&door->clients, client, info->connect_fd, uv_now(door->http->loop));
     if (!uv_is_active((const uv_handle_t *)&door->sweep) &&
         !uv_is_closing((const uv_handle_t *)&door->sweep))
-        uv_timer_start(&door->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+        deadline_start(&door->sweep, on_sweep, SWEEP_MS);
 }
 
 static void on_client(void *arg, struct MHD_Connection *c, void **context,
@@ -318,8 +319,8 @@ static void on_sweep(uv_timer_t *timer)
 {
     struct http_door *door = timer->data;
     http_clients_sweep(&door->clients, uv_now(timer->loop));
-    if (TAILQ_EMPTY(&door->clients.all))
-        uv_timer_stop(timer);
+    if (!TAILQ_EMPTY(&door->clients.all))
+        deadline_start(&door->sweep, on_sweep, SWEEP_MS);
 }
 
 /* ---- new clients ---- */
@@ -353,6 +354,8 @@ static bool let_in(struct http_door *door)
         accept_failed(door);
     if (fd < 0)
         return fd == -ECONNABORTED;
+    if (door->clients.count >= HTTP_CLIENTS_MAX)
+        MHD_run(door->daemon); /* what they have sent is looked at first */
     if (door->clients.count >= HTTP_CLIENTS_MAX && http_clients_evict(&door->clients))
         MHD_run(door->daemon);                                                 /* closes it */
     (void)MHD_add_connection(door->daemon, fd, (struct sockaddr *)&from, len); /* or closes fd */
@@ -451,9 +454,9 @@ static int watch_daemon(struct http_door *door)
     rc = uv_poll_init(loop, &door->knock, door->fd);
     uv_timer_init(loop, &door->timer);
     uv_timer_init(loop, &door->again);
-    uv_timer_init(loop, &door->sweep);
-    door->poll.data = door->knock.data = door->timer.data = door->again.data = door->sweep.data =
-        door;
+    deadline_init(&door->sweep, loop);
+    door->poll.data = door->knock.data = door->timer.data = door->again.data =
+        door->sweep.timer.data = door;
     door->handles = rc == 0 ? DOOR_HANDLES : DOOR_HANDLES - 1; /* without knock */
     return rc;
 }

@@ -61,8 +61,8 @@ static const struct resolver_ops ops = { is_usable, on_ready };
 void names_init(struct names *n, uv_loop_t *loop)
 {
     *n = (struct names){ .loop = loop };
-    uv_timer_init(loop, &n->deadline);
-    n->deadline.data = n;
+    deadline_init(&n->deadline, loop);
+    n->deadline.timer.data = n;
 }
 
 void names_close(struct names *n)
@@ -135,9 +135,9 @@ void names_wait(struct names *n)
     if (n->resolver == NULL || resolver_ready(n->resolver))
         return;
     n->waiting = true;
-    uv_timer_start(&n->deadline, on_deadline, WAIT_MS, 0);
+    deadline_start(&n->deadline, on_deadline, WAIT_MS);
     uv_run(n->loop, UV_RUN_DEFAULT);
-    uv_timer_stop(&n->deadline);
+    deadline_stop(&n->deadline);
 }
 
 void names_wait_no_longer(struct names *n)

@@ -8,12 +8,13 @@
 
 #include "balance/pool.h"
 #include "balance/resolver.h"
+#include "base/deadline.h"
 #include "config/config.h"
 #include "control/pools.h"
 
 struct names {
     uv_loop_t *loop;
-    uv_timer_t deadline;
+    struct deadline deadline;
     const struct config *conf; /* in force */
     const struct pools *pools;
     struct resolver *resolver; /* NULL: no configuration has had a name yet */

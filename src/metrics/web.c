@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "metrics/history.h"
 #include "metrics/metrics.h"
 #include "metrics/process.h"
@@ -47,7 +48,7 @@ struct web {
     uint64_t census_time; /* ms; 0: never */
     bool census_runs;
     bool census_is_late;
-    uv_timer_t late; /* it has taken CENSUS_MAX_MS */
+    struct deadline late; /* it has taken CENSUS_MAX_MS */
     struct requests_waiting waiting;
     size_t waiting_count;
 };
@@ -243,7 +244,7 @@ static void on_census(void *arg, const struct census_row *row, size_t count)
 {
     struct web *web = arg;
     web->census_runs = web->census_is_late = false;
-    uv_timer_stop(&web->late);
+    deadline_stop(&web->late);
     web->census_time = uv_now(web->rt->loop);
     web->busiest.count = row == NULL ? 0 : count;
     if (web->busiest.count > 0)
@@ -277,7 +278,7 @@ static void answer_with_sessions(struct web *web, struct http_call *call,
     }
     *r = (struct request_waiting){ .call = call, .answer = answer, .since = since };
     if (STAILQ_EMPTY(&web->waiting) && !uv_is_closing((const uv_handle_t *)&web->late))
-        uv_timer_start(&web->late, on_late, CENSUS_MAX_MS, 0);
+        deadline_start(&web->late, on_late, CENSUS_MAX_MS);
     STAILQ_INSERT_TAIL(&web->waiting, r, in_web);
     web->waiting_count++;
 }
@@ -325,8 +326,8 @@ int web_open(struct runtime *rt)
     rt->web = web;
     rt->http = http_new(rt->loop, on_request, web);
     uv_timer_init(rt->loop, &web->step);
-    uv_timer_init(rt->loop, &web->late);
-    web->step.data = web->late.data = web;
+    deadline_init(&web->late, rt->loop);
+    web->step.data = web->late.timer.data = web;
     uv_timer_start(&web->step, on_step, HISTORY_STEP, HISTORY_STEP);
     return rt->http == NULL ? -ENOMEM : 0;
 }

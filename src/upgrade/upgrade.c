@@ -301,8 +301,10 @@ static int open_handles(struct upgrade *u)
 {
     uv_loop_t *loop = u->rt->loop;
     int rc = note_open(u, uv_poll_init(loop, &u->poll, u->sock), (uv_handle_t *)&u->poll);
-    if (rc == 0)
-        rc = note_open(u, uv_timer_init(loop, &u->patience), (uv_handle_t *)&u->patience);
+    if (rc == 0) {
+        deadline_init(&u->patience, loop);
+        rc = note_open(u, 0, (uv_handle_t *)&u->patience);
+    }
     if (rc == 0)
         rc = note_open(u, uv_idle_init(loop, &u->idle), (uv_handle_t *)&u->idle);
     return rc;
@@ -316,7 +318,9 @@ static int watch(struct upgrade *u)
         rc = uv_poll_start(&u->ended, UV_READABLE, on_ended);
     if (rc == 0)
         rc = uv_poll_start(&u->poll, UV_READABLE, on_readable);
-    return rc == 0 ? uv_timer_start(&u->patience, on_patience, PATIENCE_MS, 0) : rc;
+    if (rc == 0)
+        deadline_start(&u->patience, on_patience, PATIENCE_MS);
+    return rc;
 }
 
 static void begin(struct upgrade *u, int child)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "base/deadline.h"
 #include "control/runtime.h"
 #include "upgrade/executable.h"
 #include "upgrade/spawn.h"
@@ -26,7 +27,7 @@ struct upgrade {
     char version[32]; /* of the new program; "": it has not said */
     uv_poll_t poll;   /* what the new program says */
     uv_poll_t ended;  /* its end */
-    uv_timer_t patience;
+    struct deadline patience;
     uv_idle_t idle; /* between the new program's being up and the handover */
     bool polled_since;
     bool holds_signals;

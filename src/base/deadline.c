@@ -1,0 +1,51 @@
+#include "base/deadline.h"
+
+#include <poll.h>
+#include <stdbool.h>
+
+#define LOOK_MS 1 /* libuv before 1.45 runs a timer of 0 ms again before it polls */
+#define LATE_MS 100
+
+/* The loop's own set is readable when one of its descriptors is ready. */
+static bool is_ready(const uv_loop_t *loop)
+{
+    struct pollfd ask = { .fd = uv_backend_fd(loop), .events = POLLIN };
+    return poll(&ask, 1, 0) == 1;
+}
+
+/* The first look is at what is not in the set yet: libuv adds it when it polls. */
+static void on_due(uv_timer_t *timer)
+{
+    struct deadline *d = (struct deadline *)timer; /* its first member */
+    if (d->looks == 0)
+        d->late = uv_now(timer->loop) > d->due + LATE_MS;
+    if (d->looks == 0 || (d->looks < DEADLINE_LOOKS && is_ready(timer->loop))) {
+        d->looks++;
+        uv_timer_start(timer, on_due, LOOK_MS, 0);
+    } else {
+        d->expired(timer);
+    }
+}
+
+void deadline_init(struct deadline *d, uv_loop_t *loop)
+{
+    uv_timer_init(loop, &d->timer); /* cannot fail */
+    d->expired = NULL;
+    d->due = 0;
+    d->late = false;
+    d->looks = 0;
+}
+
+void deadline_start(struct deadline *d, uv_timer_cb expired, uint64_t ms)
+{
+    d->expired = expired;
+    d->due = uv_now(d->timer.loop) + ms;
+    d->late = false;
+    d->looks = 0;
+    uv_timer_start(&d->timer, on_due, ms, 0);
+}
+
+void deadline_stop(struct deadline *d)
+{
+    uv_timer_stop(&d->timer);
+}
