@@ -41,7 +41,8 @@ struct worker {
     bool has_thread; /* that has not been joined */
     uv_loop_t loop;
     uv_async_t async;
-    uint64_t retry_at; /* ms; UINT64_MAX: nobody waits for descriptors */
+    uint64_t retry_at;   /* ms; UINT64_MAX: nobody waits for descriptors */
+    uint64_t aborted_at; /* ms: when it was told to; UINT64_MAX: it was not */
     struct poller poller;
     struct sessions sessions;
     struct grace_reader reader;
@@ -140,7 +141,8 @@ static void on_async(uv_async_t *async)
         break;
     case WORKER_ABORT:
         drain(w);
-        sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
+        if (w->aborted_at == UINT64_MAX)
+            w->aborted_at = w->poller.now;
         break;
     }
     sessions_grant(&w->sessions);
@@ -192,6 +194,16 @@ static void free_listeners(struct worker_listeners *list)
     }
 }
 
+/* Resets sessions after all that was ready when the order came has been handled: their ends may
+ * wait in the sockets. */
+static void abort_sessions(struct worker *w)
+{
+    if (w->poller.settled < w->aborted_at)
+        return;
+    sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
+    sessions_settle(&w->sessions);
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
@@ -200,9 +212,11 @@ static void *run(void *arg)
     grace_online(w->setup.grace, &w->reader);
     name_and_pin(w);
     while (!w->draining || gauge_get(&w->sessions.count) > 0) {
-        sessions_run(&w->sessions, w->retry_at);
+        sessions_run(&w->sessions, w->aborted_at == UINT64_MAX ? w->retry_at : 0);
         if (w->retry_at <= w->poller.now)
             retry(w);
+        if (w->aborted_at != UINT64_MAX)
+            abort_sessions(w);
         free_listeners(&w->closed);
         grace_quiet(w->setup.grace, &w->reader);
     }
@@ -257,7 +271,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
         goto close_async;
     if ((rc = mover_init(&w->sessions.mover, setup->splice, setup->quota, setup->pipe_size)) < 0)
         goto close_poller;
-    w->retry_at = UINT64_MAX;
+    w->retry_at = w->aborted_at = UINT64_MAX;
     w->async.data = w;
     atomic_init(&w->order, WORKER_RELAY);
     sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "base/safe_open.h"
 #include "build.h"
@@ -27,6 +28,7 @@
 #include "upgrade/upgrade.h"
 
 #define STATUS_MS       1000 /* while draining */
+#define STALLED_MS      1000 /* for sessions to end after the process was stopped */
 #define LAST_WORDS_MS   5000 /* at the end, for a service manager whose queue is full */
 #define DESCRIPTORS_MIN 16   /* less cannot even be refused in words */
 
@@ -39,8 +41,9 @@ struct proxy {
     struct config *conf;  /* until it is in force */
     uv_loop_t loop;
     uv_async_t on_finished;
-    uv_async_t on_room;     /* a limit was reached, and there is room again */
-    uv_timer_t deadline;    /* shutdown_timeout */
+    uv_async_t on_room;       /* a limit was reached, and there is room again */
+    struct deadline deadline; /* shutdown_timeout */
+    bool deadline_extended;
     uint64_t shutdown_over; /* ms; 0: sessions are not closed one after the other */
     uv_timer_t status;
     struct signals signals;
@@ -245,9 +248,16 @@ static void abort_sessions(struct proxy *p, const char *why)
     crew_each(&p->rt.crew, worker_abort);
 }
 
+/* Where the process had been stopped until then, sessions that end meanwhile may do so. */
 static void on_deadline(uv_timer_t *timer)
 {
-    abort_sessions(timer->data, "shutdown_timeout is over");
+    struct proxy *p = timer->data;
+    bool more = p->deadline.late && !p->deadline_extended;
+    p->deadline_extended |= more;
+    if (more)
+        deadline_start(&p->deadline, on_deadline, STALLED_MS);
+    else
+        abort_sessions(p, "shutdown_timeout is over");
 }
 
 static void on_status(uv_timer_t *timer)
@@ -269,7 +279,7 @@ static void drain(struct proxy *p, const char *who, uint64_t timeout)
     names_wait_no_longer(&p->rt.names);
     crew_each(&p->rt.crew, worker_drain);
     if (timeout != 0)
-        uv_timer_start(&p->deadline, on_deadline, timeout, 0);
+        deadline_start(&p->deadline, on_deadline, timeout);
     uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
 }
 
@@ -359,7 +369,7 @@ static void end(struct proxy *p)
     p->has_ended = true;
     crew_stop(&p->rt.crew);
     survey_desk_settle(&p->rt.desk);
-    uv_timer_start(&p->deadline, on_answered, 0, 0);
+    deadline_start(&p->deadline, on_answered, 0);
 }
 
 static void on_finished(uv_async_t *async)
@@ -375,7 +385,7 @@ static int open_handles(struct proxy *p)
     int rc = uv_async_init(&p->loop, &p->on_finished, on_finished);
     if (rc == 0)
         rc = uv_async_init(&p->loop, &p->on_room, on_room);
-    uv_timer_init(&p->loop, &p->deadline);
+    deadline_init(&p->deadline, &p->loop);
     uv_timer_init(&p->loop, &p->status);
     notify_init(&p->rt.notify, &p->loop);
     names_init(&p->rt.names, &p->loop);
@@ -385,7 +395,7 @@ static int open_handles(struct proxy *p)
         rc = accept_watch_init(&p->rt.accept_watch, &p->loop, &p->rt.entrances, &p->rt.gate);
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.crew, &p->rt.notify);
-    p->on_finished.data = p->on_room.data = p->deadline.data = p->status.data = p;
+    p->on_finished.data = p->on_room.data = p->deadline.timer.data = p->status.data = p;
     if (rc == 0)
         rc = signals_open(&p->signals, &p->loop, on_signal, p);
     return rc;
