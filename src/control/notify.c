@@ -1,6 +1,7 @@
 #include "control/notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -149,6 +150,14 @@ void notify_send(struct notify *n, const char *fmt, ...)
     send_waiting(n);
     if (n->waiting > 0 && !uv_is_closing((uv_handle_t *)&n->retry))
         uv_timer_start(&n->retry, on_retry, RETRY_MS, RETRY_MS);
+}
+
+void notify_ready(struct notify *n, uint64_t workers, bool took_over)
+{
+    char main_pid[32] = "";
+    if (took_over)
+        snprintf(main_pid, sizeof main_pid, "MAINPID=%ld\n", (long)getpid());
+    notify_send(n, "READY=1\n%sSTATUS=relaying with %" PRIu64 " workers", main_pid, workers);
 }
 
 void notify_flush(struct notify *n, uint64_t timeout)

@@ -6,6 +6,7 @@
 #ifndef ZPROXY_CONTROL_NOTIFY_H
 #define ZPROXY_CONTROL_NOTIFY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -29,6 +30,9 @@ void notify_close(struct notify *n);
 
 /* Sends lines such as "READY=1\nSTATUS=...", as for printf(3). Never blocks. */
 void notify_send(struct notify *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* READY=1. took_over: from another process, whose MAINPID= may be lost, since it ends. */
+void notify_ready(struct notify *n, uint64_t workers, bool took_over);
 
 /* Before the process ends: waits until the manager has all of it, for `timeout` ms at most. */
 void notify_flush(struct notify *n, uint64_t timeout);

@@ -447,7 +447,7 @@ static void say_started(struct proxy *p)
                 g->max_connections, b->descriptors, b->sessions);
     privileges_warn(runtime_conf(&p->rt));
     sockets_say_unused(&p->rt.sockets);
-    notify_send(&p->rt.notify, "READY=1\nSTATUS=relaying with %" PRIu64 " workers", b->workers);
+    notify_ready(&p->rt.notify, b->workers, p->heir != -1);
 }
 
 static void say_stopped(struct proxy *p)
