@@ -89,7 +89,8 @@ static void choose_addresses(void)
     struct addr any = { .len = sizeof any.in };
     any.in.sin_family = AF_INET;
     any.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = sock_listen(&any, &(struct sock_options){ .backlog = 1 }, &(struct file_id){ .ino = 0 });
+    int fd =
+        sock_listen(&any, &(struct sock_options){ .backlog = 1 }, &(struct file_id){ .ino = 0 });
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(getsockname(fd, &any.sa, &any.len), 0);
     close(fd);

@@ -7,7 +7,8 @@
 #include "config/variable.h"
 
 /* Values of variables may be secrets: in their place are their names. */
-static void put_masked(const struct report *r, const char *what, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+put_masked(const struct report *r, const char *what, va_list args)
 {
     char *text = NULL;
     int n = vasprintf(&text, what, args);
