@@ -225,6 +225,23 @@ START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
 }
 END_TEST
 
+/* The log waits for its target while the access log is rotated, and rotated again. */
+START_TEST(a_file_is_opened_again_for_each_order)
+{
+    char old[96];
+    snprintf(old, sizeof old, "%s.1", path);
+    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = access_path };
+    int fd = start_full_fifo();
+    log_msg(LOG_LEVEL_INFO, "e", "m");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(rename(access_path, old), 0);
+        log_reopen();
+        WAIT_FOR(access(access_path, F_OK) == 0);
+    }
+    close(fd);
+}
+END_TEST
+
 static uint64_t clock_ms(void)
 {
     struct timespec now;
@@ -267,6 +284,8 @@ START_TEST(a_line_that_a_full_disk_has_cut_is_completed)
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(st.st_size, 1000 + _i);
     limit_files(0);
+    if (_i == 1) /* the error is known before what it costs is counted */
+        WAIT_FOR(count(contents(path), "event=e") + state_of(LOG_MAIN).dropped == 100);
     uint64_t dropped = state_of(LOG_MAIN).dropped;
     if (_i == 0)
         log_msg(LOG_LEVEL_INFO, "e", "after");
@@ -402,6 +421,7 @@ int main(void)
     tcase_add_test(t, threads_keep_their_order_and_each_line_is_written_or_counted);
     tcase_add_test(t, a_line_before_the_reopening_is_in_the_old_file);
     tcase_add_test(t, what_finds_the_buffer_full_is_counted_and_told_when_there_is_room);
+    tcase_add_test(t, a_file_is_opened_again_for_each_order);
     tcase_add_test(t, the_end_waits_for_a_target_that_is_full_but_not_for_ever);
     tcase_add_loop_test(t, a_line_that_a_full_disk_has_cut_is_completed, 0, 2); /* thread or not */
     tcase_add_test(t, a_file_that_ends_within_a_line_is_ended_first);

@@ -25,7 +25,7 @@ static struct log_writer *writers[LOG_NAMES];
 static enum log_kind access_kind = LOG_KIND_SAME;
 static enum log_format format = LOG_FORMAT_TEXT;
 static _Atomic int least_level = LOG_LEVEL_INFO;
-static _Atomic int reopening; /* files that have not been opened again yet */
+static _Atomic int reopening; /* orders to open a file again that are not done yet */
 static _Atomic bool reopen_failed;
 
 static const char *const level_names[] = {
@@ -77,6 +77,12 @@ static void on_failed(const struct log_writer *w, int error)
 }
 
 /* The last one tells of success, if all had it. */
+static void end_reopening(void)
+{
+    if (atomic_fetch_sub(&reopening, 1) == 1 && !atomic_load(&reopen_failed))
+        log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
+}
+
 static void on_reopened(const struct log_writer *w, int rc)
 {
     if (rc < 0) {
@@ -84,8 +90,7 @@ static void on_reopened(const struct log_writer *w, int rc)
         log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", log_writer_name(w),
                 safe_open_strerror(rc));
     }
-    if (atomic_fetch_sub(&reopening, 1) == 1 && !atomic_load(&reopen_failed))
-        log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
+    end_reopening();
 }
 
 static const struct log_writer_calls calls = { on_dropped, on_failed, on_reopened };
@@ -124,16 +129,18 @@ int log_start(void)
 
 void log_reopen(void)
 {
-    int files = 0;
-    if (atomic_load(&reopening) > 0) /* what is under way opens what is there by now */
-        return;
-    for (int i = 0; i < LOG_NAMES; i++)
-        files += writers[i] != NULL;
-    atomic_store(&reopen_failed, false);
-    atomic_store(&reopening, files);
-    for (int i = 0; i < LOG_NAMES; i++)
-        if (writers[i] != NULL)
-            log_writer_reopen(writers[i]);
+    /* One file may be open again by now, and renamed once more, while the other is not: each call
+     * is an order of its own. */
+    if (atomic_fetch_add(&reopening, 1) == 0)
+        atomic_store(&reopen_failed, false);
+    for (int i = 0; i < LOG_NAMES; i++) {
+        if (writers[i] == NULL)
+            continue;
+        atomic_fetch_add(&reopening, 1);
+        if (!log_writer_reopen(writers[i]))
+            end_reopening();
+    }
+    end_reopening();
 }
 
 static uint64_t clock_ms(void)

@@ -416,7 +416,7 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
         wake_up(w);
 }
 
-void log_writer_reopen(struct log_writer *w)
+bool log_writer_reopen(struct log_writer *w)
 {
     const struct log_ring_line order = { .kind = LOG_RING_REOPEN };
     size_t used = 0;
@@ -425,12 +425,12 @@ void log_writer_reopen(struct log_writer *w)
         int rc = reopen(w);
         pthread_mutex_unlock(&w->direct);
         w->calls->reopened(w, rc);
-        return;
+        return true;
     }
-    if (!log_ring_put(&w->ring, &order, &used))
-        atomic_store(&w->reopen, true);
+    bool is_new = log_ring_put(&w->ring, &order, &used) || !atomic_exchange(&w->reopen, true);
     atomic_store(&w->urgent, true);
     wake_up(w);
+    return is_new;
 }
 
 void log_writer_stop(struct log_writer *w)

@@ -39,8 +39,9 @@ int log_writer_start(struct log_writer *w, const char *thread_name);
 /* From any thread. A line ends with its '\n'. */
 void log_writer_put(struct log_writer *w, enum log_level level, const char *text, size_t length);
 
-/* Opens a file again by its name, after the lines that were put before. */
-void log_writer_reopen(struct log_writer *w);
+/* Opens a file again by its name, after the lines that were put before, and calls reopened().
+ * Returns false: an order that waits already does it, and reopened() is called once for both. */
+bool log_writer_reopen(struct log_writer *w);
 
 /* Ends a writer whose lines no thread puts any more. Stop: what waits is to be written. Free: waits
  * for that until `deadline` (ms, CLOCK_MONOTONIC), then frees it; a thread that hangs in the kernel
