@@ -43,7 +43,7 @@ static void say_changed(struct request *r, const struct pool *p, const struct ba
 {
     struct log_line line;
     request_say(r, "%s/%s: %s %s, was %s", pool_name(p), backend_name(b), what, to, from);
-    if (!log_wanted(LOG_LEVEL_NOTICE))
+    if (!log_wanted(LOG_LEVEL_NOTICE) || strcmp(from, to) == 0)
         return;
     begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), backend_name(b), &b->addr);
     log_str(&line, "what", what);

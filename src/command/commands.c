@@ -11,7 +11,8 @@
 #include "command/request.h"
 #include "config/nearest.h"
 
-#define PHRASE_MAX 64
+#define PHRASE_MAX      64
+#define RELOAD_DISTANCE 2 /* "relaod" is meant, "remote" is not */
 
 static enum request_result help(struct request *r);
 
@@ -104,10 +105,10 @@ static bool begins_one(const char *word)
 
 /* Whether a mistyped command may be answered with this one. What ends sessions or takes a server
  * out is never suggested: the suggestion might be run unread. What changes something else is, if
- * its first word was typed as it is. */
-static bool may_suggest(const struct request *r, const struct command *c)
+ * its first word was typed as it is; reload has one word, of which two letters may be wrong. */
+static bool may_suggest(const struct request *r, const struct command *c, size_t distance)
 {
-    static const char *const harmless[] = { "show", "explain", "preview", "reload", "top", "help" };
+    static const char *const harmless[] = { "show", "explain", "preview", "top", "help" };
     static const char *const changing[] = { "set", "add" };
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
         if (is_whole_word(c->words, harmless[i]))
@@ -115,7 +116,7 @@ static bool may_suggest(const struct request *r, const struct command *c)
     for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
         if (is_whole_word(c->words, changing[i]))
             return strcmp(r->word[0], changing[i]) == 0;
-    return false;
+    return is_whole_word(c->words, "reload") && distance <= RELOAD_DISTANCE;
 }
 
 /* Compares as many words as each command has. What must not be suggested takes part: where it is
@@ -138,7 +139,7 @@ static enum request_result refuse(struct request *r)
                 best = c;
             }
         }
-    if (best != NULL && may_suggest(r, best))
+    if (best != NULL && may_suggest(r, best, distance))
         return request_fail(r, "%s: unknown command, did you mean \"%s\"?", given[2], best->words);
     return request_fail(r, "%s: unknown command, try \"help%s%s\"", given[2],
                         begins_one(r->word[0]) ? " " : "",

@@ -96,13 +96,26 @@ static const char *row_colour(const struct top_server *row)
     return strcmp(top_text(row->server, "state"), "ready") == 0 ? "" : YELLOW;
 }
 
+/* What tells names apart is often at their end: a long one is cut in the middle. */
+static void put_name(const char *name, int width, FILE *out)
+{
+    int len = (int)strlen(name);
+    int tail = (width - 1) / 2;
+    if (len <= width)
+        fprintf(out, "%-*s", width, name);
+    else
+        fprintf(out, "%.*s~%s", width - 1 - tail, name, name + len - tail);
+}
+
 static void put_server(const struct top_server *row, int width, FILE *out)
 {
     char bytes[HUMAN_MAX];
     const json_t *s = row->server;
     const char *colour = row_colour(row);
-    fprintf(out, "%s%-*.*s %-5s %-6s%s", colour, width, width, top_text(s, "server"),
-            top_text(s, "state"), top_text(s, "status"), *colour == '\0' ? "" : PLAIN);
+    fputs(colour, out);
+    put_name(top_text(s, "server"), width, out);
+    fprintf(out, " %-5s %-6s%s", top_text(s, "state"), top_text(s, "status"),
+            *colour == '\0' ? "" : PLAIN);
     fprintf(out, " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %10s  %s\n", top_number(s, "active"),
             row->new_rate, row->failed_rate, human_rate(row->bytes_rate, bytes),
             top_text(s, "why"));
