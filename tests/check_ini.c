@@ -209,8 +209,8 @@ START_TEST(a_line_too_long_is_refused_and_the_next_one_read)
     inih = &builds[_i];
     for (size_t n = INI_LINE_MAX + 1; n < 1000; n += 13) {
         char text[1100];
-        memset(text, 'x', n);
-        memcpy(text, "key = ", 6);
+        int head = snprintf(text, sizeof text, "key = ");
+        memset(text + head, 'x', n - (size_t)head);
         snprintf(text + n, sizeof text - n, "\nmore = 1\n");
         reads(text, "1 error longer than 199 bytes, expected the rest on indented lines|\n"
                     "2 entry more|1\n");

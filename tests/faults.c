@@ -22,6 +22,9 @@
 #include <unistd.h>
 #include <uv.h>
 
+/* The names are those of ld(1): --wrap, __executable_start.
+ * NOLINTBEGIN(bugprone-reserved-identifier) */
+
 struct faults {
     _Atomic int64_t left; /* below 0: none fails */
     _Atomic uint64_t persist;
@@ -179,3 +182,5 @@ static void __attribute__((constructor)) begin(void)
     if (mapped != MAP_FAILED)
         faults = mapped;
 }
+
+/* NOLINTEND(bugprone-reserved-identifier) */

@@ -22,7 +22,7 @@ static uint64_t hash_line(const struct config_server *line)
 {
     char lower[HOST_MAX + 2];
     size_t n = 0;
-    for (; line->host[n] != '\0' && n < sizeof lower; n++)
+    for (; n < sizeof lower && line->host[n] != '\0'; n++)
         lower[n] = (char)tolower((unsigned char)line->host[n]);
     return hash_bytes(lower, n) + line->port * UINT64_C(2) + line->service;
 }

@@ -28,10 +28,10 @@ struct log_ring_head {
 };
 
 struct log_ring {
+    _Alignas(64) _Atomic uint64_t reserved; /* bytes, since the beginning */
     char *bytes;
     size_t size;
-    _Alignas(64) _Atomic uint64_t reserved; /* bytes, since the beginning */
-    _Alignas(64) _Atomic uint64_t taken;    /* likewise; what is taken is zero again */
+    _Alignas(64) _Atomic uint64_t taken; /* likewise; what is taken is zero again */
 };
 
 /* What is put; the text's memory stays the caller's. */
