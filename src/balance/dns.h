@@ -5,7 +5,7 @@
  * says nothing for a while or cannot answer, and so on, twice round. A server that said nothing is
  * dead until it answers again: it is tried last, and once in a while beside the one that is asked.
  * The same question asked twice is one on the way; a question forgotten while it is on its way goes
- * on, and whoever asks it again gets its answer.
+ * on, and the next one to ask it gets its answer.
  *
  * Names are taken as they are written: neither the search list nor ndots of resolv.conf applies, so
  * the same configuration means the same servers on every machine.

@@ -28,7 +28,7 @@ static void inbox_put(struct inbox *in, struct waiter *w)
 {
     pthread_mutex_lock(&in->lock);
     TAILQ_INSERT_TAIL(&in->granted, w, in_list);
-    in->wake(in); /* with the lock: whoever takes w out, and may end then, waits for that */
+    in->wake(in); /* with the lock: the thread that takes w out may end then, and waits for it */
     pthread_mutex_unlock(&in->lock);
 }
 

@@ -47,7 +47,7 @@ struct http_answer {
     char *text;         /* taken over; NULL: out of memory, */
     size_t length;
     http_next_fn *next;      /* or, where this is not NULL, it is made while the client reads it */
-    void (*done)(void *arg); /* arg is not needed any more; also when nobody reads it */
+    void (*done)(void *arg); /* arg is not needed any more; also when no client reads it */
     void *arg;
 };
 void http_answer(struct http_call *call, const struct http_answer *a);

@@ -73,7 +73,7 @@ void sockets_warn(const struct addr *at, const char *fmt, ...)
 /* ---- opened ---- */
 
 /* Whether the address is there already, as that of a socket of ours or as a part of one: then
- * nobody else has it. */
+ * no other program has it. */
 static bool is_ours(const struct sockets *s, const struct addr *at)
 {
     const struct listen_socket *ls;

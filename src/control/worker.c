@@ -41,7 +41,7 @@ struct worker {
     bool has_thread; /* that has not been joined */
     uv_loop_t loop;
     uv_async_t async;
-    uint64_t retry_at;   /* ms; UINT64_MAX: nobody waits for descriptors */
+    uint64_t retry_at;   /* ms; UINT64_MAX: no listener waits for descriptors */
     uint64_t aborted_at; /* ms: when it was told to; UINT64_MAX: it was not */
     struct poller poller;
     struct sessions sessions;

@@ -75,7 +75,7 @@ void worker_listener_free(struct worker_listener *wl);
 
 /* Listening sockets; before it starts, or on its thread. Listen takes wl and fd over: once it is
  * draining, it closes the socket at once; one that the kernel does not let it watch for the moment
- * is tried again. Serve: new clients are this service's. Close accepts whoever is in the backlog
+ * is tried again. Serve: new clients are this service's. Close accepts the clients in the backlog
  * first. Release lets go of the socket, open as it is. */
 void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct service *service);
 void worker_serve(struct worker_listener *wl, struct service *service);

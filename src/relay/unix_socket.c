@@ -62,7 +62,7 @@ static int file_open(const struct safe_place *p, struct stat *st)
 
 /* ---- what another program has left ---- */
 
-/* Returns 0: nobody listens there; -EADDRINUSE; or -errno. */
+/* Returns 0: no process listens there; -EADDRINUSE; or -errno. */
 static int knock(const struct safe_place *p, const struct addr *at)
 {
     struct addr to;

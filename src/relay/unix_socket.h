@@ -25,9 +25,9 @@ bool unix_socket_has_file(const struct addr *at);
  * the socket was bound: only the last name is one that people know then. */
 bool unix_socket_is_by_descriptor(const struct addr *at);
 
-/* Whether the address is free: there is no file, or that of a socket which nobody listens on, left
- * behind by a process that is gone. Nothing is changed. Returns 0; -EADDRINUSE, -EEXIST (the file
- * is none of a socket) or another -errno. */
+/* Whether the address is free: there is no file, or that of a socket which no process listens on,
+ * left behind by a process that is gone. Nothing is changed. Returns 0; -EADDRINUSE, -EEXIST (the
+ * file is none of a socket) or another -errno. */
 int unix_socket_probe(const struct addr *at);
 
 /* Binds fd. A file that was left behind is removed, once it is older than a program takes from
