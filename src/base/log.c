@@ -38,9 +38,10 @@ static void line_close(struct log_line *line);
 
 /* ---- What writers have to say ---- */
 
+/* Threads of writers ask: log_close() forgets the log's writer last, when no thread is left. */
 static enum log_name name_of(const struct log_writer *w)
 {
-    return w == writers[LOG_ACCESS] ? LOG_ACCESS : LOG_MAIN;
+    return w == writers[LOG_MAIN] ? LOG_MAIN : LOG_ACCESS;
 }
 
 static size_t on_dropped(const struct log_writer *w, uint64_t lines, char *text)
