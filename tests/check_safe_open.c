@@ -12,7 +12,7 @@
 
 #include "suite.h"
 
-#define BOB   1234 /* another user, whom nothing is known of */
+#define BOB   1234 /* another user, without an account */
 #define CAROL 1235
 
 static char top[32];  /* root's */
