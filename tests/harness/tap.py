@@ -1,5 +1,6 @@
 """Promises, and a report in TAP of which were kept."""
 
+import functools
 import inspect
 import os
 import signal
@@ -9,7 +10,7 @@ import traceback
 
 MODES = ("splice", "copy")
 DEADLINE = 60           # seconds for anything that must happen; nothing that works comes near it
-PROMISE_DEADLINE = 300  # for a promise as a whole
+PROMISE_DEADLINE = 300  # for a promise as a whole, unless run() is given another
 
 _promises = []
 requirements = {}       # mode: what skips its promises where it cannot be tried
@@ -55,14 +56,14 @@ def wait_for(condition, what, alive=None):
         pause = min(2 * pause, 0.05)
 
 
-def run(need=None):
+def run(need=None, deadline=PROMISE_DEADLINE):
     """Tries all promises of the file; the last line of every scenario. need: what skips each of
-    them where it cannot be tried."""
+    them where it cannot be tried. deadline: seconds that one promise may take."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # what was started is stopped
-    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.signal(signal.SIGALRM, functools.partial(_on_alarm, deadline))
     runs = [one for each in _promises for one in _runs_of(*each)]
     print(f"1..{len(runs)}", flush=True)
-    kept = [_try(number, need, *each) for number, each in enumerate(runs, 1)]
+    kept = [_try(number, need, deadline, *each) for number, each in enumerate(runs, 1)]
     sys.exit(0 if all(kept) else 1)
 
 
@@ -79,9 +80,9 @@ def _runs_of(title, cases, function):
             yield name, None, function, case
 
 
-def _try(number, need, title, mode, function, arguments):
+def _try(number, need, deadline, title, mode, function, arguments):
     try:
-        signal.alarm(PROMISE_DEADLINE)
+        signal.alarm(deadline)
         if need is not None:
             need()
         if mode in requirements:
@@ -101,8 +102,8 @@ def _try(number, need, title, mode, function, arguments):
     return True
 
 
-def _on_alarm(*_):
-    raise Failure(f"not finished after {PROMISE_DEADLINE} s")
+def _on_alarm(deadline, *_):
+    raise Failure(f"not finished after {deadline} s")
 
 
 def _explain(error):
