@@ -102,6 +102,13 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 #define PATIENCE 3000 /* of 10 ms */
 
 #define WAIT_FOR(condition)                                         \
@@ -225,6 +232,34 @@ START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
 }
 END_TEST
 
+START_TEST(the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_one)
+{
+    static char text[1 << 20];
+    struct log_loss loss;
+    size_t length = 0;
+    int fd = start_full_fifo();
+    for (int i = 0; i < 5000; i++)
+        log_msg(LOG_LEVEL_INFO, "e", "a line that has to wait for a while or longer %d", i);
+    uint64_t began = clock_ms();
+    log_close();
+    ck_assert_uint_ge(clock_ms() - began, LOG_CLOSE_MS - 100);
+    log_closed_loss(LOG_MAIN, &loss);
+    ck_assert_uint_eq(loss.dropped, 5000);
+    ck_assert_uint_eq(loss.untold, 5000);
+    (void)read_all(fd, text, sizeof text, 0);
+    ck_assert_ptr_null(strstr(text, "event="));
+    start();
+    log_add_dropped(LOG_MAIN, &loss);
+    WAIT_FOR((length = read_all(fd, text, sizeof text, length), told_dropped(text)) == 5000);
+    ck_assert_uint_eq(state_of(LOG_MAIN).dropped, 5000);
+    log_close();
+    log_closed_loss(LOG_MAIN, &loss);
+    ck_assert_uint_eq(loss.dropped, 5000);
+    ck_assert_uint_eq(loss.untold, 0);
+    close(fd);
+}
+END_TEST
+
 /* The log waits for its target while the access log is rotated, and rotated again. */
 START_TEST(a_file_is_opened_again_for_each_order)
 {
@@ -238,24 +273,6 @@ START_TEST(a_file_is_opened_again_for_each_order)
         log_reopen();
         WAIT_FOR(access(access_path, F_OK) == 0);
     }
-    close(fd);
-}
-END_TEST
-
-static uint64_t clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-START_TEST(the_end_waits_for_a_target_that_is_full_but_not_for_ever)
-{
-    int fd = start_full_fifo();
-    log_msg(LOG_LEVEL_INFO, "e", "m");
-    uint64_t began = clock_ms();
-    log_close();
-    ck_assert_uint_ge(clock_ms() - began, LOG_CLOSE_MS - 100);
     close(fd);
 }
 END_TEST
@@ -421,8 +438,8 @@ int main(void)
     tcase_add_test(t, threads_keep_their_order_and_each_line_is_written_or_counted);
     tcase_add_test(t, a_line_before_the_reopening_is_in_the_old_file);
     tcase_add_test(t, what_finds_the_buffer_full_is_counted_and_told_when_there_is_room);
+    tcase_add_test(t, the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_one);
     tcase_add_test(t, a_file_is_opened_again_for_each_order);
-    tcase_add_test(t, the_end_waits_for_a_target_that_is_full_but_not_for_ever);
     tcase_add_loop_test(t, a_line_that_a_full_disk_has_cut_is_completed, 0, 2); /* thread or not */
     tcase_add_test(t, a_file_that_ends_within_a_line_is_ended_first);
     tcase_add_test(t, the_log_tells_of_an_access_log_that_is_lost);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 /* All but the level is written before there are threads. NULL: main, stderr; access, as `access`
  * says. */
 static struct log_writer *writers[LOG_NAMES];
+static struct log_loss losses[LOG_NAMES]; /* of those that are closed */
 static enum log_kind access_kind = LOG_KIND_SAME;
 static enum log_format format = LOG_FORMAT_TEXT;
 static _Atomic int least_level = LOG_LEVEL_INFO;
@@ -151,17 +153,36 @@ static uint64_t clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* At the end no line can tell of it any more. */
+static void close_writer(enum log_name name, uint64_t deadline)
+{
+    struct log_writer *w = writers[name];
+    struct log_loss *loss = &losses[name];
+    char target[VALUE_MAX / 2];
+    char text[VALUE_MAX];
+    *loss = (struct log_loss){ 0, 0 };
+    if (w == NULL)
+        return;
+    bool is_stderr = log_writer_kind(w) == LOG_KIND_STDERR;
+    snprintf(target, sizeof target, "%s", log_writer_name(w));
+    log_writer_free(w, deadline, loss);
+    writers[name] = NULL;
+    if (loss->untold == 0 || is_stderr)
+        return;
+    snprintf(text, sizeof text,
+             "zproxy: [global] %s: %s: %" PRIu64 " lines could not be written and are lost\n",
+             log_name(name), target, loss->untold);
+    tell_stderr(text);
+}
+
 void log_close(void)
 {
     uint64_t deadline = clock_ms() + LOG_CLOSE_MS;
     for (int i = 0; i < LOG_NAMES; i++)
         if (writers[i] != NULL)
             log_writer_stop(writers[i]);
-    for (int i = LOG_NAMES - 1; i >= 0; i--) { /* the log may be told of the access log */
-        if (writers[i] != NULL)
-            log_writer_free(writers[i], deadline);
-        writers[i] = NULL;
-    }
+    for (int i = LOG_NAMES - 1; i >= 0; i--) /* the log may be told of the access log */
+        close_writer((enum log_name)i, deadline);
     access_kind = LOG_KIND_SAME;
 }
 
@@ -181,10 +202,15 @@ const char *log_name(enum log_name name)
     return name == LOG_ACCESS ? "access_log" : "log";
 }
 
-void log_add_dropped(enum log_name name, uint64_t lines)
+void log_add_dropped(enum log_name name, const struct log_loss *loss)
 {
     if (writers[name] != NULL)
-        log_writer_add_dropped(writers[name], lines);
+        log_writer_add_dropped(writers[name], loss);
+}
+
+void log_closed_loss(enum log_name name, struct log_loss *loss)
+{
+    *loss = losses[name];
 }
 
 void log_set_level(enum log_level level)

@@ -75,8 +75,15 @@ int log_start(void);
  * log_reopen. */
 void log_reopen(void);
 
+/* Lines that are not in a log. */
+struct log_loss {
+    uint64_t dropped;
+    uint64_t untold; /* of these, that no log_dropped line tells of */
+};
+
 /* Writes what is left, for LOG_CLOSE_MS at most, and closes the targets; later lines go to stderr.
- * No other thread may log. */
+ * What a log has lost without a line that says so is said on stderr, if that is another file and
+ * takes it. No other thread may log. */
 #define LOG_CLOSE_MS 5000
 void log_close(void);
 
@@ -94,8 +101,11 @@ struct log_state {
 void log_state(enum log_name name, struct log_state *state);
 /* As the configuration calls it. */
 const char *log_name(enum log_name name);
-/* Counts lines that the process before this one has dropped. */
-void log_add_dropped(enum log_name name, uint64_t lines);
+/* Counts lines that the process before this one has dropped; those that it could not tell of are
+ * told by this one. */
+void log_add_dropped(enum log_name name, const struct log_loss *loss);
+/* What was lost from log_open() to the end of log_close(). */
+void log_closed_loss(enum log_name name, struct log_loss *loss);
 
 void log_set_level(enum log_level level);
 

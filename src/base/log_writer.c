@@ -36,9 +36,12 @@ struct log_writer {
     struct log_sink sink; /* the thread's, once there is one; before, under `direct` */
     pthread_mutex_t direct;
     _Atomic uint64_t dropped;
+    _Atomic uint64_t told;   /* of these, by log_dropped lines, here or by the process before */
     _Atomic uint64_t untold; /* of these, those that found the buffer full and were not told of */
     uint64_t gap;            /* of these, those that are missing before the next line */
     _Atomic int error;
+    _Atomic uint64_t put;  /* lines that have come into the buffer */
+    _Atomic uint64_t done; /* of these, written or dropped */
 
     bool has_thread;
     pthread_t thread;
@@ -102,6 +105,7 @@ static int tell_gap(struct log_writer *w)
     w->seconds = seconds;
     if (n < 0)
         return (int)n;
+    atomic_fetch_add(&w->told, w->gap);
     w->gap = 0;
     return 0;
 }
@@ -236,6 +240,7 @@ static void fill(struct log_writer *w)
 /* That much of the batch is done with. */
 static void pass(struct log_writer *w, size_t length)
 {
+    atomic_fetch_add(&w->done, lines_in(w->batch + w->batch_begin, length));
     w->batch_begin += length;
     w->stuck = 0;
 }
@@ -409,6 +414,7 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
         atomic_fetch_add(&w->untold, 1);
         return;
     }
+    atomic_fetch_add_explicit(&w->put, 1, memory_order_relaxed);
     bool urgent = level < LOG_LEVEL_INFO || used > w->ring.size / GATHER_PART;
     if (urgent)
         atomic_store(&w->urgent, true);
@@ -478,9 +484,22 @@ static bool join(struct log_writer *w, uint64_t deadline)
     return ended;
 }
 
-void log_writer_free(struct log_writer *w, uint64_t deadline)
+/* A line of which a part is written is done with, but for its rest. */
+static struct log_loss loss_of(const struct log_writer *w, bool has_ended)
 {
-    if (w->has_thread && !join(w, deadline))
+    struct log_loss loss = { .dropped = atomic_load(&w->dropped) };
+    loss.dropped += atomic_load(&w->put) - atomic_load(&w->done);
+    if (has_ended && w->sink.rest_length > 0)
+        loss.dropped++;
+    loss.untold = loss.dropped - atomic_load(&w->told);
+    return loss;
+}
+
+void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *loss)
+{
+    bool has_ended = !w->has_thread || join(w, deadline);
+    *loss = loss_of(w, has_ended);
+    if (!has_ended)
         return;
     if (w->wake != -1)
         close(w->wake);
@@ -513,9 +532,15 @@ uint64_t log_writer_untold(const struct log_writer *w)
     return atomic_load(&w->untold);
 }
 
-void log_writer_add_dropped(struct log_writer *w, uint64_t lines)
+void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss)
 {
-    atomic_fetch_add(&w->dropped, lines);
+    atomic_fetch_add(&w->dropped, loss->dropped);
+    atomic_fetch_add(&w->told, loss->dropped - loss->untold);
+    if (loss->untold == 0)
+        return;
+    atomic_fetch_add(&w->untold, loss->untold);
+    if (w->has_thread)
+        set_event(w->wake); /* it tells without a further line */
 }
 
 int log_writer_error(const struct log_writer *w)

@@ -44,10 +44,10 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
 bool log_writer_reopen(struct log_writer *w);
 
 /* Ends a writer whose lines no thread puts any more. Stop: what waits is to be written. Free: waits
- * for that until `deadline` (ms, CLOCK_MONOTONIC), then frees it; a thread that hangs in the kernel
- * keeps its memory. */
+ * for that until `deadline` (ms, CLOCK_MONOTONIC), then frees it, and tells in *loss what was lost
+ * since the beginning; a thread that hangs in the kernel keeps its memory. */
 void log_writer_stop(struct log_writer *w);
-void log_writer_free(struct log_writer *w, uint64_t deadline);
+void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *loss);
 
 enum log_kind log_writer_kind(const struct log_writer *w);
 const char *log_writer_name(const struct log_writer *w);
@@ -57,7 +57,8 @@ uint64_t log_writer_dropped(const struct log_writer *w);
 /* Of these, lines that found the buffer full and that no line tells of yet: the target is behind.
  */
 uint64_t log_writer_untold(const struct log_writer *w);
-void log_writer_add_dropped(struct log_writer *w, uint64_t lines);
+/* Counts lines that another process has dropped; what it told of no line is told here. */
+void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss);
 int log_writer_error(const struct log_writer *w);
 
 #endif

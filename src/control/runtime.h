@@ -10,6 +10,7 @@
 
 #include "balance/health.h"
 #include "base/grace.h"
+#include "base/log.h"
 #include "control/accept_watch.h"
 #include "control/admin.h"
 #include "control/budget.h"
@@ -70,7 +71,8 @@ struct runtime {
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
     uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
-    bool relaying;  /* the workers have been started */
+    uint64_t log_dropped_sent[LOG_NAMES]; /* to the process that is to follow */
+    bool relaying;                        /* the workers have been started */
     bool draining;
     bool was_healthy;                            /* a server, or a file, was there for clients */
     void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */

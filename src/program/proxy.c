@@ -25,6 +25,7 @@
 #include "program/signals.h"
 #include "relay/mover.h"
 #include "upgrade/heir.h"
+#include "upgrade/log_loss.h"
 #include "upgrade/upgrade.h"
 
 #define STATUS_MS       1000 /* while draining */
@@ -36,9 +37,10 @@ struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
     struct watchdog watchdog;
-    const char *pid_file; /* from the command line, or NULL */
-    int heir;             /* the socket to take over through; -1: an ordinary start */
-    struct config *conf;  /* until it is in force */
+    const char *pid_file;           /* from the command line, or NULL */
+    int heir;                       /* the socket to take over through; -1: an ordinary start */
+    struct log_loss_watch log_loss; /* what the process before has lost of its logs */
+    struct config *conf;            /* until it is in force */
     uv_loop_t loop;
     uv_async_t on_finished;
     uv_async_t on_room;       /* a limit was reached, and there is room again */
@@ -216,7 +218,7 @@ static void catch_up(struct proxy *p)
 {
     if (p->heir == -1)
         return;
-    close(p->heir);
+    log_loss_watch(&p->log_loss, &p->loop, p->heir);
     reload_if_changed(&p->rt, p->conf);
 }
 
@@ -502,6 +504,7 @@ static void clean_up(struct proxy *p)
     struct runtime *rt = &p->rt;
     struct generation *g;
     watchdog_fini(&p->watchdog);
+    log_loss_fini(&p->log_loss);
     console_fini(rt);
     web_fini(rt);
     crew_fini(&rt->crew);
@@ -549,6 +552,7 @@ static void on_gone(void *arg, int pid)
     crew_reap(&p->rt.crew); /* those that had finished before */
     notify_flush(&p->rt.notify, LAST_WORDS_MS);
     log_close();
+    log_loss_send(p->upgrade.sock, p->rt.log_dropped_sent);
     _exit(PROXY_ENDED);
 }
 
@@ -562,6 +566,7 @@ static void init(struct proxy *p, const struct proxy_setup *setup)
         privileges_open(false); /* until it is known how the process before was */
     p->rt.file = setup->file;
     p->rt.pid_file.fd = -1;
+    p->log_loss.sock = -1;
     p->rt.began = uv_hrtime() / 1000000;
     grace_init(&p->rt.grace);
     sockets_init(&p->rt.sockets);

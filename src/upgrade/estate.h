@@ -31,6 +31,11 @@ struct estate_process {
     struct worker_totals totals;
 };
 
+/* Of the process's end, when its logs are closed. */
+struct estate_log_loss {
+    struct log_loss loss[LOG_NAMES]; /* dropped: beyond what estate_process told */
+};
+
 /* With a descriptor: the text as config_print() writes it. */
 struct estate_config {
     uint32_t number;
@@ -117,9 +122,10 @@ struct estate_late {
 
 /* What travels, byte by byte: who changes one of these structures raises PARCEL_VERSION (parcel.h),
  * here and there, and puts the new sizes here. */
-_Static_assert(PARCEL_VERSION == 10, "the sizes below are those of this version");
+_Static_assert(PARCEL_VERSION == 11, "the sizes below are those of this version");
 #ifdef __LP64__
 _Static_assert(sizeof(struct estate_process) == 1048, "raise PARCEL_VERSION");
+_Static_assert(sizeof(struct estate_log_loss) == 32, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_config) == 8, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_check) == 312, "raise PARCEL_VERSION");
 _Static_assert(sizeof(struct estate_server) == 1176, "raise PARCEL_VERSION");

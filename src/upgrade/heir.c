@@ -306,6 +306,7 @@ static struct turn turn_of(enum parcel_type type, int reached)
     case PARCEL_ACCEPT:
     case PARCEL_REFUSE:
     case PARCEL_OWN:
+    case PARCEL_LOG_LOSS:
         break;
     }
     return (struct turn){ 0, true };

@@ -37,7 +37,7 @@ int inventory_send_process(struct courier *c, struct runtime *rt)
     for (int i = 0; i < LOG_NAMES; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
-        e.log_dropped[i] = state.dropped;
+        e.log_dropped[i] = rt->log_dropped_sent[i] = state.dropped;
     }
     crew_totals(&rt->crew, &e.totals);
     courier_open(c, PARCEL_OFFER);

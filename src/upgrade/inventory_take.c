@@ -30,8 +30,10 @@ static uint64_t now_of(void)
 static void add_log_dropped(struct inventory *v, const struct estate_process *e)
 {
     for (int i = 0; i < LOG_NAMES; i++) {
+        /* those that it has not told of: so far it may itself */
+        const struct log_loss loss = { .dropped = e->log_dropped[i] - v->log_dropped[i] };
         if (e->log_dropped[i] > v->log_dropped[i])
-            log_add_dropped((enum log_name)i, e->log_dropped[i] - v->log_dropped[i]);
+            log_add_dropped((enum log_name)i, &loss);
         v->log_dropped[i] = e->log_dropped[i];
     }
 }

@@ -22,14 +22,15 @@ struct head {
 const char *parcel_type_name(unsigned type)
 {
     static const char *const names[] = {
-        [PARCEL_OFFER] = "offer",     [PARCEL_ACCEPT] = "accept",
-        [PARCEL_REFUSE] = "refuse",   [PARCEL_CONFIG] = "config",
-        [PARCEL_SERVERS] = "servers", [PARCEL_ANSWERS] = "answers",
-        [PARCEL_SOCKET] = "socket",   [PARCEL_ADMIN] = "admin",
-        [PARCEL_HANDED] = "handed",   [PARCEL_ENTRANCE] = "entrance",
-        [PARCEL_SETTLED] = "settled", [PARCEL_PREPARED] = "prepared",
-        [PARCEL_MOMENTS] = "moments", [PARCEL_LATE] = "late",
-        [PARCEL_ALL] = "all",         [PARCEL_OWN] = "own",
+        [PARCEL_OFFER] = "offer",       [PARCEL_ACCEPT] = "accept",
+        [PARCEL_REFUSE] = "refuse",     [PARCEL_CONFIG] = "config",
+        [PARCEL_SERVERS] = "servers",   [PARCEL_ANSWERS] = "answers",
+        [PARCEL_SOCKET] = "socket",     [PARCEL_ADMIN] = "admin",
+        [PARCEL_HANDED] = "handed",     [PARCEL_ENTRANCE] = "entrance",
+        [PARCEL_SETTLED] = "settled",   [PARCEL_PREPARED] = "prepared",
+        [PARCEL_MOMENTS] = "moments",   [PARCEL_LATE] = "late",
+        [PARCEL_ALL] = "all",           [PARCEL_OWN] = "own",
+        [PARCEL_LOG_LOSS] = "log loss",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
 }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARCEL_VERSION 10  /* raised whenever a structure that travels changes: estate.h */
+#define PARCEL_VERSION 11  /* raised whenever a structure that travels changes: estate.h */
 #define PARCEL_FDS     252 /* in one message at most; the kernel takes 253 */
 #define PARCEL_BYTES   (96 * 1024)
 
@@ -32,6 +32,7 @@ enum parcel_type {
     PARCEL_LATE,     /* old: sessions that were not settled, whole */
     PARCEL_ALL,      /* old: that is all. Answered by OWN */
     PARCEL_OWN,      /* new: they are mine now; the old one ends without touching them */
+    PARCEL_LOG_LOSS, /* old: the last of all, from its end: log lines that it lost */
 };
 
 struct parcel {
