@@ -121,6 +121,7 @@ static void set_up(struct rig *g, const struct config_global *conf)
     rt->loop = &g->loop;
     rt->file = "second.ini";
     rt->descriptors = 1024;
+    rt->pid_file.fd = -1;
     rt->notify.fd = -1;
     FUZZ_REQUIRE(privileges_find(&rt->privileges, conf, &key) == 0);
     grace_init(&rt->grace);
@@ -150,9 +151,8 @@ static void open_log(const struct config_global *conf)
     FUZZ_REQUIRE(log_open(&settings, &failed) == 0);
 }
 
-void rig_begin(struct rig *g)
+struct config *rig_begin_empty(struct rig *g)
 {
-    struct change *change = NULL;
     memset(g, 0, sizeof *g);
     enter_directory();
     struct config *conf = config_load("first.ini", stderr);
@@ -160,6 +160,13 @@ void rig_begin(struct rig *g)
     open_log(&conf->global);
     set_up(g, &conf->global);
     FUZZ_REQUIRE(checks_open(&g->rt) == 0 && console_open(&g->rt) == 0 && web_open(&g->rt) == 0);
+    return conf;
+}
+
+void rig_begin(struct rig *g)
+{
+    struct change *change = NULL;
+    struct config *conf = rig_begin_empty(g);
     FUZZ_REQUIRE(change_prepare(&g->rt, conf, stderr, &change) == 0);
     change_commit(change);
     FUZZ_REQUIRE(crew_start(&g->rt.crew) == 0);
@@ -206,6 +213,7 @@ void rig_end(struct rig *g)
     grace_fini(&rt->grace);
     pools_fini(&rt->pools);
     free_generations(rt);
+    pid_file_fini(&rt->pid_file);
     log_close();
     FUZZ_REQUIRE(fchdir(here) == 0);
 }

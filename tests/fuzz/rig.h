@@ -15,6 +15,9 @@ struct rig {
 /* Began with "first.ini"; a reload reads "second.ini"; "broken.ini" is there as well. Until
  * rig_end() the current directory is the one that has them, and nothing else but sockets. */
 void rig_begin(struct rig *g);
+/* The same without a configuration in force, and without workers. Returns "first.ini" as it was
+ * read, which is the caller's. */
+struct config *rig_begin_empty(struct rig *g);
 /* Ends the worker, and frees everything. */
 void rig_end(struct rig *g);
 

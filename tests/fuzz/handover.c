@@ -1,0 +1,462 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "rig.h"
+#include "upgrade/courier.h"
+#include "upgrade/estate.h"
+#include "upgrade/heir.h"
+
+const char fuzz_name[] = "handover";
+
+/* An input is messages of a handover, one after the other, each as the old program would send it,
+ * and then what is wrong with it:
+ *
+ *     the type, how many items, how many edits (a byte each); edits of four bytes:
+ *     what is written (one of `kinds` below), where in the message (two bytes), a value
+ *
+ * So the inputs are short, and stay what they are when a structure changes. */
+#define MESSAGES_MAX 24
+#define TYPES        24 /* also some that there are not */
+#define ITEMS_MAX    8
+#define EDITS_MAX    16
+#define HELD         5 /* bytes in a pipe */
+#define NOW_MS       (courier_clock() / 1000)
+
+enum kinds {
+    EDIT_BYTE,       /* to the value */
+    EDIT_NUMBER,     /* eight bytes, to one of `numbers` */
+    EDIT_FILL,       /* all from there on, to the value */
+    EDIT_ZERO,       /* eight bytes */
+    EDIT_SIZE,       /* so many bytes less, with a head that says so */
+    EDIT_COUNT,      /* the head's */
+    EDIT_HEAD,       /* a byte of the head, to the value */
+    EDIT_DESCRIPTOR, /* one of them, by another */
+    EDIT_DROP,       /* the last descriptors, with a head that says so */
+    EDIT_KINDS,
+};
+
+static const uint64_t numbers[] = {
+    1,
+    2,
+    3,
+    9,
+    64,
+    65,
+    255,
+    256,
+    257,
+    0x7fffffff,
+    1u << 31,
+    ~UINT64_C(0) >> 32,
+    UINT64_C(1) << 32,
+    INT64_MAX,
+    UINT64_C(1) << 63,
+    UINT64_MAX,
+};
+#define NUMBERS (sizeof numbers / sizeof *numbers)
+
+/* As parcel.c writes it. */
+struct head {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    uint32_t count;
+    uint32_t size;
+    uint32_t fds;
+};
+
+struct input {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static unsigned next(struct input *in)
+{
+    return in->at == in->end ? 0 : *in->at++;
+}
+
+/* ---- what a good one has ---- */
+
+struct old {
+    int sock;      /* where the messages go */
+    int door;      /* listens */
+    int admin;     /* likewise */
+    int config;    /* its text */
+    int server[2]; /* connected; */
+    int client[2]; /* the first ones are handed over */
+    int pipe[2];   /* with HELD bytes */
+    int null;
+    struct addr door_at;
+    struct addr admin_at;
+    uint64_t id; /* of the last session */
+};
+
+static void listen_at(int *fd, struct addr *at, const char *name)
+{
+    char cwd[4096];
+    char text[4200];
+    const char *why = NULL;
+    FUZZ_REQUIRE(getcwd(cwd, sizeof cwd) != NULL);
+    snprintf(text, sizeof text, "unix:%s/%s", cwd, name);
+    FUZZ_REQUIRE(addr_parse(at, text, &why) == 0);
+    (void)unlink(name);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    FUZZ_REQUIRE(*fd != -1 && bind(*fd, &at->sa, at->len) == 0 && listen(*fd, 5) == 0);
+}
+
+static void old_open(struct old *o, int sock)
+{
+    const int kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    memset(o, 0, sizeof *o);
+    o->sock = sock;
+    listen_at(&o->door, &o->door_at, "door.sock");
+    listen_at(&o->admin, &o->admin_at, "admin.sock");
+    o->config = open("first.ini", O_RDONLY | O_CLOEXEC);
+    o->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    FUZZ_REQUIRE(o->config != -1 && o->null != -1);
+    FUZZ_REQUIRE(socketpair(AF_UNIX, kind, 0, o->server) == 0);
+    FUZZ_REQUIRE(socketpair(AF_UNIX, kind, 0, o->client) == 0);
+    FUZZ_REQUIRE(pipe2(o->pipe, O_NONBLOCK | O_CLOEXEC) == 0);
+    FUZZ_REQUIRE(write(o->pipe[1], "bytes", HELD) == HELD);
+}
+
+static void old_close(struct old *o)
+{
+    const int fds[] = { o->door,      o->admin,     o->config,    o->null,    o->server[0],
+                        o->server[1], o->client[0], o->client[1], o->pipe[0], o->pipe[1] };
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        close(fds[i]);
+}
+
+static struct session_terms good_terms(const struct old *o, uint64_t id)
+{
+    struct session_terms t;
+    const char *why = NULL;
+    memset(&t, 0, sizeof t);
+    t.id = id;
+    t.began = NOW_MS;
+    t.generation = 2;
+    t.has_server = t.admitted = 1;
+    addr_peer_set(&t.client, &o->door_at.sa, sizeof(sa_family_t));
+    FUZZ_REQUIRE(addr_parse(&t.server, "127.0.0.2:9", &why) == 0);
+    strcpy(t.server_name, "one");
+    strcpy(t.pool, "main");
+    return t;
+}
+
+/* Bytes wait in the way down. */
+static struct session_moment good_moment(void)
+{
+    struct session_moment m;
+    memset(&m, 0, sizeof m);
+    m.connected = m.active = NOW_MS;
+    m.attempts = m.pool_attempts = 1;
+    m.state = SESSION_RELAYING;
+    m.down = (struct flow_moment){ .bytes = 100, .held = HELD, .state = FLOW_DRAIN };
+    return m;
+}
+
+static void put_offer(struct old *o, struct parcel *p)
+{
+    struct estate_process e;
+    memset(&e, 0, sizeof e);
+    e.last_session_id = 1000;
+    e.log_level = LOG_LEVEL_NOTICE;
+    (void)parcel_add(p, &e, sizeof e, &o->null, 1);
+}
+
+static void put_config(struct old *o, struct parcel *p, unsigned item)
+{
+    const struct estate_config e = { item > 1 ? 1 : 2 - item, item == 0 };
+    (void)parcel_add(p, &e, sizeof e, &o->config, 1);
+}
+
+static void put_socket(const struct addr *at, int fd, struct parcel *p)
+{
+    struct estate_socket e;
+    memset(&e, 0, sizeof e);
+    e.at = *at;
+    e.count = 1;
+    (void)parcel_add(p, &e, sizeof e, &fd, 1);
+}
+
+static void put_handed(struct old *o, struct parcel *p, unsigned item)
+{
+    struct estate_handed e;
+    memset(&e, 0, sizeof e);
+    e.number = 3 + (int32_t)item;
+    strcpy(e.name, "web");
+    (void)parcel_add(p, &e, sizeof e, &o->door, 1);
+}
+
+static void put_answer(struct parcel *p)
+{
+    struct estate_answer e;
+    const char *why = NULL;
+    memset(&e, 0, sizeof e);
+    strcpy(e.pool, "main");
+    FUZZ_REQUIRE(addr_parse(&e.addr, "127.0.0.9:9", &why) == 0);
+    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+}
+
+/* The second one was added at run time. */
+static void put_server(struct parcel *p, unsigned item)
+{
+    struct estate_server e;
+    const char *why = NULL;
+    memset(&e, 0, sizeof e);
+    strcpy(e.pool, "main");
+    strcpy(e.name, item == 0 ? "one" : "added");
+    e.added = item > 0;
+    FUZZ_REQUIRE(addr_parse(&e.addr, item == 0 ? "127.0.0.2:9" : "127.0.0.8:9", &why) == 0);
+    e.weight = 7;
+    e.up = 1;
+    e.max_connections = 100;
+    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+}
+
+static void put_entrance(struct parcel *p, unsigned item)
+{
+    struct estate_entrance e;
+    memset(&e, 0, sizeof e);
+    strcpy(e.name, "door");
+    strcpy(e.pool, item % 2 == 0 ? "" : "main");
+    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+}
+
+static void put_settled(struct old *o, struct parcel *p)
+{
+    const int fd[RECORD_TERMS_FDS] = { o->client[0], o->server[0], -1 };
+    const struct session_terms t = good_terms(o, ++o->id);
+    (void)parcel_add(p, &t, sizeof t, fd, RECORD_TERMS_FDS);
+}
+
+static void put_moment(struct old *o, struct parcel *p, unsigned item)
+{
+    const int fd[RECORD_MOMENT_FDS] = { -1, -1, o->pipe[0], o->pipe[1] };
+    struct estate_moment e;
+    memset(&e, 0, sizeof e);
+    e.id = item + 1;
+    e.moment = good_moment();
+    (void)parcel_add(p, &e, sizeof e, fd, RECORD_MOMENT_FDS);
+}
+
+/* The second one waits for a server. */
+static void put_late(struct old *o, struct parcel *p, unsigned item)
+{
+    const int relays[] = { o->client[0], o->server[0], -1, -1, -1, o->pipe[0], o->pipe[1] };
+    const int waits[] = { o->client[0], -1, -1, -1, -1, -1, -1 };
+    struct estate_late e;
+    memset(&e, 0, sizeof e);
+    e.terms = good_terms(o, ++o->id);
+    e.moment = good_moment();
+    if (item % 2 == 1) {
+        e.terms.has_server = 0;
+        memset(&e.moment.down, 0, sizeof e.moment.down);
+        e.moment.state = SESSION_WAITING;
+        e.moment.wait_until = NOW_MS + 1000;
+    }
+    (void)parcel_add(p, &e, sizeof e, item % 2 == 1 ? waits : relays,
+                     RECORD_TERMS_FDS + RECORD_MOMENT_FDS);
+}
+
+static void put_item(struct old *o, struct parcel *p, unsigned item)
+{
+    switch ((enum parcel_type)p->type) {
+    case PARCEL_OFFER:
+        put_offer(o, p);
+        break;
+    case PARCEL_CONFIG:
+        put_config(o, p, item);
+        break;
+    case PARCEL_SERVERS:
+        put_server(p, item);
+        break;
+    case PARCEL_ANSWERS:
+        put_answer(p);
+        break;
+    case PARCEL_SOCKET:
+        put_socket(&o->door_at, o->door, p);
+        break;
+    case PARCEL_ADMIN:
+        put_socket(&o->admin_at, o->admin, p);
+        break;
+    case PARCEL_HANDED:
+        put_handed(o, p, item);
+        break;
+    case PARCEL_ENTRANCE:
+        put_entrance(p, item);
+        break;
+    case PARCEL_SETTLED:
+        put_settled(o, p);
+        break;
+    case PARCEL_MOMENTS:
+        put_moment(o, p, item);
+        break;
+    case PARCEL_LATE:
+        put_late(o, p, item);
+        break;
+    case PARCEL_ACCEPT:
+    case PARCEL_REFUSE:
+    case PARCEL_PREPARED:
+    case PARCEL_ALL:
+    case PARCEL_OWN:
+    case PARCEL_LOG_LOSS:
+        break;
+    }
+}
+
+/* ---- what is wrong with it ---- */
+
+static void edit(const struct old *o, struct head *h, struct parcel *p, struct input *in)
+{
+    const int others[] = { o->null,    o->config,    o->door,    o->client[1],
+                           o->pipe[0], o->server[1], o->pipe[1], o->admin };
+    const unsigned kind = next(in) % EDIT_KINDS;
+    const size_t where = next(in) + 256 * next(in);
+    const unsigned value = next(in);
+    const size_t at = p->size < 8 ? 0 : where % (p->size - 7);
+    switch ((enum kinds)kind) {
+    case EDIT_BYTE:
+        p->data[p->size == 0 ? 0 : where % p->size] = (char)value;
+        break;
+    case EDIT_NUMBER:
+        memcpy(p->data + at, &numbers[value % NUMBERS], 8);
+        break;
+    case EDIT_FILL:
+        memset(p->data + at, (int)value, p->size - at);
+        break;
+    case EDIT_ZERO:
+        memset(p->data + at, 0, 8);
+        break;
+    case EDIT_SIZE:
+        p->size -= value > p->size ? p->size : value;
+        h->size = (uint32_t)p->size;
+        break;
+    case EDIT_COUNT:
+        h->count = value < NUMBERS ? (uint32_t)numbers[value] : value;
+        break;
+    case EDIT_HEAD:
+        ((char *)h)[where % sizeof *h] = (char)value;
+        break;
+    case EDIT_DESCRIPTOR:
+        if (p->fd_count > 0)
+            p->fd[where % p->fd_count] = others[value % (sizeof others / sizeof *others)];
+        break;
+    case EDIT_DROP:
+        p->fd_count -= value % 4 > p->fd_count ? p->fd_count : value % 4;
+        h->fds = (uint32_t)p->fd_count;
+        break;
+    case EDIT_KINDS:
+        break;
+    }
+}
+
+static bool send_message(const struct old *o, struct head *h, struct parcel *p)
+{
+    struct iovec parts[] = { { h, sizeof *h }, { p->data, p->size } };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(PARCEL_FDS * sizeof(int))];
+    } rights;
+    struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
+    if (p->fd_count > 0) {
+        memset(&rights, 0, sizeof rights);
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(p->fd_count * sizeof(int));
+        memcpy(CMSG_DATA(&rights.header), p->fd, p->fd_count * sizeof(int));
+        msg.msg_control = &rights;
+        msg.msg_controllen = CMSG_SPACE(p->fd_count * sizeof(int));
+    }
+    return sendmsg(o->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != -1;
+}
+
+static bool say(struct old *o, struct parcel *p, struct input *in)
+{
+    parcel_init(p, (enum parcel_type)(next(in) % TYPES));
+    const unsigned items = next(in) % (ITEMS_MAX + 1);
+    const unsigned edits = next(in) % (EDITS_MAX + 1);
+    for (unsigned i = 0; i < items; i++)
+        put_item(o, p, i);
+    struct head h = { 0x7a70726fu, PARCEL_VERSION,    p->type,
+                      p->count,    (uint32_t)p->size, (uint32_t)p->fd_count };
+    for (unsigned i = 0; i < edits; i++)
+        edit(o, &h, p, in);
+    return send_message(o, &h, p);
+}
+
+/* All at once, before the other side reads; what does not fit into the socket is not said. */
+static void say_all(struct old *o, struct input *in)
+{
+    struct parcel *p = malloc(sizeof *p);
+    FUZZ_REQUIRE(p != NULL);
+    for (int i = 0; i < MESSAGES_MAX && in->at < in->end; i++)
+        if (!say(o, p, in))
+            break;
+    free(p);
+    (void)shutdown(o->sock, SHUT_WR);
+}
+
+/* ---- what must hold ---- */
+
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *d = opendir("/proc/self/fd");
+    FUZZ_REQUIRE(d != NULL);
+    while (readdir(d) != NULL)
+        count++;
+    closedir(d);
+    return count;
+}
+
+/* A failure has a reason, in a line. */
+static void take_over(struct rig *g, int sock, struct config *own)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *errors = open_memstream(&text, &size);
+    FUZZ_REQUIRE(errors != NULL);
+    const int rc = heir_run(&g->rt, sock, own, errors);
+    FUZZ_REQUIRE(fclose(errors) == 0);
+    FUZZ_REQUIRE(rc == 0 || (size > 0 && text[size - 1] == '\n'));
+    free(text);
+}
+
+static void run_one(struct input *in)
+{
+    struct rig g;
+    struct old o;
+    int pair[2];
+    struct config *own = rig_begin_empty(&g);
+    FUZZ_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    old_open(&o, pair[0]);
+    say_all(&o, in);
+    take_over(&g, pair[1], own);
+    /* after a failure the program would end at once; here its workers reset what has come */
+    FUZZ_REQUIRE(crew_start(&g.rt.crew) == 0);
+    uv_run(&g.loop, UV_RUN_NOWAIT);
+    config_free(own);
+    old_close(&o);
+    close(pair[0]);
+    close(pair[1]);
+    rig_end(&g);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    struct input in = { bytes, bytes + n };
+    static bool begun; /* the first one opens what stays open */
+    const size_t before = open_descriptors();
+    run_one(&in);
+    FUZZ_REQUIRE(!begun || open_descriptors() == before);
+    begun = true;
+    return 0;
+}
