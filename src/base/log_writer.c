@@ -39,9 +39,9 @@ struct log_writer {
     _Atomic uint64_t told;   /* of these, by log_dropped lines, here or by the process before */
     _Atomic uint64_t untold; /* of these, those that found the buffer full and were not told of */
     uint64_t gap;            /* of these, those that are missing before the next line */
+    _Atomic uint64_t put;    /* lines that have come into the buffer */
+    _Atomic uint64_t done;   /* of these, written or dropped */
     _Atomic int error;
-    _Atomic uint64_t put;  /* lines that have come into the buffer */
-    _Atomic uint64_t done; /* of these, written or dropped */
 
     bool has_thread;
     pthread_t thread;

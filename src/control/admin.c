@@ -6,13 +6,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/addr.h"
-#include "base/deadline.h"
 #include "base/log.h"
+#include "control/admin_inside.h"
 #include "relay/poller.h"
 #include "relay/sock.h"
 
@@ -20,59 +18,6 @@
 #define PATIENCE_MS 30000       /* in which a client reads some of its answer */
 #define BACKLOG     511
 #define RETRY_MS    100 /* without memory for a client */
-
-LIST_HEAD(admin_clients, admin_client);
-
-/* Its socket is listened on by one, and closed when another one is in force. */
-struct admin_door {
-    uv_pipe_t pipe;
-    uv_timer_t retry; /* for lack of memory */
-    unsigned open;    /* handles */
-    struct admin *admin;
-    struct addr at;
-    struct file_id file; /* the socket's */
-    bool waits;          /* a client is at the door, and there is no room for it yet */
-};
-
-struct admin {
-    uv_loop_t *loop;
-    admin_command_fn *command;
-    void *arg;
-    struct admin_door *door; /* NULL: none */
-    struct admin_clients clients;
-    struct admin_clients gone; /* until the loop has closed them */
-    size_t count;              /* of clients */
-    size_t waiting;            /* bytes of answers */
-};
-
-enum client_state {
-    CLIENT_READING,   /* waits for a line */
-    CLIENT_ASKING,    /* for an answer */
-    CLIENT_ANSWERING, /* until it has read that */
-};
-
-/* Those who have asked least recently are at the end of the list. */
-struct admin_client {
-    uv_pipe_t pipe;
-    struct deadline patience;
-    uv_write_t write;
-    struct admin *admin;
-    LIST_ENTRY(admin_client) in_list;
-    enum client_state state;
-    bool ended;    /* it sends nothing more */
-    bool hopeless; /* what it sends is no command: the answer is the last one */
-    unsigned open; /* handles */
-    size_t unread; /* bytes of the answer at the last look */
-    char *answer;
-    size_t answer_length;
-    struct admin_call *call;
-    size_t length; /* of what has been read, in line */
-    char line[ADMIN_LINE_MAX + 1];
-};
-
-struct admin_call {
-    struct admin_client *client; /* NULL: it has gone */
-};
 
 struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
 {

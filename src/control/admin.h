@@ -9,6 +9,7 @@
 #ifndef ZPROXY_CONTROL_ADMIN_H
 #define ZPROXY_CONTROL_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -60,6 +61,11 @@ void admin_abandon(struct admin_change *c);
  * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */
 int admin_socket(const struct admin *a, struct addr *at, struct file_id *file);
 int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd);
+
+/* Another process has taken over, and the loop does not run any more: what is being answered is
+ * sent to its end, other questions are refused in words. To be called again until it returns false:
+ * every client that has asked has its answer. */
+bool admin_finish(struct admin *a);
 
 /* Removes the socket's file. */
 void admin_unlink(const struct admin *a);

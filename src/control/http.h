@@ -68,6 +68,11 @@ void http_abandon(struct http_change *c);
 /* The listening socket, which stays ours, and its address; -1: there is none. */
 int http_socket(const struct http *h, struct addr *at, struct file_id *file);
 
+/* Another process has taken over, and the loop does not run any more: what is being answered is
+ * sent to its end, other requests are refused with 503. To be called again until it returns false:
+ * every client that has asked has its answer. */
+bool http_finish(struct http *h);
+
 /* Removes the file of a unix socket. */
 void http_unlink(const struct http *h);
 

@@ -31,6 +31,7 @@
 #define STATUS_MS       1000 /* while draining */
 #define STALLED_MS      1000 /* for sessions to end after the process was stopped */
 #define LAST_WORDS_MS   5000 /* at the end, for a service manager whose queue is full */
+#define FINISH_STEP_MS  2    /* between two looks at clients whose answers are not sent yet */
 #define DESCRIPTORS_MIN 16   /* less cannot even be refused in words */
 
 struct proxy {
@@ -544,12 +545,26 @@ static void relay_until_told(struct proxy *p)
     say_stopped(p);
 }
 
+/* Every question that was asked here has an answer, unless its client does not read. */
+static void finish_answers(struct proxy *p)
+{
+    uint64_t end = uv_hrtime() + UINT64_C(1000000) * LAST_WORDS_MS;
+    for (;;) {
+        bool more = admin_finish(p->rt.admin);
+        more |= http_finish(p->rt.http);
+        if (!more || uv_hrtime() >= end)
+            return;
+        uv_sleep(FINISH_STEP_MS);
+    }
+}
+
 /* The new process has everything: what is closed here by the end of the process is open there. */
 static void on_gone(void *arg, int pid)
 {
     struct proxy *p = arg;
     (void)pid;
     crew_reap(&p->rt.crew); /* those that had finished before */
+    finish_answers(p);
     notify_flush(&p->rt.notify, LAST_WORDS_MS);
     log_close();
     log_loss_send(p->upgrade.sock, p->rt.log_dropped_sent);

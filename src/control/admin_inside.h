@@ -1,0 +1,64 @@
+/* What admin.c and admin_finish.c share: the control socket's clients. */
+#ifndef ZPROXY_CONTROL_ADMIN_INSIDE_H
+#define ZPROXY_CONTROL_ADMIN_INSIDE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "base/deadline.h"
+#include "control/admin.h"
+
+LIST_HEAD(admin_clients, admin_client);
+
+/* Its socket is listened on by one, and closed when another one is in force. */
+struct admin_door {
+    uv_pipe_t pipe;
+    uv_timer_t retry; /* for lack of memory */
+    unsigned open;    /* handles */
+    struct admin *admin;
+    struct addr at;
+    struct file_id file; /* the socket's */
+    bool waits;          /* a client is at the door, and there is no room for it yet */
+};
+
+struct admin {
+    uv_loop_t *loop;
+    admin_command_fn *command;
+    void *arg;
+    struct admin_door *door; /* NULL: none */
+    struct admin_clients clients;
+    struct admin_clients gone; /* until the loop has closed them */
+    size_t count;              /* of clients */
+    size_t waiting;            /* bytes of answers */
+};
+
+enum client_state {
+    CLIENT_READING,   /* waits for a line */
+    CLIENT_ASKING,    /* for an answer */
+    CLIENT_ANSWERING, /* until it has read that */
+};
+
+/* Those who have asked least recently are at the end of the list. */
+struct admin_client {
+    uv_pipe_t pipe;
+    struct deadline patience;
+    uv_write_t write;
+    struct admin *admin;
+    LIST_ENTRY(admin_client) in_list;
+    enum client_state state;
+    bool ended;    /* it sends nothing more */
+    bool hopeless; /* what it sends is no command: the answer is the last one */
+    unsigned open; /* handles */
+    size_t unread; /* bytes of the answer at the last look */
+    char *answer;
+    size_t answer_length;
+    struct admin_call *call;
+    size_t length; /* of what has been read, in line */
+    char line[ADMIN_LINE_MAX + 1];
+};
+
+struct admin_call {
+    struct admin_client *client; /* NULL: it has gone */
+};
+
+#endif
