@@ -38,13 +38,14 @@ def _record(owner, kind, ttl, data):
 
 
 def reply(question, records=(), code=NOERROR, flags=0, extra=(), negative=None):
-    """An answer; records are (type, ttl, value), extra ones (name, type, ttl, value); negative: the
-    seconds that the lack of records holds for."""
+    """An answer; records are (type, ttl, value), or, of another name than the one asked for, like extra
+    ones (name, type, ttl, value); negative: the seconds that the lack of records holds for."""
     answer = struct.pack("!HHHHHH", question.id, 0x8180 | flags | code, 1, len(records),
                          negative is not None, len(extra))
     answer += question.raw
-    for kind, ttl, value in records:
-        answer += _record(b"\xc0\x0c", kind, ttl, pack_data(kind, value))
+    for *names, kind, ttl, value in records:
+        owner = pack_name(names[0]) if names else b"\xc0\x0c"
+        answer += _record(owner, kind, ttl, pack_data(kind, value))
     if negative is not None:
         soa = pack_name("ns.example") + pack_name("root.example")
         answer += _record(b"\0", "SOA", negative, soa + struct.pack("!5I", 1, 1, 1, 1, negative))
@@ -145,11 +146,16 @@ class NameServer:
         return self.answer(question) if self.answer else self.by_records(question)
 
     def by_records(self, question):
-        """The honest answer."""
-        if not any(name == question.name for name, _ in self.records):
-            return reply(question, code=NXDOMAIN)
-        values = self.records.get((question.name, question.type), [])
-        return reply(question, [(question.type, self.ttl, value) for value in values])
+        """The honest answer, with the aliases (CNAME) that lead to it."""
+        name, aliases = question.name, []
+        while (name, "CNAME") in self.records and len(aliases) < 30:
+            target, = self.records[name, "CNAME"]
+            aliases.append((name, "CNAME", self.ttl, target))
+            name = target
+        if not any(name == known for known, _ in self.records):
+            return reply(question, aliases, code=NXDOMAIN)
+        values = self.records.get((name, question.type), [])
+        return reply(question, aliases + [(name, question.type, self.ttl, value) for value in values])
 
     def rounds(self):
         """How often anything was asked so far."""
