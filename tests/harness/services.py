@@ -124,6 +124,14 @@ class Redis(Service):
                 "--dir", self.directory, "--protected-mode", "no", "--tcp-backlog", "4096"]
 
 
+class Smtp(Service):
+    """A mail server that takes mail and forgets it."""
+
+    def prepare(self):
+        return [self.find("msmtpd"), f"--interface={self.address.host}",
+                f"--port={self.address.port}", "--command=cat >/dev/null #"]     # recipients follow
+
+
 class Postgres(Service):
     """A new cluster, with a database and a superuser named postgres."""
     user = "postgres"
