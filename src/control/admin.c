@@ -15,9 +15,9 @@
 #include "relay/sock.h"
 
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
-#define PATIENCE_MS 30000       /* in which a client reads some of its answer */
 #define BACKLOG     511
-#define RETRY_MS    100 /* without memory for a client */
+#define RETRY_MS    100 /* while a client waits for a place, memory or a descriptor */
+#define ACCEPTS     16  /* a wake-up */
 
 struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
 {
@@ -58,6 +58,8 @@ static void on_closed(uv_handle_t *handle)
     struct admin *a = c->admin;
     LIST_REMOVE(c, in_list);
     client_free(c);
+    if (a->door != NULL && !a->door->waits)
+        (void)reserve_fill(&a->door->reserve);
     let_in_waiting(a);
 }
 
@@ -85,7 +87,7 @@ static void on_impatient(uv_timer_t *timer)
     if (unread >= c->unread)
         client_close(c);
     else
-        deadline_start(&c->patience, on_impatient, PATIENCE_MS);
+        deadline_start(&c->patience, on_impatient, ADMIN_PATIENCE_MS);
     c->unread = unread;
 }
 
@@ -115,8 +117,10 @@ static void send_answer(struct admin_client *c, char *text, size_t length)
         return;
     }
     c->unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+    c->behind = c->unread;
+    c->progressed = c->answered = uv_now(c->admin->loop);
     if (c->unread > 0)
-        deadline_start(&c->patience, on_impatient, PATIENCE_MS);
+        deadline_start(&c->patience, on_impatient, ADMIN_PATIENCE_MS);
 }
 
 static void refuse(struct admin_client *c, const char *why)
@@ -250,54 +254,32 @@ static void next_line(struct admin_client *c)
 
 /* ---- new clients ---- */
 
-/* Whether the loop can watch it. */
-static int check_loop(const uv_pipe_t *pipe)
-{
-    uv_os_fd_t fd = -1;
-    int rc = uv_fileno((const uv_handle_t *)pipe, &fd);
-    return rc < 0 ? rc : poller_check_loop(pipe->loop, fd);
-}
-
 static bool has_file(const struct addr *at)
 {
     return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
 }
 
 /* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
-static bool is_welcome(const struct admin_door *door, const uv_pipe_t *pipe)
+static bool is_welcome(const struct admin_door *door, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    uv_os_fd_t fd = -1;
     if (has_file(&door->at))
         return true;
-    if (uv_fileno((const uv_handle_t *)pipe, &fd) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
         return false;
     return peer.uid == 0 || peer.uid == geteuid();
 }
 
-static bool has_sent(const struct admin_client *c)
+static bool evict(struct admin *a)
 {
-    struct pollfd ask = { .fd = -1, .events = POLLIN };
-    return uv_fileno((const uv_handle_t *)&c->pipe, &ask.fd) == 0 && poll(&ask, 1, 0) == 1;
+    struct admin_client *c = admin_find_evictable(a);
+    if (c != NULL)
+        client_close(c);
+    return c != NULL;
 }
 
-/* There is room for one more when one that waits for nothing goes. One whose command waits in its
- * socket stays; the next look is when that has been read. */
-static bool make_room(struct admin *a)
-{
-    struct admin_client *c;
-    struct admin_client *idle = NULL;
-    if (a->count < ADMIN_CLIENTS_MAX)
-        return true;
-    LIST_FOREACH(c, &a->clients, in_list)
-        if (c->state == CLIENT_READING && !has_sent(c))
-            idle = c;
-    if (idle != NULL)
-        client_close(idle);
-    return idle != NULL;
-}
+static void on_knock(uv_poll_t *poll, int status, int events);
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -305,16 +287,43 @@ static void on_retry(uv_timer_t *timer)
     let_in_waiting(door->admin);
 }
 
-/* One that there is no memory for stays where it is for a while. */
-static void let_in(struct admin_door *door)
+/* It stays where it is, and all others behind it. Its socket would wake the loop again and again.
+ */
+static void keep_waiting(struct admin_door *door)
+{
+    door->waits = true;
+    uv_poll_stop(&door->knock);
+    uv_timer_start(&door->retry, on_retry, RETRY_MS, 0);
+}
+
+static int accept_one(const struct admin_door *door)
+{
+    int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return fd == -1 ? -errno : fd;
+}
+
+/* accept4(2) looks for a descriptor before it looks for a client. */
+static bool is_client_there(const struct admin_door *door)
+{
+    struct pollfd ask = { .fd = door->fd, .events = POLLIN };
+    return poll(&ask, 1, 0) == 1;
+}
+
+/* Without descriptors the one that is kept for that is taken, else that of another client. */
+static int accept_client(struct admin_door *door)
+{
+    int fd = accept_one(door);
+    if (fd != -EMFILE && fd != -ENFILE)
+        return fd;
+    if (!is_client_there(door))
+        return -EAGAIN;
+    return reserve_spend(&door->reserve) || evict(door->admin) ? accept_one(door) : fd;
+}
+
+/* Takes fd over. */
+static void client_open(struct admin_client *c, struct admin_door *door, int fd)
 {
     struct admin *a = door->admin;
-    struct admin_client *c = calloc(1, sizeof *c);
-    door->waits = c == NULL;
-    if (c == NULL) {
-        uv_timer_start(&door->retry, on_retry, RETRY_MS, 0);
-        return;
-    }
     c->admin = a;
     uv_pipe_init(a->loop, &c->pipe, 0);
     deadline_init(&c->patience, a->loop);
@@ -322,29 +331,51 @@ static void let_in(struct admin_door *door)
     c->open = 2;
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
-    if (uv_accept((uv_stream_t *)&door->pipe, (uv_stream_t *)&c->pipe) < 0 ||
-        !is_welcome(door, &c->pipe) || check_loop(&c->pipe) < 0)
+    bool is_open = uv_pipe_open(&c->pipe, fd) == 0;
+    if (!is_open)
+        close(fd);
+    if (!is_open || !is_welcome(door, fd) || poller_check_loop(a->loop, fd) < 0)
         client_close(c);
     else
         next_line(c);
 }
 
-/* Who is not let in stays where it is, and all others behind it. */
-static void on_connection(uv_stream_t *stream, int status)
+/* Returns whether there may be another one. */
+static bool let_in(struct admin_door *door)
 {
-    struct admin_door *door = stream->data;
-    door->waits = status == 0 && !make_room(door->admin);
-    if (status == 0 && !door->waits)
-        let_in(door);
+    if (door->admin->count >= ADMIN_CLIENTS_MAX && !evict(door->admin)) {
+        keep_waiting(door);
+        return false;
+    }
+    struct admin_client *c = calloc(1, sizeof *c);
+    int fd = c == NULL ? -ENOMEM : accept_client(door);
+    if (fd >= 0) {
+        client_open(c, door, fd);
+        return true;
+    }
+    free(c);
+    if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
+        keep_waiting(door);
+    return fd == -ECONNABORTED || fd == -EINTR;
+}
+
+static void on_knock(uv_poll_t *poll, int status, int events)
+{
+    struct admin_door *door = poll->data;
+    (void)status;
+    (void)events;
+    for (int n = 0; n < ACCEPTS && let_in(door); n++) {
+    }
 }
 
 static void let_in_waiting(struct admin *a)
 {
     struct admin_door *door = a->door;
-    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->pipe) ||
-        !make_room(a))
+    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->knock))
         return;
-    let_in(door);
+    door->waits = false;
+    uv_timer_stop(&door->retry);
+    uv_poll_start(&door->knock, UV_READABLE, on_knock);
 }
 
 /* ---- the socket ---- */
@@ -380,8 +411,10 @@ static void on_door_closed(uv_handle_t *handle)
 
 static void close_handles(struct admin_door *door)
 {
-    uv_close((uv_handle_t *)&door->pipe, on_door_closed);
+    uv_close((uv_handle_t *)&door->knock, on_door_closed);
     uv_close((uv_handle_t *)&door->retry, on_door_closed);
+    close(door->fd);
+    (void)reserve_spend(&door->reserve);
 }
 
 static int open_door(struct admin *a, int fd, const struct addr *at, const struct file_id *file,
@@ -393,15 +426,17 @@ static int open_door(struct admin *a, int fd, const struct addr *at, const struc
     door->admin = a;
     door->at = *at;
     door->file = *file;
-    uv_pipe_init(a->loop, &door->pipe, 0);
-    uv_timer_init(a->loop, &door->retry);
-    door->pipe.data = door->retry.data = door;
-    door->open = 2;
-    int rc = uv_pipe_open(&door->pipe, fd);
+    door->fd = fd;
+    door->reserve.fd = -1;
+    int rc = uv_poll_init(a->loop, &door->knock, fd);
     if (rc < 0) {
-        close_handles(door);
+        free(door);
         return rc;
     }
+    uv_timer_init(a->loop, &door->retry);
+    door->knock.data = door->retry.data = door;
+    door->open = 2;
+    (void)reserve_fill(&door->reserve);
     *out = door;
     return 0;
 }
@@ -417,8 +452,10 @@ static void close_door(struct admin_door *door)
 
 static int listen_at(struct admin_door *door)
 {
-    int rc = check_loop(&door->pipe);
-    return rc < 0 ? rc : uv_listen((uv_stream_t *)&door->pipe, BACKLOG, on_connection);
+    int rc = poller_check_loop(door->admin->loop, door->fd);
+    if (rc == 0 && listen(door->fd, BACKLOG) == -1)
+        rc = -errno;
+    return rc < 0 ? rc : uv_poll_start(&door->knock, UV_READABLE, on_knock);
 }
 
 static int make_door(struct admin_change *ch, const struct admin_place *place)
@@ -498,12 +535,11 @@ void admin_commit(struct admin_change *ch)
 
 int admin_socket(const struct admin *a, struct addr *at, struct file_id *file)
 {
-    uv_os_fd_t fd = -1;
-    if (a == NULL || a->door == NULL || uv_fileno((const uv_handle_t *)&a->door->pipe, &fd) < 0)
+    if (a == NULL || a->door == NULL)
         return -1;
     *at = a->door->at;
     *file = a->door->file;
-    return fd;
+    return a->door->fd;
 }
 
 int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd)
@@ -539,6 +575,10 @@ void admin_free(struct admin *a)
         return;
     free_all(&a->clients);
     free_all(&a->gone);
+    if (a->door != NULL) {
+        close(a->door->fd);
+        (void)reserve_spend(&a->door->reserve);
+    }
     free(a->door);
     free(a);
 }

@@ -18,7 +18,7 @@ struct last_answers {
     unsigned refusals; /* of questions */
 };
 
-static struct last_answers clients[ADMIN_CLIENTS_MAX + 1]; /* with one that waits for a place */
+static struct last_answers clients[ADMIN_CLIENTS_MAX];
 static size_t client_count;
 static bool begun;
 
@@ -66,23 +66,12 @@ static void begin_client(struct last_answers *l, const struct admin_client *c)
         end_lines(l);
 }
 
-/* libuv has accepted it. */
-static void begin_waiting(struct admin *a)
-{
-    static struct admin_client c;
-    if (a->door == NULL || !a->door->waits || uv_pipe_init(a->loop, &c.pipe, 0) < 0 ||
-        uv_accept((uv_stream_t *)&a->door->pipe, (uv_stream_t *)&c.pipe) < 0)
-        return;
-    begin_client(&clients[client_count++], &c);
-}
-
-static void begin(struct admin *a)
+static void begin(const struct admin *a)
 {
     const struct admin_client *c;
     LIST_FOREACH(c, &a->clients, in_list)
         if (client_count < ADMIN_CLIENTS_MAX)
             begin_client(&clients[client_count++], c);
-    begin_waiting(a);
     begun = true;
 }
 

@@ -7,18 +7,21 @@
 
 #include "base/deadline.h"
 #include "control/admin.h"
+#include "session/reserve.h"
 
 LIST_HEAD(admin_clients, admin_client);
 
 /* Its socket is listened on by one, and closed when another one is in force. */
 struct admin_door {
-    uv_pipe_t pipe;
-    uv_timer_t retry; /* for lack of memory */
+    int fd;
+    uv_poll_t knock;
+    uv_timer_t retry; /* for lack of a place, memory or descriptors */
     unsigned open;    /* handles */
     struct admin *admin;
     struct addr at;
-    struct file_id file; /* the socket's */
-    bool waits;          /* a client is at the door, and there is no room for it yet */
+    struct file_id file;    /* the socket's */
+    struct reserve reserve; /* a client is heard without descriptors as well */
+    bool waits;             /* a client is at the door, and there is no room for it yet */
 };
 
 struct admin {
@@ -46,10 +49,13 @@ struct admin_client {
     struct admin *admin;
     LIST_ENTRY(admin_client) in_list;
     enum client_state state;
-    bool ended;    /* it sends nothing more */
-    bool hopeless; /* what it sends is no command: the answer is the last one */
-    unsigned open; /* handles */
-    size_t unread; /* bytes of the answer at the last look */
+    bool ended;          /* it sends nothing more */
+    bool hopeless;       /* what it sends is no command: the answer is the last one */
+    unsigned open;       /* handles */
+    size_t unread;       /* bytes of the answer at the last look */
+    size_t behind;       /* the same at the last look for room; */
+    uint64_t progressed; /* when that was less than before, ms; */
+    uint64_t answered;   /* and when the answer began */
     char *answer;
     size_t answer_length;
     struct admin_call *call;
@@ -60,5 +66,11 @@ struct admin_client {
 struct admin_call {
     struct admin_client *client; /* NULL: it has gone */
 };
+
+#define ADMIN_PATIENCE_MS 30000 /* in which a client reads some of its answer */
+
+/* The one that has waited for nothing for the longest time, else the one that has not read its
+ * answer for the longest; NULL: none. One whose command waits in its socket is none of them. */
+struct admin_client *admin_find_evictable(struct admin *a);
 
 #endif
