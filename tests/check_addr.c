@@ -36,6 +36,8 @@ static const struct {
     { "[::ffff:10.1.2.3]:80", "10.1.2.3:80" },
     { "[fe80::1%lo]:80", "[fe80::1%lo]:80" },
     { "unix:/run/app.sock", "unix:/run/app.sock" },
+    { "unix://run/.//./app.sock/.", "unix:/run/app.sock/." },
+    { "unix:/run/..//.a/./b.", "unix:/run/../.a/b." },
     { "unix:@abstract", "unix:@abstract" },
     { "unix:/a#b;c=\"d\"", "unix:/a#b;c=\"d\"" },
     { "unix:/gr\xc3\xbc\xc3\x9f", "unix:/gr\xc3\xbc\xc3\x9f" },

@@ -153,6 +153,14 @@ __attribute__((format(printf, 2, 3))) static void note_error(struct lookup *l, c
     va_end(args);
 }
 
+/* That a name has no records of one family is no news beside a failure of the other; that there is
+ * no such name is. */
+static bool tells(const struct lookup_part *p, const struct lookup_part *other)
+{
+    return p->outcome == DNS_FAILED || (p->outcome == DNS_EMPTY && other->outcome == DNS_FAILED &&
+                                        strncmp(p->error, "NXDOMAIN", strlen("NXDOMAIN")) == 0);
+}
+
 /* With either family, or that there is no address at all; only what is told by name for a service.
  */
 static void note_host_error(struct lookup *l, const struct host *h)
@@ -162,7 +170,7 @@ static void note_host_error(struct lookup *l, const struct host *h)
     const char *name = l->setup.service ? h->name : "";
     const char *colon = l->setup.service ? ": " : "";
     bool empty = in->outcome == DNS_EMPTY && in6->outcome == DNS_EMPTY;
-    bool both = in->outcome == DNS_FAILED && in6->outcome == DNS_FAILED;
+    bool both = tells(in, in6) && tells(in6, in);
     if ((empty || both) && in->error == in6->error) {
         note_error(l, "%s%sA, AAAA: %s", name, colon, in->error);
     } else if (empty || both) {

@@ -184,6 +184,20 @@ static int next_path_byte(const char **text)
     return high * 16 + low;
 }
 
+/* One file has one spelling: without "//" and "/./". Returns the length of what is left. */
+static size_t shorten_path(char *path, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        while (path[i] == '/' && i + 1 < n &&
+               (path[i + 1] == '/' || (path[i + 1] == '.' && i + 2 < n && path[i + 2] == '/')))
+            i += path[i + 1] == '/' ? 1 : 2;
+        path[kept++] = path[i];
+    }
+    memset(path + kept, 0, n - kept);
+    return kept;
+}
+
 /* What follows "unix:": an absolute path, or "@" and a name of any bytes. */
 static int parse_unix(struct addr *a, const char *text, const char **why)
 {
@@ -206,6 +220,8 @@ static int parse_unix(struct addr *a, const char *text, const char **why)
             return fail(why, "too long, expected a name of at most 107 bytes");
         a->un.sun_path[n++] = (char)byte;
     }
+    if (!abstract)
+        n = shorten_path(a->un.sun_path, n);
     a->un.sun_family = AF_UNIX;
     a->len = (socklen_t)(UNIX_PATH_BEGIN + n + (abstract ? 0 : 1));
     return 0;

@@ -417,7 +417,7 @@ const char *safe_open_strerror(int rc)
         return "a hard link (the file has a second name), in a directory that other users may "
                "write to";
     case ESTALE:
-        return "another user has put another file in its place";
+        return "another file has been put in its place";
     case EMEDIUMTYPE:
         return "not a regular file";
     case EINVAL:

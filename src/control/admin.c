@@ -398,7 +398,7 @@ static int open_socket(const struct admin_place *place, struct file_id *file)
 static int tell(FILE *errors, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), safe_open_strerror(rc));
+    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), sock_bind_strerror(rc));
     return -1;
 }
 

@@ -461,7 +461,7 @@ static int open_door(struct http *h, const struct addr *at, struct http_door **o
 static int tell(FILE *errors, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[admin] http: %s: %s\n", addr_print(at, text), safe_open_strerror(rc));
+    fprintf(errors, "[admin] http: %s: %s\n", addr_print(at, text), sock_bind_strerror(rc));
     return -1;
 }
 

@@ -55,7 +55,7 @@ int sockets_tell(FILE *errors, const struct sockets_change *ch, size_t listen,
     char text[ADDR_TEXT_MAX];
     fprintf(errors, "[listen %s] bind: %s: %s\n", ch->conf->listen[listen].name,
             addr_print(at, text),
-            rc == -ENOENT ? "no such directory, or no such user or group" : safe_open_strerror(rc));
+            rc == -ENOENT ? "no such directory, or no such user or group" : sock_bind_strerror(rc));
     return -1;
 }
 

@@ -117,6 +117,13 @@ int sock_bind(const struct addr *at, const struct sock_options *options, struct 
     return fd;
 }
 
+const char *sock_bind_strerror(int rc)
+{
+    if (rc == -EINVAL) /* bind(2) means the address, safe_open() would mean a file */
+        return "cannot be bound to; a link-local address needs its zone, as in [fe80::1%eth0]:80";
+    return safe_open_strerror(rc);
+}
+
 int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file)
 {
     int fd = sock_bind(at, options, file);

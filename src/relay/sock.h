@@ -39,6 +39,9 @@ int sock_probe(const struct addr *at);
  * descriptor or -errno. */
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
+/* What to tell the user of a failure of it. */
+const char *sock_bind_strerror(int rc);
+
 /* The same, and it listens. */
 int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
