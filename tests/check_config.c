@@ -2,8 +2,8 @@
 #include <syslog.h>
 
 #include "config/config.h"
-#include "config/nearest.h"
-#include "ini_rig.h"
+#include "config/suggestion.h"
+#include "config_rig.h"
 
 /* --- What a configuration is --- */
 
@@ -18,10 +18,10 @@ START_TEST(the_least_that_works_gets_all_defaults)
     ck_assert_ptr_null(g->group);
     ck_assert_ptr_null(g->chroot);
     ck_assert_ptr_null(g->pid_file);
-    ck_assert_int_eq(g->log.kind, LOG_KIND_STDERR);
+    ck_assert_int_eq(g->log.kind, LOG_TARGET_STDERR);
     ck_assert_int_eq(g->log_level, LOG_LEVEL_INFO);
     ck_assert_int_eq(g->log_format, LOG_FORMAT_TEXT);
-    ck_assert_int_eq(g->access_log.kind, LOG_KIND_SAME);
+    ck_assert_int_eq(g->access_log.kind, LOG_TARGET_SAME);
     ck_assert_int_eq(g->relay, CONFIG_RELAY_SPLICE);
     ck_assert_uint_gt(g->pipe_size, 0);
     ck_assert_uint_eq(g->max_pipes, 0);
@@ -119,7 +119,7 @@ END_TEST
 
 START_TEST(every_key_has_its_effect)
 {
-    struct config *c = load_good(everything);
+    struct config *c = load_good(full_config);
     const struct config_global *g = &c->global;
     ck_assert_uint_eq(g->workers, 3);
     ck_assert(g->cpu_affinity);
@@ -128,11 +128,11 @@ START_TEST(every_key_has_its_effect)
     ck_assert_str_eq(g->group, "33");
     ck_assert_str_eq(g->chroot, "/var/empty");
     ck_assert_str_eq(g->pid_file, "/run/z.pid");
-    ck_assert_int_eq(g->log.kind, LOG_KIND_SYSLOG);
+    ck_assert_int_eq(g->log.kind, LOG_TARGET_SYSLOG);
     ck_assert_int_eq(g->log.facility, LOG_LOCAL3);
     ck_assert_int_eq(g->log_level, LOG_LEVEL_DEBUG);
     ck_assert_int_eq(g->log_format, LOG_FORMAT_JSON);
-    ck_assert_int_eq(g->access_log.kind, LOG_KIND_FILE);
+    ck_assert_int_eq(g->access_log.kind, LOG_TARGET_FILE);
     ck_assert_str_eq(g->access_log.path, "/var/log/my access.log");
     ck_assert_int_eq(g->relay, CONFIG_RELAY_COPY);
     ck_assert_uint_eq(g->pipe_size, 1 << 20);
@@ -390,14 +390,14 @@ START_TEST(the_nearest_word_is_near)
     };
     static const char *const known[] = { "log", "workers", "max_connections" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        struct nearest near;
-        nearest_init(&near, words[i].wanted);
+        struct suggestion hint;
+        suggestion_init(&hint, words[i].wanted);
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-            nearest_offer(&near, known[k]);
+            suggestion_offer(&hint, known[k]);
         if (words[i].found == NULL)
-            ck_assert_msg(near.word == NULL, "%s", words[i].wanted);
+            ck_assert_msg(hint.word == NULL, "%s", words[i].wanted);
         else
-            ck_assert_pstr_eq(near.word, words[i].found);
+            ck_assert_pstr_eq(hint.word, words[i].found);
     }
 }
 END_TEST
@@ -482,5 +482,5 @@ static void add_tests(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("config", add_tests);
+    return config_rig_main("config", add_tests);
 }

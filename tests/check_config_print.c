@@ -5,14 +5,14 @@
 
 #include "config/config.h"
 #include "config/keys.h"
-#include "ini_rig.h"
+#include "config_rig.h"
 
 /* --- Printing and comparing --- */
 
 START_TEST(what_is_printed_reads_as_the_same)
 {
     expect_round_trip(MINIMAL);
-    expect_round_trip(everything);
+    expect_round_trip(full_config);
     expect_round_trip("[defaults]\nretries = 9\nkeepalive = no\n" MINIMAL);
     expect_round_trip(LISTEN "[pool p]\nserver = [2001:DB8:0:0::1]:080 weight=2\n"
                              "server = unix:/run/a\\x20\\x2c\\xff name=b\nserver = unix:@\\x00\n"
@@ -77,13 +77,13 @@ START_TEST(print_says_every_key_once)
             char line[80];
             if ((key->flags & KEY_INCLUDE) != 0)
                 continue;
-            size_t count = keys_count(key, keys_section_at(s, c, 0));
+            size_t count = keys_item_count(key, keys_section_at(s, c, 0));
             snprintf(line, sizeof line, "\n%s%s =", count == 0 ? "#" : "", key->name);
             const char *found = strstr(begin, line);
             ck_assert_msg(found != NULL, "%s", line);
             ck_assert_ptr_null(strstr(found + 1, line));
-            if (key->fallback != NULL) {
-                snprintf(line, sizeof line, "\n%s = %s\n", key->name, key->fallback);
+            if (key->default_value != NULL) {
+                snprintf(line, sizeof line, "\n%s = %s\n", key->name, key->default_value);
                 ck_assert_msg(strstr(begin, line) != NULL, "%s", line);
             }
         }
@@ -234,8 +234,8 @@ START_TEST(every_key_is_in_the_manual_and_in_the_example)
             char line[80];
             snprintf(line, sizeof line, "Ic %s ", key->name);
             ck_assert_msg(strstr(manual, line) != NULL, "%s", line);
-            snprintf(line, sizeof line, "\n#%s = %s\n", key->name, key->fallback);
-            if (key->fallback == NULL)
+            snprintf(line, sizeof line, "\n#%s = %s\n", key->name, key->default_value);
+            if (key->default_value == NULL)
                 snprintf(line, sizeof line, "%s = ", key->name);
             ck_assert_msg(strstr(example, line) != NULL, "%s", line);
         }
@@ -312,7 +312,8 @@ static size_t mangle(char *text, size_t n, size_t room)
 
 START_TEST(a_mangled_file_is_loaded_or_explained)
 {
-    static const char *const seeds[] = { everything, MINIMAL, "[defaults]\nretries = 3\n" MINIMAL };
+    static const char *const seeds[] = { full_config, MINIMAL,
+                                         "[defaults]\nretries = 3\n" MINIMAL };
     int valid = 0;
     srand((unsigned)_i);
     for (int round = 0; round < 250; round++) {
@@ -361,5 +362,5 @@ static void add_tests(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("config_print", add_tests);
+    return config_rig_main("config_print", add_tests);
 }

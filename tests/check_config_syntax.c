@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "ini_rig.h"
+#include "config_rig.h"
 
 /* --- Syntax --- */
 
@@ -418,5 +418,5 @@ static void add_tests(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("config_syntax", add_tests);
+    return config_rig_main("config_syntax", add_tests);
 }

@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "config/host.h"
-#include "ini_rig.h"
+#include "config_rig.h"
 
 /* A value of a key, refused: `section` is opened with what it needs by `before`. */
 static const struct {
@@ -517,15 +517,15 @@ START_TEST(logs_go_to_all_places)
 {
     static const struct {
         const char *text;
-        enum log_kind kind;
+        enum log_target_kind kind;
         int facility;
     } targets[] = {
-        { "stderr", LOG_KIND_STDERR, LOG_DAEMON },
-        { "syslog", LOG_KIND_SYSLOG, LOG_DAEMON },
-        { "syslog:local0", LOG_KIND_SYSLOG, LOG_LOCAL0 },
-        { "/a/b", LOG_KIND_FILE, LOG_DAEMON },
-        { "same", LOG_KIND_SAME, LOG_DAEMON },
-        { "off", LOG_KIND_OFF, LOG_DAEMON },
+        { "stderr", LOG_TARGET_STDERR, LOG_DAEMON },
+        { "syslog", LOG_TARGET_SYSLOG, LOG_DAEMON },
+        { "syslog:local0", LOG_TARGET_SYSLOG, LOG_LOCAL0 },
+        { "/a/b", LOG_TARGET_FILE, LOG_DAEMON },
+        { "same", LOG_TARGET_SAME, LOG_DAEMON },
+        { "off", LOG_TARGET_OFF, LOG_DAEMON },
     };
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         char text[200];
@@ -619,5 +619,5 @@ static void add_tests(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("config_values", add_tests);
+    return config_rig_main("config_values", add_tests);
 }

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "config/config.h"
-#include "ini_rig.h"
+#include "config_rig.h"
 
 /* Two listeners in a chain: the first one's server is an address of the second. */
 #define TWO                                                                                \
@@ -505,5 +505,5 @@ static void add_tests(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("config_whole", add_tests);
+    return config_rig_main("config_whole", add_tests);
 }

@@ -1,4 +1,4 @@
-#include "upgrade/executable.h"
+#include "handover/executable.h"
 
 #include <errno.h>
 #include <limits.h>

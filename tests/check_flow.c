@@ -52,12 +52,12 @@ END_TEST
 START_TEST(the_path_taken_is_counted)
 {
     rig_open(&r, (enum rig_kind)_i);
-    bool splice = _i == RIG_SPLICE && mover_can_splice();
+    bool splice = _i == RIG_SPLICE && relay_stock_can_splice();
     rig_send(r.client, "0123456789", 10);
     RIG_PUMP_UNTIL(&r, r.up.bytes == 10);
-    ck_assert_uint_eq(counter_get(&r.mover.bytes[MOVER_SPLICE][MOVER_UP]), splice ? 10 : 0);
-    ck_assert_uint_eq(counter_get(&r.mover.bytes[MOVER_COPY][MOVER_UP]), splice ? 0 : 10);
-    ck_assert_uint_eq(counter_get(&r.mover.bytes[MOVER_COPY][MOVER_DOWN]), 0);
+    ck_assert_uint_eq(counter_get(&r.relay_stock.bytes[RELAY_SPLICE][RELAY_UP]), splice ? 10 : 0);
+    ck_assert_uint_eq(counter_get(&r.relay_stock.bytes[RELAY_COPY][RELAY_UP]), splice ? 0 : 10);
+    ck_assert_uint_eq(counter_get(&r.relay_stock.bytes[RELAY_COPY][RELAY_DOWN]), 0);
     rig_close(&r);
 }
 END_TEST
@@ -199,7 +199,7 @@ START_TEST(no_pipe_is_held_while_nothing_is_in_flight)
     rig_send(r.client, "x", 1);
     RIG_PUMP_UNTIL(&r, r.up.bytes == 1);
     ck_assert_ptr_null(r.up.pipe);
-    ck_assert_uint_eq(r.mover.pipes.used_count, 0);
+    ck_assert_uint_eq(r.relay_stock.pipes.used_count, 0);
     rig_close(&r);
 }
 END_TEST
@@ -225,7 +225,7 @@ START_TEST(a_right_guess_needs_no_other_proof)
 {
     char *data = pattern(1000);
     rig_open(&r, RIG_SPLICE);
-    if (r.mover.splice) {
+    if (r.relay_stock.splice) {
         rig_send(r.client, data, 1000); /* more bytes than slots, one fragment */
         ck_assert_int_eq(rig_pump_on_events(&r), 0);
         rig_expect(r.server, data, 1000);
@@ -243,7 +243,7 @@ START_TEST(a_guess_is_doubted_before_it_costs_a_call)
 {
     char *data = pattern(1000);
     rig_open(&r, RIG_SPLICE);
-    for (int i = 0; i < 3 && r.mover.splice; i++) {
+    for (int i = 0; i < 3 && r.relay_stock.splice; i++) {
         rig_send(r.client, data, 1000);
         ck_assert_int_eq(rig_pump_on_events(&r), 0);
         rig_expect(r.server, data, 1000);
@@ -275,7 +275,7 @@ START_TEST(a_wrong_guess_is_corrected_and_the_last)
 {
     char *data = pattern(PIECES * PIECE);
     rig_open(&r, RIG_SPLICE);
-    for (int again = 0; again < 2 && r.mover.splice; again++) {
+    for (int again = 0; again < 2 && r.relay_stock.splice; again++) {
         send_scattered(&r, data, PIECES, PIECE);
         ck_assert_int_eq(rig_pump_on_events(&r), 0); /* no event is left to tell of the rest */
         ck_assert_int_eq(r.up.bytes % (PIECES * PIECE) != 0, again == 0);
@@ -295,14 +295,14 @@ START_TEST(a_busy_flow_stops_after_its_share)
     char *data = pattern(60000);
     int turns = 0, rc;
     rig_open(&r, RIG_SPLICE);
-    r.mover.pipes.size = 4096; /* 15 fills */
+    r.relay_stock.pipes.size = 4096; /* 15 fills */
     rig_send(r.client, data, 60000);
     rig_await(&r, &r.client_side, SIDE_READABLE);
     rig_await(&r, &r.server_side, SIDE_WRITABLE);
-    while ((rc = flow_pump(&r.up, &r.client_side, &r.server_side, &r.mover)) == FLOW_AGAIN)
+    while ((rc = flow_pump(&r.up, &r.client_side, &r.server_side, &r.relay_stock)) == FLOW_AGAIN)
         turns++;
     ck_assert_int_eq(rc, FLOW_WAIT);
-    ck_assert_int_ge(turns, mover_can_splice());
+    ck_assert_int_ge(turns, relay_stock_can_splice());
     RIG_PUMP_UNTIL(&r, r.up.bytes == 60000); /* not all of it may have come by then */
     rig_expect(r.server, data, 60000);
     free(data);
@@ -395,8 +395,9 @@ START_TEST(without_pipes_bytes_are_copied_and_counted)
     rig_send(r.client, "request", 7);
     RIG_PUMP_UNTIL(&r, r.up.bytes == 7);
     rig_expect(r.server, "request", 7);
-    ck_assert_uint_eq(counter_get(&r.mover.bytes[MOVER_COPY][MOVER_UP]), 7);
-    ck_assert_uint_ge(counter_get(&r.mover.fallbacks[MOVER_NO_PIPE]), mover_can_splice());
+    ck_assert_uint_eq(counter_get(&r.relay_stock.bytes[RELAY_COPY][RELAY_UP]), 7);
+    ck_assert_uint_ge(counter_get(&r.relay_stock.fallbacks[RELAY_NO_PIPE]),
+                      relay_stock_can_splice());
     rig_close(&r);
 }
 END_TEST
@@ -407,12 +408,12 @@ START_TEST(what_is_in_the_pipe_when_splice_is_refused_arrives_in_order)
     size_t sent;
     char *data = pattern(STALL_BYTES);
     rig_open(&r, RIG_SPLICE);
-    if (r.mover.splice) {
+    if (r.relay_stock.splice) {
         stall(&r, data, &sent);
         ck_assert_ptr_nonnull(r.up.pipe);
         r.up.copy = true; /* as after EINVAL */
         send_and_read_all(&r, data, sent, STALL_BYTES);
-        ck_assert_uint_gt(counter_get(&r.mover.bytes[MOVER_COPY][MOVER_UP]), 0);
+        ck_assert_uint_gt(counter_get(&r.relay_stock.bytes[RELAY_COPY][RELAY_UP]), 0);
     }
     free(data);
     rig_close(&r);

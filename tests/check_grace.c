@@ -49,58 +49,58 @@ static void expect_released(const char *names)
 START_TEST(with_no_reader_nothing_waits)
 {
     retire("a");
-    ck_assert(!grace_collect(&grace));
+    ck_assert(!grace_reclaim(&grace));
     expect_released("a");
 }
 END_TEST
 
 START_TEST(what_a_reader_may_see_is_kept_until_it_has_been_quiet)
 {
-    grace_join(&grace, &readers[0]);
-    grace_join(&grace, &readers[1]);
+    grace_register(&grace, &readers[0]);
+    grace_register(&grace, &readers[1]);
     retire("a");
     ck_assert_uint_eq(wakes, 2); /* one that sleeps would never be quiet */
-    ck_assert(grace_collect(&grace));
-    grace_quiet(&grace, &readers[0]);
-    ck_assert(grace_collect(&grace));
+    ck_assert(grace_reclaim(&grace));
+    grace_quiescent(&grace, &readers[0]);
+    ck_assert(grace_reclaim(&grace));
     expect_released("");
-    grace_quiet(&grace, &readers[1]);
-    ck_assert(!grace_collect(&grace));
+    grace_quiescent(&grace, &readers[1]);
+    ck_assert(!grace_reclaim(&grace));
     expect_released("a");
 }
 END_TEST
 
 START_TEST(each_waits_for_its_own_time_only)
 {
-    grace_join(&grace, &readers[0]);
+    grace_register(&grace, &readers[0]);
     retire("a");
-    grace_quiet(&grace, &readers[0]);
+    grace_quiescent(&grace, &readers[0]);
     retire("b");
-    ck_assert(grace_collect(&grace));
+    ck_assert(grace_reclaim(&grace));
     expect_released("a");
     retire("c");
-    grace_quiet(&grace, &readers[0]);
-    ck_assert(!grace_collect(&grace));
+    grace_quiescent(&grace, &readers[0]);
+    ck_assert(!grace_reclaim(&grace));
     expect_released("abc");
 }
 END_TEST
 
 START_TEST(who_joins_later_has_seen_nothing)
 {
-    grace_join(&grace, &readers[0]);
+    grace_register(&grace, &readers[0]);
     retire("a");
-    grace_join(&grace, &readers[1]);
-    grace_quiet(&grace, &readers[0]);
-    ck_assert(!grace_collect(&grace));
+    grace_register(&grace, &readers[1]);
+    grace_quiescent(&grace, &readers[0]);
+    ck_assert(!grace_reclaim(&grace));
     expect_released("a");
 }
 END_TEST
 
 START_TEST(who_has_left_is_not_waited_for)
 {
-    grace_join(&grace, &readers[0]);
+    grace_register(&grace, &readers[0]);
     retire("a");
-    grace_leave(&grace, &readers[0]);
+    grace_unregister(&grace, &readers[0]);
     grace_fini(&grace);
     expect_released("a");
 }
@@ -115,12 +115,12 @@ static void on_release_chain(void *what)
 
 START_TEST(a_release_may_retire_more)
 {
-    grace_join(&grace, &readers[0]);
+    grace_register(&grace, &readers[0]);
     grace_retire(&grace, on_release_chain, NULL);
-    grace_quiet(&grace, &readers[0]);
-    ck_assert(grace_collect(&grace));
+    grace_quiescent(&grace, &readers[0]);
+    ck_assert(grace_reclaim(&grace));
     expect_released("");
-    grace_leave(&grace, &readers[0]);
+    grace_unregister(&grace, &readers[0]);
     grace_fini(&grace);
     expect_released("b");
 }
@@ -167,7 +167,7 @@ static void *read_on(void *arg)
         const struct thing *t = atomic_load(&shared);
         for (int i = 0; i < 20; i++)
             wrong |= t->magic != LIVING;
-        grace_quiet(&grace, r);
+        grace_quiescent(&grace, r);
     }
     atomic_store(&r->seen, UINT64_MAX);
     return wrong ? arg : NULL;
@@ -179,7 +179,7 @@ static void start_readers(pthread_t threads[THREADS])
     atomic_store(&shared, thing_new());
     for (int i = 0; i < THREADS; i++) {
         threads_reader[i].wake = no_wake;
-        grace_join(&grace, &threads_reader[i]);
+        grace_register(&grace, &threads_reader[i]);
         ck_assert_int_eq(pthread_create(&threads[i], NULL, read_on, &threads_reader[i]), 0);
     }
 }
@@ -191,7 +191,7 @@ static void stop_readers(pthread_t threads[THREADS])
         void *wrong = NULL;
         pthread_join(threads[i], &wrong);
         ck_assert_ptr_null(wrong);
-        grace_leave(&grace, &threads_reader[i]);
+        grace_unregister(&grace, &threads_reader[i]);
     }
     grace_fini(&grace);
     free(atomic_load(&shared));
@@ -203,7 +203,7 @@ START_TEST(readers_see_only_what_lives)
     start_readers(threads);
     for (int i = 0; i < ROUNDS; i++) {
         grace_retire(&grace, thing_release, atomic_exchange(&shared, thing_new()));
-        grace_collect(&grace);
+        grace_reclaim(&grace);
     }
     stop_readers(threads);
 }
@@ -218,7 +218,7 @@ START_TEST(without_memory_it_waits_for_the_readers)
         starve_after(0);
         grace_retire(&grace, thing_release, atomic_exchange(&shared, next));
         starve_after(-1);
-        ck_assert(!grace_collect(&grace));
+        ck_assert(!grace_reclaim(&grace));
     }
     stop_readers(threads);
 }

@@ -28,8 +28,8 @@ static struct {
     char names[SERVERS_MAX][8];
     int listeners[SERVERS_MAX]; /* -1: not listening */
     FILE *log;
-    struct backend *went_down; /* told to close its sessions */
-    uint64_t streak;           /* of its failures then */
+    struct server *went_down; /* told to close its sessions */
+    uint64_t streak;          /* of its failures then */
     void (*when_down)(void);
 } r;
 
@@ -54,12 +54,12 @@ static void on_untidy(void *arg)
 
 static const struct pool_events events = { now_of_loop, on_changed, on_untidy, NULL };
 
-static void on_went_down(void *arg, struct pool *p, struct backend *b)
+static void on_went_down(void *arg, struct pool *p, struct server *srv)
 {
     (void)arg;
     ck_assert_ptr_eq(p, r.pool);
-    r.went_down = b;
-    r.streak = health_verdict(r.health, p, b)->streak;
+    r.went_down = srv;
+    r.streak = health_check_result(r.health, p, srv)->streak;
     if (r.when_down != NULL)
         r.when_down();
 }
@@ -109,8 +109,8 @@ static void open_rig(void)
 {
     char path[] = "/tmp/zproxy-check-health-XXXXXX";
     const struct log_settings settings = {
-        .log = { LOG_KIND_FILE, 0, path },
-        .access = { LOG_KIND_OFF, 0, NULL },
+        .log = { LOG_TARGET_FILE, 0, path },
+        .access = { LOG_TARGET_OFF, 0, NULL },
         .level = LOG_LEVEL_DEBUG,
         .owner = (uid_t)-1,
         .group = (gid_t)-1,
@@ -175,30 +175,30 @@ static void reload(void)
     pool_commit(update);
 }
 
-static struct backend *server(size_t i)
+static struct server *server(size_t i)
 {
     size_t count = 0;
-    struct backend *const *servers = pool_servers(r.pool, &count);
+    struct server *const *servers = pool_servers(r.pool, &count);
     ck_assert_uint_lt(i, count);
     return servers[i];
 }
 
-static const struct verdict *verdict(size_t i)
+static const struct check_result *check_result(size_t i)
 {
-    const struct verdict *v = health_verdict(r.health, r.pool, server(i));
-    ck_assert_ptr_nonnull(v);
-    return v;
+    const struct check_result *result = health_check_result(r.health, r.pool, server(i));
+    ck_assert_ptr_nonnull(result);
+    return result;
 }
 
 static bool is_up(size_t i)
 {
-    ck_assert_int_eq(verdict(i)->up, backend_is_willing(server(i)));
-    return verdict(i)->up;
+    ck_assert_int_eq(check_result(i)->up, server_is_eligible(server(i)));
+    return check_result(i)->up;
 }
 
 static uint64_t checks_of(size_t i)
 {
-    return verdict(i)->successes + verdict(i)->failures;
+    return check_result(i)->successes + check_result(i)->failures;
 }
 
 #define run_until(condition) \
@@ -232,8 +232,8 @@ START_TEST(a_server_is_up_until_its_first_check_fails)
     run_until(checks_of(0) > 0 && checks_of(1) > 0);
     ck_assert(is_up(0) && !is_up(1));
     ck_assert_uint_eq(r.streak, 1);
-    ck_assert_str_eq(verdict(0)->why, "connected");
-    ck_assert_str_eq(verdict(1)->why, "connection refused");
+    ck_assert_str_eq(check_result(0)->why, "connected");
+    ck_assert_str_eq(check_result(1)->why, "connection refused");
 }
 END_TEST
 
@@ -249,7 +249,7 @@ START_TEST(fall_failures_take_a_server_down_and_rise_successes_bring_it_back)
     run_checks(0, 2);
     set_listening(0, true);
     run_until(is_up(0));
-    ck_assert_uint_ge(verdict(0)->streak, 2);
+    ck_assert_uint_ge(check_result(0)->streak, 2);
 }
 END_TEST
 
@@ -259,12 +259,12 @@ START_TEST(a_recovered_server_starts_slowly_and_one_that_was_never_down_does_not
     set_listening(0, true);
     make_pool(1);
     run_checks(0, 3);
-    ck_assert_uint_eq(backend_share(server(0), uv_now(&r.loop)), BACKEND_FULL_SHARE);
+    ck_assert_uint_eq(server_share(server(0), uv_now(&r.loop)), SERVER_FULL_SHARE);
     set_listening(0, false);
     run_until(!is_up(0));
     set_listening(0, true);
     run_until(is_up(0));
-    ck_assert_uint_lt(backend_share(server(0), uv_now(&r.loop)), BACKEND_FULL_SHARE);
+    ck_assert_uint_lt(server_share(server(0), uv_now(&r.loop)), SERVER_FULL_SHARE);
 }
 END_TEST
 
@@ -301,8 +301,8 @@ START_TEST(the_last_words_of_a_server_are_kept)
     set_listening(0, true); /* and never answers */
     make_pool(1);
     run_until(!is_up(0));
-    ck_assert_str_eq(verdict(0)->why, "timeout after 20 ms while waiting for \"+PONG\"");
-    ck_assert_uint_ge(verdict(0)->duration, INTERVAL);
+    ck_assert_str_eq(check_result(0)->why, "timeout after 20 ms while waiting for \"+PONG\"");
+    ck_assert_uint_ge(check_result(0)->duration, INTERVAL);
 }
 END_TEST
 
@@ -342,7 +342,7 @@ START_TEST(a_server_in_maintenance_is_left_alone)
     make_pool(2);
     run_checks(1, 10);
     ck_assert_uint_eq(checks_of(0), 0);
-    ck_assert(verdict(0)->up);
+    ck_assert(check_result(0)->up);
     set_listening(0, true);
     atomic_store(&server(0)->state, CONFIG_STATE_READY);
     run_checks(0, 3);
@@ -351,9 +351,9 @@ START_TEST(a_server_in_maintenance_is_left_alone)
     uint64_t before = checks_of(0);
     run_checks(1, 10);
     ck_assert_uint_le(checks_of(0), before + 1); /* one may have been on its way */
-    ck_assert(verdict(0)->up);
+    ck_assert(check_result(0)->up);
     atomic_store(&server(0)->state, CONFIG_STATE_READY);
-    run_until(!verdict(0)->up);
+    run_until(!check_result(0)->up);
     ck_assert_uint_le(r.streak, 2); /* judged anew */
 }
 END_TEST
@@ -363,12 +363,12 @@ START_TEST(servers_that_stay_keep_what_is_known_of_them)
     set_listening(0, true);
     make_pool(2);
     run_until(checks_of(0) >= 5 && !is_up(1));
-    struct backend *stays = server(1);
-    uint64_t failures = verdict(1)->failures;
+    struct server *stays = server(1);
+    uint64_t failures = check_result(1)->failures;
     other_settings(3)->check_interval = 2 * INTERVAL;
     reload();
     ck_assert_ptr_eq(server(1), stays);
-    ck_assert_uint_eq(verdict(1)->failures, failures);
+    ck_assert_uint_eq(check_result(1)->failures, failures);
     ck_assert(!is_up(1));
     ck_assert_uint_eq(checks_of(2), 0);
     run_until(!is_up(2));
@@ -380,10 +380,10 @@ START_TEST(servers_that_leave_are_not_checked_any_more)
 {
     make_pool(3);
     run_checks(2, 2);
-    struct backend *leaves = server(2);
+    struct server *leaves = server(2);
     other_settings(2);
     reload();
-    ck_assert_ptr_null(health_verdict(r.health, r.pool, leaves));
+    ck_assert_ptr_null(health_check_result(r.health, r.pool, leaves));
     run_checks(0, 5);
 }
 END_TEST
@@ -395,8 +395,8 @@ START_TEST(without_checks_all_servers_are_up)
     other_settings(2)->check = CONFIG_CHECK_NONE;
     reload();
     for (size_t i = 0; i < 2; i++) {
-        ck_assert(backend_is_willing(server(i)));
-        ck_assert_ptr_null(health_verdict(r.health, r.pool, server(i)));
+        ck_assert(server_is_eligible(server(i)));
+        ck_assert_ptr_null(health_check_result(r.health, r.pool, server(i)));
     }
     expect_logged("event=server_up pool=p server=s0 ");
 }
@@ -406,8 +406,8 @@ START_TEST(a_forgotten_pool_may_be_freed)
 {
     make_pool(2);
     run_checks(0, 1);
-    health_forget(r.health, r.pool);
-    ck_assert_ptr_null(health_verdict(r.health, r.pool, server(0)));
+    health_remove_pool(r.health, r.pool);
+    ck_assert_ptr_null(health_check_result(r.health, r.pool, server(0)));
     uint64_t later = uv_now(&r.loop) + 5 * INTERVAL;
     run_until(uv_now(&r.loop) >= later);
 }
@@ -430,7 +430,7 @@ static void end_all_checks(void)
 
 static void forget_pool(void)
 {
-    health_forget(r.health, r.pool);
+    health_remove_pool(r.health, r.pool);
 }
 
 static void reload_all(void)

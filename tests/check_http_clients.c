@@ -40,11 +40,11 @@ static bool is_gone(int i)
     return recv(peer[i], &byte, 1, MSG_PEEK) == 0;
 }
 
-START_TEST(who_has_been_silent_longest_goes_first)
+START_TEST(the_longest_idle_is_evicted)
 {
     begin();
-    http_clients_heard(&clients, &client[0], 0);
-    http_clients_heard(&clients, &client[1], 100);
+    http_clients_touch(&clients, &client[0], 0);
+    http_clients_touch(&clients, &client[1], 100);
     ck_assert(http_clients_evict(&clients));
     ck_assert(is_gone(2) && !is_gone(0) && !is_gone(1) && !is_gone(3));
     ck_assert_uint_eq(clients.count, 3);
@@ -56,16 +56,16 @@ START_TEST(who_has_been_silent_longest_goes_first)
 }
 END_TEST
 
-START_TEST(who_waits_for_an_answer_is_not_silent)
+START_TEST(pending_client_is_not_evicted)
 {
     begin();
     for (int i = 0; i < COUNT; i++)
-        client[i].asked = client[i].waits = true;
-    client[3].waits = false;
+        client[i].requested = client[i].pending = true;
+    client[3].pending = false;
     ck_assert(http_clients_evict(&clients));
     ck_assert(is_gone(3));
     ck_assert(!http_clients_evict(&clients));
-    http_clients_sweep(&clients, 1000 + 10 * HTTP_LIFE_MS);
+    http_clients_expire(&clients, 1000 + 10 * HTTP_READ_MS);
     ck_assert_uint_eq(clients.count, 3);
     end();
 }
@@ -74,24 +74,24 @@ END_TEST
 START_TEST(a_request_has_less_time_than_the_reading_of_its_answer)
 {
     begin();
-    client[0].asked = client[1].asked = true;
-    http_clients_sweep(&clients, 1000 + HTTP_HEAD_MS - 1);
+    client[0].requested = client[1].requested = true;
+    http_clients_expire(&clients, 1000 + HTTP_HEAD_MS - 1);
     ck_assert_uint_eq(clients.count, 4);
-    http_clients_sweep(&clients, 1000 + HTTP_HEAD_MS);
+    http_clients_expire(&clients, 1000 + HTTP_HEAD_MS);
     ck_assert(is_gone(2) && is_gone(3) && !is_gone(0));
-    http_clients_heard(&clients, &client[0], HTTP_LEAST);
-    http_clients_heard(&clients, &client[1], HTTP_LEAST - 1);
-    http_clients_sweep(&clients, 1000 + HTTP_LIFE_MS);
+    http_clients_touch(&clients, &client[0], HTTP_READ_MIN);
+    http_clients_touch(&clients, &client[1], HTTP_READ_MIN - 1);
+    http_clients_expire(&clients, 1000 + HTTP_READ_MS);
     ck_assert(!is_gone(0) && is_gone(1));
-    http_clients_sweep(&clients, 1000 + 2 * HTTP_LIFE_MS); /* it has read nothing since */
+    http_clients_expire(&clients, 1000 + 2 * HTTP_READ_MS); /* it has read nothing since */
     ck_assert(is_gone(0));
     end();
 }
 END_TEST
 
-START_TEST(the_last_descriptor_is_kept_for_one_who_asks)
+START_TEST(reserved_fd_accepts_a_client)
 {
-    struct reserve reserve = { .fd = -1 };
+    struct fd_reserve fd_reserve = { .fd = -1 };
     struct sockaddr_storage from;
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof at;
@@ -100,16 +100,16 @@ START_TEST(the_last_descriptor_is_kept_for_one_who_asks)
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     ck_assert_int_eq(listen(fd, 8), 0);
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    ck_assert(reserve_fill(&reserve));
+    ck_assert(fd_reserve_fill(&fd_reserve));
     int one = socket(AF_INET, SOCK_STREAM, 0);
     int two = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(connect(one, (struct sockaddr *)&at, len), 0);
     ck_assert_int_eq(connect(two, (struct sockaddr *)&at, len), 0);
     getrlimit(RLIMIT_NOFILE, &before);
-    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)reserve.fd + 1, before.rlim_max });
-    int client_fd = http_clients_accept(fd, &reserve, &from, &len);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)fd_reserve.fd + 1, before.rlim_max });
+    int client_fd = http_clients_accept(fd, &fd_reserve, &from, &len);
     ck_assert_int_ge(client_fd, 0);
-    ck_assert_int_eq(http_clients_accept(fd, &reserve, &from, &len), -EMFILE);
+    ck_assert_int_eq(http_clients_accept(fd, &fd_reserve, &from, &len), -EMFILE);
     setrlimit(RLIMIT_NOFILE, &before);
     close(client_fd);
     close(one);
@@ -122,10 +122,10 @@ int main(void)
 {
     Suite *s = suite_create("http clients");
     TCase *t = tcase_create("room");
-    tcase_add_test(t, who_has_been_silent_longest_goes_first);
-    tcase_add_test(t, who_waits_for_an_answer_is_not_silent);
+    tcase_add_test(t, the_longest_idle_is_evicted);
+    tcase_add_test(t, pending_client_is_not_evicted);
     tcase_add_test(t, a_request_has_less_time_than_the_reading_of_its_answer);
-    tcase_add_test(t, the_last_descriptor_is_kept_for_one_who_asks);
+    tcase_add_test(t, reserved_fd_accepts_a_client);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

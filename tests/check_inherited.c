@@ -12,7 +12,7 @@
 #define FIRST 3
 
 /* Keeps 3 to 5 from being anybody's, Check's own files above all, until they are handed over. */
-static void keep_free(void)
+static void reserve_fds(void)
 {
     int fd = open("/dev/null", O_RDONLY);
     while (fd < FIRST + 3)
@@ -21,7 +21,7 @@ static void keep_free(void)
 }
 
 /* As the service manager leaves it. */
-static void put_at(int fd, int number)
+static void move_fd(int fd, int number)
 {
     if (fd != number) {
         ck_assert_int_eq(dup2(fd, number), number);
@@ -51,9 +51,9 @@ static void hand_over(long pid, const char *count, const char *names)
 START_TEST(takes_all_with_their_names)
 {
     struct inherited in;
-    put_at(listening(), FIRST);
-    put_at(listening(), FIRST + 1);
-    put_at(listening(), FIRST + 2);
+    move_fd(listening(), FIRST);
+    move_fd(listening(), FIRST + 1);
+    move_fd(listening(), FIRST + 2);
     hand_over(getpid(), "3", "web::mail");
     ck_assert_int_eq(inherited_init(&in), 0);
     ck_assert_uint_eq(in.count, 3);
@@ -69,22 +69,22 @@ END_TEST
 START_TEST(without_names_they_are_unknown)
 {
     struct inherited in;
-    put_at(listening(), FIRST);
-    put_at(listening(), FIRST + 1);
+    move_fd(listening(), FIRST);
+    move_fd(listening(), FIRST + 1);
     hand_over(getpid(), "2", NULL);
     ck_assert_int_eq(inherited_init(&in), 0);
     ck_assert_str_eq(in.socket[1]->name, "unknown");
-    ck_assert(inherited_is(in.socket[1], "unknown"));
-    ck_assert(inherited_is(in.socket[1], "4"));
-    ck_assert(!inherited_is(in.socket[1], "3"));
+    ck_assert(inherited_matches(in.socket[1], "unknown"));
+    ck_assert(inherited_matches(in.socket[1], "4"));
+    ck_assert(!inherited_matches(in.socket[1], "3"));
     inherited_fini(&in);
 }
 END_TEST
 
-START_TEST(no_child_gets_them)
+START_TEST(children_do_not_inherit_them)
 {
     struct inherited in;
-    put_at(listening(), FIRST);
+    move_fd(listening(), FIRST);
     hand_over(getpid(), "1", "web");
     ck_assert_int_eq(inherited_init(&in), 0);
     ck_assert_ptr_null(getenv("LISTEN_PID"));
@@ -98,7 +98,7 @@ END_TEST
 
 static const char *const nonsense[] = { "", "-1", "0", "1x", "99999999999999999999", "2147483647" };
 
-START_TEST(takes_nothing_by_nonsense)
+START_TEST(ignores_an_invalid_count)
 {
     struct inherited in;
     hand_over(getpid(), nonsense[_i], "web");
@@ -108,10 +108,10 @@ START_TEST(takes_nothing_by_nonsense)
 }
 END_TEST
 
-START_TEST(takes_nothing_that_is_for_another)
+START_TEST(ignores_sockets_of_another_pid)
 {
     struct inherited in;
-    put_at(listening(), FIRST);
+    move_fd(listening(), FIRST);
     hand_over(getppid(), "1", "web");
     ck_assert_int_eq(inherited_init(&in), 0);
     ck_assert_uint_eq(in.count, 0);
@@ -130,7 +130,7 @@ static int address_of(int fd)
     return rc;
 }
 
-START_TEST(only_listening_streams_will_do)
+START_TEST(takes_listening_streams_only)
 {
     ck_assert_int_eq(address_of(listening()), 0);
     ck_assert_int_eq(address_of(socket(AF_INET, SOCK_STREAM, 0)), -EDESTADDRREQ);
@@ -140,14 +140,14 @@ START_TEST(only_listening_streams_will_do)
 }
 END_TEST
 
-START_TEST(says_what_there_is)
+START_TEST(prints_the_sockets)
 {
     struct inherited in = { .socket = NULL };
     char text[200] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
     ck_assert_int_eq(inherited_adopt(&in, "web", 3, listening()), 0);
     ck_assert_int_eq(inherited_adopt(&in, "mail", 4, listening()), 0);
-    inherited_list(&in, out);
+    inherited_print(&in, out);
     fclose(out);
     ck_assert_str_eq(text, "there is fd:web (fd:3), fd:mail (fd:4)");
     inherited_fini(&in);
@@ -158,15 +158,15 @@ int main(void)
 {
     Suite *s = suite_create("inherited");
     TCase *t = tcase_create("inherited");
-    keep_free();
-    tcase_add_checked_fixture(t, NULL, keep_free);
+    reserve_fds();
+    tcase_add_checked_fixture(t, NULL, reserve_fds);
     tcase_add_test(t, takes_all_with_their_names);
     tcase_add_test(t, without_names_they_are_unknown);
-    tcase_add_test(t, no_child_gets_them);
-    tcase_add_loop_test(t, takes_nothing_by_nonsense, 0, sizeof nonsense / sizeof nonsense[0]);
-    tcase_add_test(t, takes_nothing_that_is_for_another);
-    tcase_add_test(t, only_listening_streams_will_do);
-    tcase_add_test(t, says_what_there_is);
+    tcase_add_test(t, children_do_not_inherit_them);
+    tcase_add_loop_test(t, ignores_an_invalid_count, 0, sizeof nonsense / sizeof nonsense[0]);
+    tcase_add_test(t, ignores_sockets_of_another_pid);
+    tcase_add_test(t, takes_listening_streams_only);
+    tcase_add_test(t, prints_the_sockets);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -130,7 +130,7 @@ static void on_error(void *arg, unsigned line, const char *what)
     append("error", line, what, "");
 }
 
-static bool stands_alone(void *arg, const char *key, const char *text)
+static bool starts_entry(void *arg, const char *key, const char *text)
 {
     (void)arg;
     (void)key;
@@ -140,7 +140,7 @@ static bool stands_alone(void *arg, const char *key, const char *text)
 
 static void reads(const char *text, const char *expected)
 {
-    static const struct ini_handler handler = { on_section, on_entry, on_error, stands_alone };
+    static const struct ini_handler handler = { on_section, on_entry, on_error, starts_entry };
     seen[0] = '\0';
     ini_read(text, strlen(text), &handler, NULL);
     ck_assert_str_eq(seen, expected);

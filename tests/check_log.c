@@ -25,8 +25,8 @@ static void make_dir(void)
     snprintf(path, sizeof path, "%s/log", dir);
     snprintf(access_path, sizeof access_path, "%s/access", dir);
     settings = (struct log_settings){
-        .log = { .kind = LOG_KIND_FILE, .path = path },
-        .access = { .kind = LOG_KIND_SAME },
+        .log = { .kind = LOG_TARGET_FILE, .path = path },
+        .access = { .kind = LOG_TARGET_SAME },
         .level = LOG_LEVEL_INFO,
         .owner = (uid_t)-1,
         .group = (gid_t)-1,
@@ -227,8 +227,8 @@ START_TEST(lines_below_the_level_are_not_written)
     struct log_line line;
     settings.level = LOG_LEVEL_WARNING;
     open_log();
-    ck_assert(log_wanted(LOG_LEVEL_ERROR) && log_wanted(LOG_LEVEL_WARNING));
-    ck_assert(!log_wanted(LOG_LEVEL_NOTICE));
+    ck_assert(log_is_enabled(LOG_LEVEL_ERROR) && log_is_enabled(LOG_LEVEL_WARNING));
+    ck_assert(!log_is_enabled(LOG_LEVEL_NOTICE));
     log_msg(LOG_LEVEL_NOTICE, "e", "no");
     log_begin(&line, LOG_LEVEL_INFO, "e");
     log_end(&line);
@@ -250,11 +250,11 @@ static void access_line(void)
 START_TEST(access_lines_in_the_log_obey_its_level)
 {
     open_log();
-    ck_assert(log_access_wanted());
+    ck_assert(log_access_is_enabled());
     access_line();
     ck_assert_str_eq(last_line(), "level=info event=session id=1");
     log_set_level(LOG_LEVEL_NOTICE);
-    ck_assert(!log_access_wanted());
+    ck_assert(!log_access_is_enabled());
     access_line();
     ck_assert_uint_eq(lines_in(contents(path)), 1);
 }
@@ -263,9 +263,9 @@ END_TEST
 START_TEST(an_access_log_of_its_own_takes_every_line)
 {
     settings.level = LOG_LEVEL_ERROR;
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = access_path };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = access_path };
     open_log();
-    ck_assert(log_access_wanted());
+    ck_assert(log_access_is_enabled());
     access_line();
     ck_assert_str_eq(contents(path), "");
     ck_assert_uint_eq(lines_in(contents(access_path)), 1);
@@ -274,9 +274,9 @@ END_TEST
 
 START_TEST(an_access_log_that_is_off_takes_none)
 {
-    settings.access.kind = LOG_KIND_OFF;
+    settings.access.kind = LOG_TARGET_OFF;
     open_log();
-    ck_assert(!log_access_wanted());
+    ck_assert(!log_access_is_enabled());
     access_line();
     ck_assert_str_eq(contents(path), "");
 }
@@ -284,7 +284,7 @@ END_TEST
 
 START_TEST(log_and_access_log_may_be_one_file)
 {
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = path };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = path };
     open_log();
     for (int i = 0; i < 10; i++) {
         access_line();
@@ -330,7 +330,7 @@ END_TEST
 START_TEST(a_file_that_cannot_be_opened_is_named)
 {
     char nowhere[] = "/nonexistent/zproxy.log";
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = nowhere };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = nowhere };
     ck_assert_int_eq(log_open(&settings, &failed), -ENOENT);
     ck_assert_str_eq(failed, nowhere);
 }
@@ -361,7 +361,7 @@ START_TEST(a_file_that_cannot_be_reopened_stays)
 {
     char old[96];
     snprintf(old, sizeof old, "%s.1", path);
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = access_path };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = access_path };
     open_log();
     ck_assert_int_eq(rename(path, old), 0);
     ck_assert_int_eq(mkdir(path, 0700), 0); /* in its way, also for root */
@@ -412,7 +412,7 @@ static void expect_drops(int ends[2])
     static char text[1 << 20];
     char expected[64];
     int saved = replace_stderr(ends[1]);
-    settings.log = (struct log_target){ .kind = LOG_KIND_STDERR };
+    settings.log = (struct log_target){ .kind = LOG_TARGET_STDERR };
     open_log();
     for (int i = 0; i < 20000; i++)
         log_msg(LOG_LEVEL_INFO, "e", "a line that goes nowhere");
@@ -474,7 +474,7 @@ END_TEST
 START_TEST(syslog_lines_have_no_time_of_their_own)
 {
     struct log_line line;
-    settings.log = (struct log_target){ .kind = LOG_KIND_SYSLOG, .facility = LOG_LOCAL7 };
+    settings.log = (struct log_target){ .kind = LOG_TARGET_SYSLOG, .facility = LOG_LOCAL7 };
     open_log();
     log_begin(&line, LOG_LEVEL_INFO, "e");
     ck_assert_int_eq(strncmp(line.text, "level=info event=e", line.len), 0);

@@ -27,8 +27,8 @@ static void make_dir(void)
     snprintf(path, sizeof path, "%s/log", dir);
     snprintf(access_path, sizeof access_path, "%s/access", dir);
     settings = (struct log_settings){
-        .log = { .kind = LOG_KIND_FILE, .path = path },
-        .access = { .kind = LOG_KIND_SAME },
+        .log = { .kind = LOG_TARGET_FILE, .path = path },
+        .access = { .kind = LOG_TARGET_SAME },
         .level = LOG_LEVEL_INFO,
         .owner = (uid_t)-1,
         .group = (gid_t)-1,
@@ -72,7 +72,7 @@ static size_t count(const char *text, const char *what)
 }
 
 /* Lines that the log says are missing. */
-static uint64_t told_dropped(const char *text)
+static uint64_t reported_dropped(const char *text)
 {
     uint64_t lines = 0;
     for (; (text = strstr(text, "event=log_dropped lines=")) != NULL; text++)
@@ -109,13 +109,13 @@ static uint64_t clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-#define PATIENCE 3000 /* of 10 ms */
+#define WAIT_TRIES_MAX 3000 /* of 10 ms */
 
-#define WAIT_FOR(condition)                                         \
-    do {                                                            \
-        for (int turn = 0; !(condition) && turn < PATIENCE; turn++) \
-            pause_ms(10);                                           \
-        ck_assert(condition);                                       \
+#define WAIT_FOR(condition)                                               \
+    do {                                                                  \
+        for (int turn = 0; !(condition) && turn < WAIT_TRIES_MAX; turn++) \
+            pause_ms(10);                                                 \
+        ck_assert(condition);                                             \
     } while (0)
 
 #define THREADS 4
@@ -159,7 +159,8 @@ START_TEST(threads_keep_their_order_and_each_line_is_written_or_counted)
     const char *text = contents(path);
     expect_whole_lines(text);
     expect_order(text);
-    ck_assert_uint_eq(count(text, " end=here\n") + count(text, "event=last") + told_dropped(text),
+    ck_assert_uint_eq(count(text, " end=here\n") + count(text, "event=last") +
+                          reported_dropped(text),
                       THREADS * LINES + 1);
     ck_assert_uint_ge(count(text, " end=here\n"), LINES / 2); /* a buffer full of them */
 }
@@ -221,7 +222,7 @@ START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
     uint64_t dropped = state_of(LOG_MAIN).dropped;
     ck_assert_uint_gt(dropped, 0);
     ck_assert_uint_lt(dropped, 5000);
-    WAIT_FOR((length = read_all(fd, text, sizeof text, length), told_dropped(text)) == dropped);
+    WAIT_FOR((length = read_all(fd, text, sizeof text, length), reported_dropped(text)) == dropped);
     ck_assert_uint_eq(count(text, "event=e"), 5000 - dropped); /* without a further line */
     ck_assert_uint_eq(state_of(LOG_MAIN).dropped, dropped);
     ck_assert_int_eq(state_of(LOG_MAIN).error, 0);
@@ -245,17 +246,17 @@ START_TEST(the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_o
     ck_assert_uint_ge(clock_ms() - began, LOG_CLOSE_MS - 100);
     log_closed_loss(LOG_MAIN, &loss);
     ck_assert_uint_eq(loss.dropped, 5000);
-    ck_assert_uint_eq(loss.untold, 5000);
+    ck_assert_uint_eq(loss.unreported, 5000);
     (void)read_all(fd, text, sizeof text, 0);
     ck_assert_ptr_null(strstr(text, "event="));
     start();
     log_add_dropped(LOG_MAIN, &loss);
-    WAIT_FOR((length = read_all(fd, text, sizeof text, length), told_dropped(text)) == 5000);
+    WAIT_FOR((length = read_all(fd, text, sizeof text, length), reported_dropped(text)) == 5000);
     ck_assert_uint_eq(state_of(LOG_MAIN).dropped, 5000);
     log_close();
     log_closed_loss(LOG_MAIN, &loss);
     ck_assert_uint_eq(loss.dropped, 5000);
-    ck_assert_uint_eq(loss.untold, 0);
+    ck_assert_uint_eq(loss.unreported, 0);
     close(fd);
 }
 END_TEST
@@ -265,7 +266,7 @@ START_TEST(a_file_is_opened_again_for_each_order)
 {
     char old[96];
     snprintf(old, sizeof old, "%s.1", path);
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = access_path };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = access_path };
     int fd = start_full_fifo();
     log_msg(LOG_LEVEL_INFO, "e", "m");
     for (int i = 0; i < 3; i++) {
@@ -306,7 +307,7 @@ START_TEST(a_line_that_a_full_disk_has_cut_is_completed)
     uint64_t dropped = state_of(LOG_MAIN).dropped;
     if (_i == 0)
         log_msg(LOG_LEVEL_INFO, "e", "after");
-    WAIT_FOR(told_dropped(contents(path)) == dropped); /* the thread tells by itself */
+    WAIT_FOR(reported_dropped(contents(path)) == dropped); /* the thread tells by itself */
     if (_i == 1)
         log_msg(LOG_LEVEL_INFO, "e", "after");
     WAIT_FOR(count(contents(path), "msg=after") == 1);
@@ -335,7 +336,7 @@ START_TEST(the_log_tells_of_an_access_log_that_is_lost)
 {
     struct log_line line;
     char full[] = "/dev/full";
-    settings.access = (struct log_target){ .kind = LOG_KIND_FILE, .path = full };
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = full };
     start();
     for (int i = 0; i < 10; i++) {
         log_begin_access(&line);
@@ -361,7 +362,7 @@ START_TEST(the_journal_is_told_priorities)
     snprintf(stream, sizeof stream, "%" PRIu64 ":%" PRIu64, (uint64_t)st.st_dev,
              (uint64_t)st.st_ino + (_i == 1));
     setenv("JOURNAL_STREAM", stream, 1);
-    settings.log = (struct log_target){ .kind = LOG_KIND_STDERR };
+    settings.log = (struct log_target){ .kind = LOG_TARGET_STDERR };
     settings.level = LOG_LEVEL_DEBUG;
     start();
     for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
@@ -392,16 +393,16 @@ START_TEST(a_ring_takes_lines_of_all_lengths_around_its_end)
     size_t used = 0;
     ck_assert_int_eq(log_ring_init(&r, 4096), 0);
     for (size_t i = 0; i < 5000; i++) {
-        struct log_ring_line line = { LOG_RING_LINE, (int)(i % 5), i, text, i * 7 % 2048 };
-        struct log_ring_line next;
+        struct log_ring_entry line = { LOG_RING_LINE, (int)(i % 5), i, text, i * 7 % 2048 };
+        struct log_ring_entry next;
         memset(text, 'a' + (int)(i % 26), line.length);
-        ck_assert(log_ring_put(&r, &line, &used));
+        ck_assert(log_ring_push(&r, &line, &used));
         ck_assert_uint_ge(used, line.length);
         ck_assert(log_ring_peek(&r, &next));
         ck_assert_uint_eq(next.length, line.length);
         ck_assert_uint_eq(next.value, i);
         ck_assert_int_eq(next.level, line.level);
-        log_ring_take(&r, taken);
+        log_ring_pop(&r, taken);
         ck_assert_mem_eq(taken, text, line.length);
         ck_assert(!log_ring_peek(&r, &next));
     }
@@ -413,18 +414,18 @@ START_TEST(a_full_ring_refuses)
 {
     struct log_ring r;
     static const char text[100];
-    const struct log_ring_line line = { LOG_RING_LINE, 0, 0, text, sizeof text };
+    const struct log_ring_entry line = { LOG_RING_LINE, 0, 0, text, sizeof text };
     char taken[sizeof text];
     size_t used = 0;
     size_t fits = 0;
     ck_assert_int_eq(log_ring_init(&r, 1024), 0);
-    while (log_ring_put(&r, &line, &used))
+    while (log_ring_push(&r, &line, &used))
         fits++;
     ck_assert_uint_eq(fits, 8);
-    ck_assert(!log_ring_put(&r, &line, &used));
-    log_ring_take(&r, taken);
-    ck_assert(log_ring_put(&r, &line, &used));
-    ck_assert(!log_ring_put(&r, &line, &used));
+    ck_assert(!log_ring_push(&r, &line, &used));
+    log_ring_pop(&r, taken);
+    ck_assert(log_ring_push(&r, &line, &used));
+    ck_assert(!log_ring_push(&r, &line, &used));
     log_ring_fini(&r);
 }
 END_TEST

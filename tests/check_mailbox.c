@@ -7,7 +7,7 @@
 #include "suite.h"
 
 struct note {
-    struct letter letter;
+    struct worker_message worker_message;
     char text;
 };
 
@@ -35,7 +35,7 @@ static void end(void)
     mailbox_fini(&box);
 }
 
-static void on_read(struct letter *l, void *owner)
+static void on_read(struct worker_message *l, void *owner)
 {
     struct note *n = (struct note *)l; /* its first member */
     ck_assert_ptr_eq(owner, &box);
@@ -46,8 +46,8 @@ static void on_read(struct letter *l, void *owner)
 static bool post(char text)
 {
     struct note *n = malloc(sizeof *n);
-    *n = (struct note){ .letter.run = on_read, .text = text };
-    bool posted = mailbox_post(&box, &n->letter);
+    *n = (struct note){ .worker_message.run = on_read, .text = text };
+    bool posted = mailbox_post(&box, &n->worker_message);
     if (!posted)
         free(n);
     return posted;
@@ -59,7 +59,7 @@ static void expect_read(const char *texts)
     ck_assert_str_eq(read_by_owner, texts);
 }
 
-START_TEST(letters_are_read_in_order)
+START_TEST(messages_are_run_in_order)
 {
     ck_assert(post('a') && post('b') && post('c'));
     expect_read("");
@@ -71,17 +71,17 @@ START_TEST(letters_are_read_in_order)
 END_TEST
 
 /* Answers with another letter, as a worker does that is told something by itself. */
-static void on_read_answer(struct letter *l, void *owner)
+static void on_read_answer(struct worker_message *l, void *owner)
 {
     on_read(l, owner);
     ck_assert(post('b'));
 }
 
-START_TEST(a_letter_that_comes_meanwhile_waits_for_the_next_time)
+START_TEST(message_posted_meanwhile_waits)
 {
     struct note *n = malloc(sizeof *n);
-    *n = (struct note){ .letter.run = on_read_answer, .text = 'a' };
-    ck_assert(mailbox_post(&box, &n->letter));
+    *n = (struct note){ .worker_message.run = on_read_answer, .text = 'a' };
+    ck_assert(mailbox_post(&box, &n->worker_message));
     mailbox_run(&box, &box);
     expect_read("a");
     mailbox_run(&box, &box);
@@ -89,7 +89,7 @@ START_TEST(a_letter_that_comes_meanwhile_waits_for_the_next_time)
 }
 END_TEST
 
-START_TEST(what_is_there_when_it_closes_is_read)
+START_TEST(close_runs_queued_messages)
 {
     post('a');
     mailbox_close(&box, &box);
@@ -97,7 +97,7 @@ START_TEST(what_is_there_when_it_closes_is_read)
 }
 END_TEST
 
-START_TEST(a_closed_one_takes_nothing)
+START_TEST(post_to_closed_mailbox_fails)
 {
     mailbox_close(&box, &box);
     ck_assert(!post('a'));
@@ -106,7 +106,7 @@ START_TEST(a_closed_one_takes_nothing)
 }
 END_TEST
 
-START_TEST(each_letter_that_is_taken_wakes_the_owner)
+START_TEST(each_post_wakes_the_owner)
 {
     post('a');
     ck_assert_uint_eq(wakes, 1);
@@ -130,7 +130,7 @@ static void on_slow_wake(void *arg)
     atomic_store(&woken, true);
 }
 
-static void ignore(struct letter *l, void *owner)
+static void ignore(struct worker_message *l, void *owner)
 {
     (void)l;
     (void)owner;
@@ -143,14 +143,14 @@ static void *post_one(void *arg)
 }
 
 /* The owner, and all that a wake needs, may be freed when it is closed. */
-START_TEST(once_it_is_closed_no_thread_is_within_a_wake)
+START_TEST(no_wake_runs_after_close)
 {
-    struct letter letter = { .run = ignore };
+    struct worker_message worker_message = { .run = ignore };
     pthread_t thread;
     box.wake = on_slow_wake;
     atomic_store(&in_wake, false);
     atomic_store(&woken, false);
-    ck_assert_int_eq(pthread_create(&thread, NULL, post_one, &letter), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, post_one, &worker_message), 0);
     while (!atomic_load(&in_wake))
         ;
     mailbox_close(&box, NULL);
@@ -159,13 +159,13 @@ START_TEST(once_it_is_closed_no_thread_is_within_a_wake)
 }
 END_TEST
 
-#define THREADS 3
-#define LETTERS 20000
+#define THREADS  3
+#define MESSAGES 20000
 
 static _Atomic size_t posted;
 static size_t received;
 
-static void on_count(struct letter *l, void *owner)
+static void on_count(struct worker_message *l, void *owner)
 {
     (void)owner;
     received++; /* the owner's thread alone */
@@ -175,8 +175,8 @@ static void on_count(struct letter *l, void *owner)
 static void *post_until_closed(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < LETTERS; i++) {
-        struct letter *l = malloc(sizeof *l);
+    for (int i = 0; i < MESSAGES; i++) {
+        struct worker_message *l = malloc(sizeof *l);
         l->run = on_count;
         if (!mailbox_post(&box, l)) {
             free(l);
@@ -188,14 +188,14 @@ static void *post_until_closed(void *arg)
 }
 
 /* Whoever was told that its letter is there may count on it. */
-START_TEST(every_letter_that_was_taken_is_read)
+START_TEST(every_posted_message_is_run)
 {
     pthread_t threads[THREADS];
     atomic_store(&posted, 0);
     received = 0;
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, post_until_closed, NULL), 0);
-    while (received < THREADS * LETTERS / 2)
+    while (received < THREADS * MESSAGES / 2)
         mailbox_run(&box, NULL);
     mailbox_close(&box, NULL);
     for (int i = 0; i < THREADS; i++)
@@ -210,13 +210,13 @@ int main(void)
     TCase *t = tcase_create("mailbox");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, end);
-    tcase_add_test(t, letters_are_read_in_order);
-    tcase_add_test(t, a_letter_that_comes_meanwhile_waits_for_the_next_time);
-    tcase_add_test(t, what_is_there_when_it_closes_is_read);
-    tcase_add_test(t, a_closed_one_takes_nothing);
-    tcase_add_test(t, each_letter_that_is_taken_wakes_the_owner);
-    tcase_add_test(t, once_it_is_closed_no_thread_is_within_a_wake);
-    tcase_add_test(t, every_letter_that_was_taken_is_read);
+    tcase_add_test(t, messages_are_run_in_order);
+    tcase_add_test(t, message_posted_meanwhile_waits);
+    tcase_add_test(t, close_runs_queued_messages);
+    tcase_add_test(t, post_to_closed_mailbox_fails);
+    tcase_add_test(t, each_post_wakes_the_owner);
+    tcase_add_test(t, no_wake_runs_after_close);
+    tcase_add_test(t, every_posted_message_is_run);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -79,11 +79,11 @@ START_TEST(json_has_commas_between_and_nowhere_else)
     json_begin_array(&w, "a");
     json_end_array(&w);
     json_begin_array(&w, "b");
-    json_number(&w, NULL, 1);
-    json_real(&w, NULL, 2.5);
+    json_uint(&w, NULL, 1);
+    json_double(&w, NULL, 2.5);
     json_begin_object(&w, NULL);
-    json_flag(&w, "c", true);
-    json_text(&w, "d", "\"");
+    json_bool(&w, "c", true);
+    json_string(&w, "d", "\"");
     json_end_object(&w);
     json_end_array(&w);
     json_limit(&w, "e", 0);

@@ -1,22 +1,22 @@
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
-static struct farm f;
+static struct policy_rig f;
 
 static void make(size_t count, uint64_t limit)
 {
-    farm_open(&f, &policy_first, NULL, count);
+    policy_rig_open(&f, &policy_first, NULL, count);
     for (size_t i = 0; i < count; i++)
-        farm_set_limit(&f, i, limit);
+        policy_rig_set_limit(&f, i, limit);
 }
 
 START_TEST(servers_are_filled_in_order)
 {
     make(100, 3);
     for (long n = 0; n < 300; n++)
-        ck_assert_int_eq(farm_pick(&f, 0), n / 3);
-    ck_assert_int_eq(farm_pick(&f, 0), -1);
-    farm_close(&f);
+        ck_assert_int_eq(policy_rig_pick(&f, 0), n / 3);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), -1);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -24,13 +24,13 @@ START_TEST(the_first_is_next_as_soon_as_it_has_room)
 {
     make(10, 2);
     for (int n = 0; n < 15; n++)
-        farm_pick(&f, 0);
-    farm_release(&f, 5);
-    farm_release(&f, 2);
-    ck_assert_int_eq(farm_pick(&f, 0), 2);
-    ck_assert_int_eq(farm_pick(&f, 0), 5);
-    ck_assert_int_eq(farm_pick(&f, 0), 7);
-    farm_close(&f);
+        policy_rig_pick(&f, 0);
+    policy_rig_release(&f, 5);
+    policy_rig_release(&f, 2);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 2);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 5);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 7);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -39,10 +39,10 @@ START_TEST(one_that_refuses_is_passed_over)
     make(100, 1);
     f.refuses[0] = true;
     f.refuses[1] = true;
-    ck_assert_int_eq(farm_pick(&f, 0), 2);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 2);
     f.refuses[0] = false;
-    ck_assert_int_eq(farm_pick(&f, 0), 0);
-    farm_close(&f);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 0);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -50,20 +50,20 @@ START_TEST(full_ones_are_not_even_asked)
 {
     make(1000, 1);
     for (int n = 0; n < 1000; n++)
-        farm_pick(&f, 0);
+        policy_rig_pick(&f, 0);
     ck_assert_uint_eq(f.asked, 1000);
-    ck_assert_int_eq(farm_pick(&f, 0), -1);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), -1);
     ck_assert_uint_eq(f.asked, 1000);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
 static void *come_and_go(void *arg)
 {
     for (int n = 0; n < 5000; n++) {
-        size_t i = (size_t)farm_pick(arg, 0);
+        size_t i = (size_t)policy_rig_pick(arg, 0);
         if (n % 100 < 90) /* 2,000 of 2,400 places stay taken */
-            farm_release(arg, i);
+            policy_rig_release(arg, i);
     }
     return NULL;
 }
@@ -71,14 +71,14 @@ static void *come_and_go(void *arg)
 START_TEST(when_all_is_quiet_no_room_was_forgotten)
 {
     make(600, 4);
-    farm_run(&f, 4, come_and_go);
+    policy_rig_run(&f, 4, come_and_go);
     for (int n = 0; n < 400; n++) {
         size_t expected = 0;
-        while (backend_is_full(f.servers[expected]))
+        while (server_is_full(f.servers[expected]))
             expected++;
-        ck_assert_int_eq(farm_pick(&f, 0), (long)expected);
+        ck_assert_int_eq(policy_rig_pick(&f, 0), (long)expected);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 

@@ -1,27 +1,27 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
 #define KEYS 30000
 
-static struct farm f;
-static const struct backend *home[KEYS]; /* where each key was */
+static struct policy_rig f;
+static const struct server *home[KEYS]; /* where each key was */
 
 static void make(const unsigned *weights, size_t count)
 {
-    farm_open(&f, &policy_hash, weights, count);
+    policy_rig_open(&f, &policy_hash, weights, count);
 }
 
 static uint64_t key(size_t n)
 {
-    return hash_nth(7, n);
+    return hash_splitmix64(7, n);
 }
 
-static const struct backend *server_of(size_t n)
+static const struct server *server_of(size_t n)
 {
-    long i = farm_visit(&f, key(n));
+    long i = policy_rig_visit(&f, key(n));
     assert_quietly(i >= 0);
     return f.servers[i];
 }
@@ -46,13 +46,13 @@ START_TEST(a_key_stays_with_its_server)
     make(NULL, 10);
     remember();
     ck_assert_double_eq(moved(), 0);
-    farm_renew(&f);
+    policy_rig_renew(&f);
     ck_assert_double_eq(moved(), 0);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
-static size_t keys_of[FARM_MAX];
+static size_t keys_of[POLICY_RIG_MAX];
 
 /* Many: chance alone is worth 0.3 % of what a server of ten gets of them. */
 static void count_keys(void)
@@ -60,7 +60,7 @@ static void count_keys(void)
     for (size_t i = 0; i < f.count; i++)
         keys_of[i] = 0;
     for (size_t n = 0; n < 800000; n++)
-        keys_of[farm_visit(&f, n)]++;
+        keys_of[policy_rig_visit(&f, n)]++;
 }
 
 START_TEST(servers_have_as_many_keys_within_one_percent)
@@ -71,7 +71,7 @@ START_TEST(servers_have_as_many_keys_within_one_percent)
         ck_assert_uint_ge(keys_of[i], 79200);
         ck_assert_uint_le(keys_of[i], 80800);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -84,7 +84,7 @@ START_TEST(servers_have_keys_as_their_weights_say)
         ck_assert_uint_ge(keys_of[i], weights[i] * 7920);
         ck_assert_uint_le(keys_of[i], weights[i] * 8080);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -93,22 +93,22 @@ START_TEST(the_order_in_the_file_does_not_matter)
     make((const unsigned[]){ 1, 2, 3, 4, 5, 6, 7, 8 }, 8);
     remember();
     for (size_t i = 0; i < 4; i++) {
-        struct backend *b = f.servers[i];
+        struct server *srv = f.servers[i];
         f.servers[i] = f.servers[7 - i];
-        f.servers[7 - i] = b;
+        f.servers[7 - i] = srv;
     }
-    farm_renew(&f);
+    policy_rig_renew(&f);
     ck_assert_double_eq(moved(), 0);
     for (size_t i = 0; i < 6; i++)
         f.refuses[i] = true; /* second choices are the same, too */
     for (size_t n = 0; n < KEYS; n++)
         home[n] = server_of(n);
-    struct backend *b = f.servers[6];
+    struct server *srv = f.servers[6];
     f.servers[6] = f.servers[7];
-    f.servers[7] = b;
-    farm_renew(&f);
+    f.servers[7] = srv;
+    policy_rig_renew(&f);
     ck_assert_double_eq(moved(), 0);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -118,9 +118,9 @@ START_TEST(keys_are_where_they_are_on_every_machine)
     make((const unsigned[]){ 1, 2, 3 }, 3);
     char servers[33] = "";
     for (size_t n = 0; n < 32; n++)
-        servers[n] = (char)('a' + farm_visit(&f, n));
+        servers[n] = (char)('a' + policy_rig_visit(&f, n));
     ck_assert_str_eq(servers, "cbbccacbbacbcccbbcacbbbbccccabba");
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -130,10 +130,10 @@ static double excess_of_removal(size_t count)
     make(NULL, count);
     remember();
     f.count--;
-    farm_renew(&f);
+    policy_rig_renew(&f);
     double excess = moved() - 100.0 / (double)count;
     f.count++;
-    farm_close(&f);
+    policy_rig_close(&f);
     return excess;
 }
 
@@ -141,12 +141,12 @@ static double excess_of_addition(size_t count)
 {
     make(NULL, count + 1);
     f.count--;
-    farm_renew(&f);
+    policy_rig_renew(&f);
     remember();
     f.count++;
-    farm_renew(&f);
+    policy_rig_renew(&f);
     double excess = moved() - 100.0 / (double)(count + 1);
-    farm_close(&f);
+    policy_rig_close(&f);
     return excess;
 }
 
@@ -168,28 +168,28 @@ START_TEST(a_weight_changed_moves_hardly_more_keys_than_it_must)
         weights[i] = 100;
     make(weights, 10);
     remember();
-    farm_set_weight(&f, 0, 101);
-    farm_renew(&f);
+    policy_rig_set_weight(&f, 0, 101);
+    policy_rig_renew(&f);
     ck_assert_double_lt(moved(), 0.2); /* 0.09 must */
-    farm_close(&f);
+    policy_rig_close(&f);
     make(weights, 100);
     remember();
-    farm_set_weight(&f, 0, 101);
-    farm_renew(&f);
+    policy_rig_set_weight(&f, 0, 101);
+    policy_rig_renew(&f);
     ck_assert_double_lt(moved(), 0.2); /* 0.01 must */
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
 START_TEST(a_server_down_moves_its_own_keys_alone_and_evenly)
 {
-    size_t got[FARM_MAX] = { 0 };
+    size_t got[POLICY_RIG_MAX] = { 0 };
     size_t lost = 0;
     make(NULL, 10);
     remember();
-    farm_set_up(&f, 3, false);
+    policy_rig_set_up(&f, 3, false);
     for (size_t n = 0; n < KEYS; n++) {
-        long i = farm_visit(&f, key(n));
+        long i = policy_rig_visit(&f, key(n));
         if (home[n] != f.servers[3])
             assert_quietly(f.servers[i] == home[n]);
         else
@@ -202,9 +202,9 @@ START_TEST(a_server_down_moves_its_own_keys_alone_and_evenly)
         ck_assert_uint_ge(got[i], lost / 9 * 8 / 10);
         ck_assert_uint_le(got[i], lost / 9 * 12 / 10);
     }
-    farm_set_up(&f, 3, true);
+    policy_rig_set_up(&f, 3, true);
     ck_assert_double_eq(moved(), 0);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -212,7 +212,7 @@ START_TEST(keys_come_back_one_after_the_other_and_stay)
 {
     make(NULL, 4);
     remember();
-    backend_ramp(f.servers[2], f.now, 10000);
+    server_start_slow_start(f.servers[2], f.now, 10000);
     bool back[1000] = { false };
     size_t count = 0;
     for (int step = 0; step <= 10; step++) {
@@ -227,7 +227,7 @@ START_TEST(keys_come_back_one_after_the_other_and_stay)
             ck_assert_uint_lt(count, 950);
     }
     ck_assert_uint_eq(count, 1000);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -235,11 +235,11 @@ START_TEST(full_servers_pass_keys_on_and_nobody_is_forgotten)
 {
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
-        farm_set_limit(&f, i, 1);
+        policy_rig_set_limit(&f, i, 1);
     for (size_t n = 0; n < 1000; n++)
-        ck_assert_int_ge(farm_pick(&f, key(n)), 0);
-    ck_assert_int_eq(farm_pick(&f, key(1000)), -1);
-    farm_close(&f);
+        ck_assert_int_ge(policy_rig_pick(&f, key(n)), 0);
+    ck_assert_int_eq(policy_rig_pick(&f, key(1000)), -1);
+    policy_rig_close(&f);
 }
 END_TEST
 

@@ -1,27 +1,27 @@
 #include <stdlib.h>
 
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
-static struct farm f;
+static struct policy_rig f;
 
 static void make(const unsigned *weights, size_t count)
 {
-    farm_open(&f, &policy_least_conn, weights, count);
+    policy_rig_open(&f, &policy_least_conn, weights, count);
 }
 
 static void expect_visits(const char *order)
 {
     for (int round = 0; round < 3; round++)
         for (const char *c = order; *c != '\0'; c++)
-            ck_assert_int_eq(farm_visit(&f, 0), *c - 'a');
+            ck_assert_int_eq(policy_rig_visit(&f, 0), *c - 'a');
 }
 
 /* Whether i has fewer sessions for its weight than j. */
 static bool is_lighter(size_t i, size_t j)
 {
-    return backend_active(f.servers[i]) * backend_weight(f.servers[j]) <
-           backend_active(f.servers[j]) * backend_weight(f.servers[i]);
+    return server_active(f.servers[i]) * server_weight(f.servers[j]) <
+           server_active(f.servers[j]) * server_weight(f.servers[i]);
 }
 
 START_TEST(the_one_with_the_fewest_sessions_is_next)
@@ -36,12 +36,12 @@ START_TEST(the_one_with_the_fewest_sessions_is_next)
             for (size_t j = 0; j < 7; j++)
                 lightest[i] &= !is_lighter(j, i);
         }
-        ck_assert(lightest[farm_pick(&f, 0)]);
+        ck_assert(lightest[policy_rig_pick(&f, 0)]);
         size_t i = (size_t)rand() % 7;
-        if (backend_active(f.servers[i]) > 0)
-            farm_release(&f, i);
+        if (server_active(f.servers[i]) > 0)
+            policy_rig_release(&f, i);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -49,10 +49,10 @@ START_TEST(idle_servers_take_turns_by_weight)
 {
     make((const unsigned[]){ 4, 4, 4 }, 3);
     expect_visits("abc");
-    farm_close(&f);
+    policy_rig_close(&f);
     make((const unsigned[]){ 5, 1, 1 }, 3);
     expect_visits("aaabcaa");
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -62,10 +62,10 @@ START_TEST(turns_are_exact_in_the_long_run)
     unsigned got[5] = { 0 };
     make(weights, 5);
     for (int n = 0; n < 399 * 10; n++)
-        got[farm_visit(&f, 0)]++;
+        got[policy_rig_visit(&f, 0)]++;
     for (int i = 0; i < 5; i++)
         ck_assert_uint_eq(got[i], weights[i] * 10);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -73,15 +73,15 @@ START_TEST(one_that_was_busy_does_not_make_up_for_missed_turns)
 {
     unsigned got = 0;
     make(NULL, 3);
-    ck_assert_int_eq(farm_pick(&f, 0), 0);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 0);
     for (int n = 0; n < 1000; n++)
-        ck_assert_int_ne(farm_visit(&f, 0), 0);
-    farm_release(&f, 0);
+        ck_assert_int_ne(policy_rig_visit(&f, 0), 0);
+    policy_rig_release(&f, 0);
     for (int n = 0; n < 30; n++)
-        got += farm_visit(&f, 0) == 0;
+        got += policy_rig_visit(&f, 0) == 0;
     ck_assert_uint_ge(got, 10);
     ck_assert_uint_le(got, 11);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -89,10 +89,10 @@ START_TEST(a_new_state_goes_on_with_the_turns)
 {
     make(NULL, 3);
     for (long n = 0; n < 30; n++) {
-        ck_assert_int_eq(farm_visit(&f, 0), n % 3);
-        farm_renew(&f);
+        ck_assert_int_eq(policy_rig_visit(&f, 0), n % 3);
+        policy_rig_renew(&f);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -101,14 +101,14 @@ START_TEST(those_that_refuse_are_stepped_around_in_order)
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
         for (size_t n = 0; n < i % 100; n++)
-            backend_take(f.servers[i], BACKEND_ANY);
+            server_acquire(f.servers[i], SERVER_ANY_COUNT);
     for (size_t i = 0; i < 1000; i++)
-        farm_changed(&f, i);
+        policy_rig_changed(&f, i);
     for (size_t i = 0; i < 1000; i += 100)
         f.refuses[i] = true; /* all that are idle */
-    ck_assert_int_eq(farm_pick(&f, 0), 1);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), 1);
     ck_assert_uint_eq(f.asked, 11);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -116,22 +116,22 @@ START_TEST(a_weight_changed_counts_at_once)
 {
     make(NULL, 2);
     for (int n = 0; n < 20; n++)
-        farm_pick(&f, 0);
-    farm_set_weight(&f, 1, 3);
+        policy_rig_pick(&f, 0);
+    policy_rig_set_weight(&f, 1, 3);
     for (int n = 0; n < 20; n++)
-        ck_assert_int_eq(farm_pick(&f, 0), 1);
-    farm_close(&f);
+        ck_assert_int_eq(policy_rig_pick(&f, 0), 1);
+    policy_rig_close(&f);
 }
 END_TEST
 
 /* Another worker takes a place on the same server in the last moment, the first time. */
-static enum backend_taken take_late(void *arg, size_t i, uint64_t expected)
+static enum server_acquired take_late(void *arg, size_t i, uint64_t expected)
 {
     bool *late = arg;
     if (*late)
-        backend_take(f.servers[i], BACKEND_ANY);
+        server_acquire(f.servers[i], SERVER_ANY_COUNT);
     *late = false;
-    return backend_take(f.servers[i], expected);
+    return server_acquire(f.servers[i], expected);
 }
 
 START_TEST(a_place_taken_meanwhile_counts)
@@ -141,8 +141,8 @@ START_TEST(a_place_taken_meanwhile_counts)
         const struct policy_request r = { .now = 1000000, .take = take_late, .arg = &late };
         make(NULL, count);
         ck_assert_int_eq(policy_least_conn.pick(f.state, &r), 1);
-        ck_assert_uint_eq(backend_active(f.servers[0]), 1);
-        farm_close(&f);
+        ck_assert_uint_eq(server_active(f.servers[0]), 1);
+        policy_rig_close(&f);
     }
 }
 END_TEST
@@ -150,7 +150,7 @@ END_TEST
 static void *pick_many(void *arg)
 {
     for (int i = 0; i < 2500; i++)
-        ck_assert_int_ge(farm_pick(arg, 0), 0);
+        ck_assert_int_ge(policy_rig_pick(arg, 0), 0);
     return NULL;
 }
 
@@ -159,16 +159,16 @@ START_TEST(no_worker_takes_what_only_another_should)
 {
     const unsigned weights[] = { 3, 2, 1, 7, 1, 11, 256, 2 };
     make(weights, 8);
-    farm_run(&f, 4, pick_many);
+    policy_rig_run(&f, 4, pick_many);
     uint64_t sum = 0;
     for (size_t i = 0; i < 8; i++) {
-        uint64_t active = backend_active(f.servers[i]);
+        uint64_t active = server_active(f.servers[i]);
         sum += active;
         for (size_t j = 0; j < 8 && active > 0; j++)
-            ck_assert_uint_le((active - 1) * weights[j], backend_active(f.servers[j]) * weights[i]);
+            ck_assert_uint_le((active - 1) * weights[j], server_active(f.servers[j]) * weights[i]);
     }
     ck_assert_uint_eq(sum, 10000);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -178,14 +178,14 @@ static void *come_and_go(void *arg)
     size_t count = 0;
     for (int n = 0; n < 5000; n++) {
         if (count == 16 || (count > 0 && n % 3 == 0))
-            farm_release(arg, mine[--count]);
+            policy_rig_release(arg, mine[--count]);
         else
-            mine[count++] = (size_t)farm_pick(arg, 0);
+            mine[count++] = (size_t)policy_rig_pick(arg, 0);
         if (n % 100 == 0)
-            farm_set_limit(arg, (size_t)n / 100 % 13, n % 200 == 0 ? 100 : 0);
+            policy_rig_set_limit(arg, (size_t)n / 100 % 13, n % 200 == 0 ? 100 : 0);
     }
     while (count > 4)
-        farm_release(arg, mine[--count]);
+        policy_rig_release(arg, mine[--count]);
     return NULL;
 }
 
@@ -193,14 +193,14 @@ START_TEST(when_all_is_quiet_the_order_is_right)
 {
     make(NULL, 13);
     for (int round = 0; round < 20; round++) {
-        farm_run(&f, 4, come_and_go);
+        policy_rig_run(&f, 4, come_and_go);
         for (int n = 0; n < 13; n++) {
-            long i = farm_pick(&f, 0);
+            long i = policy_rig_pick(&f, 0);
             for (size_t j = 0; j < 13; j++)
-                ck_assert_uint_le(backend_active(f.servers[i]) - 1, backend_active(f.servers[j]));
+                ck_assert_uint_le(server_active(f.servers[i]) - 1, server_active(f.servers[j]));
         }
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 

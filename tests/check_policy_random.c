@@ -1,11 +1,11 @@
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
-static struct farm f;
+static struct policy_rig f;
 
 static void make(const unsigned *weights, size_t count)
 {
-    farm_open(&f, &policy_random, weights, count);
+    policy_rig_open(&f, &policy_random, weights, count);
 }
 
 /* Chi-square of what was got against what weights[count] promise. */
@@ -32,9 +32,9 @@ START_TEST(idle_servers_are_drawn_as_their_weights_say)
     unsigned got[10] = { 0 };
     make(weights, 10);
     for (int n = 0; n < 200000; n++)
-        got[farm_visit(&f, 0)]++;
+        got[policy_rig_visit(&f, 0)]++;
     ck_assert_double_lt(deviation(got, weights, 10), 80);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -43,12 +43,12 @@ START_TEST(weights_changed_count_for_the_next_draw)
     const unsigned weights[10] = { 9, 1, 1, 1, 20, 1, 1, 1, 1, 1 };
     unsigned got[10] = { 0 };
     make(NULL, 10);
-    farm_set_weight(&f, 0, 9);
-    farm_set_weight(&f, 4, 20);
+    policy_rig_set_weight(&f, 0, 9);
+    policy_rig_set_weight(&f, 4, 20);
     for (int n = 0; n < 100000; n++)
-        got[farm_visit(&f, 0)]++;
+        got[policy_rig_visit(&f, 0)]++;
     ck_assert_double_lt(deviation(got, weights, 10), 80);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -57,12 +57,12 @@ START_TEST(the_better_of_two_keeps_the_load_even)
 {
     make(NULL, 100);
     for (int n = 0; n < 10000; n++)
-        farm_pick(&f, 0);
+        policy_rig_pick(&f, 0);
     for (size_t i = 0; i < 100; i++) {
-        ck_assert_uint_ge(backend_active(f.servers[i]), 90);
-        ck_assert_uint_le(backend_active(f.servers[i]), 110);
+        ck_assert_uint_ge(server_active(f.servers[i]), 90);
+        ck_assert_uint_le(server_active(f.servers[i]), 110);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -73,10 +73,10 @@ START_TEST(two_draws_are_two_servers)
         f.asked = 0;
         f.refuses[0] = n % 2 == 0;
         f.refuses[1] = !f.refuses[0];
-        ck_assert_int_ge(farm_visit(&f, 0), 0);
+        ck_assert_int_ge(policy_rig_visit(&f, 0), 0);
         ck_assert_uint_le(f.asked, 2);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -84,25 +84,25 @@ START_TEST(those_down_are_not_drawn)
 {
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
-        farm_set_up(&f, i, i % 500 == 7);
+        policy_rig_set_up(&f, i, i % 500 == 7);
     for (int n = 0; n < 1000; n++)
-        ck_assert_int_eq(farm_visit(&f, 0) % 500, 7);
+        ck_assert_int_eq(policy_rig_visit(&f, 0) % 500, 7);
     ck_assert_uint_eq(f.asked, 1000);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
 static void *change(void *arg)
 {
-    struct farm *farm = arg;
+    struct policy_rig *policy_rig = arg;
     for (size_t n = 0; n < 5000; n++) {
-        farm_set_weight(farm, n % 7, (unsigned)n % 256 + 1);
-        farm_set_up(farm, n % 5, n % 2 == 0);
-        farm_visit(farm, 0);
+        policy_rig_set_weight(policy_rig, n % 7, (unsigned)n % 256 + 1);
+        policy_rig_set_up(policy_rig, n % 5, n % 2 == 0);
+        policy_rig_visit(policy_rig, 0);
     }
     for (size_t i = 0; i < 10; i++) {
-        farm_set_up(farm, i, true);
-        farm_set_weight(farm, i, (unsigned)i + 1);
+        policy_rig_set_up(policy_rig, i, true);
+        policy_rig_set_weight(policy_rig, i, (unsigned)i + 1);
     }
     return NULL;
 }
@@ -112,13 +112,13 @@ START_TEST(when_all_is_quiet_the_chances_are_right)
     const unsigned weights[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
     unsigned got[10] = { 0 };
     make(NULL, 10);
-    farm_run(&f, 4, change);
+    policy_rig_run(&f, 4, change);
     for (int n = 0; n < 100000; n++)
-        got[farm_visit(&f, 0)]++;
+        got[policy_rig_visit(&f, 0)]++;
     for (size_t i = 0; i < 10; i++)
-        ck_assert_uint_eq(backend_weight(f.servers[i]), weights[i]);
+        ck_assert_uint_eq(server_weight(f.servers[i]), weights[i]);
     ck_assert_double_lt(deviation(got, weights, 10), 80);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 

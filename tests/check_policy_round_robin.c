@@ -1,14 +1,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
-static struct farm f;
+static struct policy_rig f;
 
 static void make(const unsigned *weights, size_t count)
 {
-    farm_open(&f, &policy_round_robin, weights, count);
+    policy_rig_open(&f, &policy_round_robin, weights, count);
 }
 
 static void expect_order(const unsigned *weights, size_t count, const char *order)
@@ -16,8 +16,8 @@ static void expect_order(const unsigned *weights, size_t count, const char *orde
     make(weights, count);
     for (int round = 0; round < 3; round++)
         for (const char *c = order; *c != '\0'; c++)
-            ck_assert_int_eq(farm_pick(&f, 0), *c - 'a');
-    farm_close(&f);
+            ck_assert_int_eq(policy_rig_pick(&f, 0), *c - 'a');
+    policy_rig_close(&f);
 }
 
 START_TEST(equal_servers_take_turns)
@@ -39,10 +39,10 @@ START_TEST(shares_are_exact_over_a_round)
     const unsigned weights[] = { 256, 1, 100, 37, 5 };
     make(weights, 5);
     for (int i = 0; i < 399; i++)
-        farm_pick(&f, 0);
+        policy_rig_pick(&f, 0);
     for (int i = 0; i < 5; i++)
-        ck_assert_uint_eq(backend_active(f.servers[i]), weights[i]);
-    farm_close(&f);
+        ck_assert_uint_eq(server_active(f.servers[i]), weights[i]);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -74,8 +74,8 @@ START_TEST(many_weights_give_the_order_of_nginx)
             weights[i] = kinds[i * i * step % 7];
         make(weights, SERVERS);
         for (int turn = 0; turn < 10000; turn++)
-            ck_assert_int_eq(farm_visit(&f, 0), smooth_turn(weights, gained, SERVERS));
-        farm_close(&f);
+            ck_assert_int_eq(policy_rig_visit(&f, 0), smooth_turn(weights, gained, SERVERS));
+        policy_rig_close(&f);
     }
 }
 END_TEST
@@ -93,9 +93,9 @@ static double cost_of_states(size_t servers)
     make(NULL, servers);
     double begin = cpu_time();
     for (size_t i = 0; i < 400000 / servers; i++)
-        farm_renew(&f);
+        policy_rig_renew(&f);
     double cost = cpu_time() - begin;
-    farm_close(&f);
+    policy_rig_close(&f);
     return cost;
 }
 
@@ -112,34 +112,34 @@ START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
     make(NULL, 4);
     f.refuses[0] = true;
     for (int i = 0; i < 3000; i++)
-        farm_pick(&f, 0);
+        policy_rig_pick(&f, 0);
     for (int i = 1; i < 4; i++)
-        ck_assert_uint_eq(backend_active(f.servers[i]), 1000);
-    farm_close(&f);
+        ck_assert_uint_eq(server_active(f.servers[i]), 1000);
+    policy_rig_close(&f);
 }
 END_TEST
 
-static enum backend_taken take_second(void *arg, size_t i, uint64_t expected)
+static enum server_acquired take_second(void *arg, size_t i, uint64_t expected)
 {
     (void)arg;
     (void)expected;
-    return i == 1 ? BACKEND_TAKEN : BACKEND_REFUSED;
+    return i == 1 ? SERVER_ACQUIRED : SERVER_REFUSED;
 }
 
 /* One of two is dead: half of the sessions meet it, and go to the other. */
 START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
 {
-    const struct policy_request again = { .again = true, .take = take_second };
+    const struct policy_request is_retry = { .is_retry = true, .take = take_second };
     unsigned first[2] = { 0 };
     make(NULL, 2);
     for (int i = 0; i < 100; i++) {
-        long server = farm_pick(&f, 0);
+        long server = policy_rig_pick(&f, 0);
         first[server]++;
         if (server == 0)
-            ck_assert_int_eq(policy_round_robin.pick(f.state, &again), 1);
+            ck_assert_int_eq(policy_round_robin.pick(f.state, &is_retry), 1);
     }
     ck_assert_uint_eq(first[0], 50);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -147,10 +147,10 @@ START_TEST(a_new_state_goes_on_where_the_old_one_was)
 {
     make(NULL, 3);
     for (long n = 0; n < 30; n++) {
-        ck_assert_int_eq(farm_pick(&f, 0), n % 3);
-        farm_renew(&f);
+        ck_assert_int_eq(policy_rig_pick(&f, 0), n % 3);
+        policy_rig_renew(&f);
     }
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
@@ -163,27 +163,27 @@ START_TEST(that_nobody_can_be_had_is_found_out_within_bounds)
     make(weights, 1000);
     for (int i = 0; i < 1000; i++)
         f.refuses[i] = true;
-    ck_assert_int_eq(farm_pick(&f, 0), -1);
+    ck_assert_int_eq(policy_rig_pick(&f, 0), -1);
     ck_assert_uint_le(f.asked, 4096 + 1000);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 END_TEST
 
 static void *pick_many(void *arg)
 {
     for (int i = 0; i < 6000; i++)
-        farm_pick(arg, 0);
+        policy_rig_pick(arg, 0);
     return NULL;
 }
 
 START_TEST(shares_are_exact_over_all_workers)
 {
     make((const unsigned[]){ 3, 2, 1 }, 3);
-    farm_run(&f, 4, pick_many);
-    ck_assert_uint_eq(backend_active(f.servers[0]), 12000);
-    ck_assert_uint_eq(backend_active(f.servers[1]), 8000);
-    ck_assert_uint_eq(backend_active(f.servers[2]), 4000);
-    farm_close(&f);
+    policy_rig_run(&f, 4, pick_many);
+    ck_assert_uint_eq(server_active(f.servers[0]), 12000);
+    ck_assert_uint_eq(server_active(f.servers[1]), 8000);
+    ck_assert_uint_eq(server_active(f.servers[2]), 4000);
+    policy_rig_close(&f);
 }
 END_TEST
 

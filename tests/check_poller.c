@@ -29,7 +29,7 @@ static struct watch watch = { .on_event = on_event };
 static void begin(void)
 {
     ck_assert_int_eq(uv_loop_init(&loop), 0);
-    ck_assert_int_eq(poller_init(&poller, &loop, VIGIL_NEVER, 0), 0);
+    ck_assert_int_eq(poller_init(&poller, &loop, BUSY_POLL_NEVER, 0), 0);
     handled = 0;
 }
 

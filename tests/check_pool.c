@@ -33,11 +33,11 @@ static void end(void)
     inbox_fini(&inbox);
 }
 
-static struct backend *named(const char *name)
+static struct server *named(const char *name)
 {
-    struct backend *b = pool_rig_server(&rig, name);
-    ck_assert_ptr_nonnull(b);
-    return b;
+    struct server *srv = pool_rig_server(&rig, name);
+    ck_assert_ptr_nonnull(srv);
+    return srv;
 }
 
 static uint64_t now(void)
@@ -54,26 +54,26 @@ static void pass(uint64_t ms)
 static void expect_picks(const char *expected)
 {
     for (; *expected != '\0'; expected++) {
-        const struct backend *b = pool_rig_pick(&rig, NULL);
-        ck_assert_int_eq(b == NULL ? '-' : backend_name(b)[0], *expected);
+        const struct server *srv = pool_rig_pick(&rig, NULL);
+        ck_assert_int_eq(srv == NULL ? '-' : server_name(srv)[0], *expected);
     }
 }
 
-static void expect_lack(enum pool_lack expected)
+static void expect_refusal(enum pool_refusal expected)
 {
-    enum pool_lack lack = POOL_FULL;
+    enum pool_refusal refusal = POOL_FULL;
     const struct pool_request request = { .now = now() };
-    ck_assert_ptr_null(pool_pick(rig.pool, &request, &lack));
-    ck_assert_int_eq(lack, expected);
+    ck_assert_ptr_null(pool_pick(rig.pool, &request, &refusal));
+    ck_assert_int_eq(refusal, expected);
 }
 
 /* Gives all places back. */
 static void leave_all(void)
 {
     size_t count = 0;
-    struct backend *const *servers = pool_servers(rig.pool, &count);
+    struct server *const *servers = pool_servers(rig.pool, &count);
     for (size_t i = 0; i < count; i++)
-        while (backend_active(servers[i]) > 0)
+        while (server_active(servers[i]) > 0)
             pool_rig_release(&rig, servers[i]);
 }
 
@@ -102,7 +102,7 @@ START_TEST(all_full_is_no_server)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=2\n");
     expect_picks("abb--");
-    expect_lack(POOL_FULL);
+    expect_refusal(POOL_FULL);
     close_rig();
 }
 END_TEST
@@ -119,7 +119,7 @@ START_TEST(drained_and_maintained_servers_get_nothing)
 {
     pool_rig_open(&rig, A " state=drain\n" B " state=maint\n" C "\n");
     expect_picks("ccc");
-    ck_assert(pool_has_one(rig.pool));
+    ck_assert(pool_has_single_server(rig.pool));
     close_rig();
 }
 END_TEST
@@ -127,7 +127,7 @@ END_TEST
 START_TEST(nobody_ready_is_another_lack_than_nobody_free)
 {
     pool_rig_open(&rig, A " state=drain\n" B " state=maint\n");
-    expect_lack(POOL_NONE);
+    expect_refusal(POOL_NO_SERVER);
     close_rig();
 }
 END_TEST
@@ -137,14 +137,14 @@ START_TEST(a_server_tried_is_not_picked_again)
     pool_rig_open(&rig, A "\n" B "\n" C "\n" D "\nretries = 1\n");
     struct pool_tried *tried = NULL;
     for (int i = 0; i < 4; i++) { /* more than retries allows: a reload may have lowered them */
-        struct backend *b = pool_rig_pick(&rig, tried);
-        ck_assert_ptr_nonnull(b);
-        ck_assert(!pool_was_tried(tried, b));
-        ck_assert_int_eq(pool_mark_tried(rig.pool, &tried, b), 0);
-        pool_rig_release(&rig, b);
+        struct server *srv = pool_rig_pick(&rig, tried);
+        ck_assert_ptr_nonnull(srv);
+        ck_assert(!pool_was_tried(tried, srv));
+        ck_assert_int_eq(pool_mark_tried(rig.pool, &tried, srv), 0);
+        pool_rig_release(&rig, srv);
     }
     ck_assert_ptr_null(pool_rig_pick(&rig, tried));
-    ck_assert(!pool_has_one(rig.pool));
+    ck_assert(!pool_has_single_server(rig.pool));
     free(tried);
     close_rig();
 }
@@ -154,12 +154,12 @@ START_TEST(a_failed_connect_is_logged_once_a_second)
 {
     uint64_t suppressed = 99;
     pool_rig_open(&rig, A "\n");
-    struct backend *b = named("a");
-    ck_assert(backend_may_log(b, 5000, &suppressed));
+    struct server *srv = named("a");
+    ck_assert(server_may_log(srv, 5000, &suppressed));
     ck_assert_uint_eq(suppressed, 0);
     for (int i = 0; i < 7; i++)
-        ck_assert(!backend_may_log(b, 5001 + (uint64_t)i, &suppressed));
-    ck_assert(backend_may_log(b, 6000, &suppressed));
+        ck_assert(!server_may_log(srv, 5001 + (uint64_t)i, &suppressed));
+    ck_assert(server_may_log(srv, 6000, &suppressed));
     ck_assert_uint_eq(suppressed, 7);
     close_rig();
 }
@@ -242,7 +242,7 @@ START_TEST(a_trial_whose_client_leaves_goes_to_another)
     fail_to_reach("a", 2);
     pass(10000);
     ck_assert_uint_eq(count_a(4), 1);
-    pool_connect_left(rig.pool, named("a"), now());
+    pool_connect_cancelled(rig.pool, named("a"), now());
     ck_assert_uint_eq(count_a(4), 1);
     close_rig();
 }
@@ -356,28 +356,28 @@ END_TEST
 
 static struct waiter waiters[4];
 
-static int wait_in_line(int i, const struct pool_tried *tried, struct backend **b)
+static int wait_in_line(int i, const struct pool_tried *tried, struct server **srv)
 {
     waiters[i] = (struct waiter){ .inbox = &inbox, .tried = tried };
-    *b = NULL;
-    return pool_wait(rig.pool, &waiters[i], 0, now(), b);
+    *srv = NULL;
+    return pool_enqueue(rig.pool, &waiters[i], 0, now(), srv);
 }
 
 static void expect_waits(int i)
 {
-    struct backend *b = NULL;
-    ck_assert_int_eq(wait_in_line(i, NULL, &b), 0);
-    ck_assert_ptr_null(b);
+    struct server *srv = NULL;
+    ck_assert_int_eq(wait_in_line(i, NULL, &srv), 0);
+    ck_assert_ptr_null(srv);
 }
 
 /* The next in the inbox, and on which server: "0a", "0-" for one who waits in vain; "-": nobody. */
 static void expect_granted(const char *expected)
 {
     char text[8] = "-";
-    const struct waiter *w = inbox_take(&inbox);
+    const struct waiter *w = inbox_pop(&inbox);
     if (w != NULL)
         snprintf(text, sizeof text, "%d%c", (int)(w - waiters),
-                 w->granted == NULL ? '-' : backend_name(w->granted)[0]);
+                 w->granted == NULL ? '-' : server_name(w->granted)[0]);
     ck_assert_str_eq(text, expected);
 }
 
@@ -390,27 +390,27 @@ START_TEST(a_freed_place_goes_to_the_head_without_becoming_free)
     ck_assert_uint_eq(pool_waiting(rig.pool), 2);
     pool_rig_release(&rig, named("a"));
     ck_assert_uint_eq(wakes, 1);
-    ck_assert_uint_eq(backend_active(named("a")), 1);
+    ck_assert_uint_eq(server_active(named("a")), 1);
     expect_picks("-"); /* nobody is faster than the one at the head */
     expect_granted("0a");
     expect_granted("-");
     pool_rig_release(&rig, named("a"));
     expect_granted("1a");
     pool_rig_release(&rig, named("a"));
-    ck_assert_uint_eq(backend_active(named("a")), 0);
+    ck_assert_uint_eq(server_active(named("a")), 0);
     close_rig();
 }
 END_TEST
 
 START_TEST(no_more_wait_than_may)
 {
-    struct backend *b = NULL;
+    struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
     expect_picks("a");
     for (int i = 0; i < 3; i++)
         expect_waits(i);
-    ck_assert_int_eq(wait_in_line(3, NULL, &b), -EAGAIN);
-    pool_leave(rig.pool, &waiters[1], now());
+    ck_assert_int_eq(wait_in_line(3, NULL, &srv), -EAGAIN);
+    pool_cancel(rig.pool, &waiters[1], now());
     expect_waits(3);
     for (int i = 0; i < 3; i++)
         pool_rig_release(&rig, named("a"));
@@ -423,25 +423,25 @@ END_TEST
 
 START_TEST(a_place_that_came_free_just_now_is_taken_at_once)
 {
-    struct backend *b = NULL;
+    struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
-    ck_assert_int_eq(wait_in_line(0, NULL, &b), 1);
-    ck_assert_ptr_eq(b, named("a"));
+    ck_assert_int_eq(wait_in_line(0, NULL, &srv), 1);
+    ck_assert_ptr_eq(srv, named("a"));
     ck_assert_uint_eq(pool_waiting(rig.pool), 0);
     expect_granted("-");
-    ck_assert_uint_eq(backend_active(b), 1);
+    ck_assert_uint_eq(server_active(srv), 1);
     close_rig();
 }
 END_TEST
 
 START_TEST(who_has_tried_a_server_is_passed_over_and_keeps_its_turn)
 {
-    struct backend *b = NULL;
+    struct server *srv = NULL;
     struct pool_tried *tried = NULL;
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
     pool_mark_tried(rig.pool, &tried, named("a"));
     expect_picks("ab");
-    ck_assert_int_eq(wait_in_line(0, tried, &b), 0);
+    ck_assert_int_eq(wait_in_line(0, tried, &srv), 0);
     expect_waits(1);
     pool_rig_release(&rig, named("a"));
     expect_granted("1a");
@@ -459,12 +459,12 @@ START_TEST(who_leaves_with_a_place_passes_it_on)
     expect_waits(0);
     expect_waits(1);
     pool_rig_release(&rig, named("a"));
-    pool_leave(rig.pool, &waiters[0], now()); /* it is in the inbox */
+    pool_cancel(rig.pool, &waiters[0], now()); /* it is in the inbox */
     expect_granted("1a");
     expect_waits(2);
-    pool_leave(rig.pool, &waiters[2], now());
+    pool_cancel(rig.pool, &waiters[2], now());
     pool_rig_release(&rig, named("a"));
-    ck_assert_uint_eq(backend_active(named("a")), 0);
+    ck_assert_uint_eq(server_active(named("a")), 0);
     ck_assert_uint_eq(pool_waiting(rig.pool), 0);
     close_rig();
 }
@@ -496,7 +496,7 @@ END_TEST
 
 START_TEST(when_the_last_server_goes_down_nobody_waits_on)
 {
-    struct backend *b = NULL;
+    struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
     expect_picks("ab");
     expect_waits(0);
@@ -508,7 +508,7 @@ START_TEST(when_the_last_server_goes_down_nobody_waits_on)
     expect_granted("0-");
     expect_granted("1-");
     ck_assert_uint_eq(pool_waiting(rig.pool), 0);
-    ck_assert_int_eq(wait_in_line(2, NULL, &b), -ENOENT);
+    ck_assert_int_eq(wait_in_line(2, NULL, &srv), -ENOENT);
     pool_rig_release(&rig, named("a"));
     pool_rig_release(&rig, named("b"));
     close_rig();
@@ -527,7 +527,7 @@ START_TEST(whoever_waits_for_one_that_is_drained_waits_in_vain)
     pool_rig_release(&rig, named("a"));
     expect_granted("1a");
     expect_waits(2);
-    struct backend *a = named("a");
+    struct server *a = named("a");
     pool_rig_update(&rig, B "\n");
     expect_granted("2b");
     pool_rig_release(&rig, named("b"));
@@ -538,12 +538,12 @@ END_TEST
 
 START_TEST(whoever_has_tried_all_that_are_left_waits_in_vain)
 {
-    struct backend *b = NULL;
+    struct server *srv = NULL;
     struct pool_tried *tried = NULL;
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
     pool_mark_tried(rig.pool, &tried, named("a"));
     expect_picks("ab");
-    ck_assert_int_eq(wait_in_line(0, tried, &b), 0);
+    ck_assert_int_eq(wait_in_line(0, tried, &srv), 0);
     expect_waits(1);
     pool_set_up(rig.pool, named("b"), false, now());
     expect_granted("0-");
@@ -597,7 +597,7 @@ START_TEST(who_leaves_with_a_trial_passes_it_on)
     expect_waits(1);
     pass(10000);
     pool_tidy(rig.pool);
-    pool_leave(rig.pool, &waiters[0], now());
+    pool_cancel(rig.pool, &waiters[0], now());
     expect_granted("1b");
     pool_rig_release(&rig, named("b"));
     pool_rig_release(&rig, named("a"));
@@ -652,7 +652,7 @@ START_TEST(whoever_waits_gets_the_places_of_new_servers)
     expect_granted("0a");
     expect_granted("1b");
     expect_granted("-");
-    pool_leave(rig.pool, &waiters[2], now());
+    pool_cancel(rig.pool, &waiters[2], now());
     close_rig();
 }
 END_TEST
@@ -667,7 +667,7 @@ START_TEST(whoever_waits_gets_the_places_of_a_server_that_is_ready_again)
     expect_granted("0b");
     expect_granted("1b");
     expect_granted("-");
-    pool_leave(rig.pool, &waiters[2], now());
+    pool_cancel(rig.pool, &waiters[2], now());
     close_rig();
 }
 END_TEST
@@ -694,10 +694,10 @@ START_TEST(an_update_keeps_sessions_health_and_turn)
     pool_rig_open(&rig, A "\n" B "\n" C PASSIVE);
     expect_picks("a");
     fail_to_reach("c", 2);
-    const struct backend *a = named("a");
+    const struct server *a = named("a");
     pool_rig_update(&rig, A "\n" B "\n" C "\n" D PASSIVE);
     ck_assert_ptr_eq(named("a"), a);
-    ck_assert_uint_eq(backend_active(a), 1);
+    ck_assert_uint_eq(server_active(a), 1);
     ck_assert_uint_eq(rig.changed, 1);
     expect_picks("bdab");
     close_rig();
@@ -708,14 +708,14 @@ START_TEST(who_has_left_is_freed_after_its_last_session)
 {
     pool_rig_open(&rig, A "\n" B "\n");
     expect_picks("ab");
-    struct backend *b = named("b");
+    struct server *srv = named("b");
     pool_rig_update(&rig, A "\n");
     ck_assert(pool_tidy(rig.pool));
     ck_assert(!pool_is_idle(rig.pool));
-    ck_assert_str_eq(backend_name(b), "b");
+    ck_assert_str_eq(server_name(srv), "b");
     expect_picks("aa");
-    pool_rig_release(&rig, b); /* nobody gets this place */
-    grace_collect(&rig.grace);
+    pool_rig_release(&rig, srv); /* nobody gets this place */
+    grace_reclaim(&rig.grace);
     ck_assert(!pool_tidy(rig.pool));
     close_rig(); /* a sanitizer finds what was not freed */
 }
@@ -731,21 +731,21 @@ START_TEST(what_a_worker_may_see_is_kept)
     struct grace_reader worker = { .wake = no_wake };
     pool_rig_open(&rig, A "\n" B "\n");
     pool_rig_tidy(&rig);
-    grace_join(&rig.grace, &worker);
-    const struct backend *b = named("b");
+    grace_register(&rig.grace, &worker);
+    const struct server *srv = named("b");
     const struct config_pool *conf = pool_conf(rig.pool);
     pool_rig_update(&rig, A "\n");
-    ck_assert(grace_collect(&rig.grace));
-    ck_assert_str_eq(backend_name(b), "b");
+    ck_assert(grace_reclaim(&rig.grace));
+    ck_assert_str_eq(server_name(srv), "b");
     ck_assert_str_eq(conf->name, "p");
-    grace_quiet(&rig.grace, &worker);
-    ck_assert(!grace_collect(&rig.grace)); /* the set has gone, the server has not */
+    grace_quiescent(&rig.grace, &worker);
+    ck_assert(!grace_reclaim(&rig.grace)); /* the set has gone, the server has not */
     ck_assert(!pool_tidy(rig.pool));
-    ck_assert_str_eq(backend_name(b), "b");
-    ck_assert(grace_collect(&rig.grace));
-    grace_quiet(&rig.grace, &worker);
-    ck_assert(!grace_collect(&rig.grace));
-    grace_leave(&rig.grace, &worker);
+    ck_assert_str_eq(server_name(srv), "b");
+    ck_assert(grace_reclaim(&rig.grace));
+    grace_quiescent(&rig.grace, &worker);
+    ck_assert(!grace_reclaim(&rig.grace));
+    grace_unregister(&rig.grace, &worker);
     close_rig();
 }
 END_TEST
@@ -758,18 +758,18 @@ START_TEST(answers_to_a_name_are_its_servers)
     addr_parse(&answers[1].addr, "10.0.0.2:80", &why);
     answers[1].backup = true;
     pool_rig_open(&rig, "server = db.example:80 name=db\n");
-    expect_lack(POOL_NONE);
+    expect_refusal(POOL_NO_SERVER);
     ck_assert_int_eq(pool_resolved(rig.pool, 0, answers, 2), 1);
     ck_assert_int_eq(pool_resolved(rig.pool, 0, answers, 2), 0);
     ck_assert_uint_eq(rig.changed, 1);
-    struct backend *b = pool_rig_pick(&rig, NULL);
-    ck_assert(addr_equal(&b->addr, &answers[0].addr));
-    ck_assert(!pool_is_backup(rig.pool, b));
+    struct server *srv = pool_rig_pick(&rig, NULL);
+    ck_assert(addr_equal(&srv->addr, &answers[0].addr));
+    ck_assert(!pool_is_backup(rig.pool, srv));
     ck_assert_int_eq(pool_resolved(rig.pool, 0, &answers[1], 1), 1);
-    pool_rig_release(&rig, b);
-    b = pool_rig_pick(&rig, NULL);
-    ck_assert(addr_equal(&b->addr, &answers[1].addr));
-    ck_assert(pool_is_backup(rig.pool, b));
+    pool_rig_release(&rig, srv);
+    srv = pool_rig_pick(&rig, NULL);
+    ck_assert(addr_equal(&srv->addr, &answers[1].addr));
+    ck_assert(pool_is_backup(rig.pool, srv));
     close_rig();
 }
 END_TEST
@@ -783,7 +783,7 @@ START_TEST(without_memory_an_update_changes_nothing)
     for (long grants = 0; rc < 0; grants++) {
         ck_assert_int_eq(rc, -ENOMEM);
         ck_assert_ptr_eq(pool_conf(rig.pool), before);
-        ck_assert_uint_eq(backend_weight(named("a")), 2);
+        ck_assert_uint_eq(server_weight(named("a")), 2);
         ck_assert_uint_eq(rig.changed, 0);
         starve_after(grants);
         rc = pool_rig_put(&rig, next);
@@ -845,7 +845,7 @@ START_TEST(a_file_is_a_pools_whole_answer)
     struct answer_file *f = pool_file(rig.pool);
     ck_assert_ptr_nonnull(f);
     ck_assert_int_eq(f->length, 6);
-    expect_lack(POOL_NONE);
+    expect_refusal(POOL_NO_SERVER);
     answer_file_ref(f); /* a session's */
     pool_rig_update(&rig, A "\n");
     ck_assert_ptr_null(pool_file(rig.pool));
@@ -895,7 +895,7 @@ START_TEST(a_state_and_a_weight_hold_from_the_next_session_on)
     pool_set_state(rig.pool, named("a"), CONFIG_STATE_DRAIN, now());
     expect_picks("bbb");
     pool_set_state(rig.pool, named("b"), CONFIG_STATE_MAINT, now());
-    expect_lack(POOL_NONE);
+    expect_refusal(POOL_NO_SERVER);
     pool_set_state(rig.pool, named("a"), CONFIG_STATE_READY, now());
     expect_picks("aa");
     pool_set_state(rig.pool, named("b"), CONFIG_STATE_READY, now());
@@ -917,14 +917,14 @@ START_TEST(what_is_foreseen_is_picked_and_asking_takes_nothing)
              balance[_i]);
     pool_rig_open(&rig, lines);
     for (uint64_t key = 0; key < 30; key++) {
-        enum pool_lack lack = POOL_NONE;
+        enum pool_refusal refusal = POOL_NO_SERVER;
         const struct pool_request ask = { .key = key, .now = now() };
-        uint64_t before = backend_active(named("a")) + backend_active(named("b"));
-        struct backend *b = pool_foresee(rig.pool, &ask, &lack);
+        uint64_t before = server_active(named("a")) + server_active(named("b"));
+        struct server *srv = pool_peek(rig.pool, &ask, &refusal);
         for (int again = 0; again < 3; again++)
-            ck_assert_ptr_eq(pool_foresee(rig.pool, &ask, &lack), b);
-        ck_assert_uint_eq(backend_active(named("a")) + backend_active(named("b")), before);
-        ck_assert_ptr_eq(pool_pick(rig.pool, &ask, &lack), b);
+            ck_assert_ptr_eq(pool_peek(rig.pool, &ask, &refusal), srv);
+        ck_assert_uint_eq(server_active(named("a")) + server_active(named("b")), before);
+        ck_assert_ptr_eq(pool_pick(rig.pool, &ask, &refusal), srv);
     }
     close_rig();
 }
@@ -940,7 +940,7 @@ START_TEST(a_server_is_added_and_removed_at_run_time)
     ck_assert_int_eq(pool_add_server(rig.pool, &line), -EEXIST);
     ck_assert(pool_was_added(rig.pool, named("x")));
     expect_picks("ax");
-    struct backend *x = named("x");
+    struct server *x = named("x");
     ck_assert_int_eq(pool_del_server(rig.pool, named("a")), -ENOENT);
     ck_assert_int_eq(pool_del_server(rig.pool, x), 0);
     expect_picks("aa");
@@ -1030,5 +1030,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("pool", add);
+    return config_rig_main("pool", add);
 }

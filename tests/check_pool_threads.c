@@ -12,7 +12,7 @@
 
 struct session {
     struct waiter waiter;
-    struct backend *backend; /* NULL: waits, or does not exist */
+    struct server *server; /* NULL: waits, or does not exist */
     bool waits;
     bool connected;
 };
@@ -52,36 +52,36 @@ static uint64_t now(void)
 
 static void enter(struct worker *w, struct session *s)
 {
-    enum pool_lack lack = POOL_NONE;
+    enum pool_refusal refusal = POOL_NO_SERVER;
     const struct pool_request request = { .key = draw(w, 1000), .now = now() };
     *s = (struct session){ .waiter.inbox = &w->inbox };
-    pool_enter(rig.pool);
-    s->backend = pool_pick(rig.pool, &request, &lack);
-    if (s->backend == NULL && lack == POOL_FULL)
-        s->waits = pool_wait(rig.pool, &s->waiter, request.key, now(), &s->backend) == 0;
-    if (s->backend == NULL && !s->waits)
-        pool_exit(rig.pool);
+    pool_ref(rig.pool);
+    s->server = pool_pick(rig.pool, &request, &refusal);
+    if (s->server == NULL && refusal == POOL_FULL)
+        s->waits = pool_enqueue(rig.pool, &s->waiter, request.key, now(), &s->server) == 0;
+    if (s->server == NULL && !s->waits)
+        pool_unref(rig.pool);
 }
 
 static void leave(struct session *s)
 {
     if (s->waits)
-        pool_leave(rig.pool, &s->waiter, now());
-    if (s->backend != NULL && !s->connected)
-        pool_connect_left(rig.pool, s->backend, now());
-    if (s->backend != NULL)
-        pool_release(rig.pool, s->backend, now());
-    pool_exit(rig.pool);
-    *s = (struct session){ .backend = NULL };
+        pool_cancel(rig.pool, &s->waiter, now());
+    if (s->server != NULL && !s->connected)
+        pool_connect_cancelled(rig.pool, s->server, now());
+    if (s->server != NULL)
+        pool_release(rig.pool, s->server, now());
+    pool_unref(rig.pool);
+    *s = (struct session){ .server = NULL };
 }
 
 static void try_connect(struct worker *w, struct session *s)
 {
     if (draw(w, 4) > 0) {
-        pool_connected(rig.pool, s->backend, now());
+        pool_connected(rig.pool, s->server, now());
         s->connected = true;
     } else {
-        pool_connect_failed(rig.pool, s->backend, now());
+        pool_connect_failed(rig.pool, s->server, now());
         s->connected = true; /* no more to be said of it */
         leave(s);
     }
@@ -90,12 +90,12 @@ static void try_connect(struct worker *w, struct session *s)
 static void take_in(struct worker *w)
 {
     struct waiter *granted;
-    while ((granted = inbox_take(&w->inbox)) != NULL) {
+    while ((granted = inbox_pop(&w->inbox)) != NULL) {
         struct session *s = (struct session *)granted; /* its first member */
         s->waits = false;
-        s->backend = s->waiter.granted;
-        if (s->backend == NULL) /* nobody was left to wait for */
-            pool_exit(rig.pool);
+        s->server = s->waiter.granted;
+        if (s->server == NULL) /* nobody was left to wait for */
+            pool_unref(rig.pool);
     }
 }
 
@@ -104,17 +104,17 @@ static void *work(void *arg)
     struct worker *w = arg;
     for (int round = 0; round < ROUNDS; round++) {
         struct session *s = &w->session[draw(w, SESSIONS)];
-        if (s->backend == NULL && !s->waits)
+        if (s->server == NULL && !s->waits)
             enter(w, s);
-        else if (s->backend != NULL && !s->connected && draw(w, 4) > 0)
+        else if (s->server != NULL && !s->connected && draw(w, 4) > 0)
             try_connect(w, s);
         else if (!s->waits || draw(w, 8) == 0)
             leave(s);
         take_in(w);
-        grace_quiet(&rig.grace, &w->reader);
+        grace_quiescent(&rig.grace, &w->reader);
     }
     for (int i = 0; i < SESSIONS; i++)
-        if (w->session[i].backend != NULL || w->session[i].waits)
+        if (w->session[i].server != NULL || w->session[i].waits)
             leave(&w->session[i]);
     atomic_store(&w->reader.seen, UINT64_MAX);
     atomic_fetch_sub(&at_work, 1);
@@ -141,7 +141,7 @@ static void start_workers(void)
         struct worker *w = &workers[i];
         *w = (struct worker){ .random = (uint64_t)i + 1, .reader.wake = no_wake };
         inbox_init(&w->inbox, no_inbox_wake);
-        grace_join(&rig.grace, &w->reader);
+        grace_register(&rig.grace, &w->reader);
         ck_assert_int_eq(pthread_create(&w->thread, NULL, work, w), 0);
     }
 }
@@ -150,9 +150,9 @@ static void stop_workers(void)
 {
     for (int i = 0; i < WORKERS; i++) {
         pthread_join(workers[i].thread, NULL);
-        ck_assert_ptr_null(inbox_take(&workers[i].inbox));
+        ck_assert_ptr_null(inbox_pop(&workers[i].inbox));
         inbox_fini(&workers[i].inbox);
-        grace_leave(&rig.grace, &workers[i].reader);
+        grace_unregister(&rig.grace, &workers[i].reader);
     }
 }
 
@@ -160,20 +160,20 @@ static void give_up(const struct config_pool *conf)
 {
     struct pool_update *update = NULL;
     ck_assert_int_eq(pool_prepare(rig.pool, conf, &update), 0);
-    pool_abandon(update);
+    pool_abort(update);
 }
 
 /* What control does, as fast as it can. */
 static void change(const struct config_pool *const *confs, unsigned turn)
 {
     size_t count = 0;
-    struct backend *const *servers = pool_servers(rig.pool, &count);
+    struct server *const *servers = pool_servers(rig.pool, &count);
     pool_set_up(rig.pool, servers[turn / 3 % count], turn % 5 != 0, now());
     if (turn % 3 == 0)
         ck_assert_int_eq(pool_rig_put(&rig, confs[turn % VARIANTS]), 0);
     if (turn % 4 == 0)
         give_up(confs[turn % VARIANTS]);
-    grace_collect(&rig.grace);
+    grace_reclaim(&rig.grace);
     pool_tidy(rig.pool);
     atomic_fetch_add(&rig.now, 1);
     sched_yield();
@@ -219,17 +219,17 @@ static void *take_turns(void *arg)
 {
     struct worker *w = arg;
     struct pool_tried *tried = NULL;
-    struct backend *never = pool_rig_server(&rig, (w - workers) % 2 == 0 ? "a" : "b");
+    struct server *never = pool_rig_server(&rig, (w - workers) % 2 == 0 ? "a" : "b");
     ck_assert_int_eq(pool_mark_tried(rig.pool, &tried, never), 0);
     for (int i = 0; i < TURNS; i++) {
         struct waiter waiter = { .inbox = &w->inbox, .tried = tried };
-        struct backend *b = pool_rig_pick(&rig, tried);
-        if (b == NULL && pool_wait(rig.pool, &waiter, 0, now(), &b) == 0) {
-            while (inbox_take(&w->inbox) == NULL)
+        struct server *srv = pool_rig_pick(&rig, tried);
+        if (srv == NULL && pool_enqueue(rig.pool, &waiter, 0, now(), &srv) == 0) {
+            while (inbox_pop(&w->inbox) == NULL)
                 sched_yield();
-            b = waiter.granted;
+            srv = waiter.granted;
         }
-        pool_release(rig.pool, b, now());
+        pool_release(rig.pool, srv, now());
         pthread_barrier_wait(&turn_begins);
     }
     free(tried);
@@ -266,5 +266,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-    return ini_rig_main("pool_threads", add);
+    return config_rig_main("pool_threads", add);
 }

@@ -58,7 +58,7 @@ static void free_steps(void);
 static void close_rig(void)
 {
     probe_stop(&r.probe);
-    script_free(&r.script);
+    script_fini(&r.script);
     free_steps();
     close(r.listener);
     close(r.server);
@@ -69,8 +69,8 @@ static void start(enum config_check check)
 {
     static const struct addr no_address; /* it has no check_address */
     r.conf.check = check;
-    script_free(&r.script);
-    ck_assert_int_eq(script_make(&r.script, &r.conf, &r.at, &no_address), 0);
+    script_fini(&r.script);
+    ck_assert_int_eq(script_init(&r.script, &r.conf, &r.at, &no_address), 0);
     r.outcome = probe_start(&r.probe, &r.script);
     struct epoll_event ev = { .events = PROBE_EVENTS };
     if (r.outcome == PROBE_RUNNING)
@@ -118,7 +118,7 @@ static void expect(enum probe_outcome outcome, const char *why)
 /* The server accepts as soon as the probe has nothing left to send. */
 static void serve(void)
 {
-    run_until(PROBE_HEAR);
+    run_until(PROBE_RECEIVE);
     struct epoll_event ev = { .events = EPOLLIN };
     int waits = epoll_create1(EPOLL_CLOEXEC);
     ck_assert_int_eq(epoll_ctl(waits, EPOLL_CTL_ADD, r.listener, &ev), 0);
@@ -283,8 +283,8 @@ static void make_script(const char *server, const char *check_address)
     ck_assert_int_eq(addr_parse(&at[0], server, &(const char *){ NULL }), 0);
     if (check_address != NULL)
         ck_assert_int_eq(addr_parse(&at[1], check_address, &(const char *){ NULL }), 0);
-    script_free(&r.script);
-    ck_assert_int_eq(script_make(&r.script, &r.conf, &at[0], &at[1]), 0);
+    script_fini(&r.script);
+    ck_assert_int_eq(script_init(&r.script, &r.conf, &at[0], &at[1]), 0);
 }
 
 START_TEST(the_host_has_no_zone)
@@ -512,7 +512,7 @@ END_TEST
 
 START_TEST(it_listens_to_the_first_bytes_only)
 {
-    static char noise[PROBE_HEAR_MAX];
+    static char noise[PROBE_RECEIVE_MAX];
     memset(noise, 'n', sizeof noise);
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -550,7 +550,7 @@ END_TEST
 /* ---- steps ---- */
 
 #define STEPS_MAX 8
-static const struct value step_value = { .kind = &step_kind };
+static const struct value step_value = { .kind = &value_kind_step };
 static struct config_step steps[STEPS_MAX];
 
 /* The steps as the configuration has them, one after the other; NULL ends them. */

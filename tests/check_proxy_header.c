@@ -100,8 +100,8 @@ static bool same_peer(const struct addr_peer *a, const struct addr_peer *b)
 
 static bool same(const struct proxy_header *a, const struct proxy_header *b)
 {
-    return a->length == b->length && a->named == b->named && same_peer(&a->source, &b->source) &&
-           same_peer(&a->destination, &b->destination);
+    return a->length == b->length && a->has_addresses == b->has_addresses &&
+           same_peer(&a->source, &b->source) && same_peer(&a->destination, &b->destination);
 }
 
 static const char *printed(const struct addr_peer *p)
@@ -122,7 +122,7 @@ START_TEST(a_header_says_who_came_and_where_payload_begins)
     ck_assert_uint_eq(h.length, s->size);
     ck_assert_str_eq(printed(&h.source), s->source);
     ck_assert_str_eq(printed(&h.destination), s->destination);
-    ck_assert_int_eq(h.named, strcmp(s->source, "-") != 0);
+    ck_assert_int_eq(h.has_addresses, strcmp(s->source, "-") != 0);
 }
 END_TEST
 
@@ -231,7 +231,7 @@ START_TEST(what_cannot_become_a_header_is_refused_at_the_first_wrong_byte)
     const size_t last = bad[_i].size - 1;
     for (size_t n = 0; n <= last; n++)
         ck_assert_int_eq(parse_copy(&h, bad[_i].bytes, n), PROXY_HEADER_MORE);
-    ck_assert_int_eq(parse_copy(&h, bad[_i].bytes, last + 1), PROXY_HEADER_BAD);
+    ck_assert_int_eq(parse_copy(&h, bad[_i].bytes, last + 1), PROXY_HEADER_INVALID);
     ck_assert_str_eq(h.why, bad[_i].why);
 }
 END_TEST
@@ -247,12 +247,12 @@ START_TEST(a_line_has_at_most_107_bytes)
     snprintf(line, sizeof line, "PROXY UNKNOWN %92s\r\n", "");
     ck_assert_int_eq(parse_copy(&h, line, 105), PROXY_HEADER_MORE);
     for (size_t k = 106; k <= 108; k++)
-        ck_assert_int_eq(parse_copy(&h, line, k), PROXY_HEADER_BAD);
+        ck_assert_int_eq(parse_copy(&h, line, k), PROXY_HEADER_INVALID);
     ck_assert_str_eq(h.why, "the line is longer than 107 bytes");
     n = snprintf(line, sizeof line, "PROXY TCP6 %s:255.255.255.255 %s:255.255.255.255 1 1\r\n",
                  "ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff");
     ck_assert_int_eq(n, 108);
-    ck_assert_int_eq(parse_copy(&h, line, (size_t)n), PROXY_HEADER_BAD);
+    ck_assert_int_eq(parse_copy(&h, line, (size_t)n), PROXY_HEADER_INVALID);
 }
 END_TEST
 
@@ -315,7 +315,7 @@ static bool second_opinion_v1(struct proxy_header *h, const char *bytes, size_t 
     if (words != 6 || strcmp(word[0], "PROXY") != 0)
         return false;
     int family = strcmp(word[1], "TCP4") == 0 ? AF_INET : AF_INET6;
-    h->named = true;
+    h->has_addresses = true;
     return (family == AF_INET || strcmp(word[1], "TCP6") == 0) &&
            read_end(&h->source, family, word[2], word[4]) &&
            read_end(&h->destination, family, word[3], word[5]);
@@ -363,8 +363,8 @@ static bool second_opinion_v2(struct proxy_header *h, const unsigned char *b, si
     size_t size = sizes[b[13] >> 4];
     if (h->length < 16 + size || !tlvs_are_good(b, 16 + size, h->length))
         return false;
-    h->named = (b[13] & 15) == 1;
-    if (!h->named)
+    h->has_addresses = (b[13] & 15) == 1;
+    if (!h->has_addresses)
         return true;
     if (b[13] == 0x31) {
         h->source.sa.sa_family = h->destination.sa.sa_family = AF_UNIX;
@@ -393,7 +393,7 @@ static void judge(const unsigned char *bytes, size_t n, bool parts)
                                           : second_opinion_v2(&second, bytes, n));
     ck_assert_int_eq(rc == PROXY_HEADER_DONE, good);
     ck_assert(!good || same(&whole, &second));
-    ck_assert_int_eq(rc == PROXY_HEADER_BAD, whole.why != NULL);
+    ck_assert_int_eq(rc == PROXY_HEADER_INVALID, whole.why != NULL);
     for (size_t k = 0; parts && k < n; k++) {
         enum proxy_header_result early = parse_copy(&part, bytes, k);
         ck_assert(early == PROXY_HEADER_MORE || early == rc);
@@ -518,10 +518,10 @@ START_TEST(a_health_check_comes_from_nobody)
     struct addr_peer own = peer("127.0.0.1:4000");
     struct addr_peer server = peer("127.0.0.1:80");
     unsigned char buf[PROXY_HEADER_WRITE_MAX];
-    size_t n = proxy_header_write_own(buf, PROXY_HEADER_V2, &own, &server);
+    size_t n = proxy_header_write_local(buf, PROXY_HEADER_V2, &own, &server);
     ck_assert_uint_eq(n, 16);
     ck_assert_mem_eq(buf, SIGNATURE "\x20\x00\x00\x00", n);
-    n = proxy_header_write_own(buf, PROXY_HEADER_V1, &own, &server);
+    n = proxy_header_write_local(buf, PROXY_HEADER_V1, &own, &server);
     ck_assert_uint_eq(n, 40);
     ck_assert_mem_eq(buf, "PROXY TCP4 127.0.0.1 127.0.0.1 4000 80\r\n", n);
 }
@@ -554,7 +554,7 @@ START_TEST(what_is_written_is_read_again)
         size_t n = proxy_header_write(buf, v, &client, &destination);
         ck_assert_int_eq(parse_copy(&h, buf, n), PROXY_HEADER_DONE);
         ck_assert_uint_eq(h.length, n);
-        ck_assert(h.named);
+        ck_assert(h.has_addresses);
         ck_assert_mem_eq(&h.source, &client, sizeof client);
         ck_assert_mem_eq(&h.destination, &destination, sizeof destination);
     }

@@ -11,7 +11,7 @@ static struct queue queue;
 static struct inbox inboxes[2];
 static unsigned wakes[2];
 static struct waiter waiters[4];
-static struct backend *server, *other;
+static struct server *server, *other;
 
 static void on_wake(struct inbox *in)
 {
@@ -28,14 +28,14 @@ static void on_slow_wake(struct inbox *in)
     atomic_store(&woken, true);
 }
 
-static struct backend *make_server(uint64_t max_connections)
+static struct server *make_server(uint64_t max_connections)
 {
     const struct config_server conf = { .name = (char *)"s",
                                         .weight = 1,
                                         .max_connections = max_connections };
-    struct backend *b = backend_new(&conf, NULL);
-    ck_assert_ptr_nonnull(b);
-    return b;
+    struct server *srv = server_new(&conf, NULL);
+    ck_assert_ptr_nonnull(srv);
+    return srv;
 }
 
 /* Waiters belong to the two inboxes in turn. */
@@ -58,21 +58,21 @@ static void end(void)
     queue_fini(&queue);
     for (int i = 0; i < 2; i++)
         inbox_fini(&inboxes[i]);
-    backend_free(server);
-    backend_free(other);
+    server_free(server);
+    server_free(other);
 }
 
 static void join_all(void)
 {
     for (int i = 0; i < 4; i++)
-        ck_assert(queue_join(&queue, &waiters[i], 10));
+        ck_assert(queue_enqueue(&queue, &waiters[i], 10));
 }
 
 /* The next one in each inbox, by number; '-': nobody. */
 static void expect_granted(const char *expected)
 {
     for (int i = 0; i < 2; i++) {
-        struct waiter *w = inbox_take(&inboxes[i]);
+        struct waiter *w = inbox_pop(&inboxes[i]);
         ck_assert_int_eq(w == NULL ? '-' : (int)('0' + (w - waiters)), expected[i]);
     }
 }
@@ -108,12 +108,12 @@ END_TEST
 
 START_TEST(no_more_than_the_limit_wait)
 {
-    ck_assert(!queue_join(&queue, &waiters[0], 0));
-    ck_assert(queue_join(&queue, &waiters[0], 2));
-    ck_assert(queue_join(&queue, &waiters[1], 2));
-    ck_assert(!queue_join(&queue, &waiters[2], 2));
-    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
-    ck_assert(queue_join(&queue, &waiters[2], 2));
+    ck_assert(!queue_enqueue(&queue, &waiters[0], 0));
+    ck_assert(queue_enqueue(&queue, &waiters[0], 2));
+    ck_assert(queue_enqueue(&queue, &waiters[1], 2));
+    ck_assert(!queue_enqueue(&queue, &waiters[2], 2));
+    ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
+    ck_assert(queue_enqueue(&queue, &waiters[2], 2));
     queue_grant(&queue, server);
     expect_granted("-1");
 }
@@ -141,10 +141,10 @@ START_TEST(nobody_who_wants_it_leaves_the_place_with_the_giver)
     tried->serial[0] = server->serial;
     ck_assert(!queue_grant(&queue, server));
     waiters[0].tried = tried;
-    ck_assert(queue_join(&queue, &waiters[0], 10));
+    ck_assert(queue_enqueue(&queue, &waiters[0], 10));
     ck_assert(!queue_grant(&queue, server));
     ck_assert(!queue_offer(&queue, server));
-    ck_assert_uint_eq(backend_active(server), 0);
+    ck_assert_uint_eq(server_active(server), 0);
     ck_assert_uint_eq(queue_length(&queue), 1);
     free(tried);
 }
@@ -155,9 +155,9 @@ START_TEST(a_free_place_is_taken_for_the_one_who_gets_it)
     server->max_connections = 1;
     join_all();
     ck_assert(queue_offer(&queue, server));
-    ck_assert_uint_eq(backend_active(server), 1);
+    ck_assert_uint_eq(server_active(server), 1);
     ck_assert(!queue_offer(&queue, server)); /* there was but one */
-    ck_assert_uint_eq(backend_active(server), 1);
+    ck_assert_uint_eq(server_active(server), 1);
     expect_granted("0-");
     ck_assert_uint_eq(queue_length(&queue), 3);
 }
@@ -166,8 +166,8 @@ END_TEST
 START_TEST(who_leaves_the_queue_gets_nothing)
 {
     join_all();
-    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
-    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
+    ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
     ck_assert_uint_eq(queue_length(&queue), 3);
     queue_grant(&queue, server);
     expect_granted("-1");
@@ -178,8 +178,8 @@ START_TEST(who_leaves_with_a_place_in_the_inbox_hands_it_back)
 {
     join_all();
     queue_grant(&queue, server);
-    ck_assert_ptr_eq(queue_quit(&queue, &waiters[0]), server);
-    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
+    ck_assert_ptr_eq(queue_cancel(&queue, &waiters[0]), server);
+    ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
     expect_granted("--");
 }
 END_TEST
@@ -189,8 +189,8 @@ START_TEST(who_has_taken_its_place_can_wait_again)
     join_all();
     queue_grant(&queue, server);
     expect_granted("0-");
-    ck_assert_ptr_null(queue_quit(&queue, &waiters[0]));
-    ck_assert(queue_join(&queue, &waiters[0], 10));
+    ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
+    ck_assert(queue_enqueue(&queue, &waiters[0], 10));
     for (int i = 0; i < 4; i++)
         queue_grant(&queue, other);
     expect_granted("21");
@@ -205,7 +205,7 @@ END_TEST
 #define PLACES  2
 
 static struct inbox boxes[THREADS];
-static struct backend *scarce;
+static struct server *scarce;
 static _Atomic unsigned at_work, granted, left;
 static _Atomic unsigned inside, most;
 
@@ -221,7 +221,7 @@ static void use_place(void)
     while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now))
         ;
     atomic_fetch_sub(&inside, 1);
-    backend_release(scarce);
+    server_release(scarce);
 }
 
 /* Waits for a place, but not always for as long as it takes. */
@@ -232,15 +232,15 @@ static void *wait_and_leave(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         struct waiter w = { .inbox = in };
         struct waiter *mine = NULL;
-        if (!queue_join(&queue, &w, THREADS))
+        if (!queue_enqueue(&queue, &w, THREADS))
             continue;
         patience = (patience * 5 + 3) % 64;
-        for (unsigned n = 0; n < patience && (mine = inbox_take(in)) == NULL; n++)
+        for (unsigned n = 0; n < patience && (mine = inbox_pop(in)) == NULL; n++)
             sched_yield();
         if (mine != NULL) {
             atomic_fetch_add(&granted, 1);
             use_place();
-        } else if (queue_quit(&queue, &w) != NULL) {
+        } else if (queue_cancel(&queue, &w) != NULL) {
             atomic_fetch_add(&left, 1);
             use_place();
         }
@@ -276,12 +276,12 @@ START_TEST(no_place_is_lost_or_given_twice_however_threads_come_and_leave)
     ck_assert_uint_le(most, PLACES);
     ck_assert_uint_gt(granted, 0);
     ck_assert_uint_eq(queue_length(&queue), 0);
-    ck_assert_uint_eq(backend_active(scarce), 0);
+    ck_assert_uint_eq(server_active(scarce), 0);
     for (int i = 0; i < THREADS; i++) {
-        ck_assert_ptr_null(inbox_take(&boxes[i]));
+        ck_assert_ptr_null(inbox_pop(&boxes[i]));
         inbox_fini(&boxes[i]);
     }
-    backend_free(scarce);
+    server_free(scarce);
 }
 END_TEST
 
@@ -298,14 +298,14 @@ START_TEST(who_takes_a_waiter_out_finds_no_thread_within_a_wake)
     inboxes[0].wake = on_slow_wake;
     atomic_store(&in_wake, false);
     atomic_store(&woken, false);
-    ck_assert(queue_join(&queue, &waiters[0], 10));
+    ck_assert(queue_enqueue(&queue, &waiters[0], 10));
     ck_assert_int_eq(pthread_create(&thread, NULL, grant_one, server), 0);
     while (!atomic_load(&in_wake))
         ;
     if (_i == 0)
-        ck_assert_ptr_eq(inbox_take(&inboxes[0]), &waiters[0]);
+        ck_assert_ptr_eq(inbox_pop(&inboxes[0]), &waiters[0]);
     else
-        ck_assert_ptr_eq(queue_quit(&queue, &waiters[0]), server);
+        ck_assert_ptr_eq(queue_cancel(&queue, &waiters[0]), server);
     ck_assert(atomic_load(&woken));
     pthread_join(thread, NULL);
 }

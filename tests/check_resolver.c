@@ -285,7 +285,7 @@ START_TEST(a_target_that_is_no_host_is_left_out)
         { "10.0.0.1", NULL }, { "a.0x1f", NULL },
     };
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
-        const char *odd = targets[i][targets[i][1] != NULL];
+        const char *bad_target = targets[i][targets[i][1] != NULL];
         struct message *m = question("_a._tcp.b", DNS_SRV, 3);
         put_srv(m, 1, 1, 1, "one.b");
         put_srv(m, 1, 1, 1, targets[i][0]);
@@ -293,8 +293,8 @@ START_TEST(a_target_that_is_no_host_is_left_out)
         struct dns_answer a = parsed(m, DNS_SRV);
         ck_assert_uint_eq(a.count, 2);
         ck_assert_str_eq(a.record[1].srv.target, "two.b");
-        ck_assert_uint_eq(a.odd_count, 1);
-        ck_assert_str_eq(a.odd, odd);
+        ck_assert_uint_eq(a.bad_target_count, 1);
+        ck_assert_str_eq(a.bad_target, bad_target);
         dns_answer_free(&a);
     }
 }
@@ -538,13 +538,13 @@ START_TEST(no_server_is_where_none_can_be)
                                         "[::1]:80", "[2001:db8::1]:65535" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct addr a = address(bad[i]);
-        ck_assert_msg(answers_objection(&a) != NULL, "%s", bad[i]);
+        ck_assert_msg(answers_why_unusable(&a) != NULL, "%s", bad[i]);
     }
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct addr a = address(good[i]);
-        ck_assert_msg(answers_objection(&a) == NULL, "%s", good[i]);
+        ck_assert_msg(answers_why_unusable(&a) == NULL, "%s", good[i]);
         a.in.sin_port = 0; /* the port is where it is in both families */
-        ck_assert_str_eq(answers_objection(&a), "port 0");
+        ck_assert_str_eq(answers_why_unusable(&a), "port 0");
     }
 }
 END_TEST
@@ -566,8 +566,8 @@ START_TEST(a_set_does_not_depend_on_the_order_of_the_answer)
     add(&b, "10.0.0.2:80", 0, false);
     add(&b, "[::1]:80", 0, false);
     add(&b, "10.0.0.2:80", 0, false);
-    answers_settle(&a);
-    answers_settle(&b);
+    answers_sort_unique(&a);
+    answers_sort_unique(&b);
     ck_assert_uint_eq(b.count, 3);
     ck_assert(answers_equal(&a, &b));
     b.list[1].weight = 5;
@@ -578,7 +578,7 @@ START_TEST(a_set_does_not_depend_on_the_order_of_the_answer)
     answers_fini(&a);
     ck_assert(!answers_equal(&a, &b));
     answers_fini(&b);
-    answers_settle(&a); /* an empty one */
+    answers_sort_unique(&a); /* an empty one */
     ck_assert(answers_equal(&a, &b));
 }
 END_TEST
@@ -590,7 +590,7 @@ START_TEST(an_address_given_twice_is_there_once)
     add(&s, "10.0.0.1:80", 10, false);
     add(&s, "10.0.0.1:80", 20, false);
     add(&s, "10.0.0.1:81", 1, true);
-    answers_settle(&s);
+    answers_sort_unique(&s);
     ck_assert_uint_eq(s.count, 2);
     ck_assert_uint_eq(s.list[0].weight, 20);
     ck_assert(!s.list[0].backup);

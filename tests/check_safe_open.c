@@ -264,17 +264,17 @@ START_TEST(only_the_file_that_is_meant_is_removed)
 {
     struct file_id first;
     struct file_id second;
-    ck_assert_int_eq(safe_find(victim, &first), 0);
+    ck_assert_int_eq(safe_file_id(victim, &first), 0);
     ck_assert_int_eq(rename(victim, in(top, "elsewhere")), 0);
     ck_assert_int_eq(safe_unlink(victim, &first), -ENOENT);
     write_file(victim, "of another program", geteuid());
     ck_assert_int_eq(safe_unlink(victim, &first), -ESTALE);
     ck_assert_str_eq(text_of(victim), "of another program");
     ck_assert_int_eq(safe_unlink(victim, &(struct file_id){ .ino = 0 }), -ESTALE);
-    ck_assert_int_eq(safe_find(victim, &second), 0);
+    ck_assert_int_eq(safe_file_id(victim, &second), 0);
     ck_assert(!file_id_equal(&first, &second));
     ck_assert_int_eq(safe_unlink(victim, &second), 0);
-    ck_assert_int_eq(safe_find(victim, &second), -ENOENT);
+    ck_assert_int_eq(safe_file_id(victim, &second), -ENOENT);
     ck_assert_uint_eq(second.ino, 0);
 }
 END_TEST
@@ -407,20 +407,20 @@ END_TEST
 
 START_TEST(it_is_known_whether_the_directory_may_be_moved)
 {
-    struct safe_place p;
+    struct safe_path p;
     if (!is_root())
         return;
     directory_of(BOB, 0755, in(bobs, "inner"));
-    ck_assert_int_eq(safe_place_open(&p, in(bobs, "x"), SAFE_LINKS_NONE), 0);
+    ck_assert_int_eq(safe_path_open(&p, in(bobs, "x"), SAFE_LINKS_NONE), 0);
     ck_assert(p.shared && !p.movable);
-    safe_place_close(&p);
-    ck_assert_int_eq(safe_place_open(&p, in(bobs, "inner/x"), SAFE_LINKS_NONE), 0);
+    safe_path_close(&p);
+    ck_assert_int_eq(safe_path_open(&p, in(bobs, "inner/x"), SAFE_LINKS_NONE), 0);
     ck_assert(p.shared && p.movable);
-    safe_place_close(&p);
-    ck_assert_int_eq(safe_place_open(&p, victim, SAFE_LINKS_NONE), 0);
+    safe_path_close(&p);
+    ck_assert_int_eq(safe_path_open(&p, victim, SAFE_LINKS_NONE), 0);
     ck_assert(!p.shared && !p.movable);
-    safe_place_close(&p);
-    safe_place_close(&p);
+    safe_path_close(&p);
+    safe_path_close(&p);
 }
 END_TEST
 

@@ -7,7 +7,7 @@
 #include "suite.h"
 
 static const struct sheet_column columns[] = {
-    { "name", SHEET_TEXT },   { "up", SHEET_FLAG },    { "count", SHEET_COUNT },
+    { "name", SHEET_TEXT },   { "up", SHEET_BOOL },    { "count", SHEET_COUNT },
     { "moved", SHEET_BYTES }, { "speed", SHEET_RATE }, { "age", SHEET_TIME },
     { "rtt", SHEET_MICROS },  { "why", SHEET_TEXT },
 };
@@ -31,7 +31,7 @@ static void end(void)
 static void put_row(const char *name, const char *why)
 {
     sheet_text(sheet, name);
-    sheet_flag(sheet, true);
+    sheet_bool(sheet, true);
     sheet_number(sheet, 12);
     sheet_number(sheet, 1536);
     sheet_number(sheet, 2048);
@@ -43,7 +43,7 @@ static void put_row(const char *name, const char *why)
 static void put_empty_row(void)
 {
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
-        sheet_none(sheet);
+        sheet_null(sheet);
 }
 
 static const char *print(int (*how)(const struct sheet *, FILE *))
@@ -159,7 +159,7 @@ static const char *json_of(const char *in)
     size_t size = 0;
     free(text);
     FILE *out = open_memstream(&text, &size);
-    json_text(&(struct json_writer){ .out = out }, NULL, in);
+    json_string(&(struct json_writer){ .out = out }, NULL, in);
     fclose(out);
     return text;
 }

@@ -1,16 +1,16 @@
 #include "balance/tournament.h"
-#include "farm.h"
+#include "policy_rig.h"
 #include "suite.h"
 
-static struct farm f;
+static struct policy_rig f;
 static struct tournament *tree;
 static _Atomic size_t compared;
 
 /* The fewest sessions first, then the order of the servers. */
-static uint64_t sessions(const struct backend *b, uint64_t now)
+static uint64_t sessions(const struct server *srv, uint64_t now)
 {
     (void)now;
-    return backend_active(b);
+    return server_active(srv);
 }
 
 static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
@@ -35,7 +35,7 @@ static bool before_interrupted(const void *arg, size_t i, uint64_t si, size_t j,
 static void make(size_t count)
 {
     const struct tournament_rules rules = { .standing = sessions, .before = before_interrupted };
-    farm_open(&f, &policy_round_robin, NULL, count);
+    policy_rig_open(&f, &policy_round_robin, NULL, count);
     tree = tournament_new(f.servers, count, &rules);
     ck_assert_ptr_nonnull(tree);
 }
@@ -43,7 +43,7 @@ static void make(size_t count)
 static void end(void)
 {
     tournament_free(tree);
-    farm_close(&f);
+    policy_rig_close(&f);
 }
 
 static void set(size_t i, uint64_t active)
@@ -59,7 +59,7 @@ static long best(void)
     tournament_search(&s, tree, 0);
     long i = tournament_best(&s, &standing);
     if (i >= 0)
-        ck_assert_uint_eq(standing, backend_active(f.servers[i]));
+        ck_assert_uint_eq(standing, server_active(f.servers[i]));
     return i;
 }
 
@@ -72,7 +72,7 @@ START_TEST(the_best_is_known_after_every_change)
         set((size_t)n * 7 % counts[_i], n * n % 101);
         size_t expected = 0;
         for (size_t i = 1; i < counts[_i]; i++)
-            if (backend_active(f.servers[i]) < backend_active(f.servers[expected]))
+            if (server_active(f.servers[i]) < server_active(f.servers[expected]))
                 expected = i;
         ck_assert_int_eq(best(), (long)expected);
     }
@@ -197,12 +197,12 @@ END_TEST
 
 static void *change(void *arg)
 {
-    struct farm *farm = arg;
+    struct policy_rig *policy_rig = arg;
     struct tournament_search s;
     uint64_t standing = 0;
     for (size_t n = 0; n < 3000; n++) {
-        size_t i = n * n % farm->count;
-        atomic_fetch_add(&farm->servers[i]->active, n % 2 == 0 ? 3 : 1);
+        size_t i = n * n % policy_rig->count;
+        atomic_fetch_add(&policy_rig->servers[i]->active, n % 2 == 0 ? 3 : 1);
         tournament_changed(tree, i, 0);
         tournament_search(&s, tree, 0);
         tournament_best(&s, &standing);
@@ -214,10 +214,10 @@ START_TEST(when_all_is_quiet_the_tree_is_right)
 {
     for (size_t round = 0; round < 50; round++) {
         make(round + 1);
-        farm_run(&f, 4, change);
+        policy_rig_run(&f, 4, change);
         size_t expected = 0;
         for (size_t i = 1; i < f.count; i++)
-            if (backend_active(f.servers[i]) < backend_active(f.servers[expected]))
+            if (server_active(f.servers[i]) < server_active(f.servers[expected]))
                 expected = i;
         ck_assert_int_eq(best(), (long)expected);
         end();

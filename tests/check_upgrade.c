@@ -1,17 +1,17 @@
-#include "upgrade/upgrade.h"
+#include "handover/upgrade.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "handover/handover_receive.h"
 #include "starve.h"
 #include "suite.h"
-#include "upgrade/heir.h"
 
 static uv_loop_t loop;
 static struct runtime rt;
 static struct upgrade upgrade;
 
-static void on_gone(void *arg, int pid)
+static void on_handed_over(void *arg, int pid)
 {
     (void)arg;
     (void)pid;
@@ -27,19 +27,19 @@ static void begin(void)
     ck_assert_int_eq(uv_loop_init(&loop), 0);
     rt.loop = &loop;
     rt.notify.fd = -1;
-    crew_init(&rt.crew, &setup, false);
-    ck_assert_int_eq(upgrade_init(&upgrade, &rt, argv, on_gone, NULL), 0);
+    workers_init(&rt.workers, &setup, false);
+    ck_assert_int_eq(upgrade_init(&upgrade, &rt, argv, on_handed_over, NULL), 0);
 }
 
 static void end(void)
 {
     upgrade_fini(&upgrade);
-    crew_fini(&rt.crew);
+    workers_fini(&rt.workers);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
 /* The program that is started is this one, which ends at once (main). */
-START_TEST(one_that_comes_to_nothing_leaves_nothing)
+START_TEST(a_failed_upgrade_leaves_nothing)
 {
     for (int i = 0; i < 3; i++) {
         upgrade_start(&upgrade);
@@ -51,7 +51,7 @@ START_TEST(one_that_comes_to_nothing_leaves_nothing)
 END_TEST
 
 /* Only handles that have been opened are closed: libuv aborts for others. */
-START_TEST(without_memory_the_next_one_is_as_the_first)
+START_TEST(an_upgrade_without_memory_leaves_nothing)
 {
     bool went = false;
     for (int memory = 0; memory < 30; memory++) {
@@ -78,13 +78,13 @@ END_TEST
 
 int main(void)
 {
-    if (getenv(HEIR_ENVIRONMENT) != NULL)
+    if (getenv(HANDOVER_ENVIRONMENT) != NULL)
         return 3;
     Suite *s = suite_create("upgrade");
     TCase *t = tcase_create("upgrade");
     tcase_add_checked_fixture(t, begin, end);
-    tcase_add_test(t, one_that_comes_to_nothing_leaves_nothing);
-    tcase_add_test(t, without_memory_the_next_one_is_as_the_first);
+    tcase_add_test(t, a_failed_upgrade_leaves_nothing);
+    tcase_add_test(t, an_upgrade_without_memory_leaves_nothing);
     tcase_add_test(t, cancelled_at_once);
     suite_add_tcase(s, t);
     return suite_main(s);

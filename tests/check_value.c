@@ -74,7 +74,7 @@ START_TEST(a_number_is_read_and_written)
     struct value_error error;
     ck_assert_int_eq(value_parse(numbers[_i].value, &number, numbers[_i].text, &error), 0);
     ck_assert_uint_eq(number, numbers[_i].number);
-    char *text = value_text(numbers[_i].value, &number);
+    char *text = value_to_string(numbers[_i].value, &number);
     ck_assert_str_eq(text, numbers[_i].canonical);
     free(text);
 }
@@ -90,7 +90,7 @@ START_TEST(what_is_written_reads_as_the_same_number)
         uint64_t number = (uint64_t)(unsigned)rand() * factors[rand() % 6];
         uint64_t again = 1;
         struct value_error error;
-        char *text = value_text(v, &number);
+        char *text = value_to_string(v, &number);
         ck_assert_int_eq(value_parse(v, &again, text, &error), 0);
         ck_assert_uint_eq(again, number);
         free(text);
@@ -115,7 +115,7 @@ START_TEST(modes_are_octal)
         struct value_error error;
         ck_assert_int_eq(value_parse(&any_mode, &number, modes[i].text, &error), 0);
         ck_assert_uint_eq(number, modes[i].mode);
-        char *text = value_text(&any_mode, &number);
+        char *text = value_to_string(&any_mode, &number);
         ck_assert_str_eq(text, modes[i].canonical);
         free(text);
     }
@@ -224,7 +224,7 @@ START_TEST(yes_has_three_spellings)
         bool b = i % 2 == 0;
         ck_assert_int_eq(value_parse(&yes, &b, words[i], &error), 0);
         ck_assert_int_eq(b, i % 2 == 1);
-        char *text = value_text(&yes, &b);
+        char *text = value_to_string(&yes, &b);
         ck_assert_str_eq(text, b ? "yes" : "no");
         free(text);
     }
@@ -238,7 +238,7 @@ START_TEST(a_choice_is_an_enum)
         enum fruit f = FRUIT_APPLE;
         ck_assert_int_eq(value_parse(&fruit, &f, fruits[i], &error), 0);
         ck_assert_uint_eq(f, i);
-        char *text = value_text(&fruit, &f);
+        char *text = value_to_string(&fruit, &f);
         ck_assert_str_eq(text, fruits[i]);
         free(text);
     }
@@ -260,7 +260,7 @@ START_TEST(a_text_is_copied_and_given_back)
     ck_assert_int_eq(value_parse(texts[_i].value, &text, texts[_i].text, &error), 0);
     ck_assert_str_eq(text, texts[_i].text);
     ck_assert_ptr_ne(text, texts[_i].text);
-    char *again = value_text(texts[_i].value, &text);
+    char *again = value_to_string(texts[_i].value, &text);
     ck_assert_str_eq(again, text);
     free(again);
     value_free(texts[_i].value, &text);

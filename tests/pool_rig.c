@@ -51,9 +51,9 @@ void pool_rig_close(struct pool_rig *r)
     pool_rig_tidy(r);
     ck_assert(pool_is_idle(r->pool));
     size_t count = 0;
-    struct backend *const *servers = pool_servers(r->pool, &count);
+    struct server *const *servers = pool_servers(r->pool, &count);
     for (size_t i = 0; i < count; i++)
-        ck_assert_uint_eq(backend_active(servers[i]), 0);
+        ck_assert_uint_eq(server_active(servers[i]), 0);
     pool_free(r->pool);
     grace_fini(&r->grace);
     for (size_t i = 0; i < r->conf_count; i++)
@@ -78,30 +78,30 @@ void pool_rig_update(struct pool_rig *r, const char *lines)
 void pool_rig_tidy(struct pool_rig *r)
 {
     for (int i = 0; i < 4; i++) { /* the set, the servers that have left with it */
-        grace_collect(&r->grace);
+        grace_reclaim(&r->grace);
         pool_tidy(r->pool);
     }
-    grace_collect(&r->grace);
+    grace_reclaim(&r->grace);
 }
 
-struct backend *pool_rig_server(const struct pool_rig *r, const char *name)
+struct server *pool_rig_server(const struct pool_rig *r, const char *name)
 {
     size_t count = 0;
-    struct backend *const *servers = pool_servers(r->pool, &count);
+    struct server *const *servers = pool_servers(r->pool, &count);
     for (size_t i = 0; i < count; i++)
-        if (backend_is_named(servers[i], name))
+        if (server_is_named(servers[i], name))
             return servers[i];
     return NULL;
 }
 
-struct backend *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried)
+struct server *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried)
 {
-    enum pool_lack lack = POOL_NONE;
+    enum pool_refusal refusal = POOL_NO_SERVER;
     const struct pool_request request = { .now = atomic_load(&r->now), .tried = tried };
-    return pool_pick(r->pool, &request, &lack);
+    return pool_pick(r->pool, &request, &refusal);
 }
 
-void pool_rig_release(struct pool_rig *r, struct backend *b)
+void pool_rig_release(struct pool_rig *r, struct server *srv)
 {
-    pool_release(r->pool, b, atomic_load(&r->now));
+    pool_release(r->pool, srv, atomic_load(&r->now));
 }

@@ -3,7 +3,7 @@
 #define ZPROXY_TESTS_POOL_RIG_H
 
 #include "balance/pool.h"
-#include "ini_rig.h"
+#include "config_rig.h"
 
 #define POOL_RIG_CONFIGS 32
 
@@ -32,10 +32,10 @@ void pool_rig_update(struct pool_rig *r, const char *lines);
 void pool_rig_tidy(struct pool_rig *r);
 
 /* NULL when there is none of that name. */
-struct backend *pool_rig_server(const struct pool_rig *r, const char *name);
+struct server *pool_rig_server(const struct pool_rig *r, const char *name);
 
 /* As a session that has tried these, or none. */
-struct backend *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried);
-void pool_rig_release(struct pool_rig *r, struct backend *b);
+struct server *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried);
+void pool_rig_release(struct pool_rig *r, struct server *srv);
 
 #endif

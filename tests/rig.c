@@ -40,24 +40,25 @@ void rig_open(struct rig *r, enum rig_kind kind)
     connect_pair(&r->server, &server);
     r->quota.left = 16;
     ck_assert_int_eq(uv_loop_init(&r->loop), 0);
-    ck_assert_int_eq(poller_init(&r->poller, &r->loop, VIGIL_NEVER, 0), 0);
-    ck_assert_int_eq(mover_init(&r->mover, kind == RIG_SPLICE, &r->quota, 64 * 1024), 0);
+    ck_assert_int_eq(poller_init(&r->poller, &r->loop, BUSY_POLL_NEVER, 0), 0);
+    ck_assert_int_eq(relay_stock_init(&r->relay_stock, kind == RIG_SPLICE, &r->quota, 64 * 1024),
+                     0);
     side_init(&r->client_side);
     side_init(&r->server_side);
     ck_assert_int_eq(side_open(&r->client_side, client, true, &r->poller, on_event), 0);
     ck_assert_int_eq(side_open(&r->server_side, server, true, &r->poller, on_event), 0);
-    flow_init(&r->up, MOVER_UP);
-    flow_init(&r->down, MOVER_DOWN);
+    flow_init(&r->up, RELAY_UP);
+    flow_init(&r->down, RELAY_DOWN);
 }
 
 void rig_close(struct rig *r)
 {
-    flow_fini(&r->up, &r->mover);
-    flow_fini(&r->down, &r->mover);
+    flow_fini(&r->up, &r->relay_stock);
+    flow_fini(&r->down, &r->relay_stock);
     side_close(&r->client_side);
     side_close(&r->server_side);
     poller_fini(&r->poller);
-    mover_fini(&r->mover);
+    relay_stock_fini(&r->relay_stock);
     ck_assert_int_eq(uv_loop_close(&r->loop), 0);
     close(r->client);
     close(r->server);
@@ -90,8 +91,8 @@ int rig_pump_on_events(struct rig *r)
     int up, down;
     do {
         do {
-            up = flow_pump(&r->up, &r->client_side, &r->server_side, &r->mover);
-            down = flow_pump(&r->down, &r->server_side, &r->client_side, &r->mover);
+            up = flow_pump(&r->up, &r->client_side, &r->server_side, &r->relay_stock);
+            down = flow_pump(&r->down, &r->server_side, &r->client_side, &r->relay_stock);
             if (up < 0 || down < 0)
                 return up < 0 ? up : down;
         } while (up == FLOW_AGAIN || down == FLOW_AGAIN);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 #include "relay/flow.h"
-#include "relay/mover.h"
 #include "relay/poller.h"
+#include "relay/relay_stock.h"
 #include "relay/side.h"
 
 enum rig_kind {
@@ -23,7 +23,7 @@ struct rig {
     struct side server_side;
     struct flow up;
     struct flow down;
-    struct mover mover;
+    struct relay_stock relay_stock;
     struct pipe_quota quota;
     uv_loop_t loop;
     struct poller poller;

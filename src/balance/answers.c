@@ -22,7 +22,7 @@ int answers_add(struct answers *s, const struct pool_answer *one)
     return 0;
 }
 
-static int compare(const void *left, const void *right)
+static int answers_compare(const void *left, const void *right)
 {
     const struct pool_answer *a = left;
     const struct pool_answer *b = right;
@@ -34,11 +34,11 @@ static int compare(const void *left, const void *right)
     return (a->weight < b->weight) - (a->weight > b->weight);
 }
 
-void answers_settle(struct answers *s)
+void answers_sort_unique(struct answers *s)
 {
     size_t kept = 0;
     if (s->count > 0)
-        qsort(s->list, s->count, sizeof *s->list, compare);
+        qsort(s->list, s->count, sizeof *s->list, answers_compare);
     for (size_t i = 0; i < s->count; i++)
         if (kept == 0 || !addr_equal(&s->list[kept - 1].addr, &s->list[i].addr))
             s->list[kept++] = s->list[i];
@@ -50,7 +50,7 @@ bool answers_equal(const struct answers *a, const struct answers *b)
     if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (compare(&a->list[i], &b->list[i]) != 0)
+        if (answers_compare(&a->list[i], &b->list[i]) != 0)
             return false;
     return true;
 }
@@ -63,7 +63,7 @@ void answers_fini(struct answers *s)
 
 /* ---- addresses ---- */
 
-static const char *object_in(struct in_addr ip)
+static const char *why_ipv4_unusable(struct in_addr ip)
 {
     uint32_t host = ntohl(ip.s_addr);
     if (host >> 24 == 0) /* RFC 1122, 3.2.1.3: "this network" */
@@ -73,7 +73,7 @@ static const char *object_in(struct in_addr ip)
     return host == INADDR_BROADCAST ? "the broadcast address is no server's" : NULL;
 }
 
-static const char *object_in6(const struct in6_addr *ip)
+static const char *why_ipv6_unusable(const struct in6_addr *ip)
 {
     if (IN6_IS_ADDR_UNSPECIFIED(ip))
         return ":: is no server's address";
@@ -83,11 +83,12 @@ static const char *object_in6(const struct in6_addr *ip)
                                      : NULL;
 }
 
-const char *answers_objection(const struct addr *a)
+const char *answers_why_unusable(const struct addr *a)
 {
     if (addr_port(a) == 0)
         return "port 0";
-    return a->sa.sa_family == AF_INET ? object_in(a->in.sin_addr) : object_in6(&a->in6.sin6_addr);
+    return a->sa.sa_family == AF_INET ? why_ipv4_unusable(a->in.sin_addr)
+                                      : why_ipv6_unusable(&a->in6.sin6_addr);
 }
 
 static struct addr address_in(struct in_addr ip, uint16_t port)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "balance/dns_answer.h"
-#include "balance/roster.h"
+#include "balance/server_list.h"
 #include "base/addr.h"
 
 #define ANSWERS_MAX 1024 /* addresses of one name; more are a mistake */
@@ -24,13 +24,13 @@ struct answers {
 int answers_add(struct answers *s, const struct pool_answer *one);
 /* Sorts the set and drops what is in it twice; of two with the same address the one that is no
  * backup stays, of these the heavier. */
-void answers_settle(struct answers *s);
+void answers_sort_unique(struct answers *s);
 /* Of settled sets. */
 bool answers_equal(const struct answers *a, const struct answers *b);
 void answers_fini(struct answers *s);
 
 /* Why no server can be at this address and port: static text, or NULL if it can. */
-const char *answers_objection(const struct addr *a);
+const char *answers_why_unusable(const struct addr *a);
 
 /* An address of a record, an IPv4 one in the clothes of IPv6 as what it is. port in host order. */
 struct addr answers_address(const struct dns_answer *a, size_t i, uint16_t port);

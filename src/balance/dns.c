@@ -15,14 +15,14 @@
 #include "base/file_stamp.h"
 #include "base/hash.h"
 
-#define RESOLV_CONF "/etc/resolv.conf"
-#define SILENCE_MS  1500 /* after which the next server is asked as well */
-#define PROBE_MS    5000 /* how often one that is dead is asked all the same */
-#define ROUNDS      2    /* how often each server is asked */
-#define AT_ONCE     64   /* queries on their way; the others wait: some servers drop a flood */
-#define SERVERS_MAX 16   /* that are asked */
+#define RESOLV_CONF   "/etc/resolv.conf"
+#define FAILOVER_MS   1500 /* after which the next server is asked as well */
+#define PROBE_MS      5000 /* how often one that is dead is asked all the same */
+#define ROUNDS        2    /* how often each server is asked */
+#define IN_FLIGHT_MAX 64   /* queries on their way; the others wait: some servers drop a flood */
+#define SERVERS_MAX   16   /* that are asked */
 
-struct server {
+struct nameserver {
     struct addr at;
     struct dns_server *dns;
     uint64_t heard; /* when it last said anything; ms of the loop */
@@ -40,7 +40,7 @@ struct dns_question {
 
 /* What a query had to do with a server. */
 struct attempt {
-    struct dns_try *on_its_way[ROUNDS]; /* a late answer is as good; NULL: none, or it has ended */
+    struct dns_try *in_flight[ROUNDS]; /* a late answer is as good; NULL: none, or it has ended */
     uint64_t began;
     unsigned count;
     bool refused; /* it has said that it cannot answer, or is not there */
@@ -72,14 +72,14 @@ struct dns {
     uint64_t failover_due;    /* ms of the loop, while that runs */
     uv_timer_t soon;          /* some that wait may be asked */
     unsigned handles;         /* open */
-    struct server server[SERVERS_MAX];
-    size_t server_count;
+    struct nameserver nameserver[SERVERS_MAX];
+    size_t nameserver_count;
     bool from_file;
     struct file_stamp stamp; /* of resolv.conf as it was read */
     struct dns_queries waiting;
     struct dns_queries asked;
     size_t asked_count;
-    struct dns_query *told; /* whose questions are answered right now */
+    struct dns_query *notifying; /* whose questions are answered right now */
     bool closing;
 };
 
@@ -93,7 +93,7 @@ const char *dns_version(void)
     return ares_version(NULL);
 }
 
-static void on_soon(uv_timer_t *timer);
+static void dns_on_soon(uv_timer_t *timer);
 static void on_failover(uv_timer_t *timer);
 
 static uint64_t first_due(const struct dns *d)
@@ -119,23 +119,23 @@ static void await_failover(struct dns *d)
     d->failover_due = due;
 }
 
-static void rearm(struct dns *d)
+static void dns_rearm(struct dns *d)
 {
     if (d->closing)
         return;
-    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < AT_ONCE)
-        uv_timer_start(&d->soon, on_soon, 0, 0);
+    if (!TAILQ_EMPTY(&d->waiting) && d->asked_count < IN_FLIGHT_MAX)
+        uv_timer_start(&d->soon, dns_on_soon, 0, 0);
     await_failover(d);
 }
 
 /* ---- the end of a query ---- */
 
-static void forget_tries(struct dns_query *q)
+static void cancel_tries(struct dns_query *q)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
         for (int n = 0; n < ROUNDS; n++)
-            if (q->attempt[i].on_its_way[n] != NULL)
-                dns_try_forget(q->attempt[i].on_its_way[n]);
+            if (q->attempt[i].in_flight[n] != NULL)
+                dns_try_cancel(q->attempt[i].in_flight[n]);
     memset(q->attempt, 0, sizeof q->attempt);
 }
 
@@ -150,31 +150,31 @@ static void free_query(struct dns_query *q)
     free(q);
 }
 
-static void take_off(struct dns_query *q)
+static void dns_query_unlink(struct dns_query *q)
 {
     struct dns *d = q->dns;
     if (q->asked) {
         TAILQ_REMOVE(&d->asked, q, by_dns);
         d->asked_count--;
-        forget_tries(q);
+        cancel_tries(q);
     } else {
         TAILQ_REMOVE(&d->waiting, q, by_dns);
     }
 }
 
 /* Tells all that ask. They may ask, forget and close meanwhile. */
-static void finish(struct dns_query *q, const struct dns_reply *reply)
+static void dns_query_finish(struct dns_query *q, const struct dns_reply *reply)
 {
     struct dns *d = q->dns;
-    take_off(q);
-    d->told = q;
+    dns_query_unlink(q);
+    d->notifying = q;
     while (!d->closing && !LIST_EMPTY(&q->questions)) {
         struct dns_question *a = LIST_FIRST(&q->questions);
         LIST_REMOVE(a, by_query);
         a->done(a->arg, reply);
         free(a);
     }
-    d->told = NULL;
+    d->notifying = NULL;
     free_query(q);
 }
 
@@ -183,13 +183,13 @@ static void finish(struct dns_query *q, const struct dns_reply *reply)
 /* The first one of this round that is dead, or is not. SIZE_MAX: none. */
 static size_t find_server(const struct dns *d, const struct dns_query *q, unsigned round, bool dead)
 {
-    for (size_t i = 0; i < d->server_count; i++)
-        if (d->server[i].dead == dead && q->attempt[i].count == round && !q->attempt[i].refused)
+    for (size_t i = 0; i < d->nameserver_count; i++)
+        if (d->nameserver[i].dead == dead && q->attempt[i].count == round && !q->attempt[i].refused)
             return i;
     return SIZE_MAX;
 }
 
-static size_t next_server(const struct dns *d, const struct dns_query *q)
+static size_t dns_next_nameserver(const struct dns *d, const struct dns_query *q)
 {
     for (unsigned round = 0; round < ROUNDS; round++)
         for (int dead = 0; dead <= 1; dead++) {
@@ -200,9 +200,9 @@ static size_t next_server(const struct dns *d, const struct dns_query *q)
     return SIZE_MAX;
 }
 
-static void note_silence(struct dns *d, size_t i, uint64_t since)
+static void note_timeout(struct dns *d, size_t i, uint64_t since)
 {
-    struct server *s = &d->server[i];
+    struct nameserver *s = &d->nameserver[i];
     if (s->heard >= since && s->heard != 0)
         return; /* it answers other questions */
     if (!s->dead)
@@ -212,8 +212,8 @@ static void note_silence(struct dns *d, size_t i, uint64_t since)
 
 static void note_answer(struct dns *d, size_t i)
 {
-    d->server[i].heard = uv_now(d->loop);
-    d->server[i].dead = false;
+    d->nameserver[i].heard = uv_now(d->loop);
+    d->nameserver[i].dead = false;
 }
 
 /* ---- tries ---- */
@@ -223,9 +223,9 @@ static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *byte
 static bool try_server(struct dns_query *q, size_t i)
 {
     struct attempt *a = &q->attempt[i];
-    struct dns_try *t = dns_server_ask(q->dns->server[i].dns, q->name, q->type, on_try, q);
+    struct dns_try *t = dns_server_ask(q->dns->nameserver[i].dns, q->name, q->type, on_try, q);
     a->began = uv_now(q->dns->loop);
-    a->on_its_way[a->count++] = t;
+    a->in_flight[a->count++] = t;
     a->refused = t == NULL;
     return !a->refused;
 }
@@ -233,12 +233,12 @@ static bool try_server(struct dns_query *q, size_t i)
 static bool is_waited_for(const struct attempt *a)
 {
     for (int n = 0; n < ROUNDS; n++)
-        if (a->on_its_way[n] != NULL)
+        if (a->in_flight[n] != NULL)
             return true;
     return false;
 }
 
-static bool is_on_its_way(const struct dns_query *q)
+static bool is_in_flight(const struct dns_query *q)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
         if (is_waited_for(&q->attempt[i]))
@@ -246,26 +246,26 @@ static bool is_on_its_way(const struct dns_query *q)
     return false;
 }
 
-static void fail(struct dns_query *q)
+static void dns_query_fail(struct dns_query *q)
 {
     const struct dns_reply r = dns_reply_failure(q->error != NULL ? q->error : dns_reply_timeout);
-    finish(q, &r);
+    dns_query_finish(q, &r);
 }
 
 /* Asks the next server; where there is none, waits for those that were asked. */
 static void ask_next(struct dns_query *q)
 {
     struct dns *d = q->dns;
-    q->due = uv_now(d->loop) + SILENCE_MS;
-    for (size_t i = next_server(d, q); i != SIZE_MAX; i = next_server(d, q)) {
+    q->due = uv_now(d->loop) + FAILOVER_MS;
+    for (size_t i = dns_next_nameserver(d, q); i != SIZE_MAX; i = dns_next_nameserver(d, q)) {
         q->last = i;
         if (try_server(q, i))
             return;
         q->error = "out of memory";
     }
     q->is_last_wait = true;
-    if (!is_on_its_way(q))
-        fail(q);
+    if (!is_in_flight(q))
+        dns_query_fail(q);
 }
 
 /* Those that are dead and due to be asked whether they still are: beside the one that is asked. */
@@ -273,14 +273,14 @@ static void probe_dead(struct dns_query *q)
 {
     struct dns *d = q->dns;
     uint64_t now = uv_now(d->loop);
-    for (size_t i = 0; i < d->server_count; i++)
-        if (d->server[i].dead && d->server[i].probe <= now && q->attempt[i].count == 0) {
-            d->server[i].probe = now + PROBE_MS;
+    for (size_t i = 0; i < d->nameserver_count; i++)
+        if (d->nameserver[i].dead && d->nameserver[i].probe <= now && q->attempt[i].count == 0) {
+            d->nameserver[i].probe = now + PROBE_MS;
             (void)try_server(q, i);
         }
 }
 
-static void begin(struct dns_query *q)
+static void dns_query_begin(struct dns_query *q)
 {
     q->is_last_wait = false;
     q->error = NULL;
@@ -289,17 +289,17 @@ static void begin(struct dns_query *q)
 }
 
 /* A query that nothing is heard of: what it waited for is silent. */
-static void go_on(struct dns_query *q)
+static void dns_query_failover(struct dns_query *q)
 {
     const struct attempt *last = &q->attempt[q->last];
     if (last->count == 0) { /* other servers */
-        begin(q);
+        dns_query_begin(q);
         return;
     }
     if (is_waited_for(last))
-        note_silence(q->dns, q->last, last->began);
+        note_timeout(q->dns, q->last, last->began);
     if (q->is_last_wait)
-        fail(q);
+        dns_query_fail(q);
     else
         ask_next(q);
 }
@@ -309,8 +309,8 @@ static size_t end_try(struct dns_query *q, const struct dns_try *t)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
         for (int n = 0; n < ROUNDS; n++)
-            if (q->attempt[i].on_its_way[n] == t) {
-                q->attempt[i].on_its_way[n] = NULL;
+            if (q->attempt[i].in_flight[n] == t) {
+                q->attempt[i].in_flight[n] = NULL;
                 return i;
             }
     assert(0);
@@ -326,32 +326,33 @@ static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *byte
     if (bytes != NULL)
         note_answer(d, i);
     else
-        note_silence(d, i, a->began);
+        note_timeout(d, i, a->began);
     struct dns_reply r = dns_reply_read(q->type, status, bytes, len);
     if (r.outcome != DNS_FAILED) {
-        finish(q, &r);
+        dns_query_finish(q, &r);
     } else if (status != ARES_ETIMEOUT) { /* otherwise the next one is asked in time */
         a->refused = true;
         q->error = r.error;
         if (i == q->last && !q->is_last_wait)
             ask_next(q);
-        else if (q->is_last_wait && !is_on_its_way(q))
-            fail(q);
+        else if (q->is_last_wait && !is_in_flight(q))
+            dns_query_fail(q);
     }
     dns_answer_free(&r.answer);
     if (!d->closing)
-        rearm(d);
+        dns_rearm(d);
 }
 
-static void ask_those_waiting(struct dns *d)
+static void dns_send_waiting(struct dns *d)
 {
     struct dns_query *q = NULL;
-    while (!d->closing && d->asked_count < AT_ONCE && (q = TAILQ_FIRST(&d->waiting)) != NULL) {
+    while (!d->closing && d->asked_count < IN_FLIGHT_MAX &&
+           (q = TAILQ_FIRST(&d->waiting)) != NULL) {
         TAILQ_REMOVE(&d->waiting, q, by_dns);
         TAILQ_INSERT_TAIL(&d->asked, q, by_dns);
         d->asked_count++;
         q->asked = true;
-        begin(q);
+        dns_query_begin(q);
     }
 }
 
@@ -366,11 +367,11 @@ static struct dns_query *find_due(struct dns *d, uint64_t now)
     return NULL;
 }
 
-static void on_soon(uv_timer_t *timer)
+static void dns_on_soon(uv_timer_t *timer)
 {
     struct dns *d = timer->data;
-    ask_those_waiting(d);
-    rearm(d);
+    dns_send_waiting(d);
+    dns_rearm(d);
 }
 
 /* Each query that goes on is due later, or has ended; it may have ended others, or all. */
@@ -380,8 +381,8 @@ static void on_failover(uv_timer_t *timer)
     uint64_t now = uv_now(d->loop);
     struct dns_query *q = NULL;
     while (!d->closing && (q = find_due(d, now)) != NULL)
-        go_on(q);
-    rearm(d);
+        dns_query_failover(q);
+    dns_rearm(d);
 }
 
 /* ---- questions ---- */
@@ -436,17 +437,17 @@ struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type
     a->done = done;
     a->arg = arg;
     LIST_INSERT_HEAD(&q->questions, a, by_query);
-    rearm(d);
+    dns_rearm(d);
     return a;
 }
 
-void dns_forget(struct dns_question *a)
+void dns_cancel(struct dns_question *a)
 {
     struct dns_query *q = a->query;
     LIST_REMOVE(a, by_query);
     free(a);
-    if (LIST_EMPTY(&q->questions) && !q->asked && q->dns->told != q) {
-        take_off(q);
+    if (LIST_EMPTY(&q->questions) && !q->asked && q->dns->notifying != q) {
+        dns_query_unlink(q);
         free_query(q);
     }
 }
@@ -455,15 +456,15 @@ void dns_forget(struct dns_question *a)
 
 static bool are_same(const struct dns *d, const struct addr *at, size_t count)
 {
-    if (d->server_count != count)
+    if (d->nameserver_count != count)
         return false;
     for (size_t i = 0; i < count; i++)
-        if (!addr_equal(&d->server[i].at, &at[i]))
+        if (!addr_equal(&d->nameserver[i].at, &at[i]))
             return false;
     return true;
 }
 
-static void close_servers(struct server *s, size_t count)
+static void close_servers(struct nameserver *s, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         dns_server_close(s[i].dns);
@@ -474,15 +475,15 @@ static void ask_anew(struct dns *d)
 {
     struct dns_query *q = NULL;
     TAILQ_FOREACH(q, &d->asked, by_dns) {
-        forget_tries(q);
+        cancel_tries(q);
         q->due = 0; /* by the timer: it may end the query */
     }
-    rearm(d);
+    dns_rearm(d);
 }
 
 static int replace_servers(struct dns *d, const struct addr *at, size_t count)
 {
-    struct server next[SERVERS_MAX] = { 0 };
+    struct nameserver next[SERVERS_MAX] = { 0 };
     if (count > SERVERS_MAX)
         count = SERVERS_MAX;
     if (are_same(d, at, count))
@@ -496,17 +497,17 @@ static int replace_servers(struct dns *d, const struct addr *at, size_t count)
         next[i].at = at[i];
     }
     ask_anew(d);
-    close_servers(d->server, d->server_count);
-    memcpy(d->server, next, sizeof next);
-    d->server_count = count;
+    close_servers(d->nameserver, d->nameserver_count);
+    memcpy(d->nameserver, next, sizeof next);
+    d->nameserver_count = count;
     return 1;
 }
 
-static int read_file(struct dns *d)
+static int dns_read_file(struct dns *d)
 {
     struct addr *list = NULL;
     struct file_stamp now = file_stamp_get(RESOLV_CONF);
-    ssize_t count = dns_server_read(&list);
+    ssize_t count = dns_server_read_resolv_conf(&list);
     if (count < 0)
         return (int)count;
     d->stamp = now;
@@ -521,7 +522,7 @@ int dns_set_servers(struct dns *d, const struct addr *servers, size_t count)
     if (count > 0)
         return replace_servers(d, servers, count);
     bool is_there = file_stamp_get(RESOLV_CONF).ino != 0;
-    return is_there || d->server_count == 0 ? read_file(d) : 0;
+    return is_there || d->nameserver_count == 0 ? dns_read_file(d) : 0;
 }
 
 int dns_check_servers(struct dns *d)
@@ -529,12 +530,12 @@ int dns_check_servers(struct dns *d)
     struct file_stamp now = file_stamp_get(RESOLV_CONF);
     if (!d->from_file || now.ino == 0 || file_stamp_equal(&now, &d->stamp))
         return 0;
-    return read_file(d);
+    return dns_read_file(d);
 }
 
 /* ---- begin and end ---- */
 
-static void on_closed(uv_handle_t *handle)
+static void dns_on_closed(uv_handle_t *handle)
 {
     struct dns *d = handle->data;
     if (--d->handles == 0)
@@ -566,7 +567,7 @@ static void free_queries(struct dns_queries *list)
     struct dns_query *q = TAILQ_FIRST(list);
     while (q != NULL) {
         struct dns_query *next = TAILQ_NEXT(q, by_dns);
-        forget_tries(q);
+        cancel_tries(q);
         free_query(q);
         q = next;
     }
@@ -580,7 +581,7 @@ void dns_close(struct dns *d)
     d->closing = true;
     free_queries(&d->waiting);
     free_queries(&d->asked);
-    close_servers(d->server, d->server_count);
-    uv_close((uv_handle_t *)&d->soon, on_closed);
-    uv_close((uv_handle_t *)&d->failover, on_closed);
+    close_servers(d->nameserver, d->nameserver_count);
+    uv_close((uv_handle_t *)&d->soon, dns_on_closed);
+    uv_close((uv_handle_t *)&d->failover, dns_on_closed);
 }

@@ -50,6 +50,6 @@ int dns_check_servers(struct dns *d);
 struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_done_fn *done,
                              void *arg);
 /* done() is not called any more. */
-void dns_forget(struct dns_question *q);
+void dns_cancel(struct dns_question *q);
 
 #endif

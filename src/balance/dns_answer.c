@@ -52,7 +52,7 @@ static uint32_t read_u32(struct reader *r)
     return high << 16 | read_u16(r);
 }
 
-static void skip(struct reader *r, size_t n)
+static void dns_answer_skip(struct reader *r, size_t n)
 {
     if (n > r->len - r->at)
         r->bad = true;
@@ -87,7 +87,7 @@ static int next_label(const struct reader *r, size_t *at, size_t *floor, const u
 }
 
 /* Whether there is a name at all; its letters do not matter. */
-static bool is_name(const struct reader *r, size_t at)
+static bool dns_answer_is_name(const struct reader *r, size_t at)
 {
     const uint8_t *label = NULL;
     size_t floor = at;
@@ -102,10 +102,10 @@ static bool is_name(const struct reader *r, size_t at)
 }
 
 /* Moves the reader behind a name, where what follows it begins. */
-static size_t read_name(struct reader *r)
+static size_t dns_answer_read_name(struct reader *r)
 {
     size_t begin = r->at;
-    if (r->bad || !is_name(r, begin)) {
+    if (r->bad || !dns_answer_is_name(r, begin)) {
         r->bad = true;
         return begin;
     }
@@ -182,7 +182,7 @@ static bool print_host(const struct reader *r, size_t at, char text[DNS_NAME_MAX
 }
 
 /* Writes any name so that it can be shown. */
-static void print_odd(const struct reader *r, size_t at, char text[DNS_NAME_MAX])
+static void print_bad_target(const struct reader *r, size_t at, char text[DNS_NAME_MAX])
 {
     const uint8_t *label = NULL;
     size_t floor = at;
@@ -201,7 +201,7 @@ static void print_odd(const struct reader *r, size_t at, char text[DNS_NAME_MAX]
 
 static struct record read_record(struct reader *r)
 {
-    struct record record = { .owner = read_name(r) };
+    struct record record = { .owner = dns_answer_read_name(r) };
     record.type = read_u16(r);
     record.class = read_u16(r);
     record.ttl = read_u32(r);
@@ -209,7 +209,7 @@ static struct record read_record(struct reader *r)
     record.data = r->at;
     if (record.ttl > INT32_MAX) /* RFC 2181, 8 */
         record.ttl = 0;
-    skip(r, record.len);
+    dns_answer_skip(r, record.len);
     return record;
 }
 
@@ -222,23 +222,23 @@ static bool is_answer_to(const struct reader *r, const struct record *record, si
 
 /* Reads the data of an SRV record. A target that is not the name of a host is told in odd. */
 static bool read_service(struct reader *r, size_t end, struct dns_service *out,
-                         char odd[DNS_NAME_MAX])
+                         char bad_target[DNS_NAME_MAX])
 {
     out->priority = (uint16_t)read_u16(r);
     out->weight = (uint16_t)read_u16(r);
     out->port = (uint16_t)read_u16(r);
-    size_t target = read_name(r);
-    odd[0] = '\0';
+    size_t target = dns_answer_read_name(r);
+    bad_target[0] = '\0';
     if (r->bad || r->at != end)
         return false;
     if (!print_host(r, target, out->target) || hostname_ends_in_number(out->target))
-        print_odd(r, target, odd);
+        print_bad_target(r, target, bad_target);
     return true;
 }
 
 /* Reads the data of a record of that type, which fills its length exactly. */
 static bool read_data(const struct reader *message, const struct record *record, enum dns_type type,
-                      union dns_record *out, char odd[DNS_NAME_MAX])
+                      union dns_record *out, char bad_target[DNS_NAME_MAX])
 {
     struct reader r = { message->bytes, message->len, record->data, false };
     const uint8_t *data = r.bytes + record->data;
@@ -252,7 +252,7 @@ static bool read_data(const struct reader *message, const struct record *record,
             memcpy(&out->aaaa, data, sizeof out->aaaa);
         return record->len == sizeof out->aaaa;
     case DNS_SRV:
-        return read_service(&r, record->data + record->len, &out->srv, odd);
+        return read_service(&r, record->data + record->len, &out->srv, bad_target);
     case DNS_CNAME:
     case DNS_SOA:
         break;
@@ -276,7 +276,7 @@ static bool find_alias(const struct reader *message, unsigned count, size_t *nam
         if (r.bad || !is_answer_to(&r, &record, *name, DNS_CNAME))
             continue;
         struct reader data = { r.bytes, record.data + record.len, record.data, false };
-        size_t target = read_name(&data);
+        size_t target = dns_answer_read_name(&data);
         if (data.bad)
             return false;
         note_ttl(a, &record);
@@ -288,7 +288,7 @@ static bool find_alias(const struct reader *message, unsigned count, size_t *nam
 
 static int read_records(struct reader *r, unsigned count, size_t name, struct dns_answer *a)
 {
-    char odd[DNS_NAME_MAX] = "";
+    char bad_target[DNS_NAME_MAX] = "";
     for (unsigned i = 0; i < count; i++) {
         struct record record = read_record(r);
         if (r->bad)
@@ -297,13 +297,13 @@ static int read_records(struct reader *r, unsigned count, size_t name, struct dn
             continue;
         if (a->count == DNS_RECORDS_MAX)
             return -E2BIG;
-        if (!read_data(r, &record, a->type, &a->record[a->count], odd))
+        if (!read_data(r, &record, a->type, &a->record[a->count], bad_target))
             return -EBADMSG;
         note_ttl(a, &record);
-        if (odd[0] == '\0')
+        if (bad_target[0] == '\0')
             a->count++;
-        else if (a->odd_count++ == 0)
-            memcpy(a->odd, odd, sizeof odd);
+        else if (a->bad_target_count++ == 0)
+            memcpy(a->bad_target, bad_target, sizeof bad_target);
     }
     return 0;
 }
@@ -318,9 +318,9 @@ static void read_negative_ttl(struct reader *r, unsigned count, struct dns_answe
         if (r->bad || record.type != DNS_SOA || record.class != DNS_CLASS_IN)
             continue;
         struct reader data = { r->bytes, record.data + record.len, record.data, false };
-        (void)read_name(&data);
-        (void)read_name(&data);
-        skip(&data, 16); /* serial, refresh, retry, expire */
+        (void)dns_answer_read_name(&data);
+        (void)dns_answer_read_name(&data);
+        dns_answer_skip(&data, 16); /* serial, refresh, retry, expire */
         uint32_t minimum = read_u32(&data);
         if (data.bad)
             continue;
@@ -339,7 +339,7 @@ static int compare_extra(const void *left, const void *right)
 /* Addresses of hosts. What is odd there is left out: all of it can be asked for. */
 static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
 {
-    char odd[DNS_NAME_MAX] = "";
+    char bad_target[DNS_NAME_MAX] = "";
     size_t room = count < 2 * DNS_RECORDS_MAX ? count : 2 * DNS_RECORDS_MAX;
     a->extra = calloc(room + 1, sizeof *a->extra);
     if (a->extra == NULL)
@@ -353,7 +353,8 @@ static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
             continue;
         e->type = (enum dns_type)record.type;
         e->ttl = record.ttl;
-        if (print_host(r, record.owner, e->host) && read_data(r, &record, e->type, &e->record, odd))
+        if (print_host(r, record.owner, e->host) &&
+            read_data(r, &record, e->type, &e->record, bad_target))
             a->extra_count++;
     }
     qsort(a->extra, a->extra_count, sizeof *a->extra, compare_extra);
@@ -361,10 +362,10 @@ static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
 }
 
 /* What follows the answer: all of it may be missing. */
-static int read_beside(struct reader *r, unsigned authority, unsigned additional,
-                       struct dns_answer *a)
+static int read_other_sections(struct reader *r, unsigned authority, unsigned additional,
+                               struct dns_answer *a)
 {
-    if (a->count == 0 && a->odd_count == 0) {
+    if (a->count == 0 && a->bad_target_count == 0) {
         read_negative_ttl(r, authority, a);
         return 0;
     }
@@ -387,13 +388,13 @@ struct counts {
 /* Reads the header and the question. Returns 0 or -errno. */
 static int read_question(struct reader *r, enum dns_type type, struct counts *n, size_t *name)
 {
-    skip(r, 2); /* its number is for who has asked */
+    dns_answer_skip(r, 2); /* its number is for who has asked */
     unsigned flags = read_u16(r);
     unsigned questions = read_u16(r);
     n->answer = read_u16(r);
     n->authority = read_u16(r);
     n->additional = read_u16(r);
-    *name = read_name(r);
+    *name = dns_answer_read_name(r);
     unsigned asked = read_u16(r);
     unsigned class = read_u16(r);
     if (r->bad || questions != 1 || asked != (unsigned)type || class != DNS_CLASS_IN)
@@ -420,7 +421,7 @@ int dns_answer_parse(struct dns_answer *a, const uint8_t *message, size_t len, e
         continue;
     rc = read_records(&r, n.answer, name, a);
     if (rc == 0)
-        rc = read_beside(&r, n.authority, n.additional, a);
+        rc = read_other_sections(&r, n.authority, n.additional, a);
     if (rc < 0)
         dns_answer_free(a);
     return rc;

@@ -55,8 +55,8 @@ struct dns_answer {
     uint32_t negative_ttl; /* seconds that "there is nothing" holds (RFC 2308), or DNS_TTL_NONE */
 
     /* Of services: */
-    size_t odd_count;       /* records left out, since their target is not the name of a host */
-    char odd[DNS_NAME_MAX]; /* the target of the first one, with "?" for what is no text */
+    size_t bad_target_count; /* records left out, since their target is not the name of a host */
+    char bad_target[DNS_NAME_MAX]; /* the target of the first one, with "?" for what is no text */
     struct dns_extra *extra;
     size_t extra_count;
 };

@@ -55,7 +55,7 @@ struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type
     return NULL;
 }
 
-void dns_forget(struct dns_question *q)
+void dns_cancel(struct dns_question *q)
 {
     assert(q == NULL);
 }

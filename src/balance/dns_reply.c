@@ -62,7 +62,7 @@ struct dns_reply dns_reply_read(enum dns_type type, int status, const uint8_t *b
     int rc = dns_answer_parse(&r.answer, bytes, len, type);
     if (rc < 0)
         return dns_reply_failure(error_of(rc));
-    if (r.answer.count == 0 && r.answer.odd_count > 0) {
+    if (r.answer.count == 0 && r.answer.bad_target_count > 0) {
         r.outcome = DNS_FAILED;
         r.error = "no target is the name of a host";
     } else if (r.answer.count == 0) {

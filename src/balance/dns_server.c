@@ -47,17 +47,17 @@ struct dns_server {
     bool closing;
 };
 
-static void on_soon(uv_timer_t *timer);
+static void dns_server_on_soon(uv_timer_t *timer);
 static void on_timeout(uv_timer_t *timer);
 
 /* Sleeps until c-ares has to look after time-outs. */
-static void rearm(struct dns_server *s)
+static void dns_server_rearm(struct dns_server *s)
 {
     struct timeval left;
     if (s->closing)
         return;
     if (!LIST_EMPTY(&s->failed))
-        uv_timer_start(&s->soon, on_soon, 0, 0);
+        uv_timer_start(&s->soon, dns_server_on_soon, 0, 0);
     const struct timeval *t = ares_timeout(s->channel, NULL, &left);
     if (t == NULL)
         deadline_stop(&s->timeout);
@@ -84,7 +84,7 @@ static void on_socket_closed(uv_handle_t *handle)
     on_handle_closed(s);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void dns_server_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dns_socket *k = poll->data;
     struct dns_server *s = k->server;
@@ -93,7 +93,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     ares_process_fd(s->channel, failed || (events & UV_READABLE) ? k->fd : ARES_SOCKET_BAD,
                     failed || (events & UV_WRITABLE) ? k->fd : ARES_SOCKET_BAD);
-    rearm(s);
+    dns_server_rearm(s);
 }
 
 static struct dns_socket *find_socket(struct dns_server *s, ares_socket_t fd)
@@ -122,7 +122,7 @@ static struct dns_socket *add_socket(struct dns_server *s, ares_socket_t fd)
     return k;
 }
 
-static void close_socket(struct dns_socket *k)
+static void dns_server_close_socket(struct dns_socket *k)
 {
     LIST_REMOVE(k, by_server);
     uv_close((uv_handle_t *)&k->poll, on_socket_closed);
@@ -140,15 +140,15 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
     if (k == NULL)
         return;
     if (events != 0) {
-        uv_poll_start(&k->poll, events, on_poll);
+        uv_poll_start(&k->poll, events, dns_server_on_poll);
         return;
     }
-    close_socket(k);
+    dns_server_close_socket(k);
 }
 
 /* ---- tries ---- */
 
-static void finish(struct dns_try *t, int status, const uint8_t *bytes, size_t len)
+static void dns_try_finish(struct dns_try *t, int status, const uint8_t *bytes, size_t len)
 {
     LIST_REMOVE(t, by_server);
     if (t->done != NULL)
@@ -162,7 +162,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
     struct dns_server *s = t->server;
     (void)timeouts;
     if (!s->asking) {
-        finish(t, status, bytes, bytes == NULL ? 0 : (size_t)len);
+        dns_try_finish(t, status, bytes, bytes == NULL ? 0 : (size_t)len);
         return;
     }
     t->status = status; /* it could not be sent: told when the caller is off the stack */
@@ -170,13 +170,13 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
     LIST_INSERT_HEAD(&s->failed, t, by_server);
 }
 
-static void on_soon(uv_timer_t *timer)
+static void dns_server_on_soon(uv_timer_t *timer)
 {
     struct dns_server *s = timer->data;
     struct dns_try *t = LIST_FIRST(&s->failed);
     if (t != NULL) /* one at a time: it may lead to others, or to the end */
-        finish(t, t->status, NULL, 0);
-    rearm(s);
+        dns_try_finish(t, t->status, NULL, 0);
+    dns_server_rearm(s);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -184,7 +184,7 @@ static void on_timeout(uv_timer_t *timer)
     struct dns_server *s = timer->data;
     if (!s->closing)
         ares_process_fd(s->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    rearm(s);
+    dns_server_rearm(s);
 }
 
 struct dns_try *dns_server_ask(struct dns_server *s, const char *name, enum dns_type type,
@@ -200,11 +200,11 @@ struct dns_try *dns_server_ask(struct dns_server *s, const char *name, enum dns_
     s->asking = true;
     ares_query(s->channel, name, DNS_CLASS_IN, (int)type, on_answer, t);
     s->asking = false;
-    rearm(s);
+    dns_server_rearm(s);
     return t;
 }
 
-void dns_try_forget(struct dns_try *t)
+void dns_try_cancel(struct dns_try *t)
 {
     t->done = NULL;
 }
@@ -216,7 +216,7 @@ static int to_errno(int status)
     return status == ARES_ENOMEM ? -ENOMEM : -EIO;
 }
 
-static int set_server(ares_channel channel, const struct addr *a)
+static int dns_server_set_address(ares_channel channel, const struct addr *a)
 {
     struct ares_addr_port_node node = { .family = a->sa.sa_family };
     node.udp_port = node.tcp_port = addr_port(a);
@@ -256,7 +256,7 @@ static int open_channel(struct dns_server *s, const struct addr *at)
     int status = ares_init_options(&s->channel, &options, mask);
     if (status != ARES_SUCCESS)
         return status;
-    status = set_server(s->channel, at);
+    status = dns_server_set_address(s->channel, at);
     if (status != ARES_SUCCESS)
         ares_destroy(s->channel);
     return status;
@@ -308,11 +308,11 @@ static void on_timeout_closed(uv_handle_t *handle)
     on_handle_closed(handle->data);
 }
 
-static void forget_all(struct dns_tries *tries)
+static void cancel_all(struct dns_tries *tries)
 {
     struct dns_try *t = NULL;
     LIST_FOREACH(t, tries, by_server) {
-        dns_try_forget(t);
+        dns_try_cancel(t);
     }
 }
 
@@ -321,10 +321,10 @@ void dns_server_close(struct dns_server *s)
     if (s->closing)
         return;
     s->closing = true;
-    forget_all(&s->asked);
-    forget_all(&s->failed);
+    cancel_all(&s->asked);
+    cancel_all(&s->failed);
     while (!LIST_EMPTY(&s->sockets))
-        close_socket(LIST_FIRST(&s->sockets));
+        dns_server_close_socket(LIST_FIRST(&s->sockets));
     uv_close((uv_handle_t *)&s->soon, on_soon_closed);
     uv_close((uv_handle_t *)&s->timeout, on_timeout_closed);
 }
@@ -365,7 +365,7 @@ static ssize_t to_list(const struct ares_addr_port_node *first, struct addr **ou
     return (ssize_t)count;
 }
 
-ssize_t dns_server_read(struct addr **out)
+ssize_t dns_server_read_resolv_conf(struct addr **out)
 {
     struct ares_options options = { .flags = ARES_FLAG_NOSEARCH };
     struct ares_addr_port_node *nodes = NULL;

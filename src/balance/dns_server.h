@@ -30,10 +30,10 @@ void dns_server_close(struct dns_server *s);
 struct dns_try *dns_server_ask(struct dns_server *s, const char *name, enum dns_type type,
                                dns_try_done_fn *done, void *arg);
 /* done() is not called any more; the try is c-ares's from now on. */
-void dns_try_forget(struct dns_try *t);
+void dns_try_cancel(struct dns_try *t);
 
 /* The name servers of resolv.conf as it is now; 127.0.0.1 where it has none. *out is the caller's.
  * Returns how many, or -errno. */
-ssize_t dns_server_read(struct addr **out);
+ssize_t dns_server_read_resolv_conf(struct addr **out);
 
 #endif

@@ -12,23 +12,23 @@
 #include "balance/probe.h"
 #include "balance/script.h"
 #include "base/log.h"
-#include "base/wheel.h"
+#include "base/timer_wheel.h"
 
-#define EVENTS        64    /* of sockets, a wake-up; the rest waits for the next one */
-#define FIRST_WITHIN  1000  /* ms: servers that nothing is known of */
-#define CLOSE_WITHIN  1000  /* ms for the server to end its side of a connection too */
-#define LATE          100   /* ms after the time asked for: this process was stopped or held up */
-#define LACK_INTERVAL 10000 /* ms between two lines about what is lacking here */
+#define EVENTS               64   /* of sockets, a wake-up; the rest waits for the next one */
+#define FIRST_WITHIN         1000 /* ms: servers that nothing is known of */
+#define CLOSE_WITHIN         1000 /* ms for the server to end its side of a connection too */
+#define LATE                 100 /* ms after the time asked for: this process was stopped or held up */
+#define LOCAL_ERROR_INTERVAL 10000 /* ms between two lines about what is lacking here */
 
 /* One server's checks. */
 struct check {
-    struct wheel_entry timer; /* first */
+    struct timer_wheel_entry timer; /* first */
     TAILQ_ENTRY(check) in_list;
-    struct watched *home;
-    struct backend *backend;
+    struct checked_pool *checked_pool;
+    struct server *server;
     struct script script;
     struct probe probe;
-    struct verdict verdict;
+    struct check_result check_result;
     uint64_t begun; /* ms, the last probe */
     uint64_t due;   /* ms: when the next probe begins, or the running one is over */
 };
@@ -36,15 +36,15 @@ struct check {
 TAILQ_HEAD(checks, check);
 
 /* A pool whose servers are checked. */
-struct watched {
+struct checked_pool {
     struct health *health;
     struct pool *pool;
     const struct config_pool *conf; /* in force when the checks were made */
     struct checks checks;           /* in the order of the pool's servers */
-    TAILQ_ENTRY(watched) in_health;
+    TAILQ_ENTRY(checked_pool) in_health;
 };
 
-TAILQ_HEAD(watched_list, watched);
+TAILQ_HEAD(checked_pools, checked_pool);
 
 struct health {
     uv_loop_t *loop;
@@ -52,17 +52,17 @@ struct health {
     uv_poll_t poll; /* of epoll */
     int epoll;      /* -1: closed */
     unsigned open;  /* handles whose close callback has not been called */
-    struct wheel wheel;
-    struct watched_list pools;
+    struct timer_wheel timer_wheel;
+    struct checked_pools pools;
     struct checks
-        gone; /* freed before the next events are asked for: those at hand may be theirs */
+        stopped; /* freed before the next events are asked for: those at hand may be theirs */
     uint64_t random;
-    uint64_t said_lack; /* ms; 0: never */
+    uint64_t lack_logged; /* ms; 0: never */
     health_went_down_fn *went_down;
     void *arg;
 };
 
-static uint64_t now_of(const struct health *h)
+static uint64_t health_now(const struct health *h)
 {
     return uv_now(h->loop);
 }
@@ -84,95 +84,96 @@ static uint64_t jitter(struct health *h, uint64_t interval)
     return interval - interval / 10 + random_below(h, interval / 5 + 1);
 }
 
-static void on_timer(uv_timer_t *timer);
+static void health_on_timer(uv_timer_t *timer);
 
-static void turn_in_time(struct health *h)
+static void health_arm_timer(struct health *h)
 {
-    uint64_t now = now_of(h);
-    uint64_t due = wheel_due(&h->wheel);
-    if (due == WHEEL_NEVER)
+    uint64_t now = health_now(h);
+    uint64_t due = timer_wheel_next_due(&h->timer_wheel);
+    if (due == TIMER_WHEEL_NEVER)
         uv_timer_stop(&h->timer);
     else
-        uv_timer_start(&h->timer, on_timer, due > now ? due - now : 0, 0);
+        uv_timer_start(&h->timer, health_on_timer, due > now ? due - now : 0, 0);
 }
 
 static void set_timer(struct check *c, uint64_t due)
 {
     c->due = due;
-    wheel_set(&c->home->health->wheel, &c->timer, due);
+    timer_wheel_schedule(&c->checked_pool->health->timer_wheel, &c->timer, due);
 }
 
 /* The first probe comes soon; those that follow it are spread over one interval, so that servers
  * that were begun with together are not probed together for ever. */
-static void await_first(struct check *c)
+static void schedule_first(struct check *c)
 {
-    struct health *h = c->home->health;
-    uint64_t interval = c->home->conf->check_interval;
+    struct health *h = c->checked_pool->health;
+    uint64_t interval = c->checked_pool->conf->check_interval;
     uint64_t window = interval < FIRST_WITHIN ? interval : FIRST_WITHIN;
-    set_timer(c, now_of(h) + random_below(h, window));
+    set_timer(c, health_now(h) + random_below(h, window));
 }
 
-static void await_next(struct check *c)
+static void schedule_next(struct check *c)
 {
-    struct health *h = c->home->health;
-    uint64_t interval = c->home->conf->check_interval;
-    bool spread = c->verdict.streak == 0;
+    struct health *h = c->checked_pool->health;
+    uint64_t interval = c->checked_pool->conf->check_interval;
+    bool spread = c->check_result.streak == 0;
     set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
 /* A connection that is being ended in order is given some time for it. */
-static void await_close(struct check *c)
+static void schedule_close(struct check *c)
 {
-    uint64_t end = now_of(c->home->health) + CLOSE_WITHIN;
+    uint64_t end = health_now(c->checked_pool->health) + CLOSE_WITHIN;
     if (c->probe.fd != -1 && end < c->due)
-        wheel_set(&c->home->health->wheel, &c->timer, end);
+        timer_wheel_schedule(&c->checked_pool->health->timer_wheel, &c->timer, end);
 }
 
 /* ---- verdicts ---- */
 
-static void say_lack(struct health *h, const char *why)
+static void log_local_error(struct health *h, const char *why)
 {
-    uint64_t now = now_of(h);
-    if (h->said_lack != 0 && now - h->said_lack < LACK_INTERVAL)
+    uint64_t now = health_now(h);
+    if (h->lack_logged != 0 && now - h->lack_logged < LOCAL_ERROR_INTERVAL)
         return;
-    h->said_lack = now;
+    h->lack_logged = now;
     log_msg(LOG_LEVEL_WARNING, "check_impossible",
             "%s: servers are not checked, and stay as they were, until this is over", why);
 }
 
 /* The callback may change everything: nothing is touched after it. */
-static void announce(struct check *c)
+static void health_apply_result(struct check *c)
 {
-    struct watched *w = c->home;
+    struct checked_pool *w = c->checked_pool;
     struct health *h = w->health;
-    bool up = c->verdict.up;
-    if (!pool_set_up(w->pool, c->backend, up, now_of(h)))
+    bool up = c->check_result.up;
+    if (!pool_set_up(w->pool, c->server, up, health_now(h)))
         return;
-    health_log_changed(w->pool, c->backend, &c->verdict);
+    health_log_changed(w->pool, c->server, &c->check_result);
     if (!up && w->conf->on_down == CONFIG_ON_DOWN_CLOSE)
-        h->went_down(h->arg, w->pool, c->backend);
+        h->went_down(h->arg, w->pool, c->server);
 }
 
 /* c may be gone afterwards. */
-static void conclude(struct check *c, enum probe_outcome outcome)
+static void health_finish_check(struct check *c, enum probe_outcome outcome)
 {
-    const struct config_pool *conf = c->home->conf;
-    struct verdict *v = &c->verdict;
-    uint64_t now = now_of(c->home->health);
+    const struct config_pool *conf = c->checked_pool->conf;
+    struct check_result *result = &c->check_result;
+    uint64_t now = health_now(c->checked_pool->health);
     bool passed = outcome == PROBE_PASSED;
-    await_next(c);
-    await_close(c);
+    schedule_next(c);
+    schedule_close(c);
     if (outcome == PROBE_UNKNOWN) {
-        say_lack(c->home->health, c->probe.why);
+        log_local_error(c->checked_pool->health, c->probe.why);
         return;
     }
-    memcpy(v->why, c->probe.why, sizeof v->why);
-    v->duration = now - c->begun;
-    verdict_add(v, passed, conf->check_rise, conf->check_fall, now);
+    memcpy(result->why, c->probe.why, sizeof result->why);
+    result->duration = now - c->begun;
+    check_result_add(result, passed, conf->check_rise, conf->check_fall, now);
     if (!passed)
-        health_log_failed(c->home->pool, c->backend, v);
-    if (v->up != atomic_load(&c->backend->up)) /* also where somebody else has set it meanwhile */
-        announce(c);
+        health_log_failed(c->checked_pool->pool, c->server, result);
+    if (result->up !=
+        atomic_load(&c->server->up)) /* also where somebody else has set it meanwhile */
+        health_apply_result(c);
 }
 
 /* ---- probes ---- */
@@ -183,78 +184,80 @@ static enum probe_outcome start_probe(struct check *c)
     enum probe_outcome outcome = probe_start(&c->probe, &c->script);
     if (outcome != PROBE_RUNNING)
         return outcome;
-    if (epoll_ctl(c->home->health->epoll, EPOLL_CTL_ADD, c->probe.fd, &ev) == 0)
+    if (epoll_ctl(c->checked_pool->health->epoll, EPOLL_CTL_ADD, c->probe.fd, &ev) == 0)
         return PROBE_RUNNING;
     return probe_give_up(&c->probe, errno);
 }
 
-static void begin(struct check *c)
+static void health_begin_check(struct check *c)
 {
-    c->begun = now_of(c->home->health);
-    if (atomic_load(&c->backend->state) == CONFIG_STATE_MAINT) {
-        verdict_unsettle(&c->verdict); /* what was known is of another time when it comes back */
-        await_next(c);
+    c->begun = health_now(c->checked_pool->health);
+    if (atomic_load(&c->server->state) == CONFIG_STATE_MAINT) {
+        check_result_unsettle(
+            &c->check_result); /* what was known is of another time when it comes back */
+        schedule_next(c);
         return;
     }
     enum probe_outcome outcome = start_probe(c);
     if (outcome == PROBE_RUNNING)
-        set_timer(c, c->begun + c->home->conf->check_timeout);
+        set_timer(c, c->begun + c->checked_pool->conf->check_timeout);
     else
-        conclude(c, outcome);
+        health_finish_check(c, outcome);
 }
 
 /* Where this process comes late, since it was stopped or held up, the steps that could have been
  * taken meanwhile are taken now, and the server has as much time again as was lost. */
-static void expire(struct check *c)
+static void health_expire_check(struct check *c)
 {
-    uint64_t timeout = c->home->conf->check_timeout;
-    uint64_t now = now_of(c->home->health);
+    uint64_t timeout = c->checked_pool->conf->check_timeout;
+    uint64_t now = health_now(c->checked_pool->health);
     uint64_t late = now - c->due;
-    enum probe_outcome outcome = probe_look(&c->probe);
+    enum probe_outcome outcome = probe_poll(&c->probe);
     if (outcome == PROBE_RUNNING && late > LATE)
         set_timer(c, now + (late < timeout ? late : timeout));
     else
-        conclude(c, outcome == PROBE_RUNNING ? probe_expire(&c->probe, timeout) : outcome);
+        health_finish_check(c,
+                            outcome == PROBE_RUNNING ? probe_expire(&c->probe, timeout) : outcome);
 }
 
-static void on_due(struct wheel_entry *e, void *arg)
+static void health_on_due(struct timer_wheel_entry *e, void *arg)
 {
     struct check *c = (struct check *)e; /* its first member */
     struct health *h = arg;
     if (c->probe.state == PROBE_CLOSE)
         probe_stop(&c->probe);
-    if (now_of(h) < c->due) /* further away than the wheel reaches */
-        wheel_set(&h->wheel, &c->timer, c->due);
+    if (health_now(h) < c->due) /* further away than the wheel reaches */
+        timer_wheel_schedule(&h->timer_wheel, &c->timer, c->due);
     else if (c->probe.fd == -1)
-        begin(c);
+        health_begin_check(c);
     else
-        expire(c);
+        health_expire_check(c);
 }
 
-static void on_timer(uv_timer_t *timer)
+static void health_on_timer(uv_timer_t *timer)
 {
     struct health *h = timer->data;
     uv_update_time(h->loop); /* timers that ran before this one may have taken long */
-    wheel_turn(&h->wheel, now_of(h), on_due, h);
-    turn_in_time(h);
+    timer_wheel_advance(&h->timer_wheel, health_now(h), health_on_due, h);
+    health_arm_timer(h);
 }
 
-static void free_gone(struct health *h)
+static void free_stopped(struct health *h)
 {
     struct check *c;
-    while ((c = TAILQ_FIRST(&h->gone)) != NULL) {
-        TAILQ_REMOVE(&h->gone, c, in_list);
+    while ((c = TAILQ_FIRST(&h->stopped)) != NULL) {
+        TAILQ_REMOVE(&h->stopped, c, in_list);
         free(c);
     }
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void health_on_ready(uv_poll_t *poll, int status, int events)
 {
     struct health *h = poll->data;
     struct epoll_event ready[EVENTS];
     (void)status;
     (void)events;
-    free_gone(h);
+    free_stopped(h);
     int n = epoll_wait(h->epoll, ready, EVENTS, 0);
     for (int i = 0; i < n; i++) {
         struct check *c = ready[i].data.ptr;
@@ -262,25 +265,25 @@ static void on_ready(uv_poll_t *poll, int status, int events)
             continue;
         enum probe_outcome outcome = probe_step(&c->probe, ready[i].events);
         if (outcome != PROBE_RUNNING)
-            conclude(c, outcome);
+            health_finish_check(c, outcome);
     }
-    turn_in_time(h);
+    health_arm_timer(h);
 }
 
 /* ---- pools and servers ---- */
 
-static struct watched *find_pool(const struct health *h, const struct pool *p)
+static struct checked_pool *health_find_pool(const struct health *h, const struct pool *p)
 {
-    struct watched *w;
+    struct checked_pool *w;
     TAILQ_FOREACH(w, &h->pools, in_health)
         if (w->pool == p)
             return w;
     return NULL;
 }
 
-static struct watched *add_pool(struct health *h, struct pool *p)
+static struct checked_pool *add_pool(struct health *h, struct pool *p)
 {
-    struct watched *w = calloc(1, sizeof *w);
+    struct checked_pool *w = calloc(1, sizeof *w);
     if (w == NULL)
         return NULL;
     w->health = h;
@@ -291,22 +294,22 @@ static struct watched *add_pool(struct health *h, struct pool *p)
 }
 
 /* NULL: the server is not checked for this pool. */
-static struct check *find_check(const struct watched *w, const struct backend *b)
+static struct check *find_check(const struct checked_pool *w, const struct server *srv)
 {
-    return b->check != NULL && b->check->home == w ? b->check : NULL;
+    return srv->check != NULL && srv->check->checked_pool == w ? srv->check : NULL;
 }
 
-static struct check *add_check(struct watched *w, struct backend *b)
+static struct check *add_check(struct checked_pool *w, struct server *srv)
 {
     struct check *c = calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
-    c->home = w;
-    c->backend = b;
-    b->check = c;
-    wheel_entry_init(&c->timer);
+    c->checked_pool = w;
+    c->server = srv;
+    srv->check = c;
+    timer_wheel_entry_init(&c->timer);
     probe_init(&c->probe);
-    verdict_init(&c->verdict, atomic_load(&b->up));
+    check_result_init(&c->check_result, atomic_load(&srv->up));
     TAILQ_INSERT_TAIL(&w->checks, c, in_list);
     return c;
 }
@@ -314,8 +317,8 @@ static struct check *add_check(struct watched *w, struct backend *b)
 static void stop_check(struct check *c)
 {
     probe_stop(&c->probe);
-    wheel_clear(&c->home->health->wheel, &c->timer);
-    script_free(&c->script);
+    timer_wheel_cancel(&c->checked_pool->health->timer_wheel, &c->timer);
+    script_fini(&c->script);
 }
 
 static void drop_checks(struct health *h, struct checks *list)
@@ -324,27 +327,28 @@ static void drop_checks(struct health *h, struct checks *list)
     while ((c = TAILQ_FIRST(list)) != NULL) {
         TAILQ_REMOVE(list, c, in_list);
         stop_check(c);
-        c->backend->check = NULL;
-        TAILQ_INSERT_TAIL(&h->gone, c, in_list);
+        c->server->check = NULL;
+        TAILQ_INSERT_TAIL(&h->stopped, c, in_list);
     }
 }
 
 static int restart_check(struct check *c)
 {
-    const struct backend *b = c->backend;
+    const struct server *srv = c->server;
     stop_check(c);
-    int rc = script_make(&c->script, c->home->conf, &b->addr, &b->check_address);
+    int rc = script_init(&c->script, c->checked_pool->conf, &srv->addr, &srv->check_address);
     if (rc == 0)
-        await_first(c);
+        schedule_first(c);
     return rc;
 }
 
 /* The check of one server is there and runs by the settings of now; old has those that were. */
-static int sync_server(struct watched *w, struct checks *old, struct backend *b, bool new_settings)
+static int sync_server(struct checked_pool *w, struct checks *old, struct server *srv,
+                       bool new_settings)
 {
-    struct check *c = find_check(w, b);
+    struct check *c = find_check(w, srv);
     if (c == NULL) {
-        c = add_check(w, b);
+        c = add_check(w, srv);
         return c == NULL ? -ENOMEM : restart_check(c);
     }
     TAILQ_REMOVE(old, c, in_list);
@@ -352,11 +356,11 @@ static int sync_server(struct watched *w, struct checks *old, struct backend *b,
     return new_settings ? restart_check(c) : 0;
 }
 
-static int sync_servers(struct watched *w, bool new_settings)
+static int sync_servers(struct checked_pool *w, bool new_settings)
 {
     struct checks old = TAILQ_HEAD_INITIALIZER(old);
     size_t count = 0;
-    struct backend *const *servers = pool_servers(w->pool, &count);
+    struct server *const *servers = pool_servers(w->pool, &count);
     int rc = 0;
     TAILQ_CONCAT(&old, &w->checks, in_list);
     for (size_t i = 0; i < count; i++) {
@@ -368,21 +372,21 @@ static int sync_servers(struct watched *w, bool new_settings)
 }
 
 /* Without checks a server is up. */
-static void release_servers(struct watched *w)
+static void mark_servers_up(struct checked_pool *w)
 {
     size_t count = 0;
-    struct backend *const *servers = pool_servers(w->pool, &count);
+    struct server *const *servers = pool_servers(w->pool, &count);
     for (size_t i = 0; i < count; i++) {
         struct check *c = find_check(w, servers[i]);
-        if (c == NULL || !pool_set_up(w->pool, servers[i], true, now_of(w->health)))
+        if (c == NULL || !pool_set_up(w->pool, servers[i], true, health_now(w->health)))
             continue;
-        c->verdict.up = true;
-        snprintf(c->verdict.why, sizeof c->verdict.why, "not checked any more");
-        health_log_changed(w->pool, servers[i], &c->verdict);
+        c->check_result.up = true;
+        snprintf(c->check_result.why, sizeof c->check_result.why, "not checked any more");
+        health_log_changed(w->pool, servers[i], &c->check_result);
     }
 }
 
-static void forget(struct health *h, struct watched *w)
+static void health_remove_checked(struct health *h, struct checked_pool *w)
 {
     TAILQ_REMOVE(&h->pools, w, in_health);
     drop_checks(h, &w->checks);
@@ -392,11 +396,11 @@ static void forget(struct health *h, struct watched *w)
 int health_sync(struct health *h, struct pool *p)
 {
     const struct config_pool *conf = pool_conf(p);
-    struct watched *w = find_pool(h, p);
+    struct checked_pool *w = health_find_pool(h, p);
     if (conf->check == CONFIG_CHECK_NONE) {
         if (w != NULL) {
-            release_servers(w);
-            forget(h, w);
+            mark_servers_up(w);
+            health_remove_checked(h, w);
         }
         return 0;
     }
@@ -405,46 +409,47 @@ int health_sync(struct health *h, struct pool *p)
     bool new_settings = w->conf != conf;
     w->conf = conf;
     int rc = sync_servers(w, new_settings);
-    turn_in_time(h);
+    health_arm_timer(h);
     return rc;
 }
 
-bool health_has(const struct health *h, const struct pool *p)
+bool health_is_checked(const struct health *h, const struct pool *p)
 {
-    return find_pool(h, p) != NULL;
+    return health_find_pool(h, p) != NULL;
 }
 
-void health_forget(struct health *h, const struct pool *p)
+void health_remove_pool(struct health *h, const struct pool *p)
 {
-    struct watched *w = find_pool(h, p);
+    struct checked_pool *w = health_find_pool(h, p);
     if (w != NULL)
-        forget(h, w);
+        health_remove_checked(h, w);
 }
 
-static struct check *check_of(const struct health *h, const struct pool *p, const struct backend *b)
+static struct check *health_check_of(const struct health *h, const struct pool *p,
+                                     const struct server *srv)
 {
-    struct check *c = b->check;
-    return c != NULL && c->home->health == h && c->home->pool == p ? c : NULL;
+    struct check *c = srv->check;
+    return c != NULL && c->checked_pool->health == h && c->checked_pool->pool == p ? c : NULL;
 }
 
-const struct verdict *health_verdict(const struct health *h, const struct pool *p,
-                                     const struct backend *b)
+const struct check_result *health_check_result(const struct health *h, const struct pool *p,
+                                               const struct server *srv)
 {
-    const struct check *c = check_of(h, p, b);
-    return c == NULL ? NULL : &c->verdict;
+    const struct check *c = health_check_of(h, p, srv);
+    return c == NULL ? NULL : &c->check_result;
 }
 
-void health_restore(struct health *h, const struct pool *p, const struct backend *b,
-                    const struct verdict *v)
+void health_restore(struct health *h, const struct pool *p, const struct server *srv,
+                    const struct check_result *result)
 {
-    struct check *c = check_of(h, p, b);
+    struct check *c = health_check_of(h, p, srv);
     if (c != NULL)
-        c->verdict = *v;
+        c->check_result = *result;
 }
 
 /* ---- begin and end ---- */
 
-static int open_handles(struct health *h)
+static int health_open_handles(struct health *h)
 {
     h->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (h->epoll == -1)
@@ -470,24 +475,24 @@ int health_new(struct health **out, uv_loop_t *loop, health_went_down_fn *went_d
     h->arg = arg;
     h->random = uv_hrtime() | 1; /* never zero */
     TAILQ_INIT(&h->pools);
-    TAILQ_INIT(&h->gone);
-    wheel_init(&h->wheel, uv_now(loop));
-    int rc = open_handles(h);
+    TAILQ_INIT(&h->stopped);
+    timer_wheel_init(&h->timer_wheel, uv_now(loop));
+    int rc = health_open_handles(h);
     if (rc < 0) {
         free(h);
         return rc;
     }
-    uv_poll_start(&h->poll, UV_READABLE, on_ready);
+    uv_poll_start(&h->poll, UV_READABLE, health_on_ready);
     *out = h;
     return 0;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void health_on_closed(uv_handle_t *handle)
 {
     struct health *h = handle->data;
     if (--h->open > 0)
         return;
-    free_gone(h);
+    free_stopped(h);
     free(h);
 }
 
@@ -495,14 +500,14 @@ void health_close(struct health *h)
 {
     if (h == NULL || h->epoll == -1)
         return;
-    struct watched *w = TAILQ_FIRST(&h->pools);
+    struct checked_pool *w = TAILQ_FIRST(&h->pools);
     while (w != NULL) {
-        struct watched *next = TAILQ_NEXT(w, in_health);
-        forget(h, w);
+        struct checked_pool *next = TAILQ_NEXT(w, in_health);
+        health_remove_checked(h, w);
         w = next;
     }
-    uv_close((uv_handle_t *)&h->timer, on_closed);
-    uv_close((uv_handle_t *)&h->poll, on_closed);
+    uv_close((uv_handle_t *)&h->timer, health_on_closed);
+    uv_close((uv_handle_t *)&h->poll, health_on_closed);
     close(h->epoll);
     h->epoll = -1;
 }

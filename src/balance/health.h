@@ -12,15 +12,15 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "balance/backend.h"
+#include "balance/check_result.h"
 #include "balance/pool.h"
-#include "balance/verdict.h"
+#include "balance/server.h"
 
 struct health;
 
 /* A server of a pool with on_down = close went down: close its sessions. The last that is done
  * about the server, so that it may change the pool. */
-typedef void health_went_down_fn(void *arg, struct pool *p, struct backend *b);
+typedef void health_went_down_fn(void *arg, struct pool *p, struct server *srv);
 
 /* Returns 0 or -errno. */
 int health_new(struct health **out, uv_loop_t *loop, health_went_down_fn *went_down, void *arg);
@@ -33,18 +33,18 @@ int health_new(struct health **out, uv_loop_t *loop, health_went_down_fn *went_d
 int health_sync(struct health *h, struct pool *p);
 
 /* Whether the pool's servers are checked, also where it has none now. */
-bool health_has(const struct health *h, const struct pool *p);
+bool health_is_checked(const struct health *h, const struct pool *p);
 
 /* Ends the checks of a pool that will be freed, or whose settings will. */
-void health_forget(struct health *h, const struct pool *p);
+void health_remove_pool(struct health *h, const struct pool *p);
 
 /* What is known of a server of the pool; NULL: it is not checked. Good until the next call. */
-const struct verdict *health_verdict(const struct health *h, const struct pool *p,
-                                     const struct backend *b);
+const struct check_result *health_check_result(const struct health *h, const struct pool *p,
+                                               const struct server *srv);
 
 /* What another process has found out about a server. Without checks of it nothing happens. */
-void health_restore(struct health *h, const struct pool *p, const struct backend *b,
-                    const struct verdict *v);
+void health_restore(struct health *h, const struct pool *p, const struct server *srv,
+                    const struct check_result *result);
 
 /* Ends all checks. The memory is freed when the loop has run its close callbacks. h may be NULL. */
 void health_close(struct health *h);

@@ -91,7 +91,7 @@ static void *grown(void *list, size_t *room, size_t size)
     return new;
 }
 
-static int add_address(struct table *t, const char *text)
+static int hosts_add_address(struct table *t, const char *text)
 {
     struct address a = { .in6 = false };
     if (inet_pton(AF_INET, text, &a.in) != 1) {
@@ -109,7 +109,7 @@ static int add_address(struct table *t, const char *text)
     return 0;
 }
 
-static int add_name(struct table *t, const char *name)
+static int hosts_add_name(struct table *t, const char *name)
 {
     size_t n = strlen(name);
     if (n > NAME_MAX_LEN)
@@ -132,22 +132,22 @@ static int add_name(struct table *t, const char *name)
 
 /* "ADDRESS NAME...", of which names stay in place. A line that begins with something else says
  * nothing. */
-static int add_line(struct table *t, char *line)
+static int hosts_add_line(struct table *t, char *line)
 {
     char *rest = NULL;
     line[strcspn(line, "#")] = '\0';
     const char *word = strtok_r(line, BLANKS, &rest);
     if (word == NULL)
         return 0;
-    int rc = add_address(t, word);
+    int rc = hosts_add_address(t, word);
     if (rc == -EINVAL)
         return 0;
     while (rc == 0 && (word = strtok_r(NULL, BLANKS, &rest)) != NULL)
-        rc = add_name(t, word);
+        rc = hosts_add_name(t, word);
     return rc;
 }
 
-static int compare_entries(const void *left, const void *right)
+static int hosts_compare_entries(const void *left, const void *right)
 {
     const struct entry *a = left;
     const struct entry *b = right;
@@ -166,17 +166,17 @@ static int table_fill(struct table *t, char *text, size_t size)
         if (end == NULL)
             end = text + size;
         *end = '\0';
-        rc = add_line(t, line);
+        rc = hosts_add_line(t, line);
     }
     if (rc == 0 && t->count > 0)
-        qsort(t->entry, t->count, sizeof *t->entry, compare_entries);
+        qsort(t->entry, t->count, sizeof *t->entry, hosts_compare_entries);
     return rc;
 }
 
 /* ---- the file ---- */
 
 /* Returns how much was read, or -errno. */
-static ssize_t read_all(int fd, char *text, size_t size)
+static ssize_t hosts_read_all(int fd, char *text, size_t size)
 {
     size_t got = 0;
     while (got < size) {
@@ -204,7 +204,7 @@ static int read_open(struct reading *r, int fd)
     char *text = malloc(size + 1);
     if (text == NULL)
         return -ENOMEM;
-    ssize_t n = read_all(fd, text, size);
+    ssize_t n = hosts_read_all(fd, text, size);
     if (n < 0) {
         free(text);
         return (int)n;
@@ -227,7 +227,7 @@ static void on_work(uv_work_t *work)
 }
 
 /* Of a file that could not be read what was known of it stays, until it changes once more. */
-static void on_read(uv_work_t *work, int status)
+static void hosts_on_read(uv_work_t *work, int status)
 {
     struct reading *r = work->data;
     struct hosts *h = r->hosts;
@@ -285,7 +285,7 @@ static int queue_work(uv_loop_t *loop, uv_work_t *work)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = uv_queue_work(loop, work, on_work, on_read);
+    int rc = uv_queue_work(loop, work, on_work, hosts_on_read);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
@@ -340,7 +340,7 @@ static size_t find_localhost(hosts_found_fn *found, void *arg)
     return 2;
 }
 
-static void tell(const struct address *a, hosts_found_fn *found, void *arg)
+static void hosts_report(const struct address *a, hosts_found_fn *found, void *arg)
 {
     const struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = a->in };
     const struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = a->in6_addr };
@@ -377,7 +377,7 @@ size_t hosts_find(const struct hosts *h, const char *name, hosts_found_fn *found
     uint32_t hash = hash_name(copy, n);
     for (size_t i = first_of(t, hash); i < t->count && t->entry[i].hash == hash; i++)
         if (strcasecmp(t->text + t->entry[i].name, copy) == 0) {
-            tell(&t->address[t->entry[i].address], found, arg);
+            hosts_report(&t->address[t->entry[i].address], found, arg);
             count++;
         }
     return count == 0 && is_localhost(copy) ? find_localhost(found, arg) : count;

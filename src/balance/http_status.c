@@ -10,7 +10,7 @@ static const char line[] = "HTTP/1.d sdde";
 #define LINE_LENGTH (sizeof line - 1)
 #define STATUS_AT   9
 
-static bool fits(char expected, char c)
+static bool http_status_fits(char expected, char c)
 {
     switch (expected) {
     case 'd':
@@ -27,7 +27,7 @@ static bool fits(char expected, char c)
 static int status_line(const char *data, size_t len)
 {
     for (size_t i = 0; i < LINE_LENGTH && i < len; i++)
-        if (!fits(line[i], data[i]))
+        if (!http_status_fits(line[i], data[i]))
             return -EPROTO;
     if (len < LINE_LENGTH)
         return 0;
@@ -42,7 +42,7 @@ static bool is_interim(int status)
 }
 
 /* Passes over a part of one line. Returns how many bytes, 0: it takes more of them to tell. */
-static size_t pass(enum http_at *at, const char *data, size_t len)
+static size_t http_status_skip(enum http_position *at, const char *data, size_t len)
 {
     const char *end = NULL;
     switch (*at) {
@@ -70,18 +70,18 @@ static size_t pass(enum http_at *at, const char *data, size_t len)
     return 0;
 }
 
-size_t http_pass_interim(enum http_at *at, const char *data, size_t len)
+size_t http_skip_interim(enum http_position *at, const char *data, size_t len)
 {
     size_t passed = 0;
     size_t n = 0;
-    while ((n = pass(at, data + passed, len - passed)) > 0)
+    while ((n = http_status_skip(at, data + passed, len - passed)) > 0)
         passed += n;
     return passed;
 }
 
 int http_status(const char *data, size_t len)
 {
-    enum http_at at = HTTP_AT_STATUS;
-    size_t passed = http_pass_interim(&at, data, len);
+    enum http_position at = HTTP_AT_STATUS;
+    size_t passed = http_skip_interim(&at, data, len);
     return at == HTTP_AT_STATUS ? status_line(data + passed, len - passed) : 0;
 }

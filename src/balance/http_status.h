@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Where the next byte stands. */
-enum http_at {
+enum http_position {
     HTTP_AT_STATUS,   /* an answer begins */
     HTTP_AT_FIELD,    /* a line of an interim answer's head begins */
     HTTP_WITHIN_LINE, /* a line of that head goes on */
@@ -14,7 +14,7 @@ enum http_at {
 /* Interim answers, such as 100 and 103, are passed over: the final one follows. Returns how many
  * bytes at the begin of data belong to them; *at tells where data begins, and then where what is
  * left begins. */
-size_t http_pass_interim(enum http_at *at, const char *data, size_t len);
+size_t http_skip_interim(enum http_position *at, const char *data, size_t len);
 
 /* Reads "HTTP/1.1 200" and the space or line end behind it, behind interim answers; "HTTP/1.0 200"
  * without a reason, as some servers send it, is fine. Returns the final status, 101 or 200..599; 0

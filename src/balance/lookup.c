@@ -15,7 +15,7 @@ enum family {
 };
 
 static const enum dns_type type_of[FAMILIES] = { DNS_A, DNS_AAAA };
-static const char *const word_of[FAMILIES] = { "A", "AAAA" };
+static const char *const type_name[FAMILIES] = { "A", "AAAA" };
 
 /* One host and its addresses by family. */
 struct host {
@@ -48,37 +48,37 @@ static int host_init(struct host *h, struct lookup *l, const char *name)
 {
     *h = (struct host){ .lookup = l, .name = strdup(name) };
     for (int f = 0; f < FAMILIES; f++)
-        h->part[f].kept.type = type_of[f];
+        h->part[f].cached.type = type_of[f];
     return h->name == NULL ? -ENOMEM : 0;
 }
 
 static void host_fini(struct host *h)
 {
     for (int f = 0; f < FAMILIES; f++) {
-        lookup_part_forget(&h->part[f]);
-        dns_answer_free(&h->part[f].kept);
+        lookup_part_cancel(&h->part[f]);
+        dns_answer_free(&h->part[f].cached);
     }
     free(h->name);
 }
 
-static void host_has_come(struct host *h, enum family f, const struct dns_reply *reply);
+static void host_on_reply(struct host *h, enum family f, const struct dns_reply *reply);
 
-static void on_in(void *arg, const struct dns_reply *reply)
+static void on_ipv4_reply(void *arg, const struct dns_reply *reply)
 {
-    host_has_come(arg, FAMILY_IN, reply);
+    host_on_reply(arg, FAMILY_IN, reply);
 }
 
-static void on_in6(void *arg, const struct dns_reply *reply)
+static void on_ipv6_reply(void *arg, const struct dns_reply *reply)
 {
-    host_has_come(arg, FAMILY_IN6, reply);
+    host_on_reply(arg, FAMILY_IN6, reply);
 }
 
 static void host_ask(struct host *h, enum family f)
 {
     static const struct dns_reply none = { .outcome = DNS_FAILED, .error = "out of memory" };
     struct lookup *l = h->lookup;
-    h->part[f].question =
-        dns_ask(l->setup.context->dns, h->name, type_of[f], f == FAMILY_IN ? on_in : on_in6, h);
+    h->part[f].question = dns_ask(l->setup.context->dns, h->name, type_of[f],
+                                  f == FAMILY_IN ? on_ipv4_reply : on_ipv6_reply, h);
     if (h->part[f].question == NULL)
         lookup_part_set(context_of(l), &h->part[f], &none);
     else
@@ -136,7 +136,7 @@ static void host_start(struct host *h)
 
 static bool host_is_known(const struct host *h)
 {
-    return h->hold.gone || h->part[FAMILY_IN].kept.count + h->part[FAMILY_IN6].kept.count > 0;
+    return h->hold.gone || h->part[FAMILY_IN].cached.count + h->part[FAMILY_IN6].cached.count > 0;
 }
 
 /* ---- what went wrong ---- */
@@ -178,7 +178,7 @@ static void note_host_error(struct lookup *l, const struct host *h)
     } else {
         for (int f = 0; f < FAMILIES; f++)
             if (h->part[f].outcome == DNS_FAILED)
-                note_error(l, "%s%s%s: %s", name, colon, word_of[f], h->part[f].error);
+                note_error(l, "%s%s%s: %s", name, colon, type_name[f], h->part[f].error);
     }
 }
 
@@ -191,15 +191,15 @@ struct sum {
     size_t unknown; /* hosts that there was never an answer for */
 };
 
-static int add_address(struct lookup *l, struct sum *sum, const struct pool_answer *one)
+static int lookup_add_address(struct lookup *l, struct sum *sum, const struct pool_answer *one)
 {
     char text[ADDR_TEXT_MAX];
-    const char *objection = answers_objection(&one->addr);
-    if (objection == NULL && !l->setup.usable(l->setup.arg, &one->addr))
-        objection = "zproxy itself listens there";
-    if (objection == NULL)
+    const char *unusable = answers_why_unusable(&one->addr);
+    if (unusable == NULL && !l->setup.usable(l->setup.arg, &one->addr))
+        unusable = "zproxy itself listens there";
+    if (unusable == NULL)
         return answers_add(&sum->set, one);
-    note_error(l, "%s: %s", addr_print(&one->addr, text), objection);
+    note_error(l, "%s: %s", addr_print(&one->addr, text), unusable);
     sum->refused++;
     return 0;
 }
@@ -211,9 +211,9 @@ static int add_host(struct lookup *l, struct sum *sum, const struct host *h, uin
     int rc = 0;
     sum->unknown += host_is_known(h) ? 0 : 1;
     for (int f = 0; f < FAMILIES; f++)
-        for (size_t i = 0; rc == 0 && i < h->part[f].kept.count; i++) {
-            like.addr = answers_address(&h->part[f].kept, i, port);
-            rc = add_address(l, sum, &like);
+        for (size_t i = 0; rc == 0 && i < h->part[f].cached.count; i++) {
+            like.addr = answers_address(&h->part[f].cached, i, port);
+            rc = lookup_add_address(l, sum, &like);
         }
     return rc;
 }
@@ -230,7 +230,7 @@ static int add_services(struct lookup *l, struct sum *sum)
 {
     struct answers_scale scale;
     int rc = 0;
-    const struct dns_answer *services = &l->services.kept;
+    const struct dns_answer *services = &l->services.cached;
     if (services->count == 0 && !l->hold.gone)
         sum->unknown++;
     answers_scale_init(&scale, services);
@@ -245,7 +245,7 @@ static int add_services(struct lookup *l, struct sum *sum)
     return rc;
 }
 
-static void earliest(uint64_t *when, uint64_t other)
+static void set_earliest(uint64_t *when, uint64_t other)
 {
     if (other != 0 && (*when == 0 || other < *when))
         *when = other;
@@ -255,19 +255,19 @@ static void earliest(uint64_t *when, uint64_t other)
 static void set_times(const struct lookup *l, struct lookup_result *result)
 {
     if (l->setup.service) {
-        earliest(&result->next, l->services.due);
-        earliest(&result->held_until, lookup_hold_end(context_of(l), &l->hold));
+        set_earliest(&result->next, l->services.due);
+        set_earliest(&result->held_until, lookup_hold_end(context_of(l), &l->hold));
     }
     for (size_t i = 0; i < l->host_count; i++) {
         const struct host *h = &l->hosts[i];
         for (int f = 0; f < FAMILIES; f++)
-            earliest(&result->next, h->part[f].due);
-        earliest(&result->held_until, lookup_hold_end(context_of(l), &h->hold));
+            set_earliest(&result->next, h->part[f].due);
+        set_earliest(&result->held_until, lookup_hold_end(context_of(l), &h->hold));
     }
-    earliest(&result->next, result->held_until);
+    set_earliest(&result->next, result->held_until);
 }
 
-static void finish(struct lookup *l, const struct sum *sum)
+static void lookup_finish(struct lookup *l, const struct sum *sum)
 {
     struct lookup_result result = { .complete = sum->unknown == 0 };
     set_times(l, &result);
@@ -277,22 +277,22 @@ static void finish(struct lookup *l, const struct sum *sum)
     if (sum->set.count > 0 || sum->refused == 0)
         l->failed = 0;
     else
-        earliest(&result.next,
-                 uv_now(context_of(l)->loop) + refresh_failed(&context_of(l)->refresh, &l->failed));
+        set_earliest(&result.next, uv_now(context_of(l)->loop) +
+                                       refresh_failed(&context_of(l)->refresh, &l->failed));
     result.error = l->error[0] != '\0' ? l->error : NULL;
     l->setup.done(l->setup.arg, &result);
 }
 
 /* Nothing can be made of what is known. */
-static void fail(struct lookup *l, const char *error)
+static void lookup_fail(struct lookup *l, const char *error)
 {
     const struct sum none = { .unknown = 1 };
     l->error[0] = '\0';
     note_error(l, "%s", error);
-    finish(l, &none);
+    lookup_finish(l, &none);
 }
 
-static void compose(struct lookup *l)
+static void lookup_make_result(struct lookup *l)
 {
     struct sum sum = { .refused = 0 };
     const struct pool_answer plain = { 0 };
@@ -302,26 +302,26 @@ static void compose(struct lookup *l)
     }
     int rc = l->setup.service ? add_services(l, &sum)
                               : add_host(l, &sum, &l->hosts[0], l->setup.port, plain);
-    answers_settle(&sum.set);
+    answers_sort_unique(&sum.set);
     if (rc < 0)
-        fail(l, rc == -E2BIG ? "more addresses than can be servers" : "out of memory");
+        lookup_fail(l, rc == -E2BIG ? "more addresses than can be servers" : "out of memory");
     else
-        finish(l, &sum);
+        lookup_finish(l, &sum);
     answers_fini(&sum.set);
 }
 
 /* Gives back the place that a question had; the last one ends the round. */
-static void settle_one(struct lookup *l)
+static void lookup_end_question(struct lookup *l)
 {
     if (--l->pending == 0)
-        compose(l);
+        lookup_make_result(l);
 }
 
-static void host_has_come(struct host *h, enum family f, const struct dns_reply *reply)
+static void host_on_reply(struct host *h, enum family f, const struct dns_reply *reply)
 {
     h->part[f].question = NULL;
     lookup_part_set(context_of(h->lookup), &h->part[f], reply);
-    settle_one(h->lookup);
+    lookup_end_question(h->lookup);
 }
 
 static void start_hosts(struct lookup *l)
@@ -329,7 +329,7 @@ static void start_hosts(struct lookup *l)
     l->pending = 1; /* so that it ends only when all were asked */
     for (size_t i = 0; i < l->host_count; i++)
         host_start(&l->hosts[i]);
-    settle_one(l);
+    lookup_end_question(l);
 }
 
 /* ---- services ---- */
@@ -350,16 +350,16 @@ static void inherit(struct host *to, struct host *from)
         return;
     for (int f = 0; f < FAMILIES; f++) {
         to->part[f] = from->part[f];
-        from->part[f].kept.record = NULL;
-        from->part[f].kept.count = 0;
+        from->part[f].cached.record = NULL;
+        from->part[f].cached.count = 0;
     }
     to->hold = from->hold;
 }
 
 /* Makes the hosts of the service those that its records name, each once. */
-static int take_targets(struct lookup *l)
+static int lookup_set_hosts(struct lookup *l)
 {
-    const struct dns_answer *services = &l->services.kept;
+    const struct dns_answer *services = &l->services.cached;
     struct lookup next = { .hosts = calloc(services->count + 1, sizeof *next.hosts) };
     if (next.hosts == NULL)
         return -ENOMEM;
@@ -423,19 +423,19 @@ static void drop_services(struct lookup *l)
 {
     if (!lookup_hold_is_over(context_of(l), &l->hold))
         return;
-    dns_answer_free(&l->services.kept);
+    dns_answer_free(&l->services.cached);
     free_hosts(l);
 }
 
 /* Goes on with the hosts, whatever is known of the services. */
-static void have_services(struct lookup *l)
+static void lookup_use_services(struct lookup *l)
 {
     if (l->hold.empty_since != 0)
         drop_services(l);
     if (l->services.outcome != DNS_ANSWERED)
         note_error(l, "SRV: %s", l->services.error);
-    else if (l->services.kept.odd_count > 0)
-        note_error(l, "SRV: %s: not the name of a host", l->services.kept.odd);
+    else if (l->services.cached.bad_target_count > 0)
+        note_error(l, "SRV: %s: not the name of a host", l->services.cached.bad_target);
     start_hosts(l);
 }
 
@@ -450,14 +450,14 @@ static void on_services(void *arg, const struct dns_reply *reply)
         lookup_part_set(context_of(l), &l->services, reply);
         if (l->services.outcome == DNS_ANSWERED) {
             l->hold = (struct lookup_hold){ .gone = false };
-            if (take_targets(l) < 0) {
+            if (lookup_set_hosts(l) < 0) {
                 lookup_part_fail(context_of(l), &l->services, "out of memory");
             } else {
                 take_extra(l, &reply->answer);
             }
         }
     }
-    have_services(l);
+    lookup_use_services(l);
 }
 
 static void ask_services(struct lookup *l)
@@ -467,7 +467,7 @@ static void ask_services(struct lookup *l)
         return;
     l->services.answered = true;
     lookup_part_fail(context_of(l), &l->services, "out of memory");
-    have_services(l);
+    lookup_use_services(l);
 }
 
 /* ---- the whole ---- */
@@ -496,9 +496,9 @@ void lookup_free(struct lookup *l)
 {
     if (l == NULL)
         return;
-    lookup_part_forget(&l->services);
+    lookup_part_cancel(&l->services);
     free_hosts(l);
-    dns_answer_free(&l->services.kept);
+    dns_answer_free(&l->services.cached);
     free(l->name);
     free(l);
 }
@@ -514,15 +514,15 @@ void lookup_start(struct lookup *l)
     else if (lookup_part_is_due(context_of(l), &l->services))
         ask_services(l);
     else
-        have_services(l);
+        lookup_use_services(l);
 }
 
 void lookup_stop(struct lookup *l)
 {
-    lookup_part_forget(&l->services);
+    lookup_part_cancel(&l->services);
     for (size_t i = 0; i < l->host_count; i++)
         for (int f = 0; f < FAMILIES; f++)
-            lookup_part_forget(&l->hosts[i].part[f]);
+            lookup_part_cancel(&l->hosts[i].part[f]);
 }
 
 void lookup_expire(struct lookup *l)

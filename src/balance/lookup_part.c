@@ -1,9 +1,9 @@
 #include "balance/lookup_part.h"
 
-void lookup_part_forget(struct lookup_part *p)
+void lookup_part_cancel(struct lookup_part *p)
 {
     if (p->question != NULL)
-        dns_forget(p->question);
+        dns_cancel(p->question);
     p->question = NULL;
 }
 
@@ -34,8 +34,8 @@ void lookup_part_set(const struct lookup_context *c, struct lookup_part *p,
     p->negative_ttl = reply->answer.negative_ttl;
     if (reply->outcome == DNS_EMPTY)
         return;
-    dns_answer_free(&p->kept);
-    p->kept = copy;
+    dns_answer_free(&p->cached);
+    p->cached = copy;
     p->due = uv_now(c->loop) + refresh_answered(&c->refresh, copy.ttl);
 }
 
@@ -68,7 +68,7 @@ bool lookup_hold_is_over(const struct lookup_context *c, struct lookup_hold *h)
 static void settle_missing(const struct lookup_context *c, struct lookup_part *p,
                            const struct lookup_part *other)
 {
-    dns_answer_free(&p->kept);
+    dns_answer_free(&p->cached);
     if (!p->fresh)
         return;
     p->due = p->negative_ttl != DNS_TTL_NONE
@@ -89,7 +89,7 @@ static void settle_empty(const struct lookup_context *c, struct lookup_part part
         if (p->fresh && p->outcome == DNS_EMPTY)
             p->due = uv_now(c->loop) + refresh_empty(&c->refresh, ttl);
         if (gone)
-            dns_answer_free(&p->kept);
+            dns_answer_free(&p->cached);
     }
 }
 
@@ -101,8 +101,8 @@ void lookup_parts_settle(const struct lookup_context *c, struct lookup_part part
     bool is_empty = h->empty_since != 0;
     for (int i = 0; i < LOOKUP_PARTS; i++) {
         const struct lookup_part *p = &part[i];
-        has_some = has_some || (p->outcome == DNS_ANSWERED && p->kept.count > 0);
-        may_have = may_have || (p->outcome == DNS_FAILED && p->kept.count > 0);
+        has_some = has_some || (p->outcome == DNS_ANSWERED && p->cached.count > 0);
+        may_have = may_have || (p->outcome == DNS_FAILED && p->cached.count > 0);
         is_empty = is_empty || (p->answered && p->outcome == DNS_EMPTY);
     }
     if (has_some) {

@@ -25,7 +25,7 @@ struct lookup_context {
 /* One question, and what is known of its answer. */
 struct lookup_part {
     struct dns_question *question; /* NULL: not on its way */
-    struct dns_answer kept;        /* the last good records */
+    struct dns_answer cached;      /* the last good records */
     enum dns_outcome outcome;      /* of the last answer */
     const char *error;
     bool answered;         /* or failed, at all */
@@ -41,7 +41,7 @@ struct lookup_hold {
     bool gone;       /* for so long that nothing is left for us either */
 };
 
-void lookup_part_forget(struct lookup_part *p);
+void lookup_part_cancel(struct lookup_part *p);
 bool lookup_part_is_due(const struct lookup_context *c, const struct lookup_part *p);
 
 /* Takes an answer in. What it says there is not is dropped later: others may hold it. */

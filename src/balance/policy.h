@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "balance/backend.h"
+#include "balance/server.h"
 #include "config/config.h"
 
 struct policy_request {
-    uint64_t key; /* of the client: "hash" gives the same server to the same key */
-    uint64_t now; /* ms */
-    bool again;   /* not the session's first attempt */
-    bool dry;     /* somebody only asks: whose turn it is stays as it is, nobody is taken */
-    /* Takes server i for the caller, or says why not; expected as for backend_take(). */
-    enum backend_taken (*take)(void *arg, size_t i, uint64_t expected);
+    uint64_t key;  /* of the client: "hash" gives the same server to the same key */
+    uint64_t now;  /* ms */
+    bool is_retry; /* not the session's first attempt */
+    bool dry_run;  /* somebody only asks: whose turn it is stays as it is, nobody is taken */
+    /* Takes server i for the caller, or says why not; expected as for server_acquire(). */
+    enum server_acquired (*take)(void *arg, size_t i, uint64_t expected);
     void *arg;
 };
 
@@ -28,7 +28,7 @@ struct policy_ops {
     /* servers[count] and what they point to outlive the state; their weights are those of now.
      * previous: a state of the same policy that this one will replace, for whose turn it is; or
      * NULL. NULL when out of memory. */
-    void *(*create)(struct backend *const *servers, size_t count, const void *previous);
+    void *(*create)(struct server *const *servers, size_t count, const void *previous);
     void (*destroy)(void *state);
     /* Returns the server that was taken, or -1 when none can be had. From any thread. */
     long (*pick)(void *state, const struct policy_request *r);

@@ -8,39 +8,40 @@
 #include "balance/policy.h"
 #include "balance/tournament.h"
 
-enum standing {
+enum policy_first_standing {
     HAS_ROOM,
     CLOSED, /* full, or not usable */
 };
 
 struct first {
     struct tournament *tree;
-    struct backend *const *servers;
+    struct server *const *servers;
     size_t count;
 };
 
-static uint64_t standing(const struct backend *b, uint64_t now)
+static uint64_t policy_first_standing(const struct server *srv, uint64_t now)
 {
-    return backend_is_usable(b, now) && !backend_is_full(b) ? HAS_ROOM : CLOSED;
+    return server_is_usable(srv, now) && !server_is_full(srv) ? HAS_ROOM : CLOSED;
 }
 
-static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
+static bool policy_first_before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
 {
     (void)arg;
     return si != sj ? si < sj : i < j;
 }
 
-static void destroy(void *state)
+static void policy_first_destroy(void *state)
 {
     struct first *f = state;
     tournament_free(f->tree);
     free(f);
 }
 
-static void *create(struct backend *const *servers, size_t count, const void *previous)
+static void *policy_first_create(struct server *const *servers, size_t count, const void *previous)
 {
     (void)previous;
-    const struct tournament_rules rules = { .standing = standing, .before = before };
+    const struct tournament_rules rules = { .standing = policy_first_standing,
+                                            .before = policy_first_before };
     struct first *f = malloc(sizeof *f);
     if (f == NULL)
         return NULL;
@@ -55,15 +56,15 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
 }
 
 /* Nobody wanted this turn, or there were too many exclusions to go on searching. */
-static long pick_any(const struct first *f, const struct policy_request *r)
+static long policy_first_pick_any(const struct first *f, const struct policy_request *r)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     return -1;
 }
 
-static long pick(void *state, const struct policy_request *r)
+static long policy_first_pick(void *state, const struct policy_request *r)
 {
     struct first *f = state;
     struct tournament_search search;
@@ -72,28 +73,28 @@ static long pick(void *state, const struct policy_request *r)
     long i = 0;
     tournament_search(&search, f->tree, r->now);
     while ((i = tournament_best(&search, &won_at)) >= 0 && won_at == HAS_ROOM) {
-        bool turn = r->dry ? backend_would_take_turn(f->servers[i], r->now)
-                           : backend_takes_turn(f->servers[i], r->now);
+        bool turn = r->dry_run ? server_would_take_turn(f->servers[i], r->now)
+                               : server_takes_turn(f->servers[i], r->now);
         forgone |= !turn;
-        if (turn && r->take(r->arg, (size_t)i, BACKEND_ANY) == BACKEND_TAKEN) {
+        if (turn && r->take(r->arg, (size_t)i, SERVER_ANY_COUNT) == SERVER_ACQUIRED) {
             tournament_changed(f->tree, (size_t)i, r->now);
             return i;
         }
         if (!tournament_exclude(&search, (size_t)i))
-            return pick_any(f, r);
+            return policy_first_pick_any(f, r);
     }
-    return forgone ? pick_any(f, r) : -1;
+    return forgone ? policy_first_pick_any(f, r) : -1;
 }
 
-static void changed(void *state, size_t i, uint64_t now)
+static void policy_first_changed(void *state, size_t i, uint64_t now)
 {
     struct first *f = state;
     tournament_changed(f->tree, i, now);
 }
 
 const struct policy_ops policy_first = {
-    .create = create,
-    .destroy = destroy,
-    .pick = pick,
-    .changed = changed,
+    .create = policy_first_create,
+    .destroy = policy_first_destroy,
+    .pick = policy_first_pick,
+    .changed = policy_first_changed,
 };

@@ -42,10 +42,10 @@
 #define TURN_OF_WEIGHT_1 (UINT64_C(1) << 32) /* time a turn takes */
 
 struct maglev {
-    struct backend *const *servers;
+    struct server *const *servers;
     size_t count;
     uint32_t size;       /* of the table */
-    uint32_t circle;     /* a prime, at least count */
+    uint32_t modulus;    /* a prime, at least count */
     uint64_t *identity;  /* of each server */
     uint16_t *canonical; /* the servers in an order that is the same everywhere */
     uint16_t table[];
@@ -63,22 +63,22 @@ struct claimant {
     uint16_t server;
 };
 
-static uint64_t identity_of(const struct backend *b)
+static uint64_t identity_of(const struct server *srv)
 {
-    const char *name = backend_name(b);
+    const char *name = server_name(srv);
     char address[ADDR_TEXT_MAX];
-    addr_print(&b->addr, address);
-    return hash_nth(hash_bytes(name, strlen(name)), hash_bytes(address, strlen(address)));
+    addr_print(&srv->addr, address);
+    return hash_splitmix64(hash_bytes(name, strlen(name)), hash_bytes(address, strlen(address)));
 }
 
 static void claimant_init(struct claimant *c, const struct maglev *m, uint16_t server)
 {
     c->server = server;
     c->identity = m->identity[server];
-    c->turn_length = TURN_OF_WEIGHT_1 / backend_weight(m->servers[server]);
+    c->turn_length = TURN_OF_WEIGHT_1 / server_weight(m->servers[server]);
     c->turn_at = c->turn_length;
-    c->slot = (uint32_t)(hash_nth(c->identity, 0) % m->size);
-    c->skip = (uint32_t)(hash_nth(c->identity, 1) % (m->size - 1)) + 1;
+    c->slot = (uint32_t)(hash_splitmix64(c->identity, 0) % m->size);
+    c->skip = (uint32_t)(hash_splitmix64(c->identity, 1) % (m->size - 1)) + 1;
 }
 
 static int compare_identities(const void *left, const void *right)
@@ -151,7 +151,7 @@ static uint32_t prime_from(uint32_t n)
     }
 }
 
-static void destroy(void *state)
+static void policy_hash_destroy(void *state)
 {
     struct maglev *m = state;
     free(m->identity);
@@ -159,7 +159,7 @@ static void destroy(void *state)
     free(m);
 }
 
-static void *create(struct backend *const *servers, size_t count, const void *previous)
+static void *policy_hash_create(struct server *const *servers, size_t count, const void *previous)
 {
     (void)previous;
     assert(count < FREE);
@@ -178,7 +178,7 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     m->servers = servers;
     m->count = count;
     m->size = size;
-    m->circle = prime_from((uint32_t)count);
+    m->modulus = prime_from((uint32_t)count);
     m->identity = identity;
     m->canonical = canonical;
     for (size_t i = 0; i < count; i++)
@@ -189,47 +189,47 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     return m;
 }
 
-static bool take(const struct policy_request *r, size_t i)
+static bool policy_hash_try_acquire(const struct policy_request *r, size_t i)
 {
-    return r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN;
+    return r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED;
 }
 
 /* Whether the key is among those that the server has while its share grows. */
 static bool is_admitted(const struct maglev *m, const struct policy_request *r, size_t i)
 {
-    unsigned share = backend_share(m->servers[i], r->now);
-    return share == BACKEND_FULL_SHARE ||
-           hash_nth(r->key, m->identity[i]) % BACKEND_FULL_SHARE < share;
+    unsigned share = server_share(m->servers[i], r->now);
+    return share == SERVER_FULL_SHARE ||
+           hash_splitmix64(r->key, m->identity[i]) % SERVER_FULL_SHARE < share;
 }
 
 /* All servers, with a first one and a stride that the key names. */
-static long pick_any(const struct maglev *m, const struct policy_request *r)
+static long policy_hash_pick_any(const struct maglev *m, const struct policy_request *r)
 {
-    uint32_t at = (uint32_t)(hash_nth(r->key, PROBES) % m->circle);
-    uint32_t stride = (uint32_t)(hash_nth(r->key, PROBES + 1) % (m->circle - 1)) + 1;
-    for (uint32_t k = 0; k < m->circle; k++) {
-        if (at < m->count && take(r, m->canonical[at]))
+    uint32_t at = (uint32_t)(hash_splitmix64(r->key, PROBES) % m->modulus);
+    uint32_t stride = (uint32_t)(hash_splitmix64(r->key, PROBES + 1) % (m->modulus - 1)) + 1;
+    for (uint32_t k = 0; k < m->modulus; k++) {
+        if (at < m->count && policy_hash_try_acquire(r, m->canonical[at]))
             return m->canonical[at];
-        at = (at + stride) % m->circle;
+        at = (at + stride) % m->modulus;
     }
     return -1;
 }
 
-static long pick(void *state, const struct policy_request *r)
+static long policy_hash_pick(void *state, const struct policy_request *r)
 {
     const struct maglev *m = state;
     if (m->count == 0)
         return -1;
     for (uint64_t probe = 0; probe < PROBES; probe++) {
-        size_t i = m->table[hash_nth(r->key, probe) % m->size];
-        if (is_admitted(m, r, i) && take(r, i))
+        size_t i = m->table[hash_splitmix64(r->key, probe) % m->size];
+        if (is_admitted(m, r, i) && policy_hash_try_acquire(r, i))
             return (long)i;
     }
-    return pick_any(m, r);
+    return policy_hash_pick_any(m, r);
 }
 
 const struct policy_ops policy_hash = {
-    .create = create,
-    .destroy = destroy,
-    .pick = pick,
+    .create = policy_hash_create,
+    .destroy = policy_hash_destroy,
+    .pick = policy_hash_pick,
 };

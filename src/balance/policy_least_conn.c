@@ -26,7 +26,7 @@
 
 struct least_conn {
     struct tournament *tree;
-    struct backend *const *servers;
+    struct server *const *servers;
     size_t count;
     _Atomic uint64_t now;      /* when the latest turn began; turns have a time of their own */
     _Atomic uint64_t latest[]; /* when the latest turn of each began */
@@ -47,12 +47,12 @@ static uint64_t turn_length(uint64_t standing)
     return TURN_OF_POWER_1 / power_of(standing);
 }
 
-static uint64_t standing(const struct backend *b, uint64_t now)
+static uint64_t policy_least_conn_standing(const struct server *srv, uint64_t now)
 {
-    if (!backend_is_usable(b, now) || backend_is_full(b))
+    if (!server_is_usable(srv, now) || server_is_full(srv))
         return CLOSED;
-    uint64_t active = backend_active(b);
-    uint64_t power = (uint64_t)backend_weight(b) * backend_share(b, now);
+    uint64_t active = server_active(srv);
+    uint64_t power = (uint64_t)server_weight(srv) * server_share(srv, now);
     return (active < ACTIVE_MAX ? active : ACTIVE_MAX) * POWER_RANGE + power - 1;
 }
 
@@ -62,7 +62,7 @@ static bool is_earlier(uint64_t a, uint64_t b)
     return (int64_t)(a - b) < 0;
 }
 
-static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
+static bool policy_least_conn_before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
 {
     const struct least_conn *lc = arg;
     if (((si | sj) & CLOSED) != 0)
@@ -79,11 +79,12 @@ static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj
 /* ---- turns ---- */
 
 /* Where the previous state has the server; looked for from `from` on, where it should be. */
-static size_t find(const struct least_conn *previous, const struct backend *b, size_t from)
+static size_t policy_least_conn_find(const struct least_conn *previous, const struct server *srv,
+                                     size_t from)
 {
     for (size_t k = 0; k < previous->count; k++) {
         size_t at = (from + k) % previous->count;
-        if (previous->servers[at] == b)
+        if (previous->servers[at] == srv)
             return at;
     }
     return previous->count;
@@ -96,8 +97,8 @@ static void init_turns(struct least_conn *lc, const struct least_conn *previous)
     size_t next = 0;
     atomic_init(&lc->now, now);
     for (size_t i = 0; i < lc->count; i++) {
-        uint64_t power = (uint64_t)backend_weight(lc->servers[i]) * BACKEND_FULL_SHARE;
-        size_t at = previous == NULL ? 0 : find(previous, lc->servers[i], next);
+        uint64_t power = (uint64_t)server_weight(lc->servers[i]) * SERVER_FULL_SHARE;
+        size_t at = previous == NULL ? 0 : policy_least_conn_find(previous, lc->servers[i], next);
         bool stays = previous != NULL && at < previous->count;
         atomic_init(&lc->latest[i],
                     stays ? atomic_load(&previous->latest[at]) : now - TURN_OF_POWER_1 / power / 2);
@@ -122,14 +123,15 @@ static void take_turn(struct least_conn *lc, size_t i, uint64_t taken_at)
 
 /* ---- policy ---- */
 
-static void destroy(void *state)
+static void policy_least_conn_destroy(void *state)
 {
     struct least_conn *lc = state;
     tournament_free(lc->tree);
     free(lc);
 }
 
-static void *create(struct backend *const *servers, size_t count, const void *previous)
+static void *policy_least_conn_create(struct server *const *servers, size_t count,
+                                      const void *previous)
 {
     struct least_conn *lc = malloc(sizeof *lc + count * sizeof lc->latest[0]);
     if (lc == NULL)
@@ -137,7 +139,9 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     lc->servers = servers;
     lc->count = count;
     init_turns(lc, previous);
-    const struct tournament_rules rules = { .standing = standing, .before = before, .arg = lc };
+    const struct tournament_rules rules = { .standing = policy_least_conn_standing,
+                                            .before = policy_least_conn_before,
+                                            .arg = lc };
     lc->tree = tournament_new(servers, count, &rules);
     if (lc->tree == NULL) {
         free(lc);
@@ -147,15 +151,15 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
 }
 
 /* There were too many exclusions to go on searching. */
-static long pick_any(const struct least_conn *lc, const struct policy_request *r)
+static long policy_least_conn_pick_any(const struct least_conn *lc, const struct policy_request *r)
 {
     for (size_t i = 0; i < lc->count; i++)
-        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     return -1;
 }
 
-static long pick(void *state, const struct policy_request *r)
+static long policy_least_conn_pick(void *state, const struct policy_request *r)
 {
     struct least_conn *lc = state;
     struct tournament_search search;
@@ -164,19 +168,19 @@ static long pick(void *state, const struct policy_request *r)
     long i = 0;
     tournament_search(&search, lc->tree, r->now);
     while ((i = tournament_best(&search, &won_at)) >= 0 && won_at != CLOSED) {
-        uint64_t expected = changes < CHANGES_MAX ? active_of(won_at) : BACKEND_ANY;
+        uint64_t expected = changes < CHANGES_MAX ? active_of(won_at) : SERVER_ANY_COUNT;
         switch (r->take(r->arg, (size_t)i, expected)) {
-        case BACKEND_TAKEN:
-            if (!r->dry) {
+        case SERVER_ACQUIRED:
+            if (!r->dry_run) {
                 take_turn(lc, (size_t)i, won_at);
                 tournament_replay(lc->tree, (size_t)i, r->now);
             }
             return i;
-        case BACKEND_REFUSED:
+        case SERVER_REFUSED:
             if (!tournament_exclude(&search, (size_t)i))
-                return pick_any(lc, r);
+                return policy_least_conn_pick_any(lc, r);
             break;
-        case BACKEND_CHANGED:
+        case SERVER_CHANGED:
             changes++;
             tournament_replay(lc->tree, (size_t)i, r->now);
             break;
@@ -185,15 +189,15 @@ static long pick(void *state, const struct policy_request *r)
     return -1;
 }
 
-static void changed(void *state, size_t i, uint64_t now)
+static void policy_least_conn_changed(void *state, size_t i, uint64_t now)
 {
     struct least_conn *lc = state;
     tournament_changed(lc->tree, i, now);
 }
 
 const struct policy_ops policy_least_conn = {
-    .create = create,
-    .destroy = destroy,
-    .pick = pick,
-    .changed = changed,
+    .create = policy_least_conn_create,
+    .destroy = policy_least_conn_destroy,
+    .pick = policy_least_conn_pick,
+    .changed = policy_least_conn_changed,
 };

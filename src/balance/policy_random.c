@@ -21,7 +21,7 @@
 #define FURTHER_DRAWS 6 /* when neither of the first two can be had */
 
 struct lottery {
-    struct backend *const *servers;
+    struct server *const *servers;
     size_t count;
     size_t top; /* the greatest power of 2 that is not above count */
     uint64_t seed;
@@ -33,12 +33,12 @@ struct lottery {
 
 /* ---- chances ---- */
 
-static uint64_t chance_of(const struct backend *b, uint64_t now)
+static uint64_t chance_of(const struct server *srv, uint64_t now)
 {
-    return backend_is_usable(b, now) ? (uint64_t)backend_weight(b) * backend_share(b, now) : 0;
+    return server_is_usable(srv, now) ? (uint64_t)server_weight(srv) * server_share(srv, now) : 0;
 }
 
-static void add(struct lottery *l, size_t i, uint64_t more)
+static void policy_random_add(struct lottery *l, size_t i, uint64_t more)
 {
     atomic_fetch_add(&l->total, more);
     for (size_t k = i + 1; k <= l->count; k += k & (~k + 1))
@@ -46,7 +46,7 @@ static void add(struct lottery *l, size_t i, uint64_t more)
 }
 
 /* Looks at the server once more after it has written: whoever writes last writes the truth. */
-static void changed(void *state, size_t i, uint64_t now)
+static void policy_random_changed(void *state, size_t i, uint64_t now)
 {
     struct lottery *l = state;
     uint64_t written = atomic_load(&l->chances[i]);
@@ -55,7 +55,7 @@ static void changed(void *state, size_t i, uint64_t now)
         if (chance == written)
             return;
         written = atomic_exchange(&l->chances[i], chance);
-        add(l, i, chance - written); /* wraps, and back again */
+        policy_random_add(l, i, chance - written); /* wraps, and back again */
         written = chance;
     }
 }
@@ -87,15 +87,15 @@ static size_t server_at(const struct lottery *l, uint64_t point)
 
 /* ---- draws ---- */
 
-static uint64_t number(struct lottery *l)
+static uint64_t policy_random_next_number(struct lottery *l)
 {
-    return hash_nth(l->seed, atomic_fetch_add_explicit(&l->drawn, 1, memory_order_relaxed));
+    return hash_splitmix64(l->seed, atomic_fetch_add_explicit(&l->drawn, 1, memory_order_relaxed));
 }
 
 /* total > 0 */
-static size_t draw(struct lottery *l, uint64_t total)
+static size_t policy_random_draw(struct lottery *l, uint64_t total)
 {
-    return server_at(l, number(l) % total);
+    return server_at(l, policy_random_next_number(l) % total);
 }
 
 /* Another than the first: the points are those that are left without its chances. */
@@ -104,21 +104,21 @@ static size_t draw_other(struct lottery *l, uint64_t total, size_t first)
     uint64_t gap = atomic_load_explicit(&l->chances[first], memory_order_relaxed);
     if (gap >= total)
         return (first + 1) % l->count; /* none of the others is usable */
-    uint64_t point = number(l) % (total - gap);
+    uint64_t point = policy_random_next_number(l) % (total - gap);
     return server_at(l, point < sum_before(l, first) ? point : point + gap);
 }
 
-/* Whether b has fewer sessions for its weight and share than a. */
-static bool is_lighter(const struct backend *b, const struct backend *a, uint64_t now)
+/* Whether srv has fewer sessions for its weight and share than a. */
+static bool is_lighter(const struct server *srv, const struct server *a, uint64_t now)
 {
-    uint64_t power_a = (uint64_t)backend_weight(a) * backend_share(a, now);
-    uint64_t power_b = (uint64_t)backend_weight(b) * backend_share(b, now);
-    return backend_active(b) * power_a < backend_active(a) * power_b;
+    uint64_t power_a = (uint64_t)server_weight(a) * server_share(a, now);
+    uint64_t power_b = (uint64_t)server_weight(srv) * server_share(srv, now);
+    return server_active(srv) * power_a < server_active(a) * power_b;
 }
 
 /* ---- policy ---- */
 
-static void destroy(void *state)
+static void policy_random_destroy(void *state)
 {
     struct lottery *l = state;
     free(l->chances);
@@ -136,7 +136,7 @@ static uint64_t make_seed(void)
     return seed;
 }
 
-static void *create(struct backend *const *servers, size_t count, const void *previous)
+static void *policy_random_create(struct server *const *servers, size_t count, const void *previous)
 {
     const struct lottery *before = previous;
     struct lottery *l = calloc(1, sizeof *l + (count + 1) * sizeof l->sums[0]);
@@ -151,56 +151,58 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
     l->count = count;
     for (l->top = 1; l->top <= count / 2;)
         l->top *= 2;
-    l->seed = before == NULL ? make_seed() : hash_nth(before->seed, atomic_load(&before->drawn));
+    l->seed =
+        before == NULL ? make_seed() : hash_splitmix64(before->seed, atomic_load(&before->drawn));
     for (size_t i = 0; i < count; i++)
-        changed(l, i, 0);
+        policy_random_changed(l, i, 0);
     return l;
 }
 
-static bool take(const struct policy_request *r, size_t i)
+static bool policy_random_try_acquire(const struct policy_request *r, size_t i)
 {
-    return r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN;
+    return r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED;
 }
 
 /* All that there are, once round. */
-static long pick_any(const struct lottery *l, const struct policy_request *r, size_t from)
+static long policy_random_pick_any(const struct lottery *l, const struct policy_request *r,
+                                   size_t from)
 {
     for (size_t k = 0; k < l->count; k++) {
         size_t i = (from + k) % l->count;
-        if (take(r, i))
+        if (policy_random_try_acquire(r, i))
             return (long)i;
     }
     return -1;
 }
 
-static long pick(void *state, const struct policy_request *r)
+static long policy_random_pick(void *state, const struct policy_request *r)
 {
     struct lottery *l = state;
     uint64_t total = atomic_load(&l->total);
     if (l->count == 0 || total == 0)
         return -1;
-    size_t i = draw(l, total);
+    size_t i = policy_random_draw(l, total);
     size_t other = l->count > 1 ? draw_other(l, total, i) : i;
     if (is_lighter(l->servers[other], l->servers[i], r->now)) {
         size_t lighter = other;
         other = i;
         i = lighter;
     }
-    if (take(r, i))
+    if (policy_random_try_acquire(r, i))
         return (long)i;
-    if (other != i && take(r, other))
+    if (other != i && policy_random_try_acquire(r, other))
         return (long)other;
     for (int k = 0; k < FURTHER_DRAWS && l->count > 2; k++) {
-        i = draw(l, total);
-        if (take(r, i))
+        i = policy_random_draw(l, total);
+        if (policy_random_try_acquire(r, i))
             return (long)i;
     }
-    return pick_any(l, r, i);
+    return policy_random_pick_any(l, r, i);
 }
 
 const struct policy_ops policy_random = {
-    .create = create,
-    .destroy = destroy,
-    .pick = pick,
-    .changed = changed,
+    .create = policy_random_create,
+    .destroy = policy_random_destroy,
+    .pick = policy_random_pick,
+    .changed = policy_random_changed,
 };

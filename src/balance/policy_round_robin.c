@@ -17,11 +17,11 @@
 #define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
 
 struct round_robin {
-    struct backend *const *servers;
-    _Atomic uint64_t first; /* tickets drawn */
-    _Atomic uint64_t again; /* by those whose first attempt has failed */
-    size_t count;           /* servers */
-    size_t length;          /* of the order */
+    struct server *const *servers;
+    _Atomic uint64_t first;         /* tickets drawn */
+    _Atomic uint64_t retry_tickets; /* by those whose first attempt has failed */
+    size_t count;                   /* servers */
+    size_t length;                  /* of the order */
     uint16_t order[];
 };
 
@@ -95,14 +95,14 @@ static void fill_order(struct round_robin *rr, struct weight_classes *w)
     }
 }
 
-static struct round_robin *create_order(struct backend *const *servers, size_t count,
+static struct round_robin *create_order(struct server *const *servers, size_t count,
                                         struct weight_classes *w)
 {
     unsigned divisor = 0;
     size_t sum = 0;
     for (size_t i = 0; i < count; i++) {
-        divisor = gcd(divisor, backend_weight(servers[i]));
-        sum += backend_weight(servers[i]);
+        divisor = gcd(divisor, server_weight(servers[i]));
+        sum += server_weight(servers[i]);
     }
     size_t length = divisor == 0 ? 0 : sum / divisor;
     struct round_robin *rr = malloc(sizeof *rr + length * sizeof rr->order[0]);
@@ -112,12 +112,13 @@ static struct round_robin *create_order(struct backend *const *servers, size_t c
     rr->count = count;
     rr->length = length;
     for (size_t i = 0; i < count && divisor != 0; i++)
-        add_to_class(w, i, backend_weight(servers[i]) / divisor);
+        add_to_class(w, i, server_weight(servers[i]) / divisor);
     fill_order(rr, w);
     return rr;
 }
 
-static void *create(struct backend *const *servers, size_t count, const void *previous)
+static void *policy_round_robin_create(struct server *const *servers, size_t count,
+                                       const void *previous)
 {
     const struct round_robin *before = previous;
     struct round_robin *rr = NULL;
@@ -127,7 +128,7 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
         rr = create_order(servers, count, &w);
     if (rr != NULL) {
         atomic_init(&rr->first, before == NULL ? 0 : atomic_load(&before->first));
-        atomic_init(&rr->again, before == NULL ? 0 : atomic_load(&before->again));
+        atomic_init(&rr->retry_tickets, before == NULL ? 0 : atomic_load(&before->retry_tickets));
     }
     free(w.classes);
     free(w.following);
@@ -136,47 +137,50 @@ static void *create(struct backend *const *servers, size_t count, const void *pr
 
 /* Whose turn it is; there is a server at least. Who only asks draws no ticket: turn says how many
  * such there were. */
-static size_t draw(struct round_robin *rr, const struct policy_request *r, size_t turn)
+static size_t policy_round_robin_draw(struct round_robin *rr, const struct policy_request *r,
+                                      size_t turn)
 {
-    _Atomic uint64_t *ticket = r->again ? &rr->again : &rr->first;
-    uint64_t n = r->dry ? atomic_load(ticket) + turn
-                        : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
+    _Atomic uint64_t *ticket = r->is_retry ? &rr->retry_tickets : &rr->first;
+    uint64_t n = r->dry_run ? atomic_load(ticket) + turn
+                            : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
     return rr->order[n % rr->length];
 }
 
-static bool takes_turn(struct backend *b, const struct policy_request *r)
+static bool takes_turn(struct server *srv, const struct policy_request *r)
 {
-    return r->dry ? backend_would_take_turn(b, r->now) : backend_takes_turn(b, r->now);
+    return r->dry_run ? server_would_take_turn(srv, r->now) : server_takes_turn(srv, r->now);
 }
 
 /* Other workers draw from the same tickets, so some server may not have been asked; or all forgo
  * their turns, since they have recovered at the same time. */
-static long pick_any(struct round_robin *rr, size_t begin, const struct policy_request *r)
+static long policy_round_robin_pick_any(struct round_robin *rr, size_t begin,
+                                        const struct policy_request *r)
 {
     for (size_t n = 0; n < rr->count; n++) {
         size_t i = (begin + n) % rr->count;
-        if (r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     }
     return -1;
 }
 
-static long pick(void *state, const struct policy_request *r)
+static long policy_round_robin_pick(void *state, const struct policy_request *r)
 {
     struct round_robin *rr = state;
     if (rr->length == 0)
         return -1;
     size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
     for (size_t turn = 0; turn < turns; turn++) {
-        size_t i = draw(rr, r, turn);
-        if (takes_turn(rr->servers[i], r) && r->take(r->arg, i, BACKEND_ANY) == BACKEND_TAKEN)
+        size_t i = policy_round_robin_draw(rr, r, turn);
+        if (takes_turn(rr->servers[i], r) &&
+            r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     }
-    return pick_any(rr, draw(rr, r, turns), r);
+    return policy_round_robin_pick_any(rr, policy_round_robin_draw(rr, r, turns), r);
 }
 
 const struct policy_ops policy_round_robin = {
-    .create = create,
+    .create = policy_round_robin_create,
     .destroy = free,
-    .pick = pick,
+    .pick = policy_round_robin_pick,
 };

@@ -20,7 +20,7 @@
 
 /* ---- end ---- */
 
-static bool is_spoken_to(const struct script *s)
+static bool sends_bytes(const struct script *s)
 {
     return s->step_count > 0 || s->header != CONFIG_SEND_PROXY_NO;
 }
@@ -30,7 +30,7 @@ static bool is_http(const struct script *s)
     return s->request != NULL;
 }
 
-static void close_socket(struct probe *p)
+static void probe_close_socket(struct probe *p)
 {
     close(p->fd);
     p->fd = -1;
@@ -38,35 +38,35 @@ static void close_socket(struct probe *p)
 
 /* Waits for the server's end of the stream: what comes before it is dropped, since unread bytes
  * would make close(2) a reset. */
-static void await_end(struct probe *p)
+static void probe_await_end(struct probe *p)
 {
-    char data[PROBE_HEAR_MAX];
+    char data[PROBE_RECEIVE_MAX];
     ssize_t n = 0;
-    while (p->dropped <= PROBE_REST_MAX && (n = recv(p->fd, data, sizeof data, 0)) > 0)
+    while (p->dropped <= PROBE_DISCARD_MAX && (n = recv(p->fd, data, sizeof data, 0)) > 0)
         p->dropped += (size_t)n;
     if (n > 0)
         probe_stop(p);
     else if (n == 0 || errno != EAGAIN)
-        close_socket(p);
+        probe_close_socket(p);
 }
 
 /* The end of the stream tells a server that this is over. One of HTTP was told by the request, and
  * might take it for a client that has lost its interest. */
-static void end_in_order(struct probe *p)
+static void probe_close_gracefully(struct probe *p)
 {
     p->state = PROBE_CLOSE;
     p->dropped = 0;
     if (!is_http(p->script))
         (void)shutdown(p->fd, SHUT_WR);
-    await_end(p);
+    probe_await_end(p);
 }
 
 /* The last words of a probe; where they are about a step the user can tell which. */
 static void __attribute__((format(printf, 2, 0)))
-explain(struct probe *p, const char *why, va_list args)
+probe_set_reason(struct probe *p, const char *why, va_list args)
 {
     int n = 0;
-    if (p->script->is_numbered && (p->state == PROBE_SEND || p->state == PROBE_HEAR) &&
+    if (p->script->is_numbered && (p->state == PROBE_SEND || p->state == PROBE_RECEIVE) &&
         p->step < p->script->step_count)
         n = snprintf(p->why, sizeof p->why, "step %zu: ", p->step + 1);
     vsnprintf(p->why + n, sizeof p->why - (size_t)n, why, args);
@@ -74,14 +74,14 @@ explain(struct probe *p, const char *why, va_list args)
 
 /* The server has been heard, and is left in order. */
 static enum probe_outcome __attribute__((format(printf, 3, 4)))
-end(struct probe *p, enum probe_outcome outcome, const char *why, ...)
+probe_finish(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 {
     va_list args;
     va_start(args, why);
-    explain(p, why, args);
+    probe_set_reason(p, why, args);
     va_end(args);
-    if (p->fd != -1 && p->state != PROBE_CONNECT && is_spoken_to(p->script))
-        end_in_order(p);
+    if (p->fd != -1 && p->state != PROBE_CONNECT && sends_bytes(p->script))
+        probe_close_gracefully(p);
     else
         probe_stop(p);
     return outcome;
@@ -89,11 +89,11 @@ end(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 
 /* It has not, and what has been begun with it is over at once. */
 static enum probe_outcome __attribute__((format(printf, 3, 4)))
-give_up(struct probe *p, enum probe_outcome outcome, const char *why, ...)
+probe_fail(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 {
     va_list args;
     va_start(args, why);
-    explain(p, why, args);
+    probe_set_reason(p, why, args);
     va_end(args);
     probe_stop(p);
     return outcome;
@@ -107,7 +107,7 @@ static const struct script_step *step_of(const struct probe *p)
 }
 
 /* Room for a text with the names of variables in it. */
-#define MASKED_MAX (PROBE_HEAR_MAX + 1024)
+#define MASKED_MAX (PROBE_RECEIVE_MAX + 1024)
 
 static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], const char *data,
                          size_t len)
@@ -118,8 +118,8 @@ static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], cons
 }
 
 /* What is waited for: `"+PONG"`. */
-#define WANTED_MAX (PROBE_QUOTE_MAX + 16)
-static const char *wanted(const struct probe *p, char text[WANTED_MAX])
+#define EXPECTED_MAX (PROBE_QUOTE_MAX + 16)
+static const char *quote_expected(const struct probe *p, char text[EXPECTED_MAX])
 {
     const struct script_step *s = step_of(p);
     char quoted[PROBE_QUOTE_MAX];
@@ -127,7 +127,7 @@ static const char *wanted(const struct probe *p, char text[WANTED_MAX])
     case SCRIPT_EXPECT:
         return quote(p, text, s->data, s->len);
     case SCRIPT_EXPECT_REGEX:
-        snprintf(text, WANTED_MAX, "a match of %s", quote(p, quoted, s->data, s->len));
+        snprintf(text, EXPECTED_MAX, "a match of %s", quote(p, quoted, s->data, s->len));
         return text;
     case SCRIPT_EXPECT_STATUS:
         return "an HTTP status";
@@ -148,8 +148,8 @@ static size_t literal_length(const char *ere, size_t len)
 }
 
 /* The line of an answer that tells why the step is not content with it. */
-static const char *heard_instead(const struct probe *p, const struct script_step *s,
-                                 char text[PROBE_QUOTE_MAX], const char *data, size_t len)
+static const char *quote_received(const struct probe *p, const struct script_step *s,
+                                  char text[PROBE_QUOTE_MAX], const char *data, size_t len)
 {
     char masked[MASKED_MAX];
     const char *like = s->data;
@@ -170,19 +170,19 @@ static enum probe_outcome cannot_connect(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
     if (sock_error_is_local(&p->script->to, error))
-        return give_up(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+        return probe_fail(p, PROBE_UNKNOWN, "%s", error_text(error, text));
     if (error == EAGAIN)
-        return give_up(p, PROBE_FAILED, "too many connections wait to be accepted");
-    return give_up(p, PROBE_FAILED, "%s", error_text(error, text));
+        return probe_fail(p, PROBE_FAILED, "too many connections wait to be accepted");
+    return probe_fail(p, PROBE_FAILED, "%s", error_text(error, text));
 }
 
 static void reset_state(struct probe *p)
 {
     p->state = PROBE_CONNECT;
-    p->http_at = HTTP_AT_STATUS;
+    p->http_position = HTTP_AT_STATUS;
     p->has_ended = false;
     p->step = 0;
-    p->heard = p->script == NULL ? 0 : p->script->step_count;
+    p->received = p->script == NULL ? 0 : p->script->step_count;
     p->sent = 0;
     p->dropped = 0;
 }
@@ -198,7 +198,7 @@ void probe_init(struct probe *p)
 enum probe_outcome probe_start(struct probe *p, const struct script *script)
 {
     const struct sock_options options = {
-        .delay_ack = !is_spoken_to(script),
+        .delay_ack = !sends_bytes(script),
     };
     p->script = script;
     reset_state(p);
@@ -231,7 +231,7 @@ static int send_header(const struct probe *p)
         return 0;
     const struct addr_peer own = peer_of(p->fd, true);
     const struct addr_peer server = peer_of(p->fd, false);
-    size_t len = proxy_header_write_own(header, v, &own, &server);
+    size_t len = proxy_header_write_local(header, v, &own, &server);
     ssize_t sent = send(p->fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     return sent == -1 ? errno : (size_t)sent == len ? 0 : ENOBUFS;
 }
@@ -253,9 +253,9 @@ static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 /* ---- hear ---- */
 
 /* Takes so many bytes from the socket, which have been looked at already. */
-static void drop(struct probe *p, size_t len)
+static void probe_discard(struct probe *p, size_t len)
 {
-    char data[PROBE_HEAR_MAX];
+    char data[PROBE_RECEIVE_MAX];
     while (len > 0) {
         ssize_t n = recv(p->fd, data, len < sizeof data ? len : sizeof data, 0);
         if (n <= 0)
@@ -267,17 +267,17 @@ static void drop(struct probe *p, size_t len)
 static enum probe_outcome judge_status(struct probe *p, const char *data, size_t len)
 {
     const struct config_range *range = p->script->status;
-    char heard[PROBE_QUOTE_MAX];
+    char received[PROBE_QUOTE_MAX];
     int status = http_status(data, len);
     if (status == 0)
         return PROBE_RUNNING;
     if (status < 0)
-        return end(p, PROBE_FAILED, "not HTTP: %s", quote(p, heard, data, len));
+        return probe_finish(p, PROBE_FAILED, "not HTTP: %s", quote(p, received, data, len));
     bool fine = (unsigned)status >= range->low && (unsigned)status <= range->high;
-    return end(p, fine ? PROBE_PASSED : PROBE_FAILED, "HTTP %d", status);
+    return probe_finish(p, fine ? PROBE_PASSED : PROBE_FAILED, "HTTP %d", status);
 }
 
-static bool matches(const struct script_step *s, const char *data, size_t len)
+static bool probe_step_matches(const struct script_step *s, const char *data, size_t len)
 {
     regmatch_t within = { .rm_so = 0, .rm_eo = (regoff_t)len };
     switch (s->kind) {
@@ -298,50 +298,52 @@ static const struct script_step *find_unwanted(struct probe *p, const char *data
 {
     const struct script *s = p->script;
     for (size_t i = p->step + 1; i > 0 && s->step[i - 1].kind != SCRIPT_SEND; i--)
-        if (s->step[i - 1].kind == SCRIPT_EXPECT_NOT && matches(&s->step[i - 1], data, len)) {
+        if (s->step[i - 1].kind == SCRIPT_EXPECT_NOT &&
+            probe_step_matches(&s->step[i - 1], data, len)) {
             p->step = i - 1;
             return &s->step[i - 1];
         }
     return NULL;
 }
 
-static enum probe_outcome pass(struct probe *p, const char *data, size_t len)
+static enum probe_outcome probe_pass(struct probe *p, const char *data, size_t len)
 {
     const struct script *s = p->script;
     char text[PROBE_QUOTE_MAX];
     if (s->step_count == 0)
-        return end(p, PROBE_PASSED, "connected");
-    if (p->heard == s->step_count)
-        return end(p, PROBE_PASSED, "sent");
-    const struct script_step *last = &s->step[p->heard];
+        return probe_finish(p, PROBE_PASSED, "connected");
+    if (p->received == s->step_count)
+        return probe_finish(p, PROBE_PASSED, "sent");
+    const struct script_step *last = &s->step[p->received];
     if (last->kind == SCRIPT_EXPECT)
-        return end(p, PROBE_PASSED, "got %s", quote(p, text, last->data, last->len));
+        return probe_finish(p, PROBE_PASSED, "got %s", quote(p, text, last->data, last->len));
     if (len > 0)
-        return end(p, PROBE_PASSED, "got %s", heard_instead(p, last, text, data, len));
-    return end(p, PROBE_PASSED, "sent");
+        return probe_finish(p, PROBE_PASSED, "got %s", quote_received(p, last, text, data, len));
+    return probe_finish(p, PROBE_PASSED, "sent");
 }
 
 /* Goes on to the next step that has to wait for something. */
 static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t len)
 {
     const struct script *s = p->script;
-    char want[PROBE_QUOTE_MAX];
-    char heard[PROBE_QUOTE_MAX];
+    char expected[PROBE_QUOTE_MAX];
+    char received[PROBE_QUOTE_MAX];
     while (p->step < s->step_count && step_of(p)->kind != SCRIPT_SEND) {
         const struct script_step *unwanted = find_unwanted(p, data, len);
         if (unwanted != NULL)
-            return end(p, PROBE_FAILED, "unwanted %s, got %s",
-                       quote(p, want, unwanted->data, unwanted->len),
-                       heard_instead(p, unwanted, heard, data, len));
-        bool is_content =
-            step_of(p)->kind == SCRIPT_EXPECT_NOT ? len > 0 : matches(step_of(p), data, len);
+            return probe_finish(p, PROBE_FAILED, "unwanted %s, got %s",
+                                quote(p, expected, unwanted->data, unwanted->len),
+                                quote_received(p, unwanted, received, data, len));
+        bool is_content = step_of(p)->kind == SCRIPT_EXPECT_NOT
+                              ? len > 0
+                              : probe_step_matches(step_of(p), data, len);
         if (!is_content)
             return PROBE_RUNNING;
-        p->heard = p->step++;
+        p->received = p->step++;
     }
     if (p->step == s->step_count)
-        return pass(p, data, len);
-    drop(p, len); /* what is expected next is an answer to what is said next */
+        return probe_pass(p, data, len);
+    probe_discard(p, len); /* what is expected next is an answer to what is said next */
     p->state = PROBE_SEND;
     p->sent = 0;
     return PROBE_RUNNING;
@@ -350,32 +352,33 @@ static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t 
 /* No more will come. error: the socket's, or 0 where it was ended in order. */
 static enum probe_outcome judge_end(struct probe *p, const char *data, size_t len, int error)
 {
-    char want[WANTED_MAX];
-    char heard[PROBE_QUOTE_MAX];
+    char expected[EXPECTED_MAX];
+    char received[PROBE_QUOTE_MAX];
     char text[ERROR_TEXT_MAX];
     if (len > 0)
-        return end(p, PROBE_FAILED, "expected %s, got %s", wanted(p, want),
-                   heard_instead(p, step_of(p), heard, data, len));
+        return probe_finish(p, PROBE_FAILED, "expected %s, got %s", quote_expected(p, expected),
+                            quote_received(p, step_of(p), received, data, len));
     if (error != 0)
-        return give_up(p, PROBE_FAILED, "%s", error_text(error, text));
-    return end(p, PROBE_FAILED, "expected %s, got the end of the connection", wanted(p, want));
+        return probe_fail(p, PROBE_FAILED, "%s", error_text(error, text));
+    return probe_finish(p, PROBE_FAILED, "expected %s, got the end of the connection",
+                        quote_expected(p, expected));
 }
 
 /* What has come so far, without interim answers of HTTP. Returns its length, or -errno. */
-static ssize_t look(struct probe *p, char data[PROBE_HEAR_MAX])
+static ssize_t probe_peek(struct probe *p, char data[PROBE_RECEIVE_MAX])
 {
     for (;;) {
-        ssize_t n = recv(p->fd, data, PROBE_HEAR_MAX, MSG_PEEK);
+        ssize_t n = recv(p->fd, data, PROBE_RECEIVE_MAX, MSG_PEEK);
         if (n <= 0) {
             p->has_ended |= n == 0;
             return n == 0 || errno == EAGAIN ? 0 : -errno;
         }
         if (step_of(p)->kind != SCRIPT_EXPECT_STATUS)
             return n;
-        size_t interim = http_pass_interim(&p->http_at, data, (size_t)n);
+        size_t interim = http_skip_interim(&p->http_position, data, (size_t)n);
         if (interim == 0)
-            return p->http_at == HTTP_AT_STATUS ? n : 0;
-        drop(p, interim);
+            return p->http_position == HTTP_AT_STATUS ? n : 0;
+        probe_discard(p, interim);
         p->dropped += interim;
         if (p->dropped > PROBE_INTERIM_MAX)
             return -EMSGSIZE;
@@ -383,21 +386,21 @@ static ssize_t look(struct probe *p, char data[PROBE_HEAR_MAX])
 }
 
 /* error: what has been taken from the socket already, or 0. */
-static enum probe_outcome hear(struct probe *p, int error)
+static enum probe_outcome receive(struct probe *p, int error)
 {
-    char data[PROBE_HEAR_MAX];
-    ssize_t n = look(p, data);
+    char data[PROBE_RECEIVE_MAX];
+    ssize_t n = probe_peek(p, data);
     if (n == -EMSGSIZE)
-        return end(p, PROBE_FAILED, "more than %d bytes of interim answers of HTTP",
-                   PROBE_INTERIM_MAX);
+        return probe_finish(p, PROBE_FAILED, "more than %d bytes of interim answers of HTTP",
+                            PROBE_INTERIM_MAX);
     if (n < 0 && error == 0)
         error = (int)-n;
-    bool over = p->has_ended || error != 0 || n == PROBE_HEAR_MAX;
+    bool over = p->has_ended || error != 0 || n == PROBE_RECEIVE_MAX;
     size_t len = n > 0 ? (size_t)n : 0;
     enum probe_outcome outcome = step_of(p)->kind == SCRIPT_EXPECT_STATUS
                                      ? judge_status(p, data, len)
                                      : judge_steps(p, data, len);
-    if (outcome == PROBE_RUNNING && p->state == PROBE_HEAR && over)
+    if (outcome == PROBE_RUNNING && p->state == PROBE_RECEIVE && over)
         return judge_end(p, data, len, error != 0 ? error : sock_error(p->fd));
     return outcome;
 }
@@ -410,10 +413,10 @@ static enum probe_outcome cannot_send(struct probe *p, int error)
     size_t next = p->step + 1;
     if (next < p->script->step_count && p->script->step[next].kind != SCRIPT_SEND) {
         p->step = next; /* it may have answered before it closed */
-        p->state = PROBE_HEAR;
-        return hear(p, error);
+        p->state = PROBE_RECEIVE;
+        return receive(p, error);
     }
-    return give_up(p, PROBE_FAILED, "%s while sending", error_text(error, text));
+    return probe_fail(p, PROBE_FAILED, "%s while sending", error_text(error, text));
 }
 
 /* Sends what is left of the steps up to one that waits for an answer. */
@@ -432,8 +435,8 @@ static enum probe_outcome send_rest(struct probe *p)
         p->sent = 0;
     }
     if (p->step == s->step_count)
-        return pass(p, NULL, 0);
-    p->state = PROBE_HEAR;
+        return probe_pass(p, NULL, 0);
+    p->state = PROBE_RECEIVE;
     return PROBE_RUNNING;
 }
 
@@ -441,7 +444,7 @@ static enum probe_outcome send_rest(struct probe *p)
 
 /* Sends and hears until it has to wait. What has come may be the answer to what was sent just now,
  * without an event of its own. */
-static enum probe_outcome talk(struct probe *p, bool may_hear)
+static enum probe_outcome run_steps(struct probe *p, bool may_receive)
 {
     enum probe_outcome outcome = PROBE_RUNNING;
     while (outcome == PROBE_RUNNING) {
@@ -449,11 +452,11 @@ static enum probe_outcome talk(struct probe *p, bool may_hear)
             outcome = send_rest(p);
             if (outcome == PROBE_RUNNING && p->state == PROBE_SEND)
                 return outcome;
-            may_hear = true;
+            may_receive = true;
         } else {
-            if (may_hear)
-                outcome = hear(p, 0);
-            if (outcome == PROBE_RUNNING && p->state == PROBE_HEAR)
+            if (may_receive)
+                outcome = receive(p, 0);
+            if (outcome == PROBE_RUNNING && p->state == PROBE_RECEIVE)
                 return outcome;
         }
     }
@@ -465,7 +468,7 @@ enum probe_outcome probe_step(struct probe *p, uint32_t events)
     const uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
     enum probe_outcome outcome = PROBE_RUNNING;
     if (p->state == PROBE_CLOSE) {
-        await_end(p);
+        probe_await_end(p);
         return PROBE_RUNNING;
     }
     if (p->state == PROBE_CONNECT)
@@ -473,23 +476,24 @@ enum probe_outcome probe_step(struct probe *p, uint32_t events)
     if (outcome != PROBE_RUNNING || p->state == PROBE_CONNECT)
         return outcome;
     p->has_ended |= (events & ends) != 0;
-    return talk(p, (events & ~(uint32_t)EPOLLOUT) != 0);
+    return run_steps(p, (events & ~(uint32_t)EPOLLOUT) != 0);
 }
 
-static enum probe_outcome too_late_to_hear(struct probe *p, const char *after)
+static enum probe_outcome timed_out_receiving(struct probe *p, const char *after)
 {
-    char want[WANTED_MAX];
-    char heard[PROBE_QUOTE_MAX];
-    char data[PROBE_HEAR_MAX];
+    char expected[EXPECTED_MAX];
+    char received[PROBE_QUOTE_MAX];
+    char data[PROBE_RECEIVE_MAX];
     ssize_t n = recv(p->fd, data, sizeof data, MSG_PEEK);
     if (n <= 0)
-        return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
-                       wanted(p, want));
-    return give_up(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
-                   wanted(p, want), heard_instead(p, step_of(p), heard, data, (size_t)n));
+        return probe_fail(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
+                          quote_expected(p, expected));
+    return probe_fail(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
+                      quote_expected(p, expected),
+                      quote_received(p, step_of(p), received, data, (size_t)n));
 }
 
-static enum probe_outcome too_late(struct probe *p, uint64_t timeout)
+static enum probe_outcome timed_out(struct probe *p, uint64_t timeout)
 {
     char after[32];
     bool whole = timeout % 1000 == 0;
@@ -497,17 +501,17 @@ static enum probe_outcome too_late(struct probe *p, uint64_t timeout)
              whole ? "s" : "ms");
     switch (p->state) {
     case PROBE_CONNECT:
-        return give_up(p, PROBE_FAILED, "timeout after %s while connecting", after);
+        return probe_fail(p, PROBE_FAILED, "timeout after %s while connecting", after);
     case PROBE_SEND:
-        return give_up(p, PROBE_FAILED, "timeout after %s while sending", after);
-    case PROBE_HEAR:
+        return probe_fail(p, PROBE_FAILED, "timeout after %s while sending", after);
+    case PROBE_RECEIVE:
     case PROBE_CLOSE:
         break;
     }
-    return too_late_to_hear(p, after);
+    return timed_out_receiving(p, after);
 }
 
-enum probe_outcome probe_look(struct probe *p)
+enum probe_outcome probe_poll(struct probe *p)
 {
     struct pollfd pfd = { .fd = p->fd, .events = POLLIN | POLLOUT | POLLRDHUP };
     if (poll(&pfd, 1, 0) != 1)
@@ -517,14 +521,14 @@ enum probe_outcome probe_look(struct probe *p)
 
 enum probe_outcome probe_expire(struct probe *p, uint64_t timeout)
 {
-    enum probe_outcome outcome = probe_look(p);
-    return outcome == PROBE_RUNNING ? too_late(p, timeout) : outcome;
+    enum probe_outcome outcome = probe_poll(p);
+    return outcome == PROBE_RUNNING ? timed_out(p, timeout) : outcome;
 }
 
 enum probe_outcome probe_give_up(struct probe *p, int error)
 {
     char text[ERROR_TEXT_MAX];
-    return give_up(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+    return probe_fail(p, PROBE_UNKNOWN, "%s", error_text(error, text));
 }
 
 void probe_stop(struct probe *p)

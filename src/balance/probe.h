@@ -19,9 +19,9 @@
 #include "balance/script.h"
 
 #define PROBE_WHY_MAX     256
-#define PROBE_HEAR_MAX    4096      /* bytes of an answer among which those wanted must be */
+#define PROBE_RECEIVE_MAX 4096      /* bytes of an answer among which those wanted must be */
 #define PROBE_INTERIM_MAX 65536     /* bytes of interim answers of HTTP */
-#define PROBE_REST_MAX    (1 << 18) /* bytes that come behind what was wanted, until a reset */
+#define PROBE_DISCARD_MAX (1 << 18) /* bytes that come behind what was wanted, until a reset */
 
 enum probe_outcome {
     PROBE_RUNNING,
@@ -33,7 +33,7 @@ enum probe_outcome {
 enum probe_state {
     PROBE_CONNECT, /* waits for the connection to be there */
     PROBE_SEND,    /* waits for room for what is left to send */
-    PROBE_HEAR,    /* waits for more of what the server sends */
+    PROBE_RECEIVE, /* waits for more of what the server sends */
     PROBE_CLOSE,   /* the outcome is known; waits for the server's end of the connection */
 };
 
@@ -41,12 +41,12 @@ struct probe {
     const struct script *script;
     int fd; /* -1: there is no connection */
     enum probe_state state;
-    enum http_at http_at;
-    bool has_ended; /* the server sends no more */
-    size_t step;    /* of the script: under way */
-    size_t heard;   /* the last step that has heard what it expects; the script's count: none */
-    size_t sent;    /* bytes of this step */
-    size_t dropped; /* bytes of interim answers; in PROBE_CLOSE of what comes then */
+    enum http_position http_position;
+    bool has_ended;  /* the server sends no more */
+    size_t step;     /* of the script: under way */
+    size_t received; /* the last step that has heard what it expects; the script's count: none */
+    size_t sent;     /* bytes of this step */
+    size_t dropped;  /* bytes of interim answers; in PROBE_CLOSE of what comes then */
     char why[PROBE_WHY_MAX]; /* how it ended, in words; as it was while it runs */
 };
 
@@ -66,7 +66,7 @@ enum probe_outcome probe_start(struct probe *p, const struct script *script);
 enum probe_outcome probe_step(struct probe *p, uint32_t events);
 
 /* Looks at what has happened at its socket, without an event. */
-enum probe_outcome probe_look(struct probe *p);
+enum probe_outcome probe_poll(struct probe *p);
 
 /* Its time, `timeout` ms, is over. Looks once more at what has come before judging: it may be us
  * who were late. Never PROBE_RUNNING. */

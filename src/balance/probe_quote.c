@@ -8,7 +8,7 @@
 static const char cut[] = "...";
 
 /* The length of the line at data, without its end. A line end at the begin is a part of it. */
-static size_t line_length(const char *data, size_t len)
+static size_t probe_quote_line_length(const char *data, size_t len)
 {
     const char *end = len > 1 ? memchr(data + 1, '\n', len - 1) : NULL;
     if (end == NULL)
@@ -17,7 +17,7 @@ static size_t line_length(const char *data, size_t len)
 }
 
 /* Returns how many characters were written to out, four at most. */
-static size_t put_escaped(char *out, unsigned char c)
+static size_t probe_quote_put_escaped(char *out, unsigned char c)
 {
     static const char letters[] = "\"\"\\\\\nn\rr\tt"; /* in pairs: the byte, what stands for it */
     for (size_t i = 0; i + 1 < sizeof letters; i += 2)
@@ -37,12 +37,12 @@ static size_t put_escaped(char *out, unsigned char c)
 static const char *quote_at(char out[PROBE_QUOTE_MAX], const char *data, size_t len, size_t line)
 {
     const size_t room = PROBE_QUOTE_MAX - sizeof cut - sizeof "\"" - 4; /* for one more */
-    size_t shown = line_length(data + line, len - line);
+    size_t shown = probe_quote_line_length(data + line, len - line);
     bool more = line + shown + sizeof "\r\n" - 1 < len;
     size_t at = (size_t)sprintf(out, "\"%s", line > 0 ? cut : "");
     size_t i = 0;
     for (; i < shown && at <= room; i++)
-        at += put_escaped(out + at, (unsigned char)data[line + i]);
+        at += probe_quote_put_escaped(out + at, (unsigned char)data[line + i]);
     sprintf(out + at, "%s\"", more || i < shown ? cut : "");
     return out;
 }
@@ -64,7 +64,7 @@ static size_t common_length(const char *a, size_t a_len, const char *b, size_t b
 }
 
 /* Redis: -ERR. POP3: -ERR. SMTP, FTP, NNTP: 4yz and 5yz. Others say so in words. */
-static bool looks_wrong(const char *line, size_t len)
+static bool looks_like_error(const char *line, size_t len)
 {
     static const char *const words[] = { "err", "fatal", "fail", "denied", "refused", "-" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -75,7 +75,8 @@ static bool looks_wrong(const char *line, size_t len)
 }
 
 /* Where it begins. */
-static size_t find_line(const char *data, size_t len, const char *wanted, size_t wanted_len)
+static size_t probe_quote_find_line(const char *data, size_t len, const char *wanted,
+                                    size_t wanted_len)
 {
     size_t alike = wanted_len / 3 > 2 ? wanted_len / 3 : 2; /* less is by chance */
     size_t best = len;
@@ -88,7 +89,7 @@ static size_t find_line(const char *data, size_t len, const char *wanted, size_t
             alike = common + 1;
             best = at;
         }
-        if (wrong == len && looks_wrong(data + at, n))
+        if (wrong == len && looks_like_error(data + at, n))
             wrong = at;
         at += n + 1;
     }
@@ -100,5 +101,5 @@ static size_t find_line(const char *data, size_t len, const char *wanted, size_t
 const char *probe_quote_line(char out[PROBE_QUOTE_MAX], const void *data, size_t len,
                              const void *wanted, size_t wanted_len)
 {
-    return quote_at(out, data, len, find_line(data, len, wanted, wanted_len));
+    return quote_at(out, data, len, probe_quote_find_line(data, len, wanted, wanted_len));
 }

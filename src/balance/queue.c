@@ -1,11 +1,11 @@
 #include "balance/queue.h"
 
-bool pool_was_tried(const struct pool_tried *tried, const struct backend *b)
+bool pool_was_tried(const struct pool_tried *tried, const struct server *srv)
 {
     if (tried == NULL)
         return false;
     for (unsigned i = 0; i < tried->count; i++)
-        if (tried->serial[i] == b->serial)
+        if (tried->serial[i] == srv->serial)
             return true;
     return false;
 }
@@ -24,7 +24,7 @@ void inbox_fini(struct inbox *in)
     pthread_mutex_destroy(&in->lock);
 }
 
-static void inbox_put(struct inbox *in, struct waiter *w)
+static void inbox_push(struct inbox *in, struct waiter *w)
 {
     pthread_mutex_lock(&in->lock);
     TAILQ_INSERT_TAIL(&in->granted, w, in_list);
@@ -32,7 +32,7 @@ static void inbox_put(struct inbox *in, struct waiter *w)
     pthread_mutex_unlock(&in->lock);
 }
 
-struct waiter *inbox_take(struct inbox *in)
+struct waiter *inbox_pop(struct inbox *in)
 {
     pthread_mutex_lock(&in->lock);
     struct waiter *w = TAILQ_FIRST(&in->granted);
@@ -63,7 +63,7 @@ uint64_t queue_length(const struct queue *q)
     return atomic_load(&q->length);
 }
 
-bool queue_join(struct queue *q, struct waiter *w, uint64_t max)
+bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max)
 {
     pthread_mutex_lock(&q->lock);
     bool room = atomic_load(&q->length) < max;
@@ -77,18 +77,18 @@ bool queue_join(struct queue *q, struct waiter *w, uint64_t max)
     return room;
 }
 
-static void take_out(struct queue *q, struct waiter *w)
+static void queue_remove(struct queue *q, struct waiter *w)
 {
     TAILQ_REMOVE(&q->waiting, w, in_list);
     atomic_fetch_sub(&q->length, 1);
 }
 
-struct backend *queue_quit(struct queue *q, struct waiter *w)
+struct server *queue_cancel(struct queue *q, struct waiter *w)
 {
-    struct backend *granted = NULL;
+    struct server *granted = NULL;
     pthread_mutex_lock(&q->lock);
     if (w->state == WAITER_QUEUED) {
-        take_out(q, w);
+        queue_remove(q, w);
         w->state = WAITER_OUT;
     }
     pthread_mutex_unlock(&q->lock);
@@ -103,50 +103,50 @@ struct backend *queue_quit(struct queue *q, struct waiter *w)
     return granted;
 }
 
-static struct waiter *first_for(struct queue *q, const struct backend *b)
+static struct waiter *first_for(struct queue *q, const struct server *srv)
 {
     struct waiter *w;
     TAILQ_FOREACH(w, &q->waiting, in_list)
-        if (!pool_was_tried(w->tried, b))
+        if (!pool_was_tried(w->tried, srv))
             break;
     return w;
 }
 
 /* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
  * neither list is out for good. */
-static void answer(struct queue *q, struct waiter *w, struct backend *granted)
+static void queue_answer(struct queue *q, struct waiter *w, struct server *granted)
 {
-    take_out(q, w);
+    queue_remove(q, w);
     w->granted = granted;
     w->state = WAITER_GRANTED;
-    inbox_put(w->inbox, w);
+    inbox_push(w->inbox, w);
 }
 
-static bool hand_over(struct queue *q, struct backend *b, bool is_free)
+static bool queue_hand_over(struct queue *q, struct server *srv, bool is_free)
 {
     if (queue_length(q) == 0)
         return false;
     pthread_mutex_lock(&q->lock);
-    struct waiter *w = first_for(q, b);
-    bool done = w != NULL && (!is_free || backend_take(b, BACKEND_ANY) == BACKEND_TAKEN);
+    struct waiter *w = first_for(q, srv);
+    bool done = w != NULL && (!is_free || server_acquire(srv, SERVER_ANY_COUNT) == SERVER_ACQUIRED);
     if (done)
-        answer(q, w, b);
+        queue_answer(q, w, srv);
     pthread_mutex_unlock(&q->lock);
     return done;
 }
 
-bool queue_grant(struct queue *q, struct backend *b)
+bool queue_grant(struct queue *q, struct server *srv)
 {
-    return hand_over(q, b, false);
+    return queue_hand_over(q, srv, false);
 }
 
-bool queue_offer(struct queue *q, struct backend *b)
+bool queue_offer(struct queue *q, struct server *srv)
 {
-    return hand_over(q, b, true);
+    return queue_hand_over(q, srv, true);
 }
 
-void queue_dismiss(struct queue *q, bool (*in_vain)(void *arg, const struct pool_tried *tried),
-                   void *arg)
+void queue_reject(struct queue *q, bool (*is_hopeless)(void *arg, const struct pool_tried *tried),
+                  void *arg)
 {
     if (queue_length(q) == 0)
         return;
@@ -154,8 +154,8 @@ void queue_dismiss(struct queue *q, bool (*in_vain)(void *arg, const struct pool
     struct waiter *w = TAILQ_FIRST(&q->waiting);
     while (w != NULL) {
         struct waiter *next = TAILQ_NEXT(w, in_list);
-        if (in_vain(arg, w->tried))
-            answer(q, w, NULL);
+        if (is_hopeless(arg, w->tried))
+            queue_answer(q, w, NULL);
         w = next;
     }
     pthread_mutex_unlock(&q->lock);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "balance/backend.h"
+#include "balance/server.h"
 
 /* The servers that a session has tried without success, by their serials. */
 struct pool_tried {
@@ -22,7 +22,7 @@ struct pool_tried {
     uint32_t serial[]; /* room for as many as there may be attempts */
 };
 
-bool pool_was_tried(const struct pool_tried *tried, const struct backend *b);
+bool pool_was_tried(const struct pool_tried *tried, const struct server *srv);
 
 struct waiter;
 TAILQ_HEAD(waiter_list, waiter);
@@ -41,8 +41,8 @@ struct waiter {
     TAILQ_ENTRY(waiter) in_list; /* of the queue, then of the inbox */
     const struct pool_tried *tried;
     struct inbox *inbox;
-    struct backend *granted; /* the place, once it is in the inbox; NULL: it waits in vain */
-    uint8_t state;           /* enum waiter_state, under the queue's lock */
+    struct server *granted; /* the place, once it is in the inbox; NULL: it waits in vain */
+    uint8_t state;          /* enum waiter_state, under the queue's lock */
 };
 
 enum waiter_state {
@@ -60,7 +60,7 @@ struct queue {
 void inbox_init(struct inbox *in, void (*wake)(struct inbox *in));
 void inbox_fini(struct inbox *in);
 /* The next one that is in it, or NULL. For the inbox's thread. */
-struct waiter *inbox_take(struct inbox *in);
+struct waiter *inbox_pop(struct inbox *in);
 
 void queue_init(struct queue *q);
 void queue_fini(struct queue *q);
@@ -68,23 +68,23 @@ void queue_fini(struct queue *q);
 uint64_t queue_length(const struct queue *q);
 
 /* Puts w at the end, unless max wait already. */
-bool queue_join(struct queue *q, struct waiter *w, uint64_t max);
+bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max);
 
 /* Takes w out, wherever it is. Returns the place that it had been granted meanwhile and that is
  * the caller's now, or NULL. For w's thread. */
-struct backend *queue_quit(struct queue *q, struct waiter *w);
+struct server *queue_cancel(struct queue *q, struct waiter *w);
 
-/* Hands a place on b, which is the caller's, to the first that has not tried b. Returns false when
- * nobody wants it: it is still the caller's. */
-bool queue_grant(struct queue *q, struct backend *b);
+/* Hands a place on srv, which is the caller's, to the first that has not tried srv. Returns false
+ * when nobody wants it: it is still the caller's. */
+bool queue_grant(struct queue *q, struct server *srv);
 
 /* The same with a place that is free: it is taken only when somebody wants it, since a session that
- * found b full by that would wait beside a free place. */
-bool queue_offer(struct queue *q, struct backend *b);
+ * found srv full by that would wait beside a free place. */
+bool queue_offer(struct queue *q, struct server *srv);
 
-/* Sends those back who wait in vain, without a place. in_vain: by the servers that they have tried,
- * NULL: none. */
-void queue_dismiss(struct queue *q, bool (*in_vain)(void *arg, const struct pool_tried *tried),
-                   void *arg);
+/* Sends those back who wait in vain, without a place. is_hopeless: by the servers that they have
+ * tried, NULL: none. */
+void queue_reject(struct queue *q, bool (*is_hopeless)(void *arg, const struct pool_tried *tried),
+                  void *arg);
 
 #endif

@@ -73,8 +73,8 @@ static void free_if_unused(struct resolver *r)
 
 /* ---- what the log says ---- */
 
-static void begin_line(struct log_line *line, enum log_level level, const char *event,
-                       const struct name *n)
+static void resolver_begin_line(struct log_line *line, enum log_level level, const char *event,
+                                const struct name *n)
 {
     log_begin(line, level, event);
     log_str(line, "pool", pool_name(n->pool));
@@ -85,7 +85,7 @@ static void begin_line(struct log_line *line, enum log_level level, const char *
 static void log_failed(const struct name *n)
 {
     struct log_line line;
-    begin_line(&line, LOG_LEVEL_WARNING, "resolve_failed", n);
+    resolver_begin_line(&line, LOG_LEVEL_WARNING, "resolve_failed", n);
     log_str(&line, "error", n->error);
     log_uint(&line, "addresses", n->current.count);
     if (n->state.held_until != 0)
@@ -97,7 +97,7 @@ static void log_failed(const struct name *n)
 static void log_expired(const struct name *n)
 {
     struct log_line line;
-    begin_line(&line, LOG_LEVEL_WARNING, "resolve_expired", n);
+    resolver_begin_line(&line, LOG_LEVEL_WARNING, "resolve_expired", n);
     log_str(&line, "error", n->error);
     log_uint(&line, "addresses", 0);
     log_end(&line);
@@ -112,7 +112,7 @@ static void log_resolved(const struct name *n)
     for (size_t i = 0; i < n->current.count && i < LOGGED_ADDRESSES; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ",",
                                  addr_print(&n->current.list[i].addr, text));
-    begin_line(&line, LOG_LEVEL_NOTICE, "resolved", n);
+    resolver_begin_line(&line, LOG_LEVEL_NOTICE, "resolved", n);
     log_uint(&line, "addresses", n->current.count);
     log_fmt(&line, "are", "%s%s", list, n->current.count > LOGGED_ADDRESSES ? ",..." : "");
     log_end(&line);
@@ -120,7 +120,7 @@ static void log_resolved(const struct name *n)
 
 /* ---- rounds ---- */
 
-static void on_due(uv_timer_t *timer)
+static void resolver_on_due(uv_timer_t *timer)
 {
     struct name *n = timer->data;
     n->state.next = 0;
@@ -132,7 +132,7 @@ static void on_due(uv_timer_t *timer)
 static void ask_in(struct name *n, uint64_t ms)
 {
     n->state.next = uv_now(n->resolver->loop) + ms;
-    uv_timer_start(&n->timer, on_due, ms, 0);
+    uv_timer_start(&n->timer, resolver_on_due, ms, 0);
 }
 
 /* Unless its questions are on their way. */
@@ -146,7 +146,7 @@ static void ask_now(struct name *n)
 /* ---- files ---- */
 
 /* Looks whether the name servers or hosts are others by now. */
-static void check_files(struct resolver *r)
+static void resolver_check_files(struct resolver *r)
 {
     struct name *n = NULL;
     r->checked = uv_now(r->loop);
@@ -161,14 +161,14 @@ static void check_files(struct resolver *r)
 
 static void on_watch(uv_timer_t *timer)
 {
-    check_files(timer->data);
+    resolver_check_files(timer->data);
 }
 
 /* Called for each look-up that fails. */
 static void check_files_in_time(struct resolver *r)
 {
     if (uv_now(r->loop) - r->checked >= CHECK_MS)
-        check_files(r);
+        resolver_check_files(r);
 }
 
 static void on_hosts_changed(void *arg)
@@ -185,12 +185,12 @@ static void on_hosts_changed(void *arg)
 /* ---- answers ---- */
 
 /* Puts the addresses in force. Returns what pool_resolved() says. */
-static int put_in_force(struct name *n, const struct answers *answers)
+static int resolver_apply(struct name *n, const struct answers *answers)
 {
     return pool_resolved(n->pool, n->server, answers->list, answers->count);
 }
 
-static int copy_answers(struct answers *to, const struct answers *from)
+static int resolver_copy_answers(struct answers *to, const struct answers *from)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < from->count; i++)
@@ -201,15 +201,15 @@ static int copy_answers(struct answers *to, const struct answers *from)
 }
 
 /* Returns 1 when other addresses are in force than before, 0 when the same, or -errno. */
-static int replace(struct name *n, const struct answers *answers)
+static int resolver_replace(struct name *n, const struct answers *answers)
 {
     struct answers copy = { .count = 0 };
     if (answers_equal(answers, &n->current))
         return 0;
-    int rc = copy_answers(&copy, answers);
+    int rc = resolver_copy_answers(&copy, answers);
     if (rc < 0)
         return rc;
-    if ((rc = put_in_force(n, &copy)) < 0) {
+    if ((rc = resolver_apply(n, &copy)) < 0) {
         answers_fini(&copy);
         return rc;
     }
@@ -228,7 +228,7 @@ static void adopt(struct name *n)
     n->adopted = true;
     const struct pool_answer *list = pool_answers(n->pool, n->server, &answers.count);
     answers.list = (struct pool_answer *)list; /* read only */
-    if (answers.count == 0 || copy_answers(&n->current, &answers) < 0)
+    if (answers.count == 0 || resolver_copy_answers(&n->current, &answers) < 0)
         return;
     n->inherited = true;
     n->state.addresses = n->current.count;
@@ -251,7 +251,7 @@ static bool is_news(const struct name *n, const struct lookup_result *result)
     return result->answers != NULL && (result->complete || !n->inherited);
 }
 
-static void tell(const struct name *n, bool changed, bool failed_before)
+static void resolver_log(const struct name *n, bool changed, bool failed_before)
 {
     bool failed = n->error[0] != '\0';
     if (changed && n->current.count == 0)
@@ -270,7 +270,7 @@ static void set_held(struct name *n, uint64_t until, bool all)
     n->resolver->held += n->state.all_held;
 }
 
-static void on_done(void *arg, const struct lookup_result *result)
+static void resolver_on_done(void *arg, const struct lookup_result *result)
 {
     struct name *n = arg;
     uint64_t now = uv_now(n->resolver->loop);
@@ -278,7 +278,7 @@ static void on_done(void *arg, const struct lookup_result *result)
     const char *error = result->error;
     n->asking = false;
     adopt(n);
-    int changed = is_news(n, result) ? replace(n, result->answers) : 0;
+    int changed = is_news(n, result) ? resolver_replace(n, result->answers) : 0;
     if (changed < 0)
         error = "out of memory";
     if (result->complete)
@@ -288,14 +288,14 @@ static void on_done(void *arg, const struct lookup_result *result)
     set_held(n, n->current.count > 0 ? result->held_until : 0, result->all_held);
     if (error == NULL)
         n->state.answered = now;
-    tell(n, changed > 0, failed_before);
+    resolver_log(n, changed > 0, failed_before);
     ask_in(n, result->next > now ? result->next - now : 1);
     note_first(n);
     if (error != NULL)
         check_files_in_time(n->resolver);
 }
 
-static bool is_usable(void *arg, const struct addr *a)
+static bool resolver_is_usable(void *arg, const struct addr *a)
 {
     const struct name *n = arg;
     return n->resolver->ops->usable(n->resolver->arg, n->pool, a);
@@ -339,8 +339,8 @@ static struct name *new_name(struct resolver *r, struct pool *pool, const struct
                                         .host = s->host,
                                         .service = s->service,
                                         .port = s->port,
-                                        .usable = is_usable,
-                                        .done = on_done,
+                                        .usable = resolver_is_usable,
+                                        .done = resolver_on_done,
                                         .arg = n };
     n->resolver = r;
     n->pool = pool;
@@ -355,7 +355,7 @@ static struct name *new_name(struct resolver *r, struct pool *pool, const struct
     return NULL;
 }
 
-static int add_name(struct resolver *r, struct pool *pool, size_t server)
+static int resolver_add_name(struct resolver *r, struct pool *pool, size_t server)
 {
     struct name *n = new_name(r, pool, &pool_conf(pool)->server[server]);
     if (n == NULL)
@@ -371,7 +371,7 @@ static int add_name(struct resolver *r, struct pool *pool, size_t server)
     return 0;
 }
 
-static bool is_same(const struct name *n, const struct config_server *s)
+static bool resolver_is_same(const struct name *n, const struct config_server *s)
 {
     return strcmp(n->host, s->host) == 0 && n->service == s->service && n->port == s->port;
 }
@@ -383,7 +383,7 @@ static struct name *find_same(struct resolver *r, const struct pool *pool,
     struct name *n = NULL;
     struct name *other = NULL;
     TAILQ_FOREACH(n, &r->names, by_resolver) {
-        if (n->pool != pool || n->listed || !is_same(n, s))
+        if (n->pool != pool || n->listed || !resolver_is_same(n, s))
             continue;
         if (strcmp(n->server_name, s->name) == 0)
             return n;
@@ -404,7 +404,7 @@ static int keep_name(struct name *n, const struct config_server *s, size_t serve
         free(n->server_name);
         n->server_name = copy;
     }
-    int rc = n->current.count > 0 ? put_in_force(n, &n->current) : 0;
+    int rc = n->current.count > 0 ? resolver_apply(n, &n->current) : 0;
     return rc < 0 ? rc : 0;
 }
 
@@ -437,13 +437,13 @@ int resolver_sync(struct resolver *r, struct pool *pool)
         if (conf->server[i].host == NULL)
             continue;
         struct name *n = find_same(r, pool, &conf->server[i]);
-        rc = n != NULL ? keep_name(n, &conf->server[i], i) : add_name(r, pool, i);
+        rc = n != NULL ? keep_name(n, &conf->server[i], i) : resolver_add_name(r, pool, i);
     }
     remove_unlisted(r, pool);
     return rc;
 }
 
-void resolver_forget(struct resolver *r, const struct pool *pool)
+void resolver_remove_pool(struct resolver *r, const struct pool *pool)
 {
     unlist_names(r, pool);
     remove_unlisted(r, pool);

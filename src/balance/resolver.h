@@ -62,7 +62,7 @@ int resolver_configure(struct resolver *r, const struct config_global *conf);
  * and put in force. Returns 0, or -ENOMEM with some of them missing. */
 int resolver_sync(struct resolver *r, struct pool *pool);
 /* Before a pool is freed. */
-void resolver_forget(struct resolver *r, const struct pool *pool);
+void resolver_remove_pool(struct resolver *r, const struct pool *pool);
 
 /* Whether every name has had its first answer or failure. */
 bool resolver_ready(const struct resolver *r);

@@ -43,7 +43,7 @@ static const char *host_of(const struct config_pool *conf, const struct addr *to
 }
 
 /* Makes room for up to count steps; they are added in order. */
-static int make_room(struct script *s, size_t count)
+static int script_reserve(struct script *s, size_t count)
 {
     s->step = calloc(count, sizeof *s->step);
     return s->step == NULL ? -ENOMEM : 0;
@@ -54,7 +54,7 @@ static void add_step(struct script *s, enum script_kind kind, const char *data, 
     s->step[s->step_count++] = (struct script_step){ .kind = kind, .data = data, .len = len };
 }
 
-static int make_request(struct script *s, const struct config_pool *conf)
+static int script_from_http(struct script *s, const struct config_pool *conf)
 {
     char text[ADDR_TEXT_MAX];
     int n = asprintf(&s->request,
@@ -68,7 +68,7 @@ static int make_request(struct script *s, const struct config_pool *conf)
         s->request = NULL;
         return -ENOMEM;
     }
-    if (make_room(s, 2) < 0)
+    if (script_reserve(s, 2) < 0)
         return -ENOMEM;
     add_step(s, SCRIPT_SEND, s->request, (size_t)n);
     add_step(s, SCRIPT_EXPECT_STATUS, NULL, 0);
@@ -76,7 +76,7 @@ static int make_request(struct script *s, const struct config_pool *conf)
     return 0;
 }
 
-static int make_dialogue(struct script *s, const struct config_pool *conf)
+static int script_from_steps(struct script *s, const struct config_pool *conf)
 {
     static const enum script_kind kinds[] = {
         [CONFIG_STEP_SEND] = SCRIPT_SEND,
@@ -84,7 +84,7 @@ static int make_dialogue(struct script *s, const struct config_pool *conf)
         [CONFIG_STEP_EXPECT_NOT] = SCRIPT_EXPECT_NOT,
         [CONFIG_STEP_EXPECT_REGEX] = SCRIPT_EXPECT_REGEX,
     };
-    if (make_room(s, conf->check_step_count) < 0)
+    if (script_reserve(s, conf->check_step_count) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < conf->check_step_count; i++) {
         const struct config_step *step = &conf->check_step[i];
@@ -95,11 +95,11 @@ static int make_dialogue(struct script *s, const struct config_pool *conf)
     return 0;
 }
 
-static int make_exchange(struct script *s, const struct config_pool *conf)
+static int script_from_send_expect(struct script *s, const struct config_pool *conf)
 {
     if (conf->check_step_count > 0)
-        return make_dialogue(s, conf);
-    if (make_room(s, 2) < 0)
+        return script_from_steps(s, conf);
+    if (script_reserve(s, 2) < 0)
         return -ENOMEM;
     if (conf->check_send.len > 0)
         add_step(s, SCRIPT_SEND, conf->check_send.data, conf->check_send.len);
@@ -108,7 +108,7 @@ static int make_exchange(struct script *s, const struct config_pool *conf)
     return 0;
 }
 
-int script_make(struct script *s, const struct config_pool *conf, const struct addr *server,
+int script_init(struct script *s, const struct config_pool *conf, const struct addr *server,
                 const struct addr *check_address)
 {
     const struct addr to = script_target(conf, server, check_address);
@@ -121,9 +121,9 @@ int script_make(struct script *s, const struct config_pool *conf, const struct a
         s->source.addr = conf->source.addr;
     switch (conf->check) {
     case CONFIG_CHECK_HTTP:
-        return make_request(s, conf);
+        return script_from_http(s, conf);
     case CONFIG_CHECK_SEND:
-        return make_exchange(s, conf);
+        return script_from_send_expect(s, conf);
     case CONFIG_CHECK_TCP:
     case CONFIG_CHECK_NONE:
         break;
@@ -131,7 +131,7 @@ int script_make(struct script *s, const struct config_pool *conf, const struct a
     return 0;
 }
 
-void script_free(struct script *s)
+void script_fini(struct script *s)
 {
     free(s->request);
     free(s->step);

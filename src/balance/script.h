@@ -45,8 +45,8 @@ struct addr script_target(const struct config_pool *conf, const struct addr *ser
 
 /* The script for a server of a pool whose check is not CONFIG_CHECK_NONE. conf outlives it. Returns
  * 0 or -ENOMEM. */
-int script_make(struct script *s, const struct config_pool *conf, const struct addr *server,
+int script_init(struct script *s, const struct config_pool *conf, const struct addr *server,
                 const struct addr *check_address);
-void script_free(struct script *s);
+void script_fini(struct script *s);
 
 #endif

@@ -2,48 +2,48 @@
 
 #include <stdlib.h>
 
-#include "balance/passive.h"
+#include "balance/passive_check.h"
 
 #define NO_SLOT    UINT32_MAX
 #define BACKUP_BIT 0x80000000u /* of a slot: in the rank of the backups */
 
 /* Those that nobody may be sent to are left out, so that picking does not step over them; not with
  * "hash", where each has its keys whether it is up or down. */
-static bool belongs(const struct config_pool *conf, const struct backend *b)
+static bool server_set_takes_in(const struct config_pool *conf, const struct server *srv)
 {
-    return conf->balance == CONFIG_BALANCE_HASH || backend_is_willing(b);
+    return conf->balance == CONFIG_BALANCE_HASH || server_is_eligible(srv);
 }
 
-static int rank_init(struct rank *r, const struct server_set *s, const struct server_place *places,
-                     bool backup, const struct rank *previous)
+static int rank_init(struct rank *r, const struct server_set *s,
+                     const struct server_member *members, bool backup, const struct rank *previous)
 {
-    r->servers = calloc(s->count + 1, sizeof(struct backend *));
+    r->servers = calloc(s->count + 1, sizeof(struct server *));
     if (r->servers == NULL)
         return -1;
     for (size_t i = 0; i < s->count; i++)
-        if (places[i].backup == backup && belongs(s->conf, places[i].backend))
-            r->servers[r->count++] = places[i].backend;
+        if (members[i].backup == backup && server_set_takes_in(s->conf, members[i].server))
+            r->servers[r->count++] = members[i].server;
     r->state = s->policy->create(r->servers, r->count, previous == NULL ? NULL : previous->state);
     return r->state == NULL ? -1 : 0;
 }
 
-struct server_set *server_set_new(const struct config_pool *conf, const struct server_place *places,
-                                  size_t count, struct answer_file *file,
-                                  const struct server_set *previous)
+struct server_set *server_set_new(const struct config_pool *conf,
+                                  const struct server_member *members, size_t count,
+                                  struct answer_file *file, const struct server_set *previous)
 {
-    struct server_set *s = calloc(1, sizeof *s + count * sizeof(struct backend *));
+    struct server_set *s = calloc(1, sizeof *s + count * sizeof(struct server *));
     if (s == NULL)
         return NULL;
     s->conf = conf;
     s->policy = policy_find(conf->balance);
     s->count = count;
     for (size_t i = 0; i < count; i++)
-        s->servers[i] = places[i].backend;
+        s->servers[i] = members[i].server;
     if (previous != NULL && previous->policy != s->policy)
         previous = NULL;
     for (int k = 0; k < RANKS; k++) {
         const struct rank *before = previous == NULL ? NULL : &previous->rank[k];
-        if (rank_init(&s->rank[k], s, places, k == RANK_BACKUP, before) < 0) {
+        if (rank_init(&s->rank[k], s, members, k == RANK_BACKUP, before) < 0) {
             server_set_free(s);
             return NULL;
         }
@@ -67,7 +67,7 @@ void server_set_free(struct server_set *s)
 
 /* Workers may have changed the servers while the order was made, with the old set in their hands:
  * so, now that they see this one, each is looked at again. */
-void server_set_enter(struct server_set *s, uint64_t now)
+void server_set_assign_slots(struct server_set *s, uint64_t now)
 {
     for (size_t i = 0; i < s->count; i++)
         atomic_store(&s->servers[i]->slot, NO_SLOT);
@@ -80,63 +80,63 @@ void server_set_enter(struct server_set *s, uint64_t now)
     }
 }
 
-static struct rank *rank_of(struct server_set *s, const struct backend *b, size_t *i)
+static struct rank *rank_of(struct server_set *s, const struct server *srv, size_t *i)
 {
-    uint32_t slot = atomic_load(&b->slot);
+    uint32_t slot = atomic_load(&srv->slot);
     if (slot == NO_SLOT)
         return NULL;
     struct rank *r = &s->rank[(slot & BACKUP_BIT) != 0 ? RANK_BACKUP : RANK_REGULAR];
     *i = slot & ~BACKUP_BIT;
-    return *i < r->count && r->servers[*i] == b ? r : NULL; /* else it is that of another set */
+    return *i < r->count && r->servers[*i] == srv ? r : NULL; /* else it is that of another set */
 }
 
-bool server_set_has(struct server_set *s, const struct backend *b)
+bool server_set_has(struct server_set *s, const struct server *srv)
 {
     size_t i = 0;
-    return rank_of(s, b, &i) != NULL;
+    return rank_of(s, srv, &i) != NULL;
 }
 
-void server_set_changed(struct server_set *s, const struct backend *b, uint64_t now)
+void server_set_changed(struct server_set *s, const struct server *srv, uint64_t now)
 {
     size_t i = 0;
-    struct rank *r = s->policy->changed == NULL ? NULL : rank_of(s, b, &i);
+    struct rank *r = s->policy->changed == NULL ? NULL : rank_of(s, srv, &i);
     if (r != NULL)
         s->policy->changed(r->state, i, now);
 }
 
 struct choice {
     struct rank *rank;
-    const struct set_request *request;
+    const struct server_set_request *request;
 };
 
-static enum backend_taken take(void *arg, size_t i, uint64_t expected)
+static enum server_acquired server_set_try_acquire(void *arg, size_t i, uint64_t expected)
 {
     const struct choice *c = arg;
-    const struct set_request *r = c->request;
-    struct backend *b = c->rank->servers[i];
-    if (pool_was_tried(r->tried, b) || !backend_is_willing(b))
-        return BACKEND_REFUSED;
-    if (!r->desperate && !backend_is_usable(b, r->now))
-        return BACKEND_REFUSED;
-    if (r->dry)
-        return backend_is_full(b) ? BACKEND_REFUSED : BACKEND_TAKEN;
-    enum backend_taken taken = backend_take(b, expected);
-    if (taken != BACKEND_TAKEN || r->desperate || passive_begin_trial(b, r->now))
+    const struct server_set_request *r = c->request;
+    struct server *srv = c->rank->servers[i];
+    if (pool_was_tried(r->tried, srv) || !server_is_eligible(srv))
+        return SERVER_REFUSED;
+    if (!r->last_resort && !server_is_usable(srv, r->now))
+        return SERVER_REFUSED;
+    if (r->dry_run)
+        return server_is_full(srv) ? SERVER_REFUSED : SERVER_ACQUIRED;
+    enum server_acquired taken = server_acquire(srv, expected);
+    if (taken != SERVER_ACQUIRED || r->last_resort || passive_check_trial_begin(srv, r->now))
         return taken;
-    backend_release(b); /* another worker was first */
-    return BACKEND_REFUSED;
+    server_release(srv); /* another worker was first */
+    return SERVER_REFUSED;
 }
 
-static struct backend *rank_pick(struct server_set *s, struct rank *rank,
-                                 const struct set_request *r)
+static struct server *rank_pick(struct server_set *s, struct rank *rank,
+                                const struct server_set_request *r)
 {
     struct choice c = { .rank = rank, .request = r };
     const struct policy_request ask = {
         .key = r->key,
         .now = r->now,
-        .again = r->tried != NULL,
-        .dry = r->dry,
-        .take = take,
+        .is_retry = r->tried != NULL,
+        .dry_run = r->dry_run,
+        .take = server_set_try_acquire,
         .arg = &c,
     };
     if (rank->count == 0)
@@ -144,35 +144,35 @@ static struct backend *rank_pick(struct server_set *s, struct rank *rank,
     long i = s->policy->pick(rank->state, &ask);
     if (i < 0)
         return NULL;
-    if (!r->dry)
+    if (!r->dry_run)
         server_set_changed(s, rank->servers[i], r->now);
     return rank->servers[i];
 }
 
 /* The orders leave out whom failed connects have taken out, so here they are asked one by one. */
-static struct backend *pick_any(struct server_set *s, const struct set_request *r)
+static struct server *server_set_pick_any(struct server_set *s, const struct server_set_request *r)
 {
     for (int k = 0; k < RANKS; k++) {
         struct choice c = { .rank = &s->rank[k], .request = r };
         for (size_t i = 0; i < s->rank[k].count; i++)
-            if (take(&c, i, BACKEND_ANY) == BACKEND_TAKEN)
+            if (server_set_try_acquire(&c, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
                 return s->rank[k].servers[i];
     }
     return NULL;
 }
 
-struct backend *server_set_pick(struct server_set *s, const struct set_request *r)
+struct server *server_set_pick(struct server_set *s, const struct server_set_request *r)
 {
-    struct backend *b = NULL;
-    for (int k = 0; k < RANKS && b == NULL && !r->desperate; k++)
-        b = rank_pick(s, &s->rank[k], r);
-    return r->desperate ? pick_any(s, r) : b;
+    struct server *srv = NULL;
+    for (int k = 0; k < RANKS && srv == NULL && !r->last_resort; k++)
+        srv = rank_pick(s, &s->rank[k], r);
+    return r->last_resort ? server_set_pick_any(s, r) : srv;
 }
 
 bool server_set_is_usable(const struct server_set *s, uint64_t now)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (backend_is_usable(s->servers[i], now))
+        if (server_is_usable(s->servers[i], now))
             return true;
     return false;
 }
@@ -181,11 +181,11 @@ uint64_t server_set_review(struct server_set *s, uint64_t now)
 {
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < s->count; i++) {
-        const struct backend *b = s->servers[i];
-        uint64_t due = backend_changes_at(b, now);
+        const struct server *srv = s->servers[i];
+        uint64_t due = server_changes_at(srv, now);
         if (due == UINT64_MAX)
             continue;
-        server_set_changed(s, b, now);
+        server_set_changed(s, srv, now);
         if (due < next)
             next = due;
     }

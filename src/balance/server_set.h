@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "balance/answer_file.h"
-#include "balance/backend.h"
 #include "balance/policy.h"
 #include "balance/queue.h"
+#include "balance/server.h"
 #include "config/config.h"
 
 /* Servers with an order among them: those in regular use, and the backups. */
@@ -25,7 +25,7 @@ enum rank_kind {
 
 struct rank {
     void *state; /* of the policy */
-    struct backend **servers;
+    struct server **servers;
     size_t count;
 };
 
@@ -35,44 +35,44 @@ struct server_set {
     struct answer_file *file; /* NULL: there are servers */
     struct rank rank[RANKS];
     size_t count;
-    struct backend *servers[]; /* all */
+    struct server *servers[]; /* all */
 };
 
 /* A server, and where it belongs. */
-struct server_place {
-    struct backend *backend;
+struct server_member {
+    struct server *server;
     bool backup;
 };
 
 /* previous: the set that this one will replace, whose turn goes on; or NULL. Takes a reference of
  * file over. NULL when out of memory, file is the caller's then. */
-struct server_set *server_set_new(const struct config_pool *conf, const struct server_place *places,
-                                  size_t count, struct answer_file *file,
-                                  const struct server_set *previous);
+struct server_set *server_set_new(const struct config_pool *conf,
+                                  const struct server_member *members, size_t count,
+                                  struct answer_file *file, const struct server_set *previous);
 void server_set_free(struct server_set *s);
 
 /* Tells the servers where they stand in this set, which has just been published. */
-void server_set_enter(struct server_set *s, uint64_t now);
+void server_set_assign_slots(struct server_set *s, uint64_t now);
 
-struct set_request {
+struct server_set_request {
     uint64_t key;
     uint64_t now;
     const struct pool_tried *tried;
-    bool desperate; /* whatever failed connects there were */
-    bool dry;       /* no place is taken, and whose turn it is does not change */
+    bool last_resort; /* whatever failed connects there were */
+    bool dry_run;     /* no place is taken, and whose turn it is does not change */
 };
 
 /* Takes a place on the next server by the policy, or returns NULL. */
-struct backend *server_set_pick(struct server_set *s, const struct set_request *r);
+struct server *server_set_pick(struct server_set *s, const struct server_set_request *r);
 
-/* Something about b has changed that may matter to the order. */
-void server_set_changed(struct server_set *s, const struct backend *b, uint64_t now);
+/* Something about srv has changed that may matter to the order. */
+void server_set_changed(struct server_set *s, const struct server *srv, uint64_t now);
 
 /* Whether any server is usable, full or not. */
 bool server_set_is_usable(const struct server_set *s, uint64_t now);
 
-/* Whether sessions can be sent to b by this set, as far as its place in it goes. */
-bool server_set_has(struct server_set *s, const struct backend *b);
+/* Whether sessions can be sent to srv by this set, as far as its place in it goes. */
+bool server_set_has(struct server_set *s, const struct server *srv);
 
 /* Time changes servers too: shares grow, and who was taken out may be tried again. Puts them where
  * that says; returns when to do so next, ms; UINT64_MAX: never. */

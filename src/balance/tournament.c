@@ -10,7 +10,7 @@
  * the leaf of server i. */
 struct tournament {
     struct tournament_rules rules;
-    struct backend *const *servers;
+    struct server *const *servers;
     size_t count;
     _Atomic uint64_t *leaves; /* stamp and standing */
     _Atomic uint32_t nodes[]; /* winner and its stamp; 1..count-1 are in use */
@@ -62,7 +62,7 @@ static uint32_t word_at(const struct tournament *t, size_t node)
 }
 
 /* The word of the winner of two. */
-static uint32_t match(const struct tournament *t, uint32_t a, uint32_t b)
+static uint32_t tournament_match(const struct tournament *t, uint32_t a, uint32_t b)
 {
     size_t i = winner_of(a);
     size_t j = winner_of(b);
@@ -80,7 +80,7 @@ static void play(struct tournament *t, size_t node)
 {
     uint32_t written = atomic_load(&t->nodes[node]);
     for (;;) {
-        uint32_t right = match(t, word_at(t, 2 * node), word_at(t, 2 * node + 1));
+        uint32_t right = tournament_match(t, word_at(t, 2 * node), word_at(t, 2 * node + 1));
         if (right == written)
             return;
         if (atomic_compare_exchange_strong(&t->nodes[node], &written, right))
@@ -126,7 +126,7 @@ void tournament_replay(struct tournament *t, size_t i, uint64_t now)
 
 /* ---- the tree ---- */
 
-struct tournament *tournament_new(struct backend *const *servers, size_t count,
+struct tournament *tournament_new(struct server *const *servers, size_t count,
                                   const struct tournament_rules *rules)
 {
     assert(count <= TOURNAMENT_SERVERS_MAX);
@@ -174,7 +174,7 @@ long tournament_best(struct tournament_search *s, uint64_t *standing)
             return -1;
         uint32_t best = word_at(t, s->subtree[0]);
         for (size_t k = 1; k < s->count; k++)
-            best = match(t, best, word_at(t, s->subtree[k]));
+            best = tournament_match(t, best, word_at(t, s->subtree[k]));
         size_t i = winner_of(best);
         uint64_t leaf = atomic_load(&t->leaves[i]);
         *standing = standing_of(leaf);

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "balance/backend.h"
+#include "balance/server.h"
 
 #define TOURNAMENT_SERVERS_MAX 65536u
 
@@ -31,14 +31,14 @@
 struct tournament;
 
 struct tournament_rules {
-    uint64_t (*standing)(const struct backend *b, uint64_t now);
+    uint64_t (*standing)(const struct server *srv, uint64_t now);
     /* Whether server i, standing at si, comes before j; a strict order. */
     bool (*before)(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj);
     const void *arg;
 };
 
 /* servers[count] and what they point to outlive it. NULL when out of memory. */
-struct tournament *tournament_new(struct backend *const *servers, size_t count,
+struct tournament *tournament_new(struct server *const *servers, size_t count,
                                   const struct tournament_rules *rules);
 void tournament_free(struct tournament *t);
 

@@ -19,29 +19,29 @@
 
 /* --- Reading --- */
 
-static int fail(const char **why, const char *text)
+static int addr_fail(const char **why, const char *text)
 {
     *why = text;
     return -EINVAL;
 }
 
-static int parse_port(const char *text, uint16_t *port, const char **why)
+static int addr_parse_port(const char *text, uint16_t *port, const char **why)
 {
     unsigned number = 0;
     if (*text == '\0')
-        return fail(why, "port missing, expected ADDRESS:PORT");
+        return addr_fail(why, "port missing, expected ADDRESS:PORT");
     for (const char *c = text; *c != '\0'; c++) {
         if (*c < '0' || *c > '9' || c - text == 5)
-            return fail(why, "bad port, expected a number from 1 to 65535");
+            return addr_fail(why, "bad port, expected a number from 1 to 65535");
         number = number * 10 + (unsigned)(*c - '0');
     }
     if (number < 1 || number > UINT16_MAX)
-        return fail(why, "bad port, expected a number from 1 to 65535");
+        return addr_fail(why, "bad port, expected a number from 1 to 65535");
     *port = htons((uint16_t)number);
     return 0;
 }
 
-static void set_in(struct addr *a, struct in_addr ip, uint16_t port)
+static void addr_set_in(struct addr *a, struct in_addr ip, uint16_t port)
 {
     a->len = sizeof a->in;
     a->in.sin_family = AF_INET;
@@ -49,7 +49,7 @@ static void set_in(struct addr *a, struct in_addr ip, uint16_t port)
     a->in.sin_port = port;
 }
 
-static void set_in6(struct addr *a, const struct in6_addr *ip, uint16_t port)
+static void addr_set_in6(struct addr *a, const struct in6_addr *ip, uint16_t port)
 {
     a->len = sizeof a->in6;
     a->in6.sin6_family = AF_INET6;
@@ -57,7 +57,7 @@ static void set_in6(struct addr *a, const struct in6_addr *ip, uint16_t port)
     a->in6.sin6_port = port;
 }
 
-static struct in_addr mapped_in(const struct in6_addr *ip)
+static struct in_addr unmap_in6(const struct in6_addr *ip)
 {
     struct in_addr in;
     memcpy(&in, &ip->s6_addr[12], sizeof in);
@@ -71,11 +71,11 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     char name[IF_NAMESIZE] = "";
     if (!IN6_IS_ADDR_LINKLOCAL(&a->in6.sin6_addr)) {
         if (scope != NULL)
-            return fail(why, "a scope, expected one of fe80:: addresses only");
+            return addr_fail(why, "a scope, expected one of fe80:: addresses only");
         return 0;
     }
     if (scope == NULL || *scope == '\0')
-        return fail(why, "scope missing, expected [fe80::1%eth0]:80");
+        return addr_fail(why, "scope missing, expected [fe80::1%eth0]:80");
     if (strlen(scope) < sizeof name)
         snprintf(name, sizeof name, "%s", scope);
     if (strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
@@ -83,44 +83,44 @@ static int parse_scope(struct addr *a, const char *scope, const char **why)
     else
         number = if_nametoindex(name);
     if (number == 0)
-        return fail(why, "no such interface, expected one of this machine");
+        return addr_fail(why, "no such interface, expected one of this machine");
     a->in6.sin6_scope_id = number;
     return 0;
 }
 
 /* "[" IPv6 ["%" scope] "]:" port */
-static int parse_in6(struct addr *a, const char *text, const char **why)
+static int addr_parse_in6(struct addr *a, const char *text, const char **why)
 {
     char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
     struct in6_addr ip;
     uint16_t port = 0;
     const char *end = strchr(text, ']');
     if (end == NULL)
-        return fail(why, "no closing bracket, expected [IPv6]:PORT");
+        return addr_fail(why, "no closing bracket, expected [IPv6]:PORT");
     if (end[1] != ':')
-        return fail(why, "port missing, expected [IPv6]:PORT");
+        return addr_fail(why, "port missing, expected [IPv6]:PORT");
     size_t n = (size_t)(end - text) - 1;
     if (n >= sizeof host)
-        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
+        return addr_fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
     memcpy(host, text + 1, n);
     host[n] = '\0';
     char *scope = strchr(host, '%');
     if (scope != NULL)
         *scope++ = '\0';
     if (inet_pton(AF_INET6, host, &ip) != 1)
-        return fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
-    if (parse_port(end + 2, &port, why) < 0)
+        return addr_fail(why, "not an IPv6 address, expected one as in [2001:db8::1]:80");
+    if (addr_parse_port(end + 2, &port, why) < 0)
         return -EINVAL;
     if (IN6_IS_ADDR_V4MAPPED(&ip) && scope == NULL) {
-        set_in(a, mapped_in(&ip), port);
+        addr_set_in(a, unmap_in6(&ip), port);
         return 0;
     }
-    set_in6(a, &ip, port);
+    addr_set_in6(a, &ip, port);
     return parse_scope(a, scope, why);
 }
 
 /* Says what is wrong with something that should have been an IPv4 address. */
-static const char *explain_host(const char *host)
+static const char *host_error(const char *host)
 {
     if (strchr(host, ':') != NULL)
         return "no brackets, expected [IPv6]:PORT";
@@ -132,32 +132,32 @@ static const char *explain_host(const char *host)
 }
 
 /* IPv4 ":" port, or "*:" port */
-static int parse_in(struct addr *a, const char *text, const char **why)
+static int addr_parse_in(struct addr *a, const char *text, const char **why)
 {
     char host[INET6_ADDRSTRLEN + 1];
     struct in_addr ip;
     struct in6_addr ip6;
     uint16_t port = 0;
     if (inet_pton(AF_INET6, text, &ip6) == 1)
-        return fail(why, "no brackets, expected [IPv6]:PORT");
+        return addr_fail(why, "no brackets, expected [IPv6]:PORT");
     const char *colon = strrchr(text, ':');
     if (colon == NULL)
-        return fail(why, "port missing, expected ADDRESS:PORT");
+        return addr_fail(why, "port missing, expected ADDRESS:PORT");
     snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
     bool all = strcmp(host, "*") == 0;
     if (!all && inet_pton(AF_INET, host, &ip) != 1)
-        return fail(why, explain_host(host));
-    if (parse_port(colon + 1, &port, why) < 0)
+        return addr_fail(why, host_error(host));
+    if (addr_parse_port(colon + 1, &port, why) < 0)
         return -EINVAL;
-    a->dual = all;
+    a->dual_stack = all;
     if (all)
-        set_in6(a, &in6addr_any, port);
+        addr_set_in6(a, &in6addr_any, port);
     else
-        set_in(a, ip, port);
+        addr_set_in(a, ip, port);
     return 0;
 }
 
-static int hex_digit(char c)
+static int addr_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -176,8 +176,8 @@ static int next_path_byte(const char **text)
         *text = at + 1;
         return (unsigned char)at[0];
     }
-    int high = at[1] == 'x' ? hex_digit(at[2]) : -1;
-    int low = high != -1 ? hex_digit(at[3]) : -1;
+    int high = at[1] == 'x' ? addr_hex_digit(at[2]) : -1;
+    int low = high != -1 ? addr_hex_digit(at[3]) : -1;
     if (low == -1)
         return -1;
     *text = at + 4;
@@ -207,17 +207,17 @@ static int parse_unix(struct addr *a, const char *text, const char **why)
     if (abstract)
         text++;
     else if (*text != '/')
-        return fail(why, "not an absolute path, expected unix:/PATH or unix:@NAME");
+        return addr_fail(why, "not an absolute path, expected unix:/PATH or unix:@NAME");
     if (*text == '\0')
-        return fail(why, "name missing, expected unix:/PATH or unix:@NAME");
+        return addr_fail(why, "name missing, expected unix:/PATH or unix:@NAME");
     while (*text != '\0') {
         int byte = next_path_byte(&text);
         if (byte == -1)
-            return fail(why, "bad backslash, expected \\xNN, two hexadecimal digits");
+            return addr_fail(why, "bad backslash, expected \\xNN, two hexadecimal digits");
         if (byte == 0 && !abstract)
-            return fail(why, "\\x00, expected a path without it");
+            return addr_fail(why, "\\x00, expected a path without it");
         if (n == max)
-            return fail(why, "too long, expected a name of at most 107 bytes");
+            return addr_fail(why, "too long, expected a name of at most 107 bytes");
         a->un.sun_path[n++] = (char)byte;
     }
     if (!abstract)
@@ -231,14 +231,14 @@ int addr_parse(struct addr *a, const char *text, const char **why)
 {
     memset(a, 0, sizeof *a);
     if (*text == '\0')
-        return fail(why, "empty, expected ADDRESS:PORT or unix:/PATH");
+        return addr_fail(why, "empty, expected ADDRESS:PORT or unix:/PATH");
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         return parse_unix(a, text + strlen(UNIX_PREFIX), why);
     if (*text == '[')
-        return parse_in6(a, text, why);
+        return addr_parse_in6(a, text, why);
     if (*text == '/')
-        return fail(why, "a path alone, expected unix:/PATH");
-    return parse_in(a, text, why);
+        return addr_fail(why, "a path alone, expected unix:/PATH");
+    return addr_parse_in(a, text, why);
 }
 
 /* --- Writing --- */
@@ -257,13 +257,14 @@ static const char *print_in(const struct sockaddr_in *in, char buf[ADDR_TEXT_MAX
     return buf;
 }
 
-static const char *print_in6(const struct sockaddr_in6 *in6, bool dual, char buf[ADDR_TEXT_MAX])
+static const char *print_in6(const struct sockaddr_in6 *in6, bool dual_stack,
+                             char buf[ADDR_TEXT_MAX])
 {
     char host[INET6_ADDRSTRLEN];
     char interface[IF_NAMESIZE];
     unsigned port = ntohs(in6->sin6_port);
     inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-    if (dual)
+    if (dual_stack)
         snprintf(buf, ADDR_TEXT_MAX, "*:%u", port);
     else if (in6->sin6_scope_id == 0)
         snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host, port);
@@ -275,7 +276,7 @@ static const char *print_in6(const struct sockaddr_in6 *in6, bool dual, char buf
 }
 
 /* Whether the byte would be taken for something else in a configuration file. */
-static bool is_special(char c)
+static bool addr_is_special(char c)
 {
     return (unsigned char)c <= ' ' || c == 0x7f || c == '\\' || c == ',';
 }
@@ -284,7 +285,7 @@ static bool is_special(char c)
 static void print_path(const char *path, size_t n, char *out, size_t room)
 {
     while (n > 0) {
-        size_t length = is_special(*path) ? 0 : utf8_length(path, n);
+        size_t length = addr_is_special(*path) ? 0 : utf8_length(path, n);
         int written = length > 0 ? snprintf(out, room, "%.*s", (int)length, path)
                                  : snprintf(out, room, "\\x%02x", (unsigned)(unsigned char)*path);
         length = length > 0 ? length : 1;
@@ -326,7 +327,7 @@ const char *addr_print(const struct addr *a, char buf[ADDR_TEXT_MAX])
     case AF_INET:
         return print_in(&a->in, buf);
     case AF_INET6:
-        return print_in6(&a->in6, a->dual, buf);
+        return print_in6(&a->in6, a->dual_stack, buf);
     case AF_UNIX:
         return print_unix(a, buf);
     default:
@@ -365,7 +366,7 @@ void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len
         return;
     struct sockaddr_in in = { .sin_family = AF_INET,
                               .sin_port = p->in6.sin6_port,
-                              .sin_addr = mapped_in(&p->in6.sin6_addr) };
+                              .sin_addr = unmap_in6(&p->in6.sin6_addr) };
     memset(p, 0, sizeof *p);
     p->in = in;
 }
@@ -373,7 +374,7 @@ void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len
 /* --- Whether it is one --- */
 
 /* A flag that is neither true nor false must not be read as one. */
-static bool is_flag(const bool *flag)
+static bool addr_is_flag(const bool *flag)
 {
     return *(const unsigned char *)flag <= 1;
 }
@@ -388,7 +389,7 @@ static bool is_unix_path(const struct addr *a)
 
 bool addr_is_valid(const struct addr *a)
 {
-    if (!is_flag(&a->dual))
+    if (!addr_is_flag(&a->dual_stack))
         return false;
     switch (a->sa.sa_family) {
     case AF_INET:
@@ -418,37 +419,37 @@ bool addr_peer_is_valid(const struct addr_peer *p)
 /* --- Comparing --- */
 
 /* What makes an address: the bytes that count, in network order, the same on every machine. */
-struct essence {
+struct addr_key {
     size_t len;
     unsigned char bytes[sizeof(struct sockaddr_un)];
 };
 
-static void append(struct essence *e, const void *bytes, size_t n)
+static void addr_key_append(struct addr_key *e, const void *bytes, size_t n)
 {
     assert(n <= sizeof e->bytes - e->len);
     memcpy(e->bytes + e->len, bytes, n);
     e->len += n;
 }
 
-static void extract(struct essence *e, const struct addr *a)
+static void addr_key_of(struct addr_key *e, const struct addr *a)
 {
-    const unsigned char head[] = { (unsigned char)a->sa.sa_family, a->dual };
+    const unsigned char head[] = { (unsigned char)a->sa.sa_family, a->dual_stack };
     e->len = 0; /* the rest need not be cleared: sorting does this often */
-    append(e, head, sizeof head);
+    addr_key_append(e, head, sizeof head);
     switch (a->sa.sa_family) {
     case AF_INET:
-        append(e, &a->in.sin_addr, sizeof a->in.sin_addr);
-        append(e, &a->in.sin_port, sizeof a->in.sin_port);
+        addr_key_append(e, &a->in.sin_addr, sizeof a->in.sin_addr);
+        addr_key_append(e, &a->in.sin_port, sizeof a->in.sin_port);
         break;
     case AF_INET6: {
         uint32_t scope = htonl(a->in6.sin6_scope_id);
-        append(e, &a->in6.sin6_addr, sizeof a->in6.sin6_addr);
-        append(e, &a->in6.sin6_port, sizeof a->in6.sin6_port);
-        append(e, &scope, sizeof scope);
+        addr_key_append(e, &a->in6.sin6_addr, sizeof a->in6.sin6_addr);
+        addr_key_append(e, &a->in6.sin6_port, sizeof a->in6.sin6_port);
+        addr_key_append(e, &scope, sizeof scope);
         break;
     }
     case AF_UNIX:
-        append(e, a->un.sun_path, path_length(a));
+        addr_key_append(e, a->un.sun_path, path_length(a));
         break;
     default:
         break;
@@ -457,10 +458,10 @@ static void extract(struct essence *e, const struct addr *a)
 
 int addr_compare(const struct addr *a, const struct addr *b)
 {
-    struct essence ea;
-    struct essence eb;
-    extract(&ea, a);
-    extract(&eb, b);
+    struct addr_key ea;
+    struct addr_key eb;
+    addr_key_of(&ea, a);
+    addr_key_of(&eb, b);
     if (ea.len != eb.len)
         return ea.len < eb.len ? -1 : 1;
     return memcmp(ea.bytes, eb.bytes, ea.len);
@@ -473,8 +474,8 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 
 uint64_t addr_hash(const struct addr *a)
 {
-    struct essence e;
-    extract(&e, a);
+    struct addr_key e;
+    addr_key_of(&e, a);
     return hash_bytes(e.bytes, e.len);
 }
 
@@ -537,7 +538,7 @@ bool addr_covers(const struct addr *at, const struct addr *a)
     if (addr_equal(at, a))
         return true;
     return !addr_is_unix(a) && addr_is_wildcard(at) && addr_port(at) == addr_port(a) &&
-           (at->dual || (at->sa.sa_family == a->sa.sa_family && !a->dual));
+           (at->dual_stack || (at->sa.sa_family == a->sa.sa_family && !a->dual_stack));
 }
 
 bool addr_overlap(const struct addr *a, const struct addr *b)
@@ -558,7 +559,7 @@ static bool same_host(const struct addr *a, const struct sockaddr *b)
 }
 
 /* Of any interface; whole loopback networks are addresses as well. */
-static bool is_own(const struct addr *a)
+static bool is_local(const struct addr *a)
 {
     struct ifaddrs *all = NULL;
     bool found = addr_is_loopback(a);
@@ -572,5 +573,5 @@ static bool is_own(const struct addr *a)
 
 bool addr_reaches(const struct addr *to, const struct addr *at)
 {
-    return addr_equal(to, at) || (addr_covers(at, to) && is_own(to));
+    return addr_equal(to, at) || (addr_covers(at, to) && is_local(to));
 }

@@ -11,8 +11,8 @@
 
 /* An address to listen on or to connect to. Plain data: copy it, compare it with addr_equal(). */
 struct addr {
-    socklen_t len; /* of the part of the union in use; counts for abstract unix names */
-    bool dual;     /* written "*:PORT": [::] that takes IPv4 as well */
+    socklen_t len;   /* of the part of the union in use; counts for abstract unix names */
+    bool dual_stack; /* written "*:PORT": [::] that takes IPv4 as well */
     union {
         struct sockaddr sa;
         struct sockaddr_in in;

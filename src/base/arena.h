@@ -9,13 +9,13 @@ struct arena_chunk;
 /* All zeros: empty. */
 struct arena {
     struct arena_chunk *chunk; /* the newest one; each has the one before it */
-    size_t left;               /* bytes in it */
+    size_t available;          /* bytes in it */
 };
 
 /* A copy of the text, or of its first length bytes. NULL when out of memory. */
-char *arena_text(struct arena *a, const char *text);
-char *arena_bytes(struct arena *a, const char *bytes, size_t length);
+char *arena_strdup(struct arena *a, const char *text);
+char *arena_strndup(struct arena *a, const char *bytes, size_t length);
 
-void arena_free(struct arena *a);
+void arena_fini(struct arena *a);
 
 #endif

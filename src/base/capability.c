@@ -10,24 +10,24 @@
 #define MASK(capability) (UINT32_C(1) << (capability)) /* of those below 32 */
 
 /* Version 3 takes two words of 32 capabilities each. */
-struct sets {
+struct capability_sets {
     struct __user_cap_data_struct word[2];
 };
 
-static int call(long number, struct sets *s)
+static int capability_syscall(long number, struct capability_sets *s)
 {
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     return syscall(number, &head, s->word) == -1 ? -errno : 0;
 }
 
-bool capability_is_transparent(void)
+bool capability_has_transparent(void)
 {
-    struct sets s = { 0 };
+    struct capability_sets s = { 0 };
     const uint32_t either = MASK(CAP_NET_RAW) | MASK(CAP_NET_ADMIN);
-    return call(SYS_capget, &s) == 0 && (s.word[0].effective & either) != 0;
+    return capability_syscall(SYS_capget, &s) == 0 && (s.word[0].effective & either) != 0;
 }
 
-int capability_hold(void)
+int capability_set_keepcaps(void)
 {
     return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1 ? -errno : 0;
 }
@@ -36,15 +36,16 @@ int capability_hold(void)
 int capability_keep_transparent(void)
 {
     const uint32_t raw = MASK(CAP_NET_RAW);
-    struct sets s = { .word = { { .effective = raw, .permitted = raw, .inheritable = raw } } };
-    int rc = call(SYS_capset, &s);
+    struct capability_sets s = { .word = {
+                                     { .effective = raw, .permitted = raw, .inheritable = raw } } };
+    int rc = capability_syscall(SYS_capset, &s);
     if (rc == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0) == -1)
         rc = -errno;
     return rc;
 }
 
 /* The kernel refuses the first number that it has no capability for. */
-void capability_bound(bool raw)
+void capability_drop_bounding_set(bool raw)
 {
     for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
         if (!raw || c != CAP_NET_RAW)

@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <stdbool.h>
 
-#define LOOK_MS 1 /* libuv before 1.45 runs a timer of 0 ms again before it polls */
-#define LATE_MS 100
+#define REPOLL_MS 1 /* libuv before 1.45 runs a timer of 0 ms again before it polls */
+#define LATE_MS   100
 
 /* The loop's own set is readable when one of its descriptors is ready. */
 static bool is_ready(const uv_loop_t *loop)
@@ -14,14 +14,14 @@ static bool is_ready(const uv_loop_t *loop)
 }
 
 /* The first look is at what is not in the set yet: libuv adds it when it polls. */
-static void on_due(uv_timer_t *timer)
+static void on_deadline_timer(uv_timer_t *timer)
 {
     struct deadline *d = (struct deadline *)timer; /* its first member */
-    if (d->looks == 0)
+    if (d->polls == 0)
         d->late = uv_now(timer->loop) > d->due + LATE_MS;
-    if (d->looks == 0 || (d->looks < DEADLINE_LOOKS && is_ready(timer->loop))) {
-        d->looks++;
-        uv_timer_start(timer, on_due, LOOK_MS, 0);
+    if (d->polls == 0 || (d->polls < DEADLINE_POLLS_MAX && is_ready(timer->loop))) {
+        d->polls++;
+        uv_timer_start(timer, on_deadline_timer, REPOLL_MS, 0);
     } else {
         d->expired(timer);
     }
@@ -33,7 +33,7 @@ void deadline_init(struct deadline *d, uv_loop_t *loop)
     d->expired = NULL;
     d->due = 0;
     d->late = false;
-    d->looks = 0;
+    d->polls = 0;
 }
 
 void deadline_start(struct deadline *d, uv_timer_cb expired, uint64_t ms)
@@ -41,8 +41,8 @@ void deadline_start(struct deadline *d, uv_timer_cb expired, uint64_t ms)
     d->expired = expired;
     d->due = uv_now(d->timer.loop) + ms;
     d->late = false;
-    d->looks = 0;
-    uv_timer_start(&d->timer, on_due, ms, 0);
+    d->polls = 0;
+    uv_timer_start(&d->timer, on_deadline_timer, ms, 0);
 }
 
 void deadline_stop(struct deadline *d)

@@ -3,7 +3,7 @@
 struct file_stamp file_stamp_of(const struct stat *st)
 {
     return (struct file_stamp){
-        .dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .changed = st->st_mtim
+        .dev = st->st_dev, .ino = st->st_ino, .size = st->st_size, .mtime = st->st_mtim
     };
 }
 
@@ -18,5 +18,5 @@ struct file_stamp file_stamp_get(const char *path)
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+           a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec;
 }

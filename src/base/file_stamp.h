@@ -9,7 +9,7 @@ struct file_stamp {
     dev_t dev;
     ino_t ino; /* 0: there is no file */
     off_t size;
-    struct timespec changed;
+    struct timespec mtime;
 };
 
 struct file_stamp file_stamp_of(const struct stat *st);

@@ -5,31 +5,31 @@
 
 struct grace_item {
     STAILQ_ENTRY(grace_item) in_retired;
-    uint64_t since;
-    void (*release)(void *what);
-    void *what;
+    uint64_t retire_epoch;
+    void (*release)(void *data);
+    void *data;
 };
 
 void grace_init(struct grace *g)
 {
-    atomic_init(&g->now, 1);
+    atomic_init(&g->epoch, 1);
     LIST_INIT(&g->readers);
     STAILQ_INIT(&g->retired);
 }
 
 void grace_fini(struct grace *g)
 {
-    while (grace_collect(g)) /* with no reader left nothing waits */
+    while (grace_reclaim(g)) /* with no reader left nothing waits */
         ;
 }
 
-void grace_join(struct grace *g, struct grace_reader *r)
+void grace_register(struct grace *g, struct grace_reader *r)
 {
-    atomic_store(&r->seen, atomic_load(&g->now));
+    atomic_store(&r->seen, atomic_load(&g->epoch));
     LIST_INSERT_HEAD(&g->readers, r, in_grace);
 }
 
-void grace_leave(struct grace *g, struct grace_reader *r)
+void grace_unregister(struct grace *g, struct grace_reader *r)
 {
     (void)g;
     LIST_REMOVE(r, in_grace);
@@ -44,49 +44,50 @@ void grace_offline(struct grace_reader *r)
  * loads behind the store. */
 void grace_online(const struct grace *g, struct grace_reader *r)
 {
-    atomic_store(&r->seen, atomic_load(&g->now));
+    atomic_store(&r->seen, atomic_load(&g->epoch));
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-static bool has_passed(const struct grace *g, uint64_t since)
+static bool grace_has_passed(const struct grace *g, uint64_t retire_epoch)
 {
     const struct grace_reader *r;
     LIST_FOREACH(r, &g->readers, in_grace)
-        if (atomic_load_explicit(&r->seen, memory_order_acquire) < since)
+        if (atomic_load_explicit(&r->seen, memory_order_acquire) < retire_epoch)
             return false;
     return true;
 }
 
 /* From here on a reader that is quiet has not seen what was unpublished before. */
-static uint64_t begin(struct grace *g)
+static uint64_t grace_begin(struct grace *g)
 {
-    uint64_t since = atomic_fetch_add(&g->now, 1) + 1;
+    uint64_t retire_epoch = atomic_fetch_add(&g->epoch, 1) + 1;
     struct grace_reader *r;
     LIST_FOREACH(r, &g->readers, in_grace)
         r->wake(r);
-    return since;
+    return retire_epoch;
 }
 
-void grace_retire(struct grace *g, void (*release)(void *what), void *what)
+void grace_retire(struct grace *g, void (*release)(void *data), void *data)
 {
-    uint64_t since = begin(g);
+    uint64_t retire_epoch = grace_begin(g);
     struct grace_item *item = malloc(sizeof *item);
     if (item != NULL) {
-        *item = (struct grace_item){ .since = since, .release = release, .what = what };
+        *item =
+            (struct grace_item){ .retire_epoch = retire_epoch, .release = release, .data = data };
         STAILQ_INSERT_TAIL(&g->retired, item, in_retired);
         return;
     }
-    while (!has_passed(g, since))
+    while (!grace_has_passed(g, retire_epoch))
         sched_yield();
-    release(what);
+    release(data);
 }
 
-bool grace_collect(struct grace *g)
+bool grace_reclaim(struct grace *g)
 {
     struct grace_item *item;
-    while ((item = STAILQ_FIRST(&g->retired)) != NULL && has_passed(g, item->since)) {
+    while ((item = STAILQ_FIRST(&g->retired)) != NULL && grace_has_passed(g, item->retire_epoch)) {
         STAILQ_REMOVE_HEAD(&g->retired, in_retired);
-        item->release(item->what);
+        item->release(item->data);
         free(item);
     }
     return !STAILQ_EMPTY(&g->retired);

@@ -21,7 +21,7 @@
 /* A thread that reads; embedded in its owner. */
 struct grace_reader {
     _Atomic uint64_t seen;
-    void (*wake)(struct grace_reader *r); /* makes it call grace_quiet() soon; from control */
+    void (*wake)(struct grace_reader *r); /* makes it call grace_quiescent() soon; from control */
     LIST_ENTRY(grace_reader) in_grace;
 };
 
@@ -30,7 +30,7 @@ LIST_HEAD(grace_readers, grace_reader);
 STAILQ_HEAD(grace_items, grace_item);
 
 struct grace {
-    _Atomic uint64_t now; /* raised by each retirement */
+    _Atomic uint64_t epoch; /* raised by each retirement */
     struct grace_readers readers;
     struct grace_items retired; /* oldest first */
 };
@@ -40,8 +40,8 @@ void grace_init(struct grace *g);
 void grace_fini(struct grace *g);
 
 /* The reader must not hold anything yet. For the control thread. */
-void grace_join(struct grace *g, struct grace_reader *r);
-void grace_leave(struct grace *g, struct grace_reader *r);
+void grace_register(struct grace *g, struct grace_reader *r);
+void grace_unregister(struct grace *g, struct grace_reader *r);
 
 /* A reader that is offline reads nothing, and is not waited for: one whose thread does not run yet,
  * or has ended. Online is for its own thread. */
@@ -50,18 +50,18 @@ void grace_online(const struct grace *g, struct grace_reader *r);
 
 /* For the reader's thread, once a wake-up, holding nothing that is shared: one load and, when
  * something was retired, one store. */
-static inline void grace_quiet(const struct grace *g, struct grace_reader *r)
+static inline void grace_quiescent(const struct grace *g, struct grace_reader *r)
 {
-    uint64_t now = atomic_load_explicit(&g->now, memory_order_acquire);
-    if (now != atomic_load_explicit(&r->seen, memory_order_relaxed))
-        atomic_store_explicit(&r->seen, now, memory_order_release);
+    uint64_t epoch = atomic_load_explicit(&g->epoch, memory_order_acquire);
+    if (epoch != atomic_load_explicit(&r->seen, memory_order_relaxed))
+        atomic_store_explicit(&r->seen, epoch, memory_order_release);
 }
 
-/* Has release(what) called, from grace_collect(), when no reader can see it any more. It must not
+/* Has release(what) called, from grace_reclaim(), when no reader can see it any more. It must not
  * be reachable for new readers. Never fails: without memory for the entry it waits here. */
-void grace_retire(struct grace *g, void (*release)(void *what), void *what);
+void grace_retire(struct grace *g, void (*release)(void *data), void *data);
 
 /* Releases what can be. Returns whether something is left to wait for. */
-bool grace_collect(struct grace *g);
+bool grace_reclaim(struct grace *g);
 
 #endif

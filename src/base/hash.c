@@ -10,17 +10,17 @@ uint64_t hash_bytes(const void *bytes, size_t len)
     uint64_t h = FNV_BASIS;
     for (size_t i = 0; i < len; i++)
         h = (h ^ byte[i]) * FNV_PRIME;
-    return hash_stir(h);
+    return hash_mix(h);
 }
 
-uint64_t hash_stir(uint64_t x)
+uint64_t hash_mix(uint64_t x)
 {
     x = (x ^ x >> 33) * 0xff51afd7ed558ccd;
     x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53;
     return x ^ x >> 33;
 }
 
-uint64_t hash_nth(uint64_t seed, uint64_t n)
+uint64_t hash_splitmix64(uint64_t seed, uint64_t n)
 {
-    return hash_stir(seed + (n + 1) * GOLDEN);
+    return hash_mix(seed + (n + 1) * GOLDEN);
 }

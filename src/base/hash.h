@@ -11,10 +11,10 @@ uint64_t hash_bytes(const void *bytes, size_t len);
 
 /* Stirs a number so that near ones differ in all bits (the finalizer of MurmurHash3); one to one.
  */
-uint64_t hash_stir(uint64_t x);
+uint64_t hash_mix(uint64_t x);
 
 /* The n-th number of the random sequence that the seed names: SplitMix64 (Steele, Lea and Flood,
  * "Fast splittable pseudorandom number generators", OOPSLA 2014). */
-uint64_t hash_nth(uint64_t seed, uint64_t n);
+uint64_t hash_splitmix64(uint64_t seed, uint64_t n);
 
 #endif

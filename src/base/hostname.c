@@ -42,21 +42,21 @@ bool hostname_ends_in_number(const char *name)
     return n > 0 && strspn(label, "0123456789") >= n;
 }
 
-static bool is_wild(const char *pattern, size_t n)
+static bool is_wildcard(const char *pattern, size_t n)
 {
     return n >= WILDCARD_SIZE && memcmp(pattern, "*.", WILDCARD_SIZE) == 0;
 }
 
 bool hostname_is_pattern(const char *pattern, size_t n)
 {
-    size_t skip = is_wild(pattern, n) ? WILDCARD_SIZE : 0;
+    size_t skip = is_wildcard(pattern, n) ? WILDCARD_SIZE : 0;
     return hostname_is_valid(pattern + skip, n - skip);
 }
 
-bool hostname_fits(const char *name, const char *pattern, size_t n)
+bool hostname_matches(const char *name, const char *pattern, size_t n)
 {
     size_t length = strlen(name);
-    if (!is_wild(pattern, n))
+    if (!is_wildcard(pattern, n))
         return length == n && strncasecmp(name, pattern, n) == 0;
     const size_t tail = n - 1; /* with its dot, in front of which a label must stand */
     return length > tail && strncasecmp(name + length - tail, pattern + 1, tail) == 0;

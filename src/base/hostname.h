@@ -20,6 +20,6 @@ bool hostname_ends_in_number(const char *name);
 bool hostname_is_pattern(const char *pattern, size_t n);
 
 /* Whether the name fits the pattern of n bytes. */
-bool hostname_fits(const char *name, const char *pattern, size_t n);
+bool hostname_matches(const char *name, const char *pattern, size_t n);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 
-static void put_ascii(FILE *out, unsigned char c)
+static void json_put_ascii(FILE *out, unsigned char c)
 {
     if (c == '"' || c == '\\')
         fprintf(out, "\\%c", c);
@@ -15,7 +15,7 @@ static void put_ascii(FILE *out, unsigned char c)
         fputc(c, out);
 }
 
-static void put_string(FILE *out, const char *text)
+static void json_put_string(FILE *out, const char *text)
 {
     if (text == NULL) {
         fputs("null", out);
@@ -26,7 +26,7 @@ static void put_string(FILE *out, const char *text)
     while (left > 0) {
         size_t n = utf8_length(text, left);
         if (n == 1)
-            put_ascii(out, (unsigned char)*text);
+            json_put_ascii(out, (unsigned char)*text);
         else if (n == 0)
             fputs("\\ufffd", out);
         else
@@ -38,25 +38,25 @@ static void put_string(FILE *out, const char *text)
     fputc('"', out);
 }
 
-static void begin(struct json_writer *w, const char *name)
+static void json_begin_value(struct json_writer *w, const char *name)
 {
     if (w->comma)
         fputc(',', w->out);
     w->comma = true;
     if (name == NULL)
         return;
-    put_string(w->out, name);
+    json_put_string(w->out, name);
     fputc(':', w->out);
 }
 
-static void open(struct json_writer *w, const char *name, char bracket)
+static void json_open(struct json_writer *w, const char *name, char bracket)
 {
-    begin(w, name);
+    json_begin_value(w, name);
     fputc(bracket, w->out);
     w->comma = false;
 }
 
-static void end(struct json_writer *w, char bracket)
+static void json_close(struct json_writer *w, char bracket)
 {
     fputc(bracket, w->out);
     w->comma = true;
@@ -64,52 +64,52 @@ static void end(struct json_writer *w, char bracket)
 
 void json_begin_object(struct json_writer *w, const char *name)
 {
-    open(w, name, '{');
+    json_open(w, name, '{');
 }
 
 void json_end_object(struct json_writer *w)
 {
-    end(w, '}');
+    json_close(w, '}');
 }
 
 void json_begin_array(struct json_writer *w, const char *name)
 {
-    open(w, name, '[');
+    json_open(w, name, '[');
 }
 
 void json_end_array(struct json_writer *w)
 {
-    end(w, ']');
+    json_close(w, ']');
 }
 
-void json_text(struct json_writer *w, const char *name, const char *text)
+void json_string(struct json_writer *w, const char *name, const char *text)
 {
-    begin(w, name);
-    put_string(w->out, text);
+    json_begin_value(w, name);
+    json_put_string(w->out, text);
 }
 
-void json_number(struct json_writer *w, const char *name, uint64_t number)
+void json_uint(struct json_writer *w, const char *name, uint64_t number)
 {
-    begin(w, name);
+    json_begin_value(w, name);
     fprintf(w->out, "%" PRIu64, number);
 }
 
 void json_limit(struct json_writer *w, const char *name, uint64_t limit)
 {
     if (limit == 0)
-        json_text(w, name, NULL);
+        json_string(w, name, NULL);
     else
-        json_number(w, name, limit);
+        json_uint(w, name, limit);
 }
 
-void json_real(struct json_writer *w, const char *name, double number)
+void json_double(struct json_writer *w, const char *name, double number)
 {
-    begin(w, name);
+    json_begin_value(w, name);
     fprintf(w->out, "%.6g", number);
 }
 
-void json_flag(struct json_writer *w, const char *name, bool flag)
+void json_bool(struct json_writer *w, const char *name, bool flag)
 {
-    begin(w, name);
+    json_begin_value(w, name);
     fputs(flag ? "true" : "false", w->out);
 }

@@ -18,10 +18,10 @@ void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w, const char *name);
 void json_end_array(struct json_writer *w);
 
-void json_text(struct json_writer *w, const char *name, const char *text); /* NULL: null */
-void json_number(struct json_writer *w, const char *name, uint64_t number);
+void json_string(struct json_writer *w, const char *name, const char *text); /* NULL: null */
+void json_uint(struct json_writer *w, const char *name, uint64_t number);
 void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0, none: null */
-void json_real(struct json_writer *w, const char *name, double number);   /* six digits */
-void json_flag(struct json_writer *w, const char *name, bool flag);
+void json_double(struct json_writer *w, const char *name, double number); /* six digits */
+void json_bool(struct json_writer *w, const char *name, bool flag);
 
 #endif

@@ -16,18 +16,18 @@
 #include "base/utf8.h"
 
 /* What a line may fill: the rest is for what ends it, "}\n". */
-#define LINE_ROOM (LOG_LINE_MAX - 2)
+#define LINE_TEXT_MAX (LOG_LINE_MAX - 2)
 /* A formatted value is cut here, so that with all of its bytes escaped it has a chance to fit. */
 #define VALUE_MAX 1024
 
 /* All but the level is written before there are threads. NULL: main, stderr; access, as `access`
  * says. */
-static struct log_writer *writers[LOG_NAMES];
-static struct log_loss losses[LOG_NAMES]; /* of those that are closed */
-static enum log_kind access_kind = LOG_KIND_SAME;
+static struct log_writer *writers[LOG_NAME_COUNT];
+static struct log_loss losses[LOG_NAME_COUNT]; /* of those that are closed */
+static enum log_target_kind access_kind = LOG_TARGET_SAME;
 static enum log_format format = LOG_FORMAT_TEXT;
-static _Atomic int least_level = LOG_LEVEL_INFO;
-static _Atomic int reopening; /* orders to open a file again that are not done yet */
+static _Atomic int level_threshold = LOG_LEVEL_INFO;
+static _Atomic int reopens_pending; /* orders to open a file again that are not done yet */
 static _Atomic bool reopen_failed;
 
 static const char *const level_names[] = {
@@ -36,28 +36,28 @@ static const char *const level_names[] = {
 };
 
 static void line_begin(struct log_line *line, const char *event);
-static void line_close(struct log_line *line);
+static void line_end(struct log_line *line);
 
 /* ---- What writers have to say ---- */
 
 /* Threads of writers ask: log_close() forgets the log's writer last, when no thread is left. */
-static enum log_name name_of(const struct log_writer *w)
+static enum log_name log_name_of(const struct log_writer *w)
 {
     return w == writers[LOG_MAIN] ? LOG_MAIN : LOG_ACCESS;
 }
 
 static size_t on_dropped(const struct log_writer *w, uint64_t lines, char *text)
 {
-    struct log_line line = { .access = name_of(w) == LOG_ACCESS, .level = LOG_LEVEL_WARNING };
+    struct log_line line = { .access = log_name_of(w) == LOG_ACCESS, .level = LOG_LEVEL_WARNING };
     line_begin(&line, "log_dropped");
     log_uint(&line, "lines", lines);
-    line_close(&line);
+    line_end(&line);
     memcpy(text, line.text, line.len);
     return line.len;
 }
 
 /* A pipe that is full takes nothing, and is not waited for. */
-static void tell_stderr(const char *text)
+static void write_stderr(const char *text)
 {
     struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
     if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
@@ -68,21 +68,21 @@ static void on_failed(const struct log_writer *w, int error)
 {
     char text[VALUE_MAX];
     char why[ERROR_TEXT_MAX];
-    enum log_name name = name_of(w);
-    bool is_stderr = log_writer_kind(w) == LOG_KIND_STDERR;
+    enum log_name name = log_name_of(w);
+    bool is_stderr = log_writer_kind(w) == LOG_TARGET_STDERR;
     snprintf(text, sizeof text, "zproxy: [global] %s: %s: %s: lines are lost\n", log_name(name),
              log_writer_name(w), error_text(error, why));
     if (!is_stderr)
-        tell_stderr(text);
+        write_stderr(text);
     if (name == LOG_ACCESS)
         log_msg(LOG_LEVEL_ERROR, "log_failed", "%s: %s: %s: lines are lost", log_name(name),
                 log_writer_name(w), why);
 }
 
 /* The last one tells of success, if all had it. */
-static void end_reopening(void)
+static void reopen_done(void)
 {
-    if (atomic_fetch_sub(&reopening, 1) == 1 && !atomic_load(&reopen_failed))
+    if (atomic_fetch_sub(&reopens_pending, 1) == 1 && !atomic_load(&reopen_failed))
         log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
 }
 
@@ -93,10 +93,10 @@ static void on_reopened(const struct log_writer *w, int rc)
         log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", log_writer_name(w),
                 safe_open_strerror(rc));
     }
-    end_reopening();
+    reopen_done();
 }
 
-static const struct log_writer_calls calls = { on_dropped, on_failed, on_reopened };
+static const struct log_writer_callbacks callbacks = { on_dropped, on_failed, on_reopened };
 
 /* ---- Targets ---- */
 
@@ -108,10 +108,10 @@ int log_open(const struct log_settings *settings, const char **failed)
     format = settings->format;
     access_kind = settings->access.kind;
     log_set_level(settings->level);
-    for (int i = 0; i < LOG_NAMES && rc == 0; i++) {
-        if (targets[i]->kind == LOG_KIND_SAME || targets[i]->kind == LOG_KIND_OFF)
+    for (int i = 0; i < LOG_NAME_COUNT && rc == 0; i++) {
+        if (targets[i]->kind == LOG_TARGET_SAME || targets[i]->kind == LOG_TARGET_OFF)
             continue;
-        rc = log_writer_new(&writers[i], targets[i], settings->owner, settings->group, &calls);
+        rc = log_writer_new(&writers[i], targets[i], settings->owner, settings->group, &callbacks);
         if (rc < 0)
             *failed = targets[i]->path;
     }
@@ -124,7 +124,7 @@ int log_start(void)
 {
     static const char *const names[] = { "log-writer", "access-writer" };
     int rc = 0;
-    for (int i = 0; i < LOG_NAMES && rc == 0; i++)
+    for (int i = 0; i < LOG_NAME_COUNT && rc == 0; i++)
         if (writers[i] != NULL)
             rc = log_writer_start(writers[i], names[i]);
     return rc;
@@ -134,19 +134,19 @@ void log_reopen(void)
 {
     /* One file may be open again by now, and renamed once more, while the other is not: each call
      * is an order of its own. */
-    if (atomic_fetch_add(&reopening, 1) == 0)
+    if (atomic_fetch_add(&reopens_pending, 1) == 0)
         atomic_store(&reopen_failed, false);
-    for (int i = 0; i < LOG_NAMES; i++) {
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
         if (writers[i] == NULL)
             continue;
-        atomic_fetch_add(&reopening, 1);
+        atomic_fetch_add(&reopens_pending, 1);
         if (!log_writer_reopen(writers[i]))
-            end_reopening();
+            reopen_done();
     }
-    end_reopening();
+    reopen_done();
 }
 
-static uint64_t clock_ms(void)
+static uint64_t log_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -163,27 +163,27 @@ static void close_writer(enum log_name name, uint64_t deadline)
     *loss = (struct log_loss){ 0, 0 };
     if (w == NULL)
         return;
-    bool is_stderr = log_writer_kind(w) == LOG_KIND_STDERR;
+    bool is_stderr = log_writer_kind(w) == LOG_TARGET_STDERR;
     snprintf(target, sizeof target, "%s", log_writer_name(w));
     log_writer_free(w, deadline, loss);
     writers[name] = NULL;
-    if (loss->untold == 0 || is_stderr)
+    if (loss->unreported == 0 || is_stderr)
         return;
     snprintf(text, sizeof text,
              "zproxy: [global] %s: %s: %" PRIu64 " lines could not be written and are lost\n",
-             log_name(name), target, loss->untold);
-    tell_stderr(text);
+             log_name(name), target, loss->unreported);
+    write_stderr(text);
 }
 
 void log_close(void)
 {
-    uint64_t deadline = clock_ms() + LOG_CLOSE_MS;
-    for (int i = 0; i < LOG_NAMES; i++)
+    uint64_t deadline = log_clock_ms() + LOG_CLOSE_MS;
+    for (int i = 0; i < LOG_NAME_COUNT; i++)
         if (writers[i] != NULL)
             log_writer_stop(writers[i]);
-    for (int i = LOG_NAMES - 1; i >= 0; i--) /* the log may be told of the access log */
+    for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) /* the log may be told of the access log */
         close_writer((enum log_name)i, deadline);
-    access_kind = LOG_KIND_SAME;
+    access_kind = LOG_TARGET_SAME;
 }
 
 void log_state(enum log_name name, struct log_state *state)
@@ -194,7 +194,7 @@ void log_state(enum log_name name, struct log_state *state)
         return;
     state->dropped = log_writer_dropped(w);
     state->error = log_writer_error(w);
-    state->is_behind = log_writer_untold(w) > 0;
+    state->is_behind = log_writer_unreported(w) > 0;
 }
 
 const char *log_name(enum log_name name)
@@ -215,45 +215,45 @@ void log_closed_loss(enum log_name name, struct log_loss *loss)
 
 void log_set_level(enum log_level level)
 {
-    atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+    atomic_store_explicit(&level_threshold, (int)level, memory_order_relaxed);
 }
 
-bool log_wanted(enum log_level level)
+bool log_is_enabled(enum log_level level)
 {
-    return (int)level <= atomic_load_explicit(&least_level, memory_order_relaxed);
+    return (int)level <= atomic_load_explicit(&level_threshold, memory_order_relaxed);
 }
 
-bool log_access_wanted(void)
+bool log_access_is_enabled(void)
 {
-    if (access_kind == LOG_KIND_SAME)
-        return log_wanted(LOG_LEVEL_INFO);
-    return access_kind != LOG_KIND_OFF;
+    if (access_kind == LOG_TARGET_SAME)
+        return log_is_enabled(LOG_LEVEL_INFO);
+    return access_kind != LOG_TARGET_OFF;
 }
 
 /* ---- Building a line ---- */
 
 /* A line that has overflown stays so until its field is taken back. */
-static void put(struct log_line *line, const char *text, size_t n)
+static void log_put(struct log_line *line, const char *text, size_t n)
 {
-    if (line->len > LINE_ROOM || n > LINE_ROOM - line->len) {
-        line->len = LINE_ROOM + 1;
+    if (line->len > LINE_TEXT_MAX || n > LINE_TEXT_MAX - line->len) {
+        line->len = LINE_TEXT_MAX + 1;
         return;
     }
     memcpy(line->text + line->len, text, n);
     line->len += n;
 }
 
-static void put_string(struct log_line *line, const char *text)
+static void log_put_string(struct log_line *line, const char *text)
 {
-    put(line, text, strlen(text));
+    log_put(line, text, strlen(text));
 }
 
 static void put_hex(struct log_line *line, const char *prefix, unsigned char byte)
 {
     static const char digits[] = "0123456789abcdef";
     const char hex[] = { digits[byte >> 4], digits[byte & 15] };
-    put_string(line, prefix);
-    put(line, hex, sizeof hex);
+    log_put_string(line, prefix);
+    log_put(line, hex, sizeof hex);
 }
 
 /* The escapes that logfmt and JSON have in common; 0 where c has none. */
@@ -280,39 +280,39 @@ static bool is_control(char c)
 }
 
 /* Writes a byte that may not stand in a value as it is: a control, or not UTF-8. */
-typedef void put_odd_fn(struct log_line *line, unsigned char byte);
+typedef void put_escape_fn(struct log_line *line, unsigned char byte);
 
-static void put_odd_text(struct log_line *line, unsigned char byte)
+static void put_escape_text(struct log_line *line, unsigned char byte)
 {
     put_hex(line, "\\x", byte);
 }
 
-static void put_odd_json(struct log_line *line, unsigned char byte)
+static void put_escape_json(struct log_line *line, unsigned char byte)
 {
     if (byte < 0x80)
         put_hex(line, "\\u00", byte);
     else
-        put_string(line, "\xef\xbf\xbd"); /* U+FFFD */
+        log_put_string(line, "\xef\xbf\xbd"); /* U+FFFD */
 }
 
-static void put_quoted(struct log_line *line, const char *value, put_odd_fn *put_odd)
+static void put_quoted(struct log_line *line, const char *value, put_escape_fn *put_escape)
 {
     size_t left = strlen(value);
-    put(line, "\"", 1);
+    log_put(line, "\"", 1);
     while (left > 0) {
         size_t n = utf8_length(value, left);
         const char escape[] = { '\\', escape_of(*value) };
         if (escape[1] != 0)
-            put(line, escape, sizeof escape);
+            log_put(line, escape, sizeof escape);
         else if (n == 0 || is_control(*value))
-            put_odd(line, (unsigned char)*value);
+            put_escape(line, (unsigned char)*value);
         else
-            put(line, value, n);
+            log_put(line, value, n);
         n = n == 0 ? 1 : n;
         value += n;
         left -= n;
     }
-    put(line, "\"", 1);
+    log_put(line, "\"", 1);
 }
 
 /* Whether logfmt takes the value as it is. */
@@ -331,39 +331,39 @@ static bool is_bare(const char *value)
     return true;
 }
 
-static void put_value(struct log_line *line, const char *value)
+static void log_put_value(struct log_line *line, const char *value)
 {
     if (format == LOG_FORMAT_JSON)
-        put_quoted(line, value, put_odd_json);
+        put_quoted(line, value, put_escape_json);
     else if (is_bare(value))
-        put_string(line, value);
+        log_put_string(line, value);
     else
-        put_quoted(line, value, put_odd_text);
+        put_quoted(line, value, put_escape_text);
 }
 
 static void put_key(struct log_line *line, const char *key)
 {
     if (format == LOG_FORMAT_JSON) {
-        put(line, line->len == 0 ? "{\"" : ",\"", 2);
-        put_string(line, key);
-        put(line, "\":", 2);
+        log_put(line, line->len == 0 ? "{\"" : ",\"", 2);
+        log_put_string(line, key);
+        log_put(line, "\":", 2);
     } else {
-        put(line, " ", line->len == 0 ? 0 : 1);
-        put_string(line, key);
-        put(line, "=", 1);
+        log_put(line, " ", line->len == 0 ? 0 : 1);
+        log_put_string(line, key);
+        log_put(line, "=", 1);
     }
 }
 
 /* Takes back a field that did not fit. */
-static void end_field(struct log_line *line, size_t begin)
+static void drop_overflow(struct log_line *line, size_t begin)
 {
-    if (line->len > LINE_ROOM)
+    if (line->len > LINE_TEXT_MAX)
         line->len = begin;
 }
 
 static struct log_writer *writer_of(const struct log_line *line)
 {
-    return writers[line->access && access_kind != LOG_KIND_SAME ? LOG_ACCESS : LOG_MAIN];
+    return writers[line->access && access_kind != LOG_TARGET_SAME ? LOG_ACCESS : LOG_MAIN];
 }
 
 /* The part that changes once a second is kept. */
@@ -387,17 +387,17 @@ static void put_time(struct log_line *line)
     millis[2] = (char)('0' + ms % 10);
     millis[3] = 'Z';
     put_key(line, "time");
-    put_string(line, format == LOG_FORMAT_JSON ? "\"" : "");
-    put_string(line, text);
-    put(line, millis, 4);
-    put_string(line, format == LOG_FORMAT_JSON ? "\"" : "");
+    log_put_string(line, format == LOG_FORMAT_JSON ? "\"" : "");
+    log_put_string(line, text);
+    log_put(line, millis, 4);
+    log_put_string(line, format == LOG_FORMAT_JSON ? "\"" : "");
 }
 
 static void line_begin(struct log_line *line, const char *event)
 {
     const struct log_writer *w = writer_of(line);
     line->len = 0;
-    if (w == NULL || log_writer_kind(w) != LOG_KIND_SYSLOG) /* which writes the time itself */
+    if (w == NULL || log_writer_kind(w) != LOG_TARGET_SYSLOG) /* which writes the time itself */
         put_time(line);
     log_str(line, "level", level_names[line->level]);
     log_str(line, "event", event);
@@ -421,8 +421,8 @@ void log_str(struct log_line *line, const char *key, const char *value)
 {
     size_t begin = line->len;
     put_key(line, key);
-    put_value(line, value);
-    end_field(line, begin);
+    log_put_value(line, value);
+    drop_overflow(line, begin);
 }
 
 static void __attribute__((format(printf, 3, 0)))
@@ -451,15 +451,15 @@ void log_uint(struct log_line *line, const char *key, uint64_t value)
         value /= 10;
     } while (value > 0);
     put_key(line, key);
-    put(line, at, (size_t)(digits + sizeof digits - at));
-    end_field(line, begin);
+    log_put(line, at, (size_t)(digits + sizeof digits - at));
+    drop_overflow(line, begin);
 }
 
 /* ---- Ending a line ---- */
 
-static void line_close(struct log_line *line)
+static void line_end(struct log_line *line)
 {
-    assert(line->len > 0 && line->len <= LINE_ROOM);
+    assert(line->len > 0 && line->len <= LINE_TEXT_MAX);
     if (format == LOG_FORMAT_JSON)
         line->text[line->len++] = '}';
     line->text[line->len++] = '\n';
@@ -469,9 +469,9 @@ void log_end(struct log_line *line)
 {
     struct log_writer *w = writer_of(line);
     int saved = errno;
-    if (line->access ? !log_access_wanted() : !log_wanted(line->level))
+    if (line->access ? !log_access_is_enabled() : !log_is_enabled(line->level))
         return;
-    line_close(line);
+    line_end(line);
     if (w != NULL)
         log_writer_put(w, line->level, line->text, line->len);
     else
@@ -483,7 +483,7 @@ void log_msg(enum log_level level, const char *event, const char *fmt, ...)
 {
     struct log_line line;
     va_list args;
-    if (!log_wanted(level))
+    if (!log_is_enabled(level))
         return;
     log_begin(&line, level, event);
     va_start(args, fmt);

@@ -27,19 +27,19 @@ enum log_format {
     LOG_FORMAT_JSON, /* one object a line */
 };
 
-enum log_kind {
-    LOG_KIND_STDERR,
-    LOG_KIND_SYSLOG,
-    LOG_KIND_FILE,
-    LOG_KIND_SAME, /* access log only: where the log goes */
-    LOG_KIND_OFF,  /* access log only */
+enum log_target_kind {
+    LOG_TARGET_STDERR,
+    LOG_TARGET_SYSLOG,
+    LOG_TARGET_FILE,
+    LOG_TARGET_SAME, /* access log only: where the log goes */
+    LOG_TARGET_OFF,  /* access log only */
 };
 
 /* Where lines go. */
 struct log_target {
-    enum log_kind kind;
-    int facility; /* LOG_KIND_SYSLOG: LOG_DAEMON... of <syslog.h> */
-    char *path;   /* LOG_KIND_FILE: owned by whoever owns the target; else NULL */
+    enum log_target_kind kind;
+    int facility; /* LOG_TARGET_SYSLOG: LOG_DAEMON... of <syslog.h> */
+    char *path;   /* LOG_TARGET_FILE: owned by whoever owns the target; else NULL */
 };
 
 struct log_settings {
@@ -78,7 +78,7 @@ void log_reopen(void);
 /* Lines that are not in a log. */
 struct log_loss {
     uint64_t dropped;
-    uint64_t untold; /* of these, that no log_dropped line tells of */
+    uint64_t unreported; /* of these, that no log_dropped line tells of */
 };
 
 /* Writes what is left, for LOG_CLOSE_MS at most, and closes the targets; later lines go to stderr.
@@ -90,7 +90,7 @@ void log_close(void);
 enum log_name {
     LOG_MAIN,   /* log */
     LOG_ACCESS, /* access_log */
-    LOG_NAMES,
+    LOG_NAME_COUNT,
 };
 struct log_state {
     bool is_open;     /* otherwise there is none of its own */
@@ -110,9 +110,9 @@ void log_closed_loss(enum log_name name, struct log_loss *loss);
 void log_set_level(enum log_level level);
 
 /* Whether a line of this level would be written: ask before gathering what it needs. */
-bool log_wanted(enum log_level level);
+bool log_is_enabled(enum log_level level);
 /* Whether access lines are written at all. With access_log = same, log_level filters them too. */
-bool log_access_wanted(void);
+bool log_access_is_enabled(void);
 
 /* Begins a line: time, level and event are set. Every begun line is ended. Keys are literals of
  * letters, digits and underscores; values are escaped. */

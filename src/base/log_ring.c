@@ -6,20 +6,20 @@
 #include <string.h>
 
 /* Heads are aligned to their size, which divides the ring's: none of them is split at its end. */
-#define HEAD sizeof(struct log_ring_head)
+#define HEADER_SIZE sizeof(struct log_ring_header)
 
 static size_t round_up(size_t length)
 {
-    return (HEAD + length + HEAD - 1) / HEAD * HEAD;
+    return (HEADER_SIZE + length + HEADER_SIZE - 1) / HEADER_SIZE * HEADER_SIZE;
 }
 
 int log_ring_init(struct log_ring *r, size_t size)
 {
-    assert(size >= HEAD && (size & (size - 1)) == 0);
+    assert(size >= HEADER_SIZE && (size & (size - 1)) == 0);
     r->bytes = calloc(1, size);
     r->size = size;
     atomic_init(&r->reserved, 0);
-    atomic_init(&r->taken, 0);
+    atomic_init(&r->popped, 0);
     return r->bytes == NULL ? -ENOMEM : 0;
 }
 
@@ -29,13 +29,13 @@ void log_ring_fini(struct log_ring *r)
     r->bytes = NULL;
 }
 
-static struct log_ring_head *head_at(const struct log_ring *r, uint64_t at)
+static struct log_ring_header *header_at(const struct log_ring *r, uint64_t at)
 {
-    return (struct log_ring_head *)(void *)(r->bytes + (at & (r->size - 1)));
+    return (struct log_ring_header *)(void *)(r->bytes + (at & (r->size - 1)));
 }
 
 /* How much of length bytes from here on lies before the ring's end. */
-static size_t before_end(const struct log_ring *r, uint64_t at, size_t length)
+static size_t contiguous_length(const struct log_ring *r, uint64_t at, size_t length)
 {
     size_t left = r->size - (at & (r->size - 1));
     return length < left ? length : left;
@@ -43,33 +43,33 @@ static size_t before_end(const struct log_ring *r, uint64_t at, size_t length)
 
 static void copy_in(struct log_ring *r, uint64_t at, const char *text, size_t length)
 {
-    size_t first = before_end(r, at, length);
+    size_t first = contiguous_length(r, at, length);
     memcpy(r->bytes + (at & (r->size - 1)), text, first);
     memcpy(r->bytes, text + first, length - first);
 }
 
 static void copy_out(const struct log_ring *r, uint64_t at, char *text, size_t length)
 {
-    size_t first = before_end(r, at, length);
+    size_t first = contiguous_length(r, at, length);
     memcpy(text, r->bytes + (at & (r->size - 1)), first);
     memcpy(text + first, r->bytes, length - first);
 }
 
-static void clear(struct log_ring *r, uint64_t at, size_t length)
+static void log_ring_clear(struct log_ring *r, uint64_t at, size_t length)
 {
-    size_t first = before_end(r, at, length);
+    size_t first = contiguous_length(r, at, length);
     memset(r->bytes + (at & (r->size - 1)), 0, first);
     memset(r->bytes, 0, length - first);
 }
 
 /* `at` may be older than `taken`, which makes the difference negative; the exchange fails then. */
-static bool reserve(struct log_ring *r, size_t size, uint64_t *at, size_t *used)
+static bool log_ring_reserve(struct log_ring *r, size_t size, uint64_t *at, size_t *used)
 {
     *at = atomic_load_explicit(&r->reserved, memory_order_relaxed);
     int64_t waiting = 0;
     do {
-        uint64_t taken = atomic_load_explicit(&r->taken, memory_order_acquire);
-        waiting = (int64_t)(*at + size - taken);
+        uint64_t popped = atomic_load_explicit(&r->popped, memory_order_acquire);
+        waiting = (int64_t)(*at + size - popped);
         if (waiting > (int64_t)r->size)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&r->reserved, at, *at + size,
@@ -78,46 +78,46 @@ static bool reserve(struct log_ring *r, size_t size, uint64_t *at, size_t *used)
     return true;
 }
 
-bool log_ring_put(struct log_ring *r, const struct log_ring_line *line, size_t *used)
+bool log_ring_push(struct log_ring *r, const struct log_ring_entry *line, size_t *used)
 {
     uint64_t at = 0;
     size_t size = round_up(line->length);
-    if (!reserve(r, size, &at, used))
+    if (!log_ring_reserve(r, size, &at, used))
         return false;
-    struct log_ring_head *head = head_at(r, at);
-    head->length = (uint16_t)line->length;
-    head->kind = (uint8_t)line->kind;
-    head->level = (uint8_t)line->level;
-    head->value = line->value;
+    struct log_ring_header *header = header_at(r, at);
+    header->length = (uint16_t)line->length;
+    header->kind = (uint8_t)line->kind;
+    header->level = (uint8_t)line->level;
+    header->value = line->value;
     if (line->length > 0)
-        copy_in(r, at + HEAD, line->text, line->length);
+        copy_in(r, at + HEADER_SIZE, line->text, line->length);
     /* sequentially consistent, as is what the caller reads next: whether the other side sleeps */
-    atomic_store(&head->size, (uint32_t)size);
+    atomic_store(&header->size, (uint32_t)size);
     return true;
 }
 
-bool log_ring_peek(struct log_ring *r, struct log_ring_line *line)
+bool log_ring_peek(struct log_ring *r, struct log_ring_entry *line)
 {
-    uint64_t at = atomic_load_explicit(&r->taken, memory_order_relaxed);
-    struct log_ring_head *head = head_at(r, at);
-    if (atomic_load(&head->size) == 0)
+    uint64_t at = atomic_load_explicit(&r->popped, memory_order_relaxed);
+    struct log_ring_header *header = header_at(r, at);
+    if (atomic_load(&header->size) == 0)
         return false;
-    *line = (struct log_ring_line){
-        .kind = (enum log_ring_kind)head->kind,
-        .level = head->level,
-        .value = head->value,
-        .length = head->length,
+    *line = (struct log_ring_entry){
+        .kind = (enum log_ring_kind)header->kind,
+        .level = header->level,
+        .value = header->value,
+        .length = header->length,
     };
     return true;
 }
 
-void log_ring_take(struct log_ring *r, char *text)
+void log_ring_pop(struct log_ring *r, char *text)
 {
-    uint64_t at = atomic_load_explicit(&r->taken, memory_order_relaxed);
-    const struct log_ring_head *head = head_at(r, at);
-    size_t size = atomic_load_explicit(&head->size, memory_order_relaxed);
-    if (head->length > 0)
-        copy_out(r, at + HEAD, text, head->length);
-    clear(r, at, size);
-    atomic_store_explicit(&r->taken, at + size, memory_order_release);
+    uint64_t at = atomic_load_explicit(&r->popped, memory_order_relaxed);
+    const struct log_ring_header *header = header_at(r, at);
+    size_t size = atomic_load_explicit(&header->size, memory_order_relaxed);
+    if (header->length > 0)
+        copy_out(r, at + HEADER_SIZE, text, header->length);
+    log_ring_clear(r, at, size);
+    atomic_store_explicit(&r->popped, at + size, memory_order_release);
 }

@@ -19,7 +19,7 @@ enum log_ring_kind {
 };
 
 /* Stands before each line. */
-struct log_ring_head {
+struct log_ring_header {
     _Atomic uint32_t size; /* with the line, rounded up; 0: not complete yet */
     uint16_t length;       /* of the line */
     uint8_t kind;          /* enum log_ring_kind */
@@ -31,11 +31,11 @@ struct log_ring {
     _Alignas(64) _Atomic uint64_t reserved; /* bytes, since the beginning */
     char *bytes;
     size_t size;
-    _Alignas(64) _Atomic uint64_t taken; /* likewise; what is taken is zero again */
+    _Alignas(64) _Atomic uint64_t popped; /* likewise; what is taken is zero again */
 };
 
 /* What is put; the text's memory stays the caller's. */
-struct log_ring_line {
+struct log_ring_entry {
     enum log_ring_kind kind;
     int level;
     uint64_t value;
@@ -49,12 +49,12 @@ void log_ring_fini(struct log_ring *r);
 
 /* From any thread. Returns false when there is no room. *used: bytes that wait, this line's as
  * well. */
-bool log_ring_put(struct log_ring *r, const struct log_ring_line *line, size_t *used);
+bool log_ring_push(struct log_ring *r, const struct log_ring_entry *line, size_t *used);
 
 /* For the thread that takes. Peek: whether a complete line is next; its text is not copied
  * (line->text is NULL). Take: as peek, copies the text to a buffer of line->length bytes or more,
  * and the room is free again. */
-bool log_ring_peek(struct log_ring *r, struct log_ring_line *line);
-void log_ring_take(struct log_ring *r, char *text);
+bool log_ring_peek(struct log_ring *r, struct log_ring_entry *line);
+void log_ring_pop(struct log_ring *r, char *text);
 
 #endif

@@ -19,8 +19,8 @@
 #define FILE_BATCH (64 * 1024)
 
 /* File systems and daemons pause for seconds; who reads a pipe is a program beside us. */
-#define RING      (1024 * 1024)
-#define PIPE_RING (128 * 1024)
+#define RING_SIZE      (1024 * 1024)
+#define PIPE_RING_SIZE (128 * 1024)
 
 static const int priorities[] = {
     [LOG_LEVEL_ERROR] = LOG_ERR, [LOG_LEVEL_WARNING] = LOG_WARNING, [LOG_LEVEL_NOTICE] = LOG_NOTICE,
@@ -29,13 +29,13 @@ static const int priorities[] = {
 
 /* ---- opening ---- */
 
-static int file_open(const struct log_sink *s)
+static int log_sink_file_open(const struct log_sink *s)
 {
     return safe_open_append(s->path, 0640, s->owner, s->group);
 }
 
 /* Whether the last byte is there and does not end a line. *size: of the file. */
-static bool ends_within_a_line(int fd, off_t *size)
+static bool ends_mid_line(int fd, off_t *size)
 {
     char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
     char last = '\n';
@@ -54,15 +54,15 @@ static bool ends_within_a_line(int fd, off_t *size)
 
 /* A full disk, or a crash, may have cut the last line of the process before. A process that writes
  * at this moment makes the file longer, or ends its line. */
-static bool was_cut(int fd)
+static bool has_partial_line(int fd)
 {
     const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
     off_t size = 0;
     off_t later = 0;
-    if (!ends_within_a_line(fd, &size))
+    if (!ends_mid_line(fd, &size))
         return false;
     nanosleep(&moment, NULL);
-    return ends_within_a_line(fd, &later) && size == later;
+    return ends_mid_line(fd, &later) && size == later;
 }
 
 /* O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with us: open it anew. A
@@ -87,7 +87,7 @@ static bool is_journal(int fd)
            fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-static bool is_stream(int fd)
+static bool log_sink_is_stream(int fd)
 {
     int type = 0;
     socklen_t length = sizeof type;
@@ -95,19 +95,19 @@ static bool is_stream(int fd)
 }
 
 /* What one write may take: as much as the target takes whole, or in order. */
-static void set_limits(struct log_sink *s)
+static void log_sink_set_limits(struct log_sink *s)
 {
     struct stat st;
     bool known = fstat(s->fd, &st) == 0;
     s->is_socket = known && S_ISSOCK(st.st_mode);
-    s->ring = RING;
+    s->ring = RING_SIZE;
     if (known && S_ISREG(st.st_mode)) {
         s->batch = FILE_BATCH;
     } else if (s->is_socket) {
-        s->batch = is_stream(s->fd) ? FILE_BATCH : 0;
+        s->batch = log_sink_is_stream(s->fd) ? FILE_BATCH : 0;
     } else {
         s->batch = PIPE_BUF; /* whole or not at all: others may write there, too */
-        s->ring = PIPE_RING;
+        s->ring = PIPE_RING_SIZE;
     }
 }
 
@@ -120,28 +120,28 @@ int log_sink_open(struct log_sink *s, const struct log_target *target, uid_t own
         .path = target->path,
         .owner = owner,
         .group = group,
-        .ring = RING,
+        .ring = RING_SIZE,
     };
     switch (target->kind) {
-    case LOG_KIND_STDERR:
+    case LOG_TARGET_STDERR:
         s->fd = stderr_open();
         s->is_journal = is_journal(STDERR_FILENO);
-        set_limits(s);
+        log_sink_set_limits(s);
         break;
-    case LOG_KIND_FILE: {
-        int fd = file_open(s);
+    case LOG_TARGET_FILE: {
+        int fd = log_sink_file_open(s);
         if (fd < 0)
             return fd;
         s->fd = fd;
-        set_limits(s);
-        s->rest_length = was_cut(fd);
-        s->rest[0] = '\n';
+        log_sink_set_limits(s);
+        s->partial_length = has_partial_line(fd);
+        s->partial[0] = '\n';
         break;
     }
-    case LOG_KIND_SYSLOG:
+    case LOG_TARGET_SYSLOG:
         return syslogger_open();
-    case LOG_KIND_SAME:
-    case LOG_KIND_OFF:
+    case LOG_TARGET_SAME:
+    case LOG_TARGET_OFF:
         break;
     }
     return 0;
@@ -150,17 +150,17 @@ int log_sink_open(struct log_sink *s, const struct log_target *target, uid_t own
 int log_sink_reopen(struct log_sink *s, bool *lost)
 {
     *lost = false;
-    if (s->kind != LOG_KIND_FILE)
+    if (s->kind != LOG_TARGET_FILE)
         return 0;
-    int fd = file_open(s);
+    int fd = log_sink_file_open(s);
     if (fd < 0)
         return fd;
-    *lost = log_sink_complete(s) < 0;
+    *lost = log_sink_flush_partial(s) < 0;
     close(s->fd);
     s->fd = fd;
-    set_limits(s);
-    s->rest_length = was_cut(fd);
-    s->rest[0] = '\n';
+    log_sink_set_limits(s);
+    s->partial_length = has_partial_line(fd);
+    s->partial[0] = '\n';
     return 0;
 }
 
@@ -168,7 +168,7 @@ void log_sink_close(struct log_sink *s)
 {
     if (s->fd != -1 && s->fd != STDERR_FILENO)
         close(s->fd);
-    if (s->kind == LOG_KIND_SYSLOG)
+    if (s->kind == LOG_TARGET_SYSLOG)
         syslogger_close();
     s->fd = -1;
 }
@@ -195,20 +195,20 @@ static ssize_t write_some(const struct log_sink *s, const char *text, size_t len
     return n == -1 ? -errno : n == 0 ? -EIO : n;
 }
 
-int log_sink_complete(struct log_sink *s)
+int log_sink_flush_partial(struct log_sink *s)
 {
-    while (s->rest_length > 0) {
-        ssize_t n = write_some(s, s->rest, s->rest_length);
+    while (s->partial_length > 0) {
+        ssize_t n = write_some(s, s->partial, s->partial_length);
         if (n < 0)
             return (int)n;
-        s->rest_length -= (size_t)n;
-        memmove(s->rest, s->rest + n, s->rest_length);
+        s->partial_length -= (size_t)n;
+        memmove(s->partial, s->partial + n, s->partial_length);
     }
     return 0;
 }
 
 /* Whole lines, as many as one write may take; one at least. */
-static size_t batch_of(const struct log_sink *s, const char *text, size_t length)
+static size_t log_sink_batch_length(const struct log_sink *s, const char *text, size_t length)
 {
     size_t first = (size_t)((const char *)memchr(text, '\n', length) - text) + 1;
     if (s->batch == 0 || first >= s->batch)
@@ -220,45 +220,45 @@ static size_t batch_of(const struct log_sink *s, const char *text, size_t length
 
 /* n of length bytes are written: keeps the rest of the line that they end in. Returns where that
  * line ends. */
-static size_t keep_rest(struct log_sink *s, const char *text, size_t n, size_t length)
+static size_t keep_partial(struct log_sink *s, const char *text, size_t n, size_t length)
 {
     if (n == length || text[n - 1] == '\n')
         return n;
-    s->rest_length = (size_t)((const char *)memchr(text + n, '\n', length - n) - (text + n)) + 1;
-    memcpy(s->rest, text + n, s->rest_length);
-    return n + s->rest_length;
+    s->partial_length = (size_t)((const char *)memchr(text + n, '\n', length - n) - (text + n)) + 1;
+    memcpy(s->partial, text + n, s->partial_length);
+    return n + s->partial_length;
 }
 
 ssize_t log_sink_write(struct log_sink *s, enum log_level level, uint64_t seconds, const char *text,
                        size_t length)
 {
-    if (s->kind == LOG_KIND_SYSLOG) { /* a datagram needs no end of line */
+    if (s->kind == LOG_TARGET_SYSLOG) { /* a datagram needs no end of line */
         int rc = syslogger_send(s->facility | priorities[level], seconds, text, length - 1);
         return rc < 0 ? rc : (ssize_t)length;
     }
-    int rc = log_sink_complete(s);
+    int rc = log_sink_flush_partial(s);
     if (rc < 0)
         return rc;
-    size_t batch = batch_of(s, text, length);
+    size_t batch = log_sink_batch_length(s, text, length);
     ssize_t n = write_some(s, text, batch);
-    return n < 0 ? n : (ssize_t)keep_rest(s, text, (size_t)n, batch);
+    return n < 0 ? n : (ssize_t)keep_partial(s, text, (size_t)n, batch);
 }
 
 int log_sink_fd(const struct log_sink *s)
 {
-    return s->kind == LOG_KIND_SYSLOG ? syslogger_fd() : s->fd;
+    return s->kind == LOG_TARGET_SYSLOG ? syslogger_fd() : s->fd;
 }
 
 const char *log_sink_name(const struct log_sink *s)
 {
     switch (s->kind) {
-    case LOG_KIND_FILE:
+    case LOG_TARGET_FILE:
         return s->path;
-    case LOG_KIND_SYSLOG:
+    case LOG_TARGET_SYSLOG:
         return "syslog";
-    case LOG_KIND_STDERR:
-    case LOG_KIND_SAME:
-    case LOG_KIND_OFF:
+    case LOG_TARGET_STDERR:
+    case LOG_TARGET_SAME:
+    case LOG_TARGET_OFF:
         break;
     }
     return "standard error";

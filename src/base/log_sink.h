@@ -17,7 +17,7 @@
 #define LOG_SINK_PREFIX 3 /* bytes, "<6>" */
 
 struct log_sink {
-    enum log_kind kind;
+    enum log_target_kind kind;
     int fd;
     bool is_socket;  /* can be told not to wait without a flag that others share */
     bool is_journal; /* lines are to begin with their priority, sd-daemon(3) */
@@ -27,8 +27,8 @@ struct log_sink {
     const char *path; /* NULL: no file. The caller's */
     uid_t owner;      /* of a file that is made */
     gid_t group;
-    size_t rest_length;
-    char rest[LOG_LINE_MAX + LOG_SINK_PREFIX]; /* of a line that was cut */
+    size_t partial_length;
+    char partial[LOG_LINE_MAX + LOG_SINK_PREFIX]; /* of a line that was cut */
 };
 
 /* Opens it; of target the path must stay. Returns 0 or -errno. */
@@ -49,7 +49,7 @@ ssize_t log_sink_write(struct log_sink *s, enum log_level level, uint64_t second
                        size_t length);
 
 /* Writes the rest of a line that was cut, if there is one. Returns 0 or -errno as above. */
-int log_sink_complete(struct log_sink *s);
+int log_sink_flush_partial(struct log_sink *s);
 
 /* The descriptor that becomes writable; -1: unknown. */
 int log_sink_fd(const struct log_sink *s);

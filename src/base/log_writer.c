@@ -17,8 +17,8 @@
 
 /* Lines come one by one and leave together: after the first one the thread waits this long for
  * more. Not for a line that tells of trouble, and not when much is waiting. */
-#define GATHER_MS   10
-#define GATHER_PART 4 /* of the buffer */
+#define BATCH_DELAY_MS      10
+#define URGENT_FILL_DIVISOR 4 /* of the buffer */
 
 #define RETRY_MS   1000 /* a target that refuses lines, or is full, is tried again after it */
 #define STUCK_MS   20   /* likewise one that is said to be writable, and is not */
@@ -26,21 +26,22 @@
 
 enum writer_state {
     WRITER_AWAKE,
-    WRITER_GATHERING, /* wakes up soon, or at once if it is told to */
-    WRITER_IDLE,      /* wakes up when it is told to */
+    WRITER_BATCHING, /* wakes up soon, or at once if it is told to */
+    WRITER_IDLE,     /* wakes up when it is told to */
 };
 
 struct log_writer {
-    const struct log_writer_calls *calls;
+    const struct log_writer_callbacks *callbacks;
     char *path;
     struct log_sink sink; /* the thread's, once there is one; before, under `direct` */
-    pthread_mutex_t direct;
+    pthread_mutex_t direct_lock;
     _Atomic uint64_t dropped;
-    _Atomic uint64_t told;   /* of these, by log_dropped lines, here or by the process before */
-    _Atomic uint64_t untold; /* of these, those that found the buffer full and were not told of */
-    uint64_t gap;            /* of these, those that are missing before the next line */
-    _Atomic uint64_t put;    /* lines that have come into the buffer */
-    _Atomic uint64_t done;   /* of these, written or dropped */
+    _Atomic uint64_t reported; /* of these, by log_dropped lines, here or by the process before */
+    _Atomic uint64_t
+        unreported; /* of these, those that found the buffer full and were not told of */
+    uint64_t gap;   /* of these, those that are missing before the next line */
+    _Atomic uint64_t log_writer_push; /* lines that have come into the buffer */
+    _Atomic uint64_t done;            /* of these, written or dropped */
     _Atomic int error;
 
     bool has_thread;
@@ -65,7 +66,7 @@ struct log_writer {
 /* ---- what is lost ---- */
 
 /* By the target; the gap is where the next line will be. */
-static void drop_here(struct log_writer *w, uint64_t lines)
+static void add_to_gap(struct log_writer *w, uint64_t lines)
 {
     atomic_fetch_add(&w->dropped, lines);
     w->gap += lines;
@@ -74,7 +75,7 @@ static void drop_here(struct log_writer *w, uint64_t lines)
 static void note_error(struct log_writer *w, int error)
 {
     if (atomic_exchange(&w->error, error) == 0 && error != 0)
-        w->calls->failed(w, error);
+        w->callbacks->failed(w, error);
 }
 
 /* Returns what log_sink_write() does. */
@@ -89,7 +90,7 @@ static ssize_t write_lines(struct log_writer *w, const char *text, size_t length
 }
 
 /* Says how many lines are missing here. Returns 0 or -errno. */
-static int tell_gap(struct log_writer *w)
+static int report_gap(struct log_writer *w)
 {
     char text[LOG_SINK_PREFIX + LOG_LINE_MAX];
     const enum log_level level = w->level;
@@ -97,7 +98,7 @@ static int tell_gap(struct log_writer *w)
     if (w->gap == 0)
         return 0;
     size_t length = log_sink_prefix(&w->sink, LOG_LEVEL_WARNING, text);
-    length += w->calls->dropped(w, w->gap, text + length);
+    length += w->callbacks->dropped(w, w->gap, text + length);
     w->level = LOG_LEVEL_WARNING;
     w->seconds = (uint64_t)time(NULL);
     ssize_t n = write_lines(w, text, length);
@@ -105,7 +106,7 @@ static int tell_gap(struct log_writer *w)
     w->seconds = seconds;
     if (n < 0)
         return (int)n;
-    atomic_fetch_add(&w->told, w->gap);
+    atomic_fetch_add(&w->reported, w->gap);
     w->gap = 0;
     return 0;
 }
@@ -115,7 +116,7 @@ static int reopen(struct log_writer *w)
     bool lost = false;
     int rc = log_sink_reopen(&w->sink, &lost);
     if (lost)
-        drop_here(w, 1);
+        add_to_gap(w, 1);
     if (rc == 0)
         atomic_store(&w->error, 0);
     return rc;
@@ -123,18 +124,18 @@ static int reopen(struct log_writer *w)
 
 /* ---- before there is a thread ---- */
 
-static void write_at_once(struct log_writer *w, enum log_level level, const char *text,
-                          size_t length)
+static void write_direct(struct log_writer *w, enum log_level level, const char *text,
+                         size_t length)
 {
     char whole[LOG_SINK_PREFIX + LOG_LINE_MAX];
     size_t prefix = log_sink_prefix(&w->sink, level, whole);
     memcpy(whole + prefix, text, length);
-    pthread_mutex_lock(&w->direct);
+    pthread_mutex_lock(&w->direct_lock);
     w->level = level;
     w->seconds = (uint64_t)time(NULL);
-    if (tell_gap(w) < 0 || write_lines(w, whole, prefix + length) < 0)
-        drop_here(w, 1);
-    pthread_mutex_unlock(&w->direct);
+    if (report_gap(w) < 0 || write_lines(w, whole, prefix + length) < 0)
+        add_to_gap(w, 1);
+    pthread_mutex_unlock(&w->direct_lock);
 }
 
 /* ---- the thread: what it waits for ---- */
@@ -159,14 +160,14 @@ static void wake_up(struct log_writer *w)
         set_event(w->wake);
 }
 
-static bool is_told(struct log_writer *w)
+static bool has_request(struct log_writer *w)
 {
     return atomic_load(&w->stop) || atomic_load(&w->reopen);
 }
 
 static bool is_empty(struct log_writer *w)
 {
-    struct log_ring_line next;
+    struct log_ring_entry next;
     return !log_ring_peek(&w->ring, &next);
 }
 
@@ -179,21 +180,21 @@ static void wait_for_event(struct log_writer *w, int timeout)
 
 /* While lines are missing that could not be told of yet, or one is cut, it tries again by itself.
  */
-static void rest(struct log_writer *w)
+static void log_writer_idle(struct log_writer *w)
 {
-    bool owes = w->gap > 0 || w->sink.rest_length > 0;
+    bool has_backlog = w->gap > 0 || w->sink.partial_length > 0;
     atomic_store(&w->state, WRITER_IDLE);
-    if (is_empty(w) && !is_told(w))
-        wait_for_event(w, owes ? RETRY_MS : -1);
-    atomic_store(&w->state, WRITER_GATHERING);
-    if (!atomic_exchange(&w->urgent, false) && !is_told(w))
-        wait_for_event(w, GATHER_MS);
+    if (is_empty(w) && !has_request(w))
+        wait_for_event(w, has_backlog ? RETRY_MS : -1);
+    atomic_store(&w->state, WRITER_BATCHING);
+    if (!atomic_exchange(&w->urgent, false) && !has_request(w))
+        wait_for_event(w, BATCH_DELAY_MS);
     atomic_store(&w->state, WRITER_AWAKE);
     atomic_store(&w->urgent, false);
 }
 
 /* It is full. What poll(2) says of a descriptor is no promise that a line fits. */
-static void wait_for_room(struct log_writer *w)
+static void log_writer_wait_writable(struct log_writer *w)
 {
     struct pollfd ask[] = {
         { .fd = w->wake, .events = POLLIN },
@@ -206,7 +207,7 @@ static void wait_for_room(struct log_writer *w)
 
 /* ---- the thread: from the buffer to the target ---- */
 
-static size_t lines_in(const char *text, size_t length)
+static size_t count_lines(const char *text, size_t length)
 {
     size_t lines = 0;
     for (const char *end = text; (end = memchr(end, '\n', length - (size_t)(end - text))) != NULL;
@@ -215,32 +216,32 @@ static size_t lines_in(const char *text, size_t length)
     return lines;
 }
 
-static void take_line(struct log_writer *w, const struct log_ring_line *next)
+static void log_writer_pop_line(struct log_writer *w, const struct log_ring_entry *next)
 {
     char *to = w->batch + w->batch_end;
     size_t prefix = log_sink_prefix(&w->sink, (enum log_level)next->level, to);
-    log_ring_take(&w->ring, to + prefix);
+    log_ring_pop(&w->ring, to + prefix);
     w->batch_end += prefix + next->length;
     w->level = (enum log_level)next->level;
     w->seconds = next->value;
 }
 
 /* Takes lines up to what is none, or as many as there is room for. */
-static void fill(struct log_writer *w)
+static void log_writer_fill_batch(struct log_writer *w)
 {
-    struct log_ring_line next;
+    struct log_ring_entry next;
     while (BATCH_SIZE - w->batch_end >= LOG_SINK_PREFIX + LOG_LINE_MAX &&
            log_ring_peek(&w->ring, &next) && next.kind == LOG_RING_LINE) {
-        take_line(w, &next);
-        if (w->sink.kind == LOG_KIND_SYSLOG)
+        log_writer_pop_line(w, &next);
+        if (w->sink.kind == LOG_TARGET_SYSLOG)
             break;
     }
 }
 
 /* That much of the batch is done with. */
-static void pass(struct log_writer *w, size_t length)
+static void log_writer_advance(struct log_writer *w, size_t length)
 {
-    atomic_fetch_add(&w->done, lines_in(w->batch + w->batch_begin, length));
+    atomic_fetch_add(&w->done, count_lines(w->batch + w->batch_begin, length));
     w->batch_begin += length;
     w->stuck = 0;
 }
@@ -248,15 +249,15 @@ static void pass(struct log_writer *w, size_t length)
 static void drop_batch(struct log_writer *w)
 {
     size_t length = w->batch_end - w->batch_begin;
-    drop_here(w, lines_in(w->batch + w->batch_begin, length));
-    pass(w, length);
+    add_to_gap(w, count_lines(w->batch + w->batch_begin, length));
+    log_writer_advance(w, length);
 }
 
 /* Returns 0: the batch is empty, written or dropped; or -EAGAIN. */
-static int flush(struct log_writer *w)
+static int log_writer_flush(struct log_writer *w)
 {
     while (w->batch_begin < w->batch_end) {
-        ssize_t n = tell_gap(w);
+        ssize_t n = report_gap(w);
         if (n == 0)
             n = write_lines(w, w->batch + w->batch_begin, w->batch_end - w->batch_begin);
         if (n == -EAGAIN)
@@ -264,64 +265,64 @@ static int flush(struct log_writer *w)
         if (n < 0)
             drop_batch(w);
         else
-            pass(w, (size_t)n);
+            log_writer_advance(w, (size_t)n);
     }
     w->batch_begin = w->batch_end = 0;
     return 0;
 }
 
 /* The next in the buffer is no line. */
-static void obey(struct log_writer *w, const struct log_ring_line *next)
+static void log_writer_run_request(struct log_writer *w, const struct log_ring_entry *next)
 {
-    log_ring_take(&w->ring, w->batch); /* it has no text */
+    log_ring_pop(&w->ring, w->batch); /* it has no text */
     if (next->kind == LOG_RING_REOPEN)
-        w->calls->reopened(w, reopen(w));
+        w->callbacks->reopened(w, reopen(w));
     else
         w->gap += next->value;
 }
 
 /* Nothing waits any more. Returns 0 or -EAGAIN. */
-static int tidy(struct log_writer *w)
+static int log_writer_catch_up(struct log_writer *w)
 {
     if (atomic_exchange(&w->reopen, false))
-        w->calls->reopened(w, reopen(w));
-    w->gap += atomic_exchange(&w->untold, 0);
-    int rc = log_sink_complete(&w->sink);
+        w->callbacks->reopened(w, reopen(w));
+    w->gap += atomic_exchange(&w->unreported, 0);
+    int rc = log_sink_flush_partial(&w->sink);
     if (rc == 0)
-        rc = tell_gap(w);
+        rc = report_gap(w);
     return rc == -EAGAIN ? rc : 0;
 }
 
 /* One round. Returns 0: there may be more to do; 1: nothing; or -EAGAIN. */
-static int work(struct log_writer *w)
+static int log_writer_work(struct log_writer *w)
 {
-    struct log_ring_line next;
+    struct log_ring_entry next;
     if (w->batch_end == 0)
-        fill(w);
-    int rc = flush(w);
+        log_writer_fill_batch(w);
+    int rc = log_writer_flush(w);
     if (rc < 0)
         return rc;
     if (log_ring_peek(&w->ring, &next)) {
         if (next.kind != LOG_RING_LINE)
-            obey(w, &next);
+            log_writer_run_request(w, &next);
         return 0;
     }
-    if ((rc = tidy(w)) < 0)
+    if ((rc = log_writer_catch_up(w)) < 0)
         return rc;
     return is_empty(w);
 }
 
-static void *run(void *arg)
+static void *log_writer_run(void *arg)
 {
     struct log_writer *w = arg;
     while (!atomic_load(&w->give_up)) {
-        int rc = work(w);
+        int rc = log_writer_work(w);
         if (rc == 1 && atomic_load(&w->stop))
             break;
         if (rc < 0)
-            wait_for_room(w);
+            log_writer_wait_writable(w);
         else if (rc == 1)
-            rest(w);
+            log_writer_idle(w);
     }
     set_event(w->ended);
     return NULL;
@@ -330,7 +331,7 @@ static void *run(void *arg)
 /* ---- what others want of it ---- */
 
 int log_writer_new(struct log_writer **out, const struct log_target *target, uid_t owner,
-                   gid_t group, const struct log_writer_calls *calls)
+                   gid_t group, const struct log_writer_callbacks *callbacks)
 {
     struct log_target own = *target;
     struct log_writer *w = calloc(1, sizeof *w);
@@ -346,9 +347,9 @@ int log_writer_new(struct log_writer **out, const struct log_target *target, uid
         free(w);
         return rc;
     }
-    w->calls = calls;
+    w->callbacks = callbacks;
     w->wake = w->ended = -1;
-    pthread_mutex_init(&w->direct, NULL);
+    pthread_mutex_init(&w->direct_lock, NULL);
     *out = w;
     return 0;
 }
@@ -372,7 +373,7 @@ int log_writer_start(struct log_writer *w, const char *thread_name)
         return rc;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&w->thread, NULL, run, w);
+    rc = pthread_create(&w->thread, NULL, log_writer_run, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     w->has_thread = rc == 0;
     if (rc == 0)
@@ -381,17 +382,17 @@ int log_writer_start(struct log_writer *w, const char *thread_name)
 }
 
 /* Returns whether there was room. Lines that were dropped before are told of first. */
-static bool put(struct log_writer *w, const struct log_ring_line *line, size_t *used)
+static bool log_writer_push(struct log_writer *w, const struct log_ring_entry *line, size_t *used)
 {
-    if (atomic_load_explicit(&w->untold, memory_order_relaxed) > 0) {
-        struct log_ring_line gap = { .kind = LOG_RING_DROPPED,
-                                     .value = atomic_exchange(&w->untold, 0) };
-        if (gap.value > 0 && !log_ring_put(&w->ring, &gap, used)) {
-            atomic_fetch_add(&w->untold, gap.value);
+    if (atomic_load_explicit(&w->unreported, memory_order_relaxed) > 0) {
+        struct log_ring_entry gap = { .kind = LOG_RING_DROPPED,
+                                      .value = atomic_exchange(&w->unreported, 0) };
+        if (gap.value > 0 && !log_ring_push(&w->ring, &gap, used)) {
+            atomic_fetch_add(&w->unreported, gap.value);
             return false;
         }
     }
-    return log_ring_put(&w->ring, line, used);
+    return log_ring_push(&w->ring, line, used);
 }
 
 void log_writer_put(struct log_writer *w, enum log_level level, const char *text, size_t length)
@@ -399,23 +400,23 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
     size_t used = 0;
     assert(length <= LOG_LINE_MAX);
     if (!w->has_thread) {
-        write_at_once(w, level, text, length);
+        write_direct(w, level, text, length);
         return;
     }
-    const struct log_ring_line line = {
+    const struct log_ring_entry line = {
         .kind = LOG_RING_LINE,
         .level = (int)level,
-        .value = w->sink.kind == LOG_KIND_SYSLOG ? (uint64_t)time(NULL) : 0,
+        .value = w->sink.kind == LOG_TARGET_SYSLOG ? (uint64_t)time(NULL) : 0,
         .text = text,
         .length = length,
     };
-    if (!put(w, &line, &used)) {
+    if (!log_writer_push(w, &line, &used)) {
         atomic_fetch_add(&w->dropped, 1);
-        atomic_fetch_add(&w->untold, 1);
+        atomic_fetch_add(&w->unreported, 1);
         return;
     }
-    atomic_fetch_add_explicit(&w->put, 1, memory_order_relaxed);
-    bool urgent = level < LOG_LEVEL_INFO || used > w->ring.size / GATHER_PART;
+    atomic_fetch_add_explicit(&w->log_writer_push, 1, memory_order_relaxed);
+    bool urgent = level < LOG_LEVEL_INFO || used > w->ring.size / URGENT_FILL_DIVISOR;
     if (urgent)
         atomic_store(&w->urgent, true);
     if (urgent || atomic_load(&w->state) == WRITER_IDLE)
@@ -424,16 +425,16 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
 
 bool log_writer_reopen(struct log_writer *w)
 {
-    const struct log_ring_line order = { .kind = LOG_RING_REOPEN };
+    const struct log_ring_entry order = { .kind = LOG_RING_REOPEN };
     size_t used = 0;
     if (!w->has_thread) {
-        pthread_mutex_lock(&w->direct);
+        pthread_mutex_lock(&w->direct_lock);
         int rc = reopen(w);
-        pthread_mutex_unlock(&w->direct);
-        w->calls->reopened(w, rc);
+        pthread_mutex_unlock(&w->direct_lock);
+        w->callbacks->reopened(w, rc);
         return true;
     }
-    bool is_new = log_ring_put(&w->ring, &order, &used) || !atomic_exchange(&w->reopen, true);
+    bool is_new = log_ring_push(&w->ring, &order, &used) || !atomic_exchange(&w->reopen, true);
     atomic_store(&w->urgent, true);
     wake_up(w);
     return is_new;
@@ -448,7 +449,7 @@ void log_writer_stop(struct log_writer *w)
     set_event(w->wake);
 }
 
-static uint64_t clock_ms(void)
+static uint64_t log_writer_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -459,23 +460,23 @@ static bool has_ended(const struct log_writer *w, uint64_t deadline)
 {
     for (;;) {
         struct pollfd ask = { .fd = w->ended, .events = POLLIN };
-        uint64_t now = clock_ms();
+        uint64_t now = log_writer_clock_ms();
         int rc = poll(&ask, 1, now < deadline ? (int)(deadline - now) : 0);
         if (rc >= 0 || errno != EINTR)
             return rc == 1;
     }
 }
 
-#define LAST_MS 200 /* for a thread that only waits for room */
+#define JOIN_MS 200 /* for a thread that only waits for room */
 
 /* Returns false when it hangs in the kernel: its memory is not ours while it does. */
-static bool join(struct log_writer *w, uint64_t deadline)
+static bool log_writer_join(struct log_writer *w, uint64_t deadline)
 {
     bool ended = has_ended(w, deadline);
     if (!ended) {
         atomic_store(&w->give_up, true);
         set_event(w->wake);
-        ended = has_ended(w, clock_ms() + LAST_MS);
+        ended = has_ended(w, log_writer_clock_ms() + JOIN_MS);
     }
     if (ended)
         pthread_join(w->thread, NULL);
@@ -488,16 +489,16 @@ static bool join(struct log_writer *w, uint64_t deadline)
 static struct log_loss loss_of(const struct log_writer *w, bool has_ended)
 {
     struct log_loss loss = { .dropped = atomic_load(&w->dropped) };
-    loss.dropped += atomic_load(&w->put) - atomic_load(&w->done);
-    if (has_ended && w->sink.rest_length > 0)
+    loss.dropped += atomic_load(&w->log_writer_push) - atomic_load(&w->done);
+    if (has_ended && w->sink.partial_length > 0)
         loss.dropped++;
-    loss.untold = loss.dropped - atomic_load(&w->told);
+    loss.unreported = loss.dropped - atomic_load(&w->reported);
     return loss;
 }
 
 void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *loss)
 {
-    bool has_ended = !w->has_thread || join(w, deadline);
+    bool has_ended = !w->has_thread || log_writer_join(w, deadline);
     *loss = loss_of(w, has_ended);
     if (!has_ended)
         return;
@@ -507,12 +508,12 @@ void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *l
         close(w->ended);
     log_sink_close(&w->sink);
     log_ring_fini(&w->ring);
-    pthread_mutex_destroy(&w->direct);
+    pthread_mutex_destroy(&w->direct_lock);
     free(w->path);
     free(w);
 }
 
-enum log_kind log_writer_kind(const struct log_writer *w)
+enum log_target_kind log_writer_kind(const struct log_writer *w)
 {
     return w->sink.kind;
 }
@@ -527,18 +528,18 @@ uint64_t log_writer_dropped(const struct log_writer *w)
     return atomic_load(&w->dropped);
 }
 
-uint64_t log_writer_untold(const struct log_writer *w)
+uint64_t log_writer_unreported(const struct log_writer *w)
 {
-    return atomic_load(&w->untold);
+    return atomic_load(&w->unreported);
 }
 
 void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss)
 {
     atomic_fetch_add(&w->dropped, loss->dropped);
-    atomic_fetch_add(&w->told, loss->dropped - loss->untold);
-    if (loss->untold == 0)
+    atomic_fetch_add(&w->reported, loss->dropped - loss->unreported);
+    if (loss->unreported == 0)
         return;
-    atomic_fetch_add(&w->untold, loss->untold);
+    atomic_fetch_add(&w->unreported, loss->unreported);
     if (w->has_thread)
         set_event(w->wake); /* it tells without a further line */
 }

@@ -18,7 +18,7 @@
 struct log_writer;
 
 /* What a writer says; from the thread that writes. */
-struct log_writer_calls {
+struct log_writer_callbacks {
     /* Writes the line that tells of dropped lines, LOG_LINE_MAX bytes at most. Returns its length.
      */
     size_t (*dropped)(const struct log_writer *w, uint64_t lines, char *text);
@@ -31,7 +31,7 @@ struct log_writer_calls {
 /* Opens the target. Until the thread is started, lines are written by their caller. Returns 0 or
  * -errno. */
 int log_writer_new(struct log_writer **out, const struct log_target *target, uid_t owner,
-                   gid_t group, const struct log_writer_calls *calls);
+                   gid_t group, const struct log_writer_callbacks *callbacks);
 
 /* Starts the thread. Returns 0 or -errno. */
 int log_writer_start(struct log_writer *w, const char *thread_name);
@@ -49,14 +49,14 @@ bool log_writer_reopen(struct log_writer *w);
 void log_writer_stop(struct log_writer *w);
 void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *loss);
 
-enum log_kind log_writer_kind(const struct log_writer *w);
+enum log_target_kind log_writer_kind(const struct log_writer *w);
 const char *log_writer_name(const struct log_writer *w);
 
 /* Lines dropped since the beginning; why the target refuses lines at present (positive), or 0. */
 uint64_t log_writer_dropped(const struct log_writer *w);
 /* Of these, lines that found the buffer full and that no line tells of yet: the target is behind.
  */
-uint64_t log_writer_untold(const struct log_writer *w);
+uint64_t log_writer_unreported(const struct log_writer *w);
 /* Counts lines that another process has dropped; what it told of no line is told here. */
 void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss);
 int log_writer_error(const struct log_writer *w);

@@ -11,13 +11,13 @@
 #define BITS_IN6    128
 #define BITS_MAPPED 96 /* of ::ffff:0:0/96, where IPv4 lives in IPv6 */
 
-static int fail(char why[NETWORK_WHY_MAX], const char *text)
+static int network_fail(char why[NETWORK_WHY_MAX], const char *text)
 {
     snprintf(why, NETWORK_WHY_MAX, "%s", text);
     return -EINVAL;
 }
 
-static unsigned bits_of(const struct network *n)
+static unsigned address_bits(const struct network *n)
 {
     switch (n->family) {
     case AF_INET:
@@ -40,7 +40,7 @@ static bool prefix_equal(const void *a, const void *b, unsigned bits)
     return bits % 8 == 0 || (x[whole] ^ y[whole]) >> (8 - bits % 8) == 0;
 }
 
-static void clear_beyond(void *address, unsigned size, unsigned bits)
+static void clear_host_bits(void *address, unsigned size, unsigned bits)
 {
     unsigned char *byte = address;
     for (unsigned i = bits / 8; i < size; i++)
@@ -48,7 +48,7 @@ static void clear_beyond(void *address, unsigned size, unsigned bits)
 }
 
 /* Says what is wrong with something that should have been an address. */
-static const char *explain_address(const char *text)
+static const char *address_error(const char *text)
 {
     if (*text == '\0')
         return "address missing, expected ADDRESS/BITS, an address, unix: or all";
@@ -69,14 +69,14 @@ static const char *explain_address(const char *text)
     return "a name, expected a numeric network";
 }
 
-static int parse_address(struct network *n, const char *text, char why[NETWORK_WHY_MAX])
+static int network_parse_address(struct network *n, const char *text, char why[NETWORK_WHY_MAX])
 {
     if (inet_pton(AF_INET, text, &n->in) == 1)
         n->family = AF_INET;
     else if (inet_pton(AF_INET6, text, &n->in6) == 1)
         n->family = AF_INET6;
     else
-        return fail(why, explain_address(text));
+        return network_fail(why, address_error(text));
     return 0;
 }
 
@@ -86,19 +86,20 @@ static int parse_prefix(struct network *n, const char *text, char why[NETWORK_WH
     unsigned number = 0;
     const char *digit = text;
     if (text == NULL) {
-        n->prefix = (uint8_t)bits_of(n);
+        n->prefix = (uint8_t)address_bits(n);
         return 0;
     }
     while (*digit >= '0' && *digit <= '9' && digit - text < 3)
         number = number * 10 + (unsigned)(*digit++ - '0');
-    if (digit == text || *digit != '\0' || number > bits_of(n))
-        return fail(why, n->family == AF_INET ? "bad prefix, expected a number from 0 to 32"
-                                              : "bad prefix, expected a number from 0 to 128");
+    if (digit == text || *digit != '\0' || number > address_bits(n))
+        return network_fail(why, n->family == AF_INET
+                                     ? "bad prefix, expected a number from 0 to 32"
+                                     : "bad prefix, expected a number from 0 to 128");
     n->prefix = (uint8_t)number;
     return 0;
 }
 
-static void unmap(struct network *n)
+static void network_unmap(struct network *n)
 {
     if (n->family != AF_INET6 || n->prefix < BITS_MAPPED || !IN6_IS_ADDR_V4MAPPED(&n->in6))
         return;
@@ -111,7 +112,7 @@ static int check_bits(struct network *n, char why[NETWORK_WHY_MAX])
 {
     char right[NETWORK_TEXT_MAX];
     const struct network written = *n;
-    clear_beyond(&n->in6, bits_of(n) / 8, n->prefix);
+    clear_host_bits(&n->in6, address_bits(n) / 8, n->prefix);
     if (network_equal(n, &written))
         return 0;
     snprintf(why, NETWORK_WHY_MAX, "bits are set beyond the prefix, expected %s",
@@ -132,11 +133,11 @@ int network_parse(struct network *n, const char *text, char why[NETWORK_WHY_MAX]
     }
     snprintf(address, sizeof address, "%.*s", (int)length, text);
     if (length >= sizeof address)
-        return fail(why, explain_address(address));
-    if (parse_address(n, address, why) < 0 ||
+        return network_fail(why, address_error(address));
+    if (network_parse_address(n, address, why) < 0 ||
         parse_prefix(n, text[length] == '\0' ? NULL : text + length + 1, why) < 0)
         return -EINVAL;
-    unmap(n);
+    network_unmap(n);
     return check_bits(n, why);
 }
 
@@ -148,7 +149,7 @@ const char *network_print(const struct network *n, char buf[NETWORK_TEXT_MAX])
         return buf;
     }
     inet_ntop(n->family, &n->in6, address, sizeof address);
-    if (n->prefix == bits_of(n))
+    if (n->prefix == address_bits(n))
         snprintf(buf, NETWORK_TEXT_MAX, "%s", address);
     else
         snprintf(buf, NETWORK_TEXT_MAX, "%s/%u", address, (unsigned)n->prefix);
@@ -158,7 +159,7 @@ const char *network_print(const struct network *n, char buf[NETWORK_TEXT_MAX])
 bool network_equal(const struct network *a, const struct network *b)
 {
     return a->family == b->family && a->prefix == b->prefix &&
-           memcmp(&a->in6, &b->in6, bits_of(a) / 8) == 0;
+           memcmp(&a->in6, &b->in6, address_bits(a) / 8) == 0;
 }
 
 bool network_has(const struct network *n, const struct addr_peer *p)

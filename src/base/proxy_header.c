@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/proxy_block.h"
-#include "base/proxy_line.h"
+#include "base/proxy_v1.h"
+#include "base/proxy_v2.h"
 
 enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *bytes, size_t n)
 {
@@ -12,12 +12,12 @@ enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *
         return PROXY_HEADER_MORE;
     switch (*(const unsigned char *)bytes) {
     case 'P':
-        return proxy_line_parse(h, bytes, n);
+        return proxy_v1_parse(h, bytes, n);
     case '\r':
-        return proxy_block_parse(h, bytes, n);
+        return proxy_v2_parse(h, bytes, n);
     default:
         h->why = "no PROXY header";
-        return PROXY_HEADER_BAD;
+        return PROXY_HEADER_INVALID;
     }
 }
 
@@ -27,7 +27,7 @@ static bool is_ip(const struct addr_peer *p)
 }
 
 /* IPv4 in IPv6 clothes. */
-static struct addr_peer mapped(const struct addr_peer *p)
+static struct addr_peer map_in(const struct addr_peer *p)
 {
     struct addr_peer in6 = { .in6 = { .sin6_family = AF_INET6, .sin6_port = p->in.sin_port } };
     if (p->sa.sa_family == AF_INET6)
@@ -38,11 +38,12 @@ static struct addr_peer mapped(const struct addr_peer *p)
     return in6;
 }
 
-static size_t write_ends(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
-                         const struct addr_peer *source, const struct addr_peer *destination)
+static size_t write_addresses(unsigned char buf[PROXY_HEADER_WRITE_MAX],
+                              enum proxy_header_version v, const struct addr_peer *source,
+                              const struct addr_peer *destination)
 {
-    return v == PROXY_HEADER_V1 ? proxy_line_write(buf, source, destination)
-                                : proxy_block_write(buf, source, destination);
+    return v == PROXY_HEADER_V1 ? proxy_v1_write(buf, source, destination)
+                                : proxy_v2_write(buf, source, destination);
 }
 
 size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
@@ -55,16 +56,16 @@ size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_
         to.sa.sa_family = from.sa.sa_family;
     }
     if (is_ip(&from) && from.sa.sa_family != to.sa.sa_family) {
-        from = mapped(&from);
-        to = mapped(&to);
+        from = map_in(&from);
+        to = map_in(&to);
     }
-    return write_ends(buf, v, &from, &to);
+    return write_addresses(buf, v, &from, &to);
 }
 
-size_t proxy_header_write_own(unsigned char buf[PROXY_HEADER_WRITE_MAX],
-                              enum proxy_header_version v, const struct addr_peer *own,
-                              const struct addr_peer *server)
+size_t proxy_header_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX],
+                                enum proxy_header_version v, const struct addr_peer *own,
+                                const struct addr_peer *server)
 {
     return v == PROXY_HEADER_V1 ? proxy_header_write(buf, v, own, server)
-                                : proxy_block_write_local(buf);
+                                : proxy_v2_write_local(buf);
 }

@@ -3,8 +3,8 @@
  * After "The PROXY protocol, versions 1 & 2" of HAProxy (doc/proxy-protocol.txt, 2020/03/05).
  * Functions on bytes: nothing is allocated, nothing is kept.
  */
-#ifndef ZPROXY_SESSION_PROXY_HEADER_H
-#define ZPROXY_SESSION_PROXY_HEADER_H
+#ifndef ZPROXY_BASE_PROXY_HEADER_H
+#define ZPROXY_BASE_PROXY_HEADER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,13 +26,13 @@ enum proxy_header_version {
 enum proxy_header_result {
     PROXY_HEADER_MORE, /* valid so far, and not yet complete */
     PROXY_HEADER_DONE,
-    PROXY_HEADER_BAD, /* whatever follows */
+    PROXY_HEADER_INVALID, /* whatever follows */
 };
 
 struct proxy_header {
-    size_t length; /* DONE: of the header; what follows is payload */
-    bool named;    /* DONE: source and destination are known. Else (LOCAL, UNKNOWN, a family or a
-                      transport that is not ours to relay) the socket's own addresses hold */
+    size_t length;      /* DONE: of the header; what follows is payload */
+    bool has_addresses; /* DONE: source and destination are known. Else (LOCAL, UNKNOWN, a family or
+                   a transport that is not ours to relay) the socket's own addresses hold */
     struct addr_peer source;      /* the client; AF_UNIX has no name, IPv4 never hides in IPv6 */
     struct addr_peer destination; /* what it connected to, of the same kind */
     const char *why;              /* BAD: static text for the log */
@@ -55,8 +55,8 @@ size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_
 
 /* Writes the header for a connection of zproxy's own, a health check: LOCAL in version 2, and in
  * version 1, which has no such word, the connection's own ends. Returns its length. */
-size_t proxy_header_write_own(unsigned char buf[PROXY_HEADER_WRITE_MAX],
-                              enum proxy_header_version v, const struct addr_peer *own,
-                              const struct addr_peer *server);
+size_t proxy_header_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX],
+                                enum proxy_header_version v, const struct addr_peer *own,
+                                const struct addr_peer *server);
 
 #endif

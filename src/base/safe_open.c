@@ -14,10 +14,10 @@
 
 /* What is left of a path; links are put before it. */
 struct walk {
-    struct safe_place *place;
+    struct safe_path *result;
     enum safe_links links;
     unsigned followed;
-    const char *left;
+    const char *rest;
     char text[PATH_MAX];
 };
 
@@ -40,7 +40,7 @@ static bool is_shared(const struct stat *dir)
 }
 
 /* Whether other users can neither rename nor remove an entry of that owner's. */
-static bool is_held(const struct safe_place *p, uid_t owner)
+static bool is_protected(const struct safe_path *p, uid_t owner)
 {
     bool sticky = (p->dir_st.st_mode & S_ISVTX) != 0 && is_trusted(p->dir_st.st_uid);
     return !p->shared || (sticky && is_trusted(owner));
@@ -55,82 +55,83 @@ static bool is_procfs(int fd)
 }
 
 /* Goes on in the directory fd; takes it over. */
-static int step(struct safe_place *p, int fd)
+static int walk_into(struct safe_path *p, int fd)
 {
     if (p->dir != -1)
         close(p->dir);
     p->dir = fd;
     if (fstat(fd, &p->dir_st) == -1)
         return -errno;
-    p->by_kernel = is_procfs(fd);
-    p->shared = !p->by_kernel && is_shared(&p->dir_st);
+    p->on_procfs = is_procfs(fd);
+    p->shared = !p->on_procfs && is_shared(&p->dir_st);
     return 0;
 }
 
-static int start(struct safe_place *p, const char *path)
+static int walk_start(struct safe_path *p, const char *path)
 {
     int fd = open(path[0] == '/' ? "/" : ".", DIR_FLAGS);
-    return fd == -1 ? -errno : step(p, fd);
+    return fd == -1 ? -errno : walk_into(p, fd);
 }
 
 /* A link of another user: what it leads to must be the same user's. */
-static int follow_other(struct walk *w, const struct stat *link)
+static int follow_foreign_link(struct walk *w, const struct stat *link)
 {
-    struct safe_place *p = w->place;
-    uid_t leader = is_trusted(link->st_uid) ? p->dir_st.st_uid : link->st_uid;
-    if (w->links != SAFE_LINKS_OWNER || is_trusted(leader) || (p->led && p->leader != leader))
+    struct safe_path *p = w->result;
+    uid_t link_owner = is_trusted(link->st_uid) ? p->dir_st.st_uid : link->st_uid;
+    if (w->links != SAFE_LINKS_OWNER_MATCH || is_trusted(link_owner) ||
+        (p->has_link_owner && p->link_owner != link_owner))
         return -ELOOP;
-    p->led = true;
-    p->leader = leader;
+    p->has_link_owner = true;
+    p->link_owner = link_owner;
     return 0;
 }
 
 /* fd: the link itself, O_PATH. */
-static int follow(struct walk *w, int fd, const struct stat *link)
+static int follow_link(struct walk *w, int fd, const struct stat *link)
 {
     char target[PATH_MAX];
     char text[PATH_MAX];
     int rc = 0;
     if (++w->followed > LINKS_MAX)
         return -ELOOP;
-    if (!is_held(w->place, link->st_uid) || !is_trusted(link->st_uid))
-        rc = follow_other(w, link);
+    if (!is_protected(w->result, link->st_uid) || !is_trusted(link->st_uid))
+        rc = follow_foreign_link(w, link);
     ssize_t n = rc < 0 ? 0 : readlinkat(fd, "", target, sizeof target - 1);
     if (n <= 0)
         return rc < 0 ? rc : n == 0 ? -ENOENT : -errno;
     target[n] = '\0';
-    if (snprintf(text, sizeof text, "%s%s%s", target, *w->left == '\0' ? "" : "/", w->left) >=
+    if (snprintf(text, sizeof text, "%s%s%s", target, *w->rest == '\0' ? "" : "/", w->rest) >=
         (int)sizeof text)
         return -ENAMETOOLONG;
     memcpy(w->text, text, sizeof text);
-    w->left = w->text;
-    return target[0] == '/' ? start(w->place, target) : 0;
+    w->rest = w->text;
+    return target[0] == '/' ? walk_start(w->result, target) : 0;
 }
 
-static int enter(struct walk *w, int fd, const struct stat *st)
+static int walk_enter_dir(struct walk *w, int fd, const struct stat *st)
 {
     if (!S_ISDIR(st->st_mode)) {
         close(fd);
         return -ENOTDIR;
     }
-    if (!is_held(w->place, st->st_uid))
-        w->place->movable = true;
-    return step(w->place, fd);
+    if (!is_protected(w->result, st->st_uid))
+        w->result->movable = true;
+    return walk_into(w->result, fd);
 }
 
 /* Takes the next name off the path. Returns 1: it was the last. */
 static int next_name(struct walk *w, char name[NAME_MAX + 1])
 {
-    w->left += strspn(w->left, "/");
-    size_t length = strcspn(w->left, "/");
+    w->rest += strspn(w->rest, "/");
+    size_t length = strcspn(w->rest, "/");
     if (length > NAME_MAX)
         return -ENAMETOOLONG;
     if (length == 0)
         return -EISDIR;
-    memcpy(name, w->left, length);
+    memcpy(name, w->rest, length);
     name[length] = '\0';
-    w->left += length;
-    return *w->left == '\0';
+    w->rest += length;
+    return *w->rest == '\0';
 }
 
 static bool is_dots(const char *name)
@@ -139,47 +140,47 @@ static bool is_dots(const char *name)
 }
 
 /* Returns 1: the place is found; 0: there is more to walk. */
-static int walk_on(struct walk *w)
+static int walk_next(struct walk *w)
 {
-    struct safe_place *p = w->place;
+    struct safe_path *p = w->result;
     struct stat st;
     int last = next_name(w, p->name);
     if (last < 0)
         return last;
     if (last == 1 && is_dots(p->name))
         return -EISDIR;
-    if (last == 1 && (p->by_kernel || w->links == SAFE_LINKS_NONE))
+    if (last == 1 && (p->on_procfs || w->links == SAFE_LINKS_NONE))
         return 1;
-    int fd = openat(p->dir, p->name, O_PATH | O_CLOEXEC | (p->by_kernel ? 0 : O_NOFOLLOW));
+    int fd = openat(p->dir, p->name, O_PATH | O_CLOEXEC | (p->on_procfs ? 0 : O_NOFOLLOW));
     if (fd == -1)
         return last == 1 && errno == ENOENT ? 1 : -errno;
     int rc = fstat(fd, &st) == -1 ? -errno : 0;
     if (rc == 0 && last == 0 && !S_ISLNK(st.st_mode))
-        return enter(w, fd, &st);
+        return walk_enter_dir(w, fd, &st);
     if (rc == 0)
-        rc = S_ISLNK(st.st_mode) ? follow(w, fd, &st) : 1;
+        rc = S_ISLNK(st.st_mode) ? follow_link(w, fd, &st) : 1;
     close(fd);
     return rc;
 }
 
-int safe_place_open(struct safe_place *p, const char *path, enum safe_links links)
+int safe_path_open(struct safe_path *p, const char *path, enum safe_links links)
 {
-    struct walk w = { .place = p, .links = links };
+    struct walk w = { .result = p, .links = links };
     size_t length = strlen(path);
-    *p = (struct safe_place){ .dir = -1 };
+    *p = (struct safe_path){ .dir = -1 };
     if (length == 0 || length >= sizeof w.text)
         return length == 0 ? -ENOENT : -ENAMETOOLONG;
     memcpy(w.text, path, length + 1);
-    w.left = w.text;
-    int rc = start(p, path);
+    w.rest = w.text;
+    int rc = walk_start(p, path);
     while (rc == 0)
-        rc = walk_on(&w);
+        rc = walk_next(&w);
     if (rc < 0)
-        safe_place_close(p);
+        safe_path_close(p);
     return rc < 0 ? rc : 0;
 }
 
-void safe_place_close(struct safe_place *p)
+void safe_path_close(struct safe_path *p)
 {
     if (p->dir != -1)
         close(p->dir);
@@ -189,9 +190,9 @@ void safe_place_close(struct safe_place *p)
 /* ---- files ---- */
 
 /* Whether a file of a shared directory may be used. owner: one more that is trusted. */
-static int check_file(const struct safe_place *p, const struct stat *st, uid_t owner)
+static int check_file(const struct safe_path *p, const struct stat *st, uid_t owner)
 {
-    if (p->led && st->st_uid != p->leader)
+    if (p->has_link_owner && st->st_uid != p->link_owner)
         return -ELOOP;
     if (!p->shared)
         return 0;
@@ -206,13 +207,13 @@ static int check_file(const struct safe_place *p, const struct stat *st, uid_t o
 }
 
 /* Looked at before, since opening a device or a FIFO may do something; and after. */
-static int open_file(const struct safe_place *p, int flags, uid_t owner)
+static int open_file(const struct safe_path *p, int flags, uid_t owner)
 {
     struct stat st;
-    flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (p->by_kernel ? 0 : O_NOFOLLOW);
-    if (!p->by_kernel && fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+    flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (p->on_procfs ? 0 : O_NOFOLLOW);
+    if (!p->on_procfs && fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
         return -errno;
-    int rc = p->by_kernel ? 0 : check_file(p, &st, owner);
+    int rc = p->on_procfs ? 0 : check_file(p, &st, owner);
     if (rc < 0)
         return rc;
     int fd = openat(p->dir, p->name, flags);
@@ -226,7 +227,7 @@ static int open_file(const struct safe_place *p, int flags, uid_t owner)
 }
 
 /* Nothing is called where nothing changes: a sandbox may forbid even that. */
-static int give(int fd, uid_t owner, gid_t group)
+static int safe_chown(int fd, uid_t owner, gid_t group)
 {
     struct stat st;
     if (fstat(fd, &st) == -1)
@@ -236,11 +237,11 @@ static int give(int fd, uid_t owner, gid_t group)
     return fchown(fd, owner, group) == -1 ? -errno : 0;
 }
 
-static int make_file(const struct safe_place *p, int flags, mode_t mode, uid_t owner, gid_t group)
+static int create_file(const struct safe_path *p, int flags, mode_t mode, uid_t owner, gid_t group)
 {
     const int make = O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     int fd = openat(p->dir, p->name, flags | make, mode);
-    int rc = fd == -1 ? -errno : give(fd, owner, group);
+    int rc = fd == -1 ? -errno : safe_chown(fd, owner, group);
     if (rc == 0)
         return fd;
     if (fd != -1)
@@ -250,14 +251,14 @@ static int make_file(const struct safe_place *p, int flags, mode_t mode, uid_t o
 
 static int append_once(const char *path, mode_t mode, uid_t owner, gid_t group)
 {
-    struct safe_place p;
-    int rc = safe_place_open(&p, path, SAFE_LINKS_OURS);
+    struct safe_path p;
+    int rc = safe_path_open(&p, path, SAFE_LINKS_TRUSTED);
     if (rc < 0)
         return rc;
     rc = open_file(&p, O_WRONLY | O_APPEND, owner);
-    if (rc == -ENOENT && !p.by_kernel)
-        rc = make_file(&p, O_WRONLY | O_APPEND, mode, owner, group);
-    safe_place_close(&p);
+    if (rc == -ENOENT && !p.on_procfs)
+        rc = create_file(&p, O_WRONLY | O_APPEND, mode, owner, group);
+    safe_path_close(&p);
     return rc;
 }
 
@@ -272,25 +273,25 @@ int safe_open_append(const char *path, mode_t mode, uid_t owner, gid_t group)
 
 static int open_existing(const char *path, int flags, enum safe_links links)
 {
-    struct safe_place p;
-    int rc = safe_place_open(&p, path, links);
+    struct safe_path p;
+    int rc = safe_path_open(&p, path, links);
     if (rc < 0)
         return rc;
     rc = open_file(&p, flags, (uid_t)-1);
-    safe_place_close(&p);
+    safe_path_close(&p);
     return rc;
 }
 
 int safe_open_update(const char *path)
 {
-    return open_existing(path, O_RDWR, SAFE_LINKS_OURS);
+    return open_existing(path, O_RDWR, SAFE_LINKS_TRUSTED);
 }
 
 /* EINVAL, EISDIR, ENXIO (a unix socket): found before it was opened. */
 int safe_open_read(const char *path)
 {
     struct stat st;
-    int fd = open_existing(path, O_RDONLY, SAFE_LINKS_OWNER);
+    int fd = open_existing(path, O_RDONLY, SAFE_LINKS_OWNER_MATCH);
     if (fd < 0)
         return fd == -EINVAL || fd == -EISDIR || fd == -ENXIO ? -EMEDIUMTYPE : fd;
     int rc = fstat(fd, &st) == -1 ? -errno : S_ISREG(st.st_mode) ? 0 : -EMEDIUMTYPE;
@@ -309,48 +310,49 @@ static int write_all(int fd, const char *text, size_t length)
 }
 
 /* A link to a special file counts as one, where links are followed. */
-static bool is_special(const struct safe_place *p)
+static bool safe_is_special(const struct safe_path *p)
 {
     struct stat st;
     return !p->shared && fstatat(p->dir, p->name, &st, 0) == 0 && !S_ISREG(st.st_mode);
 }
 
 /* What a process of our number has left behind is in the way once. */
-static int make_next(const struct safe_place *p, const char *next, mode_t mode)
+static int create_temp(const struct safe_path *p, const char *temp, mode_t mode)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(p->dir, next, flags, mode);
-    if (fd == -1 && errno == EEXIST && unlinkat(p->dir, next, 0) == 0)
-        fd = openat(p->dir, next, flags, mode);
+    int fd = openat(p->dir, temp, flags, mode);
+    if (fd == -1 && errno == EEXIST && unlinkat(p->dir, temp, 0) == 0)
+        fd = openat(p->dir, temp, flags, mode);
     return fd == -1 ? -errno : fd;
 }
 
-static int replace(const struct safe_place *p, mode_t mode, const char *text, size_t length)
+static int safe_replace_file(const struct safe_path *p, mode_t mode, const char *text,
+                             size_t length)
 {
-    char next[NAME_MAX + 1];
-    if (snprintf(next, sizeof next, "%s.%ld", p->name, (long)getpid()) >= (int)sizeof next)
+    char temp[NAME_MAX + 1];
+    if (snprintf(temp, sizeof temp, "%s.%ld", p->name, (long)getpid()) >= (int)sizeof temp)
         return -ENAMETOOLONG;
-    int fd = make_next(p, next, mode);
+    int fd = create_temp(p, temp, mode);
     if (fd < 0)
         return fd;
     int rc = write_all(fd, text, length);
-    if (rc == 0 && renameat(p->dir, next, p->dir, p->name) == -1)
+    if (rc == 0 && renameat(p->dir, temp, p->dir, p->name) == -1)
         rc = -errno;
     if (rc == 0)
         return fd;
-    (void)unlinkat(p->dir, next, 0);
+    (void)unlinkat(p->dir, temp, 0);
     close(fd);
     return rc;
 }
 
 int safe_replace(const char *path, mode_t mode, const char *text, size_t length)
 {
-    struct safe_place p;
-    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    struct safe_path p;
+    int rc = safe_path_open(&p, path, SAFE_LINKS_NONE);
     if (rc < 0)
         return rc;
-    rc = is_special(&p) ? -EEXIST : replace(&p, mode, text, length);
-    safe_place_close(&p);
+    rc = safe_is_special(&p) ? -EEXIST : safe_replace_file(&p, mode, text, length);
+    safe_path_close(&p);
     return rc;
 }
 
@@ -371,7 +373,7 @@ bool file_id_equal(const struct file_id *a, const struct file_id *b)
     return a->ino != 0 && a->ino == b->ino && a->dev == b->dev;
 }
 
-static int find_at(const struct safe_place *p, struct file_id *id)
+static int safe_file_id_at(const struct safe_path *p, struct file_id *id)
 {
     struct stat st;
     if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
@@ -380,31 +382,31 @@ static int find_at(const struct safe_place *p, struct file_id *id)
     return 0;
 }
 
-int safe_find(const char *path, struct file_id *id)
+int safe_file_id(const char *path, struct file_id *id)
 {
-    struct safe_place p;
+    struct safe_path p;
     *id = (struct file_id){ .ino = 0 };
-    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    int rc = safe_path_open(&p, path, SAFE_LINKS_NONE);
     if (rc < 0)
         return rc;
-    rc = find_at(&p, id);
-    safe_place_close(&p);
+    rc = safe_file_id_at(&p, id);
+    safe_path_close(&p);
     return rc;
 }
 
 int safe_unlink(const char *path, const struct file_id *id)
 {
-    struct safe_place p;
+    struct safe_path p;
     struct file_id now = { .ino = 0 };
-    int rc = safe_place_open(&p, path, SAFE_LINKS_NONE);
+    int rc = safe_path_open(&p, path, SAFE_LINKS_NONE);
     if (rc < 0)
         return rc;
-    rc = find_at(&p, &now);
+    rc = safe_file_id_at(&p, &now);
     if (rc == 0 && !file_id_equal(&now, id))
         rc = -ESTALE;
     if (rc == 0 && unlinkat(p.dir, p.name, 0) == -1)
         rc = -errno;
-    safe_place_close(&p);
+    safe_path_close(&p);
     return rc;
 }
 

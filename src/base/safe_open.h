@@ -26,26 +26,26 @@ struct file_id {
 };
 
 /* Where a path leads: a name in a directory. There need not be such a file. */
-struct safe_place {
-    int dir;            /* O_PATH */
-    struct stat dir_st; /* of the directory */
-    bool shared;        /* other users may change what is in it */
-    bool movable;       /* other users may move the directory, or one above it */
-    bool by_kernel;     /* it is procfs: links are the kernel's */
-    bool led;           /* by a link of another user, which leader has made */
-    uid_t leader;
+struct safe_path {
+    int dir;             /* O_PATH */
+    struct stat dir_st;  /* of the directory */
+    bool shared;         /* other users may change what is in it */
+    bool movable;        /* other users may move the directory, or one above it */
+    bool on_procfs;      /* it is procfs: links are the kernel's */
+    bool has_link_owner; /* by a link of another user, which leader has made */
+    uid_t link_owner;
     char name[NAME_MAX + 1];
 };
 
 enum safe_links {
-    SAFE_LINKS_NONE,  /* the last name of the path is not followed */
-    SAFE_LINKS_OURS,  /* as said above */
-    SAFE_LINKS_OWNER, /* and those of another user, who must own what they lead to */
+    SAFE_LINKS_NONE,        /* the last name of the path is not followed */
+    SAFE_LINKS_TRUSTED,     /* as said above */
+    SAFE_LINKS_OWNER_MATCH, /* and those of another user, who must own what they lead to */
 };
 
 /* Returns 0 or -errno: -ELOOP: a link that is not followed, or too many. Close what was opened. */
-int safe_place_open(struct safe_place *p, const char *path, enum safe_links links);
-void safe_place_close(struct safe_place *p);
+int safe_path_open(struct safe_path *p, const char *path, enum safe_links links);
+void safe_path_close(struct safe_path *p);
 
 /* Opens a file to append to, or makes it with that mode, owner and group ((uid_t)-1, (gid_t)-1: as
  * it comes). It may be a FIFO: O_NONBLOCK is set. In a shared directory with the sticky bit it must
@@ -69,7 +69,7 @@ int safe_replace(const char *path, mode_t mode, const char *text, size_t length)
 /* What a descriptor (O_PATH will do) or a path is now, without following a link. Return 0 or
  * -errno. */
 int file_id_of(int fd, struct file_id *id);
-int safe_find(const char *path, struct file_id *id);
+int safe_file_id(const char *path, struct file_id *id);
 bool file_id_equal(const struct file_id *a, const struct file_id *b);
 
 /* Removes the name if it is that file's: looked at directly before. While the file is open, or a

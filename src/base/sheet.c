@@ -21,7 +21,7 @@ struct sheet {
     char *text;
     size_t text_size;
     size_t text_room;
-    bool exhausted;
+    bool out_of_memory;
 };
 
 struct sheet *sheet_new(const struct sheet_column *columns, size_t count)
@@ -44,7 +44,7 @@ void sheet_free(struct sheet *s)
 }
 
 /* Makes room for `more` items behind `used`. */
-static bool grow(void **items, size_t *room, size_t used, size_t more, size_t size)
+static bool sheet_grow(void **items, size_t *room, size_t used, size_t more, size_t size)
 {
     if (used + more <= *room)
         return true;
@@ -60,8 +60,8 @@ static bool grow(void **items, size_t *room, size_t used, size_t more, size_t si
 static void add_one_cell(struct sheet *s, uint64_t value)
 {
     void *cells = s->cell;
-    if (s->exhausted || !grow(&cells, &s->cell_room, s->cells, 1, sizeof *s->cell)) {
-        s->exhausted = true;
+    if (s->out_of_memory || !sheet_grow(&cells, &s->cell_room, s->cells, 1, sizeof *s->cell)) {
+        s->out_of_memory = true;
         return;
     }
     s->cell = cells;
@@ -73,10 +73,10 @@ static void add_cell(struct sheet *s, uint64_t value)
 {
     do {
         add_one_cell(s, value);
-    } while (!s->exhausted && s->column[s->cells % s->columns].kind == SHEET_ALIAS);
+    } while (!s->out_of_memory && s->column[s->cells % s->columns].kind == SHEET_ALIAS);
 }
 
-void sheet_none(struct sheet *s)
+void sheet_null(struct sheet *s)
 {
     add_cell(s, NONE);
 }
@@ -86,7 +86,7 @@ void sheet_number(struct sheet *s, uint64_t number)
     add_cell(s, number == NONE ? NONE - 1 : number);
 }
 
-void sheet_flag(struct sheet *s, bool set)
+void sheet_bool(struct sheet *s, bool set)
 {
     add_cell(s, set);
 }
@@ -94,13 +94,13 @@ void sheet_flag(struct sheet *s, bool set)
 void sheet_text(struct sheet *s, const char *text)
 {
     if (text == NULL) {
-        sheet_none(s);
+        sheet_null(s);
         return;
     }
     size_t size = strlen(text) + 1;
     void *all = s->text;
-    if (!grow(&all, &s->text_room, s->text_size, size, 1)) {
-        s->exhausted = true;
+    if (!sheet_grow(&all, &s->text_room, s->text_size, size, 1)) {
+        s->out_of_memory = true;
         return;
     }
     s->text = all;
@@ -119,7 +119,7 @@ static uint64_t value_at(const struct sheet *s, size_t row, size_t column)
     return s->cell[row * s->columns + column];
 }
 
-static enum sheet_kind kind_of(const struct sheet *s, size_t column)
+static enum sheet_kind sheet_kind_of(const struct sheet *s, size_t column)
 {
     while (s->column[column].kind == SHEET_ALIAS)
         column--;
@@ -129,7 +129,7 @@ static enum sheet_kind kind_of(const struct sheet *s, size_t column)
 /* ---- for people ---- */
 
 /* The column itself, or the next one that tables have; s->columns where there is none. */
-static size_t shown(const struct sheet *s, size_t column)
+static size_t next_shown_column(const struct sheet *s, size_t column)
 {
     while (column < s->columns && s->column[column].kind >= SHEET_JSON_TEXT)
         column++;
@@ -137,7 +137,8 @@ static size_t shown(const struct sheet *s, size_t column)
 }
 
 /* buf is used for numbers. */
-static const char *read_cell(const struct sheet *s, size_t row, size_t column, char buf[HUMAN_MAX])
+static const char *format_cell(const struct sheet *s, size_t row, size_t column,
+                               char buf[HUMAN_MAX])
 {
     uint64_t value = value_at(s, row, column);
     if (value == NONE)
@@ -145,7 +146,7 @@ static const char *read_cell(const struct sheet *s, size_t row, size_t column, c
     switch (s->column[column].kind) {
     case SHEET_TEXT:
         return s->text[value] == '\0' ? "-" : s->text + value;
-    case SHEET_FLAG:
+    case SHEET_BOOL:
         return value != 0 ? "yes" : "no";
     case SHEET_COUNT:
         snprintf(buf, HUMAN_MAX, "%" PRIu64, value);
@@ -170,7 +171,7 @@ static size_t width_of(const struct sheet *s, size_t column)
     char buf[HUMAN_MAX];
     size_t width = strlen(s->column[column].name);
     for (size_t row = 0; row < sheet_rows(s); row++) {
-        size_t len = strlen(read_cell(s, row, column, buf));
+        size_t len = strlen(format_cell(s, row, column, buf));
         if (len > width)
             width = len;
     }
@@ -181,8 +182,8 @@ static size_t width_of(const struct sheet *s, size_t column)
 static void print_cell(const struct sheet *s, size_t column, size_t width, const char *text,
                        FILE *out)
 {
-    bool last = shown(s, column + 1) == s->columns;
-    if (s->column[column].kind > SHEET_FLAG)
+    bool last = next_shown_column(s, column + 1) == s->columns;
+    if (s->column[column].kind > SHEET_BOOL)
         fprintf(out, "%*s%s", (int)width, text, last ? "" : "  ");
     else if (last)
         fputs(text, out);
@@ -193,22 +194,22 @@ static void print_cell(const struct sheet *s, size_t column, size_t width, const
 static void print_rows(const struct sheet *s, const size_t *width, FILE *out)
 {
     char buf[HUMAN_MAX];
-    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
+    for (size_t c = next_shown_column(s, 0); c < s->columns; c = next_shown_column(s, c + 1))
         print_cell(s, c, width[c], s->column[c].name, out);
     fputc('\n', out);
     for (size_t row = 0; row < sheet_rows(s); row++) {
-        for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
-            print_cell(s, c, width[c], read_cell(s, row, c, buf), out);
+        for (size_t c = next_shown_column(s, 0); c < s->columns; c = next_shown_column(s, c + 1))
+            print_cell(s, c, width[c], format_cell(s, row, c, buf), out);
         fputc('\n', out);
     }
 }
 
 int sheet_print_table(const struct sheet *s, FILE *out)
 {
-    size_t *width = s->exhausted ? NULL : calloc(s->columns, sizeof *width);
+    size_t *width = s->out_of_memory ? NULL : calloc(s->columns, sizeof *width);
     if (width == NULL)
         return -ENOMEM;
-    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
+    for (size_t c = next_shown_column(s, 0); c < s->columns; c = next_shown_column(s, c + 1))
         width[c] = width_of(s, c);
     print_rows(s, width, out);
     free(width);
@@ -219,12 +220,12 @@ int sheet_print_record(const struct sheet *s, FILE *out)
 {
     char buf[HUMAN_MAX];
     size_t width = 0;
-    if (s->exhausted || sheet_rows(s) != 1)
+    if (s->out_of_memory || sheet_rows(s) != 1)
         return -ENOMEM;
-    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
+    for (size_t c = next_shown_column(s, 0); c < s->columns; c = next_shown_column(s, c + 1))
         width = strlen(s->column[c].name) > width ? strlen(s->column[c].name) : width;
-    for (size_t c = shown(s, 0); c < s->columns; c = shown(s, c + 1))
-        fprintf(out, "%-*s  %s\n", (int)width, s->column[c].name, read_cell(s, 0, c, buf));
+    for (size_t c = next_shown_column(s, 0); c < s->columns; c = next_shown_column(s, c + 1))
+        fprintf(out, "%-*s  %s\n", (int)width, s->column[c].name, format_cell(s, 0, c, buf));
     return 0;
 }
 
@@ -234,7 +235,7 @@ static const char *unit_of(enum sheet_kind kind)
 {
     switch (kind) {
     case SHEET_TEXT:
-    case SHEET_FLAG:
+    case SHEET_BOOL:
     case SHEET_COUNT:
     case SHEET_BYTES:
     case SHEET_JSON_TEXT:
@@ -254,16 +255,16 @@ static void put_cell(const struct sheet *s, size_t row, size_t column, struct js
 {
     char name[64];
     uint64_t value = value_at(s, row, column);
-    enum sheet_kind kind = kind_of(s, column);
+    enum sheet_kind kind = sheet_kind_of(s, column);
     snprintf(name, sizeof name, "%s%s", s->column[column].name, unit_of(kind));
     if (value == NONE)
-        json_text(w, name, NULL);
+        json_string(w, name, NULL);
     else if (kind == SHEET_TEXT || kind == SHEET_JSON_TEXT)
-        json_text(w, name, s->text + value);
-    else if (kind == SHEET_FLAG)
-        json_flag(w, name, value != 0);
+        json_string(w, name, s->text + value);
+    else if (kind == SHEET_BOOL)
+        json_bool(w, name, value != 0);
     else
-        json_number(w, name, value);
+        json_uint(w, name, value);
 }
 
 static void put_row(const struct sheet *s, size_t row, struct json_writer *w)
@@ -277,7 +278,7 @@ static void put_row(const struct sheet *s, size_t row, struct json_writer *w)
 int sheet_print_json(const struct sheet *s, FILE *out)
 {
     struct json_writer w = { .out = out };
-    if (s->exhausted)
+    if (s->out_of_memory)
         return -ENOMEM;
     json_begin_array(&w, NULL);
     for (size_t row = 0; row < sheet_rows(s); row++)
@@ -289,7 +290,7 @@ int sheet_print_json(const struct sheet *s, FILE *out)
 int sheet_print_json_record(const struct sheet *s, FILE *out)
 {
     struct json_writer w = { .out = out };
-    if (s->exhausted || sheet_rows(s) != 1)
+    if (s->out_of_memory || sheet_rows(s) != 1)
         return -ENOMEM;
     put_row(s, 0, &w);
     return 0;

@@ -14,7 +14,7 @@
 
 enum sheet_kind {
     SHEET_TEXT,
-    SHEET_FLAG, /* "yes" or "no", true or false */
+    SHEET_BOOL, /* "yes" or "no", true or false */
     SHEET_COUNT,
     SHEET_BYTES,
     SHEET_RATE,   /* bytes a second; "_per_second" in JSON */
@@ -41,8 +41,8 @@ void sheet_free(struct sheet *s);
  * lack of memory shows when the sheet is written. */
 void sheet_text(struct sheet *s, const char *text);
 void sheet_number(struct sheet *s, uint64_t number);
-void sheet_flag(struct sheet *s, bool set);
-void sheet_none(struct sheet *s);
+void sheet_bool(struct sheet *s, bool set);
+void sheet_null(struct sheet *s);
 
 size_t sheet_rows(const struct sheet *s);
 

@@ -29,7 +29,7 @@ void value_free(const struct value *v, void *value)
         v->kind->free(value);
 }
 
-char *value_text(const struct value *v, const void *in)
+char *value_to_string(const struct value *v, const void *in)
 {
     char *text = NULL;
     size_t size = 0;
@@ -58,27 +58,27 @@ static size_t quote_length(const char *text)
     return n;
 }
 
-int value_refuse(struct value_error *error, const char *text, const char *wrong, ...)
+int value_invalid(struct value_error *error, const char *text, const char *reason, ...)
 {
     va_list args;
     int n = (int)quote_length(text);
     int begin = snprintf(error->text, sizeof error->text, "\"%.*s%s\": ", n, text,
                          text[n] == '\0' ? "" : "...");
-    error->wrong = (size_t)begin;
-    va_start(args, wrong);
-    vsnprintf(error->text + begin, sizeof error->text - (size_t)begin, wrong, args);
+    error->reason = (size_t)begin;
+    va_start(args, reason);
+    vsnprintf(error->text + begin, sizeof error->text - (size_t)begin, reason, args);
     va_end(args);
     return -EINVAL;
 }
 
 int value_no_memory(struct value_error *error)
 {
-    error->wrong = 0;
+    error->reason = 0;
     snprintf(error->text, sizeof error->text, "out of memory");
     return -ENOMEM;
 }
 
-int value_copy(char **out, const char *text, struct value_error *error)
+int value_strdup(char **out, const char *text, struct value_error *error)
 {
     char *copy = strdup(text);
     if (copy == NULL)
@@ -114,8 +114,8 @@ enum number_result {
     NUMBER_TOO_BIG, /* for 64 bits */
 };
 
-static enum number_result parse_number(const struct unit *units, bool any_case, const char *text,
-                                       uint64_t *number)
+static enum number_result value_parse_number(const struct unit *units, bool any_case,
+                                             const char *text, uint64_t *number)
 {
     uint64_t n = 0;
     const char *c = text;
@@ -155,8 +155,8 @@ static void expect_number(const struct value *v, const struct unit *units, const
     print_number(units, v->min, out);
     fputs(" to ", out);
     print_number(units, v->max, out);
-    if (v->zero != NULL)
-        fprintf(out, ", or %s", v->zero);
+    if (v->zero_word != NULL)
+        fprintf(out, ", or %s", v->zero_word);
     fclose(out);
 }
 
@@ -180,38 +180,38 @@ static int parse_ranged(const struct number_rules *rules, const struct value *v,
 {
     char expected[128];
     uint64_t number = 0;
-    const char *wrong = NULL;
-    if (v->zero != NULL && strcmp(text, v->zero) == 0) {
+    const char *reason = NULL;
+    if (v->zero_word != NULL && strcmp(text, v->zero_word) == 0) {
         *out = 0;
         return 0;
     }
-    switch (parse_number(rules->units, rules->any_case, text, &number)) {
+    switch (value_parse_number(rules->units, rules->any_case, text, &number)) {
     case NUMBER_OK:
         if (number >= v->min && number <= v->max) {
             *out = number;
             return 0;
         }
-        wrong = number < v->min ? "too small" : "too large";
+        reason = number < v->min ? "too small" : "too large";
         break;
     case NUMBER_TOO_BIG:
-        wrong = "too large";
+        reason = "too large";
         break;
     case NUMBER_NO_UNIT:
-        wrong = "no unit";
+        reason = "no unit";
         break;
     case NUMBER_BAD:
-        wrong = "not understood";
+        reason = "not understood";
         break;
     }
     expect_number(v, rules->units, rules->what, expected);
-    return value_refuse(error, text, "%s, expected %s", wrong, expected);
+    return value_invalid(error, text, "%s, expected %s", reason, expected);
 }
 
 static void print_ranged(const struct number_rules *rules, const struct value *v, uint64_t number,
                          FILE *out)
 {
-    if (number == 0 && v->zero != NULL)
-        fputs(v->zero, out);
+    if (number == 0 && v->zero_word != NULL)
+        fputs(v->zero_word, out);
     else
         print_number(rules->units, number, out);
 }
@@ -268,15 +268,16 @@ static int parse_mode(const struct value *v, void *out, const char *text, struct
 {
     size_t n = strlen(text);
     unsigned mode = 0;
-    if (v->zero != NULL && strcmp(text, v->zero) == 0) {
+    if (v->zero_word != NULL && strcmp(text, v->zero_word) == 0) {
         *(unsigned *)out = 0;
         return 0;
     }
     if (n >= 3 && n <= 4 && strspn(text, "01234567") == n)
         mode = (unsigned)strtoul(text, NULL, 8);
     if (mode == 0 || mode > 0777)
-        return value_refuse(error, text, "not a mode, expected octal digits from 0001 to 0777%s%s",
-                            v->zero == NULL ? "" : ", or ", v->zero == NULL ? "" : v->zero);
+        return value_invalid(error, text, "not a mode, expected octal digits from 0001 to 0777%s%s",
+                             v->zero_word == NULL ? "" : ", or ",
+                             v->zero_word == NULL ? "" : v->zero_word);
     *(unsigned *)out = mode;
     return 0;
 }
@@ -284,8 +285,8 @@ static int parse_mode(const struct value *v, void *out, const char *text, struct
 static void print_mode(const struct value *v, const void *in, FILE *out)
 {
     const unsigned mode = *(const unsigned *)in;
-    if (mode == 0 && v->zero != NULL)
-        fputs(v->zero, out);
+    if (mode == 0 && v->zero_word != NULL)
+        fputs(v->zero_word, out);
     else
         fprintf(out, "%04o", mode);
 }
@@ -303,7 +304,7 @@ static int parse_bool(const struct value *v, void *out, const char *text, struct
             *(bool *)out = i % 2 == 1;
             return 0;
         }
-    return value_refuse(error, text, "not understood, expected yes or no");
+    return value_invalid(error, text, "not understood, expected yes or no");
 }
 
 static void print_bool(const struct value *v, const void *in, FILE *out)
@@ -313,13 +314,13 @@ static void print_bool(const struct value *v, const void *in, FILE *out)
 }
 
 /* "a", "a or b", "a, b or c" */
-static void list_choices(const char *const *choice, char *text, size_t size)
+static void list_choices(const char *const *choices, char *text, size_t size)
 {
     size_t len = 0;
     text[0] = '\0';
-    for (size_t i = 0; choice[i] != NULL && len < size; i++) {
-        const char *before = choice[i + 1] == NULL ? " or " : ", ";
-        len += (size_t)snprintf(text + len, size - len, "%s%s", i == 0 ? "" : before, choice[i]);
+    for (size_t i = 0; choices[i] != NULL && len < size; i++) {
+        const char *before = choices[i + 1] == NULL ? " or " : ", ";
+        len += (size_t)snprintf(text + len, size - len, "%s%s", i == 0 ? "" : before, choices[i]);
     }
 }
 
@@ -327,20 +328,20 @@ static int parse_choice(const struct value *v, void *out, const char *text,
                         struct value_error *error)
 {
     char expected[160];
-    for (unsigned i = 0; v->choice[i] != NULL; i++)
-        if (strcmp(text, v->choice[i]) == 0) {
+    for (unsigned i = 0; v->choices[i] != NULL; i++)
+        if (strcmp(text, v->choices[i]) == 0) {
             memcpy(out, &i, sizeof i); /* into an enum, which is an unsigned int */
             return 0;
         }
-    list_choices(v->choice, expected, sizeof expected);
-    return value_refuse(error, text, "unknown, expected %s", expected);
+    list_choices(v->choices, expected, sizeof expected);
+    return value_invalid(error, text, "unknown, expected %s", expected);
 }
 
 static void print_choice(const struct value *v, const void *in, FILE *out)
 {
     unsigned i = 0;
     memcpy(&i, in, sizeof i);
-    fputs(v->choice[i], out);
+    fputs(v->choices[i], out);
 }
 
 const struct value_kind value_kind_bool = { parse_bool, print_bool, NULL };
@@ -356,47 +357,48 @@ bool value_is_name(const char *text)
     return n >= 1 && n <= NAME_MAX_BYTES && strspn(text, allowed) == n;
 }
 
-static int parse_word(const struct value *v, void *out, const char *text, struct value_error *error)
+static int value_parse_word(const struct value *v, void *out, const char *text,
+                            struct value_error *error)
 {
     (void)v;
     if (*text == '\0' || strpbrk(text, " \t") != NULL || strlen(text) > WORD_MAX_BYTES)
-        return value_refuse(error, text, "not a word, expected one of at most %d bytes",
-                            WORD_MAX_BYTES);
-    return value_copy(out, text, error);
+        return value_invalid(error, text, "not a word, expected one of at most %d bytes",
+                             WORD_MAX_BYTES);
+    return value_strdup(out, text, error);
 }
 
 static int parse_name(const struct value *v, void *out, const char *text, struct value_error *error)
 {
     (void)v;
     if (!value_is_name(text))
-        return value_refuse(error, text, "not a name, expected " VALUE_NAME_EXPECTED);
-    return value_copy(out, text, error);
+        return value_invalid(error, text, "not a name, expected " VALUE_NAME_EXPECTED);
+    return value_strdup(out, text, error);
 }
 
 static int parse_path(const struct value *v, void *out, const char *text, struct value_error *error)
 {
     (void)v;
     if (text[0] != '/')
-        return value_refuse(error, text, "not absolute, expected a path that begins with /");
+        return value_invalid(error, text, "not absolute, expected a path that begins with /");
     if (strlen(text) >= PATH_MAX)
-        return value_refuse(error, text, "too long, expected a path of at most %d bytes",
-                            PATH_MAX - 1);
-    return value_copy(out, text, error);
+        return value_invalid(error, text, "too long, expected a path of at most %d bytes",
+                             PATH_MAX - 1);
+    return value_strdup(out, text, error);
 }
 
-static void print_text(const struct value *v, const void *in, FILE *out)
+static void value_print_text(const struct value *v, const void *in, FILE *out)
 {
     (void)v;
     fputs(*(char *const *)in, out);
 }
 
-static void free_text(void *value)
+static void value_free_text(void *value)
 {
     char **text = value;
     free(*text);
     *text = NULL;
 }
 
-const struct value_kind value_kind_word = { parse_word, print_text, free_text };
-const struct value_kind value_kind_name = { parse_name, print_text, free_text };
-const struct value_kind value_kind_path = { parse_path, print_text, free_text };
+const struct value_kind value_kind_word = { value_parse_word, value_print_text, value_free_text };
+const struct value_kind value_kind_name = { parse_name, value_print_text, value_free_text };
+const struct value_kind value_kind_path = { parse_path, value_print_text, value_free_text };

@@ -14,7 +14,7 @@
 /* Why a text was refused: what is wrong with it, what was expected. */
 struct value_error {
     char text[320];
-    size_t wrong; /* where in it, behind what shows the text that was read */
+    size_t reason; /* where in it, behind what shows the text that was read */
 };
 
 struct value;
@@ -31,9 +31,9 @@ struct value_kind {
 
 struct value {
     const struct value_kind *kind;
-    uint64_t min, max;         /* numbers: the least and the most that is accepted */
-    const char *zero;          /* numbers: the word for 0, as "off"; NULL where there is none */
-    const char *const *choice; /* words by number, the last followed by NULL */
+    uint64_t min, max;          /* numbers: the least and the most that is accepted */
+    const char *zero_word;      /* numbers: the word for 0, as "off"; NULL where there is none */
+    const char *const *choices; /* words by number, the last followed by NULL */
 };
 
 /* In memory a count, size, duration or byte rate is a uint64_t (bytes, milliseconds, bytes a
@@ -52,13 +52,13 @@ extern const struct value_kind value_kind_path; /* absolute */
 
 /* Shorthands for tables. */
 /* clang-format off */
-#define VALUE_COUNT(min, max, zero)    { &value_kind_count, min, max, zero, NULL }
-#define VALUE_SIZE(min, max, zero)     { &value_kind_size, min, max, zero, NULL }
-#define VALUE_DURATION(min, max, zero) { &value_kind_duration, min, max, zero, NULL }
-#define VALUE_BYTE_RATE(min, max, zero) { &value_kind_byte_rate, min, max, zero, NULL }
-#define VALUE_MODE(zero)               { &value_kind_mode, 0, 0, zero, NULL }
+#define VALUE_COUNT(min, max, zero_word)    { &value_kind_count, min, max, zero_word, NULL }
+#define VALUE_SIZE(min, max, zero_word)     { &value_kind_size, min, max, zero_word, NULL }
+#define VALUE_DURATION(min, max, zero_word) { &value_kind_duration, min, max, zero_word, NULL }
+#define VALUE_BYTE_RATE(min, max, zero_word) { &value_kind_byte_rate, min, max, zero_word, NULL }
+#define VALUE_MODE(zero_word)               { &value_kind_mode, 0, 0, zero_word, NULL }
 #define VALUE_BOOL                     { .kind = &value_kind_bool }
-#define VALUE_CHOICE(words)            { .kind = &value_kind_choice, .choice = (words) }
+#define VALUE_CHOICE(words)            { .kind = &value_kind_choice, .choices = (words) }
 #define VALUE_WORD                     { .kind = &value_kind_word }
 #define VALUE_NAME                     { .kind = &value_kind_name }
 #define VALUE_PATH                     { .kind = &value_kind_path }
@@ -73,7 +73,7 @@ int value_parse(const struct value *v, void *out, const char *text, struct value
 void value_print(const struct value *v, const void *in, FILE *out);
 void value_free(const struct value *v, void *value);
 /* What value_print() writes, in memory; free() is the caller's. NULL where there is no memory. */
-char *value_text(const struct value *v, const void *in);
+char *value_to_string(const struct value *v, const void *in);
 
 /* 1 to 64 of letters, digits, "." "_" "-" ":". */
 bool value_is_name(const char *text);
@@ -81,11 +81,11 @@ bool value_is_name(const char *text);
 
 /* For kinds defined elsewhere: fills in *error, `"TEXT": WRONG`; a long text is cut short. Returns
  * -EINVAL. */
-int value_refuse(struct value_error *error, const char *text, const char *wrong, ...)
+int value_invalid(struct value_error *error, const char *text, const char *reason, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same where there is no memory; returns -ENOMEM. */
 int value_no_memory(struct value_error *error);
 /* strdup() into *out with parse()'s results. */
-int value_copy(char **out, const char *text, struct value_error *error);
+int value_strdup(char **out, const char *text, struct value_error *error);
 
 #endif

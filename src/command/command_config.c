@@ -7,30 +7,30 @@
 #include "control/reload.h"
 
 /* Takes text over. */
-static enum request_result answer(struct request *r, int rc, char *text)
+static enum request_result command_config_answer(struct request *r, int rc, char *text)
 {
     if (text == NULL)
         return request_fail_memory(r);
     if (rc < 0)
         request_fail_lines(r, text);
     else
-        request_say_lines(r, text);
+        request_print_lines(r, text);
     free(text);
     return REQUEST_DONE;
 }
 
-static enum request_result reload(struct request *r)
+static enum request_result command_reload(struct request *r)
 {
     char *text = NULL;
     int rc = reload_file(r->rt, &text);
-    return answer(r, rc, text);
+    return command_config_answer(r, rc, text);
 }
 
 static enum request_result preview(struct request *r)
 {
     char *text = NULL;
     int rc = reload_preview(r->rt, r->word[0], &text);
-    return answer(r, rc, text);
+    return command_config_answer(r, rc, text);
 }
 
 static enum request_result set_log_level(struct request *r)
@@ -42,7 +42,7 @@ static enum request_result set_log_level(struct request *r)
     if (value_parse(&kind, &level, r->word[0], &error) < 0)
         return request_fail(r, "%s", error.text);
     log_set_level(level);
-    request_say(r, "log_level: %s", words[level]);
+    request_print(r, "log_level: %s", words[level]);
     return REQUEST_DONE;
 }
 
@@ -50,7 +50,7 @@ static const struct command commands[] = {
     { "preview", "FILE", "what a reload would change if this were the configuration", 1, 1,
       preview },
     { "reload", "", "read the configuration again; all of its errors, or what has changed", 0, 0,
-      reload },
+      command_reload },
     { "set log_level", "LEVEL", "what is logged: error, warning, notice, info or debug", 1, 1,
       set_log_level },
 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "balance/passive.h"
+#include "balance/passive_check.h"
 #include "command/server_view.h"
 
 /* A client's address, with a port or without. */
@@ -47,58 +47,59 @@ static const char *not_chosen(enum config_balance balance)
     return "";
 }
 
-struct verdict_of {
+struct explain_context {
     const struct pool *pool;
-    const struct backend *chosen; /* NULL: none */
-    bool backups;                 /* no other can be had */
+    const struct server *chosen; /* NULL: none */
+    bool backups;                /* no other can be had */
     uint64_t now;
 };
 
-static const char *judge(const struct verdict_of *v, const struct backend *b,
-                         const struct server_view *view)
+static const char *explain_reason(const struct explain_context *v, const struct server *srv,
+                                  const struct server_view *view)
 {
-    int state = atomic_load(&b->state);
-    if (b == v->chosen)
-        return passive_is_out(b) ? "it is tried again, though connects failed" : "";
+    int state = atomic_load(&srv->state);
+    if (srv == v->chosen)
+        return passive_check_is_out(srv) ? "it is tried again, though connects failed" : "";
     if (state == CONFIG_STATE_DRAIN)
         return "its state is drain";
     if (state == CONFIG_STATE_MAINT)
         return "its state is maint";
-    if (!backend_is_usable(b, v->now))
+    if (!server_is_usable(srv, v->now))
         return view->why;
-    if (backend_is_full(b))
+    if (server_is_full(srv))
         return "full";
-    if (pool_is_backup(v->pool, b) && !v->backups)
+    if (pool_is_backup(v->pool, srv) && !v->backups)
         return "a backup: others can be had";
     return not_chosen(pool_conf(v->pool)->balance);
 }
 
-static void put_servers(struct sheet *s, const struct runtime *rt, const struct verdict_of *v)
+static void command_explain_put_servers(struct sheet *s, const struct runtime *rt,
+                                        const struct explain_context *v)
 {
     size_t count = 0;
-    struct backend *const *server = pool_servers(v->pool, &count);
+    struct server *const *server = pool_servers(v->pool, &count);
     for (size_t i = 0; i < count; i++) {
         struct server_view view;
         char text[ADDR_TEXT_MAX];
-        const struct backend *b = server[i];
-        server_view(rt, v->pool, b, &view);
+        const struct server *srv = server[i];
+        server_view(rt, v->pool, srv, &view);
         sheet_text(s, pool_name(v->pool));
-        sheet_text(s, backend_name(b));
-        sheet_text(s, addr_print(&b->addr, text));
-        sheet_flag(s, b == v->chosen);
-        sheet_text(s, judge(v, b, &view));
+        sheet_text(s, server_name(srv));
+        sheet_text(s, addr_print(&srv->addr, text));
+        sheet_bool(s, srv == v->chosen);
+        sheet_text(s, explain_reason(v, srv, &view));
     }
 }
 
 /* What becomes of the client where no server can be had. */
-static void put_lack(struct sheet *s, const struct pool *p, enum pool_lack lack)
+static void put_no_server(struct sheet *s, const struct pool *p, enum pool_refusal refusal)
 {
     const struct pool *next = pool_fallback(p);
-    bool waits = lack == POOL_FULL && pool_waiting(p) < pool_conf(p)->max_queue;
+    bool waits = refusal == POOL_FULL && pool_waiting(p) < pool_conf(p)->max_queue;
     sheet_text(s, pool_name(p));
-    sheet_none(s);
-    sheet_none(s);
-    sheet_flag(s, waits);
+    sheet_null(s);
+    sheet_null(s);
+    sheet_bool(s, waits);
     if (waits)
         sheet_text(s, "it waits until a server has room");
     else
@@ -108,9 +109,9 @@ static void put_lack(struct sheet *s, const struct pool *p, enum pool_lack lack)
 static void put_file(struct sheet *s, const struct pool *p)
 {
     sheet_text(s, pool_name(p));
-    sheet_none(s);
-    sheet_none(s);
-    sheet_flag(s, true);
+    sheet_null(s);
+    sheet_null(s);
+    sheet_bool(s, true);
     sheet_text(s, "the pool's answer is a file");
 }
 
@@ -119,7 +120,7 @@ static bool explain_pool(struct sheet *s, const struct runtime *rt, struct pool 
                          const struct addr_peer *client)
 {
     const struct config_pool *conf = pool_conf(p);
-    enum pool_lack lack = POOL_NONE;
+    enum pool_refusal refusal = POOL_NO_SERVER;
     if (pool_file(p) != NULL) {
         put_file(s, p);
         return true;
@@ -128,28 +129,28 @@ static bool explain_pool(struct sheet *s, const struct runtime *rt, struct pool 
         .key = addr_peer_hash(client, conf->hash_key == CONFIG_HASH_SOURCE_PORT),
         .now = uv_now(rt->loop),
     };
-    const struct backend *chosen = pool_foresee(p, &ask, &lack);
-    const struct verdict_of v = {
+    const struct server *chosen = pool_peek(p, &ask, &refusal);
+    const struct explain_context v = {
         .pool = p,
         .chosen = chosen,
         .backups = chosen != NULL && pool_is_backup(p, chosen),
         .now = ask.now,
     };
-    put_servers(s, rt, &v);
+    command_explain_put_servers(s, rt, &v);
     if (chosen == NULL)
-        put_lack(s, p, lack);
-    return chosen != NULL || (lack == POOL_FULL && pool_waiting(p) < conf->max_queue);
+        put_no_server(s, p, refusal);
+    return chosen != NULL || (refusal == POOL_FULL && pool_waiting(p) < conf->max_queue);
 }
 
-static enum request_result explain(struct request *r)
+static enum request_result command_explain_run(struct request *r)
 {
     static const struct sheet_column columns[] = {
         { "pool", SHEET_TEXT },    { "server", SHEET_TEXT }, { "server_name", SHEET_ALIAS },
-        { "address", SHEET_TEXT }, { "chosen", SHEET_FLAG }, { "why", SHEET_TEXT },
+        { "address", SHEET_TEXT }, { "chosen", SHEET_BOOL }, { "why", SHEET_TEXT },
     };
     char *why = NULL;
     struct addr_peer client;
-    struct pool *p = server_choose_pool(r->rt, r->word[0], &why);
+    struct pool *p = server_view_find_pool(r->rt, r->word[0], &why);
     if (p == NULL) {
         request_fail(r, "%s", why == NULL ? "out of memory" : why);
         free(why);
@@ -168,7 +169,8 @@ static enum request_result explain(struct request *r)
 
 static const struct command commands[] = {
     { "explain", "POOL CLIENT-ADDRESS",
-      "which server a client would get just now, and why not the others", 2, 2, explain },
+      "which server a client would get just now, and why not the others", 2, 2,
+      command_explain_run },
 };
 
 const struct command_list command_explain = { commands, sizeof commands / sizeof *commands };

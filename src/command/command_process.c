@@ -5,7 +5,7 @@
 
 #include "base/human.h"
 #include "base/value.h"
-#include "session/gate.h"
+#include "session/conn_limit.h"
 
 /* ms; 0: as shutdown_timeout says. Returns false after having refused. */
 static bool read_time(struct request *r, uint64_t *over)
@@ -34,10 +34,11 @@ static enum request_result shut_down(struct request *r)
     if (rt->draining || rt->shut_down == NULL)
         return request_fail(r, "shutdown: zproxy is ending already");
     if (over == 0)
-        request_say(r, "no new sessions, %" PRIu64 " to finish", gate_inside(&rt->gate));
+        request_print(r, "no new sessions, %" PRIu64 " to finish",
+                      conn_limit_used(&rt->conn_limit));
     else
-        request_say(r, "no new sessions, closing %" PRIu64 " over %s", gate_inside(&rt->gate),
-                    human_time(over, text));
+        request_print(r, "no new sessions, closing %" PRIu64 " over %s",
+                      conn_limit_used(&rt->conn_limit), human_time(over, text));
     rt->shut_down(rt->shut_down_arg, over);
     return REQUEST_DONE;
 }

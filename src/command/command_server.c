@@ -9,16 +9,16 @@
 #include "base/log.h"
 #include "base/value.h"
 #include "command/server_view.h"
-#include "config/nearest.h"
 #include "config/server.h"
-#include "control/circles.h"
+#include "config/suggestion.h"
+#include "control/cycles.h"
 
 /* ---- which one ---- */
 
-static bool choose(struct request *r, const char *text, struct server_choice *choice)
+static bool command_server_find(struct request *r, const char *text, struct server_matches *matches)
 {
     char *why = NULL;
-    if (server_choose(r->rt, text, choice, &why) == 0)
+    if (server_view_find(r->rt, text, matches, &why) == 0)
         return true;
     request_fail(r, "%s", why == NULL ? "out of memory" : why);
     free(why);
@@ -26,8 +26,9 @@ static bool choose(struct request *r, const char *text, struct server_choice *ch
 }
 
 /* What all lines about a server have; server_addr is the older name of address. */
-static void begin_line(struct log_line *line, enum log_level level, const char *event,
-                       const char *pool, const char *server, const struct addr *addr)
+static void command_server_begin_line(struct log_line *line, enum log_level level,
+                                      const char *event, const char *pool, const char *server,
+                                      const struct addr *addr)
 {
     char text[ADDR_TEXT_MAX];
     log_begin(line, level, event);
@@ -38,48 +39,50 @@ static void begin_line(struct log_line *line, enum log_level level, const char *
 }
 
 /* Tells the client and the log. */
-static void say_changed(struct request *r, const struct pool *p, const struct backend *b,
-                        const char *what, const char *from, const char *to)
+static void report_changed(struct request *r, const struct pool *p, const struct server *srv,
+                           const char *what, const char *from, const char *to)
 {
     struct log_line line;
-    request_say(r, "%s/%s: %s %s, was %s", pool_name(p), backend_name(b), what, to, from);
-    if (!log_wanted(LOG_LEVEL_NOTICE) || strcmp(from, to) == 0)
+    request_print(r, "%s/%s: %s %s, was %s", pool_name(p), server_name(srv), what, to, from);
+    if (!log_is_enabled(LOG_LEVEL_NOTICE) || strcmp(from, to) == 0)
         return;
-    begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), backend_name(b), &b->addr);
+    command_server_begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), server_name(srv),
+                              &srv->addr);
     log_str(&line, "what", what);
     log_str(&line, "from", from);
     log_str(&line, "to", to);
     log_end(&line);
 }
 
-static void say_there(enum log_level level, const char *event, const struct pool *p,
-                      const char *server, const struct addr *addr)
+static void log_server_event(enum log_level level, const char *event, const struct pool *p,
+                             const char *server, const struct addr *addr)
 {
     struct log_line line;
-    if (!log_wanted(level))
+    if (!log_is_enabled(level))
         return;
-    begin_line(&line, level, event, pool_name(p), server, addr);
+    command_server_begin_line(&line, level, event, pool_name(p), server, addr);
     log_end(&line);
 }
 
 /* ---- set server ---- */
 
-static void set_state(struct request *r, struct pool *p, struct backend *b, enum config_state state)
+static void set_state(struct request *r, struct pool *p, struct server *srv,
+                      enum config_state state)
 {
-    enum config_state before = (enum config_state)atomic_load(&b->state);
-    drains_cancel(&r->rt->drains, b);
-    pool_set_state(p, b, state, uv_now(r->rt->loop));
-    say_changed(r, p, b, "state", server_view_states[before], server_view_states[state]);
+    enum config_state before = (enum config_state)atomic_load(&srv->state);
+    drains_cancel(&r->rt->drains, srv);
+    pool_set_state(p, srv, state, uv_now(r->rt->loop));
+    report_changed(r, p, srv, "state", server_view_states[before], server_view_states[state]);
 }
 
-static void set_weight(struct request *r, struct pool *p, struct backend *b, uint64_t weight)
+static void set_weight(struct request *r, struct pool *p, struct server *srv, uint64_t weight)
 {
     char from[24];
     char to[24];
-    snprintf(from, sizeof from, "%u", backend_weight(b));
+    snprintf(from, sizeof from, "%u", server_weight(srv));
     snprintf(to, sizeof to, "%" PRIu64, weight);
-    pool_set_weight(p, b, (unsigned)weight, uv_now(r->rt->loop));
-    say_changed(r, p, b, "weight", from, to);
+    pool_set_weight(p, srv, (unsigned)weight, uv_now(r->rt->loop));
+    report_changed(r, p, srv, "weight", from, to);
 }
 
 /* Reads the third word of "POOL/SERVER state WORD". */
@@ -98,65 +101,66 @@ static bool read_value(struct request *r, bool is_state, uint64_t *number)
     return rc == 0;
 }
 
-static enum request_result set_server(struct request *r)
+static enum request_result command_set_server(struct request *r)
 {
-    struct server_choice choice;
+    struct server_matches matches;
     uint64_t number = 0;
     bool is_state = strcmp(r->word[1], "state") == 0;
     if (!is_state && strcmp(r->word[1], "weight") != 0)
         return request_fail(r, "%s: unknown, expected state or weight", r->word[1]);
-    if (!read_value(r, is_state, &number) || !choose(r, r->word[0], &choice))
+    if (!read_value(r, is_state, &number) || !command_server_find(r, r->word[0], &matches))
         return REQUEST_DONE;
-    for (size_t i = 0; i < choice.count; i++) {
+    for (size_t i = 0; i < matches.count; i++) {
         if (is_state)
-            set_state(r, choice.pool, choice.server[i], (enum config_state)number);
+            set_state(r, matches.pool, matches.server[i], (enum config_state)number);
         else
-            set_weight(r, choice.pool, choice.server[i], number);
+            set_weight(r, matches.pool, matches.server[i], number);
     }
-    server_choice_free(&choice);
+    server_matches_free(&matches);
     return REQUEST_DONE;
 }
 
 /* ---- drain ---- */
 
-static void drain_one(struct request *r, struct pool *p, struct backend *b, uint64_t over)
+static void drain_one(struct request *r, struct pool *p, struct server *srv, uint64_t over)
 {
     struct log_line line;
     char text[HUMAN_MAX];
-    set_state(r, p, b, CONFIG_STATE_DRAIN);
+    set_state(r, p, srv, CONFIG_STATE_DRAIN);
     if (over == 0)
         return;
-    if (drains_begin(&r->rt->drains, p, b, over) < 0) {
+    if (drains_start(&r->rt->drains, p, srv, over) < 0) {
         request_fail_memory(r);
         return;
     }
-    request_say(r, "%s/%s: closing %" PRIu64 " sessions over %s", pool_name(p), backend_name(b),
-                backend_active(b), human_time(over, text));
-    if (!log_wanted(LOG_LEVEL_NOTICE))
+    request_print(r, "%s/%s: closing %" PRIu64 " sessions over %s", pool_name(p), server_name(srv),
+                  server_active(srv), human_time(over, text));
+    if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
-    begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), backend_name(b), &b->addr);
+    command_server_begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), server_name(srv),
+                              &srv->addr);
     log_str(&line, "what", "sessions");
-    log_uint(&line, "from", backend_active(b));
+    log_uint(&line, "from", server_active(srv));
     log_uint(&line, "to", 0);
     log_uint(&line, "over_ms", over);
     log_end(&line);
 }
 
-static enum request_result drain(struct request *r)
+static enum request_result command_drain(struct request *r)
 {
     static const struct value time = VALUE_DURATION(1, 365 * VALUE_DAY, NULL);
-    struct server_choice choice;
+    struct server_matches matches;
     struct value_error error;
     uint64_t over = 0;
     if (r->count == 2 || (r->count == 3 && strcmp(r->word[1], "over") != 0))
         return request_fail(r, "%s: unknown, expected over TIME", r->word[1]);
     if (r->count == 3 && value_parse(&time, &over, r->word[2], &error) < 0)
         return request_fail(r, "%s", error.text);
-    if (!choose(r, r->word[0], &choice))
+    if (!command_server_find(r, r->word[0], &matches))
         return REQUEST_DONE;
-    for (size_t i = 0; i < choice.count; i++)
-        drain_one(r, choice.pool, choice.server[i], over);
-    server_choice_free(&choice);
+    for (size_t i = 0; i < matches.count; i++)
+        drain_one(r, matches.pool, matches.server[i], over);
+    server_matches_free(&matches);
     return REQUEST_DONE;
 }
 
@@ -176,15 +180,15 @@ static char *join_words(const struct request *r)
     return text;
 }
 
-static enum request_result add_line(struct request *r, struct pool *p,
-                                    const struct config_server *line)
+static enum request_result command_server_add_line(struct request *r, struct pool *p,
+                                                   const struct config_server *line)
 {
     if (line->host != NULL)
         return request_fail(r,
                             "%s: names are resolved for servers of the configuration only, "
                             "expected an address",
                             r->word[1]);
-    if (circles_would_close(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
+    if (cycles_would_form(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
         return request_fail(r, "%s: a loop: zproxy listens there itself, and leads back to pool %s",
                             r->word[1], pool_name(p));
     switch (pool_add_server(p, line)) {
@@ -197,18 +201,18 @@ static enum request_result add_line(struct request *r, struct pool *p,
     default:
         return request_fail_memory(r);
     }
-    request_say(r, "%s/%s: added", pool_name(p), line->name);
-    say_there(LOG_LEVEL_NOTICE, "server_added", p, line->name, &line->addr);
+    request_print(r, "%s/%s: added", pool_name(p), line->name);
+    log_server_event(LOG_LEVEL_NOTICE, "server_added", p, line->name, &line->addr);
     return REQUEST_DONE;
 }
 
 static enum request_result add_server(struct request *r)
 {
-    static const struct value kind = { .kind = &server_kind };
+    static const struct value kind = { .kind = &value_kind_server };
     struct config_server line;
     struct value_error error;
     char *why = NULL;
-    struct pool *p = server_choose_pool(r->rt, r->word[0], &why);
+    struct pool *p = server_view_find_pool(r->rt, r->word[0], &why);
     if (p == NULL) {
         request_fail(r, "%s", why == NULL ? "out of memory" : why);
         free(why);
@@ -219,16 +223,16 @@ static enum request_result add_server(struct request *r)
     free(text);
     if (rc < 0)
         return rc == -EINVAL ? request_fail(r, "%s", error.text) : request_fail_memory(r);
-    add_line(r, p, &line);
+    command_server_add_line(r, p, &line);
     value_free(&kind, &line);
     return REQUEST_DONE;
 }
 
-static void del_one(struct request *r, struct pool *p, struct backend *b)
+static void del_one(struct request *r, struct pool *p, struct server *srv)
 {
-    char *name = strdup(backend_name(b));
-    const struct addr addr = b->addr;
-    int rc = name == NULL ? -ENOMEM : pool_del_server(p, b);
+    char *name = strdup(server_name(srv));
+    const struct addr addr = srv->addr;
+    int rc = name == NULL ? -ENOMEM : pool_del_server(p, srv);
     if (rc == -ENOENT) {
         request_fail(r,
                      "%s/%s: it is in the configuration, expected one that was added at run time; "
@@ -237,29 +241,31 @@ static void del_one(struct request *r, struct pool *p, struct backend *b)
     } else if (rc < 0) {
         request_fail_memory(r);
     } else {
-        request_say(r, "%s/%s: removed, its sessions go on", pool_name(p), name);
-        say_there(LOG_LEVEL_NOTICE, "server_removed", p, name, &addr);
+        request_print(r, "%s/%s: removed, its sessions go on", pool_name(p), name);
+        log_server_event(LOG_LEVEL_NOTICE, "server_removed", p, name, &addr);
     }
     free(name);
 }
 
 static enum request_result del_server(struct request *r)
 {
-    struct server_choice choice;
-    if (!choose(r, r->word[0], &choice))
+    struct server_matches matches;
+    if (!command_server_find(r, r->word[0], &matches))
         return REQUEST_DONE;
-    drains_cancel(&r->rt->drains, choice.server[0]);
-    del_one(r, choice.pool, choice.server[0]); /* of those that were added there is one by a name */
-    server_choice_free(&choice);
+    drains_cancel(&r->rt->drains, matches.server[0]);
+    del_one(r, matches.pool,
+            matches.server[0]); /* of those that were added there is one by a name */
+    server_matches_free(&matches);
     return REQUEST_DONE;
 }
 
 static const struct command commands[] = {
     { "set server", "POOL/SERVER state|weight VALUE",
       "whether it gets new sessions: ready, drain or maint; its share of them: 1 to 256", 3, 3,
-      set_server },
+      command_set_server },
     { "drain", "POOL/SERVER [over TIME]",
-      "no new sessions; close those that it has evenly over TIME, silent ones first", 1, 3, drain },
+      "no new sessions; close those that it has evenly over TIME, silent ones first", 1, 3,
+      command_drain },
     { "add server", "POOL ADDRESS [OPTION...]", "add one, as a server line would", 2,
       REQUEST_WORDS_MAX, add_server },
     { "del server", "POOL/SERVER", "remove one that was added; its sessions go on", 1, 1,

@@ -7,8 +7,8 @@
 
 #include "base/value.h"
 #include "command/server_view.h"
-#include "control/closing.h"
-#include "session/brief.h"
+#include "control/session_kill.h"
+#include "session/session_info.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
 #define BUSIEST       20 /* sessions, unless told */
@@ -25,26 +25,26 @@ static bool read_count(struct request *r, const char *text, uint64_t *count)
 
 /* ---- all of them ---- */
 
-static void put_server(struct sheet *s, const struct session_brief *b)
+static void command_session_put_server(struct sheet *s, const struct session_info *b)
 {
     server_view_put(s, b->pool.text, b->server.text[0] == '\0' ? NULL : b->server.text);
 }
 
-static void put_brief(struct sheet *s, const struct session_brief *b)
+static void put_info(struct sheet *s, const struct session_info *b)
 {
     char text[ADDR_TEXT_MAX];
     sheet_number(s, b->id);
     sheet_text(s, session_state_name((enum session_state)b->state));
     sheet_text(s, addr_peer_print(&b->client, text));
     sheet_text(s, b->listener.text);
-    put_server(s, b);
+    command_session_put_server(s, b);
     sheet_number(s, b->up);
     sheet_number(s, b->down);
     sheet_number(s, b->age);
     sheet_number(s, b->idle);
 }
 
-static void on_all(void *arg, const struct census_row *row, size_t count)
+static void on_list_done(void *arg, const struct session_list_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
         { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
@@ -54,12 +54,12 @@ static void on_all(void *arg, const struct census_row *row, size_t count)
     struct request *r = arg;
     struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < count; i++)
-        put_brief(s, &row[i].brief);
+        put_info(s, &row[i].info);
     request_table(r, s);
     request_finish(r);
 }
 
-static void on_busiest(void *arg, const struct census_row *row, size_t count)
+static void on_busiest_done(void *arg, const struct session_list_row *row, size_t count)
 {
     static const struct sheet_column columns[] = {
         { "id", SHEET_COUNT },      { "state", SHEET_TEXT }, { "client", SHEET_TEXT },
@@ -70,22 +70,23 @@ static void on_busiest(void *arg, const struct census_row *row, size_t count)
     struct request *r = arg;
     struct sheet *s = row == NULL ? NULL : sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < count; i++) {
-        put_brief(s, &row[i].brief);
+        put_info(s, &row[i].info);
         sheet_number(s, row[i].rate);
     }
     request_table(r, s);
     request_finish(r);
 }
 
-static enum request_result take_census(struct request *r, bool busiest, size_t limit)
+static enum request_result list_sessions(struct request *r, bool busiest, size_t limit)
 {
-    int rc = census_begin(&r->rt->censuses, busiest, limit, busiest ? on_busiest : on_all, r);
+    int rc = session_list_start(&r->rt->session_lists, busiest, limit,
+                                busiest ? on_busiest_done : on_list_done, r);
     return rc < 0 ? request_fail_memory(r) : REQUEST_LATER;
 }
 
 static enum request_result show_sessions(struct request *r)
 {
-    return take_census(r, false, CENSUS_MAX);
+    return list_sessions(r, false, SESSION_LIST_MAX);
 }
 
 static enum request_result show_busiest(struct request *r)
@@ -93,22 +94,22 @@ static enum request_result show_busiest(struct request *r)
     uint64_t limit = BUSIEST;
     if (r->count > 0 && !read_count(r, r->word[0], &limit))
         return REQUEST_DONE;
-    return take_census(r, true, limit);
+    return list_sessions(r, true, limit);
 }
 
 /* ---- one of them ---- */
 
-struct look {
-    struct survey survey;
+struct detail_request {
+    struct session_scan session_scan;
     struct request *request;
     uint64_t id;
     _Atomic bool found;
     struct session_detail detail;
 };
 
-static bool visit(struct survey *sv, size_t part, struct session *s)
+static bool command_session_visit(struct session_scan *scan, size_t part, struct session *s)
 {
-    struct look *l = (struct look *)sv; /* its first member */
+    struct detail_request *l = (struct detail_request *)scan; /* its first member */
     (void)part;
     if (s->id != l->id)
         return !atomic_load(&l->found);
@@ -123,12 +124,12 @@ static void put_addr(struct sheet *s, const struct addr *a)
     sheet_text(s, a->len == 0 ? NULL : addr_print(a, text));
 }
 
-static void put_flow(struct sheet *s, uint64_t bytes, const struct flow_brief *f)
+static void put_flow(struct sheet *s, uint64_t bytes, const struct flow_info *f)
 {
     sheet_number(s, bytes);
     sheet_number(s, f->held);
     if (f->pipe_size == 0)
-        sheet_none(s);
+        sheet_null(s);
     else
         sheet_number(s, f->pipe_size);
     sheet_text(s, f->copied ? "copied" : "spliced");
@@ -139,7 +140,7 @@ static void put_tcp(struct sheet *s, bool known, uint64_t number)
     if (known)
         sheet_number(s, number);
     else
-        sheet_none(s);
+        sheet_null(s);
 }
 
 static void put_sock(struct sheet *s, const struct sock_info *i)
@@ -190,7 +191,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "server_local", SHEET_TEXT },
         SOCK_COLUMNS("server"),
     };
-    const struct session_brief *b = &d->brief;
+    const struct session_info *b = &d->info;
     char text[ADDR_TEXT_MAX];
     struct sheet *s = sheet_new(COLUMNS(columns));
     if (s == NULL)
@@ -199,7 +200,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     sheet_text(s, session_state_name((enum session_state)b->state));
     sheet_text(s, session_open_name(b));
     sheet_text(s, b->listener.text);
-    put_server(s, b);
+    command_session_put_server(s, b);
     sheet_number(s, b->age);
     sheet_number(s, b->idle);
     put_tcp(s, d->connected, d->connect_time);
@@ -215,9 +216,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     return s;
 }
 
-static void on_looked(struct survey *sv)
+static void on_detail_done(struct session_scan *scan)
 {
-    struct look *l = (struct look *)sv;
+    struct detail_request *l = (struct detail_request *)scan;
     struct request *r = l->request;
     if (atomic_load(&l->found))
         request_record(r, detail_sheet(&l->detail));
@@ -232,14 +233,14 @@ static enum request_result show_session(struct request *r)
     uint64_t id = 0;
     if (!read_count(r, r->word[0], &id))
         return REQUEST_DONE;
-    struct look *l = calloc(1, sizeof *l);
+    struct detail_request *l = calloc(1, sizeof *l);
     if (l == NULL)
         return request_fail_memory(r);
     l->request = r;
     l->id = id;
-    l->survey.visit = visit;
-    l->survey.done = on_looked;
-    if (survey_begin(&l->survey, &r->rt->desk, &r->rt->crew) == 0)
+    l->session_scan.visit = command_session_visit;
+    l->session_scan.done = on_detail_done;
+    if (session_scan_start(&l->session_scan, &r->rt->scan_replies, &r->rt->workers) == 0)
         return REQUEST_LATER;
     free(l);
     return request_fail_memory(r);
@@ -253,20 +254,22 @@ static void on_one_closed(void *arg, uint64_t closed)
     if (closed == 0)
         request_fail(r, "%s: no such session", r->word[0]);
     else
-        request_say(r, "session %s: closed", r->word[0]);
+        request_print(r, "session %s: closed", r->word[0]);
     request_finish(r);
 }
 
 static void on_all_closed(void *arg, uint64_t closed)
 {
     struct request *r = arg;
-    request_say(r, "%s: %" PRIu64 " session%s closed", r->word[0], closed, closed == 1 ? "" : "s");
+    request_print(r, "%s: %" PRIu64 " session%s closed", r->word[0], closed,
+                  closed == 1 ? "" : "s");
     request_finish(r);
 }
 
-static enum request_result close_them(struct request *r, const struct closing_order *order)
+static enum request_result kill_sessions(struct request *r,
+                                         const struct session_kill_request *kill_request)
 {
-    int rc = closing_begin(&r->rt->desk, &r->rt->crew, order);
+    int rc = session_kill_start(&r->rt->scan_replies, &r->rt->workers, kill_request);
     return rc < 0 ? request_fail_memory(r) : REQUEST_LATER;
 }
 
@@ -275,27 +278,30 @@ static enum request_result close_session(struct request *r)
     uint64_t id = 0;
     if (!read_count(r, r->word[0], &id))
         return REQUEST_DONE;
-    const struct closing_order order = { .id = &id, .ids = 1, .done = on_one_closed, .arg = r };
-    return close_them(r, &order);
+    const struct session_kill_request kill_request = {
+        .id = &id, .ids = 1, .done = on_one_closed, .arg = r
+    };
+    return kill_sessions(r, &kill_request);
 }
 
 static enum request_result close_sessions(struct request *r)
 {
-    struct server_choice choice;
+    struct server_matches matches;
     char *why = NULL;
-    if (server_choose(r->rt, r->word[0], &choice, &why) < 0) {
+    if (server_view_find(r->rt, r->word[0], &matches, &why) < 0) {
         request_fail(r, "%s", why == NULL ? "out of memory" : why);
         free(why);
         return REQUEST_DONE;
     }
-    struct closing_order order = { .done = on_all_closed, .arg = r };
-    uint32_t *serial = calloc(choice.count, sizeof *serial);
-    for (size_t i = 0; i < choice.count && serial != NULL; i++)
-        serial[order.servers++] = choice.server[i]->serial;
-    order.server = serial;
-    enum request_result result = serial == NULL ? request_fail_memory(r) : close_them(r, &order);
+    struct session_kill_request kill_request = { .done = on_all_closed, .arg = r };
+    uint32_t *serial = calloc(matches.count, sizeof *serial);
+    for (size_t i = 0; i < matches.count && serial != NULL; i++)
+        serial[kill_request.servers++] = matches.server[i]->serial;
+    kill_request.server = serial;
+    enum request_result result =
+        serial == NULL ? request_fail_memory(r) : kill_sessions(r, &kill_request);
     free(serial);
-    server_choice_free(&choice);
+    server_matches_free(&matches);
     return result;
 }
 

@@ -19,7 +19,7 @@ static const char *log_level_name(void)
 {
     static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
     int level = LOG_LEVEL_DEBUG;
-    while (level > LOG_LEVEL_ERROR && !log_wanted((enum log_level)level))
+    while (level > LOG_LEVEL_ERROR && !log_is_enabled((enum log_level)level))
         level--;
     return names[level];
 }
@@ -27,7 +27,7 @@ static const char *log_level_name(void)
 static uint64_t log_dropped(void)
 {
     uint64_t lines = 0;
-    for (int i = 0; i < LOG_NAMES; i++) {
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
         lines += state.dropped;
@@ -35,7 +35,7 @@ static uint64_t log_dropped(void)
     return lines;
 }
 
-static void put_process(struct sheet *s, const struct runtime *rt)
+static void command_show_process(struct sheet *s, const struct runtime *rt)
 {
     uint64_t now = uv_now(rt->loop);
     sheet_text(s, PACKAGE_VERSION);
@@ -45,24 +45,24 @@ static void put_process(struct sheet *s, const struct runtime *rt)
     sheet_number(s, rt->current->number);
     sheet_number(s, rt->reloads);
     sheet_number(s, rt->failed_reloads);
-    sheet_flag(s, rt->draining);
+    sheet_bool(s, rt->draining);
     sheet_number(s, drains_count(&rt->drains));
     sheet_text(s, log_level_name());
     sheet_number(s, log_dropped());
 }
 
-static void put_paused(struct sheet *s, enum accept_reason reason)
+static void command_show_paused(struct sheet *s, enum accept_reason reason)
 {
     sheet_text(s, reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
 }
 
-static void put_pipes(struct sheet *s, const struct runtime *rt)
+static void command_show_pipes(struct sheet *s, const struct runtime *rt)
 {
     uint64_t used = 0;
     uint64_t idle = 0;
-    for (size_t i = 0; i < crew_running(&rt->crew); i++) {
-        struct worker_state now;
-        worker_state(crew_worker(&rt->crew, i), &now);
+    for (size_t i = 0; i < workers_running(&rt->workers); i++) {
+        struct worker_stats now;
+        worker_stats(workers_at(&rt->workers, i), &now);
         used += now.pipes_used;
         idle += now.pipes_idle;
     }
@@ -74,16 +74,16 @@ static void put_pipes(struct sheet *s, const struct runtime *rt)
 static void put_work(struct sheet *s, const struct runtime *rt)
 {
     struct worker_totals sum;
-    crew_totals(&rt->crew, &sum);
-    sheet_number(s, rt->crew.at_work);
-    sheet_number(s, rt->crew.finishing);
-    sheet_number(s, gate_inside(&rt->gate));
+    workers_totals(&rt->workers, &sum);
+    sheet_number(s, rt->workers.active);
+    sheet_number(s, rt->workers.finishing);
+    sheet_number(s, conn_limit_used(&rt->conn_limit));
     sheet_number(s, rt->budget.sessions);
-    put_paused(s, accept_watch_process(&rt->accept_watch));
+    command_show_paused(s, accept_watch_process(&rt->accept_watch));
     sheet_number(s, sum.sessions);
-    put_pipes(s, rt);
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_SPLICE));
-    sheet_number(s, worker_totals_bytes(&sum, MOVER_COPY));
+    command_show_pipes(s, rt);
+    sheet_number(s, worker_totals_bytes(&sum, RELAY_SPLICE));
+    sheet_number(s, worker_totals_bytes(&sum, RELAY_COPY));
     sheet_number(s, worker_totals_fallbacks(&sum));
 }
 
@@ -94,7 +94,7 @@ static enum request_result show_info(struct request *r)
         { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
         { "generation", SHEET_COUNT },     { "configuration", SHEET_ALIAS },
         { "reloads", SHEET_COUNT },        { "failed_reloads", SHEET_COUNT },
-        { "draining", SHEET_FLAG },        { "servers_draining", SHEET_COUNT },
+        { "draining", SHEET_BOOL },        { "servers_draining", SHEET_COUNT },
         { "log_level", SHEET_TEXT },       { "log_dropped", SHEET_COUNT },
         { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
         { "sessions", SHEET_COUNT },       { "sessions_limit", SHEET_COUNT },
@@ -107,7 +107,7 @@ static enum request_result show_info(struct request *r)
     struct sheet *s = sheet_new(COLUMNS(columns));
     if (s == NULL)
         return request_fail_memory(r);
-    put_process(s, r->rt);
+    command_show_process(s, r->rt);
     put_work(s, r->rt);
     return request_record(r, s);
 }
@@ -135,9 +135,10 @@ static enum request_result show_problems(struct request *r)
 
 /* ---- listeners ---- */
 
-static void put_value(struct sheet *s, enum section_kind kind, const void *section, const char *key)
+static void command_show_value(struct sheet *s, enum section_kind kind, const void *section,
+                               const char *key)
 {
-    char *text = keys_text(&keys_sections[kind], section, key);
+    char *text = keys_to_string(&keys_sections[kind], section, key);
     sheet_text(s, text);
     free(text);
 }
@@ -146,25 +147,25 @@ static void put_value(struct sheet *s, enum section_kind kind, const void *secti
 static void put_limit(struct sheet *s, uint64_t limit)
 {
     if (limit == 0)
-        sheet_none(s);
+        sheet_null(s);
     else
         sheet_number(s, limit);
 }
 
-static void put_listener(struct sheet *s, const struct service *service)
+static void command_show_listener(struct sheet *s, const struct frontend *frontend)
 {
-    const struct entrance *e = service->entrance;
+    const struct listener_state *e = frontend->listener_state;
     uint64_t refused = 0;
     for (int i = 0; i < SESSION_ENDS; i++)
         refused += atomic_load(&e->refused[i]);
-    sheet_text(s, service->conf->name);
-    put_value(s, SECTION_LISTEN, service->conf, "bind");
-    sheet_text(s, pool_name(service->pool));
-    sheet_number(s, gate_inside(&e->gate));
-    put_limit(s, service->conf->max_connections);
+    sheet_text(s, frontend->conf->name);
+    command_show_value(s, SECTION_LISTEN, frontend->conf, "bind");
+    sheet_text(s, pool_name(frontend->pool));
+    sheet_number(s, conn_limit_used(&e->conn_limit));
+    put_limit(s, frontend->conf->max_connections);
     sheet_number(s, atomic_load(&e->connections));
     sheet_number(s, refused);
-    put_paused(s, accept_watch_reason(e));
+    command_show_paused(s, accept_watch_reason(e));
 }
 
 static enum request_result show_listeners(struct request *r)
@@ -183,29 +184,29 @@ static enum request_result show_listeners(struct request *r)
     const struct generation *g = r->rt->current;
     struct sheet *s = sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < g->conf->listen_count; i++)
-        put_listener(s, &g->service[i]);
+        command_show_listener(s, &g->frontend[i]);
     return request_table(r, s);
 }
 
 /* ---- pools ---- */
 
-static void put_pool(struct sheet *s, const struct pool *p, uint64_t now)
+static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t now)
 {
     const struct config_pool *conf = pool_conf(p);
     const struct pool *fallback = pool_fallback(p);
     size_t count = 0;
     uint64_t usable = 0;
     uint64_t connections = 0;
-    struct backend *const *server = pool_servers(p, &count);
+    struct server *const *server = pool_servers(p, &count);
     for (size_t i = 0; i < count; i++) {
-        usable += backend_is_usable(server[i], now);
+        usable += server_is_usable(server[i], now);
         connections += atomic_load(&server[i]->connections);
     }
     sheet_text(s, pool_name(p));
     if (conf->file != NULL)
         sheet_text(s, "file");
     else
-        put_value(s, SECTION_POOL, conf, "balance");
+        command_show_value(s, SECTION_POOL, conf, "balance");
     sheet_number(s, count);
     sheet_number(s, usable);
     sheet_number(s, pool_sessions(p));
@@ -226,39 +227,39 @@ static enum request_result show_pools(struct request *r)
     const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < conf->pool_count; i++)
-        put_pool(s, pools_find(&r->rt->pools, conf->pool[i].name), uv_now(r->rt->loop));
+        command_show_pool(s, pools_find(&r->rt->pools, conf->pool[i].name), uv_now(r->rt->loop));
     return request_table(r, s);
 }
 
 /* ---- servers ---- */
 
-static void put_server(struct sheet *s, const struct runtime *rt, const struct pool *p,
-                       const struct backend *b)
+static void command_show_server(struct sheet *s, const struct runtime *rt, const struct pool *p,
+                                const struct server *srv)
 {
     struct server_view view;
     char address[ADDR_TEXT_MAX];
-    server_view(rt, p, b, &view);
-    server_view_put(s, pool_name(p), backend_name(b));
-    sheet_text(s, addr_print(&b->addr, address));
-    sheet_text(s, server_view_states[atomic_load(&b->state)]);
+    server_view(rt, p, srv, &view);
+    server_view_put(s, pool_name(p), server_name(srv));
+    sheet_text(s, addr_print(&srv->addr, address));
+    sheet_text(s, server_view_states[atomic_load(&srv->state)]);
     sheet_text(s, view.status);
-    sheet_number(s, backend_weight(b));
-    sheet_flag(s, pool_is_backup(p, b));
-    sheet_number(s, backend_active(b));
-    put_limit(s, atomic_load(&b->max_connections));
-    sheet_number(s, atomic_load(&b->connections));
-    sheet_number(s, atomic_load(&b->failures));
-    sheet_number(s, atomic_load(&b->sent));
-    sheet_number(s, atomic_load(&b->received));
+    sheet_number(s, server_weight(srv));
+    sheet_bool(s, pool_is_backup(p, srv));
+    sheet_number(s, server_active(srv));
+    put_limit(s, atomic_load(&srv->max_connections));
+    sheet_number(s, atomic_load(&srv->connections));
+    sheet_number(s, atomic_load(&srv->failures));
+    sheet_number(s, atomic_load(&srv->sent));
+    sheet_number(s, atomic_load(&srv->received));
     sheet_text(s, view.why);
 }
 
-static void put_servers(struct sheet *s, const struct runtime *rt, const struct pool *p)
+static void command_show_servers(struct sheet *s, const struct runtime *rt, const struct pool *p)
 {
     size_t count = 0;
-    struct backend *const *server = pool_servers(p, &count);
+    struct server *const *server = pool_servers(p, &count);
     for (size_t i = 0; i < count; i++)
-        put_server(s, rt, p, server[i]);
+        command_show_server(s, rt, p, server[i]);
 }
 
 static enum request_result show_servers(struct request *r)
@@ -269,7 +270,7 @@ static enum request_result show_servers(struct request *r)
         { "state", SHEET_TEXT },
         { "status", SHEET_TEXT },
         { "weight", SHEET_COUNT },
-        { "backup", SHEET_FLAG },
+        { "backup", SHEET_BOOL },
         { "active", SHEET_COUNT },
         { "sessions_limit", SHEET_COUNT },
         { "max_connections", SHEET_ALIAS },
@@ -283,7 +284,7 @@ static enum request_result show_servers(struct request *r)
     const struct runtime *rt = r->rt;
     const struct config *conf = runtime_conf(rt);
     char *why = NULL;
-    const struct pool *only = r->count == 0 ? NULL : server_choose_pool(rt, r->word[0], &why);
+    const struct pool *only = r->count == 0 ? NULL : server_view_find_pool(rt, r->word[0], &why);
     if (r->count > 0 && only == NULL) {
         request_fail(r, "%s", why == NULL ? "out of memory" : why);
         free(why);
@@ -293,7 +294,7 @@ static enum request_result show_servers(struct request *r)
     for (size_t i = 0; s != NULL && i < conf->pool_count; i++) {
         const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
         if (only == NULL || p == only)
-            put_servers(s, rt, p);
+            command_show_servers(s, rt, p);
     }
     return request_table(r, s);
 }
@@ -318,12 +319,12 @@ static const char *name_status(const struct resolver_state *state)
 static void put_until(struct sheet *s, uint64_t when, uint64_t now)
 {
     if (when == 0)
-        sheet_none(s);
+        sheet_null(s);
     else
         sheet_number(s, when > now ? when - now : 0);
 }
 
-static void put_name(void *arg, const struct resolver_state *state)
+static void command_show_name(void *arg, const struct resolver_state *state)
 {
     const struct names_sheet *n = arg;
     sheet_text(n->sheet, state->host);
@@ -333,7 +334,7 @@ static void put_name(void *arg, const struct resolver_state *state)
     sheet_text(n->sheet, name_status(state));
     sheet_number(n->sheet, state->addresses);
     if (state->answered == 0)
-        sheet_none(n->sheet);
+        sheet_null(n->sheet);
     else
         sheet_number(n->sheet, n->now - state->answered);
     put_until(n->sheet, state->next, n->now);
@@ -351,7 +352,7 @@ static enum request_result show_names(struct request *r)
     };
     struct names_sheet n = { sheet_new(COLUMNS(columns)), uv_now(r->rt->loop) };
     if (n.sheet != NULL)
-        names_each(&r->rt->names, put_name, &n);
+        names_each(&r->rt->names, command_show_name, &n);
     return request_table(r, n.sheet);
 }
 

@@ -9,7 +9,7 @@
 #include "command/command_session.h"
 #include "command/command_show.h"
 #include "command/request.h"
-#include "config/nearest.h"
+#include "config/suggestion.h"
 
 #define PHRASE_MAX      64
 #define RELOAD_DISTANCE 2 /* "relaod" is meant, "remote" is not */
@@ -38,7 +38,7 @@ static const struct command_list *const lists[] = {
 /* ---- which command ---- */
 
 /* How many words there are in words, if r begins with them; else 0. */
-static size_t match(const struct request *r, const char *words)
+static size_t commands_match(const struct request *r, const char *words)
 {
     size_t n = 0;
     while (n < r->count) {
@@ -54,13 +54,13 @@ static size_t match(const struct request *r, const char *words)
 }
 
 /* The one with most words: "show sessions busiest" rather than "show sessions". */
-static const struct command *find(const struct request *r, size_t *taken)
+static const struct command *commands_find(const struct request *r, size_t *taken)
 {
     const struct command *best = NULL;
     *taken = 0;
     for (size_t i = 0; i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++) {
-            size_t n = match(r, lists[i]->command[j].words);
+            size_t n = commands_match(r, lists[i]->command[j].words);
             if (n > *taken) {
                 *taken = n;
                 best = &lists[i]->command[j];
@@ -78,7 +78,7 @@ static size_t count_words(const char *phrase)
 }
 
 /* The first n words that were given. */
-static void join(const struct request *r, size_t n, char phrase[PHRASE_MAX])
+static void commands_join(const struct request *r, size_t n, char phrase[PHRASE_MAX])
 {
     size_t len = 0;
     phrase[0] = '\0';
@@ -94,7 +94,7 @@ static bool is_whole_word(const char *words, const char *word)
 }
 
 /* A word that begins a command, with the rest missing or unknown. */
-static bool begins_one(const char *word)
+static bool is_command_prefix(const char *word)
 {
     for (size_t i = 0; i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++)
@@ -121,19 +121,19 @@ static bool may_suggest(const struct request *r, const struct command *c, size_t
 
 /* Compares as many words as each command has. What must not be suggested takes part: where it is
  * the nearest, nothing else was meant. */
-static enum request_result refuse(struct request *r)
+static enum request_result commands_refuse(struct request *r)
 {
     char given[3][PHRASE_MAX];
     const struct command *best = NULL;
     size_t distance = SIZE_MAX;
     for (size_t n = 0; n < 3; n++)
-        join(r, n + 1, given[n]);
+        commands_join(r, n + 1, given[n]);
     for (size_t i = 0; i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++) {
             const struct command *c = &lists[i]->command[j];
-            struct nearest near;
-            nearest_init(&near, given[count_words(c->words) - 1]);
-            nearest_offer(&near, c->words);
+            struct suggestion near;
+            suggestion_init(&near, given[count_words(c->words) - 1]);
+            suggestion_offer(&near, c->words);
             if (near.word != NULL && near.distance < distance) {
                 distance = near.distance;
                 best = c;
@@ -142,23 +142,23 @@ static enum request_result refuse(struct request *r)
     if (best != NULL && may_suggest(r, best, distance))
         return request_fail(r, "%s: unknown command, did you mean \"%s\"?", given[2], best->words);
     return request_fail(r, "%s: unknown command, try \"help%s%s\"", given[2],
-                        begins_one(r->word[0]) ? " " : "",
-                        begins_one(r->word[0]) ? r->word[0] : "");
+                        is_command_prefix(r->word[0]) ? " " : "",
+                        is_command_prefix(r->word[0]) ? r->word[0] : "");
 }
 
-static enum request_result run(struct request *r)
+static enum request_result execute(struct request *r)
 {
     size_t taken = 0;
-    const struct command *c = find(r, &taken);
+    const struct command *c = commands_find(r, &taken);
     if (r->count == 0)
         return request_fail(r, "no command, try \"help\"");
     if (c == NULL)
-        return refuse(r);
+        return commands_refuse(r);
     r->count -= taken;
     memmove(r->word, r->word + taken, (r->count + 1) * sizeof(char *));
-    if (r->count < c->least || r->count > c->most)
+    if (r->count < c->min_args || r->count > c->max_args)
         return request_fail(r, "usage: %s%s%s", c->words, *c->usage == '\0' ? "" : " ", c->usage);
-    return c->run(r);
+    return c->execute(r);
 }
 
 void commands_run(struct runtime *rt, struct admin_call *call, const char *line)
@@ -166,7 +166,7 @@ void commands_run(struct runtime *rt, struct admin_call *call, const char *line)
     struct request *r = request_new(rt, call, line);
     if (r == NULL)
         admin_answer(call, NULL, 0);
-    else if (run(r) == REQUEST_DONE)
+    else if (execute(r) == REQUEST_DONE)
         request_finish(r);
 }
 
@@ -186,7 +186,7 @@ static enum request_result help(struct request *r)
                                                    { "help", SHEET_TEXT } };
     char wanted[PHRASE_MAX];
     struct sheet *s = sheet_new(columns, 2);
-    join(r, r->count, wanted);
+    commands_join(r, r->count, wanted);
     for (size_t i = 0; s != NULL && i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++)
             if (strncmp(lists[i]->command[j].words, wanted, strlen(wanted)) == 0)

@@ -11,11 +11,11 @@ static void on_command(void *arg, struct admin_call *call, char *line)
 
 int console_open(struct runtime *rt)
 {
-    int rc = survey_desk_open(&rt->desk, rt->loop);
+    int rc = scan_replies_open(&rt->scan_replies, rt->loop);
     if (rc < 0)
         return rc;
-    censuses_init(&rt->censuses, &rt->desk, &rt->crew);
-    drains_init(&rt->drains, rt->loop, &rt->desk, &rt->crew, &rt->pools);
+    session_lists_init(&rt->session_lists, &rt->scan_replies, &rt->workers);
+    drains_init(&rt->drains, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
     rt->admin = admin_new(rt->loop, on_command, rt);
     return rt->admin == NULL ? -ENOMEM : 0;
 }
@@ -25,9 +25,9 @@ void console_fini(struct runtime *rt)
 {
     if (rt->admin == NULL)
         return;
-    survey_desk_fini(&rt->desk);
+    scan_replies_fini(&rt->scan_replies);
     drains_fini(&rt->drains);
-    censuses_fini(&rt->censuses);
+    session_lists_fini(&rt->session_lists);
     admin_free(rt->admin);
     rt->admin = NULL;
 }

@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-static void split(struct request *r)
+static void request_split(struct request *r)
 {
     char *rest = NULL;
     char *word = strtok_r(r->line, " \t", &rest);
@@ -35,11 +35,11 @@ struct request *request_new(struct runtime *rt, struct admin_call *call, const c
         free(r);
         return NULL;
     }
-    split(r);
+    request_split(r);
     return r;
 }
 
-void request_say(struct request *r, const char *fmt, ...)
+void request_print(struct request *r, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -48,7 +48,7 @@ void request_say(struct request *r, const char *fmt, ...)
     fputc('\n', r->out);
 }
 
-void request_say_lines(struct request *r, const char *text)
+void request_print_lines(struct request *r, const char *text)
 {
     fputs(text, r->out);
 }
@@ -107,7 +107,7 @@ enum request_result request_record(struct request *r, struct sheet *s)
 /* ---- the answer as it is sent ---- */
 
 /* The next line of *text that is not empty, or NULL; ends it with NUL. */
-static char *next_line(char **text)
+static char *request_next_line(char **text)
 {
     char *line = *text + strspn(*text, "\n");
     char *end = strchr(line, '\n');
@@ -121,7 +121,7 @@ static char *next_line(char **text)
 
 static void write_text(const struct request *r, char *text, FILE *out)
 {
-    for (const char *line; (line = next_line(&text)) != NULL;)
+    for (const char *line; (line = request_next_line(&text)) != NULL;)
         fprintf(out, "%s%s\n", r->failed ? "error: " : "", line);
 }
 
@@ -130,8 +130,8 @@ static void write_json(const struct request *r, char *text, FILE *out)
     struct json_writer w = { .out = out };
     json_begin_object(&w, NULL);
     json_begin_array(&w, r->failed ? "errors" : "lines");
-    for (const char *line; (line = next_line(&text)) != NULL;)
-        json_text(&w, NULL, line);
+    for (const char *line; (line = request_next_line(&text)) != NULL;)
+        json_string(&w, NULL, line);
     json_end_array(&w);
     json_end_object(&w);
     fputc('\n', out);

@@ -37,9 +37,9 @@ struct command {
     const char *words; /* "set server": what its line begins with */
     const char *usage; /* what follows them; "" nothing */
     const char *help;  /* one line */
-    size_t least;      /* how many words follow */
-    size_t most;
-    enum request_result (*run)(struct request *r);
+    size_t min_args;   /* how many words follow */
+    size_t max_args;
+    enum request_result (*execute)(struct request *r);
 };
 
 /* A file's commands. */
@@ -52,8 +52,8 @@ struct command_list {
 struct request *request_new(struct runtime *rt, struct admin_call *call, const char *line);
 
 /* Lines of the answer; text may have several. In JSON they are an array "lines". */
-void request_say(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void request_say_lines(struct request *r, const char *text);
+void request_print(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void request_print_lines(struct request *r, const char *text);
 
 /* The command has failed: "error: ..." for each line, in JSON an array "errors". Whatever the
  * answer was before is dropped. Return REQUEST_DONE. */

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "balance/backend.h"
 #include "balance/pool.h"
+#include "balance/server.h"
 #include "base/sheet.h"
 #include "config/config.h"
 #include "control/runtime.h"
@@ -18,7 +18,7 @@ struct server_view {
     char why[SERVER_VIEW_WHY_MAX]; /* what there is to say about it, "" nothing */
 };
 
-void server_view(const struct runtime *rt, const struct pool *p, const struct backend *b,
+void server_view(const struct runtime *rt, const struct pool *p, const struct server *srv,
                  struct server_view *view);
 
 /* "ready", "drain", "maint", followed by NULL. */
@@ -37,19 +37,19 @@ void server_view_put(struct sheet *s, const char *pool, const char *name);
 
 /* What follows "POOL/" in text names: a server by its name, of which there are several where a
  * name has several addresses; or by its address. */
-struct server_choice {
+struct server_matches {
     struct pool *pool;
-    struct backend **server; /* at least one */
+    struct server **server; /* at least one */
     size_t count;
 };
 
-/* Returns 0 (server_choice_free() is the caller's), or -1 with *why, to be freed, saying what there
- * is not; *why is NULL when out of memory. */
-int server_choose(const struct runtime *rt, const char *text, struct server_choice *choice,
-                  char **why);
-void server_choice_free(struct server_choice *choice);
+/* Returns 0 (server_matches_free() is the caller's), or -1 with *why, to be freed, saying what
+ * there is not; *why is NULL when out of memory. */
+int server_view_find(const struct runtime *rt, const char *text, struct server_matches *matches,
+                     char **why);
+void server_matches_free(struct server_matches *matches);
 
 /* The pool of that name, or NULL with *why as above. */
-struct pool *server_choose_pool(const struct runtime *rt, const char *name, char **why);
+struct pool *server_view_find_pool(const struct runtime *rt, const char *name, char **why);
 
 #endif

@@ -18,21 +18,21 @@ static int parse_plain(const struct value *v, void *out, const char *text,
     const char *why = NULL;
     (void)v;
     if (addr_parse(&a, text, &why) < 0)
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     *(struct addr *)out = a;
     return 0;
 }
 
-static int parse_target(const struct value *v, void *out, const char *text,
-                        struct value_error *error)
+static int parse_connect_address(const struct value *v, void *out, const char *text,
+                                 struct value_error *error)
 {
     struct addr a;
     int rc = parse_plain(v, &a, text, error);
     if (rc < 0)
         return rc;
     if (addr_is_wildcard(&a))
-        return value_refuse(error, text,
-                            "stands for all addresses, expected the one to connect to");
+        return value_invalid(error, text,
+                             "stands for all addresses, expected the one to connect to");
     *(struct addr *)out = a;
     return 0;
 }
@@ -44,8 +44,8 @@ static void print_plain(const struct value *v, const void *in, FILE *out)
     fputs(addr_print(in, text), out);
 }
 
-const struct value_kind address_kind_plain = { parse_plain, print_plain, NULL };
-const struct value_kind address_kind_target = { parse_target, print_plain, NULL };
+const struct value_kind value_kind_address = { parse_plain, print_plain, NULL };
+const struct value_kind value_kind_connect_address = { parse_connect_address, print_plain, NULL };
 
 /* "/run/app.sock", also with "unix:" in front, and "unix:@abstract" */
 static int parse_socket(const struct value *v, void *out, const char *text,
@@ -55,7 +55,7 @@ static int parse_socket(const struct value *v, void *out, const char *text,
     char whole[ADDR_TEXT_MAX];
     snprintf(whole, sizeof whole, "%s%s", text[0] == '/' ? UNIX_PREFIX : "", text);
     if (strncmp(whole, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0)
-        return value_refuse(error, text, "not a unix socket, expected a path that begins with /");
+        return value_invalid(error, text, "not a unix socket, expected a path that begins with /");
     int rc = parse_plain(v, &a, whole, error);
     if (rc < 0)
         return rc;
@@ -72,11 +72,11 @@ static void print_socket(const struct value *v, const void *in, FILE *out)
     fputs(addr_print(a, text) + (abstract ? 0 : strlen(UNIX_PREFIX)), out);
 }
 
-const struct value_kind address_kind_socket = { parse_socket, print_socket, NULL };
+const struct value_kind value_kind_unix_socket = { parse_socket, print_socket, NULL };
 
 /* --- Addresses without a port --- */
 
-bool address_is_bare(const char *text)
+bool address_is_ip(const char *text)
 {
     size_t n = strlen(text);
     if (n == 0 || n >= ADDR_TEXT_MAX - sizeof ":1")
@@ -86,22 +86,22 @@ bool address_is_bare(const char *text)
     return strspn(text, "0123456789.") == n && strchr(text, '.') != NULL;
 }
 
-int address_parse_bare(struct addr *a, const char *text, uint16_t port, struct value_error *error)
+int address_parse_ip(struct addr *a, const char *text, uint16_t port, struct value_error *error)
 {
     char whole[ADDR_TEXT_MAX];
     struct addr parsed;
     const char *why = NULL;
     snprintf(whole, sizeof whole, "%s:1", text);
     if (addr_parse(&parsed, whole, &why) < 0)
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     if (addr_is_wildcard(&parsed))
-        return value_refuse(error, text, "stands for all addresses, expected a single one");
+        return value_invalid(error, text, "stands for all addresses, expected a single one");
     addr_set_port(&parsed, port);
     *a = parsed;
     return 0;
 }
 
-void address_print_bare(const struct addr *a, FILE *out)
+void address_print_ip(const struct addr *a, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
     addr_print(a, text);
@@ -112,18 +112,18 @@ static int parse_nameserver(const struct value *v, void *out, const char *text,
                             struct value_error *error)
 {
     struct addr a;
-    bool has_port = *text == '\0' || (strchr(text, ':') != NULL && !address_is_bare(text));
-    int rc =
-        has_port ? parse_target(v, &a, text, error) : address_parse_bare(&a, text, DNS_PORT, error);
+    bool has_port = *text == '\0' || (strchr(text, ':') != NULL && !address_is_ip(text));
+    int rc = has_port ? parse_connect_address(v, &a, text, error)
+                      : address_parse_ip(&a, text, DNS_PORT, error);
     if (rc < 0)
         return rc;
     if (addr_is_unix(&a))
-        return value_refuse(error, text, "not a name server, expected its IP address");
+        return value_invalid(error, text, "not a name server, expected its IP address");
     *(struct addr *)out = a;
     return 0;
 }
 
-const struct value_kind address_kind_nameserver = { parse_nameserver, print_plain, NULL };
+const struct value_kind value_kind_nameserver = { parse_nameserver, print_plain, NULL };
 
 /* --- Where connections come from --- */
 
@@ -139,12 +139,12 @@ static int parse_source_address(struct addr *a, const char *text, struct value_e
     struct in6_addr ip;
     if (inet_pton(AF_INET6, text, &ip) == 1) {
         snprintf(bracketed, sizeof bracketed, "[%s]", text);
-        return address_parse_bare(a, bracketed, 0, error);
+        return address_parse_ip(a, bracketed, 0, error);
     }
-    if (!address_is_bare(text))
-        return value_refuse(error, text,
-                            "unknown, expected kernel, client, or an IP address without a port");
-    return address_parse_bare(a, text, 0, error);
+    if (!address_is_ip(text))
+        return value_invalid(error, text,
+                             "unknown, expected kernel, client, or an IP address without a port");
+    return address_parse_ip(a, text, 0, error);
 }
 
 static int parse_source(const struct value *v, void *out, const char *text,
@@ -167,12 +167,12 @@ static void print_source(const struct value *v, const void *in, FILE *out)
     const struct config_source *s = in;
     (void)v;
     if (s->kind == CONFIG_SOURCE_ADDRESS)
-        address_print_bare(&s->addr, out);
+        address_print_ip(&s->addr, out);
     else
         fputs(source_words[s->kind], out);
 }
 
-const struct value_kind address_kind_source = { parse_source, print_source, NULL };
+const struct value_kind value_kind_source = { parse_source, print_source, NULL };
 
 /* --- Networks --- */
 
@@ -183,7 +183,7 @@ static int parse_network(const struct value *v, void *out, const char *text,
     char why[NETWORK_WHY_MAX];
     (void)v;
     if (network_parse(&n, text, why) < 0)
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     *(struct network *)out = n;
     return 0;
 }
@@ -217,5 +217,5 @@ const char *address_access_key(const void *access)
     return a->allow ? "allow" : "deny";
 }
 
-const struct value_kind address_kind_network = { parse_network, print_network, NULL };
-const struct value_kind address_kind_access = { parse_access, print_access, NULL };
+const struct value_kind value_kind_network = { parse_network, print_network, NULL };
+const struct value_kind value_kind_access = { parse_access, print_access, NULL };

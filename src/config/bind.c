@@ -42,7 +42,8 @@ static int add_ports(struct config_bind *b, const struct addr *first, size_t cou
 }
 
 /* "*:8000-8099"; dash is in text. */
-static int parse_range(struct config_bind *b, char *text, char *dash, struct value_error *error)
+static int bind_parse_range(struct config_bind *b, char *text, char *dash,
+                            struct value_error *error)
 {
     static const struct value port = VALUE_COUNT(1, UINT16_MAX, NULL);
     struct addr first;
@@ -53,12 +54,12 @@ static int parse_range(struct config_bind *b, char *text, char *dash, struct val
     int rc = addr_parse(&first, text, &why);
     *dash = '-';
     if (rc < 0)
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     if (value_parse(&port, &last, dash + 1, &ignored) < 0)
-        return value_refuse(error, text,
-                            "bad range of ports, expected two numbers from 1 to 65535");
+        return value_invalid(error, text,
+                             "bad range of ports, expected two numbers from 1 to 65535");
     if (last < addr_port(&first))
-        return value_refuse(error, text, "the wrong way round, expected the lower port first");
+        return value_invalid(error, text, "the wrong way round, expected the lower port first");
     return add_ports(b, &first, last - addr_port(&first) + 1, error);
 }
 
@@ -78,15 +79,15 @@ static int parse_fd(struct config_bind *b, const char *name, const char *text,
     while (name[n] > ' ' && name[n] < 0x7f && name[n] != ':')
         n++;
     if (n == 0 || n > FD_MAX || name[n] != '\0')
-        return value_refuse(error, text, "not a socket of systemd, expected fd:NAME or fd:3");
+        return value_invalid(error, text, "not a socket of systemd, expected fd:NAME or fd:3");
     if (strspn(name, "0123456789") == n && value_parse(&number, &fd, name, &ignored) < 0)
-        return value_refuse(error, text, "not a descriptor of systemd, expected fd:3 or above");
-    return value_copy(&b->fd, name, error);
+        return value_invalid(error, text, "not a descriptor of systemd, expected fd:3 or above");
+    return value_strdup(&b->fd, name, error);
 }
 
 /* --- All of it --- */
 
-static int parse_address(struct config_bind *b, char *text, struct value_error *error)
+static int bind_parse_address(struct config_bind *b, char *text, struct value_error *error)
 {
     struct addr a;
     const char *why = NULL;
@@ -94,28 +95,28 @@ static int parse_address(struct config_bind *b, char *text, struct value_error *
     if (strncmp(text, FD_PREFIX, strlen(FD_PREFIX)) == 0)
         return parse_fd(b, text + strlen(FD_PREFIX), text, error);
     if (dash != NULL)
-        return parse_range(b, text, dash, error);
+        return bind_parse_range(b, text, dash, error);
     if (addr_parse(&a, text, &why) < 0)
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     return add_ports(b, &a, 1, error);
 }
 
 /* A file of the file system, which has an owner and a mode. */
-static bool is_file(const struct config_bind *b)
+static bool bind_is_file(const struct config_bind *b)
 {
     return b->fd == NULL && addr_is_unix(&b->addr[0]) && b->addr[0].un.sun_path[0] != '\0';
 }
 
-static int parse_words(struct config_bind *b, char *line, struct value_error *error)
+static int bind_parse_words(struct config_bind *b, char *line, struct value_error *error)
 {
     char *rest = NULL;
     char *address = strtok_r(line, " \t", &rest);
-    int rc = parse_address(b, address == NULL ? line : address, error);
+    int rc = bind_parse_address(b, address == NULL ? line : address, error);
     if (rc == 0)
         rc = options_parse(&options, b, &rest, error);
-    if (rc == 0 && !is_file(b) && (b->mode != 0 || b->user != NULL || b->group != NULL))
-        rc = value_refuse(error, address,
-                          "has no file, expected mode=, user= and group= only for unix:/PATH");
+    if (rc == 0 && !bind_is_file(b) && (b->mode != 0 || b->user != NULL || b->group != NULL))
+        rc = value_invalid(error, address,
+                           "has no file, expected mode=, user= and group= only for unix:/PATH");
     return rc;
 }
 
@@ -132,11 +133,11 @@ static int parse_bind(const struct value *v, void *out, const char *text, struct
 {
     struct config_bind b = { .addr = NULL };
     char *line = NULL;
-    int rc = value_copy(&line, text, error);
+    int rc = value_strdup(&line, text, error);
     (void)v;
     if (rc < 0)
         return rc;
-    rc = parse_words(&b, line, error);
+    rc = bind_parse_words(&b, line, error);
     free(line);
     if (rc == 0)
         *(struct config_bind *)out = b;
@@ -159,4 +160,4 @@ static void print_bind(const struct value *v, const void *in, FILE *out)
     options_print(&options, b, out);
 }
 
-const struct value_kind bind_kind = { parse_bind, print_bind, free_bind };
+const struct value_kind value_kind_bind = { parse_bind, print_bind, free_bind };

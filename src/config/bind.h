@@ -5,6 +5,6 @@
 
 #include "base/value.h"
 
-extern const struct value_kind bind_kind; /* struct config_bind */
+extern const struct value_kind value_kind_bind; /* struct config_bind */
 
 #endif

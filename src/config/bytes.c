@@ -67,15 +67,16 @@ static int read_bytes(struct config_bytes *b, const char *text, struct value_err
         const char *begin = text;
         int byte = (unsigned char)*text++;
         if (byte == '\t')
-            return value_refuse(error, begin, "a tab, expected \\t");
+            return value_invalid(error, begin, "a tab, expected \\t");
         if (byte == '\\' && (byte = read_escape(&text)) == -1)
-            return value_refuse(error, begin,
-                                "bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH with two "
-                                "hexadecimal digits, or another escape of C");
+            return value_invalid(
+                error, begin,
+                "bad backslash, expected \\r \\n \\t \\\\ \\\" \\0, \\xHH with two "
+                "hexadecimal digits, or another escape of C");
         b->data[b->len++] = (char)byte;
     }
     if (b->len > BYTES_MAX)
-        return value_refuse(error, all, "too long, expected at most %d bytes", BYTES_MAX);
+        return value_invalid(error, all, "too long, expected at most %d bytes", BYTES_MAX);
     return 0;
 }
 
@@ -86,8 +87,8 @@ static int parse_bytes(const struct value *v, void *out, const char *text,
     int rc = 0;
     (void)v;
     if (*text == '\0')
-        return value_refuse(error, text, "empty, expected text, with escapes as in PING\\r\\n");
-    if ((rc = value_copy(&b.data, text, error)) < 0)
+        return value_invalid(error, text, "empty, expected text, with escapes as in PING\\r\\n");
+    if ((rc = value_strdup(&b.data, text, error)) < 0)
         return rc;
     if ((rc = read_bytes(&b, text, error)) == 0)
         *(struct config_bytes *)out = b;
@@ -100,7 +101,7 @@ static int parse_bytes(const struct value *v, void *out, const char *text,
 
 /* Whether a file would take the character for something else: white space at an end is dropped,
  * and behind white space comments begin. */
-static bool is_lost(const struct config_bytes *b, size_t i)
+static bool bytes_is_stripped(const struct config_bytes *b, size_t i)
 {
     if (b->data[i] == ' ')
         return i == 0 || i + 1 == b->len;
@@ -111,7 +112,7 @@ static bool is_lost(const struct config_bytes *b, size_t i)
 static size_t plain_length(const struct config_bytes *b, size_t i)
 {
     unsigned char byte = (unsigned char)b->data[i];
-    if (byte < ' ' || byte == 0x7f || byte == '\\' || is_lost(b, i))
+    if (byte < ' ' || byte == 0x7f || byte == '\\' || bytes_is_stripped(b, i))
         return 0;
     return utf8_length(b->data + i, b->len - i);
 }
@@ -148,4 +149,4 @@ static void free_bytes(void *value)
     *b = (struct config_bytes){ .data = NULL };
 }
 
-const struct value_kind bytes_kind = { parse_bytes, print_bytes, free_bytes };
+const struct value_kind value_kind_bytes = { parse_bytes, print_bytes, free_bytes };

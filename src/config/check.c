@@ -6,24 +6,24 @@
 #include "config/check_bind.h"
 #include "config/check_listen.h"
 #include "config/check_pool.h"
-#include "config/nearest.h"
-#include "config/table.h"
+#include "config/sorted_table.h"
+#include "config/suggestion.h"
 
 /* --- What all checks share --- */
 
-static int compare_names(const void *a, const void *b)
+static int check_compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
 
 struct check {
     const struct load *load;
-    struct table names[SECTION_KINDS]; /* of sections */
+    struct sorted_table names[SECTION_KINDS]; /* of sections */
 };
 
 /* "listen web" */
-static const char *label_of(const struct check *c, enum section_kind kind, size_t section,
-                            char buf[KEYS_LABEL_MAX])
+static const char *check_label(const struct check *c, enum section_kind kind, size_t section,
+                               char buf[KEYS_LABEL_MAX])
 {
     const struct section *s = &keys_sections[kind];
     return keys_section_label(s, keys_section_at(s, c->load->config, section), buf);
@@ -35,14 +35,15 @@ static void check_name(const struct check *c, enum section_kind kind, size_t i)
 {
     const struct section *s = &keys_sections[kind];
     const char *name = keys_section_name(s, keys_section_at(s, c->load->config, i));
-    const struct table_entry *first = table_find_earlier(&c->names[kind], name, i, 0);
+    const struct sorted_table_entry *first = sorted_table_find_earlier(&c->names[kind], name, i, 0);
     char label[KEYS_LABEL_MAX];
-    char place[REPORT_PLACE_MAX];
+    char location[REPORT_LOCATION_MAX];
     if (first == NULL || *name == '\0') /* no name: that was reported */
         return;
-    struct place at = c->load->origin[kind][i].at;
-    report_error(c->load->report, at, label_of(c, kind, i, label), NULL, "given twice, first in %s",
-                 report_place(c->load->origin[kind][first->section].at, at, place));
+    struct location at = c->load->origin[kind][i].at;
+    report_error(c->load->report, at, check_label(c, kind, i, label), NULL,
+                 "given twice, first in %s",
+                 report_location(c->load->origin[kind][first->section].at, at, location));
 }
 
 /* A key that was given, but not understood, is not missing. */
@@ -53,92 +54,94 @@ static void check_required(const struct check *c, enum section_kind kind, size_t
     char label[KEYS_LABEL_MAX];
     for (size_t k = 0; k < s->key_count; k++)
         if ((s->keys[k].flags & KEY_REQUIRED) != 0 && o->key[k].given.line == 0)
-            report_error(c->load->report, o->at, label_of(c, kind, i, label), s->keys[k].name,
+            report_error(c->load->report, o->at, check_label(c, kind, i, label), s->keys[k].name,
                          "missing, expected %s",
                          s->keys[k].list.size > 0 ? "at least one" : "a value");
 }
 
 /* --- Pools that sections name --- */
 
-static void report_no_pool(const struct check *c, enum section_kind kind, size_t i, const char *key,
-                           struct place at, const char *wanted)
+static void report_unknown_pool(const struct check *c, enum section_kind kind, size_t i,
+                                const char *key, struct location at, const char *wanted)
 {
     const struct config *conf = c->load->config;
-    struct nearest near;
+    struct suggestion hint;
     char label[KEYS_LABEL_MAX];
-    nearest_init(&near, wanted);
+    suggestion_init(&hint, wanted);
     for (size_t p = 0; p < conf->pool_count; p++)
-        nearest_offer(&near, conf->pool[p].name);
-    label_of(c, kind, i, label);
-    if (near.word != NULL)
+        suggestion_offer(&hint, conf->pool[p].name);
+    check_label(c, kind, i, label);
+    if (hint.word != NULL)
         report_error(c->load->report, at, label, key, "\"%s\": no such pool, did you mean \"%s\"?",
-                     wanted, near.word);
+                     wanted, hint.word);
     else
         report_error(c->load->report, at, label, key,
                      "\"%s\": no such pool, expected a section [pool %s]", wanted, wanted);
 }
 
 /* The pool that a key names at a place; NULL where there is none, which is reported. */
-static const struct config_pool *find_pool(const struct check *c, enum section_kind kind, size_t i,
-                                           const char *key, struct place at, const char *name)
+static const struct config_pool *check_find_pool(const struct check *c, enum section_kind kind,
+                                                 size_t i, const char *key, struct location at,
+                                                 const char *name)
 {
     if (name == NULL)
         return NULL; /* not given, or reported */
-    const struct table_entry *found = table_find(&c->names[SECTION_POOL], name);
+    const struct sorted_table_entry *found = sorted_table_find(&c->names[SECTION_POOL], name);
     if (found != NULL)
         return &c->load->config->pool[found->section];
     if (!c->load->incomplete)
-        report_no_pool(c, kind, i, key, at, name);
+        report_unknown_pool(c, kind, i, key, at, name);
     return NULL;
 }
 
-static void join_listen(const struct check *c, size_t i)
+static void resolve_listen_pools(const struct check *c, size_t i)
 {
     struct config_listen *listen = &c->load->config->listen[i];
-    const struct place *route = load_origin(c->load, SECTION_LISTEN, i, "route")->item;
-    listen->pool = find_pool(c, SECTION_LISTEN, i, "pool",
-                             load_place(c->load, SECTION_LISTEN, i, "pool"), listen->pool_name);
+    const struct location *route = load_origin(c->load, SECTION_LISTEN, i, "route")->item;
+    listen->pool =
+        check_find_pool(c, SECTION_LISTEN, i, "pool",
+                        load_location(c->load, SECTION_LISTEN, i, "pool"), listen->pool_name);
     for (size_t item = 0; item < listen->route_count; item++)
-        listen->route[item].pool =
-            find_pool(c, SECTION_LISTEN, i, "route", route[item], listen->route[item].pool_name);
+        listen->route[item].pool = check_find_pool(c, SECTION_LISTEN, i, "route", route[item],
+                                                   listen->route[item].pool_name);
 }
 
-static void join_fallback(const struct check *c, size_t i)
+static void resolve_fallback(const struct check *c, size_t i)
 {
     struct config_pool *pool = &c->load->config->pool[i];
     pool->fallback =
-        find_pool(c, SECTION_POOL, i, "fallback", load_place(c->load, SECTION_POOL, i, "fallback"),
-                  pool->fallback_name);
+        check_find_pool(c, SECTION_POOL, i, "fallback",
+                        load_location(c->load, SECTION_POOL, i, "fallback"), pool->fallback_name);
 }
 
 /* --- Servers --- */
 
-static void check_server_name(const struct check *c, const struct table *names, size_t i,
+static void check_server_name(const struct check *c, const struct sorted_table *names, size_t i,
                               size_t item)
 {
     const char *name = c->load->config->pool[i].server[item].name;
-    const struct place *place = load_origin(c->load, SECTION_POOL, i, "server")->item;
-    const struct table_entry *first = table_find_earlier(names, name, i, item);
+    const struct location *location = load_origin(c->load, SECTION_POOL, i, "server")->item;
+    const struct sorted_table_entry *first = sorted_table_find_earlier(names, name, i, item);
     char label[KEYS_LABEL_MAX];
-    char other[REPORT_PLACE_MAX];
+    char other[REPORT_LOCATION_MAX];
     if (first != NULL)
-        report_error(c->load->report, place[item], label_of(c, SECTION_POOL, i, label), "server",
-                     "\"%s\": name given twice in this pool, first in %s", name,
-                     report_place(place[first->item], place[item], other));
+        report_error(c->load->report, location[item], check_label(c, SECTION_POOL, i, label),
+                     "server", "\"%s\": name given twice in this pool, first in %s", name,
+                     report_location(location[first->item], location[item], other));
 }
 
 static bool check_servers(const struct check *c, size_t i)
 {
     const struct config_pool *pool = &c->load->config->pool[i];
-    struct table names;
-    if (!table_init(&names, pool->server_count, compare_names))
+    struct sorted_table names;
+    if (!sorted_table_init(&names, pool->server_count, check_compare_names))
         return false;
     for (size_t item = 0; item < pool->server_count; item++)
-        table_add(&names, pool->server[item].name, i, item);
-    table_sort(&names);
+        sorted_table_add(&names, pool->server[item].name, i, item);
+    sorted_table_sort(&names);
     for (size_t item = 0; item < pool->server_count; item++)
         check_server_name(c, &names, i, item);
-    table_fini(&names);
+    sorted_table_fini(&names);
     return true;
 }
 
@@ -148,19 +151,19 @@ static bool names_init(struct check *c, enum section_kind kind)
 {
     const struct section *s = &keys_sections[kind];
     size_t count = keys_section_count(s, c->load->config);
-    if (!table_init(&c->names[kind], count, compare_names))
+    if (!sorted_table_init(&c->names[kind], count, check_compare_names))
         return false;
     for (size_t i = 0; i < count && s->list.size > 0; i++)
-        table_add(&c->names[kind], keys_section_name(s, keys_section_at(s, c->load->config, i)), i,
-                  0);
-    table_sort(&c->names[kind]);
+        sorted_table_add(&c->names[kind],
+                         keys_section_name(s, keys_section_at(s, c->load->config, i)), i, 0);
+    sorted_table_sort(&c->names[kind]);
     return true;
 }
 
 static void check_fini(struct check *c)
 {
     for (size_t kind = 0; kind < SECTION_KINDS; kind++)
-        table_fini(&c->names[kind]);
+        sorted_table_fini(&c->names[kind]);
 }
 
 /* resolve_min, resolve_max: blames the one that is not at its default. */
@@ -170,7 +173,7 @@ static void check_resolve(const struct load *l)
     bool given = load_origin(l, SECTION_GLOBAL, 0, "resolve_min")->given.line > 0;
     const char *key = given ? "resolve_min" : "resolve_max";
     if (g->resolve_min > g->resolve_max)
-        report_error(l->report, load_place(l, SECTION_GLOBAL, 0, key), "global", key,
+        report_error(l->report, load_location(l, SECTION_GLOBAL, 0, key), "global", key,
                      "resolve_min is longer than resolve_max, expected at most as long");
 }
 
@@ -184,7 +187,7 @@ static bool check_all(struct check *c)
     for (size_t i = 0; i < conf->listen_count; i++) {
         check_name(c, SECTION_LISTEN, i);
         check_required(c, SECTION_LISTEN, i);
-        join_listen(c, i);
+        resolve_listen_pools(c, i);
         check_listen(c->load, i);
     }
     for (size_t i = 0; i < conf->pool_count; i++) {
@@ -192,7 +195,7 @@ static bool check_all(struct check *c)
         check_required(c, SECTION_POOL, i);
         c->load->config->pool[i].config = conf;
         check_pool(c->load, i);
-        join_fallback(c, i);
+        resolve_fallback(c, i);
         if (!check_servers(c, i))
             return false;
     }
@@ -204,7 +207,7 @@ void check_config(const struct load *l)
     struct check c = { .load = l };
     if (l->exhausted)
         return;
-    const struct place file = { l->path, 0 };
+    const struct location file = { l->path, 0 };
     if (l->config->listen_count == 0 && !l->incomplete)
         report_error(l->report, file, NULL, NULL,
                      "no [listen NAME] section, expected at least one");

@@ -4,19 +4,19 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "config/circle.h"
+#include "config/cycle.h"
 #include "config/endpoint.h"
-#include "config/table.h"
+#include "config/sorted_table.h"
 
 /* All addresses that are bound. */
-struct bound {
+struct bound_addresses {
     const struct load *load;
-    struct table all;       /* by address */
-    struct table wildcards; /* those that stand for all addresses, by port */
-    struct table handed;    /* sockets that are handed over, by name */
+    struct sorted_table all;           /* by address */
+    struct sorted_table wildcards;     /* those that stand for all addresses, by port */
+    struct sorted_table inherited_fds; /* sockets that are handed over, by name */
 };
 
-static int compare_names(const void *a, const void *b)
+static int check_bind_compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
@@ -31,15 +31,16 @@ static int compare_ports(const void *a, const void *b)
     return (int)addr_port(a) - (int)addr_port(b);
 }
 
-static void bound_add(struct bound *b, const struct config_bind *bind, size_t i, size_t item)
+static void bound_addresses_add(struct bound_addresses *b, const struct config_bind *bind, size_t i,
+                                size_t item)
 {
     for (size_t n = 0; n < bind->addr_count; n++)
-        table_add(&b->all, &bind->addr[n], i, item);
+        sorted_table_add(&b->all, &bind->addr[n], i, item);
     if (bind->fd != NULL)
-        table_add(&b->handed, bind->fd, i, item);
+        sorted_table_add(&b->inherited_fds, bind->fd, i, item);
 }
 
-static bool bound_init(struct bound *b)
+static bool bound_addresses_init(struct bound_addresses *b)
 {
     const struct config *conf = b->load->config;
     size_t count = 0;
@@ -47,37 +48,38 @@ static bool bound_init(struct bound *b)
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++, items++)
             count += conf->listen[i].bind[item].addr_count;
-    if (!table_init(&b->all, count, compare_addresses) ||
-        !table_init(&b->wildcards, count, compare_ports) ||
-        !table_init(&b->handed, items, compare_names))
+    if (!sorted_table_init(&b->all, count, compare_addresses) ||
+        !sorted_table_init(&b->wildcards, count, compare_ports) ||
+        !sorted_table_init(&b->inherited_fds, items, check_bind_compare_names))
         return false;
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
-            bound_add(b, &conf->listen[i].bind[item], i, item);
-    table_sort(&b->all);
-    table_sort(&b->handed);
-    for (const struct table_entry *e = b->all.entry; e < b->all.entry + count; e++)
-        if (addr_is_wildcard(e->what) && table_find(&b->all, e->what) == e) /* not twice */
-            table_add(&b->wildcards, e->what, e->section, e->item);
-    table_sort(&b->wildcards);
+            bound_addresses_add(b, &conf->listen[i].bind[item], i, item);
+    sorted_table_sort(&b->all);
+    sorted_table_sort(&b->inherited_fds);
+    for (const struct sorted_table_entry *e = b->all.entry; e < b->all.entry + count; e++)
+        if (addr_is_wildcard(e->key) && sorted_table_find(&b->all, e->key) == e) /* not twice */
+            sorted_table_add(&b->wildcards, e->key, e->section, e->item);
+    sorted_table_sort(&b->wildcards);
     return true;
 }
 
-static void bound_fini(struct bound *b)
+static void bound_addresses_fini(struct bound_addresses *b)
 {
-    table_fini(&b->all);
-    table_fini(&b->wildcards);
-    table_fini(&b->handed);
+    sorted_table_fini(&b->all);
+    sorted_table_fini(&b->wildcards);
+    sorted_table_fini(&b->inherited_fds);
 }
 
-static struct place place_of(const struct bound *b, const struct table_entry *e)
+static struct location check_bind_location(const struct bound_addresses *b,
+                                           const struct sorted_table_entry *e)
 {
     return load_origin(b->load, SECTION_LISTEN, e->section, "bind")->item[e->item];
 }
 
 /* "listen web" */
-static const char *label_of(const struct bound *b, enum section_kind kind, size_t section,
-                            char buf[KEYS_LABEL_MAX])
+static const char *check_bind_label(const struct bound_addresses *b, enum section_kind kind,
+                                    size_t section, char buf[KEYS_LABEL_MAX])
 {
     const struct section *s = &keys_sections[kind];
     return keys_section_label(s, keys_section_at(s, b->load->config, section), buf);
@@ -85,142 +87,153 @@ static const char *label_of(const struct bound *b, enum section_kind kind, size_
 
 /* --- Addresses bound twice --- */
 
-static void report_bind(const struct bound *b, const struct table_entry *self,
-                        const struct table_entry *other)
+static void report_bind(const struct bound_addresses *b, const struct sorted_table_entry *self,
+                        const struct sorted_table_entry *other)
 {
-    struct place at = place_of(b, self);
+    struct location at = check_bind_location(b, self);
     char label[KEYS_LABEL_MAX];
     char other_label[KEYS_LABEL_MAX];
     char address[ADDR_TEXT_MAX];
     char other_address[ADDR_TEXT_MAX];
-    char place[REPORT_PLACE_MAX];
-    report_error(b->load->report, at, label_of(b, SECTION_LISTEN, self->section, label), "bind",
-                 "\"%s\": bound already, as \"%s\" by [%s] in %s", addr_print(self->what, address),
-                 addr_print(other->what, other_address),
-                 label_of(b, SECTION_LISTEN, other->section, other_label),
-                 report_place(place_of(b, other), at, place));
+    char location[REPORT_LOCATION_MAX];
+    report_error(b->load->report, at, check_bind_label(b, SECTION_LISTEN, self->section, label),
+                 "bind", "\"%s\": bound already, as \"%s\" by [%s] in %s",
+                 addr_print(self->key, address), addr_print(other->key, other_address),
+                 check_bind_label(b, SECTION_LISTEN, other->section, other_label),
+                 report_location(check_bind_location(b, other), at, location));
 }
 
 /* What stands earlier and has the address as well: the kernel would let two sockets share one, or
  * one that both stand for. */
-static const struct table_entry *find_earlier(const struct bound *b, const struct table_entry *self)
+static const struct sorted_table_entry *find_earlier(const struct bound_addresses *b,
+                                                     const struct sorted_table_entry *self)
 {
-    const struct addr *a = self->what;
-    const struct table_entry *first = table_find_earlier(&b->all, a, self->section, self->item);
+    const struct addr *a = self->key;
+    const struct sorted_table_entry *first =
+        sorted_table_find_earlier(&b->all, a, self->section, self->item);
     if (first != NULL || !addr_is_wildcard(a))
         return first;
-    const struct table_entry *w = table_find(&b->wildcards, a);
-    const struct table_entry *end = b->wildcards.entry + b->wildcards.count;
-    for (; w != NULL && w != end && compare_ports(w->what, a) == 0; w++) {
-        const struct addr *other = w->what;
-        if ((a->dual || other->dual) && table_order(w, self) < 0)
+    const struct sorted_table_entry *w = sorted_table_find(&b->wildcards, a);
+    const struct sorted_table_entry *end = b->wildcards.entry + b->wildcards.count;
+    for (; w != NULL && w != end && compare_ports(w->key, a) == 0; w++) {
+        const struct addr *other = w->key;
+        if ((a->dual_stack || other->dual_stack) && sorted_table_compare_positions(w, self) < 0)
             first = w;
     }
     return first;
 }
 
-static void check_handed(const struct bound *b, const char *fd, size_t i, size_t item)
+static void check_inherited_fd(const struct bound_addresses *b, const char *fd, size_t i,
+                               size_t item)
 {
-    const struct table_entry self = { fd, i, item };
-    const struct table_entry *other = table_find_earlier(&b->handed, fd, i, item);
+    const struct sorted_table_entry self = { fd, i, item };
+    const struct sorted_table_entry *other =
+        sorted_table_find_earlier(&b->inherited_fds, fd, i, item);
     char label[KEYS_LABEL_MAX];
     char other_label[KEYS_LABEL_MAX];
-    char place[REPORT_PLACE_MAX];
+    char location[REPORT_LOCATION_MAX];
     if (other != NULL)
-        report_error(b->load->report, place_of(b, &self), label_of(b, SECTION_LISTEN, i, label),
-                     "bind", "\"fd:%s\": taken already by [%s] in %s", fd,
-                     label_of(b, SECTION_LISTEN, other->section, other_label),
-                     report_place(place_of(b, other), place_of(b, &self), place));
+        report_error(b->load->report, check_bind_location(b, &self),
+                     check_bind_label(b, SECTION_LISTEN, i, label), "bind",
+                     "\"fd:%s\": taken already by [%s] in %s", fd,
+                     check_bind_label(b, SECTION_LISTEN, other->section, other_label),
+                     report_location(check_bind_location(b, other), check_bind_location(b, &self),
+                                     location));
 }
 
 /* Of a range, the first port says it for all. */
-static void check_bind(const struct bound *b, size_t i, size_t item)
+static void check_bind(const struct bound_addresses *b, size_t i, size_t item)
 {
     const struct config_bind *bind = &b->load->config->listen[i].bind[item];
-    const struct table_entry *other = NULL;
+    const struct sorted_table_entry *other = NULL;
     if (bind->fd != NULL)
-        check_handed(b, bind->fd, i, item);
+        check_inherited_fd(b, bind->fd, i, item);
     for (size_t n = 0; n < bind->addr_count && other == NULL; n++) {
-        const struct table_entry self = { &bind->addr[n], i, item };
+        const struct sorted_table_entry self = { &bind->addr[n], i, item };
         if ((other = find_earlier(b, &self)) != NULL)
             report_bind(b, &self, other);
     }
 }
 
 /* What [admin] binds comes after all others. */
-static void check_admin_address(const struct bound *b, const char *key, const struct addr *a)
+static void check_admin_address(const struct bound_addresses *b, const char *key,
+                                const struct addr *a)
 {
-    const struct table_entry self = { a, SIZE_MAX, 0 };
-    const struct table_entry *other = a->len == 0 ? NULL : find_earlier(b, &self);
-    struct place at = load_place(b->load, SECTION_ADMIN, 0, key);
+    const struct sorted_table_entry self = { a, SIZE_MAX, 0 };
+    const struct sorted_table_entry *other = a->len == 0 ? NULL : find_earlier(b, &self);
+    struct location at = load_location(b->load, SECTION_ADMIN, 0, key);
     char label[KEYS_LABEL_MAX];
     char address[ADDR_TEXT_MAX];
-    char place[REPORT_PLACE_MAX];
+    char location[REPORT_LOCATION_MAX];
     if (other != NULL)
         report_error(b->load->report, at, "admin", key, "bound already, as \"%s\" by [%s] in %s",
-                     addr_print(other->what, address),
-                     label_of(b, SECTION_LISTEN, other->section, label),
-                     report_place(place_of(b, other), at, place));
+                     addr_print(other->key, address),
+                     check_bind_label(b, SECTION_LISTEN, other->section, label),
+                     report_location(check_bind_location(b, other), at, location));
 }
 
-static void check_admin(const struct bound *b)
+static void check_admin(const struct bound_addresses *b)
 {
     const struct config_admin *a = &b->load->config->admin;
     check_admin_address(b, "socket", &a->socket);
     check_admin_address(b, "http", &a->http);
     if (a->socket.len > 0 && addr_equal(&a->socket, &a->http))
-        report_error(b->load->report, load_place(b->load, SECTION_ADMIN, 0, "http"), "admin",
+        report_error(b->load->report, load_location(b->load, SECTION_ADMIN, 0, "http"), "admin",
                      "http", "the same as socket, expected another address");
 }
 
 /* --- Servers that lead back --- */
 
 /* The listener that a connection to the server would arrive at; NULL where it leaves zproxy. */
-static const struct table_entry *find_loop(const struct bound *b, const struct addr *to)
+static const struct sorted_table_entry *find_bound_by(const struct bound_addresses *b,
+                                                      const struct addr *to)
 {
-    const struct table_entry *found = table_find(&b->all, to);
+    const struct sorted_table_entry *found = sorted_table_find(&b->all, to);
     if (found != NULL || addr_is_unix(to))
         return found;
-    const struct table_entry *end = b->wildcards.entry + b->wildcards.count;
-    found = table_find(&b->wildcards, to);
-    for (; found != NULL && found != end && compare_ports(found->what, to) == 0; found++)
-        if (addr_reaches(to, found->what))
+    const struct sorted_table_entry *end = b->wildcards.entry + b->wildcards.count;
+    found = sorted_table_find(&b->wildcards, to);
+    for (; found != NULL && found != end && compare_ports(found->key, to) == 0; found++)
+        if (addr_reaches(to, found->key))
             return found;
     return NULL;
 }
 
 /* `why` goes on with the address that is bound; how: the steps back, or NULL. */
-static void report_server(const struct bound *b, size_t i, size_t item, const char *why,
-                          const struct table_entry *bound, const char *how)
+static void check_bind_report_server(const struct bound_addresses *b, size_t i, size_t item,
+                                     const char *why,
+                                     const struct sorted_table_entry *bound_addresses,
+                                     const char *how)
 {
     const struct config_server *server = &b->load->config->pool[i].server[item];
-    struct place at = load_origin(b->load, SECTION_POOL, i, "server")->item[item];
+    struct location at = load_origin(b->load, SECTION_POOL, i, "server")->item[item];
     char label[KEYS_LABEL_MAX];
     char listen[KEYS_LABEL_MAX];
     char address[ADDR_TEXT_MAX];
-    char place[REPORT_PLACE_MAX];
-    char *to = endpoint_text(server);
-    report_error(b->load->report, at, label_of(b, SECTION_POOL, i, label), "server",
+    char location[REPORT_LOCATION_MAX];
+    char *to = endpoint_to_string(server);
+    report_error(b->load->report, at, check_bind_label(b, SECTION_POOL, i, label), "server",
                  "\"%s\": %s \"%s\" of [%s] in %s%s%s", to == NULL ? server->name : to, why,
-                 addr_print(bound->what, address),
-                 label_of(b, SECTION_LISTEN, bound->section, listen),
-                 report_place(place_of(b, bound), at, place), how == NULL ? "" : ": ",
-                 how == NULL ? "" : how);
+                 addr_print(bound_addresses->key, address),
+                 check_bind_label(b, SECTION_LISTEN, bound_addresses->section, listen),
+                 report_location(check_bind_location(b, bound_addresses), at, location),
+                 how == NULL ? "" : ": ", how == NULL ? "" : how);
     free(to);
 }
 
 #define LEADS_BACK "a loop, it leads back to"
 
-static size_t arrives(void *arg, const struct addr *to)
+static size_t check_bind_find_listener(void *arg, const struct addr *to)
 {
-    const struct table_entry *found = find_loop(arg, to);
-    return found == NULL ? CIRCLE_NONE : found->section;
+    const struct sorted_table_entry *found = find_bound_by(arg, to);
+    return found == NULL ? CYCLE_NONE : found->section;
 }
 
 /* A name may lead anywhere. */
-static bool next_server(void *arg, size_t pool, size_t n, struct addr *at, bool *same_port)
+static bool check_bind_next_server(void *arg, size_t pool, size_t n, struct addr *at,
+                                   bool *same_port)
 {
-    const struct bound *b = arg;
+    const struct bound_addresses *b = arg;
     const struct config_pool *p = &b->load->config->pool[pool];
     if (n >= p->server_count)
         return false;
@@ -233,22 +246,25 @@ static bool next_server(void *arg, size_t pool, size_t n, struct addr *at, bool 
 
 /* A server of pool i that leads to the listener `found`: reports it where that closes a circle, and
  * returns whether it does. port: of clients, where the server has none. */
-static bool check_circle(const struct bound *b, size_t i, size_t item, const struct addr *to,
-                         uint16_t port, const struct table_entry *found)
+static bool check_cycle(const struct bound_addresses *b, size_t i, size_t item,
+                        const struct addr *to, uint16_t port,
+                        const struct sorted_table_entry *found)
 {
-    const struct circle c = { b->load->config, arrives, next_server, (void *)b };
+    const struct cycle c = { b->load->config, check_bind_find_listener, check_bind_next_server,
+                             (void *)b };
     char *steps = NULL;
-    int rc = circle_find(&c, i, port, to, &steps);
+    int rc = cycle_find(&c, i, port, to, &steps);
     if (rc != 0)
-        report_server(b, i, item, rc < 0 ? "out of memory, may be " LEADS_BACK : LEADS_BACK, found,
-                      steps);
+        check_bind_report_server(b, i, item,
+                                 rc < 0 ? "out of memory, may be " LEADS_BACK : LEADS_BACK, found,
+                                 steps);
     free(steps);
     return rc != 0;
 }
 
 /* Whether sessions come from one pool to the other, itself or by fallback. */
-static bool leads_to(const struct config *c, const struct config_pool *from,
-                     const struct config_pool *to)
+static bool check_bind_pool_leads_to(const struct config *c, const struct config_pool *from,
+                                     const struct config_pool *to)
 {
     for (size_t i = 0; i < c->pool_count && from != NULL && from != to; i++) /* there are circles */
         from = from->fallback;
@@ -258,27 +274,28 @@ static bool leads_to(const struct config *c, const struct config_pool *from,
 static bool listen_leads_to(const struct config *c, const struct config_listen *listen,
                             const struct config_pool *to)
 {
-    bool leads = leads_to(c, listen->pool, to);
+    bool leads = check_bind_pool_leads_to(c, listen->pool, to);
     for (size_t i = 0; i < listen->route_count && !leads; i++)
-        leads = leads_to(c, listen->route[i].pool, to);
+        leads = check_bind_pool_leads_to(c, listen->route[i].pool, to);
     return leads;
 }
 
 /* A server with the port of `self`, which clients come by. Returns whether that is wrong. */
-static bool check_port(const struct bound *b, size_t i, size_t item, const struct table_entry *self)
+static bool check_port(const struct bound_addresses *b, size_t i, size_t item,
+                       const struct sorted_table_entry *self)
 {
     struct addr to = b->load->config->pool[i].server[item].addr;
-    addr_set_port(&to, addr_port(self->what));
-    if (addr_is_unix(self->what)) {
-        report_server(b, i, item, "has no port for clients of", self, NULL);
+    addr_set_port(&to, addr_port(self->key));
+    if (addr_is_unix(self->key)) {
+        check_bind_report_server(b, i, item, "has no port for clients of", self, NULL);
         return true;
     }
-    const struct table_entry *found = find_loop(b, &to);
-    return found != NULL && check_circle(b, i, item, &to, addr_port(&to), found);
+    const struct sorted_table_entry *found = find_bound_by(b, &to);
+    return found != NULL && check_cycle(b, i, item, &to, addr_port(&to), found);
 }
 
 /* A server without a port: all ports that clients come by are looked at. */
-static void check_same_port(const struct bound *b, size_t i, size_t item)
+static void check_same_port(const struct bound_addresses *b, size_t i, size_t item)
 {
     const struct config *conf = b->load->config;
     for (size_t k = 0; k < conf->listen_count; k++) {
@@ -287,21 +304,21 @@ static void check_same_port(const struct bound *b, size_t i, size_t item)
             continue;
         for (size_t j = 0; j < listen->bind_count; j++)
             for (size_t n = 0; n < listen->bind[j].addr_count; n++) {
-                const struct table_entry self = { &listen->bind[j].addr[n], k, j };
+                const struct sorted_table_entry self = { &listen->bind[j].addr[n], k, j };
                 if (check_port(b, i, item, &self))
                     return;
             }
     }
 }
 
-static void check_server(const struct bound *b, size_t i, size_t item)
+static void check_server(const struct bound_addresses *b, size_t i, size_t item)
 {
     const struct config_server *server = &b->load->config->pool[i].server[item];
-    const struct table_entry *found = NULL;
+    const struct sorted_table_entry *found = NULL;
     if (server->same_port)
         check_same_port(b, i, item);
-    else if (server->host == NULL && (found = find_loop(b, &server->addr)) != NULL)
-        (void)check_circle(b, i, item, &server->addr, 0, found);
+    else if (server->host == NULL && (found = find_bound_by(b, &server->addr)) != NULL)
+        (void)check_cycle(b, i, item, &server->addr, 0, found);
 }
 
 /* --- All together --- */
@@ -309,8 +326,8 @@ static void check_server(const struct bound *b, size_t i, size_t item)
 bool check_binds(const struct load *l)
 {
     const struct config *conf = l->config;
-    struct bound b = { .load = l };
-    bool ready = bound_init(&b);
+    struct bound_addresses b = { .load = l };
+    bool ready = bound_addresses_init(&b);
     for (size_t i = 0; i < conf->listen_count && ready; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
             check_bind(&b, i, item);
@@ -319,6 +336,6 @@ bool check_binds(const struct load *l)
     for (size_t i = 0; i < conf->pool_count && ready; i++)
         for (size_t item = 0; item < conf->pool[i].server_count; item++)
             check_server(&b, i, item);
-    bound_fini(&b);
+    bound_addresses_fini(&b);
     return ready;
 }

@@ -1,6 +1,6 @@
 #include "config/check_listen.h"
 
-#include "config/needs.h"
+#include "config/check_key.h"
 
 void check_listen(const struct load *l, size_t i)
 {
@@ -8,9 +8,11 @@ void check_listen(const struct load *l, size_t i)
     const char *accept = "accept_proxy";
     const char *trusted = "trusted_proxies";
     if (!listen->accept_proxy)
-        needs_drop_named(l, SECTION_LISTEN, i, trusted, "of no use without accept_proxy = yes");
-    else if (listen->trusted_proxy_count == 0 && !needs_given(l, SECTION_LISTEN, i, trusted))
-        needs_report(l, SECTION_LISTEN, i, accept,
-                     "needs trusted_proxies, expected the networks whose header is believed, or "
-                     "all");
+        check_key_unused_named(l, SECTION_LISTEN, i, trusted,
+                               "of no use without accept_proxy = yes");
+    else if (listen->trusted_proxy_count == 0 && !check_key_given(l, SECTION_LISTEN, i, trusted))
+        check_key_report(
+            l, SECTION_LISTEN, i, accept,
+            "needs trusted_proxies, expected the networks whose header is believed, or "
+            "all");
 }

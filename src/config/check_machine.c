@@ -9,16 +9,16 @@
 
 /* --- Users and groups --- */
 
-static void check_user(const struct load *l, struct place at, const char *section, const char *key,
-                       const char *user)
+static void check_user(const struct load *l, struct location at, const char *section,
+                       const char *key, const char *user)
 {
     if (user != NULL && getpwnam(user) == NULL)
         report_error(l->report, at, section, key,
                      "\"%s\": no such user, expected one of this machine", user);
 }
 
-static void check_group(const struct load *l, struct place at, const char *section, const char *key,
-                        const char *group)
+static void check_group(const struct load *l, struct location at, const char *section,
+                        const char *key, const char *group)
 {
     if (group != NULL && getgrnam(group) == NULL)
         report_error(l->report, at, section, key,
@@ -28,15 +28,15 @@ static void check_group(const struct load *l, struct place at, const char *secti
 static void check_global(const struct load *l)
 {
     const struct config_global *g = &l->config->global;
-    check_user(l, load_place(l, SECTION_GLOBAL, 0, "user"), "global", "user", g->user);
-    check_group(l, load_place(l, SECTION_GLOBAL, 0, "group"), "global", "group", g->group);
+    check_user(l, load_location(l, SECTION_GLOBAL, 0, "user"), "global", "user", g->user);
+    check_group(l, load_location(l, SECTION_GLOBAL, 0, "group"), "global", "group", g->group);
 }
 
 /* The owners of unix sockets. */
 static void check_owners(const struct load *l, size_t i)
 {
     const struct config_listen *listen = &l->config->listen[i];
-    const struct place *at = load_origin(l, SECTION_LISTEN, i, "bind")->item;
+    const struct location *at = load_origin(l, SECTION_LISTEN, i, "bind")->item;
     char label[KEYS_LABEL_MAX];
     keys_section_label(&keys_sections[SECTION_LISTEN], listen, label);
     for (size_t item = 0; item < listen->bind_count; item++) {
@@ -62,7 +62,7 @@ static void check_answer(const struct load *l, size_t i)
     const char *why = pool->file == NULL ? NULL : why_not_readable(pool->file);
     char label[KEYS_LABEL_MAX];
     if (why != NULL)
-        report_error(l->report, load_place(l, SECTION_POOL, i, "file"),
+        report_error(l->report, load_location(l, SECTION_POOL, i, "file"),
                      keys_section_label(&keys_sections[SECTION_POOL], pool, label), "file",
                      "\"%s\": %s, expected a file that can be read", pool->file, why);
 }

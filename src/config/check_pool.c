@@ -3,16 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/needs.h"
+#include "config/check_key.h"
 
 static void report_key(const struct load *l, size_t i, const char *key, const char *what)
 {
-    needs_report(l, SECTION_POOL, i, key, what);
+    check_key_report(l, SECTION_POOL, i, key, what);
 }
 
 static bool is_given(const struct load *l, size_t i, const char *key)
 {
-    return needs_given(l, SECTION_POOL, i, key);
+    return check_key_given(l, SECTION_POOL, i, key);
 }
 
 /* --- Keys of no use beside others --- */
@@ -37,11 +37,11 @@ static bool is_checked(const struct config_pool *p)
     return p->check != CONFIG_CHECK_NONE;
 }
 
-static const struct need {
+static const struct requirement {
     const char *key;
     bool (*is_met)(const struct config_pool *p);
-    const char *otherwise;
-} needs[] = {
+    const char *message;
+} requirements[] = {
     { "hash_key", is_hashed, "of no use without balance = hash" },
     { "check_port", is_checked, "of no use without check" },
     { "check_send_proxy", is_checked, "of no use without check" },
@@ -53,11 +53,12 @@ static const struct need {
     { "check_status", speaks_http, "of no use without check = http" },
 };
 
-static void drop_useless(const struct load *l, size_t i)
+static void check_unused_keys(const struct load *l, size_t i)
 {
-    for (size_t n = 0; n < sizeof needs / sizeof *needs; n++)
-        if (!needs[n].is_met(&l->config->pool[i]))
-            needs_drop_named(l, SECTION_POOL, i, needs[n].key, needs[n].otherwise);
+    for (size_t n = 0; n < sizeof requirements / sizeof *requirements; n++)
+        if (!requirements[n].is_met(&l->config->pool[i]))
+            check_key_unused_named(l, SECTION_POOL, i, requirements[n].key,
+                                   requirements[n].message);
 }
 
 /* Steps, or the two keys that stand for one or two of them. Of the ways from [defaults] and of the
@@ -70,10 +71,10 @@ static void check_dialogue(const struct load *l, size_t i)
     if (!is_sent_to(pool))
         return;
     if (sends && !is_given(l, i, "check_step")) {
-        needs_drop_named(l, SECTION_POOL, i, "check_step", beside);
+        check_key_unused_named(l, SECTION_POOL, i, "check_step", beside);
     } else if (pool->check_step_count > 0 || is_given(l, i, "check_step")) {
-        needs_drop_named(l, SECTION_POOL, i, "check_send", beside);
-        needs_drop_named(l, SECTION_POOL, i, "check_expect", beside);
+        check_key_unused_named(l, SECTION_POOL, i, "check_send", beside);
+        check_key_unused_named(l, SECTION_POOL, i, "check_expect", beside);
     }
     if (!sends && !is_given(l, i, "check_step") && pool->check_send.data == NULL &&
         pool->check_expect.data == NULL && pool->check_step_count == 0)
@@ -83,18 +84,18 @@ static void check_dialogue(const struct load *l, size_t i)
 }
 
 /* A file is an answer by itself: nothing is balanced, connected to or checked. */
-static void drop_all_but_file(const struct load *l, size_t i)
+static void check_unused_beside_file(const struct load *l, size_t i)
 {
     const struct section *s = &keys_sections[SECTION_POOL];
     for (const struct key *k = s->keys; k < s->keys + s->key_count; k++)
         if (k->list.size == 0 && strcmp(k->name, "file") != 0)
-            needs_drop(l, SECTION_POOL, i, k,
-                       "of no use beside file, which takes the place of servers");
+            check_key_unused(l, SECTION_POOL, i, k,
+                             "of no use beside file, which takes the place of servers");
 }
 
 /* --- One pool --- */
 
-static void report_server(const struct load *l, size_t i, size_t item, const char *what)
+static void check_pool_report_server(const struct load *l, size_t i, size_t item, const char *what)
 {
     const struct section *s = &keys_sections[SECTION_POOL];
     const struct config_pool *pool = &l->config->pool[i];
@@ -112,12 +113,12 @@ static void check_addresses(const struct load *l, size_t i)
     for (size_t item = 0; item < pool->server_count; item++) {
         const struct config_server *s = &pool->server[item];
         if (s->same_port && is_checked(pool) && s->check_address.len == 0 && pool->check_port == 0)
-            report_server(l, i, item,
-                          "has no port to be checked at, expected check_port, or check_address=");
+            check_pool_report_server(
+                l, i, item, "has no port to be checked at, expected check_port, or check_address=");
         if (from_address && s->host == NULL && !addr_is_unix(&s->addr) &&
             s->addr.sa.sa_family != pool->source.addr.sa.sa_family)
-            report_server(l, i, item,
-                          "cannot be reached from source, expected both to be IPv4 or both IPv6");
+            check_pool_report_server(
+                l, i, item, "cannot be reached from source, expected both to be IPv4 or both IPv6");
     }
 }
 
@@ -134,27 +135,27 @@ void check_pool(const struct load *l, size_t i)
     const struct config_pool *pool = &l->config->pool[i];
     check_source(l, i);
     if (is_given(l, i, "file") && !is_given(l, i, "server")) {
-        drop_all_but_file(l, i);
+        check_unused_beside_file(l, i);
         return;
     }
-    drop_useless(l, i);
+    check_unused_keys(l, i);
     check_dialogue(l, i);
     /* The one that [defaults] names for the others. */
     if (pool->fallback_name != NULL && !is_given(l, i, "fallback") &&
         strcmp(pool->fallback_name, pool->name) == 0)
-        needs_drop_named(l, SECTION_POOL, i, "fallback", "");
+        check_key_unused_named(l, SECTION_POOL, i, "fallback", "");
     check_addresses(l, i);
 }
 
 /* --- Fallbacks that lead in a circle --- */
 
 /* Writes the circle that `first` is on: "a -> b -> a". */
-static void report_circle(const struct load *l, const struct config_pool *first)
+static void report_cycle(const struct load *l, const struct config_pool *first)
 {
     const struct config_pool *p = first;
-    char *circle = NULL;
+    char *cycle = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&circle, &size);
+    FILE *out = open_memstream(&cycle, &size);
     if (out == NULL)
         return;
     fputs("a loop: ", out);
@@ -164,12 +165,12 @@ static void report_circle(const struct load *l, const struct config_pool *first)
     } while (p != first);
     fputs(first->name, out);
     if (fclose(out) == 0)
-        report_key(l, (size_t)(first - l->config->pool), "fallback", circle);
-    free(circle);
+        report_key(l, (size_t)(first - l->config->pool), "fallback", cycle);
+    free(cycle);
 }
 
 /* The pool of a circle that stands first in the file. */
-static const struct config_pool *circle_begin(const struct config_pool *on)
+static const struct config_pool *cycle_first_pool(const struct config_pool *on)
 {
     const struct config_pool *first = on;
     for (const struct config_pool *p = on->fallback; p != on; p = p->fallback)
@@ -189,7 +190,7 @@ bool check_fallbacks(const struct load *l)
         for (; p != NULL && walk[p - c->pool] == 0; p = p->fallback)
             walk[p - c->pool] = i + 1;
         if (p != NULL && walk[p - c->pool] == i + 1) /* not one of an earlier walk: a new circle */
-            report_circle(l, circle_begin(p));
+            report_cycle(l, cycle_first_pool(p));
     }
     free(walk);
     return true;

@@ -7,7 +7,7 @@
 
 #include "config/array.h"
 #include "config/keys.h"
-#include "config/written.h"
+#include "config/raw_text.h"
 
 /* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
  * values of a key, as text. */
@@ -33,7 +33,7 @@ struct pair {
 struct compare {
     const struct config *from;
     const struct config *to;
-    config_found_fn *found;
+    config_difference_fn *on_difference;
     void *arg;
     size_t count;
     const struct section *kind; /* what is being compared */
@@ -102,9 +102,10 @@ static void sets_walk(struct compare *c, const struct set *from, const struct se
     }
 }
 
-static void report(struct compare *c, const char *key, const char *before, const char *after)
+static void report_difference(struct compare *c, const char *key, const char *before,
+                              const char *after)
 {
-    c->found(c->arg, c->section, key, before, after);
+    c->on_difference(c->arg, c->section, key, before, after);
     c->count++;
 }
 
@@ -113,15 +114,15 @@ static void report(struct compare *c, const char *key, const char *before, const
 static void pair_values(struct compare *c, const struct member *from, const struct member *to)
 {
     if (from == NULL) {
-        report(c, to->key, NULL, to->text);
+        report_difference(c, to->key, NULL, to->text);
         return;
     }
     if (to == NULL) {
-        report(c, from->key, from->text, NULL);
+        report_difference(c, from->key, from->text, NULL);
         return;
     }
     if (strcmp(from->text, to->text) != 0)
-        report(c, to->key, from->text, to->text);
+        report_difference(c, to->key, from->text, to->text);
     struct pair *p = array_add(&c->pair, &c->pair_count, sizeof *p);
     if (p != NULL)
         *p = (struct pair){ from, to };
@@ -133,15 +134,15 @@ static struct set set_of_values(const struct config *conf, const struct section 
                                 const struct key *k, const void *at)
 {
     struct set s = { .count = 0 };
-    for (size_t i = 0; i < keys_count(k, at); i++) {
-        const struct config_written *w = written_find(conf, section, at, k, i);
+    for (size_t i = 0; i < keys_item_count(k, at); i++) {
+        const struct config_raw_text *w = raw_text_find(conf, section, at, k, i);
         if (w != NULL && i != w->first)
             continue; /* of a line that is in the set */
-        char *text = w != NULL ? strdup(w->text) : value_text(&k->value, keys_item(k, at, i));
+        char *text = w != NULL ? strdup(w->text) : value_to_string(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
-        size_t identity = !listed                       ? 0
-                          : (k->flags & KEY_WHOLE) != 0 ? strlen(text)
-                                                        : strcspn(text, " ");
+        size_t identity = !listed                               ? 0
+                          : (k->flags & KEY_COMPARE_WHOLE) != 0 ? strlen(text)
+                                                                : strcspn(text, " ");
         set_add(&s, (struct member){ .key = keys_item_name(k, keys_item(k, at, i)),
                                      .text = text,
                                      .identity = identity,
@@ -182,7 +183,7 @@ static void compare_order(struct compare *c)
             continue;
         char *before = order_text(c->key, a->from, b->from);
         char *after = order_text(c->key, b->to, a->to);
-        report(c, c->key->name, before, after);
+        report_difference(c, c->key->name, before, after);
         free(before);
         free(after);
         return;
@@ -191,7 +192,7 @@ static void compare_order(struct compare *c)
 
 static void compare_values(struct compare *c, const void *from, const void *to)
 {
-    if ((c->key->flags & KEY_AGAIN) != 0)
+    if ((c->key->flags & KEY_SAME_LIST) != 0)
         return; /* in the list of another key */
     c->pair_count = 0;
     struct set before = set_of_values(c->from, c->kind, c->key, from);
@@ -209,7 +210,7 @@ static void pair_sections(struct compare *c, const struct member *from, const st
 {
     if (from == NULL || to == NULL) {
         c->section = from == NULL ? to->text : from->text;
-        report(c, NULL, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
+        report_difference(c, NULL, from == NULL ? NULL : from->text, to == NULL ? NULL : to->text);
         return;
     }
     c->section = from->text;
@@ -233,10 +234,10 @@ static struct set set_of_sections(const struct section *kind, const struct confi
     return s;
 }
 
-size_t config_compare(const struct config *from, const struct config *to, config_found_fn *found,
-                      void *arg)
+size_t config_compare(const struct config *from, const struct config *to,
+                      config_difference_fn *on_difference, void *arg)
 {
-    struct compare c = { .from = from, .to = to, .found = found, .arg = arg };
+    struct compare c = { .from = from, .to = to, .on_difference = on_difference, .arg = arg };
     for (size_t i = 0; i < SECTION_KINDS; i++) {
         c.kind = &keys_sections[i];
         struct set before = set_of_sections(c.kind, from);

@@ -6,9 +6,9 @@
 #include "config/check_machine.h"
 #include "config/keys.h"
 #include "config/load.h"
+#include "config/raw_text.h"
 #include "config/report.h"
 #include "config/variable.h"
-#include "config/written.h"
 
 static struct config *load_checked(const char *path, FILE *errors, bool on_this_machine)
 {
@@ -38,7 +38,7 @@ struct config *config_load(const char *path, FILE *errors)
     return load_checked(path, errors, false);
 }
 
-struct config *config_load_here(const char *path, FILE *errors)
+struct config *config_load_on_machine(const char *path, FILE *errors)
 {
     return load_checked(path, errors, true);
 }
@@ -54,7 +54,7 @@ void config_free(struct config *c)
     }
     free(c->listen);
     free(c->pool);
-    written_free(c);
+    raw_text_free(c);
     variable_free(c);
     free(c);
 }

@@ -278,12 +278,12 @@ struct config_variable {
     char *value;
 };
 
-struct written;
+struct raw_text;
 
 struct config {
     struct config_variable *variable;
     size_t variable_count;
-    struct written *written; /* values that have some; NULL: none has */
+    struct raw_text *raw_text; /* values that have some; NULL: none has */
     struct config_global global;
     struct config_admin admin;
     struct config_listen *listen; /* in file order */
@@ -298,7 +298,7 @@ struct config {
 struct config *config_load(const char *path, FILE *errors);
 
 /* As config_load(); and the users, groups and files that it names must be on this machine. */
-struct config *config_load_here(const char *path, FILE *errors);
+struct config *config_load_on_machine(const char *path, FILE *errors);
 void config_free(struct config *c);
 
 /* Writes the effective configuration, defaults filled in, as a file that config_load() reads. */
@@ -309,9 +309,9 @@ void config_print(const struct config *c, FILE *out);
  * it was added or removed key is NULL, and one of before and after is its name, the other one NULL.
  * Of keys that repeat each value is a difference of its own. Where their order has a meaning and
  * changed, the first two that changed places are one as well: "B before A" after "A before B". */
-typedef void config_found_fn(void *arg, const char *section, const char *key, const char *before,
-                             const char *after);
-size_t config_compare(const struct config *from, const struct config *to, config_found_fn *found,
-                      void *arg);
+typedef void config_difference_fn(void *arg, const char *section, const char *key,
+                                  const char *before, const char *after);
+size_t config_compare(const struct config *from, const struct config *to,
+                      config_difference_fn *on_difference, void *arg);
 
 #endif

@@ -15,11 +15,11 @@ static int parse_service(struct config_server *s, const char *name, const char *
 {
     const char *why = NULL;
     if (strchr(name, ':') != NULL)
-        return value_refuse(error, text, "a port, expected none: the name server says which");
+        return value_invalid(error, text, "a port, expected none: the name server says which");
     if (!host_is_service(name, &why))
-        return value_refuse(error, text, "%s", why);
+        return value_invalid(error, text, "%s", why);
     s->service = true;
-    return value_copy(&s->host, name, error);
+    return value_strdup(&s->host, name, error);
 }
 
 /* Whether the n bytes in front of a port were meant as a name, right or wrong. */
@@ -37,14 +37,14 @@ static int parse_host(struct config_server *s, const char *text, const char *col
     struct value_error ignored;
     const char *why = NULL;
     char *host = NULL;
-    int rc = value_copy(&host, text, error);
+    int rc = value_strdup(&host, text, error);
     if (rc < 0)
         return rc;
     host[colon - text] = '\0';
     if (!host_is_name(host, &why))
-        rc = value_refuse(error, text, "%s", why);
+        rc = value_invalid(error, text, "%s", why);
     else if (value_parse(&port, &number, colon + 1, &ignored) < 0)
-        rc = value_refuse(error, text, "bad port, expected a number from 1 to 65535");
+        rc = value_invalid(error, text, "bad port, expected a number from 1 to 65535");
     if (rc < 0) {
         free(host);
         return rc;
@@ -56,16 +56,16 @@ static int parse_host(struct config_server *s, const char *text, const char *col
 
 int endpoint_parse(struct config_server *s, const char *text, struct value_error *error)
 {
-    static const struct value literal = { .kind = &address_kind_target };
+    static const struct value literal = { .kind = &value_kind_connect_address };
     const char *colon = strrchr(text, ':');
     bool is_unix = strncmp(text, "unix:", strlen("unix:")) == 0;
     if (strncmp(text, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) == 0)
         return parse_service(s, text + strlen(SERVICE_PREFIX), text, error);
     if (!is_unix && colon != NULL && is_name_like(text, (size_t)(colon - text)))
         return parse_host(s, text, colon, error);
-    if (address_is_bare(text)) {
+    if (address_is_ip(text)) {
         s->same_port = true;
-        return address_parse_bare(&s->addr, text, 0, error);
+        return address_parse_ip(&s->addr, text, 0, error);
     }
     return value_parse(&literal, &s->addr, text, error);
 }
@@ -74,7 +74,7 @@ void endpoint_print(const struct config_server *s, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
     if (s->same_port)
-        address_print_bare(&s->addr, out);
+        address_print_ip(&s->addr, out);
     else if (s->host == NULL)
         fputs(addr_print(&s->addr, text), out);
     else if (s->service)
@@ -83,7 +83,7 @@ void endpoint_print(const struct config_server *s, FILE *out)
         fprintf(out, "%s:%u", s->host, (unsigned)s->port);
 }
 
-char *endpoint_text(const struct config_server *s)
+char *endpoint_to_string(const struct config_server *s)
 {
     char *text = NULL;
     size_t size = 0;
@@ -97,7 +97,7 @@ char *endpoint_text(const struct config_server *s)
     return NULL;
 }
 
-bool endpoint_reads_as(const struct config_server *s, const char *text)
+bool endpoint_equals_text(const struct config_server *s, const char *text)
 {
     struct config_server other = { .host = NULL };
     struct value_error ignored;

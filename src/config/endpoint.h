@@ -15,9 +15,9 @@ int endpoint_parse(struct config_server *s, const char *text, struct value_error
 
 /* Writes it as endpoint_parse() reads it; the same in memory, which is the caller's, or NULL. */
 void endpoint_print(const struct config_server *s, FILE *out);
-char *endpoint_text(const struct config_server *s);
+char *endpoint_to_string(const struct config_server *s);
 
 /* Whether text would be read as the same. */
-bool endpoint_reads_as(const struct config_server *s, const char *text);
+bool endpoint_equals_text(const struct config_server *s, const char *text);
 
 #endif

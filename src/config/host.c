@@ -10,7 +10,7 @@
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static bool refuse(const char **why, const char *text)
+static bool host_invalid(const char **why, const char *text)
 {
     *why = text;
     return false;
@@ -19,13 +19,14 @@ static bool refuse(const char **why, const char *text)
 static bool is_label(const char *label, size_t n, const char **why)
 {
     if (n == 0)
-        return refuse(why, "an empty label, expected a name such as db1.example");
+        return host_invalid(why, "an empty label, expected a name such as db1.example");
     if (n > LABEL_MAX)
-        return refuse(why, "a label is too long, expected at most 63 bytes between two dots");
+        return host_invalid(why, "a label is too long, expected at most 63 bytes between two dots");
     if (strspn(label, letters) < n)
-        return refuse(why, "not a name, expected letters, digits, \"-\" and \"_\" between dots");
+        return host_invalid(why,
+                            "not a name, expected letters, digits, \"-\" and \"_\" between dots");
     if (label[0] == '-' || label[n - 1] == '-')
-        return refuse(why, "a label begins or ends with \"-\", expected a letter or a digit");
+        return host_invalid(why, "a label begins or ends with \"-\", expected a letter or a digit");
     return true;
 }
 
@@ -36,7 +37,7 @@ static bool are_labels(const char *name, size_t *count, const char **why)
     if (n > 0 && name[n - 1] == '.')
         n--;
     if (n > HOST_MAX)
-        return refuse(why, "too long, expected a name of at most 253 bytes");
+        return host_invalid(why, "too long, expected a name of at most 253 bytes");
     const char *end = name + n;
     *count = 1;
     for (const char *label = name;; label += n + 1, ++*count) {
@@ -54,7 +55,7 @@ bool host_is_name(const char *name, const char **why)
     if (!are_labels(name, &count, why))
         return false;
     if (hostname_ends_in_number(name))
-        return refuse(why, "not an IPv4 address, expected four numbers from 0 to 255");
+        return host_invalid(why, "not an IPv4 address, expected four numbers from 0 to 255");
     return true;
 }
 
@@ -71,9 +72,10 @@ bool host_is_service(const char *name, const char **why)
     if (!are_labels(name, &count, why))
         return false;
     if (count < SERVICE_LABELS || (name[0] == '_' && !is_underscored(name)))
-        return refuse(why, "not a service, expected srv:_SERVICE._tcp.DOMAIN, or a name of SRV "
-                           "records such as srv:redis.service.consul");
+        return host_invalid(why,
+                            "not a service, expected srv:_SERVICE._tcp.DOMAIN, or a name of SRV "
+                            "records such as srv:redis.service.consul");
     if (hostname_ends_in_number(name))
-        return refuse(why, "an address, expected the name of a service");
+        return host_invalid(why, "an address, expected the name of a service");
     return true;
 }

@@ -26,17 +26,17 @@ static char *make_absolute(const char *from, const char *pattern, bool wild)
 }
 
 /* A directory that is not there holds no files; one that cannot be read may. */
-static int on_error(const char *path, int error)
+static int on_glob_error(const char *path, int error)
 {
     (void)path;
     return error != ENOENT && error != ENOTDIR;
 }
 
-static int each_match(const char *pattern, include_found_fn *found, void *arg)
+static int each_match(const char *pattern, include_file_fn *found, void *arg)
 {
     glob_t matches = { .gl_pathc = 0 };
     errno = 0;
-    int rc = glob(pattern, 0, on_error, &matches);
+    int rc = glob(pattern, 0, on_glob_error, &matches);
     int error = rc == GLOB_NOSPACE ? ENOMEM : errno != 0 ? errno : EIO;
     for (size_t i = 0; rc == 0 && i < matches.gl_pathc; i++)
         found(arg, matches.gl_pathv[i]);
@@ -44,7 +44,7 @@ static int each_match(const char *pattern, include_found_fn *found, void *arg)
     return rc == 0 || rc == GLOB_NOMATCH ? 0 : -error;
 }
 
-int include_each(const char *from, const char *pattern, include_found_fn *found, void *arg)
+int include_each(const char *from, const char *pattern, include_file_fn *found, void *arg)
 {
     bool wild = strpbrk(pattern, "*?[") != NULL;
     char *path = make_absolute(from, pattern, wild);

@@ -10,10 +10,10 @@
 #define READ_MIN (INI_KEY_MAX + 32) /* what inih must be able to hold, so that pieces are short */
 
 /* What an indented line would continue. */
-enum before {
-    BEFORE_NOTHING, /* the begin of the file, or a section */
-    BEFORE_ENTRY,
-    BEFORE_ERROR, /* a line that was refused: what continues it was refused with it */
+enum continuation {
+    CONTINUES_NOTHING, /* the begin of the file, or a section */
+    CONTINUES_ENTRY,
+    CONTINUES_ERROR, /* a line that was refused: what continues it was refused with it */
 };
 
 struct reader {
@@ -22,14 +22,14 @@ struct reader {
     const char *at; /* the next line */
     const char *end;
     unsigned line; /* the number of the last one */
-    enum before before;
+    enum continuation continuation;
 
     /* The part of an entry that this line has, given to inih in pieces. */
     char text[INI_LINE_MAX + 1];
-    const char *rest;  /* that inih has not had; NULL: nothing is left of the line */
-    const char *given; /* the end of the piece before it, or NULL */
-    const char *joint; /* the white space between what inih has now and what was before it */
-    size_t joint_len;
+    const char *rest;      /* that inih has not had; NULL: nothing is left of the line */
+    const char *piece_end; /* the end of the piece before it, or NULL */
+    const char *separator; /* the white space between what inih has now and what was before it */
+    size_t separator_len;
 
     /* The entry that is complete when a line comes that does not continue it. */
     unsigned entry_line;
@@ -49,9 +49,9 @@ static const char *skip_blanks(const char *text)
     return text + strspn(text, " \t");
 }
 
-static void refuse(struct reader *r, const char *what)
+static void ini_error(struct reader *r, const char *what)
 {
-    r->before = BEFORE_ERROR;
+    r->continuation = CONTINUES_ERROR;
     r->handler->error(r->arg, r->line, what);
 }
 
@@ -59,16 +59,16 @@ static void refuse(struct reader *r, const char *what)
 
 static void entry_end(struct reader *r)
 {
-    if (r->before == BEFORE_ENTRY)
+    if (r->continuation == CONTINUES_ENTRY)
         r->handler->entry(r->arg, r->entry_line, r->key, r->value);
-    r->before = BEFORE_NOTHING;
+    r->continuation = CONTINUES_NOTHING;
 }
 
 /* Appends to the value what joins it to the text, and the text. */
 static bool value_append(struct reader *r, const char *text)
 {
     size_t n = strlen(text);
-    size_t need = r->value_len + r->joint_len + n + 1;
+    size_t need = r->value_len + r->separator_len + n + 1;
     if (need > r->value_room) {
         size_t room = need * 2;
         char *value = realloc(r->value, room);
@@ -77,9 +77,9 @@ static bool value_append(struct reader *r, const char *text)
         r->value = value;
         r->value_room = room;
     }
-    if (r->joint_len > 0)
-        memcpy(r->value + r->value_len, r->joint, r->joint_len);
-    r->value_len += r->joint_len;
+    if (r->separator_len > 0)
+        memcpy(r->value + r->value_len, r->separator, r->separator_len);
+    r->value_len += r->separator_len;
     memcpy(r->value + r->value_len, text, n + 1);
     r->value_len += n;
     return true;
@@ -92,7 +92,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
     (void)section;
     (void)key;
     if (!value_append(r, value))
-        refuse(r, "out of memory");
+        ini_error(r, "out of memory");
     return 1;
 }
 
@@ -105,8 +105,8 @@ static void read_section(struct reader *r, const char *text)
     size_t n = strcspn(text + 1, "]");
     const char *after = text + 1 + n;
     if (after[0] != ']' || after[1] != '\0')
-        refuse(r, after[0] == ']' ? "text after the bracket, expected \"[section]\" alone"
-                                  : "no closing bracket, expected \"[section]\"");
+        ini_error(r, after[0] == ']' ? "text after the bracket, expected \"[section]\" alone"
+                                     : "no closing bracket, expected \"[section]\"");
     const char *begin = skip_blanks(text + 1);
     if (begin > after)
         begin = after;
@@ -114,7 +114,7 @@ static void read_section(struct reader *r, const char *text)
     while (n > 0 && is_blank(begin[n - 1]))
         n--;
     snprintf(title, sizeof title, "%.*s", (int)n, begin);
-    r->before = BEFORE_NOTHING;
+    r->continuation = CONTINUES_NOTHING;
     r->handler->section(r->arg, r->line, title);
 }
 
@@ -135,20 +135,20 @@ static void read_entry(struct reader *r, const char *text)
         char what[80];
         snprintf(what, sizeof what, "a key longer than %d bytes, expected \"key = value\"",
                  INI_KEY_MAX);
-        refuse(r, what);
+        ini_error(r, what);
         return;
     }
     memcpy(r->key, text, n);
     r->key[n] = '\0';
     r->entry_line = r->line;
     r->value_len = 0;
-    r->joint_len = 0;
+    r->separator_len = 0;
     r->rest = skip_blanks(equals + 1);
-    r->before = BEFORE_ENTRY;
+    r->continuation = CONTINUES_ENTRY;
 }
 
 /* A line that stands for itself. */
-static void read_line(struct reader *r, const char *text)
+static void ini_read_line(struct reader *r, const char *text)
 {
     entry_end(r);
     if (*text == '[')
@@ -156,37 +156,38 @@ static void read_line(struct reader *r, const char *text)
     else if (is_entry(text))
         read_entry(r, text);
     else
-        refuse(r, strchr(text, ':') != NULL && *text != '='
-                      ? "no \"=\" behind the key, expected \"key = value\" or \"[section]\""
-                      : "expected \"key = value\" or \"[section]\"");
+        ini_error(r, strchr(text, ':') != NULL && *text != '='
+                         ? "no \"=\" behind the key, expected \"key = value\" or \"[section]\""
+                         : "expected \"key = value\" or \"[section]\"");
 }
 
 /* A line that begins with white space. */
 static void read_indented(struct reader *r, const char *text)
 {
-    const char *key = r->before == BEFORE_ENTRY ? r->key : NULL;
-    if (r->handler->stands_alone(r->arg, key, text)) {
+    const char *key = r->continuation == CONTINUES_ENTRY ? r->key : NULL;
+    if (r->handler->starts_entry(r->arg, key, text)) {
         entry_end(r);
-        refuse(r, "indented, and so it would continue the line before, expected no space in front");
-        read_line(r, text);
+        ini_error(r,
+                  "indented, and so it would continue the line before, expected no space in front");
+        ini_read_line(r, text);
         return;
     }
-    switch (r->before) {
-    case BEFORE_ENTRY:
-        r->joint = " ";
-        r->joint_len = r->value_len > 0 ? 1 : 0;
+    switch (r->continuation) {
+    case CONTINUES_ENTRY:
+        r->separator = " ";
+        r->separator_len = r->value_len > 0 ? 1 : 0;
         r->rest = text;
         break;
-    case BEFORE_NOTHING:
-        refuse(r, "indented, but no line to continue, expected no space in front");
+    case CONTINUES_NOTHING:
+        ini_error(r, "indented, but no line to continue, expected no space in front");
         break;
-    case BEFORE_ERROR:
+    case CONTINUES_ERROR:
         break;
     }
 }
 
 /* The length of a line without its comment and the white space behind it. */
-static size_t line_length(const char *text, size_t n)
+static size_t ini_line_length(const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if ((text[i] == '#' || text[i] == ';') && (i == 0 || is_blank(text[i - 1])))
@@ -199,7 +200,7 @@ static size_t line_length(const char *text, size_t n)
 /* --- Bytes that do not belong into text --- */
 
 /* The length of the character at text, of which n > 0 bytes are left; 0 where there is none. */
-static size_t character(const char *text, size_t n)
+static size_t character_length(const char *text, size_t n)
 {
     const unsigned char c = (unsigned char)*text;
     bool is_control = c == 0x7f || (c < ' ' && c != '\t');
@@ -207,14 +208,14 @@ static size_t character(const char *text, size_t n)
 }
 
 /* Tells the first of them; the line is read all the same, for the sake of what follows. */
-static void check_text(const struct reader *r, const char *text, size_t n)
+static void ini_check_text(const struct reader *r, const char *text, size_t n)
 {
     char what[80];
     size_t i = 0;
     size_t length = 0;
     if (n > 0 && text[n - 1] == '\r')
         n--;
-    while (i < n && (length = character(text + i, n - i)) > 0)
+    while (i < n && (length = character_length(text + i, n - i)) > 0)
         i += length;
     if (i == n)
         return;
@@ -231,7 +232,7 @@ static void mask_text(char *text)
 {
     size_t n = strlen(text);
     for (size_t i = 0; i < n;) {
-        size_t length = character(text + i, n - i);
+        size_t length = character_length(text + i, n - i);
         if (length == 0)
             text[i] = '?';
         i += length == 0 ? 1 : length;
@@ -239,23 +240,23 @@ static void mask_text(char *text)
 }
 
 /* Reads the next line; r->rest is what inih is to have of it. */
-static void next_line(struct reader *r)
+static void ini_next_line(struct reader *r)
 {
     const char *text = r->at;
     const char *newline = memchr(text, '\n', (size_t)(r->end - text));
     const char *end = newline != NULL ? newline : r->end;
-    size_t n = line_length(text, (size_t)(end - text));
+    size_t n = ini_line_length(text, (size_t)(end - text));
 
     r->at = newline != NULL ? newline + 1 : r->end;
     r->line++;
-    r->given = NULL;
-    check_text(r, text, (size_t)(end - text));
+    r->piece_end = NULL;
+    ini_check_text(r, text, (size_t)(end - text));
     if (n > INI_LINE_MAX) {
         char what[80];
         snprintf(what, sizeof what, "longer than %d bytes, expected the rest on indented lines",
                  INI_LINE_MAX);
         entry_end(r);
-        refuse(r, what);
+        ini_error(r, what);
         return;
     }
     memcpy(r->text, text, n);
@@ -267,7 +268,7 @@ static void next_line(struct reader *r)
     if (begin > r->text)
         read_indented(r, begin);
     else
-        read_line(r, begin);
+        ini_read_line(r, begin);
 }
 
 /* --- Pieces --- */
@@ -279,16 +280,16 @@ static void cut_piece(struct reader *r, char *out, size_t max)
 {
     const char *piece = r->rest;
     size_t n = strlen(piece);
-    if (r->given != NULL) {
-        r->joint = r->given;
-        r->joint_len = (size_t)(piece - r->given);
+    if (r->piece_end != NULL) {
+        r->separator = r->piece_end;
+        r->separator_len = (size_t)(piece - r->piece_end);
     }
     r->rest = n > max ? skip_blanks(piece + max) : NULL;
     if (n > max)
         n = max;
     while (n > 0 && is_blank(piece[n - 1]))
         n--;
-    r->given = piece + n;
+    r->piece_end = piece + n;
     memcpy(out, piece, n);
     out[n] = '\n';
     out[n + 1] = '\0';
@@ -297,15 +298,15 @@ static void cut_piece(struct reader *r, char *out, size_t max)
 /* Gives inih "key=PIECE", with an end of line and never as much as it can hold: what it makes of a
  * line that fills its buffer depends on its version (59 drops what it reads next) and on how it was
  * built. There is no space behind "=", where inih would take ";" for a comment. */
-static char *on_read(char *buffer, int size, void *arg)
+static char *on_ini_read(char *buffer, int size, void *arg)
 {
     struct reader *r = arg;
     while (r->rest == NULL && r->at < r->end)
-        next_line(r);
+        ini_next_line(r);
     if (r->rest == NULL)
         return NULL;
     if (size < READ_MIN) {
-        refuse(r, "inih was built for shorter lines");
+        ini_error(r, "inih was built for shorter lines");
         r->at = r->end;
         return NULL;
     }
@@ -317,9 +318,9 @@ static char *on_read(char *buffer, int size, void *arg)
 void ini_read(const char *text, size_t size, const struct ini_handler *handler, void *arg)
 {
     struct reader r = { .handler = handler, .arg = arg, .at = text, .end = text + size };
-    if (ini_parse_stream(on_read, &r, on_pair, &r) != 0) {
+    if (ini_parse_stream(on_ini_read, &r, on_pair, &r) != 0) {
         entry_end(&r);
-        refuse(&r, "inih does not understand the file");
+        ini_error(&r, "inih does not understand the file");
     }
     entry_end(&r);
     free(r.value);

@@ -23,7 +23,7 @@ struct ini_handler {
     void (*error)(void *arg, unsigned line, const char *what);
     /* Whether an indented line that begins like this was meant to stand for itself: it would
      * silently become a part of the line before. key is what that sets; NULL: nothing. */
-    bool (*stands_alone)(void *arg, const char *key, const char *text);
+    bool (*starts_entry)(void *arg, const char *key, const char *text);
 };
 
 /* Reads size bytes of text, free of NUL bytes, and calls back in the order of the lines. */

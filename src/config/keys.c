@@ -8,15 +8,15 @@
 #include "config/array.h"
 #include "config/bind.h"
 #include "config/bytes.h"
-#include "config/kinds.h"
 #include "config/probe.h"
 #include "config/route.h"
 #include "config/server.h"
 #include "config/step.h"
+#include "config/value_kinds.h"
 
-#define MANY 1000000000 /* no limit anybody needs, and safe to multiply */
-#define YEAR (365 * VALUE_DAY)
-#define DAYS (24 * VALUE_DAY) /* as milliseconds in the int that the kernel keeps */
+#define COUNT_MAX     1000000000 /* no limit anybody needs, and safe to multiply */
+#define YEAR          (365 * VALUE_DAY)
+#define KERNEL_MS_MAX (24 * VALUE_DAY) /* as milliseconds in the int that the kernel keeps */
 
 static const char *const level_words[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
@@ -71,133 +71,133 @@ static const char *const check_send_proxy_words[] = {
 };
 
 /* clang-format off */
-#define VALUE_ADDRESS       { .kind = &address_kind_plain }
-#define VALUE_SOCKET        { .kind = &address_kind_socket }
-#define VALUE_BIND          { .kind = &bind_kind }
-#define VALUE_ROUTE         { .kind = &route_kind }
-#define VALUE_NETWORK       { .kind = &address_kind_network }
-#define VALUE_ACCESS(allow) { &address_kind_access, (allow), (allow), NULL, NULL }
-#define VALUE_SOURCE        { .kind = &address_kind_source }
-#define VALUE_RATE          { &kind_rate, 1, MANY, "off", NULL }
-#define VALUE_KEEPALIVE     { .kind = &kind_keepalive }
-#define VALUE_TARGET(words) { .kind = &kind_target, .choice = (words) }
-#define VALUE_SERVER        { .kind = &server_kind }
-#define VALUE_NAMESERVER    { .kind = &address_kind_nameserver }
-#define VALUE_BYTES         { .kind = &bytes_kind }
-#define VALUE_PORT          { &probe_kind_port, 1, UINT16_MAX, NULL, NULL }
-#define VALUE_STEP          { .kind = &step_kind }
-#define VALUE_STATUS        { &probe_kind_range, 100, 599, NULL, NULL }
-#define VALUE_HTTP_PATH     { .kind = &probe_kind_path }
-#define VALUE_HTTP_HOST     { .kind = &probe_kind_host }
+#define VALUE_ADDRESS       { .kind = &value_kind_address }
+#define VALUE_SOCKET        { .kind = &value_kind_unix_socket }
+#define VALUE_BIND          { .kind = &value_kind_bind }
+#define VALUE_ROUTE         { .kind = &value_kind_route }
+#define VALUE_NETWORK       { .kind = &value_kind_network }
+#define VALUE_ACCESS(allow) { &value_kind_access, (allow), (allow), NULL, NULL }
+#define VALUE_SOURCE        { .kind = &value_kind_source }
+#define VALUE_RATE          { &value_kind_rate, 1, COUNT_MAX, "off", NULL }
+#define VALUE_KEEPALIVE     { .kind = &value_kind_keepalive }
+#define VALUE_LOG_TARGET(words) { .kind = &value_kind_log_target, .choices = (words) }
+#define VALUE_SERVER        { .kind = &value_kind_server }
+#define VALUE_NAMESERVER    { .kind = &value_kind_nameserver }
+#define VALUE_BYTES         { .kind = &value_kind_bytes }
+#define VALUE_PORT          { &value_kind_check_port, 1, UINT16_MAX, NULL, NULL }
+#define VALUE_STEP          { .kind = &value_kind_step }
+#define VALUE_STATUS        { &value_kind_status_range, 100, 599, NULL, NULL }
+#define VALUE_HTTP_PATH     { .kind = &value_kind_http_path }
+#define VALUE_HTTP_HOST     { .kind = &value_kind_http_host }
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
 #define VALUE_BANDWIDTH     VALUE_BYTE_RATE(1, 1ULL << 40, "off")
 
 #define NO_LIST             { 0, 0, NULL }
-#define ONE                 0, NO_LIST /* no flags */
+#define SINGLE_VALUE                 0, NO_LIST /* no flags */
 #define LIST(type, count)   { sizeof(type), (count), NULL }
 
 #define GLOBAL(field) offsetof(struct config_global, field)
 static const struct key global_keys[] = {
-    { "workers", VALUE_COUNT(1, 1024, "auto"), "auto", GLOBAL(workers), ONE },
-    { "cpu_affinity", VALUE_BOOL, "no", GLOBAL(cpu_affinity), ONE },
-    { "max_connections", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_connections), ONE },
-    { "user", VALUE_WORD, NULL, GLOBAL(user), ONE },
-    { "group", VALUE_WORD, NULL, GLOBAL(group), ONE },
-    { "chroot", VALUE_PATH, NULL, GLOBAL(chroot), ONE },
-    { "pid_file", VALUE_PATH, NULL, GLOBAL(pid_file), ONE },
-    { "log", VALUE_TARGET(kind_log_targets), "stderr", GLOBAL(log), ONE },
-    { "log_level", VALUE_CHOICE(level_words), "info", GLOBAL(log_level), ONE },
-    { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(log_format), ONE },
-    { "access_log", VALUE_TARGET(kind_access_log_targets), "same", GLOBAL(access_log), ONE },
-    { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), ONE },
-    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), ONE },
-    { "max_pipes", VALUE_COUNT(1, MANY, "auto"), "auto", GLOBAL(max_pipes), ONE },
-    { "busy_poll", { .kind = &kind_busy_poll }, "auto", GLOBAL(busy_poll), ONE },
-    { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), ONE },
+    { "workers", VALUE_COUNT(1, 1024, "auto"), "auto", GLOBAL(workers), SINGLE_VALUE },
+    { "cpu_affinity", VALUE_BOOL, "no", GLOBAL(cpu_affinity), SINGLE_VALUE },
+    { "max_connections", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(max_connections), SINGLE_VALUE },
+    { "user", VALUE_WORD, NULL, GLOBAL(user), SINGLE_VALUE },
+    { "group", VALUE_WORD, NULL, GLOBAL(group), SINGLE_VALUE },
+    { "chroot", VALUE_PATH, NULL, GLOBAL(chroot), SINGLE_VALUE },
+    { "pid_file", VALUE_PATH, NULL, GLOBAL(pid_file), SINGLE_VALUE },
+    { "log", VALUE_LOG_TARGET(log_target_words), "stderr", GLOBAL(log), SINGLE_VALUE },
+    { "log_level", VALUE_CHOICE(level_words), "info", GLOBAL(log_level), SINGLE_VALUE },
+    { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(log_format), SINGLE_VALUE },
+    { "access_log", VALUE_LOG_TARGET(access_log_target_words), "same", GLOBAL(access_log), SINGLE_VALUE },
+    { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), SINGLE_VALUE },
+    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), SINGLE_VALUE },
+    { "max_pipes", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(max_pipes), SINGLE_VALUE },
+    { "busy_poll", { .kind = &value_kind_busy_poll }, "auto", GLOBAL(busy_poll), SINGLE_VALUE },
+    { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), SINGLE_VALUE },
     { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },
-    { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), ONE },
-    { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), ONE },
-    { "resolve_retry", VALUE_DURATION(1, VALUE_DAY, NULL), "2s", GLOBAL(resolve_retry), ONE },
-    { "resolve_hold", VALUE_TIMEOUT, "30s", GLOBAL(resolve_hold), ONE },
+    { "resolve_min", VALUE_DURATION(1, VALUE_DAY, NULL), "1s", GLOBAL(resolve_min), SINGLE_VALUE },
+    { "resolve_max", VALUE_DURATION(1, VALUE_DAY, NULL), "5m", GLOBAL(resolve_max), SINGLE_VALUE },
+    { "resolve_retry", VALUE_DURATION(1, VALUE_DAY, NULL), "2s", GLOBAL(resolve_retry), SINGLE_VALUE },
+    { "resolve_hold", VALUE_TIMEOUT, "30s", GLOBAL(resolve_hold), SINGLE_VALUE },
     { "include", { NULL, 0, 0, NULL, NULL }, NULL, 0, KEY_INCLUDE | KEY_COMMAS, NO_LIST },
 };
 
 #define ADMIN(field) offsetof(struct config_admin, field)
 static const struct key admin_keys[] = {
-    { "socket", VALUE_SOCKET, NULL, ADMIN(socket), ONE },
-    { "socket_mode", VALUE_MODE(NULL), "0600", ADMIN(socket_mode), ONE },
-    { "http", VALUE_ADDRESS, NULL, ADMIN(http), ONE },
+    { "socket", VALUE_SOCKET, NULL, ADMIN(socket), SINGLE_VALUE },
+    { "socket_mode", VALUE_MODE(NULL), "0600", ADMIN(socket_mode), SINGLE_VALUE },
+    { "http", VALUE_ADDRESS, NULL, ADMIN(http), SINGLE_VALUE },
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
 #define ACCESS_LIST   { sizeof(struct config_access), LISTEN(access_count), address_access_key }
 static const struct key listen_keys[] = {
-    { "bind", VALUE_BIND, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_OWN,
+    { "bind", VALUE_BIND, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_NO_DEFAULTS,
       LIST(struct config_bind, LISTEN(bind_count)) },
-    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_OWN, NO_LIST },
-    { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), ONE },
-    { "half_close_timeout", VALUE_TIMEOUT, "5m", LISTEN(half_close_timeout), ONE },
-    { "session_timeout", VALUE_TIMEOUT, "off", LISTEN(session_timeout), ONE },
-    { "max_connections", VALUE_COUNT(1, MANY, "off"), "off", LISTEN(max_connections), ONE },
-    { "backlog", VALUE_COUNT(1, 65535, NULL), "4096", LISTEN(backlog), ONE },
-    { "nodelay", VALUE_BOOL, "yes", LISTEN(nodelay), ONE },
-    { "keepalive", VALUE_KEEPALIVE, "yes", LISTEN(keepalive), ONE },
-    { "tcp_user_timeout", VALUE_DURATION(1, DAYS, "off"), "off", LISTEN(tcp_user_timeout), ONE },
-    { "fastopen", VALUE_COUNT(1, 65535, "off"), "off", LISTEN(fastopen), ONE },
-    { "defer_accept", VALUE_DURATION(1000, VALUE_HOUR, "off"), "off", LISTEN(defer_accept), ONE },
-    { "receive_buffer", VALUE_BUFFER, "kernel", LISTEN(receive_buffer), ONE },
-    { "send_buffer", VALUE_BUFFER, "kernel", LISTEN(send_buffer), ONE },
-    { "accept_proxy", VALUE_BOOL, "no", LISTEN(accept_proxy), ONE },
+    { "pool", VALUE_NAME, NULL, LISTEN(pool_name), KEY_REQUIRED | KEY_NO_DEFAULTS, NO_LIST },
+    { "idle_timeout", VALUE_TIMEOUT, "1h", LISTEN(idle_timeout), SINGLE_VALUE },
+    { "half_close_timeout", VALUE_TIMEOUT, "5m", LISTEN(half_close_timeout), SINGLE_VALUE },
+    { "session_timeout", VALUE_TIMEOUT, "off", LISTEN(session_timeout), SINGLE_VALUE },
+    { "max_connections", VALUE_COUNT(1, COUNT_MAX, "off"), "off", LISTEN(max_connections), SINGLE_VALUE },
+    { "backlog", VALUE_COUNT(1, 65535, NULL), "4096", LISTEN(backlog), SINGLE_VALUE },
+    { "nodelay", VALUE_BOOL, "yes", LISTEN(nodelay), SINGLE_VALUE },
+    { "keepalive", VALUE_KEEPALIVE, "yes", LISTEN(keepalive), SINGLE_VALUE },
+    { "tcp_user_timeout", VALUE_DURATION(1, KERNEL_MS_MAX, "off"), "off", LISTEN(tcp_user_timeout), SINGLE_VALUE },
+    { "fastopen", VALUE_COUNT(1, 65535, "off"), "off", LISTEN(fastopen), SINGLE_VALUE },
+    { "defer_accept", VALUE_DURATION(1000, VALUE_HOUR, "off"), "off", LISTEN(defer_accept), SINGLE_VALUE },
+    { "receive_buffer", VALUE_BUFFER, "kernel", LISTEN(receive_buffer), SINGLE_VALUE },
+    { "send_buffer", VALUE_BUFFER, "kernel", LISTEN(send_buffer), SINGLE_VALUE },
+    { "accept_proxy", VALUE_BOOL, "no", LISTEN(accept_proxy), SINGLE_VALUE },
     { "trusted_proxies", VALUE_NETWORK, NULL, LISTEN(trusted_proxy), KEY_COMMAS,
       LIST(struct network, LISTEN(trusted_proxy_count)) },
     { "route", VALUE_ROUTE, NULL, LISTEN(route), KEY_COMMAS | KEY_OPTIONS | KEY_ORDERED,
       LIST(struct config_route, LISTEN(route_count)) },
-    { "preread_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "5s", LISTEN(preread_timeout), ONE },
+    { "preread_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "5s", LISTEN(preread_timeout), SINGLE_VALUE },
     { "allow", VALUE_ACCESS(1), NULL, LISTEN(access), KEY_COMMAS | KEY_ORDERED, ACCESS_LIST },
-    { "deny", VALUE_ACCESS(0), NULL, LISTEN(access), KEY_COMMAS | KEY_AGAIN, ACCESS_LIST },
-    { "max_connections_per_ip", VALUE_COUNT(1, MANY, "off"), "off", LISTEN(max_connections_per_ip),
-      ONE },
-    { "rate_limit_per_ip", VALUE_RATE, "off", LISTEN(rate_limit_per_ip), ONE },
-    { "per_ip6_prefix", VALUE_COUNT(1, 128, NULL), "64", LISTEN(per_ip6_prefix), ONE },
-    { "upload_rate", VALUE_BANDWIDTH, "off", LISTEN(upload_rate), ONE },
-    { "download_rate", VALUE_BANDWIDTH, "off", LISTEN(download_rate), ONE },
+    { "deny", VALUE_ACCESS(0), NULL, LISTEN(access), KEY_COMMAS | KEY_SAME_LIST, ACCESS_LIST },
+    { "max_connections_per_ip", VALUE_COUNT(1, COUNT_MAX, "off"), "off", LISTEN(max_connections_per_ip),
+      SINGLE_VALUE },
+    { "rate_limit_per_ip", VALUE_RATE, "off", LISTEN(rate_limit_per_ip), SINGLE_VALUE },
+    { "per_ip6_prefix", VALUE_COUNT(1, 128, NULL), "64", LISTEN(per_ip6_prefix), SINGLE_VALUE },
+    { "upload_rate", VALUE_BANDWIDTH, "off", LISTEN(upload_rate), SINGLE_VALUE },
+    { "download_rate", VALUE_BANDWIDTH, "off", LISTEN(download_rate), SINGLE_VALUE },
 };
 
 #define POOL(field) offsetof(struct config_pool, field)
 static const struct key pool_keys[] = {
-    { "server", VALUE_SERVER, NULL, POOL(server), KEY_OWN | KEY_ORDERED,
+    { "server", VALUE_SERVER, NULL, POOL(server), KEY_NO_DEFAULTS | KEY_ORDERED,
       LIST(struct config_server, POOL(server_count)) },
-    { "file", VALUE_PATH, NULL, POOL(file), KEY_OWN, NO_LIST },
-    { "empty", VALUE_BOOL, "no", POOL(empty), ONE },
-    { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), ONE },
-    { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), ONE },
-    { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), ONE },
-    { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), ONE },
-    { "max_fails", VALUE_COUNT(0, 1000000, NULL), "3", POOL(max_fails), ONE },
-    { "fail_timeout", VALUE_DURATION(1, VALUE_DAY, NULL), "10s", POOL(fail_timeout), ONE },
-    { "max_queue", VALUE_COUNT(0, MANY, NULL), "0", POOL(max_queue), ONE },
-    { "queue_timeout", VALUE_TIMEOUT, "5s", POOL(queue_timeout), ONE },
-    { "slow_start", VALUE_DURATION(1, VALUE_DAY, "off"), "off", POOL(slow_start), ONE },
-    { "check", VALUE_CHOICE(check_words), "none", POOL(check), ONE },
-    { "check_port", VALUE_PORT, NULL, POOL(check_port), ONE },
-    { "check_send_proxy", VALUE_CHOICE(check_send_proxy_words), "auto", POOL(check_send_proxy), ONE },
+    { "file", VALUE_PATH, NULL, POOL(file), KEY_NO_DEFAULTS, NO_LIST },
+    { "empty", VALUE_BOOL, "no", POOL(empty), SINGLE_VALUE },
+    { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), SINGLE_VALUE },
+    { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), SINGLE_VALUE },
+    { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), SINGLE_VALUE },
+    { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), SINGLE_VALUE },
+    { "max_fails", VALUE_COUNT(0, 1000000, NULL), "3", POOL(max_fails), SINGLE_VALUE },
+    { "fail_timeout", VALUE_DURATION(1, VALUE_DAY, NULL), "10s", POOL(fail_timeout), SINGLE_VALUE },
+    { "max_queue", VALUE_COUNT(0, COUNT_MAX, NULL), "0", POOL(max_queue), SINGLE_VALUE },
+    { "queue_timeout", VALUE_TIMEOUT, "5s", POOL(queue_timeout), SINGLE_VALUE },
+    { "slow_start", VALUE_DURATION(1, VALUE_DAY, "off"), "off", POOL(slow_start), SINGLE_VALUE },
+    { "check", VALUE_CHOICE(check_words), "none", POOL(check), SINGLE_VALUE },
+    { "check_port", VALUE_PORT, NULL, POOL(check_port), SINGLE_VALUE },
+    { "check_send_proxy", VALUE_CHOICE(check_send_proxy_words), "auto", POOL(check_send_proxy), SINGLE_VALUE },
     { "check_send", VALUE_BYTES, NULL, POOL(check_send), KEY_BYTES, NO_LIST },
     { "check_expect", VALUE_BYTES, NULL, POOL(check_expect), KEY_BYTES, NO_LIST },
-    { "check_step", VALUE_STEP, NULL, POOL(check_step), KEY_ORDERED | KEY_WHOLE | KEY_BYTES,
+    { "check_step", VALUE_STEP, NULL, POOL(check_step), KEY_ORDERED | KEY_COMPARE_WHOLE | KEY_BYTES,
       LIST(struct config_step, POOL(check_step_count)) },
-    { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), ONE },
-    { "check_host", VALUE_HTTP_HOST, NULL, POOL(check_host), ONE },
-    { "check_status", VALUE_STATUS, "200-399", POOL(check_status), ONE },
-    { "check_interval", VALUE_DURATION(10, VALUE_DAY, NULL), "2s", POOL(check_interval), ONE },
-    { "check_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "1s", POOL(check_timeout), ONE },
-    { "check_rise", VALUE_COUNT(1, 1000, NULL), "2", POOL(check_rise), ONE },
-    { "check_fall", VALUE_COUNT(1, 1000, NULL), "3", POOL(check_fall), ONE },
-    { "on_down", VALUE_CHOICE(on_down_words), "keep", POOL(on_down), ONE },
-    { "fallback", VALUE_NAME, NULL, POOL(fallback_name), ONE },
-    { "send_proxy", VALUE_CHOICE(send_proxy_words), "no", POOL(send_proxy), ONE },
-    { "source", VALUE_SOURCE, "kernel", POOL(source), ONE },
+    { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), SINGLE_VALUE },
+    { "check_host", VALUE_HTTP_HOST, NULL, POOL(check_host), SINGLE_VALUE },
+    { "check_status", VALUE_STATUS, "200-399", POOL(check_status), SINGLE_VALUE },
+    { "check_interval", VALUE_DURATION(10, VALUE_DAY, NULL), "2s", POOL(check_interval), SINGLE_VALUE },
+    { "check_timeout", VALUE_DURATION(1, VALUE_HOUR, NULL), "1s", POOL(check_timeout), SINGLE_VALUE },
+    { "check_rise", VALUE_COUNT(1, 1000, NULL), "2", POOL(check_rise), SINGLE_VALUE },
+    { "check_fall", VALUE_COUNT(1, 1000, NULL), "3", POOL(check_fall), SINGLE_VALUE },
+    { "on_down", VALUE_CHOICE(on_down_words), "keep", POOL(on_down), SINGLE_VALUE },
+    { "fallback", VALUE_NAME, NULL, POOL(fallback_name), SINGLE_VALUE },
+    { "send_proxy", VALUE_CHOICE(send_proxy_words), "no", POOL(send_proxy), SINGLE_VALUE },
+    { "source", VALUE_SOURCE, "kernel", POOL(source), SINGLE_VALUE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)
@@ -289,10 +289,10 @@ void keys_section_free(const struct section *s, void *at)
 {
     for (size_t i = 0; i < s->key_count; i++) {
         const struct key *k = &s->keys[i];
-        if (k->list.size > 0 && (k->flags & KEY_AGAIN) == 0) {
-            keys_clear(k, at);
+        if (k->list.size > 0 && (k->flags & KEY_SAME_LIST) == 0) {
+            keys_items_clear(k, at);
             free(pointer_at(at, k->offset));
-        } else if (k->list.size == 0 && keys_count(k, at) > 0) {
+        } else if (k->list.size == 0 && keys_item_count(k, at) > 0) {
             value_free(&k->value, keys_item(k, at, 0));
         }
     }
@@ -302,14 +302,14 @@ void keys_section_free(const struct section *s, void *at)
 
 /* --- Values --- */
 
-size_t keys_count(const struct key *k, const void *at)
+size_t keys_item_count(const struct key *k, const void *at)
 {
     if ((k->flags & KEY_INCLUDE) != 0)
         return 0;
     if (k->list.size > 0)
         return *(size_t *)field(at, k->list.count);
     /* Without a default it is text or an address, whose pointer or length is 0 until it is set. */
-    return k->fallback != NULL || pointer_at(at, k->offset) != NULL ? 1 : 0;
+    return k->default_value != NULL || pointer_at(at, k->offset) != NULL ? 1 : 0;
 }
 
 void *keys_item(const struct key *k, const void *at, size_t i)
@@ -324,22 +324,22 @@ void *keys_item_add(const struct key *k, void *at)
     return array_add(field(at, k->offset), field(at, k->list.count), k->list.size);
 }
 
-void keys_item_drop(const struct key *k, void *at)
+void keys_item_remove(const struct key *k, void *at)
 {
     --*(size_t *)field(at, k->list.count);
 }
 
-void keys_clear(const struct key *k, void *at)
+void keys_items_clear(const struct key *k, void *at)
 {
-    for (size_t i = keys_count(k, at); i > 0; i--) {
+    for (size_t i = keys_item_count(k, at); i > 0; i--) {
         value_free(&k->value, keys_item(k, at, i - 1));
-        keys_item_drop(k, at);
+        keys_item_remove(k, at);
     }
 }
 
-const struct key *keys_list(const struct key *k)
+const struct key *keys_list_row(const struct key *k)
 {
-    while ((k->flags & KEY_AGAIN) != 0)
+    while ((k->flags & KEY_SAME_LIST) != 0)
         k--;
     return k;
 }
@@ -349,7 +349,7 @@ const char *keys_item_name(const struct key *k, const void *item)
     return k->list.name == NULL ? k->name : k->list.name(item);
 }
 
-char *keys_text(const struct section *s, const void *at, const char *name)
+char *keys_to_string(const struct section *s, const void *at, const char *name)
 {
     const struct key *k = keys_find(s, name);
     char *text = NULL;
@@ -357,7 +357,7 @@ char *keys_text(const struct section *s, const void *at, const char *name)
     FILE *out = k == NULL ? NULL : open_memstream(&text, &size);
     if (out == NULL)
         return NULL;
-    for (size_t i = 0; i < keys_count(k, at); i++) {
+    for (size_t i = 0; i < keys_item_count(k, at); i++) {
         fputs(i == 0 ? "" : ", ", out);
         value_print(&k->value, keys_item(k, at, i), out);
     }

@@ -10,21 +10,21 @@
 
 enum key_flag {
     KEY_REQUIRED = 1 << 0,
-    KEY_COMMAS = 1 << 1,  /* a list that may be written on one line */
-    KEY_OWN = 1 << 2,     /* not to be given in [defaults] */
-    KEY_INCLUDE = 1 << 3, /* reads files; has no value in the configuration */
-    KEY_OPTIONS = 1 << 4, /* "word=" in its value is an option, also where a key is called so */
-    KEY_ORDERED = 1 << 5, /* a list whose order has a meaning */
-    KEY_AGAIN = 1 << 6,   /* adds to the list of the row above, by another name */
-    KEY_BYTES = 1 << 8,   /* its value is bytes, with the escapes of C */
-    KEY_WHOLE = 1 << 7,   /* a list of whose values the first word does not say which it is */
+    KEY_COMMAS = 1 << 1,      /* a list that may be written on one line */
+    KEY_NO_DEFAULTS = 1 << 2, /* not to be given in [defaults] */
+    KEY_INCLUDE = 1 << 3,     /* reads files; has no value in the configuration */
+    KEY_OPTIONS = 1 << 4,     /* "word=" in its value is an option, also where a key is called so */
+    KEY_ORDERED = 1 << 5,     /* a list whose order has a meaning */
+    KEY_SAME_LIST = 1 << 6,   /* adds to the list of the row above, by another name */
+    KEY_BYTES = 1 << 8,       /* its value is bytes, with the escapes of C */
+    KEY_COMPARE_WHOLE = 1 << 7, /* a list of whose values the first word does not say which it is */
 };
 
 struct key {
     const char *name;
     struct value value;
-    const char *fallback; /* the default as the user would write it; NULL: unset, or a list */
-    size_t offset;        /* of the value; of the pointer to the first one where it is a list */
+    const char *default_value; /* the default as the user would write it; NULL: unset, or a list */
+    size_t offset; /* of the value; of the pointer to the first one where it is a list */
     unsigned flags;
     struct key_list {
         size_t size;  /* of an item; 0 where the key has one value and may stand once */
@@ -73,20 +73,20 @@ void *keys_section_add(const struct section *s, struct config *c, const char *na
 
 /* The values of a key in a section's structure: how many (0 or 1 where it is no list), the i-th.
  * Adding one to a list works as above; removing the last one undoes that. */
-size_t keys_count(const struct key *k, const void *at);
+size_t keys_item_count(const struct key *k, const void *at);
 void *keys_item(const struct key *k, const void *at, size_t i);
 void *keys_item_add(const struct key *k, void *at);
-void keys_item_drop(const struct key *k, void *at);
+void keys_item_remove(const struct key *k, void *at);
 
 /* Gives back the items of a list and leaves it empty. */
-void keys_clear(const struct key *k, void *at);
+void keys_items_clear(const struct key *k, void *at);
 /* The row that a list belongs to, of the rows that add to it; and the one that added the item. */
-const struct key *keys_list(const struct key *k);
+const struct key *keys_list_row(const struct key *k);
 const char *keys_item_name(const struct key *k, const void *item);
 
 /* A key's value, or all of them, as the configuration would say it. NULL when out of memory; free()
  * is the caller's. */
-char *keys_text(const struct section *s, const void *at, const char *name);
+char *keys_to_string(const struct section *s, const void *at, const char *name);
 
 /* Gives back all values and the name of a section. */
 void keys_section_free(const struct section *s, void *at);

@@ -6,21 +6,21 @@
 #include <string.h>
 
 #include "config/array.h"
-#include "config/entry.h"
+#include "config/config_file.h"
 #include "config/include.h"
 #include "config/ini.h"
-#include "config/reading.h"
-#include "config/source.h"
+#include "config/load_context.h"
+#include "config/load_key.h"
 #include "config/unknown.h"
 
 #define DEPTH_MAX 16    /* files that include each other */
 #define FILES_MAX 10000 /* in all: a few files that include each other twice can be very many */
 
-static void read_file(struct load *l, const char *path, struct place from);
+static void load_read_file(struct load *l, const char *path, struct location from);
 
 /* --- Sections --- */
 
-static struct origin *origin_add(struct load *l, enum section_kind kind, struct place at)
+static struct origin *origin_add(struct load *l, enum section_kind kind, struct location at)
 {
     struct origin_key *key = calloc(keys_sections[kind].key_count, sizeof *key);
     struct origin *o = NULL;
@@ -37,24 +37,24 @@ static struct origin *origin_add(struct load *l, enum section_kind kind, struct 
 
 /* From here on, keys belong to a new section. */
 static void section_begin(struct load *l, enum section_kind kind, const char *name,
-                          struct place place)
+                          struct location location)
 {
     const struct section *s = &keys_sections[kind];
     l->into = LOAD_UNKNOWN;
-    if (origin_add(l, kind, place) == NULL) {
-        reading_exhausted(l);
+    if (origin_add(l, kind, location) == NULL) {
+        load_report_no_memory(l);
         return;
     }
     void *at = keys_section_add(s, l->config, name);
     if (at == NULL) {
         l->origin_count[kind]--;
         free(l->origin[kind][l->origin_count[kind]].key);
-        reading_exhausted(l);
+        load_report_no_memory(l);
         return;
     }
     l->kind = kind;
     l->into = LOAD_SECTION;
-    entry_defaults(l);
+    load_key_defaults(l);
 }
 
 /* Into a section without a name, which is there from the begin. */
@@ -69,7 +69,7 @@ static void on_single(struct load *l, enum section_kind kind, unsigned line)
     unsigned *seen = &l->file->seen[kind];
     section_continue(l, kind);
     if (*seen != 0)
-        reading_twice(l, reading_here(l, line), NULL, reading_here(l, *seen));
+        load_report_duplicate(l, load_here(l, line), NULL, load_here(l, *seen));
     else
         *seen = line;
 }
@@ -79,7 +79,7 @@ static void on_defaults(struct load *l)
     l->into = LOAD_DEFAULTS;
     for (size_t kind = 0; kind < SECTION_KINDS; kind++)
         for (size_t i = 0; i < keys_sections[kind].key_count; i++)
-            l->fallback[kind][i].given.line = 0;
+            l->default_value[kind][i].given.line = 0;
 }
 
 /* "type name": a section is begun also where the name is wrong, to check its keys. */
@@ -95,25 +95,24 @@ static void on_section(void *arg, unsigned line, const char *title)
     bool is_named = s != NULL && s->list.size > 0;
 
     if (s == NULL && !is_defaults) {
-        unknown_section(l, reading_here(l, line), title, type);
+        unknown_section(l, load_here(l, line), title, type);
         l->into = LOAD_UNKNOWN;
         l->incomplete = true;
         return;
     }
     if (is_named && *name == '\0')
-        report_error(l->report, reading_here(l, line), title, NULL, "no name, expected %s",
-                     s->title);
+        report_error(l->report, load_here(l, line), title, NULL, "no name, expected %s", s->title);
     else if (is_named && !value_is_name(name))
-        report_error(l->report, reading_here(l, line), title, NULL,
+        report_error(l->report, load_here(l, line), title, NULL,
                      "not a name, expected " VALUE_NAME_EXPECTED);
     else if (!is_named && *name != '\0')
-        report_error(l->report, reading_here(l, line), title, NULL, "takes no name, expected [%s]",
+        report_error(l->report, load_here(l, line), title, NULL, "takes no name, expected [%s]",
                      type);
 
     if (is_defaults)
         on_defaults(l);
     else if (is_named)
-        section_begin(l, (enum section_kind)(s - keys_sections), name, reading_here(l, line));
+        section_begin(l, (enum section_kind)(s - keys_sections), name, load_here(l, line));
     else
         on_single(l, (enum section_kind)(s - keys_sections), line);
 }
@@ -128,13 +127,13 @@ static void print_chain(const struct load_file *f, FILE *out)
     fprintf(out, "%s -> ", f->path);
 }
 
-static void report_loop(struct load *l, const char *path, struct place from)
+static void report_loop(struct load *l, const char *path, struct location from)
 {
     char *chain = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&chain, &size);
     if (out == NULL) {
-        reading_exhausted(l);
+        load_report_no_memory(l);
         return;
     }
     print_chain(l->file, out);
@@ -146,20 +145,20 @@ static void report_loop(struct load *l, const char *path, struct place from)
 
 struct inclusion {
     struct load *load;
-    struct place from;
+    struct location from;
 };
 
 static void on_included(void *arg, const char *path)
 {
     const struct inclusion *i = arg;
-    read_file(i->load, path, i->from);
+    load_read_file(i->load, path, i->from);
 }
 
-static void include(struct load *l, const struct key *k, struct place at, const char *pattern)
+static void include(struct load *l, const struct key *k, struct location at, const char *pattern)
 {
     struct inclusion inclusion = { l, at };
     if (*pattern == '\0') {
-        reading_error(l, at, k->name, "empty, expected a path or a pattern");
+        load_report(l, at, k->name, "empty, expected a path or a pattern");
         return;
     }
     int rc = include_each(l->file->path, pattern, on_included, &inclusion);
@@ -171,43 +170,43 @@ static void include(struct load *l, const struct key *k, struct place at, const 
 
 /* --- Lines --- */
 
-static void on_section_entry(struct load *l, struct place at, const char *key, const char *value)
+static void on_section_entry(struct load *l, struct location at, const char *key, const char *value)
 {
-    const struct key *k = keys_find(reading_section(l), key);
+    const struct key *k = keys_find(load_current_section(l), key);
     if (k == NULL)
         unknown_key(l, at, key);
     else if ((k->flags & KEY_INCLUDE) != 0)
-        entry_each(l, k, at, value, include);
+        load_key_each_item(l, k, at, value, include);
     else
-        entry_read(l, at, k, value);
+        load_key_value(l, at, k, value);
 }
 
 static void on_entry(void *arg, unsigned line, const char *key, const char *value)
 {
     struct load *l = arg;
-    struct place at = reading_here(l, line);
+    struct location at = load_here(l, line);
     switch (l->into) {
     case LOAD_SECTION:
         on_section_entry(l, at, key, value);
         break;
     case LOAD_DEFAULTS:
-        entry_read_default(l, at, key, value);
+        load_key_default(l, at, key, value);
         break;
     case LOAD_NOTHING:
-        reading_error(l, at, key,
-                      "before any section, expected [global], [admin], [defaults], "
-                      "[listen NAME] or [pool NAME] first");
+        load_report(l, at, key,
+                    "before any section, expected [global], [admin], [defaults], "
+                    "[listen NAME] or [pool NAME] first");
         break;
     case LOAD_UNKNOWN:
         break;
     }
 }
 
-static void on_error(void *arg, unsigned line, const char *what)
+static void on_ini_error(void *arg, unsigned line, const char *what)
 {
     struct load *l = arg;
     char label[KEYS_LABEL_MAX];
-    report_error(l->report, reading_here(l, line), reading_label(l, label), NULL, "%s", what);
+    report_error(l->report, load_here(l, line), load_current_label(l, label), NULL, "%s", what);
 }
 
 static bool is_section(const char *word)
@@ -219,7 +218,7 @@ static bool is_key(const struct load *l, const char *word)
 {
     for (size_t i = 0; i < SECTION_KINDS && l->into != LOAD_UNKNOWN; i++) {
         const struct key *k = keys_find(&keys_sections[i], word);
-        if (k != NULL && reading_takes(l, &keys_sections[i], k))
+        if (k != NULL && load_accepts_key(l, &keys_sections[i], k))
             return true;
     }
     return false;
@@ -230,12 +229,12 @@ static bool has_options(const struct load *l, const char *key)
 {
     const struct key *k = NULL;
     if (key != NULL && l->into == LOAD_SECTION)
-        k = keys_find(reading_section(l), key);
+        k = keys_find(load_current_section(l), key);
     return k != NULL && (k->flags & KEY_OPTIONS) != 0;
 }
 
 /* A section, or a key of this section with its "=". What merely looks like one may be a value. */
-static bool stands_alone(void *arg, const char *key, const char *text)
+static bool starts_entry(void *arg, const char *key, const char *text)
 {
     const struct load *l = arg;
     char word[INI_LINE_MAX + 1];
@@ -251,7 +250,7 @@ static bool stands_alone(void *arg, const char *key, const char *text)
 
 /* --- Files --- */
 
-static const struct load_file *file_on_stack(const struct load *l, const struct source *s)
+static const struct load_file *file_on_stack(const struct load *l, const struct config_file *s)
 {
     for (const struct load_file *f = l->file; f != NULL; f = f->parent)
         if (f->dev == s->dev && f->ino == s->ino)
@@ -271,14 +270,14 @@ static const char *name_keep(struct load *l, const char *path)
     return *name = copy;
 }
 
-static void parse_file(struct load *l, const char *path, const struct source *s)
+static void parse_file(struct load *l, const char *path, const struct config_file *s)
 {
-    static const struct ini_handler handler = { on_section, on_entry, on_error, stands_alone };
+    static const struct ini_handler handler = { on_section, on_entry, on_ini_error, starts_entry };
     struct load_file f = { .parent = l->file, .dev = s->dev, .ino = s->ino };
     f.depth = f.parent == NULL ? 1 : f.parent->depth + 1;
     f.path = name_keep(l, path);
     if (f.path == NULL) {
-        reading_exhausted(l);
+        load_report_no_memory(l);
         return;
     }
     l->file = &f;
@@ -287,15 +286,15 @@ static void parse_file(struct load *l, const char *path, const struct source *s)
 }
 
 /* Reads a file that the place `from` includes (line 0: the first one). */
-static void read_file(struct load *l, const char *path, struct place from)
+static void load_read_file(struct load *l, const char *path, struct location from)
 {
-    struct source s;
-    struct source_error error;
+    struct config_file s;
+    struct config_file_error error;
     bool included = from.line != 0;
     if (included)
         section_continue(l, SECTION_GLOBAL);
-    if (source_read(&s, path, &error) < 0) {
-        struct place at = { path, error.line };
+    if (config_file_read(&s, path, &error) < 0) {
+        struct location at = { path, error.line };
         l->incomplete = true;
         if (included && error.line == 0)
             report_error(l->report, from, "global", "include", "%s: %s", path, error.text);
@@ -314,7 +313,7 @@ static void read_file(struct load *l, const char *path, struct place from)
                      "%s: too many files, expected at most %d", path, FILES_MAX);
     else
         parse_file(l, path, &s);
-    source_free(&s);
+    config_file_free(&s);
 }
 
 void load_init(struct load *l, struct config *config, struct report *report)
@@ -324,25 +323,25 @@ void load_init(struct load *l, struct config *config, struct report *report)
 
 void load_read(struct load *l, const char *path)
 {
-    struct place nowhere = { path, 0 };
+    struct location nowhere = { path, 0 };
     bool ready = true;
     l->path = path;
     for (size_t i = 0; i < SECTION_KINDS; i++) {
-        l->fallback[i] = calloc(keys_sections[i].key_count, sizeof *l->fallback[i]);
-        ready &= l->fallback[i] != NULL;
+        l->default_value[i] = calloc(keys_sections[i].key_count, sizeof *l->default_value[i]);
+        ready &= l->default_value[i] != NULL;
     }
     for (size_t i = 0; i < SECTION_KINDS && ready; i++)
         if (keys_sections[i].list.size == 0) {
             ready = origin_add(l, (enum section_kind)i, nowhere) != NULL;
             section_continue(l, (enum section_kind)i);
             if (ready)
-                entry_defaults(l);
+                load_key_defaults(l);
         }
     l->into = LOAD_NOTHING;
     if (ready)
-        read_file(l, path, nowhere);
+        load_read_file(l, path, nowhere);
     else
-        reading_exhausted(l);
+        load_report_no_memory(l);
 }
 
 void load_fini(struct load *l)
@@ -355,12 +354,12 @@ void load_fini(struct load *l)
             free(l->origin[kind][i].key);
         }
         free(l->origin[kind]);
-        for (size_t k = 0; l->fallback[kind] != NULL && k < keys; k++) {
-            for (size_t i = 0; i < l->fallback[kind][k].count; i++)
-                free(l->fallback[kind][k].text[i].text);
-            free(l->fallback[kind][k].text);
+        for (size_t k = 0; l->default_value[kind] != NULL && k < keys; k++) {
+            for (size_t i = 0; i < l->default_value[kind][k].count; i++)
+                free(l->default_value[kind][k].text[i].text);
+            free(l->default_value[kind][k].text);
         }
-        free(l->fallback[kind]);
+        free(l->default_value[kind]);
     }
     for (size_t i = 0; i < l->name_count; i++)
         free(l->name[i]);
@@ -376,8 +375,9 @@ const struct origin_key *load_origin(const struct load *l, enum section_kind kin
     return &l->origin[kind][i].key[keys_find(s, key) - s->keys];
 }
 
-struct place load_place(const struct load *l, enum section_kind kind, size_t i, const char *key)
+struct location load_location(const struct load *l, enum section_kind kind, size_t i,
+                              const char *key)
 {
-    struct place given = load_origin(l, kind, i, key)->given;
+    struct location given = load_origin(l, kind, i, key)->given;
     return given.line > 0 ? given : l->origin[kind][i].at;
 }

@@ -13,10 +13,10 @@
 /* Where a section and what is in it was written; the arrays are parallel to the tables and to the
  * lists in the configuration. */
 struct origin {
-    struct place at;
+    struct location at;
     struct origin_key {
-        struct place given; /* line 0: it was not, and has its default */
-        struct place *item; /* of a list: where each item stands */
+        struct location given; /* line 0: it was not, and has its default */
+        struct location *item; /* of a list: where each item stands */
         size_t item_count;
     } * key;
 };
@@ -44,12 +44,12 @@ struct load {
     struct load_default {
         struct load_text {
             const struct key *key;
-            struct place at;
+            struct location at;
             char *text;
         } * text; /* from [defaults], one for each item of a list; NULL: the key's own */
         size_t count;
-        struct place given; /* in the [defaults] that is being read */
-    } * fallback[SECTION_KINDS];
+        struct location given; /* in the [defaults] that is being read */
+    } * default_value[SECTION_KINDS];
     char **name; /* of all files that were read: places point to them */
     size_t name_count;
     struct load_file *file; /* the one being read, included by others */
@@ -61,7 +61,7 @@ struct load {
     } into;
     enum section_kind kind; /* of the section being read, the last of its kind */
     bool default_is_bad;    /* the value of [defaults] being read cannot be read */
-    const char *written;    /* the value being read, where it has variables; otherwise NULL */
+    const char *raw_text;   /* the value being read, where it has variables; otherwise NULL */
 };
 
 /* Adds what the file at path says to an empty configuration; errors are reported. The result has
@@ -74,6 +74,7 @@ void load_fini(struct load *l);
  * there, or at the section whose default is to blame. */
 const struct origin_key *load_origin(const struct load *l, enum section_kind kind, size_t i,
                                      const char *key);
-struct place load_place(const struct load *l, enum section_kind kind, size_t i, const char *key);
+struct location load_location(const struct load *l, enum section_kind kind, size_t i,
+                              const char *key);
 
 #endif

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/nearest.h"
+#include "config/suggestion.h"
 
-static bool is_flag(const struct option *o)
+static bool option_is_flag(const struct option *o)
 {
     return o->value.kind == &value_kind_bool;
 }
@@ -16,12 +16,12 @@ static bool is_unset(const struct option *o, const void *at)
 {
     char *begin = NULL;
     memcpy(&begin, (const char *)at + o->offset, sizeof begin);
-    return o->fallback == NULL && begin == NULL;
+    return o->default_value == NULL && begin == NULL;
 }
 
 /* --- Reading --- */
 
-static const struct option *find(const struct options *o, const char *name)
+static const struct option *options_find(const struct options *o, const char *name)
 {
     for (size_t i = 0; i < o->count; i++)
         if (strcmp(o->option[i].name, name) == 0)
@@ -29,15 +29,15 @@ static const struct option *find(const struct options *o, const char *name)
     return NULL;
 }
 
-static int refuse(const struct options *o, const char *name, struct value_error *error)
+static int options_unknown(const struct options *o, const char *name, struct value_error *error)
 {
-    struct nearest near;
-    nearest_init(&near, name);
+    struct suggestion hint;
+    suggestion_init(&hint, name);
     for (size_t i = 0; i < o->count; i++)
-        nearest_offer(&near, o->option[i].name);
-    if (near.word != NULL)
-        return value_refuse(error, name, "unknown option, did you mean \"%s\"?", near.word);
-    return value_refuse(error, name, "unknown option, expected %s", o->expected);
+        suggestion_offer(&hint, o->option[i].name);
+    if (hint.word != NULL)
+        return value_invalid(error, name, "unknown option, did you mean \"%s\"?", hint.word);
+    return value_invalid(error, name, "unknown option, expected %s", o->expected);
 }
 
 static int parse_value(const struct option *o, void *at, const char *text,
@@ -48,14 +48,14 @@ static int parse_value(const struct option *o, void *at, const char *text,
         struct value_error why = *error;
         snprintf(error->text, sizeof error->text, "%s=%.*s", o->name,
                  (int)(sizeof error->text - strlen(o->name) - 2), why.text);
-        error->wrong = why.wrong + strlen(o->name) + 1;
+        error->reason = why.reason + strlen(o->name) + 1;
     }
     return rc;
 }
 
 /* Reads "name=value" or "flag". *seen has a bit for each option that came already. */
-static int parse_word(const struct options *options, void *at, char *word, unsigned *seen,
-                      struct value_error *error)
+static int options_parse_word(const struct options *options, void *at, char *word, unsigned *seen,
+                              struct value_error *error)
 {
     char *equals = strchr(word, '=');
     const char *text = NULL;
@@ -63,19 +63,19 @@ static int parse_word(const struct options *options, void *at, char *word, unsig
         *equals = '\0';
         text = equals + 1;
     }
-    const struct option *o = find(options, word);
+    const struct option *o = options_find(options, word);
     if (o == NULL)
-        return refuse(options, word, error);
+        return options_unknown(options, word, error);
     const unsigned bit = 1U << (o - options->option);
     if ((*seen & bit) != 0)
-        return value_refuse(error, word, "given twice");
+        return value_invalid(error, word, "given twice");
     *seen |= bit;
-    if (is_flag(o) && text != NULL)
-        return value_refuse(error, word, "takes no value, expected the word alone");
-    if (is_flag(o))
+    if (option_is_flag(o) && text != NULL)
+        return value_invalid(error, word, "takes no value, expected the word alone");
+    if (option_is_flag(o))
         text = "yes";
     if (text == NULL)
-        return value_refuse(error, word, "no value, expected %s=...", word);
+        return value_invalid(error, word, "no value, expected %s=...", word);
     return parse_value(o, at, text, error);
 }
 
@@ -84,10 +84,10 @@ int options_parse(const struct options *o, void *at, char **rest, struct value_e
     unsigned seen = 0;
     int rc = 0;
     for (size_t i = 0; i < o->count && rc == 0; i++)
-        if (o->option[i].fallback != NULL)
-            rc = parse_value(&o->option[i], at, o->option[i].fallback, error);
+        if (o->option[i].default_value != NULL)
+            rc = parse_value(&o->option[i], at, o->option[i].default_value, error);
     for (char *word = NULL; rc == 0 && (word = strtok_r(NULL, " \t", rest)) != NULL;)
-        rc = parse_word(o, at, word, &seen, error);
+        rc = options_parse_word(o, at, word, &seen, error);
     return rc;
 }
 
@@ -95,11 +95,11 @@ int options_parse(const struct options *o, void *at, char **rest, struct value_e
 
 static void print_option(const struct option *o, const void *at, FILE *out)
 {
-    char *text = is_unset(o, at) ? NULL : value_text(&o->value, (const char *)at + o->offset);
+    char *text = is_unset(o, at) ? NULL : value_to_string(&o->value, (const char *)at + o->offset);
     if (text == NULL)
         return;
-    if (o->fallback == NULL || strcmp(text, o->fallback) != 0)
-        fprintf(out, is_flag(o) ? " %s" : " %s=%s", o->name, text);
+    if (o->default_value == NULL || strcmp(text, o->default_value) != 0)
+        fprintf(out, option_is_flag(o) ? " %s" : " %s=%s", o->name, text);
     free(text);
 }
 

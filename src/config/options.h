@@ -9,9 +9,10 @@
 
 struct option {
     const char *name;
-    struct value value;   /* a yes/no is a flag, the word alone */
-    const char *fallback; /* NULL: unset, what is at offset begins with a NULL or a zero length */
-    size_t offset;        /* in the structure that the options are of */
+    struct value value; /* a yes/no is a flag, the word alone */
+    const char
+        *default_value; /* NULL: unset, what is at offset begins with a NULL or a zero length */
+    size_t offset;      /* in the structure that the options are of */
 };
 
 struct options {

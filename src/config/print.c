@@ -7,8 +7,8 @@
 
 #include "config/ini.h"
 #include "config/keys.h"
+#include "config/raw_text.h"
 #include "config/variable.h"
-#include "config/written.h"
 
 /* How much of text goes on a line with room for `room` bytes: all of it, or as much as ends at a
  * single space, which is what a continued line stands for. */
@@ -45,7 +45,7 @@ static void print_entry(const char *key, const char *text, FILE *out)
 
 static void print_value(const struct key *k, const void *item, FILE *out)
 {
-    char *value = value_text(&k->value, item);
+    char *value = value_to_string(&k->value, item);
     char *text = NULL;
     size_t size = 0;
     FILE *memory = value == NULL ? NULL : open_memstream(&text, &size);
@@ -62,7 +62,7 @@ static void print_value(const struct key *k, const void *item, FILE *out)
 static void print_item(const struct config *c, const struct section *s, const void *at,
                        const struct key *k, size_t item, FILE *out)
 {
-    const struct config_written *w = written_find(c, s, at, k, item);
+    const struct config_raw_text *w = raw_text_find(c, s, at, k, item);
     if (w == NULL)
         print_value(k, keys_item(k, at, item), out);
     else if (item == w->first)
@@ -73,12 +73,12 @@ static void print_item(const struct config *c, const struct section *s, const vo
 static void print_key(const struct config *c, const struct section *s, const struct key *k,
                       const void *at, FILE *out)
 {
-    size_t count = keys_count(k, at);
+    size_t count = keys_item_count(k, at);
     if ((k->flags & KEY_INCLUDE) != 0)
         return;
     if (count == 0)
         fprintf(out, "#%s =\n", k->name);
-    for (size_t item = 0; item < count && (k->flags & KEY_AGAIN) == 0; item++)
+    for (size_t item = 0; item < count && (k->flags & KEY_SAME_LIST) == 0; item++)
         print_item(c, s, at, k, item, out);
 }
 

@@ -7,7 +7,8 @@
 
 /* --- Ports: counts that may be unset again --- */
 
-static int parse_port(const struct value *v, void *out, const char *text, struct value_error *error)
+static int probe_parse_port(const struct value *v, void *out, const char *text,
+                            struct value_error *error)
 {
     return value_kind_count.parse(v, out, text, error);
 }
@@ -22,12 +23,12 @@ static void free_port(void *value)
     *(uint64_t *)value = 0;
 }
 
-const struct value_kind probe_kind_port = { parse_port, print_port, free_port };
+const struct value_kind value_kind_check_port = { probe_parse_port, print_port, free_port };
 
 /* --- Ranges --- */
 
 /* Reads a number and moves on; false where there is none, or one that is too large. */
-static bool read_number(const char **text, unsigned *number)
+static bool probe_read_number(const char **text, unsigned *number)
 {
     size_t digits = strspn(*text, "0123456789");
     if (digits == 0 || digits > 9)
@@ -38,30 +39,30 @@ static bool read_number(const char **text, unsigned *number)
 }
 
 /* LOW ["-" HIGH] */
-static bool read_range(const char *text, struct config_range *r)
+static bool probe_read_range(const char *text, struct config_range *r)
 {
-    if (!read_number(&text, &r->low))
+    if (!probe_read_number(&text, &r->low))
         return false;
     r->high = r->low;
     if (*text == '\0')
         return true;
-    return *text++ == '-' && read_number(&text, &r->high) && *text == '\0';
+    return *text++ == '-' && probe_read_number(&text, &r->high) && *text == '\0';
 }
 
-static int parse_range(const struct value *v, void *out, const char *text,
-                       struct value_error *error)
+static int probe_parse_range(const struct value *v, void *out, const char *text,
+                             struct value_error *error)
 {
     struct config_range r;
     const char *wrong = "not understood";
-    if (read_range(text, &r)) {
+    if (probe_read_range(text, &r)) {
         if (r.low <= r.high && r.low >= v->min && r.high <= v->max) {
             *(struct config_range *)out = r;
             return 0;
         }
         wrong = r.low > r.high ? "the wrong way round" : "out of range";
     }
-    return value_refuse(error, text, "%s, expected a number from %u to %u, or two as in 200-399",
-                        wrong, (unsigned)v->min, (unsigned)v->max);
+    return value_invalid(error, text, "%s, expected a number from %u to %u, or two as in 200-399",
+                         wrong, (unsigned)v->min, (unsigned)v->max);
 }
 
 static void print_range(const struct value *v, const void *in, FILE *out)
@@ -73,7 +74,7 @@ static void print_range(const struct value *v, const void *in, FILE *out)
         fprintf(out, "-%u", r->high);
 }
 
-const struct value_kind probe_kind_range = { parse_range, print_range, NULL };
+const struct value_kind value_kind_status_range = { probe_parse_range, print_range, NULL };
 
 /* --- Parts of HTTP requests: bytes that cannot end them, or a line of them --- */
 
@@ -90,12 +91,12 @@ static int parse_http_path(const struct value *v, void *out, const char *text,
 {
     (void)v;
     if (text[0] != '/')
-        return value_refuse(error, text, "expected a path that begins with /");
+        return value_invalid(error, text, "expected a path that begins with /");
     if (!is_printable(text) || strchr(text, '#') != NULL)
-        return value_refuse(error, text,
-                            "not a path of HTTP, expected visible ASCII, all other bytes and # "
-                            "as %%HH");
-    return value_copy(out, text, error);
+        return value_invalid(error, text,
+                             "not a path of HTTP, expected visible ASCII, all other bytes and # "
+                             "as %%HH");
+    return value_strdup(out, text, error);
 }
 
 static int parse_http_host(const struct value *v, void *out, const char *text,
@@ -103,24 +104,26 @@ static int parse_http_host(const struct value *v, void *out, const char *text,
 {
     (void)v;
     if (*text == '\0' || !is_printable(text) || strpbrk(text, "/?#@,") != NULL)
-        return value_refuse(error, text,
-                            "not a host of HTTP, expected one as in www.example or "
-                            "www.example:8080");
-    return value_copy(out, text, error);
+        return value_invalid(error, text,
+                             "not a host of HTTP, expected one as in www.example or "
+                             "www.example:8080");
+    return value_strdup(out, text, error);
 }
 
-static void print_text(const struct value *v, const void *in, FILE *out)
+static void probe_print_text(const struct value *v, const void *in, FILE *out)
 {
     (void)v;
     fputs(*(char *const *)in, out);
 }
 
-static void free_text(void *value)
+static void probe_free_text(void *value)
 {
     char **text = value;
     free(*text);
     *text = NULL;
 }
 
-const struct value_kind probe_kind_path = { parse_http_path, print_text, free_text };
-const struct value_kind probe_kind_host = { parse_http_host, print_text, free_text };
+const struct value_kind value_kind_http_path = { parse_http_path, probe_print_text,
+                                                 probe_free_text };
+const struct value_kind value_kind_http_host = { parse_http_host, probe_print_text,
+                                                 probe_free_text };

@@ -12,10 +12,11 @@ put_masked(const struct report *r, const char *what, va_list args)
 {
     char *text = NULL;
     int n = vasprintf(&text, what, args);
-    char *masked = n < 0 ? NULL : malloc((size_t)n * 2 + REPORT_PLACE_MAX);
+    char *masked = n < 0 ? NULL : malloc((size_t)n * 2 + REPORT_LOCATION_MAX);
     if (masked != NULL)
         fwrite(masked, 1,
-               variable_mask(r->config, text, (size_t)n, masked, (size_t)n * 2 + REPORT_PLACE_MAX),
+               variable_mask(r->config, text, (size_t)n, masked,
+                             (size_t)n * 2 + REPORT_LOCATION_MAX),
                r->out);
     else
         fputs("out of memory", r->out);
@@ -24,7 +25,7 @@ put_masked(const struct report *r, const char *what, va_list args)
         free(text);
 }
 
-void report_error(struct report *r, struct place at, const char *section, const char *key,
+void report_error(struct report *r, struct location at, const char *section, const char *key,
                   const char *what, ...)
 {
     va_list args;
@@ -43,11 +44,12 @@ void report_error(struct report *r, struct place at, const char *section, const 
     r->count++;
 }
 
-const char *report_place(struct place other, struct place at, char buf[REPORT_PLACE_MAX])
+const char *report_location(struct location other, struct location at,
+                            char buf[REPORT_LOCATION_MAX])
 {
     if (strcmp(other.file, at.file) == 0)
-        snprintf(buf, REPORT_PLACE_MAX, "line %u", other.line);
+        snprintf(buf, REPORT_LOCATION_MAX, "line %u", other.line);
     else
-        snprintf(buf, REPORT_PLACE_MAX, "%s:%u", other.file, other.line);
+        snprintf(buf, REPORT_LOCATION_MAX, "%s:%u", other.file, other.line);
     return buf;
 }

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-struct place {
+struct location {
     const char *file;
     unsigned line; /* 0: the file as a whole, or in a place that was never filled in: nowhere */
 };
@@ -19,11 +19,12 @@ struct report {
 };
 
 /* Writes and counts a line "FILE:LINE: [section] key: ...". section and key may be NULL. */
-void report_error(struct report *r, struct place at, const char *section, const char *key,
+void report_error(struct report *r, struct location at, const char *section, const char *key,
                   const char *what, ...) __attribute__((format(printf, 5, 6)));
 
 /* How an error at `at` speaks of another place: "line 3", or "FILE:3". Returns buf. */
-#define REPORT_PLACE_MAX 512
-const char *report_place(struct place other, struct place at, char buf[REPORT_PLACE_MAX]);
+#define REPORT_LOCATION_MAX 512
+const char *report_location(struct location other, struct location at,
+                            char buf[REPORT_LOCATION_MAX]);
 
 #endif

@@ -33,22 +33,22 @@ static int add_word(struct config_words *w, const char *text, struct value_error
     char **word = array_add(&w->word, &w->count, sizeof *word);
     if (word == NULL)
         return value_no_memory(error);
-    return value_copy(word, text, error);
+    return value_strdup(word, text, error);
 }
 
 /* Splits text; each word is read by `one`, which may change it. */
-static int parse_words(struct config_words *out, const char *text, struct value_error *error,
-                       int (*one)(char *word, struct value_error *error))
+static int route_parse_words(struct config_words *out, const char *text, struct value_error *error,
+                             int (*parse_one)(char *word, struct value_error *error))
 {
     struct config_words w = { .word = NULL };
     char *copy = NULL;
     char *rest = NULL;
     char *word = NULL;
-    int rc = value_copy(&copy, text, error);
+    int rc = value_strdup(&copy, text, error);
     if (rc < 0)
         return rc;
     for (rest = copy; rc == 0 && (word = strsep(&rest, "|")) != NULL;)
-        if ((rc = one(word, error)) == 0)
+        if ((rc = parse_one(word, error)) == 0)
             rc = add_word(&w, word, error);
     free(copy);
     if (rc == 0)
@@ -60,20 +60,20 @@ static int parse_words(struct config_words *out, const char *text, struct value_
 
 /* --- Names of servers (RFC 6066, 3): no addresses, no dot at the end --- */
 
-static int read_name(char *name, struct value_error *error)
+static int route_read_name(char *name, struct value_error *error)
 {
     const char *why = NULL;
     const char *host = strncmp(name, "*.", 2) == 0 ? name + 2 : name;
     size_t n = strlen(host);
     if (n > 0 && host[strspn(host, "0123456789.")] == '\0')
-        return value_refuse(error, name, "no name, addresses are not sent in a hello");
+        return value_invalid(error, name, "no name, addresses are not sent in a hello");
     if (n > 0 && host[n - 1] == '.')
-        return value_refuse(error, name, "a dot at the end, expected the name without it");
+        return value_invalid(error, name, "a dot at the end, expected the name without it");
     if (strchr(host, '*') != NULL)
-        return value_refuse(error, name,
-                            "\"*\" stands for whole labels in front, expected *.example.com");
+        return value_invalid(error, name,
+                             "\"*\" stands for whole labels in front, expected *.example.com");
     if (!host_is_name(host, &why))
-        return value_refuse(error, name, "%s", why);
+        return value_invalid(error, name, "%s", why);
     for (char *c = name; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
     return 0;
@@ -82,10 +82,10 @@ static int read_name(char *name, struct value_error *error)
 static int parse_sni(const struct value *v, void *out, const char *text, struct value_error *error)
 {
     (void)v;
-    return parse_words(out, text, error, read_name);
+    return route_parse_words(out, text, error, route_read_name);
 }
 
-static const struct value_kind kind_sni = { parse_sni, print_words, free_words };
+static const struct value_kind value_kind_sni = { parse_sni, print_words, free_words };
 
 /* --- Protocols (RFC 7301, 3.1): 1 to 255 bytes, as they are registered --- */
 
@@ -95,23 +95,23 @@ static int read_protocol(char *name, struct value_error *error)
     while (name[n] > ' ' && name[n] < 0x7f)
         n++;
     if (n == 0 || n > 255 || name[n] != '\0')
-        return value_refuse(error, name, "not a protocol, expected one as in h2 or http/1.1");
+        return value_invalid(error, name, "not a protocol, expected one as in h2 or http/1.1");
     return 0;
 }
 
 static int parse_alpn(const struct value *v, void *out, const char *text, struct value_error *error)
 {
     (void)v;
-    return parse_words(out, text, error, read_protocol);
+    return route_parse_words(out, text, error, read_protocol);
 }
 
-static const struct value_kind kind_alpn = { parse_alpn, print_words, free_words };
+static const struct value_kind value_kind_alpn = { parse_alpn, print_words, free_words };
 
 /* --- All of it --- */
 
 static const struct option list[] = {
-    { "sni", { .kind = &kind_sni }, NULL, offsetof(struct config_route, sni) },
-    { "alpn", { .kind = &kind_alpn }, NULL, offsetof(struct config_route, alpn) },
+    { "sni", { .kind = &value_kind_sni }, NULL, offsetof(struct config_route, sni) },
+    { "alpn", { .kind = &value_kind_alpn }, NULL, offsetof(struct config_route, alpn) },
     { "pool", VALUE_NAME, NULL, offsetof(struct config_route, pool_name) },
 };
 static const struct options options = { list, sizeof list / sizeof *list, "sni=, alpn= or pool=" };
@@ -127,7 +127,7 @@ static int parse_route(const struct value *v, void *out, const char *text,
     struct config_route r = { .pool_name = NULL };
     char *line = NULL;
     char *rest = NULL;
-    int rc = value_copy(&line, text, error);
+    int rc = value_strdup(&line, text, error);
     (void)v;
     if (rc < 0)
         return rc;
@@ -135,9 +135,9 @@ static int parse_route(const struct value *v, void *out, const char *text,
     rc = options_parse(&options, &r, &rest, error);
     free(line);
     if (rc == 0 && r.pool_name == NULL)
-        rc = value_refuse(error, text, "no pool, expected [sni=NAME] [alpn=PROTOCOL] pool=NAME");
+        rc = value_invalid(error, text, "no pool, expected [sni=NAME] [alpn=PROTOCOL] pool=NAME");
     else if (rc == 0 && r.sni.count == 0 && r.alpn.count == 0)
-        rc = value_refuse(error, text, "no condition, expected sni=, alpn= or both");
+        rc = value_invalid(error, text, "no condition, expected sni=, alpn= or both");
     if (rc == 0)
         *(struct config_route *)out = r;
     else
@@ -160,4 +160,4 @@ static void print_route(const struct value *v, const void *in, FILE *out)
     free(text);
 }
 
-const struct value_kind route_kind = { parse_route, print_route, free_route };
+const struct value_kind value_kind_route = { parse_route, print_route, free_route };

@@ -4,6 +4,6 @@
 
 #include "base/value.h"
 
-extern const struct value_kind route_kind; /* struct config_route */
+extern const struct value_kind value_kind_route; /* struct config_route */
 
 #endif

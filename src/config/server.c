@@ -28,7 +28,7 @@ static void print_weight(const struct value *v, const void *in, FILE *out)
     value_kind_count.print(v, &number, out);
 }
 
-static const struct value_kind kind_weight = { parse_weight, print_weight, NULL };
+static const struct value_kind value_kind_weight = { parse_weight, print_weight, NULL };
 
 static const char *const state_words[] = {
     [CONFIG_STATE_READY] = "ready",
@@ -39,13 +39,16 @@ static const char *const state_words[] = {
 
 static const struct option list[] = {
     { "name", VALUE_NAME, NULL, offsetof(struct config_server, name) },
-    { "weight", { &kind_weight, 1, 256, NULL, NULL }, "1", offsetof(struct config_server, weight) },
+    { "weight",
+      { &value_kind_weight, 1, 256, NULL, NULL },
+      "1",
+      offsetof(struct config_server, weight) },
     { "backup", VALUE_BOOL, "no", offsetof(struct config_server, backup) },
     { "max_connections", VALUE_COUNT(1, 1000000000, "off"), "off",
       offsetof(struct config_server, max_connections) },
     { "state", VALUE_CHOICE(state_words), "ready", offsetof(struct config_server, state) },
     { "check_address",
-      { .kind = &address_kind_target },
+      { .kind = &value_kind_connect_address },
       NULL,
       offsetof(struct config_server, check_address) },
 };
@@ -56,18 +59,18 @@ static const struct options unnamed = { list + 1, LIST_COUNT - 1, expected };
 
 /* --- The line --- */
 
-static int parse_words(struct config_server *s, char *line, struct value_error *error)
+static int server_parse_words(struct config_server *s, char *line, struct value_error *error)
 {
     char *rest = NULL;
     int rc = 0;
     char *address = strtok_r(line, " \t", &rest);
     if (address == NULL)
-        return value_refuse(error, "", "empty, expected ADDRESS:PORT and options");
+        return value_invalid(error, "", "empty, expected ADDRESS:PORT and options");
     if ((rc = endpoint_parse(s, address, error)) < 0)
         return rc;
     rc = options_parse(&options, s, &rest, error);
     if (rc == 0 && s->name == NULL)
-        rc = value_copy(&s->name, address, error);
+        rc = value_strdup(&s->name, address, error);
     return rc;
 }
 
@@ -87,12 +90,12 @@ static int parse_server(const struct value *v, void *out, const char *text,
     int rc = 0;
     (void)v;
     if (strchr(text, ',') != NULL)
-        return value_refuse(error, text,
-                            "a comma, expected one server to a line, its options "
-                            "separated by spaces");
-    if ((rc = value_copy(&line, text, error)) < 0)
+        return value_invalid(error, text,
+                             "a comma, expected one server to a line, its options "
+                             "separated by spaces");
+    if ((rc = value_strdup(&line, text, error)) < 0)
         return rc;
-    rc = parse_words(&s, line, error);
+    rc = server_parse_words(&s, line, error);
     free(line);
     if (rc == 0)
         *(struct config_server *)out = s;
@@ -105,7 +108,7 @@ static int parse_server(const struct value *v, void *out, const char *text,
 static void print_server(const struct value *v, const void *in, FILE *out)
 {
     const struct config_server *s = in;
-    bool named = !endpoint_reads_as(s, s->name);
+    bool named = !endpoint_equals_text(s, s->name);
     (void)v;
     if (named)
         endpoint_print(s, out);
@@ -114,4 +117,4 @@ static void print_server(const struct value *v, const void *in, FILE *out)
     options_print(named ? &options : &unnamed, s, out);
 }
 
-const struct value_kind server_kind = { parse_server, print_server, free_server };
+const struct value_kind value_kind_server = { parse_server, print_server, free_server };

@@ -5,6 +5,6 @@
 
 #include "base/value.h"
 
-extern const struct value_kind server_kind; /* struct config_server */
+extern const struct value_kind value_kind_server; /* struct config_server */
 
 #endif

@@ -17,7 +17,7 @@ static const char *const words[] = {
 };
 #define KINDS (sizeof words / sizeof *words)
 
-static const struct value bytes_value = { .kind = &bytes_kind };
+static const struct value bytes_value = { .kind = &value_kind_bytes };
 
 const char *step_word(enum config_step_kind kind)
 {
@@ -84,9 +84,9 @@ static char *translate(const char *text, int *rc, struct value_error *error)
         at++;
         if (!put_escape(&at, out, &n)) {
             *rc =
-                value_refuse(error, begin,
-                             "bad backslash, expected \\r \\n \\t, \\xHH with two hexadecimal "
-                             "digits that are not 00, or one of regex(7) without back references");
+                value_invalid(error, begin,
+                              "bad backslash, expected \\r \\n \\t, \\xHH with two hexadecimal "
+                              "digits that are not 00, or one of regex(7) without back references");
             free(out);
             return NULL;
         }
@@ -100,11 +100,11 @@ static int compile(struct config_step *s, const char *text, struct value_error *
     char why[160];
     int rc = 0;
     if (*text == '\0')
-        return value_refuse(error, text,
-                            "empty, expected an extended regular expression, as in "
-                            "^role:(master|slave)");
+        return value_invalid(error, text,
+                             "empty, expected an extended regular expression, as in "
+                             "^role:(master|slave)");
     if (strlen(text) > ERE_MAX)
-        return value_refuse(error, text, "too long, expected at most %d bytes", ERE_MAX);
+        return value_invalid(error, text, "too long, expected at most %d bytes", ERE_MAX);
     char *translated = translate(text, &rc, error);
     if (translated == NULL)
         return rc;
@@ -121,10 +121,10 @@ static int compile(struct config_step *s, const char *text, struct value_error *
     free(s->regex);
     s->regex = NULL;
     return failed == REG_ESPACE ? value_no_memory(error)
-                                : value_refuse(error, text,
-                                               "%s, expected an extended regular expression, "
-                                               "regex(7)",
-                                               why);
+                                : value_invalid(error, text,
+                                                "%s, expected an extended regular expression, "
+                                                "regex(7)",
+                                                why);
 }
 
 /* --- Steps --- */
@@ -144,7 +144,8 @@ static int parse_operand(struct config_step *s, const char *text, struct value_e
     int rc = 0;
     if (s->kind != CONFIG_STEP_EXPECT_REGEX)
         return value_parse(&bytes_value, &s->bytes, text, error);
-    if ((rc = compile(s, text, error)) == 0 && (rc = value_copy(&s->bytes.data, text, error)) == 0)
+    if ((rc = compile(s, text, error)) == 0 &&
+        (rc = value_strdup(&s->bytes.data, text, error)) == 0)
         s->bytes.len = strlen(text);
     return rc;
 }
@@ -158,9 +159,9 @@ static int parse_step(const struct value *v, void *out, const char *text, struct
     while (kind < KINDS && (strlen(words[kind]) != n || strncmp(text, words[kind], n) != 0))
         kind++;
     if (kind == KINDS)
-        return value_refuse(error, text,
-                            "unknown step, expected send BYTES, expect BYTES, expect_not BYTES or "
-                            "expect_regex ERE");
+        return value_invalid(error, text,
+                             "unknown step, expected send BYTES, expect BYTES, expect_not BYTES or "
+                             "expect_regex ERE");
     s.kind = (enum config_step_kind)kind;
     int rc = parse_operand(&s, text + n + strspn(text + n, " \t"), error);
     if (rc == 0)
@@ -181,4 +182,4 @@ static void print_step(const struct value *v, const void *in, FILE *out)
         value_print(&bytes_value, &s->bytes, out);
 }
 
-const struct value_kind step_kind = { parse_step, print_step, free_step };
+const struct value_kind value_kind_step = { parse_step, print_step, free_step };

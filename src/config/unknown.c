@@ -3,20 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/nearest.h"
-#include "config/reading.h"
+#include "config/load_context.h"
+#include "config/suggestion.h"
 
 #define LIST_MAX 100 /* what exists is listed where it is shorter than this */
 
-void unknown_section(const struct load *l, struct place at, const char *title, const char *type)
+void unknown_section(const struct load *l, struct location at, const char *title, const char *type)
 {
-    struct nearest near;
-    nearest_init(&near, type);
-    nearest_offer(&near, "defaults");
+    struct suggestion hint;
+    suggestion_init(&hint, type);
+    suggestion_offer(&hint, "defaults");
     for (size_t i = 0; i < SECTION_KINDS; i++)
-        nearest_offer(&near, keys_sections[i].type);
-    const struct section *s = near.word == NULL ? NULL : keys_find_section(near.word);
-    if (near.word != NULL)
+        suggestion_offer(&hint, keys_sections[i].type);
+    const struct section *s = hint.word == NULL ? NULL : keys_find_section(hint.word);
+    if (hint.word != NULL)
         report_error(l->report, at, title, NULL, "unknown section, did you mean %s?",
                      s == NULL ? "[defaults]" : s->title);
     else
@@ -40,32 +40,32 @@ static void list_keys(const struct load *l, char *text, size_t size)
     size_t len = (size_t)snprintf(text, size, ", expected one of:");
     for (size_t i = 0; i < SECTION_KINDS; i++)
         for (size_t j = 0; j < keys_sections[i].key_count && len < size; j++)
-            if (reading_takes(l, &keys_sections[i], &keys_sections[i].keys[j]))
+            if (load_accepts_key(l, &keys_sections[i], &keys_sections[i].keys[j]))
                 len +=
                     (size_t)snprintf(text + len, size - len, " %s", keys_sections[i].keys[j].name);
     if (len >= size)
         snprintf(text, size, ", see zproxy.ini(5)");
 }
 
-void unknown_key(const struct load *l, struct place at, const char *key)
+void unknown_key(const struct load *l, struct location at, const char *key)
 {
     const struct section *other = section_of(key);
-    struct nearest near;
+    struct suggestion hint;
     char label[KEYS_LABEL_MAX];
     char list[LIST_MAX] = "";
-    const char *here_label = reading_label(l, label);
+    const char *here_label = load_current_label(l, label);
     if (other != NULL) {
         report_error(l->report, at, here_label, key, "belongs in %s", other->title);
         return;
     }
-    nearest_init(&near, key);
+    suggestion_init(&hint, key);
     for (size_t i = 0; i < SECTION_KINDS; i++)
         for (size_t j = 0; j < keys_sections[i].key_count; j++)
-            if (reading_takes(l, &keys_sections[i], &keys_sections[i].keys[j]))
-                nearest_offer(&near, keys_sections[i].keys[j].name);
-    if (near.word != NULL) {
+            if (load_accepts_key(l, &keys_sections[i], &keys_sections[i].keys[j]))
+                suggestion_offer(&hint, keys_sections[i].keys[j].name);
+    if (hint.word != NULL) {
         report_error(l->report, at, here_label, key, "unknown key, did you mean \"%s\"?",
-                     near.word);
+                     hint.word);
         return;
     }
     list_keys(l, list, sizeof list);

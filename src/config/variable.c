@@ -7,9 +7,9 @@
 #include "base/utf8.h"
 #include "config/array.h"
 
-#define OPEN       "${"
-#define LITERAL    "$${"
-#define SECRET_MIN 4 /* bytes */
+#define OPEN         "${"
+#define ESCAPED_OPEN "$${"
+#define SECRET_MIN   4 /* bytes */
 
 /* The length of the NAME at text; 0 where there is none. */
 static size_t name_length(const char *text)
@@ -19,12 +19,12 @@ static size_t name_length(const char *text)
     return strspn(text, letters) == 0 ? 0 : strspn(text, more);
 }
 
-bool variable_is_in(const char *text)
+bool variable_is_used(const char *text)
 {
     return strstr(text, OPEN) != NULL;
 }
 
-static bool is_text(const char *value)
+static bool variable_is_text(const char *value)
 {
     size_t left = strlen(value);
     while (left > 0) {
@@ -46,7 +46,7 @@ static void put_bytes(const char *value, FILE *out)
     }
 }
 
-static int note(struct config *c, const char *name, const char *value)
+static int variable_record(struct config *c, const char *name, const char *value)
 {
     for (size_t i = 0; i < c->variable_count; i++)
         if (strcmp(c->variable[i].name, name) == 0)
@@ -60,31 +60,31 @@ static int note(struct config *c, const char *name, const char *value)
 }
 
 /* written: "${NAME}"; its value, or NULL with *error filled in. */
-static const char *value_of(const char *written, const char *name, enum variable_quoting quoting,
+static const char *value_of(const char *reference, const char *name, enum variable_quoting quoting,
                             struct value_error *error)
 {
     const char *value = getenv(name);
     if (value == NULL)
-        value_refuse(error, written,
-                     "not set, expected a variable of zproxy's environment, or $${ for these "
-                     "characters");
-    else if (quoting == VARIABLE_AS_TEXT && !is_text(value))
-        value_refuse(error, written,
-                     "its value has a control character, or is not UTF-8, expected text");
+        value_invalid(error, reference,
+                      "not set, expected a variable of zproxy's environment, or $${ for these "
+                      "characters");
+    else if (quoting == VARIABLE_AS_TEXT && !variable_is_text(value))
+        value_invalid(error, reference,
+                      "its value has a control character, or is not UTF-8, expected text");
     else
         return value;
     return NULL;
 }
 
 /* Writes the value of the variable "${NAME}". */
-static int put_variable(struct config *c, const char *written, enum variable_quoting quoting,
+static int put_variable(struct config *c, const char *reference, enum variable_quoting quoting,
                         FILE *out, struct value_error *error)
 {
-    char *name = strndup(written + strlen(OPEN), strlen(written) - strlen(OPEN "}"));
+    char *name = strndup(reference + strlen(OPEN), strlen(reference) - strlen(OPEN "}"));
     if (name == NULL)
         return value_no_memory(error);
-    const char *value = value_of(written, name, quoting, error);
-    int rc = value == NULL ? -EINVAL : note(c, name, value);
+    const char *value = value_of(reference, name, quoting, error);
+    int rc = value == NULL ? -EINVAL : variable_record(c, name, value);
     free(name);
     if (rc == -ENOMEM)
         return value_no_memory(error);
@@ -102,13 +102,13 @@ static int read_variable(struct config *c, const char **text, enum variable_quot
     size_t n = name_length(*text + strlen(OPEN));
     size_t length = strlen(OPEN) + n + strlen("}");
     if (n == 0 || (*text)[length - 1] != '}')
-        return value_refuse(error, *text,
-                            "not a variable, expected ${NAME} with letters, digits and _, or $${ "
-                            "for these characters");
-    char *written = strndup(*text, length);
-    int rc =
-        written == NULL ? value_no_memory(error) : put_variable(c, written, quoting, out, error);
-    free(written);
+        return value_invalid(error, *text,
+                             "not a variable, expected ${NAME} with letters, digits and _, or $${ "
+                             "for these characters");
+    char *reference = strndup(*text, length);
+    int rc = reference == NULL ? value_no_memory(error)
+                               : put_variable(c, reference, quoting, out, error);
+    free(reference);
     *text += length;
     return rc;
 }
@@ -122,9 +122,9 @@ int variable_expand(struct config *c, const char *text, enum variable_quoting qu
     if (memory == NULL)
         return value_no_memory(error);
     while (*text != '\0' && rc == 0) {
-        if (strncmp(text, LITERAL, strlen(LITERAL)) == 0) {
+        if (strncmp(text, ESCAPED_OPEN, strlen(ESCAPED_OPEN)) == 0) {
             fputs(OPEN, memory);
-            text += strlen(LITERAL);
+            text += strlen(ESCAPED_OPEN);
         } else if (strncmp(text, OPEN, strlen(OPEN)) == 0) {
             rc = read_variable(c, &text, quoting, memory, error);
         } else {
@@ -150,8 +150,8 @@ void variable_print(const char *text, FILE *out)
 }
 
 /* The longest one that data begins with. */
-static const struct config_variable *find_at(const struct config *c, const char *data, size_t len,
-                                             size_t *length)
+static const struct config_variable *variable_find_at(const struct config *c, const char *data,
+                                                      size_t len, size_t *length)
 {
     const struct config_variable *best = NULL;
     *length = 0;
@@ -173,7 +173,8 @@ size_t variable_mask(const struct config *c, const void *data, size_t len, char 
     size_t at = 0;
     for (size_t i = 0; i < len && at < size;) {
         size_t n = 0;
-        const struct config_variable *v = c == NULL ? NULL : find_at(c, text + i, len - i, &n);
+        const struct config_variable *v =
+            c == NULL ? NULL : variable_find_at(c, text + i, len - i, &n);
         if (v == NULL) {
             out[at++] = text[i++];
             continue;

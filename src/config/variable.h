@@ -15,7 +15,7 @@ enum variable_quoting {
 };
 
 /* Whether text has to be expanded: it has a variable, or "$${", which stands for "${". */
-bool variable_is_in(const char *text);
+bool variable_is_used(const char *text);
 
 /* Expands text into *out, free() is the caller's, and notes in c which variables that took. Returns
  * 0, or -EINVAL or -ENOMEM with *error filled in. */

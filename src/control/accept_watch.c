@@ -2,46 +2,47 @@
 
 #include "base/log.h"
 
-#define LOOK_MS 1000
+#define CHECK_MS 1000
 
 /* ---- the log ---- */
 
 /* The limit that was reached, and how many sessions there are of it. */
-static const struct gate *gate_of(const struct accept_watch *w, const struct entrance *e,
-                                  enum accept_reason reason)
+static const struct conn_limit *conn_limit_of(const struct accept_watch *w,
+                                              const struct listener_state *e,
+                                              enum accept_reason reason)
 {
-    return reason == ACCEPT_LISTENER_MAX_CONNECTIONS ? &e->gate : w->gate;
+    return reason == ACCEPT_LISTENER_MAX_CONNECTIONS ? &e->conn_limit : w->conn_limit;
 }
 
-static void begin_line(struct log_line *line, enum log_level level, const char *event,
-                       const struct entrance *e, enum accept_reason reason)
+static void accept_watch_begin_line(struct log_line *line, enum log_level level, const char *event,
+                                    const struct listener_state *e, enum accept_reason reason)
 {
     log_begin(line, level, event);
     log_str(line, "listener", e->name);
     log_str(line, "reason", accept_reason_name(reason));
 }
 
-static void log_paused(const struct accept_watch *w, const struct entrance *e,
+static void log_paused(const struct accept_watch *w, const struct listener_state *e,
                        enum accept_reason reason)
 {
-    const struct gate *g = gate_of(w, e, reason);
+    const struct conn_limit *g = conn_limit_of(w, e, reason);
     struct log_line line;
-    if (!log_wanted(LOG_LEVEL_WARNING))
+    if (!log_is_enabled(LOG_LEVEL_WARNING))
         return;
-    begin_line(&line, LOG_LEVEL_WARNING, "accept_paused", e, reason);
-    log_uint(&line, "sessions", gate_inside(g));
-    if (gate_limit(g) != UINT64_MAX)
-        log_uint(&line, "limit", gate_limit(g));
+    accept_watch_begin_line(&line, LOG_LEVEL_WARNING, "accept_paused", e, reason);
+    log_uint(&line, "sessions", conn_limit_used(g));
+    if (conn_limit_max(g) != UINT64_MAX)
+        log_uint(&line, "limit", conn_limit_max(g));
     log_str(&line, "msg", "new clients wait in the kernel's queue until there is room");
     log_end(&line);
 }
 
-static void log_resumed(const struct entrance *e, uint64_t now)
+static void log_resumed(const struct listener_state *e, uint64_t now)
 {
     struct log_line line;
-    if (!log_wanted(LOG_LEVEL_NOTICE))
+    if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
-    begin_line(&line, LOG_LEVEL_NOTICE, "accept_resumed", e, e->watched.reason);
+    accept_watch_begin_line(&line, LOG_LEVEL_NOTICE, "accept_resumed", e, e->watched.reason);
     log_uint(&line, "paused_ms", now - e->watched.since);
     log_end(&line);
 }
@@ -49,7 +50,7 @@ static void log_resumed(const struct entrance *e, uint64_t now)
 /* ---- a look at a listener ---- */
 
 /* It has paused since the last look, or is paused still: under this reason. */
-static enum accept_reason look_at(struct entrance *e)
+static enum accept_reason accept_watch_read(struct listener_state *e)
 {
     struct accept_state *s = &e->accept;
     uint64_t pauses = atomic_load(&s->pauses);
@@ -59,7 +60,7 @@ static enum accept_reason look_at(struct entrance *e)
 }
 
 /* A socket that pauses from here on reports it; one that has paused just now has not. */
-static void stop_looking(struct entrance *e)
+static void rearm_report(struct listener_state *e)
 {
     struct accept_state *s = &e->accept;
     atomic_store(&s->reported, false);
@@ -67,8 +68,8 @@ static void stop_looking(struct entrance *e)
         atomic_store(&s->reported, true);
 }
 
-static void note_paused(const struct accept_watch *w, struct entrance *e, enum accept_reason reason,
-                        uint64_t now)
+static void accept_watch_set_paused(const struct accept_watch *w, struct listener_state *e,
+                                    enum accept_reason reason, uint64_t now)
 {
     struct accept_watched *seen = &e->watched;
     if (reason != seen->reason)
@@ -79,72 +80,73 @@ static void note_paused(const struct accept_watch *w, struct entrance *e, enum a
     seen->last = now;
 }
 
-static void note_open(struct entrance *e, uint64_t now)
+static void accept_watch_set_open(struct listener_state *e, uint64_t now)
 {
     struct accept_watched *seen = &e->watched;
-    if (seen->reason != ACCEPT_OPEN && now - seen->last < LOOK_MS)
+    if (seen->reason != ACCEPT_OPEN && now - seen->last < CHECK_MS)
         return;
     if (seen->reason != ACCEPT_OPEN)
         log_resumed(e, now);
     seen->reason = ACCEPT_OPEN;
-    stop_looking(e);
+    rearm_report(e);
 }
 
-static void update(const struct accept_watch *w, struct entrance *e)
+static void accept_watch_update(const struct accept_watch *w, struct listener_state *e)
 {
-    enum accept_reason reason = look_at(e);
+    enum accept_reason reason = accept_watch_read(e);
     if (reason == ACCEPT_OPEN)
-        note_open(e, uv_now(w->look.loop));
+        accept_watch_set_open(e, uv_now(w->check_timer.loop));
     else
-        note_paused(w, e, reason, uv_now(w->look.loop));
+        accept_watch_set_paused(w, e, reason, uv_now(w->check_timer.loop));
 }
 
 /* ---- all of them ---- */
 
-static bool is_reported(const struct entrance *e)
+static bool is_reported(const struct listener_state *e)
 {
     return atomic_load(&e->accept.reported);
 }
 
-static void on_look(uv_timer_t *timer);
+static void on_check_timer(uv_timer_t *timer);
 
 /* Those that are known to be paused are looked at by the timer alone: not more than once a second.
  */
 static void on_reported(uv_async_t *async)
 {
     struct accept_watch *w = async->data;
-    struct entrance *e;
+    struct listener_state *e;
     if (w->stopped)
         return;
-    LIST_FOREACH(e, w->entrances, in_all)
+    LIST_FOREACH(e, w->listener_states, in_all)
         if (is_reported(e) && e->watched.reason == ACCEPT_OPEN)
-            update(w, e);
-    if (!uv_is_active((const uv_handle_t *)&w->look))
-        uv_timer_start(&w->look, on_look, LOOK_MS, LOOK_MS);
+            accept_watch_update(w, e);
+    if (!uv_is_active((const uv_handle_t *)&w->check_timer))
+        uv_timer_start(&w->check_timer, on_check_timer, CHECK_MS, CHECK_MS);
 }
 
-static void on_look(uv_timer_t *timer)
+static void on_check_timer(uv_timer_t *timer)
 {
     struct accept_watch *w = timer->data;
-    struct entrance *e;
+    struct listener_state *e;
     bool any = false;
-    LIST_FOREACH(e, w->entrances, in_all) {
+    LIST_FOREACH(e, w->listener_states, in_all) {
         if (is_reported(e))
-            update(w, e);
+            accept_watch_update(w, e);
         any |= is_reported(e);
     }
     if (!any)
         uv_timer_stop(timer);
 }
 
-int accept_watch_init(struct accept_watch *w, uv_loop_t *loop, struct entrance_list *entrances,
-                      const struct gate *gate)
+int accept_watch_init(struct accept_watch *w, uv_loop_t *loop,
+                      struct listener_state_list *listener_states,
+                      const struct conn_limit *conn_limit)
 {
-    w->entrances = entrances;
-    w->gate = gate;
+    w->listener_states = listener_states;
+    w->conn_limit = conn_limit;
     w->stopped = false;
-    uv_timer_init(loop, &w->look); /* cannot fail */
-    w->look.data = w->reported.data = w;
+    uv_timer_init(loop, &w->check_timer); /* cannot fail */
+    w->check_timer.data = w->reported.data = w;
     return uv_async_init(loop, &w->reported, on_reported);
 }
 
@@ -156,22 +158,22 @@ void accept_watch_report(void *arg)
 
 void accept_watch_stop(struct accept_watch *w)
 {
-    struct entrance *e;
+    struct listener_state *e;
     w->stopped = true;
-    uv_timer_stop(&w->look);
-    LIST_FOREACH(e, w->entrances, in_all)
+    uv_timer_stop(&w->check_timer);
+    LIST_FOREACH(e, w->listener_states, in_all)
         e->watched.reason = ACCEPT_OPEN;
 }
 
-enum accept_reason accept_watch_reason(const struct entrance *e)
+enum accept_reason accept_watch_reason(const struct listener_state *e)
 {
     return e->watched.reason;
 }
 
 enum accept_reason accept_watch_process(const struct accept_watch *w)
 {
-    const struct entrance *e;
-    LIST_FOREACH(e, w->entrances, in_all)
+    const struct listener_state *e;
+    LIST_FOREACH(e, w->listener_states, in_all)
         if (e->watched.reason != ACCEPT_OPEN &&
             e->watched.reason != ACCEPT_LISTENER_MAX_CONNECTIONS)
             return e->watched.reason;

@@ -10,19 +10,20 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "session/entrance.h"
+#include "session/listener_state.h"
 
 struct accept_watch {
-    struct entrance_list *entrances;
-    const struct gate *gate; /* of the process */
+    struct listener_state_list *listener_states;
+    const struct conn_limit *conn_limit; /* of the process */
     uv_async_t reported;
-    uv_timer_t look;
+    uv_timer_t check_timer;
     bool stopped;
 };
 
 /* Both outlive it. Returns 0 or -errno. */
-int accept_watch_init(struct accept_watch *w, uv_loop_t *loop, struct entrance_list *entrances,
-                      const struct gate *gate);
+int accept_watch_init(struct accept_watch *w, uv_loop_t *loop,
+                      struct listener_state_list *listener_states,
+                      const struct conn_limit *conn_limit);
 
 /* From any thread: a listener has paused. arg: the watch. */
 void accept_watch_report(void *arg);
@@ -31,7 +32,7 @@ void accept_watch_report(void *arg);
 void accept_watch_stop(struct accept_watch *w);
 
 /* Why the listener does not accept; ACCEPT_OPEN: it does. */
-enum accept_reason accept_watch_reason(const struct entrance *e);
+enum accept_reason accept_watch_reason(const struct listener_state *e);
 /* Why one of them does not, if that is a limit of the process. */
 enum accept_reason accept_watch_process(const struct accept_watch *w);
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/admin_inside.h"
+#include "control/admin_internal.h"
 #include "relay/poller.h"
 #include "relay/sock.h"
 
@@ -32,11 +32,11 @@ struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
     return a;
 }
 
-static void let_in_waiting(struct admin *a);
+static void admin_accept_waiting(struct admin *a);
 
 /* ---- the end of a client ---- */
 
-static void forget_answer(struct admin_client *c)
+static void free_answer(struct admin_client *c)
 {
     c->admin->waiting -= c->answer_length;
     free(c->answer);
@@ -46,11 +46,11 @@ static void forget_answer(struct admin_client *c)
 
 static void client_free(struct admin_client *c)
 {
-    forget_answer(c);
+    free_answer(c);
     free(c);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void admin_on_client_closed(uv_handle_t *handle)
 {
     struct admin_client *c = handle->data;
     if (--c->open > 0)
@@ -58,9 +58,9 @@ static void on_closed(uv_handle_t *handle)
     struct admin *a = c->admin;
     LIST_REMOVE(c, in_list);
     client_free(c);
-    if (a->door != NULL && !a->door->waits)
-        (void)reserve_fill(&a->door->reserve);
-    let_in_waiting(a);
+    if (a->listener != NULL && !a->listener->waits)
+        (void)fd_reserve_fill(&a->listener->fd_reserve);
+    admin_accept_waiting(a);
 }
 
 static void client_close(struct admin_client *c)
@@ -72,39 +72,39 @@ static void client_close(struct admin_client *c)
     LIST_REMOVE(c, in_list);
     LIST_INSERT_HEAD(&c->admin->gone, c, in_list);
     c->admin->count--;
-    uv_close((uv_handle_t *)&c->pipe, on_closed);
-    uv_close((uv_handle_t *)&c->patience, on_closed);
+    uv_close((uv_handle_t *)&c->pipe, admin_on_client_closed);
+    uv_close((uv_handle_t *)&c->read_deadline, admin_on_client_closed);
 }
 
 /* ---- answers ---- */
 
-static void next_line(struct admin_client *c);
+static void admin_next_line(struct admin_client *c);
 
-static void on_impatient(uv_timer_t *timer)
+static void on_read_timeout(uv_timer_t *timer)
 {
     struct admin_client *c = timer->data;
     size_t unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
     if (unread >= c->unread)
         client_close(c);
     else
-        deadline_start(&c->patience, on_impatient, ADMIN_PATIENCE_MS);
+        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_PATIENCE_MS);
     c->unread = unread;
 }
 
 static void on_written(uv_write_t *write, int status)
 {
     struct admin_client *c = write->data;
-    deadline_stop(&c->patience);
-    forget_answer(c);
+    deadline_stop(&c->read_deadline);
+    free_answer(c);
     if (uv_is_closing((const uv_handle_t *)&c->pipe))
         return;
-    if (status < 0 || c->hopeless)
+    if (status < 0 || c->close_after_answer)
         client_close(c);
     else
-        next_line(c);
+        admin_next_line(c);
 }
 
-static void send_answer(struct admin_client *c, char *text, size_t length)
+static void admin_send_answer(struct admin_client *c, char *text, size_t length)
 {
     const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length), uv_buf_init((char *)"\n", 1) };
     c->state = CLIENT_ANSWERING;
@@ -120,16 +120,16 @@ static void send_answer(struct admin_client *c, char *text, size_t length)
     c->behind = c->unread;
     c->progressed = c->answered = uv_now(c->admin->loop);
     if (c->unread > 0)
-        deadline_start(&c->patience, on_impatient, ADMIN_PATIENCE_MS);
+        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_PATIENCE_MS);
 }
 
-static void refuse(struct admin_client *c, const char *why)
+static void admin_refuse(struct admin_client *c, const char *why)
 {
     char *text = strdup(why);
     if (text == NULL)
         client_close(c);
     else
-        send_answer(c, text, strlen(text));
+        admin_send_answer(c, text, strlen(text));
 }
 
 void admin_answer(struct admin_call *call, char *text, size_t length)
@@ -142,19 +142,20 @@ void admin_answer(struct admin_call *call, char *text, size_t length)
         free(text);
     } else if (text == NULL || length > UINT32_MAX) {
         free(text);
-        refuse(c, "error: out of memory\n");
+        admin_refuse(c, "error: out of memory\n");
     } else if (c->admin->waiting + length > WAITING_MAX && c->admin->waiting > 0) {
         free(text);
-        refuse(c, "error: other clients do not read their answers, and there is no room for this "
-                  "one\n");
+        admin_refuse(
+            c, "error: other clients do not read their answers, and there is no room for this "
+               "one\n");
     } else {
-        send_answer(c, text, length);
+        admin_send_answer(c, text, length);
     }
 }
 
 /* ---- commands ---- */
 
-static bool is_text(const char *line, size_t length)
+static bool admin_is_text(const char *line, size_t length)
 {
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)line[i] < 0x20 && line[i] != '\t')
@@ -179,7 +180,7 @@ static void ask(struct admin_client *c, char *line)
 
 /* The line's length without its break, and in *taken with it; false: it is not whole yet. The last
  * one needs no break. */
-static bool find_line(const struct admin_client *c, size_t *length, size_t *taken)
+static bool admin_find_line(const struct admin_client *c, size_t *length, size_t *taken)
 {
     const char *end = memchr(c->line, '\n', c->length);
     *length = end != NULL ? (size_t)(end - c->line) : c->length;
@@ -189,19 +190,19 @@ static bool find_line(const struct admin_client *c, size_t *length, size_t *take
     return end != NULL || (c->ended && c->length > 0);
 }
 
-static void take_line(struct admin_client *c, size_t length, size_t taken)
+static void admin_take_line(struct admin_client *c, size_t length, size_t taken)
 {
     char line[ADMIN_LINE_MAX + 1];
     memcpy(line, c->line, length);
     line[length] = '\0';
     c->length -= taken;
     memmove(c->line, c->line + taken, c->length);
-    if (is_text(line, length)) {
+    if (admin_is_text(line, length)) {
         ask(c, line);
         return;
     }
-    c->hopeless = true;
-    refuse(c, "error: control characters, expected a line of text\n");
+    c->close_after_answer = true;
+    admin_refuse(c, "error: control characters, expected a line of text\n");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -211,7 +212,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(c->line + c->length, (unsigned)(sizeof c->line - c->length));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+static void admin_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct admin_client *c = stream->data;
     (void)buf;
@@ -226,29 +227,29 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         client_close(c);
         return;
     }
-    next_line(c);
+    admin_next_line(c);
 }
 
 /* Empty lines are passed over. */
-static void next_line(struct admin_client *c)
+static void admin_next_line(struct admin_client *c)
 {
     size_t length = 0;
     size_t taken = 0;
     bool whole = false;
     c->state = CLIENT_READING;
-    while ((whole = find_line(c, &length, &taken)) && length == 0) {
+    while ((whole = admin_find_line(c, &length, &taken)) && length == 0) {
         c->length -= taken;
         memmove(c->line, c->line + taken, c->length);
     }
     if (whole) {
-        take_line(c, length, taken);
+        admin_take_line(c, length, taken);
     } else if (c->length > ADMIN_LINE_MAX) {
-        c->hopeless = true;
-        refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
-    } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0) {
+        c->close_after_answer = true;
+        admin_refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
+    } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, admin_on_read) < 0) {
         client_close(c);
     } else {
-        let_in_waiting(c->admin);
+        admin_accept_waiting(c->admin);
     }
 }
 
@@ -260,11 +261,11 @@ static bool has_file(const struct addr *at)
 }
 
 /* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
-static bool is_welcome(const struct admin_door *door, int fd)
+static bool is_authorized(const struct admin_listener *listener, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    if (has_file(&door->at))
+    if (has_file(&listener->at))
         return true;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
         return false;
@@ -281,101 +282,104 @@ static bool evict(struct admin *a)
 
 static void on_knock(uv_poll_t *poll, int status, int events);
 
-static void on_retry(uv_timer_t *timer)
+static void admin_on_retry(uv_timer_t *timer)
 {
-    const struct admin_door *door = timer->data;
-    let_in_waiting(door->admin);
+    const struct admin_listener *listener = timer->data;
+    admin_accept_waiting(listener->admin);
 }
 
 /* It stays where it is, and all others behind it. Its socket would wake the loop again and again.
  */
-static void keep_waiting(struct admin_door *door)
+static void keep_waiting(struct admin_listener *listener)
 {
-    door->waits = true;
-    uv_poll_stop(&door->knock);
-    uv_timer_start(&door->retry, on_retry, RETRY_MS, 0);
+    listener->waits = true;
+    uv_poll_stop(&listener->knock);
+    uv_timer_start(&listener->retry, admin_on_retry, RETRY_MS, 0);
 }
 
-static int accept_one(const struct admin_door *door)
+static int accept_one(const struct admin_listener *listener)
 {
-    int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return fd == -1 ? -errno : fd;
 }
 
 /* accept4(2) looks for a descriptor before it looks for a client. */
-static bool is_client_there(const struct admin_door *door)
+static bool is_client_there(const struct admin_listener *listener)
 {
-    struct pollfd ask = { .fd = door->fd, .events = POLLIN };
+    struct pollfd ask = { .fd = listener->fd, .events = POLLIN };
     return poll(&ask, 1, 0) == 1;
 }
 
 /* Without descriptors the one that is kept for that is taken, else that of another client. */
-static int accept_client(struct admin_door *door)
+static int accept_client(struct admin_listener *listener)
 {
-    int fd = accept_one(door);
+    int fd = accept_one(listener);
     if (fd != -EMFILE && fd != -ENFILE)
         return fd;
-    if (!is_client_there(door))
+    if (!is_client_there(listener))
         return -EAGAIN;
-    return reserve_spend(&door->reserve) || evict(door->admin) ? accept_one(door) : fd;
+    return fd_reserve_release(&listener->fd_reserve) || evict(listener->admin)
+               ? accept_one(listener)
+               : fd;
 }
 
 /* Takes fd over. */
-static void client_open(struct admin_client *c, struct admin_door *door, int fd)
+static void client_open(struct admin_client *c, struct admin_listener *listener, int fd)
 {
-    struct admin *a = door->admin;
+    struct admin *a = listener->admin;
     c->admin = a;
     uv_pipe_init(a->loop, &c->pipe, 0);
-    deadline_init(&c->patience, a->loop);
-    c->pipe.data = c->patience.timer.data = c;
+    deadline_init(&c->read_deadline, a->loop);
+    c->pipe.data = c->read_deadline.timer.data = c;
     c->open = 2;
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
     bool is_open = uv_pipe_open(&c->pipe, fd) == 0;
     if (!is_open)
         close(fd);
-    if (!is_open || !is_welcome(door, fd) || poller_check_loop(a->loop, fd) < 0)
+    if (!is_open || !is_authorized(listener, fd) || poller_check_loop(a->loop, fd) < 0)
         client_close(c);
     else
-        next_line(c);
+        admin_next_line(c);
 }
 
 /* Returns whether there may be another one. */
-static bool let_in(struct admin_door *door)
+static bool admin_accept(struct admin_listener *listener)
 {
-    if (door->admin->count >= ADMIN_CLIENTS_MAX && !evict(door->admin)) {
-        keep_waiting(door);
+    if (listener->admin->count >= ADMIN_CLIENTS_MAX && !evict(listener->admin)) {
+        keep_waiting(listener);
         return false;
     }
     struct admin_client *c = calloc(1, sizeof *c);
-    int fd = c == NULL ? -ENOMEM : accept_client(door);
+    int fd = c == NULL ? -ENOMEM : accept_client(listener);
     if (fd >= 0) {
-        client_open(c, door, fd);
+        client_open(c, listener, fd);
         return true;
     }
     free(c);
     if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
-        keep_waiting(door);
+        keep_waiting(listener);
     return fd == -ECONNABORTED || fd == -EINTR;
 }
 
 static void on_knock(uv_poll_t *poll, int status, int events)
 {
-    struct admin_door *door = poll->data;
+    struct admin_listener *listener = poll->data;
     (void)status;
     (void)events;
-    for (int n = 0; n < ACCEPTS && let_in(door); n++) {
+    for (int n = 0; n < ACCEPTS && admin_accept(listener); n++) {
     }
 }
 
-static void let_in_waiting(struct admin *a)
+static void admin_accept_waiting(struct admin *a)
 {
-    struct admin_door *door = a->door;
-    if (door == NULL || !door->waits || uv_is_closing((const uv_handle_t *)&door->knock))
+    struct admin_listener *listener = a->listener;
+    if (listener == NULL || !listener->waits ||
+        uv_is_closing((const uv_handle_t *)&listener->knock))
         return;
-    door->waits = false;
-    uv_timer_stop(&door->retry);
-    uv_poll_start(&door->knock, UV_READABLE, on_knock);
+    listener->waits = false;
+    uv_timer_stop(&listener->retry);
+    uv_poll_start(&listener->knock, UV_READABLE, on_knock);
 }
 
 /* ---- the socket ---- */
@@ -383,90 +387,90 @@ static void let_in_waiting(struct admin *a)
 struct admin_change {
     struct admin *admin;
     bool stays; /* as it is */
-    struct admin_door *door;
+    struct admin_listener *listener;
     unsigned mode;
 };
 
-static int open_socket(const struct admin_place *place, struct file_id *file)
+static int admin_open_socket(const struct admin_address *address, struct file_id *file)
 {
-    const struct unix_owner owner = { place->owner, place->group };
-    const struct sock_options options = { .mode = place->mode, .owner = &owner };
-    int rc = sock_probe(&place->at);
-    return rc < 0 ? rc : sock_bind(&place->at, &options, file);
+    const struct unix_owner owner = { address->owner, address->group };
+    const struct sock_options options = { .mode = address->mode, .owner = &owner };
+    int rc = sock_probe(&address->at);
+    return rc < 0 ? rc : sock_bind(&address->at, &options, file);
 }
 
-static int tell(FILE *errors, const struct addr *at, int rc)
+static int admin_print_error(FILE *errors, const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
     fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), sock_bind_strerror(rc));
     return -1;
 }
 
-static void on_door_closed(uv_handle_t *handle)
+static void admin_on_listener_closed(uv_handle_t *handle)
 {
-    struct admin_door *door = handle->data;
-    if (--door->open == 0)
-        free(door);
+    struct admin_listener *listener = handle->data;
+    if (--listener->open == 0)
+        free(listener);
 }
 
-static void close_handles(struct admin_door *door)
+static void admin_close_handles(struct admin_listener *listener)
 {
-    uv_close((uv_handle_t *)&door->knock, on_door_closed);
-    uv_close((uv_handle_t *)&door->retry, on_door_closed);
-    close(door->fd);
-    (void)reserve_spend(&door->reserve);
+    uv_close((uv_handle_t *)&listener->knock, admin_on_listener_closed);
+    uv_close((uv_handle_t *)&listener->retry, admin_on_listener_closed);
+    close(listener->fd);
+    (void)fd_reserve_release(&listener->fd_reserve);
 }
 
-static int open_door(struct admin *a, int fd, const struct addr *at, const struct file_id *file,
-                     struct admin_door **out)
+static int admin_open_listener(struct admin *a, int fd, const struct addr *at,
+                               const struct file_id *file, struct admin_listener **out)
 {
-    struct admin_door *door = calloc(1, sizeof *door);
-    if (door == NULL)
+    struct admin_listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
         return -ENOMEM;
-    door->admin = a;
-    door->at = *at;
-    door->file = *file;
-    door->fd = fd;
-    door->reserve.fd = -1;
-    int rc = uv_poll_init(a->loop, &door->knock, fd);
+    listener->admin = a;
+    listener->at = *at;
+    listener->file = *file;
+    listener->fd = fd;
+    listener->fd_reserve.fd = -1;
+    int rc = uv_poll_init(a->loop, &listener->knock, fd);
     if (rc < 0) {
-        free(door);
+        free(listener);
         return rc;
     }
-    uv_timer_init(a->loop, &door->retry);
-    door->knock.data = door->retry.data = door;
-    door->open = 2;
-    (void)reserve_fill(&door->reserve);
-    *out = door;
+    uv_timer_init(a->loop, &listener->retry);
+    listener->knock.data = listener->retry.data = listener;
+    listener->open = 2;
+    (void)fd_reserve_fill(&listener->fd_reserve);
+    *out = listener;
     return 0;
 }
 
 /* Takes the file away as well. */
-static void close_door(struct admin_door *door)
+static void admin_close_listener(struct admin_listener *listener)
 {
-    if (door == NULL)
+    if (listener == NULL)
         return;
-    unix_socket_unlink(&door->at, &door->file);
-    close_handles(door);
+    unix_socket_unlink(&listener->at, &listener->file);
+    admin_close_handles(listener);
 }
 
-static int listen_at(struct admin_door *door)
+static int listen_at(struct admin_listener *listener)
 {
-    int rc = poller_check_loop(door->admin->loop, door->fd);
-    if (rc == 0 && listen(door->fd, BACKLOG) == -1)
+    int rc = poller_check_loop(listener->admin->loop, listener->fd);
+    if (rc == 0 && listen(listener->fd, BACKLOG) == -1)
         rc = -errno;
-    return rc < 0 ? rc : uv_poll_start(&door->knock, UV_READABLE, on_knock);
+    return rc < 0 ? rc : uv_poll_start(&listener->knock, UV_READABLE, on_knock);
 }
 
-static int make_door(struct admin_change *ch, const struct admin_place *place)
+static int admin_make_listener(struct admin_change *ch, const struct admin_address *address)
 {
     struct file_id file;
-    int fd = open_socket(place, &file);
+    int fd = admin_open_socket(address, &file);
     if (fd < 0)
         return fd;
-    int rc = open_door(ch->admin, fd, &place->at, &file, &ch->door);
+    int rc = admin_open_listener(ch->admin, fd, &address->at, &file, &ch->listener);
     if (rc < 0) {
-        unix_socket_unlink(&place->at, &file);
+        unix_socket_unlink(&address->at, &file);
         close(fd);
     }
     return rc;
@@ -474,33 +478,33 @@ static int make_door(struct admin_change *ch, const struct admin_place *place)
 
 /* A file that others have removed comes back; where it may not be made again, that is no reason to
  * refuse the change. */
-static int prepare_door(struct admin_change *ch, const struct admin_place *place)
+static int admin_prepare_listener(struct admin_change *ch, const struct admin_address *address)
 {
-    const struct admin_door *now = ch->admin->door;
-    ch->stays = now != NULL && addr_equal(&now->at, &place->at);
+    const struct admin_listener *now = ch->admin->listener;
+    ch->stays = now != NULL && addr_equal(&now->at, &address->at);
     if (!ch->stays)
-        return make_door(ch, place);
+        return admin_make_listener(ch, address);
     int rc = unix_socket_check(&now->at, &now->file);
-    if (rc == -ENOENT && (rc = make_door(ch, place)) == 0)
+    if (rc == -ENOENT && (rc = admin_make_listener(ch, address)) == 0)
         ch->stays = false;
     if (rc < 0)
         log_msg(LOG_LEVEL_WARNING, "socket_file", "%s: cannot be reached: %s",
-                place->at.un.sun_path, safe_open_strerror(rc));
+                address->at.un.sun_path, safe_open_strerror(rc));
     return 0;
 }
 
-int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
+int admin_prepare(struct admin *a, const struct admin_address *address, FILE *errors,
                   struct admin_change **change)
 {
     struct admin_change *ch = calloc(1, sizeof *ch);
     if (ch == NULL)
-        return tell(errors, &place->at, -ENOMEM);
+        return admin_print_error(errors, &address->at, -ENOMEM);
     ch->admin = a;
-    ch->mode = place->mode;
-    int rc = place->at.len == 0 ? 0 : prepare_door(ch, place);
+    ch->mode = address->mode;
+    int rc = address->at.len == 0 ? 0 : admin_prepare_listener(ch, address);
     if (rc < 0) {
         free(ch);
-        return tell(errors, &place->at, rc);
+        return admin_print_error(errors, &address->at, rc);
     }
     *change = ch;
     return 0;
@@ -508,15 +512,15 @@ int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors
 
 int admin_listen(struct admin_change *ch, FILE *errors)
 {
-    int rc = ch->door == NULL ? 0 : listen_at(ch->door);
-    return rc < 0 ? tell(errors, &ch->door->at, rc) : 0;
+    int rc = ch->listener == NULL ? 0 : listen_at(ch->listener);
+    return rc < 0 ? admin_print_error(errors, &ch->listener->at, rc) : 0;
 }
 
-void admin_abandon(struct admin_change *ch)
+void admin_abort(struct admin_change *ch)
 {
     if (ch == NULL)
         return;
-    close_door(ch->door);
+    admin_close_listener(ch->listener);
     free(ch);
 }
 
@@ -524,38 +528,39 @@ void admin_commit(struct admin_change *ch)
 {
     struct admin *a = ch->admin;
     if (ch->stays) {
-        (void)unix_socket_set_mode(&a->door->at, &a->door->file, ch->mode); /* where we may */
+        (void)unix_socket_set_mode(&a->listener->at, &a->listener->file,
+                                   ch->mode); /* where we may */
         free(ch);
         return;
     }
-    close_door(a->door);
-    a->door = ch->door;
+    admin_close_listener(a->listener);
+    a->listener = ch->listener;
     free(ch);
 }
 
 int admin_socket(const struct admin *a, struct addr *at, struct file_id *file)
 {
-    if (a == NULL || a->door == NULL)
+    if (a == NULL || a->listener == NULL)
         return -1;
-    *at = a->door->at;
-    *file = a->door->file;
-    return a->door->fd;
+    *at = a->listener->at;
+    *file = a->listener->file;
+    return a->listener->fd;
 }
 
 int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd)
 {
-    int rc = open_door(a, fd, at, file, &a->door);
+    int rc = admin_open_listener(a, fd, at, file, &a->listener);
     if (rc < 0)
         close(fd);
     else
-        rc = listen_at(a->door);
+        rc = listen_at(a->listener);
     return rc;
 }
 
 void admin_unlink(const struct admin *a)
 {
-    if (a != NULL && a->door != NULL)
-        unix_socket_unlink(&a->door->at, &a->door->file);
+    if (a != NULL && a->listener != NULL)
+        unix_socket_unlink(&a->listener->at, &a->listener->file);
 }
 
 static void free_all(struct admin_clients *list)
@@ -575,10 +580,10 @@ void admin_free(struct admin *a)
         return;
     free_all(&a->clients);
     free_all(&a->gone);
-    if (a->door != NULL) {
-        close(a->door->fd);
-        (void)reserve_spend(&a->door->reserve);
+    if (a->listener != NULL) {
+        close(a->listener->fd);
+        (void)fd_reserve_release(&a->listener->fd_reserve);
     }
-    free(a->door);
+    free(a->listener);
     free(a);
 }

@@ -39,7 +39,7 @@ void admin_free(struct admin *a);
 void admin_answer(struct admin_call *call, char *text, size_t length);
 
 /* Where the socket is, and who may come. */
-struct admin_place {
+struct admin_address {
     struct addr at; /* len 0: there is to be none */
     unsigned mode;  /* of its file */
     uid_t owner;    /* (uid_t)-1: whoever we are; likewise group */
@@ -48,14 +48,14 @@ struct admin_place {
 
 /* Opens the socket, unless it is open there already and has its file. Nothing changes yet. Returns
  * 0, or -1 after having told errors, as "[admin] socket: ...", why not. */
-int admin_prepare(struct admin *a, const struct admin_place *place, FILE *errors,
+int admin_prepare(struct admin *a, const struct admin_address *address, FILE *errors,
                   struct admin_change **change);
 /* Clients come to the new socket from here on; those who are there stay. */
 void admin_commit(struct admin_change *c);
 /* NULL is allowed. */
 /* Clients can connect from here on, and are heard when the loop next runs. Same results. */
 int admin_listen(struct admin_change *c, FILE *errors);
-void admin_abandon(struct admin_change *c);
+void admin_abort(struct admin_change *c);
 
 /* Its descriptor, for another process; -1: there is none. There that process opens it with what it
  * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */

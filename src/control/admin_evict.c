@@ -1,6 +1,6 @@
 #include <poll.h>
 
-#include "control/admin_inside.h"
+#include "control/admin_internal.h"
 
 #define STALLED_MS 1000 /* an answer that is not read so long gives its place up to others */
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/admin_inside.h"
+#include "control/admin_internal.h"
 
 static const char refusal[] = "error: zproxy is being upgraded, ask again\n\n";
 
@@ -56,7 +56,7 @@ static void begin_client(struct last_answers *l, const struct admin_client *c)
         l->left = unsent - 1;
     }
     l->refusals = c->state == CLIENT_ASKING;
-    if (c->hopeless) {
+    if (c->close_after_answer) {
         l->heard = true;
         return;
     }

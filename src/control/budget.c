@@ -128,12 +128,12 @@ static uint64_t descriptors_for(const struct budget *b, uint64_t sessions)
     return 2 * sessions + b->own + 2 * b->pipes;
 }
 
-static bool fits(const struct budget *b, uint64_t sessions)
+static bool budget_fits(const struct budget *b, uint64_t sessions)
 {
     return b->listening + 2 * sessions < b->descriptors;
 }
 
-static void print_lack(const struct budget *b, FILE *out)
+static void print_shortage(const struct budget *b, FILE *out)
 {
     uint64_t target = descriptors_for(b, b->sessions);
     fprintf(out,
@@ -145,9 +145,9 @@ static void print_lack(const struct budget *b, FILE *out)
 
 bool budget_suffices(const struct budget *b, uint64_t sessions, FILE *errors)
 {
-    if (!fits(b, sessions))
-        print_lack(b, errors);
-    return fits(b, sessions);
+    if (!budget_fits(b, sessions))
+        print_shortage(b, errors);
+    return budget_fits(b, sessions);
 }
 
 static void print_sessions(const struct budget *b, uint64_t wanted, FILE *out)
@@ -178,8 +178,8 @@ void budget_print(const struct budget *b, const struct config *c, FILE *out, con
                 ", raise it for more",
                 b->user_pages, b->user_pages / b->pipe_pages);
     fprintf(out, "\n%s", prefix);
-    if (fits(b, 0))
+    if (budget_fits(b, 0))
         print_sessions(b, c->global.max_connections, out);
     else
-        print_lack(b, out);
+        print_shortage(b, out);
 }

@@ -4,42 +4,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/closing.h"
+#include "control/session_kill.h"
 
 #define TICK_MS 100
 
 struct drain {
     LIST_ENTRY(drain) in_all;
     LIST_ENTRY(drain) in_list; /* of its server's */
-    struct drains *home;
+    struct drains *owner;
     char *pool; /* its name: the pool, and the server, may go before the drain is over */
     uint32_t server;
-    struct drain_course course;
+    struct drain_progress progress;
     bool busy; /* sessions are being looked for, or closed: the next tick waits */
     bool cancelled;
 };
 
 /* A session of the server. */
-struct candidate {
+struct drain_candidate {
     uint64_t active;
     uint64_t id;
 };
 
 /* Who has been silent longest. */
-struct search {
-    struct survey survey;
+struct drain_search {
+    struct session_scan session_scan;
     struct drain *drain;
     uint32_t server;
     uint64_t wanted;
-    struct search_part {
-        struct candidate *candidate;
+    struct drain_search_part {
+        struct drain_candidate *drain_candidate;
         size_t count;
         size_t room;
     } * part;
     size_t parts;
 };
 
-static uint64_t now_of(const struct drains *ds)
+static uint64_t drains_now(const struct drains *ds)
 {
     return uv_now(ds->tick.loop);
 }
@@ -55,131 +55,134 @@ static void drain_free(struct drain *d)
 /* ---- looking for them, on the workers' threads ---- */
 
 /* Without memory for it, one is not found. */
-static void add_candidate(struct search_part *p, const struct session *s)
+static void add_candidate(struct drain_search_part *p, const struct session *s)
 {
     if (p->count == p->room) {
         size_t room = 2 * p->room + 64;
-        struct candidate *more = realloc(p->candidate, room * sizeof *more);
+        struct drain_candidate *more = realloc(p->drain_candidate, room * sizeof *more);
         if (more == NULL)
             return;
-        p->candidate = more;
+        p->drain_candidate = more;
         p->room = room;
     }
-    p->candidate[p->count++] = (struct candidate){ s->active, s->id };
+    p->drain_candidate[p->count++] = (struct drain_candidate){ s->active, s->id };
 }
 
-static bool visit(struct survey *sv, size_t part, struct session *s)
+static bool drain_search_visit(struct session_scan *scan, size_t part, struct session *s)
 {
-    struct search *f = (struct search *)sv; /* its first member */
-    if (s->backend != NULL && s->backend->serial == f->server)
+    struct drain_search *f = (struct drain_search *)scan; /* its first member */
+    if (s->target != NULL && s->target->serial == f->server)
         add_candidate(&f->part[part], s);
     return true;
 }
 
 /* ---- on the control thread ---- */
 
-static int by_silence(const void *a, const void *b)
+static int compare_idle(const void *a, const void *b)
 {
-    const struct candidate *left = a;
-    const struct candidate *right = b;
+    const struct drain_candidate *left = a;
+    const struct drain_candidate *right = b;
     if (left->active != right->active)
         return left->active < right->active ? -1 : 1;
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
-static int by_number(const void *a, const void *b)
+static int compare_number(const void *a, const void *b)
 {
     uint64_t left = *(const uint64_t *)a;
     uint64_t right = *(const uint64_t *)b;
     return left < right ? -1 : left > right;
 }
 
-static void search_free(struct search *f)
+static void drain_search_free(struct drain_search *f)
 {
     for (size_t i = 0; i < f->parts; i++)
-        free(f->part[i].candidate);
+        free(f->part[i].drain_candidate);
     free(f->part);
     free(f);
 }
 
-static struct candidate *merge(const struct search *f, size_t *count)
+static struct drain_candidate *drain_search_merge(const struct drain_search *f, size_t *count)
 {
     size_t total = 0;
     for (size_t i = 0; i < f->parts; i++)
         total += f->part[i].count;
-    struct candidate *all = calloc(total + 1, sizeof *all);
+    struct drain_candidate *all = calloc(total + 1, sizeof *all);
     *count = 0;
     for (size_t i = 0; i < f->parts && all != NULL; i++)
         for (size_t j = 0; j < f->part[i].count; j++)
-            all[(*count)++] = f->part[i].candidate[j];
+            all[(*count)++] = f->part[i].drain_candidate[j];
     if (all != NULL)
-        qsort(all, *count, sizeof *all, by_silence);
+        qsort(all, *count, sizeof *all, compare_idle);
     return all;
 }
 
-static void on_closed(void *arg, uint64_t closed)
+static void drain_on_killed(void *arg, uint64_t closed)
 {
     struct drain *d = arg;
-    d->course.closed += closed;
+    d->progress.closed += closed;
     d->busy = false;
     if (d->cancelled)
         drain_free(d);
 }
 
-static int close_first(struct drain *d, const struct candidate *all, size_t count)
+static int kill_first(struct drain *d, const struct drain_candidate *all, size_t count)
 {
     uint64_t *id = calloc(count + 1, sizeof *id);
     if (id == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
         id[i] = all[i].id;
-    qsort(id, count, sizeof *id, by_number);
-    const struct closing_order order = { .id = id, .ids = count, .done = on_closed, .arg = d };
-    int rc = closing_begin(d->home->desk, d->home->crew, &order);
+    qsort(id, count, sizeof *id, compare_number);
+    const struct session_kill_request request = {
+        .id = id, .ids = count, .done = drain_on_killed, .arg = d
+    };
+    int rc = session_kill_start(d->owner->scan_replies, d->owner->workers, &request);
     free(id);
     return rc;
 }
 
 /* What fails here is tried again with the next tick. */
-static void on_found(struct survey *sv)
+static void on_found(struct session_scan *scan)
 {
-    struct search *f = (struct search *)sv;
+    struct drain_search *f = (struct drain_search *)scan;
     struct drain *d = f->drain;
     size_t count = 0;
-    struct candidate *all = merge(f, &count);
+    struct drain_candidate *all = drain_search_merge(f, &count);
     count = count < f->wanted ? count : f->wanted;
-    if (d->cancelled || count == 0 || all == NULL || close_first(d, all, count) < 0)
-        on_closed(d, 0);
+    if (d->cancelled || count == 0 || all == NULL || kill_first(d, all, count) < 0)
+        drain_on_killed(d, 0);
     free(all);
-    search_free(f);
+    drain_search_free(f);
 }
 
-static void look_for(struct drain *d, uint64_t wanted)
+static void drain_search_start(struct drain *d, uint64_t wanted)
 {
-    struct search *f = calloc(1, sizeof *f);
+    struct drain_search *f = calloc(1, sizeof *f);
     if (f == NULL)
         return;
     f->drain = d;
     f->server = d->server;
     f->wanted = wanted;
-    f->parts = survey_parts(d->home->crew);
+    f->parts = session_scan_parts(d->owner->workers);
     f->part = calloc(f->parts + 1, sizeof *f->part);
-    f->survey.visit = visit;
-    f->survey.done = on_found;
+    f->session_scan.visit = drain_search_visit;
+    f->session_scan.done = on_found;
     if (f->part == NULL)
         f->parts = 0;
-    if (f->part != NULL && survey_begin(&f->survey, d->home->desk, d->home->crew) == 0)
+    if (f->part != NULL &&
+        session_scan_start(&f->session_scan, d->owner->scan_replies, d->owner->workers) == 0)
         d->busy = true;
     else
-        search_free(f);
+        drain_search_free(f);
 }
 
 /* NULL: it is no longer there. */
-static const struct backend *server_of(const struct drain *d)
+static const struct server *server_of(const struct drain *d)
 {
-    const struct pool *p = pools_find(d->home->pools, d->pool);
+    const struct pool *p = pools_find(d->owner->pools, d->pool);
     size_t count = 0;
-    struct backend *const *server = p == NULL ? NULL : pool_servers(p, &count);
+    struct server *const *server = p == NULL ? NULL : pool_servers(p, &count);
     for (size_t i = 0; i < count; i++)
         if (server[i]->serial == d->server)
             return server[i];
@@ -187,24 +190,24 @@ static const struct backend *server_of(const struct drain *d)
 }
 
 /* How many sessions there may still be. */
-static uint64_t allowed(const struct drain_course *c, uint64_t now)
+static uint64_t sessions_allowed(const struct drain_progress *c, uint64_t now)
 {
-    uint64_t passed = now - c->began;
-    if (passed >= c->length)
+    uint64_t elapsed = now - c->began;
+    if (elapsed >= c->length)
         return 0;
-    return c->sessions - (uint64_t)((double)c->sessions * (double)passed / (double)c->length);
+    return c->sessions - (uint64_t)((double)c->sessions * (double)elapsed / (double)c->length);
 }
 
 /* Returns false when the drain is over. */
-static bool go_on(struct drain *d, uint64_t now)
+static bool drain_continue(struct drain *d, uint64_t now)
 {
-    const struct backend *b = server_of(d);
-    if (b == NULL)
+    const struct server *srv = server_of(d);
+    if (srv == NULL)
         return false;
-    uint64_t active = backend_active(b);
-    uint64_t most = allowed(&d->course, now);
+    uint64_t active = server_active(srv);
+    uint64_t most = sessions_allowed(&d->progress, now);
     if (active > most)
-        look_for(d, active - most);
+        drain_search_start(d, active - most);
     return active > 0;
 }
 
@@ -214,7 +217,7 @@ static void on_tick(uv_timer_t *timer)
     struct drain *d = LIST_FIRST(&ds->all);
     while (d != NULL) {
         struct drain *next = LIST_NEXT(d, in_all);
-        if (!d->busy && !go_on(d, now_of(ds)))
+        if (!d->busy && !drain_continue(d, drains_now(ds)))
             drain_free(d);
         d = next;
     }
@@ -224,14 +227,14 @@ static void on_tick(uv_timer_t *timer)
 
 /* ---- begin and end ---- */
 
-void drains_init(struct drains *ds, uv_loop_t *loop, struct survey_desk *desk, struct crew *crew,
-                 const struct pools *pools)
+void drains_init(struct drains *ds, uv_loop_t *loop, struct scan_replies *scan_replies,
+                 struct workers *workers, const struct pools *pools)
 {
     LIST_INIT(&ds->all);
     for (size_t i = 0; i < DRAIN_LISTS; i++)
         LIST_INIT(&ds->by_server[i]);
-    ds->desk = desk;
-    ds->crew = crew;
+    ds->scan_replies = scan_replies;
+    ds->workers = workers;
     ds->pools = pools;
     uv_timer_init(loop, &ds->tick);
     ds->tick.data = ds;
@@ -247,18 +250,18 @@ void drains_fini(struct drains *ds)
     }
 }
 
-static struct drain *find(const struct drains *ds, const struct backend *b)
+static struct drain *drains_find(const struct drains *ds, const struct server *srv)
 {
     struct drain *d;
-    LIST_FOREACH(d, &ds->by_server[b->serial % DRAIN_LISTS], in_list)
-        if (d->server == b->serial && !d->cancelled)
+    LIST_FOREACH(d, &ds->by_server[srv->serial % DRAIN_LISTS], in_list)
+        if (d->server == srv->serial && !d->cancelled)
             return d;
     return NULL;
 }
 
-void drains_cancel(struct drains *ds, const struct backend *b)
+void drains_cancel(struct drains *ds, const struct server *srv)
 {
-    struct drain *d = find(ds, b);
+    struct drain *d = drains_find(ds, srv);
     if (d == NULL)
         return;
     d->cancelled = true;
@@ -266,43 +269,43 @@ void drains_cancel(struct drains *ds, const struct backend *b)
         drain_free(d);
 }
 
-int drains_resume(struct drains *ds, const struct pool *p, const struct backend *b,
-                  const struct drain_course *course)
+int drains_resume(struct drains *ds, const struct pool *p, const struct server *srv,
+                  const struct drain_progress *progress)
 {
     struct drain *d = calloc(1, sizeof *d);
     if (d == NULL || (d->pool = strdup(pool_name(p))) == NULL) {
         free(d);
         return -ENOMEM;
     }
-    drains_cancel(ds, b);
-    d->home = ds;
-    d->server = b->serial;
-    d->course = *course;
+    drains_cancel(ds, srv);
+    d->owner = ds;
+    d->server = srv->serial;
+    d->progress = *progress;
     LIST_INSERT_HEAD(&ds->all, d, in_all);
     LIST_INSERT_HEAD(&ds->by_server[d->server % DRAIN_LISTS], d, in_list);
     uv_timer_start(&ds->tick, on_tick, TICK_MS, TICK_MS);
     return 0;
 }
 
-int drains_begin(struct drains *ds, const struct pool *p, const struct backend *b, uint64_t over)
+int drains_start(struct drains *ds, const struct pool *p, const struct server *srv, uint64_t over)
 {
-    const struct drain_course course = {
-        .began = now_of(ds),
+    const struct drain_progress progress = {
+        .began = drains_now(ds),
         .length = over,
-        .sessions = backend_active(b),
+        .sessions = server_active(srv),
     };
-    return drains_resume(ds, p, b, &course);
+    return drains_resume(ds, p, srv, &progress);
 }
 
-bool drains_progress(const struct drains *ds, const struct backend *b, struct drain_course *course,
-                     uint64_t *left)
+bool drains_progress(const struct drains *ds, const struct server *srv,
+                     struct drain_progress *progress, uint64_t *left)
 {
-    const struct drain *d = find(ds, b);
+    const struct drain *d = drains_find(ds, srv);
     if (d == NULL)
         return false;
-    uint64_t passed = now_of(ds) - d->course.began;
-    *course = d->course;
-    *left = passed < course->length ? course->length - passed : 0;
+    uint64_t elapsed = drains_now(ds) - d->progress.began;
+    *progress = d->progress;
+    *left = elapsed < progress->length ? progress->length - elapsed : 0;
     return true;
 }
 

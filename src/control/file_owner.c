@@ -5,7 +5,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 
-static int number_of(const char *text, long *number)
+static int file_owner_number(const char *text, long *number)
 {
     char *end = NULL;
     *number = strtol(text, &end, 10);
@@ -16,7 +16,7 @@ static int find_user(const char *name, long *uid)
 {
     const struct passwd *pw = getpwnam(name);
     if (pw == NULL)
-        return number_of(name, uid);
+        return file_owner_number(name, uid);
     *uid = (long)pw->pw_uid;
     return 0;
 }
@@ -25,7 +25,7 @@ static int find_group(const char *name, long *gid)
 {
     const struct group *gr = getgrnam(name);
     if (gr == NULL)
-        return number_of(name, gid);
+        return file_owner_number(name, gid);
     *gid = (long)gr->gr_gid;
     return 0;
 }

@@ -9,14 +9,14 @@
 
 #include "config/config.h"
 #include "control/pools.h"
-#include "session/service.h"
+#include "session/frontend.h"
 
 struct generation {
     LIST_ENTRY(generation) in_all;
     unsigned number; /* 1 is the one that the process began with */
     struct config *conf;
-    struct service *service; /* of conf->listen[i] */
-    bool seen;               /* workers may still see it, though it is no longer in force */
+    struct frontend *frontend; /* of conf->listen[i] */
+    bool visible;              /* workers may still see it, though it is no longer in force */
 };
 
 LIST_HEAD(generation_list, generation);
@@ -26,19 +26,19 @@ struct generation *generation_new(unsigned number, struct config *conf);
 void generation_free(struct generation *g);
 
 /* Makes the services; the pools must be there already. Returns 0 or -ENOMEM. */
-int generation_open(struct generation *g, const struct pools *pools,
-                    struct entrance_list *entrances, struct gate *all);
+int generation_init_frontends(struct generation *g, const struct pools *pools,
+                              struct listener_state_list *listener_states, struct conn_limit *all);
 
-struct service *generation_service(const struct generation *g, const char *listen);
+struct frontend *generation_frontend(const struct generation *g, const char *listen);
 
 bool generation_has_sessions(const struct generation *g);
 
 /* A session keeps it, or a worker can see it: then its pools are to stay as well, to which routes
  * and the servers' failure may still send somebody. */
-bool generation_is_busy(const struct generation *g);
+bool generation_is_used(const struct generation *g);
 
 /* Whether it names a pool; whether the settings are in it by which a pool goes. */
-bool generation_names(const struct generation *g, const char *pool);
+bool generation_has_pool(const struct generation *g, const char *pool);
 bool generation_has_settings(const struct generation *g, const struct config_pool *settings);
 
 #endif

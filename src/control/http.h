@@ -63,7 +63,7 @@ int http_listen(struct http_change *c, FILE *errors);
 /* Clients are served. */
 void http_commit(struct http_change *c);
 /* NULL is allowed. */
-void http_abandon(struct http_change *c);
+void http_abort(struct http_change *c);
 
 /* The listening socket, which stays ours, and its address; -1: there is none. */
 int http_socket(const struct http *h, struct addr *at, struct file_id *file);

@@ -2,19 +2,19 @@
 
 #include <errno.h>
 
-static int accept_one(int fd, struct sockaddr_storage *from, socklen_t *len)
+static int http_clients_accept_one(int fd, struct sockaddr_storage *from, socklen_t *len)
 {
     *len = sizeof *from;
     int client = accept4(fd, (struct sockaddr *)from, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return client == -1 ? -errno : client;
 }
 
-int http_clients_accept(int fd, struct reserve *reserve, struct sockaddr_storage *from,
+int http_clients_accept(int fd, struct fd_reserve *fd_reserve, struct sockaddr_storage *from,
                         socklen_t *len)
 {
-    int client = accept_one(fd, from, len);
-    if ((client == -EMFILE || client == -ENFILE) && reserve_spend(reserve))
-        client = accept_one(fd, from, len);
+    int client = http_clients_accept_one(fd, from, len);
+    if ((client == -EMFILE || client == -ENFILE) && fd_reserve_release(fd_reserve))
+        client = http_clients_accept_one(fd, from, len);
     return client;
 }
 
@@ -34,20 +34,20 @@ void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, ui
 void http_clients_remove(struct http_clients *cs, struct http_client *c)
 {
     TAILQ_REMOVE(&cs->all, c, in_clients);
-    cs->count -= !c->gone;
+    cs->count -= !c->shut_down;
 }
 
-void http_clients_heard(struct http_clients *cs, struct http_client *c, size_t bytes)
+void http_clients_touch(struct http_clients *cs, struct http_client *c, size_t bytes)
 {
     c->read += bytes;
     TAILQ_REMOVE(&cs->all, c, in_clients);
     TAILQ_INSERT_TAIL(&cs->all, c, in_clients);
 }
 
-static void send_away(struct http_clients *cs, struct http_client *c)
+static void http_clients_shut_down(struct http_clients *cs, struct http_client *c)
 {
     (void)shutdown(c->fd, SHUT_RDWR);
-    c->gone = true;
+    c->shut_down = true;
     cs->count--;
 }
 
@@ -55,31 +55,31 @@ bool http_clients_evict(struct http_clients *cs)
 {
     struct http_client *c;
     TAILQ_FOREACH(c, &cs->all, in_clients) {
-        if (c->gone || c->waits)
+        if (c->shut_down || c->pending)
             continue;
-        send_away(cs, c);
+        http_clients_shut_down(cs, c);
         return true;
     }
     return false;
 }
 
-static bool is_over(struct http_client *c, uint64_t now)
+static bool http_client_is_expired(struct http_client *c, uint64_t now)
 {
-    if (!c->asked)
+    if (!c->requested)
         return now - c->began >= HTTP_HEAD_MS;
-    if (now - c->measured < HTTP_LIFE_MS)
+    if (now - c->measured < HTTP_READ_MS)
         return false;
-    if (c->read < HTTP_LEAST)
+    if (c->read < HTTP_READ_MIN)
         return true;
     c->measured = now;
     c->read = 0;
     return false;
 }
 
-void http_clients_sweep(struct http_clients *cs, uint64_t now)
+void http_clients_expire(struct http_clients *cs, uint64_t now)
 {
     struct http_client *c;
     TAILQ_FOREACH(c, &cs->all, in_clients)
-        if (!c->gone && !c->waits && is_over(c, now))
-            send_away(cs, c);
+        if (!c->shut_down && !c->pending && http_client_is_expired(c, now))
+            http_clients_shut_down(cs, c);
 }

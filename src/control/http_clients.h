@@ -13,18 +13,18 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include "session/reserve.h"
+#include "session/fd_reserve.h"
 
-#define HTTP_HEAD_MS 5000        /* to send a request's head */
-#define HTTP_LIFE_MS 30000       /* of a connection, unless it has read so much of its answer */
-#define HTTP_LEAST   (64 * 1024) /* in that time; then it has the same time again */
+#define HTTP_HEAD_MS  5000        /* to send a request's head */
+#define HTTP_READ_MS  30000       /* of a connection, unless it has read so much of its answer */
+#define HTTP_READ_MIN (64 * 1024) /* in that time; then it has the same time again */
 
 struct http_client {
     TAILQ_ENTRY(http_client) in_clients;
     int fd;
-    bool asked;        /* its request is here */
-    bool waits;        /* for an answer of ours: it is not its silence */
-    bool gone;         /* it has been shut down */
+    bool requested;    /* its request is here */
+    bool pending;      /* for an answer of ours: it is not its silence */
+    bool shut_down;    /* it has been shut down */
     uint64_t began;    /* ms */
     uint64_t measured; /* ms: since when it has read this: */
     uint64_t read;     /* bytes */
@@ -40,7 +40,7 @@ struct http_clients {
 
 /* Accepts one, non-blocking: with the descriptor that was kept for it where there is no other.
  * Returns its descriptor or -errno. */
-int http_clients_accept(int fd, struct reserve *reserve, struct sockaddr_storage *from,
+int http_clients_accept(int fd, struct fd_reserve *fd_reserve, struct sockaddr_storage *from,
                         socklen_t *len);
 
 void http_clients_init(struct http_clients *cs);
@@ -49,11 +49,11 @@ void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, ui
 void http_clients_remove(struct http_clients *cs, struct http_client *c);
 
 /* It has sent a request, or read so many bytes of the answer. */
-void http_clients_heard(struct http_clients *cs, struct http_client *c, size_t bytes);
+void http_clients_touch(struct http_clients *cs, struct http_client *c, size_t bytes);
 
 /* Shuts down the one that has been silent longest. Returns false when all wait for answers. */
 bool http_clients_evict(struct http_clients *cs);
 /* Shuts down those whose time is over. */
-void http_clients_sweep(struct http_clients *cs, uint64_t now);
+void http_clients_expire(struct http_clients *cs, uint64_t now);
 
 #endif

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "control/http_inside.h"
+#include "control/http_internal.h"
 
 #define ASKS_MS 200
 
@@ -17,11 +17,11 @@ static void refuse(void *arg, struct http_call *call, const char *path)
 }
 
 /* What they wait for does not come any more. */
-static void begin(struct http_door *door)
+static void begin(struct http_listener *listener)
 {
     struct http_call *call;
-    door->http->request = refuse;
-    LIST_FOREACH(call, &door->calls, in_door)
+    listener->http->request = refuse;
+    LIST_FOREACH(call, &listener->calls, in_listener)
         if (call->state == CALL_ASKED)
             refuse(NULL, call, NULL);
 }
@@ -29,19 +29,19 @@ static void begin(struct http_door *door)
 /* A client that has just connected is about to ask. */
 static bool is_waited_for(const struct http_client *c)
 {
-    return !c->gone && (c->asked || uv_hrtime() / 1000000 - c->began < ASKS_MS);
+    return !c->shut_down && (c->requested || uv_hrtime() / 1000000 - c->began < ASKS_MS);
 }
 
 /* Clients that have asked are there until their answers are sent. */
 bool http_finish(struct http *h)
 {
     const struct http_client *client;
-    if (h == NULL || h->door == NULL || h->door->daemon == NULL)
+    if (h == NULL || h->listener == NULL || h->listener->daemon == NULL)
         return false;
     if (h->request != refuse)
-        begin(h->door);
-    MHD_run(h->door->daemon);
-    TAILQ_FOREACH(client, &h->door->clients.all, in_clients)
+        begin(h->listener);
+    MHD_run(h->listener->daemon);
+    TAILQ_FOREACH(client, &h->listener->clients.all, in_clients)
         if (is_waited_for(client))
             return true;
     return false;

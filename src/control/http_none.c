@@ -81,7 +81,7 @@ int http_listen(struct http_change *c, FILE *errors)
     return 0;
 }
 
-void http_abandon(struct http_change *c)
+void http_abort(struct http_change *c)
 {
     free(c);
 }

@@ -20,7 +20,7 @@ struct http_text {
     size_t at;
 };
 
-static void add(struct MHD_Response *r, const char *name, const char *value)
+static void http_response_add(struct MHD_Response *r, const char *name, const char *value)
 {
     (void)MHD_add_response_header(r, name, value); /* for lack of memory it goes without */
 }
@@ -66,7 +66,7 @@ static ssize_t on_read_text(void *arg, uint64_t position, char *buffer, size_t r
     size_t n = t->length - t->at < room ? t->length - t->at : room;
     memcpy(buffer, t->text + t->at, n);
     t->at += n;
-    http_clients_heard(t->clients, t->client, n);
+    http_clients_touch(t->clients, t->client, n);
     return n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)n;
 }
 
@@ -113,14 +113,14 @@ static struct http_text *text_new(const struct http_answer *a, struct http_clien
 
 static void add_headers(struct MHD_Response *r, const struct http_answer *a)
 {
-    add(r, "Content-Type", a->type);
-    add(r, "Content-Security-Policy",
-        a->policy != NULL ? a->policy : "default-src 'none'; frame-ancestors 'none'");
-    add(r, "X-Content-Type-Options", "nosniff");
-    add(r, "X-Frame-Options", "DENY");
-    add(r, "Referrer-Policy", "no-referrer");
-    add(r, "Cache-Control", "no-store");
-    add(r, "Connection", "close");
+    http_response_add(r, "Content-Type", a->type);
+    http_response_add(r, "Content-Security-Policy",
+                      a->policy != NULL ? a->policy : "default-src 'none'; frame-ancestors 'none'");
+    http_response_add(r, "X-Content-Type-Options", "nosniff");
+    http_response_add(r, "X-Frame-Options", "DENY");
+    http_response_add(r, "Referrer-Policy", "no-referrer");
+    http_response_add(r, "Cache-Control", "no-store");
+    http_response_add(r, "Connection", "close");
 }
 
 struct MHD_Response *http_response_new(const struct http_answer *a, struct http_clients *clients,

@@ -42,7 +42,7 @@ int inherited_adopt(struct inherited *in, const char *name, int number, int fd)
 }
 
 /* A shared socket must not block whoever comes second to a client. */
-static void make_ours(int fd)
+static void set_fd_flags(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -51,7 +51,7 @@ static void make_ours(int fd)
 }
 
 /* Names stand between colons, fewer than descriptors where the service manager is older. */
-static int take_all(struct inherited *in, long count, const char *names)
+static int inherited_take_all(struct inherited *in, long count, const char *names)
 {
     int rc = 0;
     for (int fd = FIRST_FD; fd < FIRST_FD + count && rc == 0; fd++) {
@@ -63,7 +63,7 @@ static int take_all(struct inherited *in, long count, const char *names)
         }
         if (fcntl(fd, F_GETFD) == -1)
             continue; /* somebody has closed it on the way */
-        make_ours(fd);
+        set_fd_flags(fd);
         rc = inherited_adopt(in, name, fd, fd);
     }
     return rc;
@@ -76,7 +76,7 @@ int inherited_init(struct inherited *in)
     in->socket = NULL;
     in->count = 0;
     if (number_in("LISTEN_PID") == getpid() && count > 0 && count <= INT_MAX - FIRST_FD)
-        rc = take_all(in, count, getenv("LISTEN_FDNAMES"));
+        rc = inherited_take_all(in, count, getenv("LISTEN_FDNAMES"));
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
@@ -94,14 +94,14 @@ void inherited_fini(struct inherited *in)
     in->count = 0;
 }
 
-bool inherited_is(const struct inherited_socket *s, const char *name)
+bool inherited_matches(const struct inherited_socket *s, const char *name)
 {
     if (name[strspn(name, "0123456789")] != '\0')
         return strcmp(s->name, name) == 0;
     return s->number == atoi(name);
 }
 
-void inherited_list(const struct inherited *in, FILE *out)
+void inherited_print(const struct inherited *in, FILE *out)
 {
     if (in->count == 0)
         fprintf(out, "none was handed over");
@@ -135,10 +135,10 @@ int inherited_address(const struct inherited_socket *s, struct addr *at)
     }
 }
 
-static bool is_there(const struct inherited *in, const char *name)
+static bool inherited_has(const struct inherited *in, const char *name)
 {
     for (size_t i = 0; i < in->count; i++)
-        if (inherited_is(in->socket[i], name))
+        if (inherited_matches(in->socket[i], name))
             return true;
     return false;
 }
@@ -149,7 +149,7 @@ void inherited_print_missing(const struct inherited *in, const struct config *co
     for (size_t i = 0; i < conf->listen_count; i++) {
         const struct config_listen *c = &conf->listen[i];
         for (size_t j = 0; j < c->bind_count; j++)
-            if (c->bind[j].fd != NULL && !is_there(in, c->bind[j].fd))
+            if (c->bind[j].fd != NULL && !inherited_has(in, c->bind[j].fd))
                 fprintf(out, "%s[listen %s] bind: fd:%s has to be handed over by systemd\n", prefix,
                         c->name, c->bind[j].fd);
     }

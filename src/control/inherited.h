@@ -34,9 +34,9 @@ void inherited_fini(struct inherited *in);
 int inherited_adopt(struct inherited *in, const char *name, int number, int fd);
 
 /* Whether this is one of those that "fd:NAME" or "fd:NUMBER" in a configuration stands for. */
-bool inherited_is(const struct inherited_socket *s, const char *name);
+bool inherited_matches(const struct inherited_socket *s, const char *name);
 /* Writes which sockets there are, as the configuration may name them. */
-void inherited_list(const struct inherited *in, FILE *out);
+void inherited_print(const struct inherited *in, FILE *out);
 
 /* Where it listens. Returns 0; or -errno: -ENOTSOCK, -EPROTONOSUPPORT when it is no stream of TCP
  * or unix, -EDESTADDRREQ when it does not listen. */

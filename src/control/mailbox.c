@@ -3,7 +3,7 @@
 void mailbox_init(struct mailbox *m, void (*wake)(void *arg), void *arg)
 {
     pthread_mutex_init(&m->lock, NULL);
-    STAILQ_INIT(&m->letters);
+    STAILQ_INIT(&m->worker_messages);
     m->wake = wake;
     m->arg = arg;
     m->closed = false;
@@ -14,12 +14,12 @@ void mailbox_fini(struct mailbox *m)
     pthread_mutex_destroy(&m->lock);
 }
 
-bool mailbox_post(struct mailbox *m, struct letter *l)
+bool mailbox_post(struct mailbox *m, struct worker_message *l)
 {
     pthread_mutex_lock(&m->lock);
     bool open = !m->closed;
     if (open) {
-        STAILQ_INSERT_TAIL(&m->letters, l, in_mailbox);
+        STAILQ_INSERT_TAIL(&m->worker_messages, l, in_mailbox);
         m->wake(m->arg);
     }
     pthread_mutex_unlock(&m->lock);
@@ -28,13 +28,13 @@ bool mailbox_post(struct mailbox *m, struct letter *l)
 
 void mailbox_run(struct mailbox *m, void *owner)
 {
-    struct letters letters = STAILQ_HEAD_INITIALIZER(letters);
-    struct letter *l;
+    struct worker_messages worker_messages = STAILQ_HEAD_INITIALIZER(worker_messages);
+    struct worker_message *l;
     pthread_mutex_lock(&m->lock);
-    STAILQ_CONCAT(&letters, &m->letters);
+    STAILQ_CONCAT(&worker_messages, &m->worker_messages);
     pthread_mutex_unlock(&m->lock);
-    while ((l = STAILQ_FIRST(&letters)) != NULL) {
-        STAILQ_REMOVE_HEAD(&letters, in_mailbox);
+    while ((l = STAILQ_FIRST(&worker_messages)) != NULL) {
+        STAILQ_REMOVE_HEAD(&worker_messages, in_mailbox);
         l->run(l, owner);
     }
 }

@@ -7,16 +7,16 @@
 #include <sys/queue.h>
 
 /* Embedded by whoever posts it, who keeps it until it is run; it may free itself then. */
-struct letter {
-    STAILQ_ENTRY(letter) in_mailbox;
-    void (*run)(struct letter *l, void *owner); /* on the mailbox's thread */
+struct worker_message {
+    STAILQ_ENTRY(worker_message) in_mailbox;
+    void (*run)(struct worker_message *l, void *owner); /* on the mailbox's thread */
 };
 
-STAILQ_HEAD(letters, letter);
+STAILQ_HEAD(worker_messages, worker_message);
 
 struct mailbox {
     pthread_mutex_t lock;
-    struct letters letters;
+    struct worker_messages worker_messages;
     void (*wake)(void *arg);
     void *arg;
     bool closed;
@@ -30,7 +30,7 @@ void mailbox_fini(struct mailbox *m);
 
 /* From any thread: the owner is woken. Returns false when the mailbox is closed. Once it has
  * returned true the letter is the owner's, which may have freed it. */
-bool mailbox_post(struct mailbox *m, struct letter *l);
+bool mailbox_post(struct mailbox *m, struct worker_message *l);
 
 /* Runs what is there, for the owner's thread; what is posted meanwhile waits for the next time, so
  * that a letter may come again in the next wake-up. */

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "control/circles.h"
+#include "control/cycles.h"
 
 #define WAIT_MS 5000
 
-static const struct config_server *first_name(const struct config_pool *pool)
+static const struct config_server *first_named_server(const struct config_pool *pool)
 {
     for (size_t i = 0; i < pool->server_count; i++)
         if (pool->server[i].host != NULL)
@@ -18,14 +18,14 @@ static const struct config_server *first_name(const struct config_pool *pool)
 static bool has_names(const struct config *conf)
 {
     for (size_t i = 0; i < conf->pool_count; i++)
-        if (first_name(&conf->pool[i]) != NULL)
+        if (first_named_server(&conf->pool[i]) != NULL)
             return true;
     return false;
 }
 
-static void refuse_names(const struct config_pool *pool, const char *file, FILE *errors)
+static void print_unsupported(const struct config_pool *pool, const char *file, FILE *errors)
 {
-    const struct config_server *s = first_name(pool);
+    const struct config_server *s = first_named_server(pool);
     if (s == NULL)
         return;
     if (file != NULL)
@@ -36,27 +36,27 @@ static void refuse_names(const struct config_pool *pool, const char *file, FILE 
             pool->name, s->host);
 }
 
-bool names_are_resolvable(const struct config *conf, const char *file, FILE *errors)
+bool names_are_supported(const struct config *conf, const char *file, FILE *errors)
 {
     if (resolver_is_built() || !has_names(conf))
         return true;
     for (size_t i = 0; i < conf->pool_count; i++)
-        refuse_names(&conf->pool[i], file, errors);
+        print_unsupported(&conf->pool[i], file, errors);
     return false;
 }
 
-static bool is_usable(void *arg, const struct pool *p, const struct addr *a)
+static bool names_is_usable(void *arg, const struct pool *p, const struct addr *a)
 {
     const struct names *n = arg;
-    return !circles_would_close(n->conf, n->pools, p, a, false);
+    return !cycles_would_form(n->conf, n->pools, p, a, false);
 }
 
-static void on_ready(void *arg)
+static void names_on_ready(void *arg)
 {
-    names_wait_no_longer(arg);
+    names_wait_stop(arg);
 }
 
-static const struct resolver_ops ops = { is_usable, on_ready };
+static const struct resolver_ops ops = { names_is_usable, names_on_ready };
 
 void names_init(struct names *n, uv_loop_t *loop)
 {
@@ -76,7 +76,7 @@ int names_prepare(struct names *n, const struct config *conf, FILE *errors)
 {
     if (!has_names(conf) || n->resolver != NULL)
         return 0;
-    if (!names_are_resolvable(conf, NULL, errors))
+    if (!names_are_supported(conf, NULL, errors))
         return -1;
     int rc = resolver_new(&n->resolver, n->loop, &conf->global, &ops, n);
     if (rc < 0)
@@ -108,10 +108,10 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
     }
 }
 
-void names_forget(struct names *n, const struct pool *pool)
+void names_remove_pool(struct names *n, const struct pool *pool)
 {
     if (n->resolver != NULL)
-        resolver_forget(n->resolver, pool);
+        resolver_remove_pool(n->resolver, pool);
 }
 
 void names_each(const struct names *n, resolver_each_fn *each, void *arg)
@@ -125,9 +125,9 @@ uint64_t names_held_until(const struct names *n, const struct pool *pool, const 
     return n->resolver == NULL ? 0 : resolver_held_until(n->resolver, pool, at);
 }
 
-static void on_deadline(uv_timer_t *timer)
+static void names_on_deadline(uv_timer_t *timer)
 {
-    names_wait_no_longer(timer->data);
+    names_wait_stop(timer->data);
 }
 
 void names_wait(struct names *n)
@@ -135,12 +135,12 @@ void names_wait(struct names *n)
     if (n->resolver == NULL || resolver_ready(n->resolver))
         return;
     n->waiting = true;
-    deadline_start(&n->deadline, on_deadline, WAIT_MS);
+    deadline_start(&n->deadline, names_on_deadline, WAIT_MS);
     uv_run(n->loop, UV_RUN_DEFAULT);
     deadline_stop(&n->deadline);
 }
 
-void names_wait_no_longer(struct names *n)
+void names_wait_stop(struct names *n)
 {
     if (n->waiting)
         uv_stop(n->loop);

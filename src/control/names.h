@@ -23,7 +23,7 @@ struct names {
 
 /* Whether this build can do what conf asks for. If not, says so as lines "FILE: [section] key:
  * what" to errors; without FILE where file is NULL. */
-bool names_are_resolvable(const struct config *conf, const char *file, FILE *errors);
+bool names_are_supported(const struct config *conf, const char *file, FILE *errors);
 
 void names_init(struct names *n, uv_loop_t *loop);
 /* Ends all look-ups. May be called twice. */
@@ -36,7 +36,7 @@ int names_prepare(struct names *n, const struct config *conf, FILE *errors);
  * name servers may be others. */
 void names_commit(struct names *n, const struct config *conf, const struct pools *pools);
 /* The names of a pool that no configuration has any more. */
-void names_forget(struct names *n, const struct pool *pool);
+void names_remove_pool(struct names *n, const struct pool *pool);
 
 /* As resolver_each() and resolver_held_until(); nothing where no configuration has had a name. */
 void names_each(const struct names *n, resolver_each_fn *each, void *arg);
@@ -44,6 +44,6 @@ uint64_t names_held_until(const struct names *n, const struct pool *pool, const 
 
 /* Runs the loop until every name has had its first answer or failure, but 5 seconds at most. */
 void names_wait(struct names *n);
-void names_wait_no_longer(struct names *n);
+void names_wait_stop(struct names *n);
 
 #endif

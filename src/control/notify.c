@@ -51,7 +51,7 @@ void notify_close(struct notify *n)
 
 /* ---- messages that wait ---- */
 
-static bool begins(const char *message, const char *word)
+static bool starts_with(const char *message, const char *word)
 {
     return strncmp(message, word, strlen(word)) == 0;
 }
@@ -63,18 +63,18 @@ static void remove_message(struct notify *n, size_t i)
 }
 
 /* The line of a message that begins with STATUS=; it is the last one. NULL: none. */
-static char *status_of(char *message)
+static char *notify_status_line(char *message)
 {
-    if (begins(message, "STATUS="))
+    if (starts_with(message, "STATUS="))
         return message;
     char *line = strstr(message, "\nSTATUS=");
     return line;
 }
 
-static void forget_status(struct notify *n)
+static void drop_status(struct notify *n)
 {
     for (size_t i = n->waiting; i-- > 0;) {
-        char *line = status_of(n->message[i]);
+        char *line = notify_status_line(n->message[i]);
         if (line != NULL)
             *line = '\0';
         if (n->message[i][0] == '\0')
@@ -83,10 +83,11 @@ static void forget_status(struct notify *n)
 }
 
 /* A reload that the manager was told nothing of is as good as none when another one begins. */
-static void forget_reload(struct notify *n)
+static void drop_reload(struct notify *n)
 {
     for (size_t i = 0; i + 1 < n->waiting; i++) {
-        if (!begins(n->message[i], "RELOADING=1") || !begins(n->message[i + 1], "READY=1"))
+        if (!starts_with(n->message[i], "RELOADING=1") ||
+            !starts_with(n->message[i + 1], "READY=1"))
             continue;
         remove_message(n, i + 1);
         remove_message(n, i);
@@ -97,18 +98,18 @@ static void forget_reload(struct notify *n)
 static bool has_watchdog(const struct notify *n)
 {
     for (size_t i = 0; i < n->waiting; i++)
-        if (begins(n->message[i], "WATCHDOG=1"))
+        if (starts_with(n->message[i], "WATCHDOG=1"))
             return true;
     return false;
 }
 
-static void add(struct notify *n, char *text)
+static void notify_add(struct notify *n, char *text)
 {
-    if (status_of(text) != NULL)
-        forget_status(n);
-    if (begins(text, "RELOADING=1"))
-        forget_reload(n);
-    if (begins(text, "WATCHDOG=1") && has_watchdog(n))
+    if (notify_status_line(text) != NULL)
+        drop_status(n);
+    if (starts_with(text, "RELOADING=1"))
+        drop_reload(n);
+    if (starts_with(text, "WATCHDOG=1") && has_watchdog(n))
         return;
     if (n->waiting == NOTIFY_WAITING)
         remove_message(n, 0);
@@ -128,7 +129,7 @@ static void send_waiting(struct notify *n)
 }
 
 /* No event tells that another socket's queue has room again for a socket that has room itself. */
-static void on_retry(uv_timer_t *timer)
+static void notify_on_retry(uv_timer_t *timer)
 {
     struct notify *n = timer->data;
     if (n->fd != -1)
@@ -146,10 +147,10 @@ void notify_send(struct notify *n, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    add(n, text);
+    notify_add(n, text);
     send_waiting(n);
     if (n->waiting > 0 && !uv_is_closing((uv_handle_t *)&n->retry))
-        uv_timer_start(&n->retry, on_retry, RETRY_MS, RETRY_MS);
+        uv_timer_start(&n->retry, notify_on_retry, RETRY_MS, RETRY_MS);
 }
 
 void notify_ready(struct notify *n, uint64_t workers, bool took_over)

@@ -31,15 +31,15 @@ void pid_file_fini(struct pid_file *f)
 }
 
 /* Whether the descriptor is what the path names: others may have put something else there. */
-static bool is_ours(const struct pid_file *f)
+static bool pid_file_is_ours(const struct pid_file *f)
 {
     struct file_id there;
     struct file_id here;
-    return f->fd != -1 && safe_find(f->path, &there) == 0 && file_id_of(f->fd, &here) == 0 &&
+    return f->fd != -1 && safe_file_id(f->path, &there) == 0 && file_id_of(f->fd, &here) == 0 &&
            file_id_equal(&there, &here);
 }
 
-static int put(int fd, const char *text, size_t len)
+static int pid_file_put(int fd, const char *text, size_t len)
 {
     ssize_t n = pwrite(fd, text, len, 0);
     return n == (ssize_t)len ? 0 : n == -1 ? -errno : -ENOSPC;
@@ -58,7 +58,7 @@ static int overwrite(const struct pid_file *f, const char *text)
         size = st.st_size < (off_t)sizeof covering ? (size_t)st.st_size : sizeof covering;
     for (size_t i = 0; i < sizeof covering; i++)
         covering[i] = i < len ? text[i] : '\n';
-    int rc = put(f->fd, covering, size);
+    int rc = pid_file_put(f->fd, covering, size);
     if (rc == 0 && S_ISREG(st.st_mode) && ftruncate(f->fd, (off_t)len) == -1)
         rc = -errno;
     return rc;
@@ -77,10 +77,10 @@ int pid_file_write(struct pid_file *f)
         pid_file_adopt(f, rc);
         return 0;
     }
-    int fd = is_ours(f) ? -1 : safe_open_update(f->path);
+    int fd = pid_file_is_ours(f) ? -1 : safe_open_update(f->path);
     if (fd >= 0)
         pid_file_adopt(f, fd);
-    else if (!is_ours(f))
+    else if (!pid_file_is_ours(f))
         return rc;
     return overwrite(f, text);
 }

@@ -6,8 +6,8 @@
 
 #include "base/hash.h"
 
-#define TIDY_MS     20   /* from a change to what it brings about: many at once are one */
-#define TIDY_MAX_MS 1000 /* from round to round while old sessions keep something */
+#define CLEANUP_MS     20   /* from a change to what it brings about: many at once are one */
+#define CLEANUP_MAX_MS 1000 /* from round to round while old sessions keep something */
 
 static uint64_t on_now(void *arg)
 {
@@ -15,7 +15,7 @@ static uint64_t on_now(void *arg)
     return uv_now(ps->loop);
 }
 
-static void on_changed(void *arg, struct pool *p)
+static void pools_on_changed(void *arg, struct pool *p)
 {
     const struct pools *ps = arg;
     if (ps->changed != NULL)
@@ -23,18 +23,18 @@ static void on_changed(void *arg, struct pool *p)
 }
 
 /* From any thread. */
-static void on_untidy(void *arg)
+static void on_cleanup_needed(void *arg)
 {
     struct pools *ps = arg;
-    uv_async_send(&ps->untidy);
+    uv_async_send(&ps->cleanup_async);
 }
 
-static void on_stir(uv_async_t *async)
+static void on_cleanup_async(uv_async_t *async)
 {
-    pools_stir(async->data);
+    pools_schedule_cleanup(async->data);
 }
 
-static void forget(struct pools *ps, struct pools_entry *e)
+static void pools_entry_free(struct pools *ps, struct pools_entry *e)
 {
     LIST_REMOVE(e, in_all);
     LIST_REMOVE(e, in_list);
@@ -51,16 +51,16 @@ static bool is_kept(const struct pools *ps, const struct pool *p)
 
 /* A dropped pool may be what another one falls back on until the workers have seen the change: its
  * last look is taken after the grace period of that change, so it stays one round longer. */
-static bool tidy(struct pools *ps)
+static bool cleanup(struct pools *ps)
 {
-    bool pending = grace_collect(ps->grace);
+    bool pending = grace_reclaim(ps->grace);
     bool again = pending;
     struct pools_entry *e = LIST_FIRST(&ps->all);
     while (e != NULL) {
         struct pools_entry *next = LIST_NEXT(e, in_all);
         again |= pool_tidy(e->pool);
         if (!e->wanted && !pending && pool_is_idle(e->pool) && !is_kept(ps, e->pool))
-            forget(ps, e);
+            pools_entry_free(ps, e);
         else
             again |= !e->wanted;
         e = next;
@@ -68,32 +68,32 @@ static bool tidy(struct pools *ps)
     return again;
 }
 
-static void on_tidy(uv_timer_t *timer);
+static void on_cleanup_timer(uv_timer_t *timer);
 
-static void wait(struct pools *ps, uint64_t pause)
+static void start_cleanup_timer(struct pools *ps, uint64_t pause)
 {
-    if (uv_is_closing((const uv_handle_t *)&ps->tidy))
+    if (uv_is_closing((const uv_handle_t *)&ps->cleanup))
         return;
     ps->pause = pause;
-    uv_timer_start(&ps->tidy, on_tidy, pause, 0);
+    uv_timer_start(&ps->cleanup, on_cleanup_timer, pause, 0);
 }
 
-static void on_tidy(uv_timer_t *timer)
+static void on_cleanup_timer(uv_timer_t *timer)
 {
     struct pools *ps = timer->data;
     uint64_t pause = ps->pause;
     ps->pause = 0;
-    bool again = tidy(ps);
-    if (ps->tidied != NULL)
-        again |= ps->tidied(ps->arg);
+    bool again = cleanup(ps);
+    if (ps->cleaned_up != NULL)
+        again |= ps->cleaned_up(ps->arg);
     if (again && ps->pause == 0) /* nothing new has come up meanwhile */
-        wait(ps, 2 * pause < TIDY_MAX_MS ? 2 * pause : TIDY_MAX_MS);
+        start_cleanup_timer(ps, 2 * pause < CLEANUP_MAX_MS ? 2 * pause : CLEANUP_MAX_MS);
 }
 
-void pools_stir(struct pools *ps)
+void pools_schedule_cleanup(struct pools *ps)
 {
-    if (ps->pause != TIDY_MS)
-        wait(ps, TIDY_MS);
+    if (ps->pause != CLEANUP_MS)
+        start_cleanup_timer(ps, CLEANUP_MS);
 }
 
 int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
@@ -104,9 +104,9 @@ int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace)
         LIST_INIT(&ps->by_name[i]);
     ps->loop = loop;
     ps->grace = grace;
-    uv_timer_init(loop, &ps->tidy);
-    ps->tidy.data = ps->untidy.data = ps;
-    return uv_async_init(loop, &ps->untidy, on_stir);
+    uv_timer_init(loop, &ps->cleanup);
+    ps->cleanup.data = ps->cleanup_async.data = ps;
+    return uv_async_init(loop, &ps->cleanup_async, on_cleanup_async);
 }
 
 void pools_fini(struct pools *ps)
@@ -114,7 +114,7 @@ void pools_fini(struct pools *ps)
     struct pools_entry *e = LIST_FIRST(&ps->all);
     while (e != NULL) {
         struct pools_entry *next = LIST_NEXT(e, in_all);
-        forget(ps, e);
+        pools_entry_free(ps, e);
         e = next;
     }
 }
@@ -165,7 +165,7 @@ void pools_each(const struct pools *ps, void (*call)(void *arg, struct pool *p),
 
 struct pool *pools_add(struct pools *ps, const struct config_pool *conf)
 {
-    const struct pool_events events = { on_now, on_changed, on_untidy, ps };
+    const struct pool_events events = { on_now, pools_on_changed, on_cleanup_needed, ps };
     struct pools_entry *e = calloc(1, sizeof *e);
     if (e == NULL) {
         errno = ENOMEM;
@@ -188,5 +188,5 @@ void pools_drop(struct pools *ps, struct pool *p)
     LIST_FOREACH(e, &ps->all, in_all)
         if (e->pool == p)
             e->wanted = false;
-    pools_stir(ps);
+    pools_schedule_cleanup(ps);
 }

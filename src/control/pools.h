@@ -29,8 +29,8 @@ struct pools {
     struct pools_list by_name[POOLS_LISTS]; /* by the hash of the name */
     struct grace *grace;
     uv_loop_t *loop;
-    uv_timer_t tidy;
-    uv_async_t untidy;
+    uv_timer_t cleanup;
+    uv_async_t cleanup_async;
     uint64_t pause; /* ms until the next round */
     /* A pool's servers are others now; a pool is about to be freed. */
     void (*changed)(void *arg, struct pool *p);
@@ -38,7 +38,7 @@ struct pools {
     /* Whether sessions may still come to a pool that was dropped. */
     bool (*kept)(void *arg, const struct pool *p);
     /* Called in each round of tidying. Returns whether there should be another one. */
-    bool (*tidied)(void *arg);
+    bool (*cleaned_up)(void *arg);
     void *arg;
 };
 
@@ -65,6 +65,6 @@ bool pools_any(const struct pools *ps, bool (*call)(const void *arg, const struc
                const void *arg);
 
 /* Tidies before long: servers and configurations may have been retired. */
-void pools_stir(struct pools *ps);
+void pools_schedule_cleanup(struct pools *ps);
 
 #endif

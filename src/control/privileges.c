@@ -11,7 +11,7 @@
 #include "base/log.h"
 
 /* getpwnam(3) leaves errno alone, or sets one of several, when there is no such name. */
-static int look_up_failure(void)
+static int lookup_error(void)
 {
     return errno == 0 || errno == ESRCH || errno == EBADF || errno == EPERM ? -ENOENT : -errno;
 }
@@ -25,7 +25,7 @@ int privileges_find(struct privileges *p, const struct config_global *g, const c
         const struct passwd *pw = getpwnam(g->user);
         *key = "user";
         if (pw == NULL)
-            return look_up_failure();
+            return lookup_error();
         p->uid = pw->pw_uid;
         p->gid = pw->pw_gid;
     }
@@ -34,7 +34,7 @@ int privileges_find(struct privileges *p, const struct config_global *g, const c
         const struct group *gr = getgrnam(g->group);
         *key = "group";
         if (gr == NULL)
-            return look_up_failure();
+            return lookup_error();
         p->gid = gr->gr_gid;
     }
     return 0;
@@ -67,25 +67,25 @@ static bool wants_transparent(const struct config *c)
     return false;
 }
 
-bool privileges_is_open(void)
+bool privileges_is_dumpable(void)
 {
     return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
 }
 
-void privileges_open(bool open)
+void privileges_set_dumpable(bool open)
 {
     (void)prctl(PR_SET_DUMPABLE, open ? 1L : 0L, 0, 0, 0);
 }
 
 void privileges_warn(const struct config *c)
 {
-    if (wants_transparent(c) && !capability_is_transparent())
+    if (wants_transparent(c) && !capability_has_transparent())
         log_msg(
             LOG_LEVEL_WARNING, "capability",
             "source = client needs CAP_NET_RAW, which zproxy does not have: connects will fail");
 }
 
-static int become(const struct privileges *p, const struct config_global *g, const char **key)
+static int set_ids(const struct privileges *p, const struct config_global *g, const char **key)
 {
     if (p->gid != (gid_t)-1 && setgid(p->gid) == -1) {
         *key = g->group != NULL ? "group" : "user";
@@ -111,15 +111,15 @@ int privileges_drop(const struct privileges *p, const struct config *c, const ch
     }
     if (same)
         return 0;
-    bool keep = p->uid != (uid_t)-1 && wants_transparent(c) && capability_is_transparent();
-    int rc = keep ? capability_hold() : 0;
-    capability_bound(keep);
+    bool keep = p->uid != (uid_t)-1 && wants_transparent(c) && capability_has_transparent();
+    int rc = keep ? capability_set_keepcaps() : 0;
+    capability_drop_bounding_set(keep);
     if (rc == 0)
-        rc = become(p, g, key);
+        rc = set_ids(p, g, key);
     if (rc == 0 && keep)
         rc = capability_keep_transparent();
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
         rc = -errno;
-    privileges_open(false); /* where fs.suid_dumpable is 2, root could have a core */
+    privileges_set_dumpable(false); /* where fs.suid_dumpable is 2, root could have a core */
     return rc;
 }

@@ -26,8 +26,8 @@ int privileges_drop(const struct privileges *p, const struct config *c, const ch
 
 /* Whether others of this user may look into the process: not, once it has dropped privileges.
  * execve(2) forgets that. */
-bool privileges_is_open(void);
-void privileges_open(bool open);
+bool privileges_is_dumpable(void);
+void privileges_set_dumpable(bool open);
 
 /* Says in the log what the configuration needs and zproxy may not do. */
 void privileges_warn(const struct config *c);

@@ -26,7 +26,7 @@ const char *severity_name(enum severity severity)
 }
 
 static enum severity __attribute__((format(printf, 3, 4)))
-say(struct problem *problem, enum severity severity, const char *fmt, ...)
+problem_set(struct problem *problem, enum severity severity, const char *fmt, ...)
 {
     va_list args;
     if (problem == NULL)
@@ -49,9 +49,9 @@ struct servers {
 static struct servers count_servers(const struct pool *p, uint64_t now)
 {
     struct servers n = { .all = 0 };
-    struct backend *const *server = pool_servers(p, &n.all);
+    struct server *const *server = pool_servers(p, &n.all);
     for (size_t i = 0; i < n.all; i++) {
-        n.usable += backend_is_usable(server[i], now);
+        n.usable += server_is_usable(server[i], now);
         n.closed += atomic_load(&server[i]->state) != CONFIG_STATE_READY;
     }
     return n;
@@ -66,18 +66,19 @@ static const struct pool *find_fallback(const struct pool *p, uint64_t now)
     return NULL;
 }
 
-static enum severity without_server(const struct pool *p, const struct servers *n, uint64_t now,
-                                    struct problem *problem)
+static enum severity no_usable_server(const struct pool *p, const struct servers *n, uint64_t now,
+                                      struct problem *problem)
 {
     const struct pool *fallback = find_fallback(p, now);
     const char *why = n->all == 0           ? "has no server"
                       : n->closed == n->all ? "all servers are in maintenance or drained"
                                             : "no server is usable";
     if (fallback != NULL)
-        return say(problem, SEVERITY_WARNING, "%s: pool %s serves its clients", why,
-                   pool_name(fallback));
-    return say(problem, n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL,
-               "%s", why);
+        return problem_set(problem, SEVERITY_WARNING, "%s: pool %s serves its clients", why,
+                           pool_name(fallback));
+    return problem_set(problem,
+                       n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL,
+                       "%s", why);
 }
 
 enum severity problems_of_pool(const struct pool *p, uint64_t now, struct problem *problem)
@@ -88,12 +89,12 @@ enum severity problems_of_pool(const struct pool *p, uint64_t now, struct proble
         return SEVERITY_NONE;
     struct servers n = count_servers(p, now);
     if (n.usable == 0)
-        return without_server(p, &n, now, problem);
+        return no_usable_server(p, &n, now, problem);
     size_t down = n.all - n.closed - n.usable;
     if (down == 0)
         return SEVERITY_NONE;
-    return say(problem, SEVERITY_WARNING, "%zu of %zu servers %s down", down, n.all,
-               down == 1 ? "is" : "are");
+    return problem_set(problem, SEVERITY_WARNING, "%zu of %zu servers %s down", down, n.all,
+                       down == 1 ? "is" : "are");
 }
 
 /* ---- listeners ---- */
@@ -118,7 +119,7 @@ static const char *paused_text(enum accept_reason reason)
 
 /* ---- the list ---- */
 
-static struct problem *add(struct problem_list *list)
+static struct problem *problems_add(struct problem_list *list)
 {
     struct problem *more = realloc(list->problem, (list->count + 1) * sizeof *more);
     if (more == NULL)
@@ -132,14 +133,14 @@ static int add_listeners(const struct runtime *rt, struct problem_list *list)
 {
     const struct generation *g = rt->current;
     for (size_t i = 0; i < g->conf->listen_count; i++) {
-        const char *why = paused_text(accept_watch_reason(g->service[i].entrance));
+        const char *why = paused_text(accept_watch_reason(g->frontend[i].listener_state));
         if (why == NULL)
             continue;
-        struct problem *problem = add(list);
+        struct problem *problem = problems_add(list);
         if (problem == NULL)
             return -ENOMEM;
         snprintf(problem->subject, sizeof problem->subject, "listener %s", g->conf->listen[i].name);
-        (void)say(problem, SEVERITY_CRITICAL, "new clients wait: %s", why);
+        (void)problem_set(problem, SEVERITY_CRITICAL, "new clients wait: %s", why);
     }
     return 0;
 }
@@ -152,7 +153,7 @@ static int add_pools(const struct runtime *rt, enum severity severity, struct pr
         const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
         if (problems_of_pool(p, now, NULL) != severity)
             continue;
-        struct problem *problem = add(list);
+        struct problem *problem = problems_add(list);
         if (problem == NULL)
             return -ENOMEM;
         (void)problems_of_pool(p, now, problem);
@@ -175,7 +176,7 @@ static int add_reload(const struct runtime *rt, struct problem_list *list)
     const struct reload_failure *f = &rt->reload_failure;
     if (f->reason == NULL)
         return 0;
-    struct problem *problem = add(list);
+    struct problem *problem = problems_add(list);
     if (problem == NULL)
         return -ENOMEM;
     char at[32];
@@ -183,25 +184,25 @@ static int add_reload(const struct runtime *rt, struct problem_list *list)
     uint64_t now = uv_now(rt->loop);
     uint64_t ago = now > f->time ? now - f->time : 0;
     snprintf(problem->subject, sizeof problem->subject, "reload");
-    (void)say(problem, SEVERITY_WARNING, "failed at %s, %s ago: %s", print_time(ago, at),
-              human_time(ago, age), f->reason);
+    (void)problem_set(problem, SEVERITY_WARNING, "failed at %s, %s ago: %s", print_time(ago, at),
+                      human_time(ago, age), f->reason);
     return 0;
 }
 
 static int add_workers(const struct runtime *rt, struct problem_list *list)
 {
-    for (size_t i = 0; rt->watchdog != NULL && i < crew_running(&rt->crew); i++) {
+    for (size_t i = 0; rt->watchdog != NULL && i < workers_running(&rt->workers); i++) {
         uint64_t ms = 0;
         char age[HUMAN_MAX];
-        unsigned worker = worker_index(crew_worker(&rt->crew, i));
+        unsigned worker = worker_index(workers_at(&rt->workers, i));
         if (!watchdog_hangs(rt->watchdog, worker, &ms))
             continue;
-        struct problem *problem = add(list);
+        struct problem *problem = problems_add(list);
         if (problem == NULL)
             return -ENOMEM;
         snprintf(problem->subject, sizeof problem->subject, "worker %u", worker);
-        (void)say(problem, SEVERITY_CRITICAL, "has not answered for %s: its sessions stand still",
-                  human_time(ms, age));
+        (void)problem_set(problem, SEVERITY_CRITICAL,
+                          "has not answered for %s: its sessions stand still", human_time(ms, age));
     }
     return 0;
 }
@@ -209,18 +210,19 @@ static int add_workers(const struct runtime *rt, struct problem_list *list)
 static int add_logs(struct problem_list *list)
 {
     char why[ERROR_TEXT_MAX];
-    for (int i = 0; i < LOG_NAMES; i++) {
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
         if (state.error == 0 && !state.is_behind)
             continue;
-        struct problem *problem = add(list);
+        struct problem *problem = problems_add(list);
         if (problem == NULL)
             return -ENOMEM;
         snprintf(problem->subject, sizeof problem->subject, "%s", log_name((enum log_name)i));
-        (void)say(problem, SEVERITY_WARNING, "lines are lost, %" PRIu64 " so far: %s",
-                  state.dropped,
-                  state.error == 0 ? "they are not taken in time" : error_text(state.error, why));
+        (void)problem_set(problem, SEVERITY_WARNING, "lines are lost, %" PRIu64 " so far: %s",
+                          state.dropped,
+                          state.error == 0 ? "they are not taken in time"
+                                           : error_text(state.error, why));
     }
     return 0;
 }
@@ -236,40 +238,43 @@ struct name_problems {
     int rc;
 };
 
-static void say_name(struct problem *problem, const struct resolver_state *s, uint64_t now)
+static void problem_set_name(struct problem *problem, const struct resolver_state *s, uint64_t now)
 {
     char left[HUMAN_MAX];
     snprintf(problem->subject, sizeof problem->subject, "name %s", s->host);
     if (s->held_until != 0)
-        (void)say(problem, SEVERITY_WARNING, "addresses are held, to be removed in %s: %s",
-                  human_time(s->held_until > now ? s->held_until - now : 0, left), s->error);
+        (void)problem_set(problem, SEVERITY_WARNING, "addresses are held, to be removed in %s: %s",
+                          human_time(s->held_until > now ? s->held_until - now : 0, left),
+                          s->error);
     else
-        (void)say(problem, SEVERITY_WARNING, "%zu addresses in use: %s", s->addresses, s->error);
+        (void)problem_set(problem, SEVERITY_WARNING, "%zu addresses in use: %s", s->addresses,
+                          s->error);
 }
 
-static void add_name(void *arg, const struct resolver_state *s)
+static void problems_add_name(void *arg, const struct resolver_state *s)
 {
     struct name_problems *p = arg;
     if (s->error == NULL || p->rc < 0 || ++p->count > NAMES_MAX)
         return;
-    struct problem *problem = add(p->list);
+    struct problem *problem = problems_add(p->list);
     if (problem == NULL)
         p->rc = -ENOMEM;
     else
-        say_name(problem, s, p->now);
+        problem_set_name(problem, s, p->now);
 }
 
 static int add_names(const struct runtime *rt, struct problem_list *list)
 {
     struct name_problems p = { .list = list, .now = uv_now(rt->loop) };
-    names_each(&rt->names, add_name, &p);
+    names_each(&rt->names, problems_add_name, &p);
     if (p.rc < 0 || p.count <= NAMES_MAX)
         return p.rc;
-    struct problem *problem = add(list);
+    struct problem *problem = problems_add(list);
     if (problem == NULL)
         return -ENOMEM;
     snprintf(problem->subject, sizeof problem->subject, "names");
-    (void)say(problem, SEVERITY_WARNING, "%zu more cannot be resolved", p.count - NAMES_MAX);
+    (void)problem_set(problem, SEVERITY_WARNING, "%zu more cannot be resolved",
+                      p.count - NAMES_MAX);
     return 0;
 }
 

@@ -5,25 +5,25 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "control/change.h"
+#include "control/config_change.h"
 #include "control/privileges.h"
 
 /* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). Once it has been
  * told of the end (STOPPING=1) it is told of no other begin. */
-static void say_reloading(struct runtime *rt)
+static void report_reloading(struct runtime *rt)
 {
     if (rt->draining)
         return;
     notify_send(&rt->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, uv_hrtime() / 1000);
 }
 
-static void say_ready(struct runtime *rt)
+static void report_ready(struct runtime *rt)
 {
     if (rt->draining)
         return;
     const char *failure = rt->reload_failure.reason;
     notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u%s%s",
-                rt->crew.at_work, rt->current->number,
+                rt->workers.active, rt->current->number,
                 failure == NULL ? "" : "; the last reload failed: ",
                 failure == NULL ? "" : failure);
 }
@@ -42,8 +42,8 @@ static void on_difference(void *arg, const char *section, const char *key, const
         fprintf(out, "[%s] %s: %s -> %s\n", section, key, before, after);
 }
 
-static void on_nothing(void *arg, const char *section, const char *key, const char *before,
-                       const char *after)
+static void ignore_difference(void *arg, const char *section, const char *key, const char *before,
+                              const char *after)
 {
     (void)arg;
     (void)section;
@@ -53,37 +53,37 @@ static void on_nothing(void *arg, const char *section, const char *key, const ch
 }
 
 /* Takes conf over. */
-static int change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
-                     struct change **change)
+static int reload_change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
+                            struct config_change **config_change)
 {
     if (commit)
-        return change_prepare(rt, conf, out, change);
-    int rc = change_preview(rt, conf, out);
+        return config_change_prepare(rt, conf, out, config_change);
+    int rc = config_change_preview(rt, conf, out);
     config_free(conf);
     return rc;
 }
 
 /* Prepares and commits, or only looks. Takes conf over. */
-static int attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
+static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
-    struct change *change = NULL;
+    struct config_change *config_change = NULL;
     char *differences = NULL;
     size_t size = 0;
     FILE *list = open_memstream(&differences, &size);
     size_t count = list == NULL ? 0 : config_compare(runtime_conf(rt), conf, on_difference, list);
     if (list != NULL)
         fclose(list);
-    int rc = change_to(rt, conf, commit, out, &change);
+    int rc = reload_change_to(rt, conf, commit, out, &config_change);
     if (rc == 0) {
         fprintf(out, "%s", count == 0 ? "no difference\n" : differences);
         if (commit)
-            change_commit(change);
+            config_change_commit(config_change);
     }
     free(differences);
     return rc;
 }
 
-static int collect(struct runtime *rt, const char *file, bool commit, char **text)
+static int reload_run(struct runtime *rt, const char *file, bool commit, char **text)
 {
     size_t size = 0;
     int rc = -1;
@@ -96,7 +96,7 @@ static int collect(struct runtime *rt, const char *file, bool commit, char **tex
     } else {
         struct config *conf = config_load(file, out);
         if (conf != NULL)
-            rc = attempt(rt, conf, commit, out);
+            rc = reload_attempt(rt, conf, commit, out);
     }
     fclose(out);
     return rc;
@@ -112,24 +112,24 @@ static void log_lines(enum log_level level, const char *event, const char *text)
 }
 
 /* The first error stands for all; the log has the others. */
-static void keep_failure(struct runtime *rt, const char *lines)
+static void save_failure(struct runtime *rt, const char *lines)
 {
     size_t len = strcspn(lines, "\n");
-    reload_forget_failure(rt);
+    reload_clear_failure(rt);
     rt->reload_failure.time = uv_now(rt->loop);
     rt->reload_failure.reason = strndup(lines, len);
 }
 
-void reload_forget_failure(struct runtime *rt)
+void reload_clear_failure(struct runtime *rt)
 {
     free(rt->reload_failure.reason);
     rt->reload_failure.reason = NULL;
 }
 
-static void say_in_force(const struct runtime *rt)
+static void log_in_force(const struct runtime *rt)
 {
     struct log_line line;
-    if (!log_wanted(LOG_LEVEL_NOTICE))
+    if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
     log_begin(&line, LOG_LEVEL_NOTICE, "reload");
     log_uint(&line, "generation", rt->current->number);
@@ -139,22 +139,22 @@ static void say_in_force(const struct runtime *rt)
 
 int reload_file(struct runtime *rt, char **text)
 {
-    say_reloading(rt);
-    int rc = collect(rt, rt->file, true, text);
+    report_reloading(rt);
+    int rc = reload_run(rt, rt->file, true, text);
     const char *lines = *text == NULL ? "out of memory" : *text;
     if (rc == 0) {
         rt->reloads++;
-        reload_forget_failure(rt);
+        reload_clear_failure(rt);
         log_lines(LOG_LEVEL_INFO, "reload_change", lines);
-        say_in_force(rt);
+        log_in_force(rt);
         privileges_warn(runtime_conf(rt));
     } else {
         rt->failed_reloads++;
-        keep_failure(rt, lines);
+        save_failure(rt, lines);
         log_lines(LOG_LEVEL_ERROR, "reload_error", lines);
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: not reloaded, nothing has changed", rt->file);
     }
-    say_ready(rt);
+    report_ready(rt);
     return rc;
 }
 
@@ -162,7 +162,7 @@ int reload_file(struct runtime *rt, char **text)
 void reload_if_changed(struct runtime *rt, const struct config *conf)
 {
     char *text = NULL;
-    if (config_compare(runtime_conf(rt), conf, on_nothing, NULL) == 0)
+    if (config_compare(runtime_conf(rt), conf, ignore_difference, NULL) == 0)
         return;
     (void)reload_file(rt, &text);
     free(text);
@@ -170,5 +170,5 @@ void reload_if_changed(struct runtime *rt, const struct config *conf)
 
 int reload_preview(struct runtime *rt, const char *file, char **text)
 {
-    return collect(rt, file, false, text);
+    return reload_run(rt, file, false, text);
 }

@@ -12,7 +12,7 @@ int reload_file(struct runtime *rt, char **text);
 void reload_if_changed(struct runtime *rt, const struct config *conf);
 
 /* The reason of the last failure is freed: no problem any more. */
-void reload_forget_failure(struct runtime *rt);
+void reload_clear_failure(struct runtime *rt);
 
 /* What reload_file() would change if this were its file. Returns 0, or -1: text says why not. */
 int reload_preview(struct runtime *rt, const char *file, char **text);

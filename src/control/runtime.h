@@ -14,21 +14,21 @@
 #include "control/accept_watch.h"
 #include "control/admin.h"
 #include "control/budget.h"
-#include "control/census.h"
-#include "control/crew.h"
 #include "control/drains.h"
 #include "control/generation.h"
 #include "control/http.h"
+#include "control/listen_sockets.h"
 #include "control/names.h"
 #include "control/notify.h"
 #include "control/pid_file.h"
 #include "control/pools.h"
 #include "control/privileges.h"
-#include "control/sockets.h"
-#include "control/survey.h"
+#include "control/session_list.h"
+#include "control/session_scan.h"
+#include "control/workers.h"
 #include "relay/pipe.h"
-#include "session/entrance.h"
-#include "session/gate.h"
+#include "session/conn_limit.h"
+#include "session/listener_state.h"
 
 struct watchdog;
 struct web;
@@ -50,12 +50,12 @@ struct runtime {
     struct pools pools;
     struct names names;
     struct health *health; /* NULL: not begun, or ended */
-    struct entrance_list entrances;
-    struct gate gate; /* max_connections of the process */
+    struct listener_state_list listener_states;
+    struct conn_limit conn_limit; /* max_connections of the process */
     struct accept_watch accept_watch;
     struct pipe_quota quota;
-    struct sockets sockets;
-    struct crew crew;
+    struct listen_sockets listen_sockets;
+    struct workers workers;
     const struct watchdog *watchdog; /* NULL: none */
     struct budget budget;
     struct generation *current;         /* the configuration in force; NULL before the start */
@@ -64,15 +64,15 @@ struct runtime {
     struct admin *admin;
     struct http *http;
     struct web *web; /* what it shows */
-    struct survey_desk desk;
-    struct censuses censuses;
+    struct scan_replies scan_replies;
+    struct session_lists session_lists;
     struct drains drains;
     uint64_t reloads;
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
     uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
-    uint64_t log_dropped_sent[LOG_NAMES]; /* to the process that is to follow */
-    bool relaying;                        /* the workers have been started */
+    uint64_t log_dropped_sent[LOG_NAME_COUNT]; /* to the process that is to follow */
+    bool relaying;                             /* the workers have been started */
     bool draining;
     bool was_healthy;                            /* a server, or a file, was there for clients */
     void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */

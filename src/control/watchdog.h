@@ -8,27 +8,28 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "control/crew.h"
 #include "control/notify.h"
+#include "control/workers.h"
 
 struct watchdog_round;
 
 struct watchdog {
     uv_timer_t timer;
-    uv_async_t arrived;
+    uv_async_t wakeup;
     struct mailbox answers; /* questions that come back from the workers */
     uint64_t interval;      /* ms, of the service manager; 0: it does not want to know */
-    uint64_t asked;         /* ms, when the round began */
-    unsigned turns;         /* of the timer, since then */
-    struct crew *crew;
+    uint64_t pinged_at;     /* ms, when the round began */
+    unsigned ticks;         /* of the timer, since then */
+    struct workers *workers;
     struct notify *notify;
     struct watchdog_round *round; /* who has been asked; NULL: nobody yet */
-    bool silent;                  /* a worker did not answer in time, and the log has said so */
+    bool hanging;                 /* a worker did not answer in time, and the log has said so */
 };
 
 /* Opens its handles on the loop, which whoever ends the loop closes; and takes WATCHDOG_PID out of
  * the environment: a process that takes over is watched in our place. Returns 0 or -errno. */
-int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct crew *crew, struct notify *notify);
+int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct workers *workers,
+                  struct notify *notify);
 /* The workers must have ended. */
 void watchdog_fini(struct watchdog *w);
 

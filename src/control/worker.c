@@ -58,18 +58,18 @@ struct worker {
 /* Returns whether that is to be tried again after a while. */
 static bool resume_all(struct worker *w)
 {
-    bool in_vain = false;
+    bool any_failed = false;
     if (w->draining)
         return false;
-    if (!reserve_fill(&w->sessions.reserve))
+    if (!fd_reserve_fill(&w->sessions.fd_reserve))
         return true;
     struct listener *l = LIST_FIRST(&w->paused);
     while (l != NULL) {
         struct listener *next = LIST_NEXT(l, in_paused);
-        in_vain |= !listener_resume(l);
+        any_failed |= !listener_resume(l);
         l = next;
     }
-    return in_vain;
+    return any_failed;
 }
 
 static void pause_all(struct worker *w, enum accept_reason reason)
@@ -104,8 +104,8 @@ static void on_report(struct listener *l)
 static void on_accepted(struct listener *l, int fd, const struct addr_peer *client)
 {
     struct worker *w = l->arg;
-    session_begin(&w->sessions, l->service, fd, client);
-    if (w->sessions.reserve.fd == -1 && !w->draining)
+    session_begin(&w->sessions, l->frontend, fd, client);
+    if (w->sessions.fd_reserve.fd == -1 && !w->draining)
         pause_for_room(w, EMFILE);
 }
 
@@ -118,7 +118,7 @@ static void on_session_ended(struct sessions *all, void *arg)
         w->retry_at = 0;
 }
 
-static void drain(struct worker *w)
+static void worker_close_listeners(struct worker *w)
 {
     struct worker_listener *wl;
     if (w->draining)
@@ -137,15 +137,15 @@ static void on_async(uv_async_t *async)
         (void)resume_all(w); /* what is in vain has a time of its own */
         break;
     case WORKER_DRAIN:
-        drain(w);
+        worker_close_listeners(w);
         break;
     case WORKER_ABORT:
-        drain(w);
+        worker_close_listeners(w);
         if (w->aborted_at == UINT64_MAX)
             w->aborted_at = w->poller.now;
         break;
     }
-    sessions_grant(&w->sessions);
+    sessions_connect_granted(&w->sessions);
 }
 
 #define WORKER_OF(member_ptr, member) \
@@ -157,7 +157,7 @@ static void on_inbox(struct inbox *in)
 }
 
 /* From any thread. */
-static void on_posted(void *arg)
+static void worker_on_posted(void *arg)
 {
     worker_wake(arg);
 }
@@ -196,15 +196,15 @@ static void free_listeners(struct worker_listeners *list)
 
 /* Resets sessions after all that was ready when the order came has been handled: their ends may
  * wait in the sockets. */
-static void abort_sessions(struct worker *w)
+static void worker_abort_sessions(struct worker *w)
 {
     if (w->poller.settled < w->aborted_at)
         return;
-    sessions_end_all(&w->sessions, SESSION_END_SHUTDOWN);
-    sessions_settle(&w->sessions);
+    sessions_close_all(&w->sessions, SESSION_END_SHUTDOWN);
+    sessions_reap(&w->sessions);
 }
 
-static void *run(void *arg)
+static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     while (sem_wait(&w->start) == -1) /* EINTR */
@@ -216,9 +216,9 @@ static void *run(void *arg)
         if (w->retry_at <= w->poller.now)
             retry(w);
         if (w->aborted_at != UINT64_MAX)
-            abort_sessions(w);
+            worker_abort_sessions(w);
         free_listeners(&w->closed);
-        grace_quiet(w->setup.grace, &w->reader);
+        grace_quiescent(w->setup.grace, &w->reader);
     }
     mailbox_close(&w->mailbox, w);
     grace_offline(&w->reader);
@@ -238,18 +238,18 @@ void worker_stop(struct worker *w)
 }
 
 /* About what it takes to sleep and to be woken in a virtual machine, where that takes longest. */
-#define VIGIL_US 20
+#define BUSY_POLL_AUTO_US 20
 
 void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll)
 {
-    setup->vigil = VIGIL_ALWAYS;
-    setup->vigil_us = busy_poll;
+    setup->busy_poll = BUSY_POLL_ALWAYS;
+    setup->busy_poll_us = busy_poll;
     if (busy_poll == CONFIG_BUSY_POLL_OFF) {
-        setup->vigil = VIGIL_NEVER;
-        setup->vigil_us = 0;
+        setup->busy_poll = BUSY_POLL_NEVER;
+        setup->busy_poll_us = 0;
     } else if (busy_poll == 0) {
-        setup->vigil = VIGIL_AUTO;
-        setup->vigil_us = VIGIL_US;
+        setup->busy_poll = BUSY_POLL_AUTO;
+        setup->busy_poll_us = BUSY_POLL_AUTO_US;
     }
 }
 
@@ -267,18 +267,19 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
         goto free_worker;
     if ((rc = uv_async_init(&w->loop, &w->async, on_async)) < 0)
         goto close_loop;
-    if ((rc = poller_init(&w->poller, &w->loop, setup->vigil, setup->vigil_us)) < 0)
+    if ((rc = poller_init(&w->poller, &w->loop, setup->busy_poll, setup->busy_poll_us)) < 0)
         goto close_async;
-    if ((rc = mover_init(&w->sessions.mover, setup->splice, setup->quota, setup->pipe_size)) < 0)
+    if ((rc = relay_stock_init(&w->sessions.relay_stock, setup->splice, setup->quota,
+                               setup->pipe_size)) < 0)
         goto close_poller;
     w->retry_at = w->aborted_at = UINT64_MAX;
     w->async.data = w;
     atomic_init(&w->order, WORKER_RELAY);
     sessions_init(&w->sessions, &w->poller, setup->last_session_id, on_session_ended, w, on_inbox);
-    mailbox_init(&w->mailbox, on_posted, w);
+    mailbox_init(&w->mailbox, worker_on_posted, w);
     sem_init(&w->start, 0, 0);
     w->reader.wake = on_grace;
-    grace_join(setup->grace, &w->reader);
+    grace_register(setup->grace, &w->reader);
     grace_offline(&w->reader); /* until it runs */
     *out = w;
     return 0;
@@ -301,11 +302,11 @@ void worker_free(struct worker *w)
     worker_stop(w);
     free_listeners(&w->listeners);
     free_listeners(&w->closed);
-    grace_leave(w->setup.grace, &w->reader);
+    grace_unregister(w->setup.grace, &w->reader);
     mailbox_fini(&w->mailbox);
     sem_destroy(&w->start);
     sessions_fini(&w->sessions);
-    mover_fini(&w->sessions.mover);
+    relay_stock_fini(&w->sessions.relay_stock);
     poller_fini(&w->poller);
     uv_close((uv_handle_t *)&w->async, NULL);
     uv_run(&w->loop, UV_RUN_DEFAULT); /* lets the close happen */
@@ -323,14 +324,14 @@ void worker_listener_free(struct worker_listener *wl)
     free(wl);
 }
 
-void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct service *service)
+void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct frontend *frontend)
 {
     wl->listener.accepted = on_accepted;
     wl->listener.exhausted = on_exhausted;
     wl->listener.report = on_report;
     wl->listener.arg = w;
     wl->listener.all_paused = &w->paused;
-    listener_open(&wl->listener, fd, service, &w->poller);
+    listener_open(&wl->listener, fd, frontend, &w->poller);
     LIST_INSERT_HEAD(&w->listeners, wl, in_worker);
     if (w->draining)
         listener_close(&wl->listener);
@@ -338,13 +339,13 @@ void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct 
         w->retry_at = w->poller.now + RETRY_MS;
 }
 
-void worker_serve(struct worker_listener *wl, struct service *service)
+void worker_set_frontend(struct worker_listener *wl, struct frontend *frontend)
 {
-    listener_serve(&wl->listener, service);
+    listener_set_frontend(&wl->listener, frontend);
 }
 
 /* Events of this wake-up may still point to it: it is freed a wake-up later. */
-static void bury(struct worker *w, struct worker_listener *wl)
+static void worker_listener_retire(struct worker *w, struct worker_listener *wl)
 {
     LIST_REMOVE(wl, in_worker);
     LIST_INSERT_HEAD(&w->closed, wl, in_worker);
@@ -353,22 +354,22 @@ static void bury(struct worker *w, struct worker_listener *wl)
 void worker_close(struct worker *w, struct worker_listener *wl)
 {
     listener_close(&wl->listener);
-    bury(w, wl);
+    worker_listener_retire(w, wl);
 }
 
 void worker_release(struct worker *w, struct worker_listener *wl)
 {
-    (void)listener_release(&wl->listener);
-    bury(w, wl);
+    (void)listener_detach(&wl->listener);
+    worker_listener_retire(w, wl);
 }
 
 /* Signals are the main thread's. */
-int worker_recruit(struct worker *w)
+int worker_spawn(struct worker *w)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, run, w);
+    int rc = pthread_create(&w->thread, NULL, worker_main, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     w->has_thread = rc == 0;
     return -rc;
@@ -376,7 +377,7 @@ int worker_recruit(struct worker *w)
 
 int worker_start(struct worker *w)
 {
-    int rc = w->has_thread ? 0 : worker_recruit(w);
+    int rc = w->has_thread ? 0 : worker_spawn(w);
     if (rc == 0)
         sem_post(&w->start);
     return rc;
@@ -400,7 +401,7 @@ void worker_wake(struct worker *w)
     uv_async_send(&w->async);
 }
 
-bool worker_post(struct worker *w, struct letter *l)
+bool worker_post(struct worker *w, struct worker_message *l)
 {
     return mailbox_post(&w->mailbox, l);
 }
@@ -433,14 +434,14 @@ void worker_abort(struct worker *w)
 void worker_add_totals(const struct worker *w, struct worker_totals *sum)
 {
     const struct sessions *all = &w->sessions;
-    const struct mover *m = &all->mover;
+    const struct relay_stock *m = &all->relay_stock;
     sum->sessions += counter_get(&all->total);
     for (int e = 0; e < SESSION_ENDS; e++)
         sum->ends[e] += counter_get(&all->ends[e]);
-    for (int p = 0; p < MOVER_PATHS; p++)
-        for (int d = 0; d < MOVER_DIRECTIONS; d++)
+    for (int p = 0; p < RELAY_PATHS; p++)
+        for (int d = 0; d < RELAY_DIRECTIONS; d++)
             sum->bytes[p][d] += counter_get(&m->bytes[p][d]);
-    for (int f = 0; f < MOVER_FALLBACKS; f++)
+    for (int f = 0; f < RELAY_FALLBACKS; f++)
         sum->fallbacks[f] += counter_get(&m->fallbacks[f]);
     histogram_add_totals(&all->connect_time, &sum->connect_time);
     histogram_add_totals(&all->preread_time, &sum->preread_time);
@@ -449,15 +450,15 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum)
     histogram_add_totals(&all->bytes, &sum->session_bytes);
 }
 
-uint64_t worker_totals_bytes(const struct worker_totals *sum, enum mover_path path)
+uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path)
 {
-    return sum->bytes[path][MOVER_UP] + sum->bytes[path][MOVER_DOWN];
+    return sum->bytes[path][RELAY_UP] + sum->bytes[path][RELAY_DOWN];
 }
 
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum)
 {
     uint64_t n = 0;
-    for (int f = 0; f < MOVER_FALLBACKS; f++)
+    for (int f = 0; f < RELAY_FALLBACKS; f++)
         n += sum->fallbacks[f];
     return n;
 }
@@ -473,10 +474,10 @@ static uint64_t cpu_of(const struct worker *w)
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
-void worker_state(const struct worker *w, struct worker_state *state)
+void worker_stats(const struct worker *w, struct worker_stats *state)
 {
-    const struct pipe_stock *pipes = &w->sessions.mover.pipes;
-    *state = (struct worker_state){
+    const struct pipe_stock *pipes = &w->sessions.relay_stock.pipes;
+    *state = (struct worker_stats){
         .index = w->setup.index,
         .sessions = gauge_get(&w->sessions.count),
         .pipes_idle = atomic_load_explicit(&pipes->idle_count, memory_order_relaxed),

@@ -11,7 +11,7 @@
 #include "base/grace.h"
 #include "control/mailbox.h"
 #include "relay/pipe.h"
-#include "session/service.h"
+#include "session/frontend.h"
 #include "session/session.h"
 
 struct worker;
@@ -22,8 +22,8 @@ struct worker_setup {
     unsigned index;
     int cpu; /* pinned to it; -1: to none */
     bool splice;
-    enum vigil_kind vigil;
-    uint64_t vigil_us; /* how long one is */
+    enum busy_poll_mode busy_poll;
+    uint64_t busy_poll_us; /* how long one is */
     int pipe_size;
     struct pipe_quota *quota;
     struct grace *grace;
@@ -38,8 +38,8 @@ struct worker_setup {
 struct worker_totals {
     uint64_t sessions;
     uint64_t ends[SESSION_ENDS];
-    uint64_t bytes[MOVER_PATHS][MOVER_DIRECTIONS];
-    uint64_t fallbacks[MOVER_FALLBACKS];
+    uint64_t bytes[RELAY_PATHS][RELAY_DIRECTIONS];
+    uint64_t fallbacks[RELAY_FALLBACKS];
     struct histogram_totals connect_time;
     struct histogram_totals preread_time;
     struct histogram_totals queue_time;
@@ -48,7 +48,7 @@ struct worker_totals {
 };
 
 /* What a worker has just now. */
-struct worker_state {
+struct worker_stats {
     unsigned index;
     uint64_t sessions;
     uint64_t pipes_idle;
@@ -57,7 +57,7 @@ struct worker_state {
     uint64_t cpu;        /* ns that its thread has been at work */
 };
 
-/* vigil and vigil_us, as the key of [global] has it. */
+/* vigil and busy_poll_us, as the key of [global] has it. */
 void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll);
 
 /* Makes a worker that does not run yet. Returns 0 or -errno. */
@@ -77,14 +77,14 @@ void worker_listener_free(struct worker_listener *wl);
  * draining, it closes the socket at once; one that the kernel does not let it watch for the moment
  * is tried again. Serve: new clients are this service's. Close accepts the clients in the backlog
  * first. Release lets go of the socket, open as it is. */
-void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct service *service);
-void worker_serve(struct worker_listener *wl, struct service *service);
+void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct frontend *frontend);
+void worker_set_frontend(struct worker_listener *wl, struct frontend *frontend);
 void worker_close(struct worker *w, struct worker_listener *wl);
 void worker_release(struct worker *w, struct worker_listener *wl);
 
 /* Recruit: it has a thread, which waits for the start. Start: recruits it, if need be, and lets it
  * run; what has been recruited starts without fail. Return 0 or -errno. */
-int worker_recruit(struct worker *w);
+int worker_spawn(struct worker *w);
 int worker_start(struct worker *w);
 /* Waits for its thread to end, if it has one. May be called twice. */
 void worker_join(struct worker *w);
@@ -97,7 +97,7 @@ void worker_abort(struct worker *w);
 
 /* Has l->run(l, worker) called on the worker's thread, soon. Returns false when it has finished:
  * then nobody calls it. */
-bool worker_post(struct worker *w, struct letter *l);
+bool worker_post(struct worker *w, struct worker_message *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
@@ -109,10 +109,10 @@ bool worker_has_finished(const struct worker *w);
 /* Adds the worker's figures to the sum, from any thread. */
 void worker_add_totals(const struct worker *w, struct worker_totals *sum);
 
-uint64_t worker_totals_bytes(const struct worker_totals *sum, enum mover_path path);
+uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path);
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
 
 /* For the control thread; the worker has been started. */
-void worker_state(const struct worker *w, struct worker_state *state);
+void worker_stats(const struct worker *w, struct worker_stats *state);
 
 #endif

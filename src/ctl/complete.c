@@ -15,7 +15,7 @@ struct words {
     size_t count;
 };
 
-static void split(struct words *w, const char *text)
+static void complete_split(struct words *w, const char *text)
 {
     char *rest = NULL;
     w->count = 0;
@@ -27,7 +27,7 @@ static void split(struct words *w, const char *text)
 
 /* ---- candidates ---- */
 
-static void add(struct complete *c, const char *word, size_t len, const char *text)
+static void complete_add(struct complete *c, const char *word, size_t len, const char *text)
 {
     if (strlen(text) > len || strncmp(word, text, strlen(text)) != 0)
         return;
@@ -42,10 +42,10 @@ static void add(struct complete *c, const char *word, size_t len, const char *te
         *place = copy;
 }
 
-static json_t *ask(struct talk *t, const char *command)
+static json_t *complete_request(struct control_client *t, const char *command)
 {
     char *answer = NULL;
-    if (talk_ask(t, true, command, &answer) < 0)
+    if (control_client_request(t, true, command, &answer) < 0)
         return NULL;
     json_t *rows = json_loads(answer, 0, NULL);
     free(answer);
@@ -53,19 +53,19 @@ static json_t *ask(struct talk *t, const char *command)
 }
 
 /* A column of a table; numbers as well. */
-static void add_column(struct complete *c, struct talk *t, const char *command, const char *column,
-                       const char *text)
+static void add_column(struct complete *c, struct control_client *t, const char *command,
+                       const char *column, const char *text)
 {
     size_t i = 0;
     const json_t *row = NULL;
-    json_t *rows = ask(t, command);
+    json_t *rows = complete_request(t, command);
     json_array_foreach(rows, i, row)
     {
         const json_t *value = json_object_get(row, column);
         char number[32];
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
         const char *word = json_is_string(value) ? json_string_value(value) : number;
-        add(c, word, strlen(word), text);
+        complete_add(c, word, strlen(word), text);
     }
     json_decref(rows);
 }
@@ -96,7 +96,7 @@ static void add_alternatives(struct complete *c, const char *token, const char *
 {
     while (*token != '\0') {
         size_t n = strcspn(token, "|");
-        add(c, token, n, text);
+        complete_add(c, token, n, text);
         token += n + (token[n] == '|');
     }
 }
@@ -111,7 +111,7 @@ static bool is_alternative(const char *token, const char *word)
     return false;
 }
 
-static void add_token(struct complete *c, struct talk *t, const struct words *before,
+static void add_token(struct complete *c, struct control_client *t, const struct words *before,
                       const char *token, const char *text)
 {
     bool is_state = before->count > 0 && strcmp(before->word[before->count - 1], "state") == 0;
@@ -142,22 +142,22 @@ static bool begins_with(const struct words *command, const struct words *before)
     return true;
 }
 
-static void add_commands(struct complete *c, struct talk *t, const struct words *before,
+static void add_commands(struct complete *c, struct control_client *t, const struct words *before,
                          const char *text)
 {
     static const char own[] = "quit|exit|json|help";
     size_t i = 0;
     const json_t *row = NULL;
-    json_t *rows = ask(t, "help");
+    json_t *rows = complete_request(t, "help");
     json_array_foreach(rows, i, row)
     {
         const char *usage = json_string_value(json_object_get(row, "command"));
         struct words command;
-        split(&command, usage == NULL ? "" : usage);
+        complete_split(&command, usage == NULL ? "" : usage);
         if (begins_with(&command, before))
             add_token(c, t, before, command.word[before->count], text);
         else if (before->count == 1 && strcmp(before->word[0], "help") == 0 && command.count > 0)
-            add(c, command.word[0], strlen(command.word[0]), text);
+            complete_add(c, command.word[0], strlen(command.word[0]), text);
         free(command.copy);
     }
     json_decref(rows);
@@ -165,11 +165,12 @@ static void add_commands(struct complete *c, struct talk *t, const struct words 
         add_alternatives(c, own, text);
 }
 
-void complete_find(struct complete *c, struct talk *t, const char *before, const char *text)
+void complete_find(struct complete *c, struct control_client *t, const char *before,
+                   const char *text)
 {
     struct words words;
     *c = (struct complete){ .word = NULL };
-    split(&words, before);
+    complete_split(&words, before);
     bool json = words.count > 0 && strcmp(words.word[0], "json") == 0;
     if (json)
         memmove(words.word, words.word + 1, --words.count * sizeof *words.word);

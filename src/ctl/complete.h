@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ctl/talk.h"
+#include "ctl/control_client.h"
 
 struct complete {
     char **word; /* sorted by no order; free() is complete_free()'s */
@@ -16,7 +16,8 @@ struct complete {
 
 /* Finds all words that begin with text and may follow the words in `before`, which ends where text
  * begins. Without an answer from zproxy there are none. */
-void complete_find(struct complete *c, struct talk *t, const char *before, const char *text);
+void complete_find(struct complete *c, struct control_client *t, const char *before,
+                   const char *text);
 void complete_free(struct complete *c);
 
 #endif

@@ -5,31 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/standard_files.h"
+#include "base/stdio_fds.h"
 #include "build.h"
+#include "ctl/control_client.h"
 #include "ctl/prompt.h"
-#include "ctl/talk.h"
 #include "ctl/top.h"
 
 enum status {
-    DONE = 0,
-    FAILED = 1,
-    NOT_CONNECTED = 2,
+    CTL_DONE = 0,
+    CTL_FAILED = 1,
+    CTL_NOT_CONNECTED = 2,
 };
 
-static void usage(FILE *out)
+static void ctl_usage(FILE *out)
 {
-    fprintf(out, "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
-                 "  -s, --socket SOCKET  where zproxy listens (default: " TALK_SOCKET ")\n"
-                 "  -j, --json           answers as JSON\n"
-                 "  -v, -V, --version    print the version\n"
-                 "  -h, --help           print this\n"
-                 "Without a command: a prompt. \"zproxyctl help\" asks zproxy for its commands;\n"
-                 "\"zproxyctl top\" is a live view.\n");
+    fprintf(out,
+            "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
+            "  -s, --socket SOCKET  where zproxy listens (default: " CONTROL_CLIENT_SOCKET ")\n"
+            "  -j, --json           answers as JSON\n"
+            "  -v, -V, --version    print the version\n"
+            "  -h, --help           print this\n"
+            "Without a command: a prompt. \"zproxyctl help\" asks zproxy for its commands;\n"
+            "\"zproxyctl top\" is a live view.\n");
 }
 
 /* What to do about an error of the connection. */
-static const char *advice(int error)
+static const char *error_hint(int error)
 {
     switch (error) {
     case ENOENT:
@@ -48,17 +49,17 @@ static const char *advice(int error)
     }
 }
 
-static enum status status_of(const struct talk *t, int rc)
+static enum status ctl_status_of(const struct control_client *t, int rc)
 {
     if (rc >= 0)
-        return rc > 0 ? DONE : FAILED;
+        return rc > 0 ? CTL_DONE : CTL_FAILED;
     fprintf(stderr, "zproxyctl: %s: %s%s\n", t->path,
-            rc == -EPIPE ? "zproxy hung up" : strerror(-rc), advice(-rc));
-    return NOT_CONNECTED;
+            rc == -EPIPE ? "zproxy hung up" : strerror(-rc), error_hint(-rc));
+    return CTL_NOT_CONNECTED;
 }
 
 /* The words as one line. A file is named as it is known here, since zproxy is elsewhere. */
-static char *join(char **words, int count)
+static char *ctl_join(char **words, int count)
 {
     char *line = NULL;
     size_t size = 0;
@@ -76,45 +77,45 @@ static char *join(char **words, int count)
     return NULL;
 }
 
-static enum status run_command(struct talk *t, bool json, char **words, int count)
+static enum status run_command(struct control_client *t, bool json, char **words, int count)
 {
     char *answer = NULL;
-    char *line = join(words, count);
-    int rc = line == NULL ? -ENOMEM : talk_ask(t, json, line, &answer);
+    char *line = ctl_join(words, count);
+    int rc = line == NULL ? -ENOMEM : control_client_request(t, json, line, &answer);
     free(line);
     if (rc < 0)
-        return status_of(t, rc);
-    talk_print(answer, json);
-    rc = !talk_has_failed(answer, json);
+        return ctl_status_of(t, rc);
+    control_client_print(answer, json);
+    rc = !control_client_has_failed(answer, json);
     free(answer);
-    return rc ? DONE : FAILED;
+    return rc ? CTL_DONE : CTL_FAILED;
 }
 
-static enum status run_top(struct talk *t)
+static enum status run_top(struct control_client *t)
 {
     int rc = top_run(t);
     if (rc != -ENOTTY)
-        return rc < 0 ? status_of(t, rc) : DONE;
+        return rc < 0 ? ctl_status_of(t, rc) : CTL_DONE;
     fprintf(stderr, "zproxyctl: top: no terminal, expected one; \"show servers\" needs none\n");
-    return FAILED;
+    return CTL_FAILED;
 }
 
-static enum status run(struct talk *t, bool json, char **words, int count)
+static enum status ctl_run(struct control_client *t, bool json, char **words, int count)
 {
     if (count == 0)
-        return status_of(t, prompt_run(t, json));
+        return ctl_status_of(t, prompt_run(t, json));
     if (count == 1 && strcmp(words[0], "top") == 0)
         return run_top(t);
     return run_command(t, json, words, count);
 }
 
 /* What was asked for is said, or the exit status tells that it is not. */
-static enum status said(enum status status)
+static enum status ctl_flush_stdout(enum status status)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return status;
     fprintf(stderr, "zproxyctl: standard output: %s\n", strerror(errno));
-    return status == DONE ? FAILED : status;
+    return status == CTL_DONE ? CTL_FAILED : status;
 }
 
 int main(int argc, char **argv)
@@ -124,13 +125,13 @@ int main(int argc, char **argv)
                                              { "help", no_argument, NULL, 'h' },
                                              { "version", no_argument, NULL, 'v' },
                                              { NULL, 0, NULL, 0 } };
-    const char *path = TALK_SOCKET;
+    const char *path = CONTROL_CLIENT_SOCKET;
     bool json = false;
     int option;
-    int rc = standard_files_open();
+    int rc = stdio_fds_open();
     if (rc < 0) {
         fprintf(stderr, "zproxyctl: /dev/null: %s\n", strerror(-rc));
-        return FAILED;
+        return CTL_FAILED;
     }
     while ((option = getopt_long(argc, argv, "+s:jhvV", options, NULL)) != -1) {
         switch (option) {
@@ -141,22 +142,22 @@ int main(int argc, char **argv)
             json = true;
             break;
         case 'h':
-            usage(stdout);
-            return said(DONE);
+            ctl_usage(stdout);
+            return ctl_flush_stdout(CTL_DONE);
         case 'v':
         case 'V':
             printf("zproxyctl %s\n", PACKAGE_VERSION);
-            return said(DONE);
+            return ctl_flush_stdout(CTL_DONE);
         default: /* getopt(3) has said what is wrong */
             fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
-            return FAILED;
+            return CTL_FAILED;
         }
     }
-    struct talk t;
-    rc = talk_open(&t, path);
+    struct control_client t;
+    rc = control_client_open(&t, path);
     if (rc < 0)
-        return status_of(&t, rc);
-    enum status status = said(run(&t, json, argv + optind, argc - optind));
-    talk_close(&t);
+        return ctl_status_of(&t, rc);
+    enum status status = ctl_flush_stdout(ctl_run(&t, json, argv + optind, argc - optind));
+    control_client_close(&t);
     return status;
 }

@@ -18,7 +18,7 @@
 #ifdef WITH_LIBEDIT
 /* ---- Tab: libedit has one line, and asks without an argument of ours ---- */
 
-static struct talk *completes;
+static struct control_client *completion_client;
 
 /* Gives the candidates one by one, each to be freed; the first call of a series begins anew. */
 static char *next_candidate(const char *text, int state)
@@ -30,7 +30,7 @@ static char *next_candidate(const char *text, int state)
         complete_free(&found);
         given = 0;
         if (before != NULL)
-            complete_find(&found, completes, before, text);
+            complete_find(&found, completion_client, before, text);
         free(before);
     }
     if (found.wants_file)
@@ -46,10 +46,10 @@ static char **on_tab(const char *text, int begin, int end)
     return rl_completion_matches(text, next_candidate);
 }
 
-static void offer_completion(struct talk *t)
+static void init_completion(struct control_client *t)
 {
     static char blanks[] = " \t"; /* an address has colons, a server's name a slash */
-    completes = t;
+    completion_client = t;
     rl_completer_word_break_characters = blanks;
     rl_attempted_completion_function = on_tab;
 }
@@ -73,7 +73,7 @@ static char *read_plain(bool terminal)
     return line;
 }
 
-static char *read_line(bool terminal)
+static char *prompt_read_line(bool terminal)
 {
 #ifdef WITH_LIBEDIT
     if (terminal) {
@@ -87,37 +87,37 @@ static char *read_line(bool terminal)
 }
 
 /* Returns 1 when it succeeded, 0 when not, -errno when zproxy has gone. */
-static int run_line(struct talk *t, bool json, const char *line)
+static int run_line(struct control_client *t, bool json, const char *line)
 {
     char *answer = NULL;
     if (strcmp(line, "top") == 0) {
         int rc = top_run(t);
         return rc < 0 ? rc : 1;
     }
-    int rc = talk_ask(t, json, line, &answer);
+    int rc = control_client_request(t, json, line, &answer);
     if (rc < 0)
         return rc;
     bool json_asked = json || strncmp(line, "json ", 5) == 0;
-    bool good = !talk_has_failed(answer, json_asked);
-    talk_print(answer, json_asked);
+    bool good = !control_client_has_failed(answer, json_asked);
+    control_client_print(answer, json_asked);
     free(answer);
     return good;
 }
 
-static bool is_end(const char *line)
+static bool prompt_is_quit(const char *line)
 {
     return strcmp(line, "quit") == 0 || strcmp(line, "exit") == 0;
 }
 
-int prompt_run(struct talk *t, bool json)
+int prompt_run(struct control_client *t, bool json)
 {
     bool terminal = isatty(STDIN_FILENO) != 0;
     bool good = true;
     char *line = NULL;
 #ifdef WITH_LIBEDIT
-    offer_completion(t);
+    init_completion(t);
 #endif
-    while ((line = read_line(terminal)) != NULL && !is_end(line)) {
+    while ((line = prompt_read_line(terminal)) != NULL && !prompt_is_quit(line)) {
         size_t blank = strspn(line, " \t");
         int rc = line[blank] == '\0' ? 1 : run_line(t, json, line + blank);
         free(line);

@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-#include "ctl/talk.h"
+#include "ctl/control_client.h"
 
 /* Reads until "quit" or the end of the input. Returns whether all commands succeeded; -errno when
  * zproxy has gone. */
-int prompt_run(struct talk *t, bool json);
+int prompt_run(struct control_client *t, bool json);
 
 #endif

@@ -21,28 +21,28 @@
 #define ESCAPE_MS  50
 
 /* One terminal, one process: what signal handlers need. */
-static struct termios before;
+static struct termios saved_termios;
 static volatile sig_atomic_t is_open;
-static volatile sig_atomic_t told_to_end;
+static volatile sig_atomic_t end_requested;
 
-static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-static const int crashes[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 
 /* Signal handlers call it. */
-static void put(const char *text)
+static void screen_write(const char *text)
 {
     ssize_t n = write(STDOUT_FILENO, text, strlen(text));
     (void)n;
 }
 
-static void take(void)
+static void screen_enter(void)
 {
-    struct termios raw = before;
+    struct termios raw = saved_termios;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     raw.c_cc[VMIN] = 0;
     raw.c_cc[VTIME] = 0;
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-    put(ENTER);
+    screen_write(ENTER);
     is_open = 1;
 }
 
@@ -51,14 +51,14 @@ void screen_close(void)
     if (!is_open)
         return;
     is_open = 0;
-    put(LEAVE);
-    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+    screen_write(LEAVE);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_termios);
 }
 
 static void on_end(int number)
 {
     (void)number;
-    told_to_end = 1;
+    end_requested = 1;
 }
 
 static void on_crash(int number)
@@ -73,7 +73,7 @@ static void on_stop(int number)
     (void)number;
     screen_close();
     raise(SIGSTOP);
-    take();
+    screen_enter();
     errno = error;
 }
 
@@ -83,7 +83,7 @@ static void on_resize(int number)
     (void)number;
 }
 
-static void handle(int number, void (*handler)(int), int flags)
+static void set_handler(int number, void (*handler)(int), int flags)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -95,17 +95,18 @@ static void handle(int number, void (*handler)(int), int flags)
 
 int screen_open(void)
 {
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) == -1)
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
+        tcgetattr(STDIN_FILENO, &saved_termios) == -1)
         return -ENOTTY;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        handle(ends[i], on_end, 0);
-    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
-        handle(crashes[i], on_crash, (int)SA_RESETHAND);
-    handle(SIGTSTP, on_stop, 0);
-    handle(SIGWINCH, on_resize, 0);
-    told_to_end = 0;
+    for (size_t i = 0; i < sizeof end_signals / sizeof *end_signals; i++)
+        set_handler(end_signals[i], on_end, 0);
+    for (size_t i = 0; i < sizeof crash_signals / sizeof *crash_signals; i++)
+        set_handler(crash_signals[i], on_crash, (int)SA_RESETHAND);
+    set_handler(SIGTSTP, on_stop, 0);
+    set_handler(SIGWINCH, on_resize, 0);
+    end_requested = 0;
     atexit(screen_close);
-    take();
+    screen_enter();
     return 0;
 }
 
@@ -173,7 +174,7 @@ void screen_draw(const char *picture, const char *bottom)
     put_line(bottom, columns, coloured, out);
     fputs(CLEAR_REST, out);
     if (fclose(out) == 0)
-        put(text);
+        screen_write(text);
     free(text);
 }
 
@@ -221,12 +222,12 @@ static int read_sequence(void)
 int screen_wait(int ms)
 {
     unsigned char key = 0;
-    if (told_to_end || !has_input(ms))
-        return told_to_end ? SCREEN_GONE : SCREEN_NONE;
+    if (end_requested || !has_input(ms))
+        return end_requested ? SCREEN_GONE : SCREEN_NONE;
     ssize_t n = read(STDIN_FILENO, &key, 1);
     if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
         return SCREEN_GONE;
-    if (told_to_end)
+    if (end_requested)
         return SCREEN_GONE;
     if (n == -1)
         return SCREEN_NONE;

@@ -6,12 +6,12 @@
 #include "ctl/top_draw.h"
 #include "ctl/top_view.h"
 
-#define INTERVAL_MS 1000
-#define PATIENCE    4 /* a pause takes at least so many times what the answers took */
+#define INTERVAL_MS  1000
+#define PAUSE_FACTOR 4 /* a pause takes at least so many times what the answers took */
 
 /* ---- keys ---- */
 
-static void type_filter(struct top_choice *c, int key)
+static void edit_filter(struct top_options *c, int key)
 {
     size_t len = strlen(c->filter);
     if (key == SCREEN_ESCAPE)
@@ -26,7 +26,7 @@ static void type_filter(struct top_choice *c, int key)
     }
 }
 
-static void scroll(struct top_choice *c, int key)
+static void scroll(struct top_options *c, int key)
 {
     size_t *offset = c->on_sessions ? &c->session_offset : &c->server_offset;
     size_t page = c->page > 0 ? c->page : 1;
@@ -45,12 +45,12 @@ static void scroll(struct top_choice *c, int key)
 }
 
 /* Returns whether top goes on. */
-static bool on_key(struct top_choice *c, struct top_view *v, int key)
+static bool on_key(struct top_options *c, struct top_view *v, int key)
 {
     if (key == SCREEN_GONE || key == SCREEN_NONE)
         return key != SCREEN_GONE;
     if (c->typing) {
-        type_filter(c, key);
+        edit_filter(c, key);
         return true;
     }
     switch (key) {
@@ -83,12 +83,12 @@ static bool on_key(struct top_choice *c, struct top_view *v, int key)
 
 /* Draws again after each key, and when the size of the screen has changed. Returns whether it is
  * time for the next view; false: the user has seen enough. */
-static bool show(struct top_view *v, const struct top_view *before, struct top_choice *c)
+static bool top_show(struct top_view *v, const struct top_view *before, struct top_options *c)
 {
     uint64_t took = top_clock() - v->at;
     uint64_t next = v->at + INTERVAL_MS;
-    if (next < v->at + took * (1 + PATIENCE))
-        next = v->at + took * (1 + PATIENCE);
+    if (next < v->at + took * (1 + PAUSE_FACTOR))
+        next = v->at + took * (1 + PAUSE_FACTOR);
     for (uint64_t now = top_clock(); now < next; now = top_clock()) {
         top_draw(v, before, c);
         if (!on_key(c, v, screen_wait((int)(next - now))))
@@ -97,12 +97,12 @@ static bool show(struct top_view *v, const struct top_view *before, struct top_c
     return true;
 }
 
-int top_run(struct talk *t)
+int top_run(struct control_client *t)
 {
-    struct top_choice choice = { .sort = TOP_SORT_TROUBLE };
+    struct top_options choice = { .sort = TOP_SORT_TROUBLE };
     struct top_view before;
     struct top_view v;
-    int rc = top_view_take(t, NULL, &before);
+    int rc = top_view_fetch(t, NULL, &before);
     if (rc < 0)
         return rc;
     rc = screen_open();
@@ -111,10 +111,10 @@ int top_run(struct talk *t)
         return rc;
     }
     top_view_sort(&before, choice.sort);
-    bool more = show(&before, &before, &choice);
-    while (more && (rc = top_view_take(t, &before, &v)) == 0) {
+    bool more = top_show(&before, &before, &choice);
+    while (more && (rc = top_view_fetch(t, &before, &v)) == 0) {
         top_view_sort(&v, choice.sort);
-        more = show(&v, &before, &choice);
+        more = top_show(&v, &before, &choice);
         top_view_free(&before);
         before = v;
     }

@@ -2,10 +2,10 @@
 #ifndef ZPROXY_CTL_TOP_H
 #define ZPROXY_CTL_TOP_H
 
-#include "ctl/talk.h"
+#include "ctl/control_client.h"
 
 /* Shows it until "q" is pressed. Returns 0; -ENOTTY without a terminal; -errno when zproxy has
  * gone. */
-int top_run(struct talk *t);
+int top_run(struct control_client *t);
 
 #endif

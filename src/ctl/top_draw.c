@@ -20,8 +20,8 @@
 
 /* ---- the head ---- */
 
-static uint64_t per_second(const struct top_view *v, const struct top_view *before,
-                           const char *const keys[2])
+static uint64_t top_draw_per_second(const struct top_view *v, const struct top_view *before,
+                                    const char *const keys[2])
 {
     uint64_t now = 0;
     uint64_t then = 0;
@@ -33,7 +33,7 @@ static uint64_t per_second(const struct top_view *v, const struct top_view *befo
     return now <= then || ms == 0 ? 0 : (now - then) * 1000 / ms;
 }
 
-static void put_head(const struct top_view *v, const struct top_view *before, FILE *out)
+static void top_draw_put_head(const struct top_view *v, const struct top_view *before, FILE *out)
 {
     static const char *const bytes[2] = { "spliced", "copied" };
     static const char *const sessions[2] = { "sessions_total", NULL };
@@ -48,8 +48,8 @@ static void put_head(const struct top_view *v, const struct top_view *before, FI
             "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s   workers %" PRIu64
             "\n",
             top_number(i, "sessions"), top_number(i, "sessions_limit"),
-            per_second(v, before, sessions), human_rate(per_second(v, before, bytes), relayed),
-            top_number(i, "workers"));
+            top_draw_per_second(v, before, sessions),
+            human_rate(top_draw_per_second(v, before, bytes), relayed), top_number(i, "workers"));
 }
 
 static const char *severity_colour(const json_t *problem)
@@ -58,7 +58,7 @@ static const char *severity_colour(const json_t *problem)
 }
 
 /* One line: the first problem in full, then the subjects of others. */
-static void put_problems(const struct top_view *v, FILE *out)
+static void top_draw_put_problems(const struct top_view *v, FILE *out)
 {
     size_t i = 0;
     const json_t *p = NULL;
@@ -97,7 +97,7 @@ static const char *row_colour(const struct top_server *row)
 }
 
 /* What tells names apart is often at their end: a long one is cut in the middle. */
-static void put_name(const char *name, int width, FILE *out)
+static void top_draw_put_name(const char *name, int width, FILE *out)
 {
     int len = (int)strlen(name);
     int tail = (width - 1) / 2;
@@ -107,13 +107,13 @@ static void put_name(const char *name, int width, FILE *out)
         fprintf(out, "%.*s~%s", width - 1 - tail, name, name + len - tail);
 }
 
-static void put_server(const struct top_server *row, int width, FILE *out)
+static void top_draw_put_server(const struct top_server *row, int width, FILE *out)
 {
     char bytes[HUMAN_MAX];
     const json_t *s = row->server;
     const char *colour = row_colour(row);
     fputs(colour, out);
-    put_name(top_text(s, "server"), width, out);
+    top_draw_put_name(top_text(s, "server"), width, out);
     fprintf(out, " %-5s %-6s%s", top_text(s, "state"), top_text(s, "status"),
             *colour == '\0' ? "" : PLAIN);
     fprintf(out, " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %10s  %s\n", top_number(s, "active"),
@@ -122,8 +122,8 @@ static void put_server(const struct top_server *row, int width, FILE *out)
 }
 
 /* "SERVER 11-20 of 300", where not all are shown. */
-static void name_column(const char *name, size_t offset, size_t shown, size_t count, bool scrolled,
-                        char *title, size_t size)
+static void format_title(const char *name, size_t offset, size_t shown, size_t count, bool scrolled,
+                         char *title, size_t size)
 {
     if (shown < count)
         snprintf(title, size, "%s %zu-%zu/%zu%s", name, shown == 0 ? 0 : offset + 1, offset + shown,
@@ -138,21 +138,21 @@ static size_t clamp(size_t offset, size_t rows, size_t count)
     return offset < last ? offset : last;
 }
 
-static void put_servers(const struct top_view *v, const size_t *match, size_t count, size_t rows,
-                        size_t columns, struct top_choice *c, FILE *out)
+static void top_draw_put_servers(const struct top_view *v, const size_t *match, size_t count,
+                                 size_t rows, size_t columns, struct top_options *c, FILE *out)
 {
     char title[64];
     int width = name_width(v, match, count, columns);
     size_t shown = count < rows ? count : rows;
     c->server_offset = clamp(c->server_offset, rows, count);
-    name_column("SERVER", c->server_offset, shown, count, !c->on_sessions, title, sizeof title);
+    format_title("SERVER", c->server_offset, shown, count, !c->on_sessions, title, sizeof title);
     fprintf(out, DIM "%-*.*s %-5s %-6s %7s %7s %8s %10s  %s" PLAIN "\n", width, width, title,
             "STATE", "STATUS", "ACTIVE", "NEW/S", "FAILED/S", "BYTES", "WHY");
     for (size_t i = 0; i < shown; i++)
-        put_server(&v->row[match[c->server_offset + i]], width, out);
+        top_draw_put_server(&v->row[match[c->server_offset + i]], width, out);
 }
 
-static void put_session(const json_t *s, FILE *out)
+static void top_draw_put_session(const json_t *s, FILE *out)
 {
     char bytes[HUMAN_MAX];
     char up[HUMAN_MAX];
@@ -164,20 +164,21 @@ static void put_session(const json_t *s, FILE *out)
             human_time(top_number(s, "age_ms"), age), top_text(s, "client"), top_text(s, "server"));
 }
 
-static void put_sessions(const struct top_view *v, size_t rows, struct top_choice *c, FILE *out)
+static void top_draw_put_sessions(const struct top_view *v, size_t rows, struct top_options *c,
+                                  FILE *out)
 {
     char title[64];
     size_t count = json_array_size(v->sessions);
     size_t shown = count < rows ? count : rows;
     c->session_offset = clamp(c->session_offset, rows, count);
-    name_column("SESSION", c->session_offset, shown, count, c->on_sessions, title, sizeof title);
+    format_title("SESSION", c->session_offset, shown, count, c->on_sessions, title, sizeof title);
     fprintf(out, "\n" DIM "%12s %9s %7s %7s %6s  %-21s %s" PLAIN "\n", title, "BYTES", "UP", "DOWN",
             "AGE", "CLIENT", "SERVER");
     for (size_t i = 0; i < shown; i++)
-        put_session(json_array_get(v->sessions, c->session_offset + i), out);
+        top_draw_put_session(json_array_get(v->sessions, c->session_offset + i), out);
 }
 
-static void put_keys(const struct top_choice *c, FILE *out)
+static void put_keys(const struct top_options *c, FILE *out)
 {
     if (c->typing)
         fprintf(out, BOLD "filter: %s_" PLAIN "   Enter: keep   Esc: drop", c->filter);
@@ -192,7 +193,7 @@ static void put_keys(const struct top_choice *c, FILE *out)
 /* ---- the picture ---- */
 
 /* The tables share the rows; each takes what the other leaves, servers two thirds at least. */
-static size_t share(size_t room, size_t servers, size_t sessions)
+static size_t server_rows(size_t room, size_t servers, size_t sessions)
 {
     size_t most = 2 * room / 3 > 0 ? 2 * room / 3 : 1;
     size_t left = room > sessions ? room - sessions : 0;
@@ -201,22 +202,22 @@ static size_t share(size_t room, size_t servers, size_t sessions)
 }
 
 static void put_picture(const struct top_view *v, const struct top_view *before,
-                        const size_t *match, size_t count, struct top_choice *c, FILE *out)
+                        const size_t *match, size_t count, struct top_options *c, FILE *out)
 {
     size_t rows = 0;
     size_t columns = 0;
     screen_size(&rows, &columns);
     size_t room = rows > FRAME_ROWS ? rows - FRAME_ROWS : 0;
-    size_t servers = share(room, count, json_array_size(v->sessions));
+    size_t servers = server_rows(room, count, json_array_size(v->sessions));
     size_t sessions = room > servers ? room - servers : 0;
     c->page = c->on_sessions ? sessions : servers;
-    put_head(v, before, out);
-    put_problems(v, out);
-    put_servers(v, match, count, servers, columns, c, out);
-    put_sessions(v, sessions, c, out);
+    top_draw_put_head(v, before, out);
+    top_draw_put_problems(v, out);
+    top_draw_put_servers(v, match, count, servers, columns, c, out);
+    top_draw_put_sessions(v, sessions, c, out);
 }
 
-void top_draw(const struct top_view *v, const struct top_view *before, struct top_choice *c)
+void top_draw(const struct top_view *v, const struct top_view *before, struct top_options *c)
 {
     char *picture = NULL;
     char *keys = NULL;

@@ -10,7 +10,7 @@
 #define TOP_FILTER_MAX 64
 
 /* What the user has chosen by keys. */
-struct top_choice {
+struct top_options {
     enum top_sort sort;
     bool trouble; /* only servers in trouble */
     bool typing;  /* the filter is being typed */
@@ -22,6 +22,6 @@ struct top_choice {
 };
 
 /* before: for the rates of the whole process. */
-void top_draw(const struct top_view *v, const struct top_view *before, struct top_choice *c);
+void top_draw(const struct top_view *v, const struct top_view *before, struct top_options *c);
 
 #endif

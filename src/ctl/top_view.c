@@ -35,7 +35,7 @@ static uint64_t rate(uint64_t now, uint64_t before, uint64_t ms)
     return now <= before || ms == 0 ? 0 : (now - before) * 1000 / ms;
 }
 
-static uint64_t moved(const json_t *server)
+static uint64_t transferred_bytes(const json_t *server)
 {
     return top_number(server, "sent") + top_number(server, "received");
 }
@@ -49,7 +49,7 @@ static const char *server_key(const json_t *server, char key[KEY_MAX])
 
 /* Servers by key, for a look-up in constant time; NULL when out of memory. The values are those of
  * the view. */
-static json_t *by_key(const struct top_view *v)
+static json_t *index_servers(const struct top_view *v)
 {
     char key[KEY_MAX];
     size_t i = 0;
@@ -82,13 +82,13 @@ static void fill_row(struct top_server *row, const json_t *server, const json_t 
     row->new_rate = rate(top_number(server, "connections"), top_number(before, "connections"), ms);
     row->failed_rate =
         rate(top_number(server, "connect_failures"), top_number(before, "connect_failures"), ms);
-    row->bytes_rate = rate(moved(server), moved(before), ms);
+    row->bytes_rate = rate(transferred_bytes(server), transferred_bytes(before), ms);
 }
 
 static int fill_rows(struct top_view *v, const struct top_view *before)
 {
     char key[KEY_MAX];
-    json_t *index = before == NULL ? json_object() : by_key(before);
+    json_t *index = before == NULL ? json_object() : index_servers(before);
     uint64_t ms = before == NULL ? 0 : v->at - before->at;
     v->count = json_array_size(v->servers);
     v->row = calloc(v->count + 1, sizeof *v->row);
@@ -107,10 +107,10 @@ static int fill_rows(struct top_view *v, const struct top_view *before)
 
 /* ---- what zproxy says ---- */
 
-static int ask(struct talk *t, const char *command, json_t **out)
+static int top_view_request(struct control_client *t, const char *command, json_t **out)
 {
     char *answer = NULL;
-    int rc = talk_ask(t, false, command, &answer);
+    int rc = control_client_request(t, false, command, &answer);
     if (rc < 0)
         return rc;
     *out = json_loads(answer, 0, NULL);
@@ -118,17 +118,17 @@ static int ask(struct talk *t, const char *command, json_t **out)
     return *out == NULL ? -EBADMSG : 0;
 }
 
-int top_view_take(struct talk *t, const struct top_view *before, struct top_view *v)
+int top_view_fetch(struct control_client *t, const struct top_view *before, struct top_view *v)
 {
     memset(v, 0, sizeof *v);
     v->at = top_clock();
-    int rc = ask(t, "json show info", &v->info);
+    int rc = top_view_request(t, "json show info", &v->info);
     if (rc == 0)
-        rc = ask(t, "json show problems", &v->problems);
+        rc = top_view_request(t, "json show problems", &v->problems);
     if (rc == 0)
-        rc = ask(t, "json show servers", &v->servers);
+        rc = top_view_request(t, "json show servers", &v->servers);
     if (rc == 0)
-        rc = ask(t, SESSIONS, &v->sessions);
+        rc = top_view_request(t, SESSIONS, &v->sessions);
     if (rc == 0)
         rc = fill_rows(v, before);
     if (rc < 0)
@@ -161,7 +161,8 @@ static int descending(uint64_t a, uint64_t b)
     return (a < b) - (a > b);
 }
 
-static int compare(const struct top_server *a, const struct top_server *b, enum top_sort sort)
+static int top_view_compare(const struct top_server *a, const struct top_server *b,
+                            enum top_sort sort)
 {
     switch (sort) {
     case TOP_SORT_TROUBLE:
@@ -186,7 +187,7 @@ static int compare_rows(const void *left, const void *right, void *arg)
 {
     const struct top_server *a = left;
     const struct top_server *b = right;
-    int order = compare(a, b, *(const enum top_sort *)arg);
+    int order = top_view_compare(a, b, *(const enum top_sort *)arg);
     return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
 }
 
@@ -196,7 +197,7 @@ void top_view_sort(struct top_view *v, enum top_sort sort)
         qsort_r(v->row, v->count, sizeof *v->row, compare_rows, &sort);
 }
 
-static bool matches(const json_t *server, const char *filter)
+static bool top_view_matches(const json_t *server, const char *filter)
 {
     static const char *const keys[] = { "server", "address", "state", "status" };
     if (filter[0] == '\0')
@@ -211,7 +212,7 @@ size_t top_view_match(const struct top_view *v, const char *filter, bool trouble
 {
     size_t n = 0;
     for (size_t i = 0; i < v->count; i++)
-        if ((!trouble || v->row[i].trouble) && matches(v->row[i].server, filter))
+        if ((!trouble || v->row[i].trouble) && top_view_matches(v->row[i].server, filter))
             match[n++] = i;
     return n;
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/talk.h"
+#include "ctl/control_client.h"
 
 enum top_sort {
     TOP_SORT_TROUBLE, /* servers that are down or out first, then the configuration's order */
@@ -46,7 +46,7 @@ uint64_t top_clock(void);
 
 /* Asks zproxy. before: the view of the moment before, for the rates; NULL: there is none. Returns 0
  * or -errno, and then there is nothing to free. */
-int top_view_take(struct talk *t, const struct top_view *before, struct top_view *v);
+int top_view_fetch(struct control_client *t, const struct top_view *before, struct top_view *v);
 void top_view_free(struct top_view *v);
 
 void top_view_sort(struct top_view *v, enum top_sort sort);

@@ -10,7 +10,7 @@ void history_init(struct history *h)
     TAILQ_INIT(&h->pools);
 }
 
-static void forget(struct history *h, struct history_pool *p)
+static void history_remove_pool(struct history *h, struct history_pool *p)
 {
     TAILQ_REMOVE(&h->pools, p, in_history);
     h->count--;
@@ -23,7 +23,7 @@ void history_fini(struct history *h)
     struct history_pool *p = TAILQ_FIRST(&h->pools);
     while (p != NULL) {
         struct history_pool *next = TAILQ_NEXT(p, in_history);
-        forget(h, p);
+        history_remove_pool(h, p);
         p = next;
     }
 }
@@ -48,7 +48,7 @@ int history_copy(const struct history *h, struct history *copy)
     return 0;
 }
 
-static struct history_pool *find(const struct history *h, const char *name)
+static struct history_pool *history_find_pool(const struct history *h, const char *name)
 {
     struct history_pool *p;
     TAILQ_FOREACH(p, &h->pools, in_history)
@@ -58,8 +58,8 @@ static struct history_pool *find(const struct history *h, const char *name)
 }
 
 /* NULL when out of memory, or of places: it has no history. */
-static struct history_pool *make(struct history *h, const char *name,
-                                 const struct snapshot_sums *now)
+static struct history_pool *history_add_pool(struct history *h, const char *name,
+                                             const struct snapshot_sums *now)
 {
     if (h->count >= HISTORY_POOLS)
         return NULL;
@@ -75,7 +75,7 @@ static struct history_pool *make(struct history *h, const char *name,
 }
 
 /* Servers that leave a pool take their counters along: then it goes down, and nothing is known. */
-static float per_second(uint64_t now, uint64_t before, double seconds)
+static float history_per_second(uint64_t now, uint64_t before, double seconds)
 {
     return now > before && seconds > 0 ? (float)((double)(now - before) / seconds) : 0;
 }
@@ -85,30 +85,30 @@ static void record(struct history_pool *p, const struct snapshot_sums *now, uint
 {
     const struct snapshot_sums *last = &p->last;
     p->point[step % HISTORY_STEPS] = (struct history_point){
-        .up = per_second(now->sent, last->sent, seconds),
-        .down = per_second(now->received, last->received, seconds),
+        .up = history_per_second(now->sent, last->sent, seconds),
+        .down = history_per_second(now->received, last->received, seconds),
         .sessions = (float)now->sessions,
-        .connections = per_second(now->connections, last->connections, seconds),
-        .failures = per_second(now->connect_failures, last->connect_failures, seconds) +
-                    per_second(now->failures, last->failures, seconds),
+        .connections = history_per_second(now->connections, last->connections, seconds),
+        .failures = history_per_second(now->connect_failures, last->connect_failures, seconds) +
+                    history_per_second(now->failures, last->failures, seconds),
     };
     p->last = *now;
     p->seen = true;
 }
 
-void history_step(struct history *h, const struct config *conf, const struct pools *pools,
-                  uint64_t now)
+void history_sample(struct history *h, const struct config *conf, const struct pools *pools,
+                    uint64_t now)
 {
     double seconds = (double)(now - h->last) / 1000;
     for (size_t i = 0; i < conf->pool_count; i++) {
         struct snapshot_sums sums;
         const char *name = conf->pool[i].name;
-        struct history_pool *p = find(h, name);
+        struct history_pool *p = history_find_pool(h, name);
         if (p == NULL && h->count >= HISTORY_POOLS)
             continue;
         snapshot_sums(pools_find(pools, name), now, &sums);
         if (p == NULL)
-            p = make(h, name, &sums);
+            p = history_add_pool(h, name, &sums);
         if (p != NULL)
             record(p, &sums, h->steps, seconds);
     }
@@ -116,7 +116,7 @@ void history_step(struct history *h, const struct config *conf, const struct poo
     while (p != NULL) {
         struct history_pool *next = TAILQ_NEXT(p, in_history);
         if (!p->seen)
-            forget(h, p);
+            history_remove_pool(h, p);
         else
             p->seen = false;
         p = next;

@@ -47,8 +47,8 @@ void history_fini(struct history *h);
 int history_copy(const struct history *h, struct history *copy);
 
 /* A step is over; now in ms. Pools that conf has no more are forgotten. */
-void history_step(struct history *h, const struct config *conf, const struct pools *pools,
-                  uint64_t now);
+void history_sample(struct history *h, const struct config *conf, const struct pools *pools,
+                    uint64_t now);
 
 /* The oldest step that is still known, not older than since. */
 uint64_t history_first(const struct history *h, uint64_t since);

@@ -15,7 +15,7 @@
 /* The text in the making. It begins with all but s and process 0. */
 struct metrics {
     const struct snapshot *s;
-    struct process_figures process;
+    struct process_stats process;
     size_t family;
     size_t item;
 };

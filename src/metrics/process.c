@@ -18,7 +18,7 @@ void process_open(struct process_files *p)
     p->status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 }
 
-static void close_one(int *fd)
+static void process_close_fd(int *fd)
 {
     if (*fd != -1)
         close(*fd);
@@ -27,8 +27,8 @@ static void close_one(int *fd)
 
 void process_close(struct process_files *p)
 {
-    close_one(&p->stat);
-    close_one(&p->status);
+    process_close_fd(&p->stat);
+    process_close_fd(&p->status);
 }
 
 /* The text anew, or "". */
@@ -39,7 +39,7 @@ static void read_text(int fd, char text[STAT_MAX])
 }
 
 /* proc(5): the fields of "stat" behind the name, which may have blanks and brackets. */
-static void read_stat(const struct process_files *p, struct process_figures *f)
+static void read_stat(const struct process_files *p, struct process_stats *f)
 {
     char text[STAT_MAX];
     read_text(p->stat, text);
@@ -56,13 +56,13 @@ static void read_stat(const struct process_files *p, struct process_figures *f)
     struct timespec up;
     clock_gettime(CLOCK_REALTIME, &now);
     clock_gettime(CLOCK_BOOTTIME, &up);
-    f->began = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9 +
-               (double)started / (double)sysconf(_SC_CLK_TCK);
+    f->start_time = (double)(now.tv_sec - up.tv_sec) + (double)(now.tv_nsec - up.tv_nsec) / 1e9 +
+                    (double)started / (double)sysconf(_SC_CLK_TCK);
     f->virtual_size = size;
     f->resident = pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t count_entries(void)
+static uint64_t count_fds_by_readdir(void)
 {
     DIR *d = opendir("/proc/self/fd");
     uint64_t n = 0;
@@ -75,7 +75,7 @@ static uint64_t count_entries(void)
 }
 
 /* In a chroot: one by one, up to how many the kernel has made room for. */
-static uint64_t try_all(const struct process_files *p)
+static uint64_t count_fds_by_fcntl(const struct process_files *p)
 {
     char text[STAT_MAX];
     read_text(p->status, text);
@@ -89,29 +89,29 @@ static uint64_t try_all(const struct process_files *p)
 
 /* Since Linux 6.2 the size of the directory is the number of descriptors; before, they have to be
  * counted. */
-static uint64_t count_descriptors(const struct process_files *p)
+static uint64_t process_count_fds(const struct process_files *p)
 {
     struct stat st;
     if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
         return (uint64_t)st.st_size;
-    uint64_t n = count_entries();
-    return n != PROCESS_UNKNOWN ? n : try_all(p);
+    uint64_t n = count_fds_by_readdir();
+    return n != PROCESS_UNKNOWN ? n : count_fds_by_fcntl(p);
 }
 
-void process_read(const struct process_files *p, struct process_figures *f)
+void process_read(const struct process_files *p, struct process_stats *f)
 {
     struct timespec used = { 0, 0 };
     struct rlimit limit;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    *f = (struct process_figures){
+    *f = (struct process_stats){
         .cpu = (double)used.tv_sec + (double)used.tv_nsec / 1e9,
         .virtual_size = PROCESS_UNKNOWN,
         .resident = PROCESS_UNKNOWN,
-        .descriptors = PROCESS_UNKNOWN,
-        .descriptors_max = PROCESS_UNKNOWN,
+        .open_fds = PROCESS_UNKNOWN,
+        .max_fds = PROCESS_UNKNOWN,
     };
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        f->descriptors_max = limit.rlim_cur;
+        f->max_fds = limit.rlim_cur;
     read_stat(p, f);
-    f->descriptors = count_descriptors(p);
+    f->open_fds = process_count_fds(p);
 }

@@ -6,13 +6,13 @@
 
 #define PROCESS_UNKNOWN UINT64_MAX
 
-struct process_figures {
+struct process_stats {
     double cpu;            /* seconds, of all threads */
-    double began;          /* seconds since the epoch */
+    double start_time;     /* seconds since the epoch */
     uint64_t virtual_size; /* bytes; these four may be PROCESS_UNKNOWN */
     uint64_t resident;     /* bytes */
-    uint64_t descriptors;  /* open */
-    uint64_t descriptors_max;
+    uint64_t open_fds;     /* open */
+    uint64_t max_fds;
 };
 
 /* Files of /proc/self, which chroot(2) hides: files alone, since a directory would be a way out.
@@ -25,6 +25,6 @@ struct process_files {
 void process_open(struct process_files *p);
 void process_close(struct process_files *p);
 
-void process_read(const struct process_files *p, struct process_figures *f);
+void process_read(const struct process_files *p, struct process_stats *f);
 
 #endif

@@ -11,67 +11,69 @@
 #include "control/watchdog.h"
 
 /* A copy that lasts as long as the snapshot; NULL of NULL. */
-static const char *keep(struct snapshot *s, const char *text)
+static const char *snapshot_strdup(struct snapshot *s, const char *text)
 {
-    const char *copy = text == NULL ? NULL : arena_text(&s->texts, text);
+    const char *copy = text == NULL ? NULL : arena_strdup(&s->texts, text);
     s->incomplete |= copy == NULL && text != NULL;
     return copy;
 }
 
 /* ---- servers ---- */
 
-static void take_check(const struct runtime *rt, const struct pool *p, const struct backend *b,
+static void take_check(const struct runtime *rt, const struct pool *p, const struct server *srv,
                        struct snapshot *s, struct snapshot_check *c)
 {
-    const struct verdict *v = rt->health == NULL ? NULL : health_verdict(rt->health, p, b);
+    const struct check_result *result =
+        rt->health == NULL ? NULL : health_check_result(rt->health, p, srv);
     uint64_t now = uv_now(rt->loop);
-    if (v == NULL || v->checked == 0)
+    if (result == NULL || result->checked == 0)
         return;
     *c = (struct snapshot_check){
-        .has = true,
-        .passed = v->passed,
-        .passes = v->successes,
-        .failures = v->failures,
-        .duration = v->duration,
-        .age = now > v->checked ? now - v->checked : 0,
-        .why = keep(s, v->why),
+        .has_result = true,
+        .passed = result->passed,
+        .passes = result->successes,
+        .failures = result->failures,
+        .duration = result->duration,
+        .age = now > result->checked ? now - result->checked : 0,
+        .why = snapshot_strdup(s, result->why),
     };
 }
 
-static void take_server(const struct runtime *rt, const struct pool *p, const struct backend *b,
-                        struct snapshot *all, struct snapshot_server *s)
+static void snapshot_take_server(const struct runtime *rt, const struct pool *p,
+                                 const struct server *srv, struct snapshot *all,
+                                 struct snapshot_server *s)
 {
     char address[ADDR_TEXT_MAX];
     struct server_view view;
-    server_view(rt, p, b, &view);
-    s->name = keep(all, backend_name(b));
-    s->address = strcmp(addr_print(&b->addr, address), s->name == NULL ? "" : s->name) == 0
+    server_view(rt, p, srv, &view);
+    s->name = snapshot_strdup(all, server_name(srv));
+    s->address = strcmp(addr_print(&srv->addr, address), s->name == NULL ? "" : s->name) == 0
                      ? s->name
-                     : keep(all, address);
-    s->state = (enum config_state)atomic_load(&b->state);
+                     : snapshot_strdup(all, address);
+    s->state = (enum config_state)atomic_load(&srv->state);
     s->view.status = view.status;
-    s->view.why = view.why[0] == '\0' ? "" : keep(all, view.why);
+    s->view.why = view.why[0] == '\0' ? "" : snapshot_strdup(all, view.why);
     s->up = strcmp(view.status, "up") == 0;
-    s->backup = pool_is_backup(p, b);
-    s->weight = backend_weight(b);
-    s->active = backend_active(b);
-    s->max_connections = atomic_load(&b->max_connections);
-    s->connections = atomic_load(&b->connections);
-    s->failures = atomic_load(&b->failures);
-    s->received = atomic_load(&b->received);
-    s->sent = atomic_load(&b->sent);
-    take_check(rt, p, b, all, &s->check);
+    s->backup = pool_is_backup(p, srv);
+    s->weight = server_weight(srv);
+    s->active = server_active(srv);
+    s->max_connections = atomic_load(&srv->max_connections);
+    s->connections = atomic_load(&srv->connections);
+    s->failures = atomic_load(&srv->failures);
+    s->received = atomic_load(&srv->received);
+    s->sent = atomic_load(&srv->sent);
+    take_check(rt, p, srv, all, &s->check);
 }
 
-static void take_servers(const struct runtime *rt, const struct pool *p, struct snapshot *s,
-                         struct snapshot_pool *sp)
+static void snapshot_take_servers(const struct runtime *rt, const struct pool *p,
+                                  struct snapshot *s, struct snapshot_pool *sp)
 {
-    struct backend *const *server = pool_servers(p, &sp->server_count);
+    struct server *const *server = pool_servers(p, &sp->server_count);
     sp->server = s->server + s->server_count;
     s->server_count += sp->server_count;
     for (size_t i = 0; i < sp->server_count; i++) {
         sp->server[i].pool = sp->name;
-        take_server(rt, p, server[i], s, &sp->server[i]);
+        snapshot_take_server(rt, p, server[i], s, &sp->server[i]);
     }
 }
 
@@ -80,19 +82,19 @@ static void take_servers(const struct runtime *rt, const struct pool *p, struct 
 void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sums)
 {
     size_t count = 0;
-    struct backend *const *server = pool_servers(p, &count);
+    struct server *const *server = pool_servers(p, &count);
     *sums = (struct snapshot_sums){
         .sessions = pool_sessions(p),
         .waiting = pool_waiting(p),
         .failures = pool_failures(p),
     };
     for (size_t i = 0; i < count; i++) {
-        const struct backend *b = server[i];
-        sums->connections += atomic_load_explicit(&b->connections, memory_order_relaxed);
-        sums->connect_failures += atomic_load_explicit(&b->failures, memory_order_relaxed);
-        sums->received += atomic_load_explicit(&b->received, memory_order_relaxed);
-        sums->sent += atomic_load_explicit(&b->sent, memory_order_relaxed);
-        sums->usable += backend_is_usable(b, now);
+        const struct server *srv = server[i];
+        sums->connections += atomic_load_explicit(&srv->connections, memory_order_relaxed);
+        sums->connect_failures += atomic_load_explicit(&srv->failures, memory_order_relaxed);
+        sums->received += atomic_load_explicit(&srv->received, memory_order_relaxed);
+        sums->sent += atomic_load_explicit(&srv->sent, memory_order_relaxed);
+        sums->usable += server_is_usable(srv, now);
     }
 }
 
@@ -118,13 +120,13 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
 {
     const struct config_pool *conf = pool_conf(p);
     const struct pool *fallback = pool_fallback(p);
-    sp->name = keep(s, pool_name(p));
-    sp->fallback = keep(s, fallback == NULL ? NULL : pool_name(fallback));
-    sp->file = keep(s, conf->file);
+    sp->name = snapshot_strdup(s, pool_name(p));
+    sp->fallback = snapshot_strdup(s, fallback == NULL ? NULL : pool_name(fallback));
+    sp->file = snapshot_strdup(s, conf->file);
     sp->balance = balance_name(conf->balance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
-    take_servers(rt, p, s, sp);
+    snapshot_take_servers(rt, p, s, sp);
 }
 
 static int take_pools(const struct runtime *rt, struct snapshot *s)
@@ -148,17 +150,17 @@ static int take_pools(const struct runtime *rt, struct snapshot *s)
 
 /* ---- listeners, workers ---- */
 
-static void take_listener(const struct service *service, struct snapshot *s,
+static void take_listener(const struct frontend *frontend, struct snapshot *s,
                           struct snapshot_listener *l)
 {
-    const struct entrance *e = service->entrance;
-    char *bind = keys_text(&keys_sections[SECTION_LISTEN], service->conf, "bind");
-    l->name = keep(s, service->conf->name);
-    l->pool = keep(s, pool_name(service->pool));
-    l->bind = keep(s, bind);
+    const struct listener_state *e = frontend->listener_state;
+    char *bind = keys_to_string(&keys_sections[SECTION_LISTEN], frontend->conf, "bind");
+    l->name = snapshot_strdup(s, frontend->conf->name);
+    l->pool = snapshot_strdup(s, pool_name(frontend->pool));
+    l->bind = snapshot_strdup(s, bind);
     free(bind);
-    l->active = gate_inside(&e->gate);
-    l->max_connections = service->conf->max_connections;
+    l->active = conn_limit_used(&e->conn_limit);
+    l->max_connections = frontend->conf->max_connections;
     l->paused = accept_watch_reason(e);
     l->connections = atomic_load(&e->connections);
     for (int i = 0; i < SESSION_ENDS; i++)
@@ -173,18 +175,18 @@ static int take_listeners(const struct runtime *rt, struct snapshot *s)
     if (s->listener == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < s->listener_count; i++)
-        take_listener(&g->service[i], s, &s->listener[i]);
+        take_listener(&g->frontend[i], s, &s->listener[i]);
     s->paused = accept_watch_process(&rt->accept_watch);
     return 0;
 }
 
-static void take_ended(const struct service *service, struct snapshot *s)
+static void take_ended(const struct frontend *frontend, struct snapshot *s)
 {
-    for (size_t i = 0; i < service->ended_count; i++) {
-        const struct end_counts *counts = service->ended[i].counts;
+    for (size_t i = 0; i < frontend->ended_count; i++) {
+        const struct end_counts *counts = frontend->ended[i].counts;
         struct snapshot_ended *e = &s->ended[s->ended_count++];
-        e->listener = keep(s, service->conf->name);
-        e->pool = keep(s, counts->pool);
+        e->listener = snapshot_strdup(s, frontend->conf->name);
+        e->pool = snapshot_strdup(s, counts->pool);
         for (int why = 0; why < SESSION_ENDS; why++)
             e->ended[why] = atomic_load_explicit(&counts->ended[why], memory_order_relaxed);
     }
@@ -195,102 +197,104 @@ static int take_all_ended(const struct runtime *rt, struct snapshot *s)
     const struct generation *g = rt->current;
     size_t count = 0;
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        count += g->service[i].ended_count;
+        count += g->frontend[i].ended_count;
     s->ended = calloc(count + 1, sizeof *s->ended);
     if (s->ended == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < g->conf->listen_count; i++)
-        take_ended(&g->service[i], s);
+        take_ended(&g->frontend[i], s);
     return 0;
 }
 
 static int take_workers(const struct runtime *rt, struct snapshot *s)
 {
-    s->workers = rt->crew.at_work;
-    s->worker_count = crew_running(&rt->crew);
+    s->workers = rt->workers.active;
+    s->worker_count = workers_running(&rt->workers);
     s->worker = calloc(s->worker_count + 1, sizeof *s->worker);
     s->worker_hangs = calloc(s->worker_count + 1, sizeof *s->worker_hangs);
     if (s->worker == NULL || s->worker_hangs == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < s->worker_count; i++) {
-        const struct worker *w = crew_worker(&rt->crew, i);
-        worker_state(w, &s->worker[i]);
+        const struct worker *w = workers_at(&rt->workers, i);
+        worker_stats(w, &s->worker[i]);
         if (rt->watchdog != NULL)
             (void)watchdog_hangs(rt->watchdog, worker_index(w), &s->worker_hangs[i]);
     }
-    crew_totals(&rt->crew, &s->totals);
+    workers_totals(&rt->workers, &s->totals);
     return 0;
 }
 
 /* ---- the whole of it ---- */
 
 /* What clients who are sent to a pool find. */
-enum reach {
-    REACH_UNKNOWN, /* not looked at yet */
-    REACH_NOTHING,
-    REACH_UNCHECKED, /* servers whose first check is not over */
-    REACH_SERVER,    /* or a file */
+enum availability {
+    AVAILABILITY_UNKNOWN, /* not looked at yet */
+    AVAILABILITY_NONE,
+    AVAILABILITY_UNCHECKED, /* servers whose first check is not over */
+    AVAILABILITY_SERVER,    /* or a file */
 };
 
 /* A server that is checked counts when it has passed a check; one that has served before is known
  * well enough. */
-static enum reach reach_server(const struct runtime *rt, const struct pool *p,
-                               const struct backend *b)
+static enum availability server_availability(const struct runtime *rt, const struct pool *p,
+                                             const struct server *srv)
 {
-    if (!backend_is_usable(b, uv_now(rt->loop)))
-        return REACH_NOTHING;
-    const struct verdict *v =
-        rt->was_healthy || rt->health == NULL ? NULL : health_verdict(rt->health, p, b);
-    return v != NULL && v->checked == 0 ? REACH_UNCHECKED : REACH_SERVER;
+    if (!server_is_usable(srv, uv_now(rt->loop)))
+        return AVAILABILITY_NONE;
+    const struct check_result *result =
+        rt->was_healthy || rt->health == NULL ? NULL : health_check_result(rt->health, p, srv);
+    return result != NULL && result->checked == 0 ? AVAILABILITY_UNCHECKED : AVAILABILITY_SERVER;
 }
 
-static enum reach reach_pool(const struct runtime *rt, const struct pool *p)
+static enum availability pool_availability(const struct runtime *rt, const struct pool *p)
 {
     size_t count = 0;
-    struct backend *const *server = pool_servers(p, &count);
-    enum reach best = pool_file(p) != NULL ? REACH_SERVER : REACH_NOTHING;
-    for (size_t i = 0; i < count && best != REACH_SERVER; i++) {
-        enum reach one = reach_server(rt, p, server[i]);
+    struct server *const *server = pool_servers(p, &count);
+    enum availability best = pool_file(p) != NULL ? AVAILABILITY_SERVER : AVAILABILITY_NONE;
+    for (size_t i = 0; i < count && best != AVAILABILITY_SERVER; i++) {
+        enum availability one = server_availability(rt, p, server[i]);
         best = one > best ? one : best;
     }
     return best;
 }
 
 /* Of a pool and those to fall back on; found: of each pool of the configuration, looked at once. */
-static enum reach reach_from(const struct runtime *rt, const struct config_pool *p,
-                             enum reach *found)
+static enum availability pool_chain_availability(const struct runtime *rt,
+                                                 const struct config_pool *p,
+                                                 enum availability *found)
 {
     const struct config *conf = runtime_conf(rt);
-    enum reach best = REACH_NOTHING;
+    enum availability best = AVAILABILITY_NONE;
     for (size_t depth = 0; p != NULL && depth <= conf->pool_count; depth++, p = p->fallback) {
-        enum reach *one = &found[p - conf->pool];
-        if (*one == REACH_UNKNOWN)
-            *one = reach_pool(rt, pools_find(&rt->pools, p->name));
+        enum availability *one = &found[p - conf->pool];
+        if (*one == AVAILABILITY_UNKNOWN)
+            *one = pool_availability(rt, pools_find(&rt->pools, p->name));
         best = *one > best ? *one : best;
     }
     return best;
 }
 
-static enum reach reach_listener(const struct runtime *rt, const struct config_listen *l,
-                                 enum reach *found)
+static enum availability listener_availability(const struct runtime *rt,
+                                               const struct config_listen *l,
+                                               enum availability *found)
 {
-    enum reach best = reach_from(rt, l->pool, found);
-    for (size_t i = 0; i < l->route_count && best != REACH_SERVER; i++) {
-        enum reach one = reach_from(rt, l->route[i].pool, found);
+    enum availability best = pool_chain_availability(rt, l->pool, found);
+    for (size_t i = 0; i < l->route_count && best != AVAILABILITY_SERVER; i++) {
+        enum availability one = pool_chain_availability(rt, l->route[i].pool, found);
         best = one > best ? one : best;
     }
     return best;
 }
 
-static enum reach reach_any(const struct runtime *rt)
+static enum availability best_availability(const struct runtime *rt)
 {
     const struct config *conf = runtime_conf(rt);
-    enum reach best = REACH_NOTHING;
-    enum reach *found = calloc(conf->pool_count + 1, sizeof *found);
+    enum availability best = AVAILABILITY_NONE;
+    enum availability *found = calloc(conf->pool_count + 1, sizeof *found);
     if (found == NULL)
-        return REACH_SERVER; /* the lack of memory is another matter */
-    for (size_t i = 0; i < conf->listen_count && best != REACH_SERVER; i++) {
-        enum reach one = reach_listener(rt, &conf->listen[i], found);
+        return AVAILABILITY_SERVER; /* the lack of memory is another matter */
+    for (size_t i = 0; i < conf->listen_count && best != AVAILABILITY_SERVER; i++) {
+        enum availability one = listener_availability(rt, &conf->listen[i], found);
         best = one > best ? one : best;
     }
     free(found);
@@ -301,16 +305,16 @@ enum snapshot_health snapshot_health(struct runtime *rt)
 {
     if (rt->draining)
         return SNAPSHOT_DRAINING;
-    if (rt->current == NULL || rt->crew.started == 0)
+    if (rt->current == NULL || rt->workers.started == 0)
         return SNAPSHOT_STARTING;
-    switch (reach_any(rt)) {
-    case REACH_SERVER:
+    switch (best_availability(rt)) {
+    case AVAILABILITY_SERVER:
         rt->was_healthy = true;
         return SNAPSHOT_OK;
-    case REACH_UNCHECKED:
+    case AVAILABILITY_UNCHECKED:
         return SNAPSHOT_STARTING;
-    case REACH_UNKNOWN:
-    case REACH_NOTHING:
+    case AVAILABILITY_UNKNOWN:
+    case AVAILABILITY_NONE:
         break;
     }
     return SNAPSHOT_NO_SERVER;
@@ -339,7 +343,7 @@ static uint64_t wall_clock(void)
 }
 
 /* Never below 0. */
-static uint64_t since(uint64_t now, uint64_t then)
+static uint64_t elapsed_since(uint64_t now, uint64_t then)
 {
     return now > then ? now - then : 0;
 }
@@ -347,16 +351,16 @@ static uint64_t since(uint64_t now, uint64_t then)
 int snapshot_take(struct runtime *rt, struct snapshot *s)
 {
     uint64_t time = wall_clock();
-    uint64_t uptime = since(uv_now(rt->loop), rt->began);
+    uint64_t uptime = elapsed_since(uv_now(rt->loop), rt->began);
     *s = (struct snapshot){
         .time = time,
-        .began = since(time, uptime),
+        .began = elapsed_since(time, uptime),
         .uptime = uptime,
         .health = snapshot_health(rt),
         .reloads = rt->reloads,
         .failed_reloads = rt->failed_reloads,
         .generation = rt->current->number,
-        .sessions = gate_inside(&rt->gate),
+        .sessions = conn_limit_used(&rt->conn_limit),
         .max_sessions = rt->budget.sessions,
         .max_pipes = rt->budget.pipes,
     };
@@ -380,7 +384,7 @@ int snapshot_take(struct runtime *rt, struct snapshot *s)
 
 void snapshot_free(struct snapshot *s)
 {
-    arena_free(&s->texts);
+    arena_fini(&s->texts);
     free(s->server);
     free(s->ended);
     free(s->pool);

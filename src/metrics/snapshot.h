@@ -23,7 +23,7 @@
 #define SNAPSHOT_HOST_MAX 256 /* Linux: 65 at most */
 
 struct snapshot_check {
-    bool has; /* the server is checked, and has been; nothing else is good otherwise */
+    bool has_result; /* the server is checked, and has been; nothing else is good otherwise */
     bool passed;
     uint64_t passes;
     uint64_t failures;
@@ -117,7 +117,7 @@ struct snapshot {
     enum accept_reason paused; /* by a limit of the process; ACCEPT_OPEN: by none */
     uint64_t max_pipes;
     size_t workers; /* at work; there may be more that finish */
-    struct worker_state *worker;
+    struct worker_stats *worker;
     uint64_t *worker_hangs; /* ms that it has not answered; 0: it does */
     size_t worker_count;
     struct worker_totals totals;

@@ -3,9 +3,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "build.h"
-#include "relay/mover.h"
-#include "session/brief.h"
-#include "session/end.h"
+#include "relay/relay_stock.h"
+#include "session/session_end.h"
+#include "session/session_info.h"
 
 #define NS_PER_MS 1000000u
 #define PIECE     32 /* servers at a time */
@@ -13,11 +13,11 @@
 /* ---- totals ---- */
 
 static void put_directions(struct json_writer *w, const char *name,
-                           const uint64_t bytes[MOVER_DIRECTIONS])
+                           const uint64_t bytes[RELAY_DIRECTIONS])
 {
     json_begin_object(w, name);
-    json_number(w, "up", bytes[MOVER_UP]);
-    json_number(w, "down", bytes[MOVER_DOWN]);
+    json_uint(w, "up", bytes[RELAY_UP]);
+    json_uint(w, "down", bytes[RELAY_DOWN]);
     json_end_object(w);
 }
 
@@ -27,32 +27,32 @@ static void put_histogram(struct json_writer *w, const char *name, const struct 
     json_begin_object(w, name);
     json_begin_array(w, "bounds");
     for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++)
-        json_number(w, NULL, histogram_bound(scale, i));
+        json_uint(w, NULL, histogram_bound(scale, i));
     json_end_array(w);
     json_begin_array(w, "counts");
     for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
-        json_number(w, NULL, h->bucket[i]);
+        json_uint(w, NULL, h->bucket[i]);
     json_end_array(w);
-    json_number(w, "sum", h->sum);
+    json_uint(w, "sum", h->sum);
     json_end_object(w);
 }
 
 static void put_totals(struct json_writer *w, const struct worker_totals *t)
 {
     json_begin_object(w, "totals");
-    json_number(w, "sessions", t->sessions);
+    json_uint(w, "sessions", t->sessions);
     json_begin_object(w, "ended");
     for (int why = SESSION_END_NONE + 1; why < SESSION_ENDS; why++)
-        json_number(w, session_end_name((enum session_end)why), t->ends[why]);
+        json_uint(w, session_end_name((enum session_end)why), t->ends[why]);
     json_end_object(w);
     json_begin_object(w, "bytes");
-    put_directions(w, "splice", t->bytes[MOVER_SPLICE]);
-    put_directions(w, "copy", t->bytes[MOVER_COPY]);
-    put_directions(w, "file", t->bytes[MOVER_FILE]);
+    put_directions(w, "splice", t->bytes[RELAY_SPLICE]);
+    put_directions(w, "copy", t->bytes[RELAY_COPY]);
+    put_directions(w, "file", t->bytes[RELAY_FILE]);
     json_end_object(w);
     json_begin_object(w, "fallbacks");
-    for (int f = 0; f < MOVER_FALLBACKS; f++)
-        json_number(w, mover_fallback_name((enum mover_fallback)f), t->fallbacks[f]);
+    for (int f = 0; f < RELAY_FALLBACKS; f++)
+        json_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
     json_end_object(w);
     put_histogram(w, "connect_ms", &t->connect_time, &sessions_connect_scale);
     put_histogram(w, "preread_ms", &t->preread_time, &sessions_connect_scale);
@@ -62,18 +62,18 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
     json_end_object(w);
 }
 
-static void put_workers(struct json_writer *w, const struct snapshot *s)
+static void stats_json_put_workers(struct json_writer *w, const struct snapshot *s)
 {
     json_begin_array(w, "workers");
     for (size_t i = 0; i < s->worker_count; i++) {
-        const struct worker_state *ws = &s->worker[i];
+        const struct worker_stats *ws = &s->worker[i];
         json_begin_object(w, NULL);
-        json_number(w, "worker", ws->index);
-        json_number(w, "sessions", ws->sessions);
-        json_number(w, "pipes_idle", ws->pipes_idle);
-        json_number(w, "pipes_used", ws->pipes_used);
-        json_number(w, "pipe_bytes", ws->pipe_bytes);
-        json_number(w, "loop_ms", ws->cpu / NS_PER_MS);
+        json_uint(w, "worker", ws->index);
+        json_uint(w, "sessions", ws->sessions);
+        json_uint(w, "pipes_idle", ws->pipes_idle);
+        json_uint(w, "pipes_used", ws->pipes_used);
+        json_uint(w, "pipe_bytes", ws->pipe_bytes);
+        json_uint(w, "loop_ms", ws->cpu / NS_PER_MS);
         json_limit(w, "hangs_ms", s->worker_hangs[i]);
         json_end_object(w);
     }
@@ -83,66 +83,66 @@ static void put_workers(struct json_writer *w, const struct snapshot *s)
 /* ---- listeners, pools ---- */
 
 /* null: it accepts */
-static void put_paused(struct json_writer *w, enum accept_reason reason)
+static void stats_json_put_paused(struct json_writer *w, enum accept_reason reason)
 {
-    json_text(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
+    json_string(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
 }
 
-static void put_listener(struct json_writer *w, const struct snapshot_listener *l)
+static void stats_json_put_listener(struct json_writer *w, const struct snapshot_listener *l)
 {
     json_begin_object(w, NULL);
-    json_text(w, "name", l->name);
-    json_text(w, "listener", l->name);
-    json_text(w, "bind", l->bind);
-    json_text(w, "pool", l->pool);
-    json_number(w, "active", l->active);
+    json_string(w, "name", l->name);
+    json_string(w, "listener", l->name);
+    json_string(w, "bind", l->bind);
+    json_string(w, "pool", l->pool);
+    json_uint(w, "active", l->active);
     json_limit(w, "max_connections", l->max_connections);
     json_limit(w, "sessions_limit", l->max_connections);
-    put_paused(w, l->paused);
-    json_number(w, "connections", l->connections);
+    stats_json_put_paused(w, l->paused);
+    json_uint(w, "connections", l->connections);
     json_begin_object(w, "refused");
     for (int why = 0; why < SESSION_ENDS; why++)
         if (session_end_is_refusal((enum session_end)why))
-            json_number(w, session_end_name((enum session_end)why), l->refused[why]);
+            json_uint(w, session_end_name((enum session_end)why), l->refused[why]);
     json_end_object(w);
     json_end_object(w);
 }
 
 static void put_check(struct json_writer *w, const struct snapshot_check *c)
 {
-    if (!c->has) {
-        json_text(w, "check", NULL);
+    if (!c->has_result) {
+        json_string(w, "check", NULL);
         return;
     }
     json_begin_object(w, "check");
-    json_flag(w, "passed", c->passed);
-    json_text(w, "why", c->why);
-    json_number(w, "passes", c->passes);
-    json_number(w, "failures", c->failures);
-    json_number(w, "duration_ms", c->duration);
-    json_number(w, "age_ms", c->age);
+    json_bool(w, "passed", c->passed);
+    json_string(w, "why", c->why);
+    json_uint(w, "passes", c->passes);
+    json_uint(w, "failures", c->failures);
+    json_uint(w, "duration_ms", c->duration);
+    json_uint(w, "age_ms", c->age);
     json_end_object(w);
 }
 
-static void put_server(struct json_writer *w, const struct snapshot_server *s)
+static void stats_json_put_server(struct json_writer *w, const struct snapshot_server *s)
 {
     json_begin_object(w, NULL);
-    json_text(w, "name", s->name);
-    json_text(w, "pool", s->pool);
-    json_text(w, "server_name", s->name);
-    json_text(w, "address", s->address);
-    json_text(w, "state", server_view_states[s->state]);
-    json_text(w, "status", s->view.status);
-    json_text(w, "why", s->view.why);
-    json_flag(w, "backup", s->backup);
-    json_number(w, "weight", s->weight);
-    json_number(w, "active", s->active);
+    json_string(w, "name", s->name);
+    json_string(w, "pool", s->pool);
+    json_string(w, "server_name", s->name);
+    json_string(w, "address", s->address);
+    json_string(w, "state", server_view_states[s->state]);
+    json_string(w, "status", s->view.status);
+    json_string(w, "why", s->view.why);
+    json_bool(w, "backup", s->backup);
+    json_uint(w, "weight", s->weight);
+    json_uint(w, "active", s->active);
     json_limit(w, "max_connections", s->max_connections);
     json_limit(w, "sessions_limit", s->max_connections);
-    json_number(w, "connections", s->connections);
-    json_number(w, "connect_failures", s->failures);
-    json_number(w, "received", s->received);
-    json_number(w, "sent", s->sent);
+    json_uint(w, "connections", s->connections);
+    json_uint(w, "connect_failures", s->failures);
+    json_uint(w, "received", s->received);
+    json_uint(w, "sent", s->sent);
     put_check(w, &s->check);
     json_end_object(w);
 }
@@ -150,29 +150,29 @@ static void put_server(struct json_writer *w, const struct snapshot_server *s)
 static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
 {
     json_begin_object(w, NULL);
-    json_text(w, "name", p->name);
-    json_text(w, "pool", p->name);
-    json_text(w, "balance", p->balance);
-    json_text(w, "file", p->file);
-    json_text(w, "fallback", p->fallback);
-    json_number(w, "sessions", p->sums.sessions);
-    json_number(w, "active", p->sums.sessions);
-    json_number(w, "queued", p->sums.waiting);
-    json_number(w, "failures", p->sums.failures);
-    json_number(w, "usable", p->sums.usable);
-    json_text(w, "severity", severity_name(p->severity));
+    json_string(w, "name", p->name);
+    json_string(w, "pool", p->name);
+    json_string(w, "balance", p->balance);
+    json_string(w, "file", p->file);
+    json_string(w, "fallback", p->fallback);
+    json_uint(w, "sessions", p->sums.sessions);
+    json_uint(w, "active", p->sums.sessions);
+    json_uint(w, "queued", p->sums.waiting);
+    json_uint(w, "failures", p->sums.failures);
+    json_uint(w, "usable", p->sums.usable);
+    json_string(w, "severity", severity_name(p->severity));
     json_begin_array(w, "servers");
 }
 
 /* So many servers, or the rest of a pool. */
-static void put_servers(struct json_writer *w, struct stats_json *j)
+static void stats_json_put_servers(struct json_writer *w, struct stats_json *j)
 {
     const struct snapshot_pool *p = &j->s->pool[j->item];
     size_t stop = j->server + PIECE < p->server_count ? j->server + PIECE : p->server_count;
     if (j->server == 0)
         begin_pool(w, p);
     while (j->server < stop)
-        put_server(w, &p->server[j->server++]);
+        stats_json_put_server(w, &p->server[j->server++]);
     if (j->server < p->server_count)
         return;
     json_end_array(w);
@@ -186,23 +186,23 @@ static void put_servers(struct json_writer *w, struct stats_json *j)
 static void put_logs(struct json_writer *w)
 {
     json_begin_object(w, "log_dropped");
-    for (int i = 0; i < LOG_NAMES; i++) {
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
         if (state.is_open)
-            json_number(w, log_name((enum log_name)i), state.dropped);
+            json_uint(w, log_name((enum log_name)i), state.dropped);
     }
     json_end_object(w);
 }
 
-static void put_problems(struct json_writer *w, const struct problem_list *list)
+static void stats_json_put_problems(struct json_writer *w, const struct problem_list *list)
 {
     json_begin_array(w, "problems");
     for (size_t i = 0; i < list->count; i++) {
         json_begin_object(w, NULL);
-        json_text(w, "severity", severity_name(list->problem[i].severity));
-        json_text(w, "subject", list->problem[i].subject);
-        json_text(w, "problem", list->problem[i].text);
+        json_string(w, "severity", severity_name(list->problem[i].severity));
+        json_string(w, "subject", list->problem[i].subject);
+        json_string(w, "problem", list->problem[i].text);
         json_end_object(w);
     }
     json_end_array(w);
@@ -210,42 +210,42 @@ static void put_problems(struct json_writer *w, const struct problem_list *list)
 
 /* ---- sessions, history ---- */
 
-static void put_session(struct json_writer *w, const struct census_row *r)
+static void stats_json_put_session(struct json_writer *w, const struct session_list_row *r)
 {
-    const struct session_brief *b = &r->brief;
+    const struct session_info *b = &r->info;
     const char *server = b->server.text[0] == '\0' ? NULL : b->server.text;
     char client[ADDR_TEXT_MAX];
     json_begin_object(w, NULL);
-    json_number(w, "id", b->id);
-    json_text(w, "client", addr_peer_print(&b->client, client));
-    json_text(w, "listener", b->listener.text);
-    json_text(w, "pool", b->pool.text);
-    json_text(w, "server", server);
-    json_text(w, "server_name", server);
-    json_text(w, "state", session_state_name((enum session_state)b->state));
-    json_number(w, "age_ms", b->age);
-    json_number(w, "idle_ms", b->idle);
-    json_number(w, "up", b->up);
-    json_number(w, "down", b->down);
-    json_number(w, "bytes_per_second", r->rate);
-    json_number(w, "rate_per_second", r->rate);
+    json_uint(w, "id", b->id);
+    json_string(w, "client", addr_peer_print(&b->client, client));
+    json_string(w, "listener", b->listener.text);
+    json_string(w, "pool", b->pool.text);
+    json_string(w, "server", server);
+    json_string(w, "server_name", server);
+    json_string(w, "state", session_state_name((enum session_state)b->state));
+    json_uint(w, "age_ms", b->age);
+    json_uint(w, "idle_ms", b->idle);
+    json_uint(w, "up", b->up);
+    json_uint(w, "down", b->down);
+    json_uint(w, "bytes_per_second", r->rate);
+    json_uint(w, "rate_per_second", r->rate);
     json_end_object(w);
 }
 
-#define PUT_POINTS(name, field)                                  \
-    do {                                                         \
-        json_begin_array(w, name);                               \
-        for (uint64_t i = first; i < end; i++)                   \
-            json_real(w, NULL, (double)history_at(p, i)->field); \
-        json_end_array(w);                                       \
+#define PUT_POINTS(name, field)                                    \
+    do {                                                           \
+        json_begin_array(w, name);                                 \
+        for (uint64_t i = first; i < end; i++)                     \
+            json_double(w, NULL, (double)history_at(p, i)->field); \
+        json_end_array(w);                                         \
     } while (0)
 
-static void put_past(struct json_writer *w, const struct history_pool *p, uint64_t first,
-                     uint64_t end)
+static void put_pool_history(struct json_writer *w, const struct history_pool *p, uint64_t first,
+                             uint64_t end)
 {
     json_begin_object(w, NULL);
-    json_text(w, "name", p->name);
-    json_text(w, "pool", p->name);
+    json_string(w, "name", p->name);
+    json_string(w, "pool", p->name);
     PUT_POINTS("up", up);
     PUT_POINTS("down", down);
     PUT_POINTS("sessions", sessions);
@@ -256,40 +256,40 @@ static void put_past(struct json_writer *w, const struct history_pool *p, uint64
 
 /* ---- piece by piece ---- */
 
-static void put_process(struct json_writer *w, const struct snapshot *s)
+static void stats_json_put_process(struct json_writer *w, const struct snapshot *s)
 {
-    json_text(w, "version", PACKAGE_VERSION);
-    json_text(w, "host", s->host);
-    json_number(w, "time_ms", s->time);
-    json_number(w, "began_ms", s->began);
-    json_number(w, "uptime_ms", s->uptime);
-    json_text(w, "health", snapshot_health_name(s->health));
-    put_problems(w, &s->problems);
-    json_number(w, "generation", s->generation);
-    json_number(w, "reloads", s->reloads);
-    json_number(w, "failed_reloads", s->failed_reloads);
+    json_string(w, "version", PACKAGE_VERSION);
+    json_string(w, "host", s->host);
+    json_uint(w, "time_ms", s->time);
+    json_uint(w, "began_ms", s->began);
+    json_uint(w, "uptime_ms", s->uptime);
+    json_string(w, "health", snapshot_health_name(s->health));
+    stats_json_put_problems(w, &s->problems);
+    json_uint(w, "generation", s->generation);
+    json_uint(w, "reloads", s->reloads);
+    json_uint(w, "failed_reloads", s->failed_reloads);
     put_logs(w);
-    json_number(w, "sessions", s->sessions);
-    json_number(w, "max_sessions", s->max_sessions);
-    json_number(w, "sessions_limit", s->max_sessions);
-    put_paused(w, s->paused);
-    json_number(w, "max_pipes", s->max_pipes);
+    json_uint(w, "sessions", s->sessions);
+    json_uint(w, "max_sessions", s->max_sessions);
+    json_uint(w, "sessions_limit", s->max_sessions);
+    stats_json_put_paused(w, s->paused);
+    json_uint(w, "max_pipes", s->max_pipes);
     put_totals(w, &s->totals);
-    put_workers(w, s);
+    stats_json_put_workers(w, s);
 }
 
-static bool put_head(struct stats_json *j, struct json_writer *w)
+static bool stats_json_put_head(struct stats_json *j, struct json_writer *w)
 {
     json_begin_object(w, NULL);
-    put_process(w, j->s);
+    stats_json_put_process(w, j->s);
     json_begin_array(w, "listeners");
     return false;
 }
 
-static bool put_listeners(struct stats_json *j, struct json_writer *w)
+static bool stats_json_put_listeners(struct stats_json *j, struct json_writer *w)
 {
     if (j->item < j->s->listener_count)
-        put_listener(w, &j->s->listener[j->item++]);
+        stats_json_put_listener(w, &j->s->listener[j->item++]);
     if (j->item < j->s->listener_count)
         return true;
     json_end_array(w);
@@ -297,39 +297,40 @@ static bool put_listeners(struct stats_json *j, struct json_writer *w)
     return false;
 }
 
-static bool put_pools(struct stats_json *j, struct json_writer *w)
+static bool stats_json_put_pools(struct stats_json *j, struct json_writer *w)
 {
     if (j->item < j->s->pool_count)
-        put_servers(w, j);
+        stats_json_put_servers(w, j);
     if (j->item < j->s->pool_count)
         return true;
     json_end_array(w);
     return false;
 }
 
-static bool put_busiest(struct stats_json *j, struct json_writer *w)
+static bool stats_json_put_busiest(struct stats_json *j, struct json_writer *w)
 {
     const struct history *h = j->history;
     json_begin_array(w, "busiest");
     for (size_t i = 0; i < j->busiest->count; i++)
-        put_session(w, &j->busiest->row[i]);
+        stats_json_put_session(w, &j->busiest->row[i]);
     json_end_array(w);
     json_begin_object(w, "history");
-    json_number(w, "step_ms", HISTORY_STEP);
-    json_number(w, "first", history_first(h, j->since));
-    json_number(w, "end", h->steps);
+    json_uint(w, "step_ms", HISTORY_STEP);
+    json_uint(w, "first", history_first(h, j->since));
+    json_uint(w, "end", h->steps);
     json_begin_array(w, "pools");
-    j->past = TAILQ_FIRST(&h->pools);
+    j->next_history = TAILQ_FIRST(&h->pools);
     return false;
 }
 
 static bool put_history(struct stats_json *j, struct json_writer *w)
 {
-    if (j->past != NULL) {
-        put_past(w, j->past, history_first(j->history, j->since), j->history->steps);
-        j->past = TAILQ_NEXT(j->past, in_history);
+    if (j->next_history != NULL) {
+        put_pool_history(w, j->next_history, history_first(j->history, j->since),
+                         j->history->steps);
+        j->next_history = TAILQ_NEXT(j->next_history, in_history);
     }
-    if (j->past != NULL)
+    if (j->next_history != NULL)
         return true;
     json_end_array(w);
     json_end_object(w);
@@ -341,7 +342,8 @@ static bool put_history(struct stats_json *j, struct json_writer *w)
 bool stats_json_next(struct stats_json *j, FILE *out)
 {
     static bool (*const parts[])(struct stats_json * j, struct json_writer * w) = {
-        put_head, put_listeners, put_pools, put_busiest, put_history,
+        stats_json_put_head, stats_json_put_listeners, stats_json_put_pools, stats_json_put_busiest,
+        put_history,
     };
     j->writer.out = out;
     if (parts[j->part](j, &j->writer))

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "control/census.h"
+#include "control/session_list.h"
 #include "metrics/history.h"
 #include "metrics/snapshot.h"
 
@@ -16,7 +16,7 @@
 
 /* Sessions that move most, the busiest first. */
 struct busiest {
-    const struct census_row *row;
+    const struct session_list_row *row;
     size_t count;
 };
 
@@ -31,7 +31,7 @@ struct stats_json {
     size_t part;
     size_t item;
     size_t server;
-    const struct history_pool *past;
+    const struct history_pool *next_history;
 };
 
 /* Writes the next piece, some thousand bytes. Returns false when that was the last one. */

@@ -7,9 +7,9 @@
 #include "base/human.h"
 #include "base/utf8.h"
 #include "build.h"
-#include "relay/mover.h"
-#include "session/brief.h"
-#include "session/end.h"
+#include "relay/relay_stock.h"
+#include "session/session_end.h"
+#include "session/session_info.h"
 
 #define NS_PER_MS    1000000u
 #define POOL_OPEN    100 /* servers: a larger pool is shown closed while nothing is wrong with it */
@@ -38,7 +38,7 @@ struct page {
 
 /* ---- pieces ---- */
 
-static void put_escaped(char c, FILE *out)
+static void status_page_put_escaped(char c, FILE *out)
 {
     switch (c) {
     case '&':
@@ -63,7 +63,7 @@ static void put_escaped(char c, FILE *out)
 
 void status_page_print_text(const char *text, FILE *out)
 {
-    utf8_print(text, put_escaped, out);
+    utf8_print(text, status_page_put_escaped, out);
 }
 
 static void text(const struct page *p, const char *s)
@@ -159,14 +159,14 @@ static void cell_time(const struct page *p, const char *class, uint64_t ms)
     end_cell(p);
 }
 
-static void nothing(const struct page *p, const char *what)
+static void put_empty_row(const struct page *p, const char *what)
 {
     fprintf(p->out, "<tr><td class=\"none\" colspan=\"20\">%s</td></tr>", what);
 }
 
 /* ---- servers ---- */
 
-static const char *look_of(const struct snapshot_server *s)
+static const char *server_class(const struct snapshot_server *s)
 {
     switch (s->state) {
     case CONFIG_STATE_READY:
@@ -179,10 +179,10 @@ static const char *look_of(const struct snapshot_server *s)
     return "off";
 }
 
-static void put_standing(const struct page *p, const struct snapshot_server *s)
+static void put_server_state(const struct page *p, const struct snapshot_server *s)
 {
     begin_cell(p, "");
-    fprintf(p->out, "<span class=\"badge %s\">%s</span>%s", look_of(s),
+    fprintf(p->out, "<span class=\"badge %s\">%s</span>%s", server_class(s),
             s->state == CONFIG_STATE_READY ? s->view.status : server_view_states[s->state],
             s->backup ? "<small>backup</small>" : "");
     end_cell(p);
@@ -193,7 +193,7 @@ static void put_reason(const struct page *p, const struct snapshot_server *s)
     begin_cell(p, "why");
     if (s->view.why[0] != '\0') {
         text(p, s->view.why);
-    } else if (s->check.has) {
+    } else if (s->check.has_result) {
         text(p, s->check.why);
         fputs(", ", p->out);
         duration(p, s->check.duration);
@@ -206,11 +206,11 @@ static void put_reason(const struct page *p, const struct snapshot_server *s)
     end_cell(p);
 }
 
-static void put_server(const struct page *p, const struct snapshot_server *s)
+static void status_page_put_server(const struct page *p, const struct snapshot_server *s)
 {
     fputs("<tr>", p->out);
     cell_text(p, "", s->name, strcmp(s->name, s->address) == 0 ? NULL : s->address);
-    put_standing(p, s);
+    put_server_state(p, s);
     put_reason(p, s);
     cell_of(p, s->active, s->max_connections);
     cell_count(p, "num wide", s->weight);
@@ -221,7 +221,7 @@ static void put_server(const struct page *p, const struct snapshot_server *s)
     fputs("</tr>\n", p->out);
 }
 
-static void put_servers(const struct page *p, const struct snapshot_pool *sp)
+static void status_page_put_servers(const struct page *p, const struct snapshot_pool *sp)
 {
     fputs("<div class=\"scroll\"><table><thead><tr><th>Server</th><th>State</th>"
           "<th>Why</th><th class=\"num\">Active</th>"
@@ -230,13 +230,13 @@ static void put_servers(const struct page *p, const struct snapshot_pool *sp)
           "<th class=\"num mid\">From server</th></tr></thead>\n<tbody>",
           p->out);
     for (size_t i = 0; i < sp->server_count; i++)
-        put_server(p, &sp->server[i]);
+        status_page_put_server(p, &sp->server[i]);
     if (sp->server_count == 0)
-        nothing(p, "no server");
+        put_empty_row(p, "no server");
     fputs("</tbody></table></div>", p->out);
 }
 
-static const char *severity_look(enum severity severity)
+static const char *severity_class(enum severity severity)
 {
     switch (severity) {
     case SEVERITY_CRITICAL:
@@ -249,10 +249,10 @@ static const char *severity_look(enum severity severity)
     return "good";
 }
 
-static void put_usable(const struct page *p, const struct snapshot_pool *sp)
+static void status_page_put_usable(const struct page *p, const struct snapshot_pool *sp)
 {
     fprintf(p->out, "<span class=\"usable badge %s\">",
-            sp->file != NULL ? "" : severity_look(sp->severity));
+            sp->file != NULL ? "" : severity_class(sp->severity));
     if (sp->file != NULL) {
         fputs("a file", p->out);
     } else {
@@ -264,7 +264,7 @@ static void put_usable(const struct page *p, const struct snapshot_pool *sp)
     fputs("</span>", p->out);
 }
 
-static void put_pool(const struct page *p, const struct snapshot_pool *sp)
+static void status_page_put_pool(const struct page *p, const struct snapshot_pool *sp)
 {
     bool open = sp->severity != SEVERITY_NONE || sp->server_count <= POOL_OPEN;
     fprintf(p->out, "<details class=\"card pool\"%s data-pool=\"", open ? " open" : "");
@@ -272,7 +272,7 @@ static void put_pool(const struct page *p, const struct snapshot_pool *sp)
     fputs("\"><summary><h3>", p->out);
     text(p, sp->name);
     fputs("</h3> ", p->out);
-    put_usable(p, sp);
+    status_page_put_usable(p, sp);
     fputs(" <span class=\"sessions\">", p->out);
     count(p, sp->sums.sessions);
     fputs(" sessions</span> <span>", p->out);
@@ -285,24 +285,24 @@ static void put_pool(const struct page *p, const struct snapshot_pool *sp)
     }
     fputs("</summary>\n", p->out);
     if (sp->file == NULL)
-        put_servers(p, sp);
+        status_page_put_servers(p, sp);
     fputs("</details>\n", p->out);
 }
 
 /* ---- what stands in the place of a mark ---- */
 
 /* The worst come first, otherwise in the order of the configuration. */
-static void put_pools(const struct page *p)
+static void status_page_put_pools(const struct page *p)
 {
     for (int severity = SEVERITY_CRITICAL; severity >= SEVERITY_NONE; severity--)
         for (size_t i = 0; i < p->s->pool_count; i++)
             if (p->s->pool[i].severity == (enum severity)severity)
-                put_pool(p, &p->s->pool[i]);
+                status_page_put_pool(p, &p->s->pool[i]);
 }
 
-static void put_session(const struct page *p, const struct census_row *r)
+static void status_page_put_session(const struct page *p, const struct session_list_row *r)
 {
-    const struct session_brief *b = &r->brief;
+    const struct session_info *b = &r->info;
     char client[ADDR_TEXT_MAX];
     fprintf(p->out, "<tr><td>%" PRIu64 "</td>", b->id);
     cell_text(p, "", addr_peer_print(&b->client, client), b->listener.text);
@@ -316,16 +316,16 @@ static void put_session(const struct page *p, const struct census_row *r)
     fputs("/s</td></tr>\n", p->out);
 }
 
-static void put_busiest(const struct page *p)
+static void status_page_put_busiest(const struct page *p)
 {
     for (size_t i = 0; i < p->busiest->count; i++)
-        put_session(p, &p->busiest->row[i]);
+        status_page_put_session(p, &p->busiest->row[i]);
     if (p->busiest->count == 0)
-        nothing(p, "no session");
+        put_empty_row(p, "no session");
 }
 
 /* The sum, and under it how many for which reason. */
-static void put_refused(const struct page *p, const struct snapshot_listener *l)
+static void status_page_put_refused(const struct page *p, const struct snapshot_listener *l)
 {
     uint64_t refused = 0;
     for (int why = 0; why < SESSION_ENDS; why++)
@@ -342,7 +342,7 @@ static void put_refused(const struct page *p, const struct snapshot_listener *l)
 }
 
 /* Sessions, of how many; and why no more are accepted. */
-static void put_occupancy(const struct page *p, const struct snapshot_listener *l)
+static void put_active(const struct page *p, const struct snapshot_listener *l)
 {
     begin_cell(p, "num");
     count(p, l->active);
@@ -356,24 +356,24 @@ static void put_occupancy(const struct page *p, const struct snapshot_listener *
     end_cell(p);
 }
 
-static void put_listeners(const struct page *p)
+static void status_page_put_listeners(const struct page *p)
 {
     for (size_t i = 0; i < p->s->listener_count; i++) {
         const struct snapshot_listener *l = &p->s->listener[i];
         fputs("<tr>", p->out);
         cell_text(p, "", l->name, l->bind);
         cell_text(p, "wide", l->pool, NULL);
-        put_occupancy(p, l);
+        put_active(p, l);
         cell_count(p, "num", l->connections);
-        put_refused(p, l);
+        status_page_put_refused(p, l);
         fputs("</tr>\n", p->out);
     }
 }
 
-static void put_workers(const struct page *p)
+static void status_page_put_workers(const struct page *p)
 {
     for (size_t i = 0; i < p->s->worker_count; i++) {
-        const struct worker_state *w = &p->s->worker[i];
+        const struct worker_stats *w = &p->s->worker[i];
         fprintf(p->out, "<tr><td>%u</td>", w->index);
         cell_count(p, "num", w->sessions);
         cell_count(p, "num", w->pipes_used);
@@ -397,7 +397,7 @@ static void put_health_class(const struct page *p)
 {
     switch (p->s->health) {
     case SNAPSHOT_OK:
-        fputs(severity_look(worst_problem(p)), p->out);
+        fputs(severity_class(worst_problem(p)), p->out);
         break;
     case SNAPSHOT_STARTING:
     case SNAPSHOT_DRAINING:
@@ -429,12 +429,12 @@ static void put_trouble(const struct page *p)
     fputs("</span>", p->out);
 }
 
-static void put_problems(const struct page *p)
+static void status_page_put_problems(const struct page *p)
 {
     const struct problem_list *list = &p->s->problems;
     for (size_t i = 0; i < list->count && i < PROBLEMS_MAX; i++) {
         const struct problem *problem = &list->problem[i];
-        fprintf(p->out, "<li><span class=\"badge %s\">", severity_look(problem->severity));
+        fprintf(p->out, "<li><span class=\"badge %s\">", severity_class(problem->severity));
         text(p, problem->subject);
         fputs("</span> <span>", p->out);
         text(p, problem->text);
@@ -444,22 +444,22 @@ static void put_problems(const struct page *p)
         fprintf(p->out, "<li><span>and %zu more</span></li>\n", list->count - PROBLEMS_MAX);
 }
 
-static uint64_t relayed(const struct worker_totals *t, enum mover_direction d)
+static uint64_t relayed_bytes(const struct worker_totals *t, enum relay_direction d)
 {
     uint64_t n = 0;
-    for (int path = 0; path < MOVER_PATHS; path++)
+    for (int path = 0; path < RELAY_PATHS; path++)
         n += t->bytes[path][d];
     return n;
 }
 
 static void put_up(const struct page *p)
 {
-    bytes(p, relayed(&p->s->totals, MOVER_UP));
+    bytes(p, relayed_bytes(&p->s->totals, RELAY_UP));
 }
 
 static void put_down(const struct page *p)
 {
-    bytes(p, relayed(&p->s->totals, MOVER_DOWN));
+    bytes(p, relayed_bytes(&p->s->totals, RELAY_DOWN));
 }
 
 static void put_failures(const struct page *p)
@@ -538,7 +538,7 @@ static void put_generation(const struct page *p)
     fprintf(p->out, "%u", p->s->generation);
 }
 
-static void put_sessions(const struct page *p)
+static void status_page_put_sessions(const struct page *p)
 {
     count(p, p->s->sessions);
 }
@@ -553,10 +553,10 @@ static void put_total(const struct page *p)
     count(p, p->s->totals.sessions);
 }
 
-static const struct mark {
+static const struct placeholder {
     const char *name;
     void (*put)(const struct page *p);
-} marks[] = {
+} placeholders[] = {
     { "nonce", put_nonce },
     { "style", put_style },
     { "script", put_script },
@@ -564,12 +564,12 @@ static const struct mark {
     { "host", put_host },
     { "title", put_title },
     { "trouble", put_trouble },
-    { "problems", put_problems },
+    { "problems", status_page_put_problems },
     { "health", put_health },
     { "health_class", put_health_class },
     { "uptime", put_uptime },
     { "generation", put_generation },
-    { "sessions", put_sessions },
+    { "sessions", status_page_put_sessions },
     { "max_sessions", put_max_sessions },
     { "up", put_up },
     { "down", put_down },
@@ -577,17 +577,18 @@ static const struct mark {
     { "failures", put_failures },
     { "usable", put_usable_all },
     { "servers", put_servers_all },
-    { "pools", put_pools },
-    { "busiest", put_busiest },
-    { "listeners", put_listeners },
-    { "workers", put_workers },
+    { "pools", status_page_put_pools },
+    { "busiest", status_page_put_busiest },
+    { "listeners", status_page_put_listeners },
+    { "workers", status_page_put_workers },
 };
 
-static void put_mark(const struct page *p, const char *name, size_t length)
+static void put_placeholder(const struct page *p, const char *name, size_t length)
 {
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        if (strlen(marks[i].name) == length && memcmp(marks[i].name, name, length) == 0)
-            marks[i].put(p);
+    for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++)
+        if (strlen(placeholders[i].name) == length &&
+            memcmp(placeholders[i].name, name, length) == 0)
+            placeholders[i].put(p);
 }
 
 void status_page_print(const struct snapshot *s, const struct busiest *busiest, const char *nonce,
@@ -595,11 +596,11 @@ void status_page_print(const struct snapshot *s, const struct busiest *busiest, 
 {
     const struct page p = { s, busiest, nonce, out };
     const char *at = page;
-    const char *mark;
-    while ((mark = strstr(at, "{{")) != NULL) {
-        const char *end = strstr(mark, "}}");
-        fwrite(at, 1, (size_t)(mark - at), out);
-        put_mark(&p, mark + 2, (size_t)(end - mark - 2));
+    const char *placeholder;
+    while ((placeholder = strstr(at, "{{")) != NULL) {
+        const char *end = strstr(placeholder, "}}");
+        fwrite(at, 1, (size_t)(placeholder - at), out);
+        put_placeholder(&p, placeholder + 2, (size_t)(end - placeholder - 2));
         at = end + 2;
     }
     fputs(at, out);

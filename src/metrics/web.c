@@ -15,11 +15,13 @@
 #include "metrics/stats_json.h"
 #include "metrics/status_page.h"
 
-#define BUSIEST       20
-#define CENSUS_REST   2000 /* ms between two looks at all sessions, */
-#define CENSUS_MAX_MS 2000 /* a worker that stands still does not keep the page from showing it */
-#define WAITING_MAX   32   /* requests that wait for it; more are answered without */
-#define CENSUS_RATE   5    /* and one more for so many sessions: workers have better things to do */
+#define BUSIEST         20
+#define BUSIEST_REST_MS 2000 /* ms between two looks at all sessions, */
+#define BUSIEST_WAIT_MS 2000 /* a worker that stands still does not keep the page from showing it \
+                              */
+#define WAITING_MAX 32       /* requests that wait for it; more are answered without */
+#define BUSIEST_SESSIONS_PER_MS \
+    5 /* and one more for so many sessions: workers have better things to do */
 
 enum status {
     STATUS_OK = 200,
@@ -29,40 +31,40 @@ enum status {
 };
 
 /* A request that is answered when the busiest sessions are known. */
-struct request_waiting {
-    STAILQ_ENTRY(request_waiting) in_web;
+struct pending_request {
+    STAILQ_ENTRY(pending_request) in_web;
     struct http_call *call;
     void (*answer)(struct web *web, struct http_call *call, uint64_t since);
     uint64_t since;
 };
 
-STAILQ_HEAD(requests_waiting, request_waiting);
+STAILQ_HEAD(pending_requests, pending_request);
 
 struct web {
     struct runtime *rt;
     struct process_files proc;
-    uv_timer_t step;
+    uv_timer_t history_timer;
     struct history history;
-    struct census_row row[BUSIEST];
+    struct session_list_row row[BUSIEST];
     struct busiest busiest;
-    uint64_t census_time; /* ms; 0: never */
-    bool census_runs;
-    bool census_is_late;
-    struct deadline late; /* it has taken CENSUS_MAX_MS */
-    struct requests_waiting waiting;
+    uint64_t session_list_time; /* ms; 0: never */
+    bool session_list_runs;
+    bool session_list_is_late;
+    struct deadline session_list_deadline; /* it has taken BUSIEST_WAIT_MS */
+    struct pending_requests waiting;
     size_t waiting_count;
 };
 
 /* ---- an answer ---- */
 
 /* Text in the making. */
-struct sheet_of_text {
+struct text_buffer {
     FILE *out;
     char *text;
     size_t size;
 };
 
-static bool begin_text(struct sheet_of_text *t)
+static bool text_buffer_open(struct text_buffer *t)
 {
     t->text = NULL;
     t->size = 0;
@@ -70,8 +72,8 @@ static bool begin_text(struct sheet_of_text *t)
     return t->out != NULL;
 }
 
-static void send_text(struct http_call *call, unsigned status, const char *type, const char *policy,
-                      struct sheet_of_text *t)
+static void web_send_buffer(struct http_call *call, unsigned status, const char *type,
+                            const char *policy, struct text_buffer *t)
 {
     bool whole = t->out != NULL && ferror(t->out) == 0;
     if (t->out != NULL)
@@ -86,41 +88,41 @@ static void send_text(struct http_call *call, unsigned status, const char *type,
     http_answer(call, &a);
 }
 
-static void send_line(struct http_call *call, unsigned status, const char *line)
+static void web_send_line(struct http_call *call, unsigned status, const char *line)
 {
-    struct sheet_of_text t;
-    if (begin_text(&t))
+    struct text_buffer t;
+    if (text_buffer_open(&t))
         fprintf(t.out, "%s\n", line);
-    send_text(call, status, "text/plain; charset=utf-8", NULL, &t);
+    web_send_buffer(call, status, "text/plain; charset=utf-8", NULL, &t);
 }
 
 /* ---- what is there ---- */
 
 /* Those of many servers are made piece by piece, while the client reads them. */
-struct metrics_text {
+struct metrics_reply {
     struct snapshot snapshot;
     struct metrics metrics;
 };
 
 static bool next_metrics(void *arg, FILE *out)
 {
-    struct metrics_text *t = arg;
+    struct metrics_reply *t = arg;
     return metrics_next(&t->metrics, out);
 }
 
 static void free_metrics(void *arg)
 {
-    struct metrics_text *t = arg;
+    struct metrics_reply *t = arg;
     snapshot_free(&t->snapshot);
     free(t);
 }
 
 static void answer_metrics(struct web *web, struct http_call *call)
 {
-    struct metrics_text *t = calloc(1, sizeof *t);
+    struct metrics_reply *t = calloc(1, sizeof *t);
     if (t == NULL || snapshot_take(web->rt, &t->snapshot) < 0) {
         free(t);
-        send_line(call, STATUS_FAILED, "out of memory");
+        web_send_line(call, STATUS_FAILED, "out of memory");
         return;
     }
     t->metrics.s = &t->snapshot;
@@ -138,14 +140,14 @@ static void answer_metrics(struct web *web, struct http_call *call)
 static void answer_health(struct web *web, struct http_call *call)
 {
     enum snapshot_health health = snapshot_health(web->rt);
-    send_line(call, health == SNAPSHOT_OK ? STATUS_OK : STATUS_UNAVAILABLE,
-              snapshot_health_name(health));
+    web_send_line(call, health == SNAPSHOT_OK ? STATUS_OK : STATUS_UNAVAILABLE,
+                  snapshot_health_name(health));
 }
 
 /* Likewise. */
-struct json_text {
+struct json_reply {
     struct snapshot snapshot;
-    struct census_row row[BUSIEST];
+    struct session_list_row row[BUSIEST];
     struct busiest busiest;
     struct history history;
     struct stats_json json;
@@ -153,13 +155,13 @@ struct json_text {
 
 static bool next_json(void *arg, FILE *out)
 {
-    struct json_text *t = arg;
+    struct json_reply *t = arg;
     return stats_json_next(&t->json, out);
 }
 
 static void free_json(void *arg)
 {
-    struct json_text *t = arg;
+    struct json_reply *t = arg;
     if (t == NULL)
         return;
     snapshot_free(&t->snapshot);
@@ -168,9 +170,9 @@ static void free_json(void *arg)
 }
 
 /* NULL when out of memory. */
-static struct json_text *json_new(const struct web *web, uint64_t since)
+static struct json_reply *json_new(const struct web *web, uint64_t since)
 {
-    struct json_text *t = calloc(1, sizeof *t);
+    struct json_reply *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
     memcpy(t->row, web->row, sizeof t->row);
@@ -186,9 +188,9 @@ static struct json_text *json_new(const struct web *web, uint64_t since)
 
 static void answer_json(struct web *web, struct http_call *call, uint64_t since)
 {
-    struct json_text *t = json_new(web, since);
+    struct json_reply *t = json_new(web, since);
     if (t == NULL) {
-        send_line(call, STATUS_FAILED, "out of memory");
+        web_send_line(call, STATUS_FAILED, "out of memory");
         return;
     }
     const struct http_answer a = {
@@ -204,26 +206,26 @@ static void answer_json(struct web *web, struct http_call *call, uint64_t since)
 static void answer_page(struct web *web, struct http_call *call, uint64_t since)
 {
     struct snapshot s;
-    struct sheet_of_text t;
+    struct text_buffer t;
     char nonce[STATUS_PAGE_NONCE];
     char policy[STATUS_PAGE_POLICY];
     (void)since;
     if (snapshot_take(web->rt, &s) < 0) {
-        send_line(call, STATUS_FAILED, "out of memory");
+        web_send_line(call, STATUS_FAILED, "out of memory");
         return;
     }
     status_page_policy(nonce, policy);
-    if (begin_text(&t))
+    if (text_buffer_open(&t))
         status_page_print(&s, &web->busiest, nonce, t.out);
     snapshot_free(&s);
-    send_text(call, STATUS_OK, STATUS_PAGE_TYPE, policy, &t);
+    web_send_buffer(call, STATUS_OK, STATUS_PAGE_TYPE, policy, &t);
 }
 
 /* ---- the busiest sessions ---- */
 
 static void answer_waiting(struct web *web)
 {
-    struct request_waiting *r;
+    struct pending_request *r;
     while ((r = STAILQ_FIRST(&web->waiting)) != NULL) {
         STAILQ_REMOVE_HEAD(&web->waiting, in_web);
         web->waiting_count--;
@@ -233,19 +235,19 @@ static void answer_waiting(struct web *web)
 }
 
 /* With the busiest sessions of the time before. */
-static void on_late(uv_timer_t *timer)
+static void on_session_list_late(uv_timer_t *timer)
 {
     struct web *web = timer->data;
-    web->census_is_late = true;
+    web->session_list_is_late = true;
     answer_waiting(web);
 }
 
-static void on_census(void *arg, const struct census_row *row, size_t count)
+static void on_session_list(void *arg, const struct session_list_row *row, size_t count)
 {
     struct web *web = arg;
-    web->census_runs = web->census_is_late = false;
-    deadline_stop(&web->late);
-    web->census_time = uv_now(web->rt->loop);
+    web->session_list_runs = web->session_list_is_late = false;
+    deadline_stop(&web->session_list_deadline);
+    web->session_list_time = uv_now(web->rt->loop);
     web->busiest.count = row == NULL ? 0 : count;
     if (web->busiest.count > 0)
         memcpy(web->row, row, count * sizeof *row);
@@ -254,11 +256,12 @@ static void on_census(void *arg, const struct census_row *row, size_t count)
 
 static bool is_recent(const struct web *web)
 {
-    uint64_t rest = CENSUS_REST + gate_inside(&web->rt->gate) / CENSUS_RATE;
-    return web->census_time != 0 && uv_now(web->rt->loop) - web->census_time < rest;
+    uint64_t rest =
+        BUSIEST_REST_MS + conn_limit_used(&web->rt->conn_limit) / BUSIEST_SESSIONS_PER_MS;
+    return web->session_list_time != 0 && uv_now(web->rt->loop) - web->session_list_time < rest;
 }
 
-static uint64_t number_of(const char *text)
+static uint64_t web_parse_number(const char *text)
 {
     return text == NULL ? 0 : strtoull(text, NULL, 10);
 }
@@ -267,25 +270,28 @@ static uint64_t number_of(const char *text)
 static void answer_with_sessions(struct web *web, struct http_call *call,
                                  void (*answer)(struct web *, struct http_call *, uint64_t))
 {
-    uint64_t since = number_of(http_query(call, "since"));
-    if (!is_recent(web) && !web->census_runs)
-        web->census_runs = census_begin(&web->rt->censuses, true, BUSIEST, on_census, web) == 0;
-    bool waits = web->census_runs && !web->census_is_late && web->waiting_count < WAITING_MAX;
-    struct request_waiting *r = waits ? calloc(1, sizeof *r) : NULL;
+    uint64_t since = web_parse_number(http_query(call, "since"));
+    if (!is_recent(web) && !web->session_list_runs)
+        web->session_list_runs =
+            session_list_start(&web->rt->session_lists, true, BUSIEST, on_session_list, web) == 0;
+    bool waits =
+        web->session_list_runs && !web->session_list_is_late && web->waiting_count < WAITING_MAX;
+    struct pending_request *r = waits ? calloc(1, sizeof *r) : NULL;
     if (r == NULL) {
         answer(web, call, since);
         return;
     }
-    *r = (struct request_waiting){ .call = call, .answer = answer, .since = since };
-    if (STAILQ_EMPTY(&web->waiting) && !uv_is_closing((const uv_handle_t *)&web->late))
-        deadline_start(&web->late, on_late, CENSUS_MAX_MS);
+    *r = (struct pending_request){ .call = call, .answer = answer, .since = since };
+    if (STAILQ_EMPTY(&web->waiting) &&
+        !uv_is_closing((const uv_handle_t *)&web->session_list_deadline))
+        deadline_start(&web->session_list_deadline, on_session_list_late, BUSIEST_WAIT_MS);
     STAILQ_INSERT_TAIL(&web->waiting, r, in_web);
     web->waiting_count++;
 }
 
 /* ---- requests ---- */
 
-static void on_request(void *arg, struct http_call *call, const char *path)
+static void on_web_request(void *arg, struct http_call *call, const char *path)
 {
     struct web *web = arg;
     if (strcmp(path, "/metrics") == 0)
@@ -297,20 +303,20 @@ static void on_request(void *arg, struct http_call *call, const char *path)
     else if (strcmp(path, "/") == 0)
         answer_with_sessions(web, call, answer_page);
     else
-        send_line(call, STATUS_NOT_FOUND,
-                  "not found: there are /, /metrics, /stats.json, /healthz");
+        web_send_line(call, STATUS_NOT_FOUND,
+                      "not found: there are /, /metrics, /stats.json, /healthz");
 }
 
 /* ---- begin and end ---- */
 
-static void on_step(uv_timer_t *timer)
+static void on_history_timer(uv_timer_t *timer)
 {
     struct web *web = timer->data;
     const struct runtime *rt = web->rt;
     struct addr at;
     struct file_id file;
     if (rt->current != NULL && http_socket(rt->http, &at, &file) != -1)
-        history_step(&web->history, runtime_conf(rt), &rt->pools, uv_now(timer->loop));
+        history_sample(&web->history, runtime_conf(rt), &rt->pools, uv_now(timer->loop));
 }
 
 int web_open(struct runtime *rt)
@@ -324,11 +330,11 @@ int web_open(struct runtime *rt)
     STAILQ_INIT(&web->waiting);
     history_init(&web->history);
     rt->web = web;
-    rt->http = http_new(rt->loop, on_request, web);
-    uv_timer_init(rt->loop, &web->step);
-    deadline_init(&web->late, rt->loop);
-    web->step.data = web->late.timer.data = web;
-    uv_timer_start(&web->step, on_step, HISTORY_STEP, HISTORY_STEP);
+    rt->http = http_new(rt->loop, on_web_request, web);
+    uv_timer_init(rt->loop, &web->history_timer);
+    deadline_init(&web->session_list_deadline, rt->loop);
+    web->history_timer.data = web->session_list_deadline.timer.data = web;
+    uv_timer_start(&web->history_timer, on_history_timer, HISTORY_STEP, HISTORY_STEP);
     return rt->http == NULL ? -ENOMEM : 0;
 }
 

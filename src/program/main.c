@@ -10,7 +10,7 @@
 #include <uv.h>
 
 #include "balance/resolver.h"
-#include "base/standard_files.h"
+#include "base/stdio_fds.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
@@ -20,15 +20,15 @@
 #include "control/privileges.h"
 #include "program/proxy.h"
 #include "program/signals.h"
-#include "relay/mover.h"
+#include "relay/relay_stock.h"
 
 enum action {
-    RUN,
-    CHECK,
-    PRINT,
+    ACTION_RUN,
+    ACTION_CHECK,
+    ACTION_PRINT,
 };
 
-static void usage(FILE *out)
+static void zproxy_usage(FILE *out)
 {
     fprintf(out, "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
                  "  -c, --config FILE       configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
@@ -43,7 +43,7 @@ static void usage(FILE *out)
 static void version(void)
 {
 #ifdef ZPROXY_SPLICE
-    const char *splice = mover_can_splice() ? "yes" : "no (refused by this kernel)";
+    const char *splice = relay_stock_can_splice() ? "yes" : "no (refused by this kernel)";
 #else
     const char *splice = "no (not in this build)";
 #endif
@@ -53,7 +53,7 @@ static void version(void)
 }
 
 /* A check need not be started as the service is. */
-static void print_missing(const struct config *conf)
+static void print_missing_sockets(const struct config *conf)
 {
     struct inherited inherited;
     if (inherited_init(&inherited) == 0)
@@ -62,10 +62,10 @@ static void print_missing(const struct config *conf)
 }
 
 /* What is connected at the start ends with the daemon; the path leads elsewhere then. */
-static void print_syslog(const struct config_global *g)
+static void print_syslog_note(const struct config_global *g)
 {
     char path[PATH_MAX];
-    bool wanted = g->log.kind == LOG_KIND_SYSLOG || g->access_log.kind == LOG_KIND_SYSLOG;
+    bool wanted = g->log.kind == LOG_TARGET_SYSLOG || g->access_log.kind == LOG_TARGET_SYSLOG;
     if (g->chroot == NULL || !wanted)
         return;
     snprintf(path, sizeof path, "%s/dev/log", g->chroot);
@@ -76,7 +76,7 @@ static void print_syslog(const struct config_global *g)
             path);
 }
 
-static void check(const struct config *conf, const char *file)
+static void print_check(const struct config *conf, const char *file)
 {
     struct budget budget;
     struct privileges privileges;
@@ -86,12 +86,12 @@ static void check(const struct config *conf, const char *file)
     budget_compute(&budget, conf, descriptors, privileges_will_be_limited(&privileges));
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
-    print_missing(conf);
-    print_syslog(&conf->global);
+    print_missing_sockets(conf);
+    print_syslog_note(&conf->global);
 }
 
 /* What was asked for is said, or the exit status tells that it is not. */
-static int said(void)
+static int zproxy_flush_stdout(void)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return PROXY_ENDED;
@@ -99,17 +99,17 @@ static int said(void)
     return PROXY_CANNOT_START;
 }
 
-static int say(enum action action, struct config *conf, const char *file)
+static int run_action(enum action action, struct config *conf, const char *file)
 {
-    if (action == CHECK)
-        check(conf, file);
+    if (action == ACTION_CHECK)
+        print_check(conf, file);
     else
         config_print(conf, stdout);
     config_free(conf);
-    return said();
+    return zproxy_flush_stdout();
 }
 
-static bool can_serve_http(const struct config *conf, const char *file)
+static bool zproxy_can_serve_http(const struct config *conf, const char *file)
 {
     if (conf->admin.http.len == 0 || http_is_built())
         return true;
@@ -127,13 +127,13 @@ static const struct option long_options[] = {
     { NULL, 0, NULL, 0 },
 };
 
-#define LETTERS ":c:tTp:vVh"
+#define SHORT_OPTIONS ":c:tTp:vVh"
 
 /* word: the last that getopt_long(3) was done with; of letters it may be the one before. */
-static int misused(int result, const char *word)
+static int bad_option(int result, const char *word)
 {
     const char letter[] = { '-', (char)optopt, '\0' };
-    bool is_known = optopt == 0 || strchr(&LETTERS[1], optopt) != NULL;
+    bool is_known = optopt == 0 || strchr(&SHORT_OPTIONS[1], optopt) != NULL;
     bool is_long = is_known && strncmp(word, "--", 2) == 0;
     const char *what = "no such option";
     if (result == ':')
@@ -149,23 +149,23 @@ int main(int argc, char **argv)
 {
     const char *file = SYSCONFDIR "/zproxy.ini";
     const char *pid_file = NULL;
-    enum action action = RUN;
+    enum action action = ACTION_RUN;
     int option;
-    int rc = standard_files_open();
+    int rc = stdio_fds_open();
     if (rc < 0) {
         fprintf(stderr, "zproxy: /dev/null: %s\n", strerror(-rc));
         return PROXY_CANNOT_START;
     }
-    while ((option = getopt_long(argc, argv, LETTERS, long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
         switch (option) {
         case 'c':
             file = optarg;
             break;
         case 't':
-            action = CHECK;
+            action = ACTION_CHECK;
             break;
         case 'T':
-            action = PRINT;
+            action = ACTION_PRINT;
             break;
         case 'p':
             pid_file = optarg;
@@ -173,29 +173,30 @@ int main(int argc, char **argv)
         case 'v':
         case 'V':
             version();
-            return said();
+            return zproxy_flush_stdout();
         case 'h':
-            usage(stdout);
-            return said();
+            zproxy_usage(stdout);
+            return zproxy_flush_stdout();
         default:
-            return misused(option, argv[optind - 1]);
+            return bad_option(option, argv[optind - 1]);
         }
     }
     if (optind < argc) {
         fprintf(stderr, "zproxy: %s: no such argument is expected; try zproxy -h\n", argv[optind]);
         return PROXY_BAD_CONFIG;
     }
-    if (action == RUN)
+    if (action == ACTION_RUN)
         signals_hold();
-    struct config *conf = (action == CHECK ? config_load_here : config_load)(file, stderr);
+    struct config *conf =
+        (action == ACTION_CHECK ? config_load_on_machine : config_load)(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    if (!names_are_resolvable(conf, file, stderr) || !can_serve_http(conf, file)) {
+    if (!names_are_supported(conf, file, stderr) || !zproxy_can_serve_http(conf, file)) {
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }
-    if (action != RUN)
-        return say(action, conf, file);
+    if (action != ACTION_RUN)
+        return run_action(action, conf, file);
     const struct proxy_setup setup = { file, conf, pid_file, argv };
     return proxy_run(&setup);
 }

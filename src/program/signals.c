@@ -2,36 +2,36 @@
 
 #include <signal.h>
 
-static const int all[SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+static const int signal_numbers[SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
-static void mask(int how, size_t first)
+static void signals_mask(int how, size_t first)
 {
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = first; i < SIGNALS; i++)
-        sigaddset(&set, all[i]);
+        sigaddset(&set, signal_numbers[i]);
     pthread_sigmask(how, &set, NULL);
 }
 
 void signals_hold(void)
 {
-    mask(SIG_BLOCK, 2); /* until there is something to drain, TERM and INT may kill */
+    signals_mask(SIG_BLOCK, 2); /* until there is something to drain, TERM and INT may kill */
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_uv_signal(uv_signal_t *handle, int number)
 {
     struct signals *s = handle->data;
     s->caught(s->arg, number);
 }
 
-static int open_one(struct signals *s, uv_loop_t *loop)
+static int signals_open_one(struct signals *s, uv_loop_t *loop)
 {
     uv_signal_t *handle = &s->handle[s->open];
     int rc = uv_signal_init(loop, handle);
     if (rc < 0)
         return rc;
     handle->data = s;
-    return uv_signal_start(handle, on_signal, all[s->open++]);
+    return uv_signal_start(handle, on_uv_signal, signal_numbers[s->open++]);
 }
 
 int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, int number),
@@ -42,19 +42,19 @@ int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, i
     s->caught = caught;
     s->arg = arg;
     while (rc == 0 && s->open < SIGNALS)
-        rc = open_one(s, loop);
+        rc = signals_open_one(s, loop);
     signal(SIGPIPE, SIG_IGN); /* splice(2) has no MSG_NOSIGNAL */
     signal(SIGXFSZ, SIG_IGN); /* a log file as long as RLIMIT_FSIZE allows: write(2) says so */
     signal(SIGTTOU, SIG_IGN); /* a log on a terminal that stops a process in the background */
     if (rc == 0)
-        mask(SIG_UNBLOCK, 0);
+        signals_mask(SIG_UNBLOCK, 0);
     return rc;
 }
 
 /* libuv restores the default when a handle is closed. */
 void signals_close(struct signals *s)
 {
-    mask(SIG_BLOCK, 0);
+    signals_mask(SIG_BLOCK, 0);
     while (s->open > 0)
         uv_close((uv_handle_t *)&s->handle[--s->open], NULL);
 }

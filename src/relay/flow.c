@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "build.h"
-#include "relay/kernel.h"
 #include "relay/sock.h"
+#include "relay/syscall.h"
 
 /* What one flow may do in one wake-up before the other sessions get their turn: a fill and a
  * drain are two turns. */
@@ -30,7 +30,7 @@ enum step {
     STEP_DONE,
 };
 
-void flow_init(struct flow *f, enum mover_direction direction)
+void flow_init(struct flow *f, enum relay_direction direction)
 {
     *f = (struct flow){
         .allowed = FLOW_UNLIMITED,
@@ -39,26 +39,26 @@ void flow_init(struct flow *f, enum mover_direction direction)
     };
 }
 
-void flow_fini(struct flow *f, struct mover *m)
+void flow_fini(struct flow *f, struct relay_stock *stock)
 {
     if (f->pipe == NULL)
         return;
-    pipe_discard(&m->pipes, f->pipe);
+    pipe_discard(&stock->pipes, f->pipe);
     f->pipe = NULL;
 }
 
-static void delivered(struct flow *f, struct mover *m, enum mover_path path, size_t n)
+static void delivered(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n)
 {
     f->bytes += n;
-    counter_add(&m->bytes[path][f->direction], n);
+    counter_add(&stock->bytes[path][f->direction], n);
 }
 
-static size_t smaller(size_t a, uint64_t b)
+static size_t flow_smaller(size_t a, uint64_t b)
 {
     return a < b ? a : (size_t)b;
 }
 
-static void spend(struct flow *f, size_t n)
+static void flow_spend(struct flow *f, size_t n)
 {
     if (f->allowed != FLOW_UNLIMITED)
         f->allowed -= n;
@@ -87,19 +87,19 @@ static int sink_stopped(struct flow *f, struct side *dst, int error)
 
 /* Nagle's algorithm holds a piece back only behind a short one that is not acknowledged yet, so
  * what a connection sends first is never held: one with a single request is spared the call. */
-static void stop_nagling(const struct flow *f, struct side *dst)
+static void disable_nagle(const struct flow *f, struct side *dst)
 {
-    if (!side_is(dst, SIDE_NAGLES) || f->bytes == 0)
+    if (!side_is(dst, SIDE_NAGLE) || f->bytes == 0)
         return;
     sock_set_nodelay(dst->fd);
-    side_clear(dst, SIDE_NAGLES);
+    side_clear(dst, SIDE_NAGLE);
 }
 
 /* Takes n bytes that have been peeked at; tcp(7) drops them without a copy for MSG_TRUNC. */
-static int take(struct side *src, struct mover *m, size_t n)
+static int flow_consume(struct side *src, struct relay_stock *stock, size_t n)
 {
     while (n > 0) {
-        ssize_t taken = recv(src->fd, m->buffer, n, MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t taken = recv(src->fd, stock->buffer, n, MSG_TRUNC | MSG_DONTWAIT);
         if (taken <= 0)
             return taken == -1 ? -errno : -EIO;
         n -= (size_t)taken;
@@ -109,27 +109,27 @@ static int take(struct side *src, struct mover *m, size_t n)
 
 /* Peeks, sends, and takes from the source what was sent: three calls where two would do, but
  * nothing is ever held here. */
-static int copy(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+static int copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT; /* then the source need not be asked */
-    stop_nagling(f, dst);
-    size_t room = smaller(FLOW_COPY, f->allowed);
-    ssize_t n = recv(src->fd, m->buffer, room, MSG_PEEK | MSG_DONTWAIT);
+    disable_nagle(f, dst);
+    size_t room = flow_smaller(FLOW_COPY, f->allowed);
+    ssize_t n = recv(src->fd, stock->buffer, room, MSG_PEEK | MSG_DONTWAIT);
     if (n == -1)
         return source_stopped(src, errno);
     if (n == 0) {
         f->state = FLOW_DONE;
         return STEP_DONE;
     }
-    ssize_t sent = send(dst->fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send(dst->fd, stock->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1)
         return sink_stopped(f, dst, errno);
-    int rc = take(src, m, (size_t)sent);
+    int rc = flow_consume(src, stock, (size_t)sent);
     if (rc < 0)
         return rc;
-    spend(f, (size_t)sent);
-    delivered(f, m, MOVER_COPY, (size_t)sent);
+    flow_spend(f, (size_t)sent);
+    delivered(f, stock, RELAY_COPY, (size_t)sent);
     if (sent == n && (size_t)n < room && side_short_is_empty(src))
         side_clear(src, SIDE_READABLE);
     return STEP_DONE;
@@ -141,13 +141,13 @@ static bool has_unread(const struct side *src)
     return ioctl(src->fd, SIOCINQ, &unread) == -1 || unread > 0;
 }
 
-static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t n)
+static void unload(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n)
 {
-    delivered(f, m, path, n);
+    delivered(f, stock, path, n);
     f->pipe->held -= (uint32_t)n;
     if (f->pipe->held > 0)
         return;
-    pipe_put(&m->pipes, f->pipe);
+    pipe_put(&stock->pipes, f->pipe);
     f->pipe = NULL;
     f->state = FLOW_FILL;
 }
@@ -155,19 +155,19 @@ static void unload(struct flow *f, struct mover *m, enum mover_path path, size_t
 /* The sink cannot be spliced to, with bytes in the pipe already (from before that was known, or
  * from another process): they are read, sent, and what was not sent goes back into the pipe, which
  * is empty then, so the order stays. */
-static int drain_by_copy(struct flow *f, struct side *dst, struct mover *m)
+static int drain_by_copy(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     size_t held = f->pipe->held;
-    assert(held <= m->buffer_size); /* mover.h */
-    if (read(f->pipe->out, m->buffer, held) != (ssize_t)held)
+    assert(held <= stock->buffer_size); /* mover.h */
+    if (read(f->pipe->out, stock->buffer, held) != (ssize_t)held)
         return -EIO;
-    ssize_t sent = send(dst->fd, m->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = send(dst->fd, stock->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
     int error = errno;
     size_t rest = sent > 0 ? held - (size_t)sent : held;
-    if (rest > 0 && write(f->pipe->in, m->buffer + held - rest, rest) != (ssize_t)rest)
+    if (rest > 0 && write(f->pipe->in, stock->buffer + held - rest, rest) != (ssize_t)rest)
         return -EIO;
     if (sent > 0)
-        unload(f, m, MOVER_COPY, (size_t)sent);
+        unload(f, stock, RELAY_COPY, (size_t)sent);
     return sent == -1 ? sink_stopped(f, dst, error) : STEP_DONE;
 }
 
@@ -177,10 +177,10 @@ static bool is_refusal(int error)
     return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM;
 }
 
-static void refused(struct flow *f, struct mover *m, int error)
+static void flow_splice_refused(struct flow *f, struct relay_stock *stock, int error)
 {
     f->copy = true;
-    mover_fell_back(m, MOVER_REFUSED, error);
+    relay_stock_count_fallback(stock, RELAY_REFUSED, error);
 }
 
 /* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
@@ -201,25 +201,26 @@ static void note_short_fill(const struct flow *f, const struct pipe *p, struct s
 }
 
 /* Fills an empty pipe: so EAGAIN can only mean an empty socket, never a pipe out of slots. */
-static int fill(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+static int flow_splice_in(struct flow *f, struct side *src, struct side *dst,
+                          struct relay_stock *stock)
 {
-    struct pipe *p = pipe_get(&m->pipes);
+    struct pipe *p = pipe_get(&stock->pipes);
     if (p == NULL) {
-        mover_fell_back(m, MOVER_NO_PIPE, errno);
-        return copy(f, src, dst, m);
+        relay_stock_count_fallback(stock, RELAY_NO_PIPE, errno);
+        return copy(f, src, dst, stock);
     }
-    size_t room = smaller(smaller(p->size, m->buffer_size), f->allowed);
-    ssize_t n = kernel_splice(src->fd, p->in, room); /* the sockets are non-blocking */
+    size_t room = flow_smaller(flow_smaller(p->size, stock->buffer_size), f->allowed);
+    ssize_t n = sys_splice(src->fd, p->in, room); /* the sockets are non-blocking */
     if (n > 0) {
         p->held = (uint32_t)n;
-        spend(f, (size_t)n);
+        flow_spend(f, (size_t)n);
         f->pipe = p;
         f->state = FLOW_DRAIN;
         if (p->held < room)
             note_short_fill(f, p, src);
         return STEP_DONE;
     }
-    pipe_put(&m->pipes, p);
+    pipe_put(&stock->pipes, p);
     if (n == 0) {
         /* Before FIN it is the urgent mark that reads as an end; the event that tells of FIN
          * is on its way, and it tells of the mark as well. */
@@ -230,7 +231,7 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
         return STEP_DONE;
     }
     if (is_refusal((int)-n)) {
-        refused(f, m, (int)-n);
+        flow_splice_refused(f, stock, (int)-n);
         return STEP_DONE;
     }
     return source_stopped(src, (int)-n);
@@ -238,17 +239,17 @@ static int fill(struct flow *f, struct side *src, struct side *dst, struct mover
 
 /* Asks for exactly what the pipe holds, and never SPLICE_F_MORE: a sink told of more to come holds
  * the end of a message back for 200 ms. */
-static int drain(struct flow *f, struct side *dst, struct mover *m)
+static int flow_splice_out(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     if (f->copy)
-        return drain_by_copy(f, dst, m);
-    ssize_t n = kernel_splice(f->pipe->out, dst->fd, f->pipe->held);
+        return drain_by_copy(f, dst, stock);
+    ssize_t n = sys_splice(f->pipe->out, dst->fd, f->pipe->held);
     if (n > 0) {
-        unload(f, m, MOVER_SPLICE, (size_t)n);
+        unload(f, stock, RELAY_SPLICE, (size_t)n);
         return STEP_DONE;
     }
     if (is_refusal((int)-n)) {
-        refused(f, m, (int)-n);
+        flow_splice_refused(f, stock, (int)-n);
         return STEP_DONE;
     }
     return n == 0 ? -EIO : sink_stopped(f, dst, (int)-n);
@@ -263,10 +264,10 @@ static bool at_mark(const struct side *src)
 
 /* The bytes behind the mark can be reached by recv(2) alone, splice(2) stops in front of it for
  * ever. A new mark may have come meanwhile, and its event with it. */
-static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     uint64_t before = f->bytes;
-    int rc = copy(f, src, dst, m);
+    int rc = copy(f, src, dst, stock);
     if (f->bytes > before) {
         struct pollfd ask = { .fd = src->fd, .events = POLLPRI };
         f->mark_passed = false;
@@ -278,7 +279,7 @@ static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct
 
 /* The urgent byte is no part of the stream (no SO_OOBINLINE), so it goes on the way it came. Where
  * the sink has no such thing it is dropped, as a reader without interest in it would. */
-static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     char byte;
     if (!f->mark_passed && recv(src->fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) == 1) {
@@ -289,44 +290,44 @@ static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct 
             return sink_stopped(f, dst, errno);
         f->mark_passed = true;
     }
-    return cross_mark(f, src, dst, m);
+    return cross_mark(f, src, dst, stock);
 }
 
-static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
         return STEP_WAIT;
     if (side_is(src, SIDE_URGENT) && at_mark(src))
-        return pass_mark(f, src, dst, m);
+        return pass_mark(f, src, dst, stock);
 #ifdef ZPROXY_SPLICE
-    if (m->splice && !f->copy)
-        return fill(f, src, dst, m);
+    if (stock->splice && !f->copy)
+        return flow_splice_in(f, src, dst, stock);
 #endif
-    return copy(f, src, dst, m);
+    return copy(f, src, dst, stock);
 }
 
-static int flow_drain(struct flow *f, struct side *dst, struct mover *m)
+static int flow_drain(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT;
-    stop_nagling(f, dst);
+    disable_nagle(f, dst);
 #ifdef ZPROXY_SPLICE
-    return drain(f, dst, m);
+    return flow_splice_out(f, dst, stock);
 #else
-    return drain_by_copy(f, dst, m);
+    return drain_by_copy(f, dst, stock);
 #endif
 }
 
-int flow_pump(struct flow *f, struct side *src, struct side *dst, struct mover *m)
+int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     for (int turn = 0; turn < FLOW_TURNS; turn++) { /* then let other sessions run */
         int rc = STEP_WAIT;
         switch ((enum flow_state)f->state) {
         case FLOW_FILL:
-            rc = flow_fill(f, src, dst, m);
+            rc = flow_fill(f, src, dst, stock);
             break;
         case FLOW_DRAIN:
-            rc = flow_drain(f, dst, m);
+            rc = flow_drain(f, dst, stock);
             break;
         case FLOW_DONE:
             return FLOW_WAIT;

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "relay/mover.h"
+#include "relay/relay_stock.h"
 #include "relay/side.h"
 
 enum flow_state {
@@ -25,7 +25,7 @@ struct flow {
     uint64_t bytes;    /* delivered to the sink */
     uint64_t allowed;  /* bytes that may be taken from the source for now */
     uint8_t state;     /* enum flow_state */
-    uint8_t direction; /* enum mover_direction */
+    uint8_t direction; /* enum relay_direction */
     bool copy;         /* the kernel refuses to splice here: copy from now on */
     bool misguessed;   /* a guess that the source was empty was wrong: guess no more */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent on */
@@ -40,15 +40,15 @@ enum flow_result {
 /* It may take as much as there is: FLOW_UNLIMITED. Whoever limits a flow sets f->allowed before
  * each flow_pump(), and finds there what it has left. */
 #define FLOW_UNLIMITED UINT64_MAX
-void flow_init(struct flow *f, enum mover_direction direction);
+void flow_init(struct flow *f, enum relay_direction direction);
 
 /* Drops what is in flight. May be called twice. */
-void flow_fini(struct flow *f, struct mover *m);
+void flow_fini(struct flow *f, struct relay_stock *stock);
 
 /* Moves bytes until it has to wait, or has done its share of this wake-up. Returns a flow_result,
  * or -errno once an end has failed (f->sink_failed tells which). At the end of the stream, when
  * all is delivered, the state is FLOW_DONE: passing FIN on is the caller's. */
-int flow_pump(struct flow *f, struct side *src, struct side *dst, struct mover *m);
+int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
 
 /* Where flow_pump() took a source for empty without asking (SIDE_GUESSED), the next event of that
  * source proves it right, or makes up for it. Until then the caller calls this every few ms: the

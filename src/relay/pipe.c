@@ -13,13 +13,13 @@
 #define PIPE_IDLE_MAX 64
 #define PIPE_PAGE     4096
 
-static void count(_Atomic uint32_t *counter, int change)
+static void pipe_count(_Atomic uint32_t *counter, int change)
 {
     uint32_t v = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, v + (uint32_t)change, memory_order_relaxed);
 }
 
-static int quota_take(struct pipe_quota *quota)
+static int pipe_quota_take(struct pipe_quota *quota)
 {
     if (atomic_fetch_sub_explicit(&quota->left, 1, memory_order_relaxed) > 0)
         return 0;
@@ -27,7 +27,7 @@ static int quota_take(struct pipe_quota *quota)
     return -EAGAIN;
 }
 
-static void quota_return(struct pipe_quota *quota)
+static void pipe_quota_return(struct pipe_quota *quota)
 {
     atomic_fetch_add_explicit(&quota->left, 1, memory_order_relaxed);
 }
@@ -87,7 +87,7 @@ void pipe_stock_fini(struct pipe_stock *stock)
     while ((p = SLIST_FIRST(&stock->idle)) != NULL) {
         SLIST_REMOVE_HEAD(&stock->idle, in_stock);
         pipe_free(stock, p);
-        quota_return(stock->quota);
+        pipe_quota_return(stock->quota);
     }
     atomic_store(&stock->idle_count, 0);
 }
@@ -97,23 +97,23 @@ struct pipe *pipe_get(struct pipe_stock *stock)
     struct pipe *p = SLIST_FIRST(&stock->idle);
     if (p != NULL) {
         SLIST_REMOVE_HEAD(&stock->idle, in_stock);
-        count(&stock->idle_count, -1);
+        pipe_count(&stock->idle_count, -1);
     } else {
-        if (quota_take(stock->quota) < 0) {
+        if (pipe_quota_take(stock->quota) < 0) {
             errno = EAGAIN;
             return NULL;
         }
         if ((p = pipe_new(stock->size)) == NULL) {
-            quota_return(stock->quota);
+            pipe_quota_return(stock->quota);
             return NULL;
         }
         gauge_add(&stock->bytes, p->size);
     }
-    count(&stock->used_count, 1);
+    pipe_count(&stock->used_count, 1);
     return p;
 }
 
-static bool is_end(int fd, int mode, struct stat *st)
+static bool pipe_is_end(int fd, int mode, struct stat *st)
 {
     int flags = fcntl(fd, F_GETFL);
     return flags != -1 && (flags & O_ACCMODE) == mode && (flags & O_NONBLOCK) != 0 &&
@@ -121,12 +121,12 @@ static bool is_end(int fd, int mode, struct stat *st)
 }
 
 /* The bytes that the two ends of a pipe may hold, or -1: they are not what was said of them. */
-static int measure(const int fd[2], uint32_t held)
+static int pipe_measure(const int fd[2], uint32_t held)
 {
     struct stat out;
     struct stat in;
     int inside = 0;
-    if (!is_end(fd[0], O_RDONLY, &out) || !is_end(fd[1], O_WRONLY, &in))
+    if (!pipe_is_end(fd[0], O_RDONLY, &out) || !pipe_is_end(fd[1], O_WRONLY, &in))
         return -1;
     if (out.st_dev != in.st_dev || out.st_ino != in.st_ino)
         return -1;
@@ -138,7 +138,7 @@ static int measure(const int fd[2], uint32_t held)
 
 struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held)
 {
-    int size = measure(fd, held);
+    int size = pipe_measure(fd, held);
     struct pipe *p = size == -1 ? NULL : malloc(sizeof *p);
     if (p == NULL) {
         errno = size == -1 ? EBADMSG : ENOMEM;
@@ -151,7 +151,7 @@ struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held
                         .held = held };
     atomic_fetch_sub_explicit(&stock->quota->left, 1, memory_order_relaxed);
     gauge_add(&stock->bytes, size);
-    count(&stock->used_count, 1);
+    pipe_count(&stock->used_count, 1);
     return p;
 }
 
@@ -163,13 +163,13 @@ void pipe_put(struct pipe_stock *stock, struct pipe *p)
         return;
     }
     SLIST_INSERT_HEAD(&stock->idle, p, in_stock);
-    count(&stock->idle_count, 1);
-    count(&stock->used_count, -1);
+    pipe_count(&stock->idle_count, 1);
+    pipe_count(&stock->used_count, -1);
 }
 
 void pipe_discard(struct pipe_stock *stock, struct pipe *p)
 {
     pipe_free(stock, p);
-    quota_return(stock->quota);
-    count(&stock->used_count, -1);
+    pipe_quota_return(stock->quota);
+    pipe_count(&stock->used_count, -1);
 }

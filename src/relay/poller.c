@@ -7,23 +7,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
+#include "relay/syscall.h"
 
 #define POLLER_EVENTS 256 /* a wake-up; the rest waits for the next one */
 #define NS_PER_US     1000u
 #define LOOK_SERIES   8
 #define LATE          100 /* ms after the time asked for: the process was stopped or held up */
 
-static uint64_t clock_ms(void)
+static uint64_t poller_clock_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static int look(const struct poller *p, struct epoll_event *events, int timeout)
+static int poller_epoll_wait(const struct poller *p, struct epoll_event *events, int timeout)
 {
-    return kernel_epoll_wait(p->fd, events, POLLER_EVENTS, timeout);
+    return sys_epoll_wait(p->fd, events, POLLER_EVENTS, timeout);
 }
 
 /* What a look in vain takes, ns: the least of a few series, since others may be at work. */
@@ -34,7 +34,7 @@ static uint64_t time_look(const struct poller *p)
     for (int series = 0; series < LOOK_SERIES; series++) {
         uint64_t began = uv_hrtime();
         for (int i = 0; i < LOOK_SERIES; i++)
-            (void)kernel_epoll_wait(p->fd, &event, 1, 0);
+            (void)sys_epoll_wait(p->fd, &event, 1, 0);
         uint64_t took = (uv_hrtime() - began) / LOOK_SERIES;
         if (took < least)
             least = took;
@@ -53,11 +53,11 @@ int poller_check_loop(const uv_loop_t *loop, int fd)
 }
 
 /* libuv adds a handle to the loop's own set only as the loop runs. */
-int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us)
+int poller_init(struct poller *p, uv_loop_t *loop, enum busy_poll_mode busy_poll, uint64_t us)
 {
     p->loop = loop;
     p->wakeups = 0;
-    p->now = p->settled = clock_ms();
+    p->now = p->settled = poller_clock_ms();
     p->resumed = 0;
     p->full_batches = 0;
     p->highest_fd = 0;
@@ -72,7 +72,7 @@ int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64
     if (rc < 0)
         poller_fini(p);
     else
-        vigil_init(&p->vigil, vigil, (uint32_t)(us * NS_PER_US / time_look(p) + 1));
+        busy_poll_init(&p->busy_poll, busy_poll, (uint32_t)(us * NS_PER_US / time_look(p) + 1));
     return rc;
 }
 
@@ -85,7 +85,7 @@ void poller_fini(struct poller *p)
 static int control(struct poller *p, int op, int fd, uint32_t events, struct watch *watch)
 {
     struct epoll_event ev = { .events = events, .data.ptr = watch };
-    return kernel_epoll_ctl(p->fd, op, fd, &ev);
+    return sys_epoll_ctl(p->fd, op, fd, &ev);
 }
 
 int poller_add(struct poller *p, int fd, uint32_t events, struct watch *watch)
@@ -107,14 +107,14 @@ void poller_remove(struct poller *p, int fd)
 
 static int await_events(struct poller *p, struct epoll_event *events, int timeout)
 {
-    uint32_t looks = timeout == 0 ? 0 : vigil_begin(&p->vigil);
+    uint32_t looks = timeout == 0 ? 0 : busy_poll_begin(&p->busy_poll);
     if (looks == 0)
-        return look(p, events, timeout);
+        return poller_epoll_wait(p, events, timeout);
     int n = 0;
     while (looks-- > 0 && n == 0)
-        n = look(p, events, 0);
-    vigil_end(&p->vigil, n != 0);
-    return n != 0 ? n : look(p, events, timeout);
+        n = poller_epoll_wait(p, events, 0);
+    busy_poll_end(&p->busy_poll, n != 0);
+    return n != 0 ? n : poller_epoll_wait(p, events, timeout);
 }
 
 /* n events of a wait that began at `before` have been handled. The kernel returns descriptors in
@@ -148,7 +148,7 @@ void poller_wait(struct poller *p, int timeout)
     struct epoll_event events[POLLER_EVENTS];
     uint64_t before = p->now;
     int n = await_events(p, events, timeout);
-    p->now = clock_ms();
+    p->now = poller_clock_ms();
     if (is_late(before, timeout, p->now))
         p->resumed = p->now;
     p->wakeups++;

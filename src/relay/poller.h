@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "relay/vigil.h"
+#include "relay/busy_poll.h"
 
 /* What is called when a socket has something to say; embedded in the socket's owner. The owner
  * keeps the memory until the wake-up is over, since later events of the same wake-up may still
@@ -24,7 +24,7 @@ struct watch {
 struct poller {
     int fd;
     uv_loop_t *loop;
-    struct vigil vigil;
+    struct busy_poll busy_poll;
     uint64_t wakeups; /* so far */
     uint64_t now;     /* ms, CLOCK_MONOTONIC: when the present one began */
     uint64_t settled; /* ms: everything that was ready at that time has been handled */
@@ -36,7 +36,7 @@ struct poller {
 
 /* loop must outlive the poller, and have all its handles: no timers. vigil: when a wait looks again
  * and again, for `us`, before it sleeps. Returns 0 or -errno. */
-int poller_init(struct poller *p, uv_loop_t *loop, enum vigil_kind vigil, uint64_t us);
+int poller_init(struct poller *p, uv_loop_t *loop, enum busy_poll_mode busy_poll, uint64_t us);
 void poller_fini(struct poller *p);
 
 /* Whether a loop has room for one more descriptor to watch, fd. libuv ends the process when it

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
+#include "relay/syscall.h"
 
 #define RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range" /* of IPv6 as well */
 #define RANGE_ALL  (UINT32_C(1024) << 16 | UINT16_MAX)
@@ -19,7 +19,7 @@ static _Atomic uint32_t port_range = RANGE_ALL;
 static _Atomic int64_t read_at = -1; /* s */
 
 /* In a chroot there is no such file: what was read before holds. */
-static void read_range(void)
+static void self_connect_read_range(void)
 {
     char text[32] = "";
     unsigned low = 0;
@@ -39,7 +39,7 @@ static void refresh_range(void)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
     int64_t last = atomic_load(&read_at);
     if (last != t.tv_sec && atomic_compare_exchange_strong(&read_at, &last, t.tv_sec))
-        read_range();
+        self_connect_read_range();
 }
 
 bool self_connect_has_port(const struct addr *to)
@@ -58,7 +58,7 @@ bool self_connect_is_possible(const struct addr *to)
     if (!self_connect_has_port(to))
         return false;
     addr_set_port(&any_port, 0);
-    int fd = kernel_socket(to->sa.sa_family);
+    int fd = sys_socket(to->sa.sa_family);
     if (fd < 0)
         return true; /* then it has to be looked at */
     bool ours = bind(fd, &any_port.sa, any_port.len) == 0;
@@ -67,7 +67,7 @@ bool self_connect_is_possible(const struct addr *to)
 }
 
 /* sin6_flowinfo may differ. */
-static bool is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+static bool self_connect_is_same(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
     struct sockaddr_in a4;
     struct sockaddr_in b4;
@@ -92,5 +92,6 @@ bool self_connect_happened(int fd)
     socklen_t own_len = sizeof own;
     socklen_t peer_len = sizeof peer;
     return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-           getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 && is_same(&own, &peer);
+           getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+           self_connect_is_same(&own, &peer);
 }

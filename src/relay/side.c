@@ -3,8 +3,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
 #include "relay/sock.h"
+#include "relay/syscall.h"
 
 void side_init(struct side *sd)
 {
@@ -57,17 +57,16 @@ void side_close(struct side *sd)
 
 /* A server's socket is opened right after its client's, so mostly the two are neighbours, and one
  * call closes both: close_range(2), which Linux has from 5.9 on. */
-static bool close_neighbours(const struct side *a, const struct side *b)
+static bool close_adjacent(const struct side *a, const struct side *b)
 {
     int first = a->fd < b->fd ? a->fd : b->fd;
     int last = a->fd < b->fd ? b->fd : a->fd;
-    return CLOSES_RANGES && first != -1 && last - first == 1 &&
-           kernel_close_range(first, last) == 0;
+    return CLOSES_RANGES && first != -1 && last - first == 1 && sys_close_range(first, last) == 0;
 }
 
 void side_close_both(struct side *a, struct side *b)
 {
-    if (close_neighbours(a, b))
+    if (close_adjacent(a, b))
         a->fd = b->fd = -1;
     side_close(a);
     side_close(b);

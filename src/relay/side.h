@@ -21,7 +21,7 @@ enum side_ready {
     SIDE_TCP = 1 << 5,      /* a read shorter than asked for means empty */
     SIDE_GUESSED = 1 << 6,  /* taken for empty without proof: see flow_confirm() */
     SIDE_DOUBTED = 1 << 7,  /* for so long that it is time to ask */
-    SIDE_NAGLES = 1 << 8,   /* TCP_NODELAY is to be set before a second write */
+    SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY is to be set before a second write */
 };
 
 struct side {

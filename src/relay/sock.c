@@ -5,37 +5,37 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
+#include "relay/syscall.h"
 
-static int set_if(int fd, int level, int name, int value)
+static int set_if_nonzero(int fd, int level, int name, int value)
 {
-    return value == 0 ? 0 : kernel_set_option(fd, level, name, value);
+    return value == 0 ? 0 : sys_setsockopt(fd, level, name, value);
 }
 
 static int set_tcp_options(int fd, const struct sock_options *o)
 {
     int rc = 0;
     if (o->keepalive)
-        rc = kernel_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        rc = sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPINTVL, o->keepalive_interval);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPCNT, o->keepalive_count);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
     if (rc == 0 && o->delay_ack)
-        rc = kernel_set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+        rc = sys_setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
     return rc;
 }
 
 /* Both kinds of socket; buffers must be set before connect() and listen() to shape the window. */
 static int set_options(int fd, const struct addr *a, const struct sock_options *o)
 {
-    int rc = set_if(fd, SOL_SOCKET, SO_RCVBUF, o->receive_buffer);
+    int rc = set_if_nonzero(fd, SOL_SOCKET, SO_RCVBUF, o->receive_buffer);
     if (rc == 0)
-        rc = set_if(fd, SOL_SOCKET, SO_SNDBUF, o->send_buffer);
+        rc = set_if_nonzero(fd, SOL_SOCKET, SO_SNDBUF, o->send_buffer);
     if (rc == 0 && !addr_is_unix(a))
         rc = set_tcp_options(fd, o);
     return rc;
@@ -45,17 +45,17 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
 {
     if (addr_is_unix(a))
         return 0;
-    int rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
-        rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (rc == 0 && o->nodelay)
-        rc = kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        rc = sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && a->sa.sa_family == AF_INET6)
-        rc = kernel_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual);
+        rc = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual_stack);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
     if (rc == 0)
-        rc = set_if(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept);
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept);
     return rc;
 }
 
@@ -72,16 +72,16 @@ int sock_probe(const struct addr *at)
 {
     if (addr_is_unix(at))
         return unix_socket_probe(at);
-    int fd = kernel_socket(at->sa.sa_family);
-    if (fd == -EAFNOSUPPORT && at->dual) {
+    int fd = sys_socket(at->sa.sa_family);
+    if (fd == -EAFNOSUPPORT && at->dual_stack) {
         struct addr v4 = without_ipv6(at);
         return sock_probe(&v4);
     }
     if (fd < 0)
         return fd;
-    int rc = kernel_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0 && at->sa.sa_family == AF_INET6)
-        rc = kernel_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual);
+        rc = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual_stack);
     if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
         rc = -errno;
     close(fd);
@@ -98,8 +98,8 @@ static int bind_to(int fd, const struct addr *at, const struct sock_options *o,
 
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file)
 {
-    int fd = kernel_socket(at->sa.sa_family);
-    if (fd == -EAFNOSUPPORT && at->dual) {
+    int fd = sys_socket(at->sa.sa_family);
+    if (fd == -EAFNOSUPPORT && at->dual_stack) {
         struct addr v4 = without_ipv6(at);
         return sock_bind(&v4, options, file);
     }
@@ -138,14 +138,14 @@ int sock_listen(const struct addr *at, const struct sock_options *options, struc
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)
 {
     if (!addr_is_unix(at)) {
-        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
-        (void)kernel_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
-        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
-        (void)kernel_set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
+        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
+        (void)sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
+        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
+        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
     }
     (void)set_options(fd, at, options);
     if (!addr_is_unix(at))
-        (void)set_if(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
+        (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
     (void)listen(fd, options->backlog); /* listen(2) again only changes the backlog */
 }
 
@@ -159,10 +159,10 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
         return 0;
     bool ip6 = to->sa.sa_family == AF_INET6;
     if (source->transparent)
-        rc = ip6 ? kernel_set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-                 : kernel_set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+        rc = ip6 ? sys_setsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+                 : sys_setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
     if (rc == 0)
-        rc = kernel_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        rc = sys_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (rc == 0 && bind(fd, &source->addr.sa, source->addr.len) == -1)
         rc = -errno;
     return rc;
@@ -171,14 +171,14 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source)
 {
-    int fd = kernel_socket(to->sa.sa_family);
+    int fd = sys_socket(to->sa.sa_family);
     if (fd < 0)
         return fd;
     int rc = set_options(fd, to, options);
     if (rc == 0)
         rc = bind_source(fd, to, source);
     if (rc == 0)
-        rc = kernel_connect(fd, &to->sa, to->len);
+        rc = sys_connect(fd, &to->sa, to->len);
     if (rc < 0 && rc != -EINPROGRESS) {
         close(fd);
         return rc;
@@ -238,5 +238,5 @@ void sock_reset(int fd)
 
 void sock_set_nodelay(int fd)
 {
-    (void)kernel_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
+    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
+#include "relay/syscall.h"
 
 #define BY_DESCRIPTOR "/proc/self/fd/"
 
@@ -29,14 +29,14 @@ bool unix_socket_is_by_descriptor(const struct addr *at)
            strncmp(at->un.sun_path, BY_DESCRIPTOR, sizeof BY_DESCRIPTOR - 1) == 0;
 }
 
-static int place_open(struct safe_place *p, const struct addr *at)
+static int place_open(struct safe_path *p, const struct addr *at)
 {
-    return safe_place_open(p, at->un.sun_path, SAFE_LINKS_NONE);
+    return safe_path_open(p, at->un.sun_path, SAFE_LINKS_NONE);
 }
 
 /* bind(2) and connect(2) take no directory, and the path is what people see in ss(8). Where it may
  * be led elsewhere meanwhile, the directory that was looked at is named by its descriptor. */
-static int address_of(const struct safe_place *p, const struct addr *at, struct addr *out)
+static int address_of(const struct safe_path *p, const struct addr *at, struct addr *out)
 {
     *out = *at;
     if (!p->movable)
@@ -50,7 +50,7 @@ static int address_of(const struct safe_place *p, const struct addr *at, struct 
 }
 
 /* The file itself, O_PATH: while it is open no other has its number. */
-static int file_open(const struct safe_place *p, struct stat *st)
+static int unix_socket_open_file(const struct safe_path *p, struct stat *st)
 {
     int fd = openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd == -1 || fstat(fd, st) == 0)
@@ -63,11 +63,11 @@ static int file_open(const struct safe_place *p, struct stat *st)
 /* ---- what another program has left ---- */
 
 /* Returns 0: no process listens there; -EADDRINUSE; or -errno. */
-static int knock(const struct safe_place *p, const struct addr *at)
+static int unix_socket_try_connect(const struct safe_path *p, const struct addr *at)
 {
     struct addr to;
     int rc = address_of(p, at, &to);
-    int fd = rc < 0 ? rc : kernel_socket(AF_UNIX);
+    int fd = rc < 0 ? rc : sys_socket(AF_UNIX);
     if (fd < 0)
         return fd;
     rc = connect(fd, &to.sa, to.len) == -1 ? -errno : 0;
@@ -78,7 +78,8 @@ static int knock(const struct safe_place *p, const struct addr *at)
 }
 
 /* Whether it may be removed: in a directory with the sticky bit, as /tmp, not a stranger's. */
-static bool is_ours(const struct safe_place *p, const struct stat *st, const struct unix_owner *o)
+static bool unix_socket_is_ours(const struct safe_path *p, const struct stat *st,
+                                const struct unix_owner *o)
 {
     uid_t uid = st->st_uid;
     if (!p->shared || (p->dir_st.st_mode & S_ISVTX) == 0)
@@ -95,7 +96,7 @@ static bool is_fresh(const struct stat *st)
     return ms >= 0 && ms < FRESH_MS;
 }
 
-static int remove_if_same(const struct safe_place *p, const struct stat *st)
+static int remove_if_same(const struct safe_path *p, const struct stat *st)
 {
     struct stat now;
     if (fstatat(p->dir, p->name, &now, AT_SYMLINK_NOFOLLOW) == -1)
@@ -106,15 +107,15 @@ static int remove_if_same(const struct safe_place *p, const struct stat *st)
 }
 
 /* Returns 0: the address is free; -EAGAIN: look again a little later; or -errno. */
-static int clear(const struct safe_place *p, const struct addr *at, const struct unix_owner *owner,
-                 bool remove)
+static int unix_socket_clear(const struct safe_path *p, const struct addr *at,
+                             const struct unix_owner *owner, bool remove)
 {
     struct stat st = { .st_mode = 0 };
-    int fd = file_open(p, &st);
+    int fd = unix_socket_open_file(p, &st);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
-    int rc = S_ISSOCK(st.st_mode) ? knock(p, at) : -EEXIST;
-    if (rc == 0 && !is_ours(p, &st, owner))
+    int rc = S_ISSOCK(st.st_mode) ? unix_socket_try_connect(p, at) : -EEXIST;
+    if (rc == 0 && !unix_socket_is_ours(p, &st, owner))
         rc = -EADDRINUSE;
     if (rc == 0 && remove)
         rc = is_fresh(&st) ? -EAGAIN : remove_if_same(p, &st);
@@ -124,14 +125,14 @@ static int clear(const struct safe_place *p, const struct addr *at, const struct
 
 int unix_socket_probe(const struct addr *at)
 {
-    struct safe_place p;
+    struct safe_path p;
     if (!unix_socket_has_file(at))
         return 0; /* bind() will tell */
     int rc = place_open(&p, at);
     if (rc < 0)
         return rc;
-    rc = clear(&p, at, NULL, false);
-    safe_place_close(&p);
+    rc = unix_socket_clear(&p, at, NULL, false);
+    safe_path_close(&p);
     return rc;
 }
 
@@ -150,7 +151,7 @@ static int bind_now(int fd, const struct addr *at, unsigned mode)
     return rc;
 }
 
-static int bind_at(int fd, const struct safe_place *p, const struct addr *at, unsigned mode,
+static int bind_at(int fd, const struct safe_path *p, const struct addr *at, unsigned mode,
                    const struct unix_owner *owner)
 {
     const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
@@ -162,7 +163,7 @@ static int bind_at(int fd, const struct safe_place *p, const struct addr *at, un
         rc = bind_now(fd, &to, mode);
         if (rc != -EADDRINUSE)
             return rc;
-        rc = clear(p, at, owner, true);
+        rc = unix_socket_clear(p, at, owner, true);
         if (rc < 0 && rc != -EAGAIN)
             return rc;
         if (rc == -EAGAIN)
@@ -172,7 +173,7 @@ static int bind_at(int fd, const struct safe_place *p, const struct addr *at, un
 }
 
 /* In a directory of others it may be another one by now, which is not ours to give away. */
-static int give(int fd, const struct stat *st, const struct unix_owner *owner)
+static int unix_socket_chown(int fd, const struct stat *st, const struct unix_owner *owner)
 {
     if (!S_ISSOCK(st->st_mode) || st->st_nlink != 1 || st->st_uid != geteuid())
         return -ESTALE;
@@ -182,14 +183,14 @@ static int give(int fd, const struct stat *st, const struct unix_owner *owner)
     return fchownat(fd, "", owner->uid, owner->gid, AT_EMPTY_PATH) == -1 ? -errno : 0;
 }
 
-static int take_over(const struct safe_place *p, const struct unix_owner *owner,
+static int take_over(const struct safe_path *p, const struct unix_owner *owner,
                      struct file_id *file)
 {
     struct stat st = { .st_mode = 0 };
-    int fd = file_open(p, &st);
+    int fd = unix_socket_open_file(p, &st);
     if (fd < 0)
         return fd;
-    int rc = give(fd, &st, owner);
+    int rc = unix_socket_chown(fd, &st, owner);
     if (rc == 0)
         *file = (struct file_id){ .dev = st.st_dev, .ino = st.st_ino };
     else if (rc != -ESTALE)
@@ -201,7 +202,7 @@ static int take_over(const struct safe_place *p, const struct unix_owner *owner,
 int unix_socket_bind(int fd, const struct addr *at, unsigned mode, const struct unix_owner *owner,
                      struct file_id *file)
 {
-    struct safe_place p;
+    struct safe_path p;
     *file = (struct file_id){ .ino = 0 };
     if (!unix_socket_has_file(at))
         return bind(fd, &at->sa, at->len) == -1 ? -errno : 0;
@@ -211,7 +212,7 @@ int unix_socket_bind(int fd, const struct addr *at, unsigned mode, const struct 
     rc = bind_at(fd, &p, at, mode, owner);
     if (rc == 0)
         rc = take_over(&p, owner, file);
-    safe_place_close(&p);
+    safe_path_close(&p);
     return rc;
 }
 
@@ -222,7 +223,7 @@ int unix_socket_check(const struct addr *at, const struct file_id *file)
     struct file_id now;
     if (!unix_socket_has_file(at))
         return 0;
-    int rc = safe_find(at->un.sun_path, &now);
+    int rc = safe_file_id(at->un.sun_path, &now);
     return rc == 0 && !file_id_equal(&now, file) ? -ESTALE : rc;
 }
 
@@ -240,14 +241,14 @@ static int change_mode(int fd, unsigned mode)
 
 int unix_socket_set_mode(const struct addr *at, const struct file_id *file, unsigned mode)
 {
-    struct safe_place p;
+    struct safe_path p;
     struct stat st = { .st_mode = 0 };
     if (!unix_socket_has_file(at))
         return 0;
     int rc = place_open(&p, at);
     if (rc < 0)
         return rc;
-    int fd = file_open(&p, &st);
+    int fd = unix_socket_open_file(&p, &st);
     rc = fd < 0 ? fd : 0;
     if (rc == 0 && (st.st_ino != file->ino || st.st_dev != file->dev))
         rc = -ESTALE;
@@ -255,7 +256,7 @@ int unix_socket_set_mode(const struct addr *at, const struct file_id *file, unsi
         rc = change_mode(fd, mode);
     if (fd >= 0)
         close(fd);
-    safe_place_close(&p);
+    safe_path_close(&p);
     return rc;
 }
 

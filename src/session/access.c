@@ -14,10 +14,10 @@
  * rule that comes before those above it, and the deepest one that has the client is the first of
  * the list. */
 
-enum verdict {
-    VERDICT_NONE,
-    VERDICT_ALLOW,
-    VERDICT_DENY,
+enum action {
+    ACTION_NONE,
+    ACTION_ALLOW,
+    ACTION_DENY,
 };
 
 /* An address, its first bit on top; IPv4 has the first 32. */
@@ -29,8 +29,8 @@ struct key {
 struct node {
     struct key key; /* bits beyond the prefix are 0 */
     uint32_t child[2];
-    uint8_t bits;    /* of the prefix */
-    uint8_t verdict; /* NONE: stands where two paths part */
+    uint8_t bits;   /* of the prefix */
+    uint8_t action; /* NONE: stands where two paths part */
 };
 
 #define NO_NODE 0 /* node 0 is not used */
@@ -38,8 +38,8 @@ struct node {
 struct access {
     uint32_t root_in;
     uint32_t root_in6;
-    enum verdict unix_clients;
-    enum verdict others; /* of families that zproxy knows nothing of */
+    enum action unix_clients;
+    enum action others; /* of families that zproxy knows nothing of */
     uint32_t count;
     struct node node[];
 };
@@ -79,28 +79,28 @@ static struct key first_bits(struct key k, unsigned bits)
     return k;
 }
 
-static uint32_t add_node(struct access *a, struct key key, unsigned bits, enum verdict verdict)
+static uint32_t add_node(struct access *a, struct key key, unsigned bits, enum action action)
 {
     a->node[++a->count] = (struct node){
         .key = key,
         .bits = (uint8_t)bits,
-        .verdict = (uint8_t)verdict,
+        .action = (uint8_t)action,
     };
     return a->count;
 }
 
 /* Puts a node for the first bits of key, which end within those of *link, above that one. */
-static struct node *split(struct access *a, uint32_t *link, struct key key, unsigned bits)
+static struct node *access_split(struct access *a, uint32_t *link, struct key key, unsigned bits)
 {
     const uint32_t below = *link;
-    *link = add_node(a, first_bits(key, bits), bits, VERDICT_NONE);
+    *link = add_node(a, first_bits(key, bits), bits, ACTION_NONE);
     a->node[*link].child[bit_of(a->node[below].key, bits)] = below;
     return &a->node[*link];
 }
 
 /* Adds two nodes at most. */
-static void insert(struct access *a, uint32_t *link, struct key key, unsigned bits,
-                   enum verdict verdict)
+static void access_insert(struct access *a, uint32_t *link, struct key key, unsigned bits,
+                          enum action action)
 {
     while (*link != NO_NODE) {
         struct node *n = &a->node[*link];
@@ -108,44 +108,44 @@ static void insert(struct access *a, uint32_t *link, struct key key, unsigned bi
         if (common > bits)
             common = bits;
         if (common < n->bits)
-            n = split(a, link, key, common);
-        if (n->verdict != VERDICT_NONE)
+            n = access_split(a, link, key, common);
+        if (n->action != ACTION_NONE)
             return; /* within the network of an earlier rule */
         if (n->bits == bits) {
-            n->verdict = (uint8_t)verdict;
+            n->action = (uint8_t)action;
             return;
         }
         link = &n->child[bit_of(key, n->bits)];
     }
-    *link = add_node(a, key, bits, verdict);
+    *link = add_node(a, key, bits, action);
 }
 
-static void decide(enum verdict *verdict, enum verdict by)
+static void decide(enum action *action, enum action by)
 {
-    if (*verdict == VERDICT_NONE)
-        *verdict = by;
+    if (*action == ACTION_NONE)
+        *action = by;
 }
 
 static void add_rule(struct access *a, const struct access_rule *r)
 {
     static const struct key zero;
     const struct network *n = &r->network;
-    enum verdict verdict = r->allow ? VERDICT_ALLOW : VERDICT_DENY;
+    enum action action = r->allow ? ACTION_ALLOW : ACTION_DENY;
     switch (n->family) {
     case AF_INET:
-        insert(a, &a->root_in, key_of_in(n->in), n->prefix, verdict);
+        access_insert(a, &a->root_in, key_of_in(n->in), n->prefix, action);
         break;
     case AF_INET6:
-        insert(a, &a->root_in6, key_of_in6(&n->in6), n->prefix, verdict);
+        access_insert(a, &a->root_in6, key_of_in6(&n->in6), n->prefix, action);
         break;
     case AF_UNIX:
-        decide(&a->unix_clients, verdict);
+        decide(&a->unix_clients, action);
         break;
     default:
-        insert(a, &a->root_in, zero, 0, verdict);
-        insert(a, &a->root_in6, zero, 0, verdict);
-        decide(&a->unix_clients, verdict);
-        decide(&a->others, verdict);
+        access_insert(a, &a->root_in, zero, 0, action);
+        access_insert(a, &a->root_in6, zero, 0, action);
+        decide(&a->unix_clients, action);
+        decide(&a->others, action);
         break;
     }
 }
@@ -167,32 +167,32 @@ void access_free(struct access *a)
 
 /* --- Looking up --- */
 
-static enum verdict look_up(const struct access *a, uint32_t at, struct key key, unsigned bits)
+static enum action look_up(const struct access *a, uint32_t at, struct key key, unsigned bits)
 {
-    enum verdict verdict = VERDICT_NONE;
+    enum action action = ACTION_NONE;
     while (at != NO_NODE) {
         const struct node *n = &a->node[at];
         if (common_bits(n->key, key) < n->bits)
             break;
-        if (n->verdict != VERDICT_NONE)
-            verdict = n->verdict;
+        if (n->action != ACTION_NONE)
+            action = n->action;
         if (n->bits == bits)
             break;
         at = n->child[bit_of(key, n->bits)];
     }
-    return verdict;
+    return action;
 }
 
 bool access_allows(const struct access *a, const struct addr_peer *client)
 {
     switch (client->sa.sa_family) {
     case AF_INET:
-        return look_up(a, a->root_in, key_of_in(client->in.sin_addr), 32) != VERDICT_DENY;
+        return look_up(a, a->root_in, key_of_in(client->in.sin_addr), 32) != ACTION_DENY;
     case AF_INET6:
-        return look_up(a, a->root_in6, key_of_in6(&client->in6.sin6_addr), 128) != VERDICT_DENY;
+        return look_up(a, a->root_in6, key_of_in6(&client->in6.sin6_addr), 128) != ACTION_DENY;
     case AF_UNIX:
-        return a->unix_clients != VERDICT_DENY;
+        return a->unix_clients != ACTION_DENY;
     default:
-        return a->others != VERDICT_DENY;
+        return a->others != ACTION_DENY;
     }
 }

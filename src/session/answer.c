@@ -4,8 +4,8 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
-#include "session/life.h"
 #include "session/session_log.h"
+#include "session/session_timers.h"
 
 /* At once, and in one wake-up at most, before other sessions get their turn. */
 #define ANSWER_CHUNK ((size_t)512 * 1024)
@@ -17,13 +17,13 @@ static bool is_failure(int error)
 }
 
 /* The client has gone, or there is no answer to be had. */
-static enum answer_result fail(struct session *s, int error)
+static enum answer_result answer_fail(struct session *s, int error)
 {
     if (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT || error == EHOSTUNREACH) {
-        life_end(s, SESSION_END_CLIENT_RESET);
+        session_close(s, SESSION_END_CLIENT_RESET);
     } else {
         session_log_file_failed(s, error);
-        life_end(s, SESSION_END_FILE_FAILED);
+        session_close(s, SESSION_END_FILE_FAILED);
     }
     return ANSWER_WAIT;
 }
@@ -31,22 +31,22 @@ static enum answer_result fail(struct session *s, int error)
 static void end_input(struct session *s)
 {
     s->up_ended = true;
-    s->active = life_now(s);
-    life_arm(s);
+    s->active = session_now(s);
+    session_timers_arm(s);
 }
 
 /* Without a copy where the socket is TCP: MSG_TRUNC, tcp(7). */
 static enum answer_result drop_input(struct session *s)
 {
-    const struct mover *m = &s->home->mover;
+    const struct relay_stock *stock = &s->sessions->relay_stock;
     for (int turn = 0; turn < ANSWER_TURNS; turn++) {
         if (!side_is(&s->client, SIDE_READABLE) || s->up_ended)
             return ANSWER_WAIT;
-        ssize_t n = recv(s->client.fd, m->buffer, m->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t n = recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
         if (n == 0)
             end_input(s);
         if (n == -1 && is_failure(errno))
-            return fail(s, errno);
+            return answer_fail(s, errno);
         if (n == -1 && errno == EAGAIN)
             side_clear(&s->client, SIDE_READABLE);
     }
@@ -54,11 +54,11 @@ static enum answer_result drop_input(struct session *s)
 }
 
 /* FIN tells the client that this is all. */
-static void finish(struct session *s)
+static void answer_finish(struct session *s)
 {
     s->down_ended = true;
     (void)shutdown(s->client.fd, SHUT_WR); /* fails on a dead socket alone: an event tells */
-    life_arm(s);
+    session_timers_arm(s);
 }
 
 static enum answer_result send_file(struct session *s)
@@ -67,7 +67,7 @@ static enum answer_result send_file(struct session *s)
         off_t at = (off_t)s->down.bytes;
         size_t rest = (size_t)(s->file->length - at);
         if (rest == 0) {
-            finish(s);
+            answer_finish(s);
             return ANSWER_WAIT;
         }
         if (!side_is(&s->client, SIDE_WRITABLE))
@@ -75,21 +75,21 @@ static enum answer_result send_file(struct session *s)
         ssize_t n =
             sendfile(s->client.fd, s->file->fd, &at, rest < ANSWER_CHUNK ? rest : ANSWER_CHUNK);
         if (n == 0)
-            return fail(s, ENODATA); /* it has become shorter */
+            return answer_fail(s, ENODATA); /* it has become shorter */
         if (n == -1 && is_failure(errno))
-            return fail(s, errno);
+            return answer_fail(s, errno);
         if (n == -1 && errno == EAGAIN)
             side_clear(&s->client, SIDE_WRITABLE);
         if (n > 0) {
             s->down.bytes += (uint64_t)n;
-            s->active = life_now(s);
-            counter_add(&s->home->mover.bytes[MOVER_FILE][MOVER_DOWN], (uint64_t)n);
+            s->active = session_now(s);
+            counter_add(&s->sessions->relay_stock.bytes[RELAY_FILE][RELAY_DOWN], (uint64_t)n);
         }
     }
     return ANSWER_AGAIN;
 }
 
-enum answer_result answer_turn(struct session *s)
+enum answer_result answer_process(struct session *s)
 {
     enum answer_result input = drop_input(s);
     enum answer_result output = ANSWER_WAIT;
@@ -98,19 +98,19 @@ enum answer_result answer_turn(struct session *s)
     if (s->state == SESSION_ENDED)
         return ANSWER_WAIT;
     if (s->up_ended && s->down_ended)
-        life_end(s, SESSION_END_FILE_SENT);
+        session_close(s, SESSION_END_FILE_SENT);
     return input == ANSWER_AGAIN ? input : output;
 }
 
 enum answer_result answer_begin(struct session *s)
 {
     s->state = SESSION_ANSWERING;
-    s->active = life_now(s);
-    life_arm(s);
-    return answer_turn(s);
+    s->active = session_now(s);
+    session_timers_arm(s);
+    return answer_process(s);
 }
 
-void answer_leave(struct session *s)
+void answer_release(struct session *s)
 {
     answer_file_unref(s->file);
     s->file = NULL;

@@ -11,10 +11,10 @@
 #include "base/proxy_header.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
-#include "session/ends.h"
-#include "session/life.h"
 #include "session/relay.h"
+#include "session/session_addr.h"
 #include "session/session_log.h"
+#include "session/session_timers.h"
 
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
 
@@ -23,21 +23,21 @@ static const struct config_pool *conf_of(const struct session *s)
     return pool_conf(s->pool);
 }
 
-static void forget_tried(struct session *s)
+static void free_tried(struct session *s)
 {
     free(s->tried);
     s->tried = NULL;
 }
 
-void connect_enter(struct session *s, struct pool *p)
+void connect_set_pool(struct session *s, struct pool *p)
 {
     if (s->pool != NULL)
-        pool_exit(s->pool);
+        pool_unref(s->pool);
     s->pool = p;
     s->pool_attempts = 0;
-    forget_tried(s);
+    free_tried(s);
     if (p != NULL)
-        pool_enter(p);
+        pool_ref(p);
 }
 
 /* Whoever names no server is told apart by its address. */
@@ -52,45 +52,45 @@ static uint64_t key_of(const struct session *s)
     return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);
 }
 
-static void give_place_back(struct session *s)
+static void release_server(struct session *s)
 {
-    if (s->backend == NULL)
+    if (s->target == NULL)
         return;
-    tally_put(s->tally);
-    s->tally = NULL;
-    pool_release(s->pool, s->backend, life_now(s));
-    s->backend = NULL;
+    server_stats_put(s->server_stats);
+    s->server_stats = NULL;
+    pool_release(s->pool, s->target, session_now(s));
+    s->target = NULL;
 }
 
 static void end_wait(struct session *s)
 {
-    uint64_t waited = life_now(s) - s->wait->began;
-    histogram_add(&s->home->queue_time, &sessions_connect_scale, waited);
+    uint64_t waited = session_now(s) - s->wait->began;
+    histogram_add(&s->sessions->queue_time, &sessions_connect_scale, waited);
     s->queued_ms += (uint32_t)waited;
     free(s->wait);
     s->wait = NULL;
 }
 
-static void stop_waiting(struct session *s)
+static void cancel_wait(struct session *s)
 {
     if (s->wait == NULL)
         return;
-    pool_leave(s->pool, &s->wait->waiter, life_now(s));
+    pool_cancel(s->pool, &s->wait->waiter, session_now(s));
     end_wait(s);
 }
 
-void connect_leave(struct session *s)
+void connect_release(struct session *s)
 {
-    if (s->backend != NULL && s->connected == 0)
-        pool_connect_left(s->pool, s->backend, life_now(s));
-    stop_waiting(s);
-    give_place_back(s);
-    connect_enter(s, NULL);
+    if (s->target != NULL && s->connected == 0)
+        pool_connect_cancelled(s->pool, s->target, session_now(s));
+    cancel_wait(s);
+    release_server(s);
+    connect_set_pool(s, NULL);
 }
 
-static enum connect_result ended(struct session *s, enum session_end why)
+static enum connect_result connect_ended(struct session *s, enum session_end why)
 {
-    life_end(s, why);
+    session_close(s, why);
     return CONNECT_ENDED;
 }
 
@@ -101,7 +101,7 @@ static enum session_end failure_of(const struct session *s, int error)
 {
     if (error == ETIMEDOUT)
         return SESSION_END_CONNECT_TIMEOUT;
-    bool lacks = sock_error_is_local(&s->backend->addr, error) && error != EPERM && error != EACCES;
+    bool lacks = sock_error_is_local(&s->target->addr, error) && error != EPERM && error != EACCES;
     return lacks ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
 }
 
@@ -132,31 +132,31 @@ static struct sock_source source_of(const struct session *s)
  * be filled again. */
 static int open_server_socket(struct session *s)
 {
-    const struct addr to = ends_server(s);
+    const struct addr to = session_addr_server(s);
     const struct sock_source source = source_of(s);
-    int fd = sock_connect(&to, &s->service->options, &source);
-    if ((fd == -EMFILE || fd == -ENFILE) && reserve_spend(&s->home->reserve))
-        fd = sock_connect(&to, &s->service->options, &source);
+    int fd = sock_connect(&to, &s->frontend->options, &source);
+    if ((fd == -EMFILE || fd == -ENFILE) && fd_reserve_release(&s->sessions->fd_reserve))
+        fd = sock_connect(&to, &s->frontend->options, &source);
     return fd;
 }
 
 int connect_watch(struct session *s, int fd)
 {
-    struct sessions *all = s->home;
-    bool tcp = s->backend != NULL && !addr_is_unix(&s->backend->addr);
+    struct sessions *all = s->sessions;
+    bool tcp = s->target != NULL && !addr_is_unix(&s->target->addr);
     int rc = side_open(&s->server, fd, tcp, all->poller, all->on_server_event);
-    if (rc == 0 && tcp && s->service->options.nodelay)
-        side_set(&s->server, SIDE_NAGLES);
+    if (rc == 0 && tcp && s->frontend->options.nodelay)
+        side_set(&s->server, SIDE_NAGLE);
     return rc;
 }
 
 /* Returns 0 when the attempt is under way, or -errno. */
-static int attempt(struct session *s)
+static int connect_attempt(struct session *s)
 {
     s->attempts++;
     s->pool_attempts++;
     s->state = SESSION_CONNECTING;
-    s->wait_until = life_after(life_now(s), conf_of(s)->connect_timeout);
+    s->wait_until = session_timers_after(session_now(s), conf_of(s)->connect_timeout);
     int fd = open_server_socket(s);
     if (fd < 0)
         return fd;
@@ -164,7 +164,7 @@ static int attempt(struct session *s)
     if (rc < 0)
         sock_reset(fd);
     else
-        life_arm(s);
+        session_timers_arm(s);
     return rc;
 }
 
@@ -172,47 +172,47 @@ static int attempt(struct session *s)
 static bool comes_from_client(const struct session *s)
 {
     return conf_of(s)->source.kind == CONFIG_SOURCE_CLIENT &&
-           s->client_addr.sa.sa_family == s->backend->addr.sa.sa_family &&
-           !addr_is_unix(&s->backend->addr);
+           s->client_addr.sa.sa_family == s->target->addr.sa.sa_family &&
+           !addr_is_unix(&s->target->addr);
 }
 
 /* What this machine lacks or forbids is not held against the server. Nor is a client that cannot be
  * answered: with its address as the source, a timeout or a lack of a route may be about the way
  * back to it, and even a refusal may be meant for it alone. */
-static void blame(const struct session *s, int error)
+static void report_failure(const struct session *s, int error)
 {
     struct pool *p = s->pool;
-    uint64_t now = life_now(s);
-    bool local = sock_error_is_local(&s->backend->addr, error);
-    bool clients = comes_from_client(s);
-    if (!local && !clients)
-        pool_connect_failed(p, s->backend, now);
+    uint64_t now = session_now(s);
+    bool local = sock_error_is_local(&s->target->addr, error);
+    bool from_client = comes_from_client(s);
+    if (!local && !from_client)
+        pool_connect_failed(p, s->target, now);
     else if (!local && error == ECONNREFUSED)
-        pool_connect_refused(p, s->backend, addr_peer_hash(&s->client_addr, false) | 1, now);
+        pool_connect_refused(p, s->target, addr_peer_hash(&s->client_addr, false) | 1, now);
     else
-        pool_connect_left(p, s->backend, now);
+        pool_connect_cancelled(p, s->target, now);
 }
 
 /* A server that refuses may have moved to this machine since its address was looked at. */
 static void suspect_self_connect(const struct session *s)
 {
-    if (!atomic_load(&s->backend->may_self_connect))
-        atomic_store(&s->backend->may_self_connect, self_connect_is_possible(&s->backend->addr));
+    if (!atomic_load(&s->target->may_self_connect))
+        atomic_store(&s->target->may_self_connect, self_connect_is_possible(&s->target->addr));
 }
 
-/* The attempt on s->backend has failed: the place is given back, the server remembered. */
+/* The attempt on s->target has failed: the place is given back, the server remembered. */
 static void give_up_attempt(struct session *s, int error)
 {
-    session_log_connect_failed(s, error, life_now(s));
+    session_log_connect_failed(s, error, session_now(s));
     s->failure = (uint8_t)failure_of(s, error);
-    blame(s, error);
+    report_failure(s, error);
     if (error == ECONNREFUSED)
         suspect_self_connect(s);
-    life_unwatch(s, &s->server);
+    session_unwatch(s, &s->server);
     side_close(&s->server);
-    if (!pool_has_one(s->pool) && pool_mark_tried(s->pool, &s->tried, s->backend) < 0)
+    if (!pool_has_single_server(s->pool) && pool_mark_tried(s->pool, &s->tried, s->target) < 0)
         s->pool_attempts = UINT16_MAX; /* whom not to try is not known any more */
-    give_place_back(s);
+    release_server(s);
 }
 
 /* ---- nobody there ---- */
@@ -222,8 +222,8 @@ static enum connect_result pause_before_retry(struct session *s)
     uint64_t timeout = conf_of(s)->connect_timeout;
     uint64_t pause = timeout != 0 && timeout < PAUSE_MAX ? timeout : PAUSE_MAX;
     s->state = SESSION_PAUSING;
-    s->wait_until = life_now(s) + pause;
-    life_arm(s);
+    s->wait_until = session_now(s) + pause;
+    session_timers_arm(s);
     return CONNECT_WAITS;
 }
 
@@ -232,8 +232,8 @@ static enum connect_result fall_back(struct session *s, enum session_end why)
 {
     struct pool *next = pool_fallback(s->pool);
     if (next == NULL)
-        return ended(s, why);
-    connect_enter(s, next);
+        return connect_ended(s, why);
+    connect_set_pool(s, next);
     return connect_next(s);
 }
 
@@ -243,14 +243,14 @@ static struct place_wait *wait_new(struct session *s)
     if (w == NULL)
         return NULL;
     w->session = s;
-    w->began = life_now(s);
+    w->began = session_now(s);
     w->waiter.tried = s->tried;
-    w->waiter.inbox = &s->home->inbox;
+    w->waiter.inbox = &s->sessions->inbox;
     return w;
 }
 
-/* Connects to s->backend. */
-static enum connect_result go(struct session *s);
+/* Connects to s->target. */
+static enum connect_result connect_start(struct session *s);
 
 static enum connect_result none_left(struct session *s)
 {
@@ -263,33 +263,33 @@ static enum connect_result wait_until(struct session *s, uint64_t end)
     struct place_wait *w = wait_new(s);
     if (w == NULL)
         return fall_back(s, SESSION_END_RESOURCE);
-    int rc = pool_wait(s->pool, &w->waiter, key_of(s), life_now(s), &s->backend);
+    int rc = pool_enqueue(s->pool, &w->waiter, key_of(s), session_now(s), &s->target);
     if (rc != 0)
         free(w);
     if (rc > 0)
-        return go(s);
+        return connect_start(s);
     if (rc < 0)
         return rc == -EAGAIN ? fall_back(s, SESSION_END_QUEUE_FULL) : none_left(s);
     s->wait = w;
     s->state = SESSION_WAITING;
     s->wait_until = end;
-    life_arm(s);
+    session_timers_arm(s);
     return CONNECT_WAITS;
 }
 
 static enum connect_result wait_for_place(struct session *s)
 {
-    return wait_until(s, life_after(life_now(s), conf_of(s)->queue_timeout));
+    return wait_until(s, session_timers_after(session_now(s), conf_of(s)->queue_timeout));
 }
 
-enum connect_result connect_wait_on(struct session *s)
+enum connect_result connect_requeue(struct session *s)
 {
     return wait_until(s, s->wait_until);
 }
 
-static enum connect_result nobody(struct session *s, enum pool_lack lack)
+static enum connect_result connect_no_server(struct session *s, enum pool_refusal refusal)
 {
-    bool may_wait = lack == POOL_FULL && conf_of(s)->max_queue > 0;
+    bool may_wait = refusal == POOL_FULL && conf_of(s)->max_queue > 0;
     return may_wait ? wait_for_place(s) : none_left(s);
 }
 
@@ -300,36 +300,36 @@ static enum connect_result attempt_failed(struct session *s, int error)
     give_up_attempt(s, error);
     if (s->pool_attempts > conf_of(s)->retries)
         return fall_back(s, (enum session_end)s->failure);
-    return pool_has_one(s->pool) ? pause_before_retry(s) : connect_next(s);
+    return pool_has_single_server(s->pool) ? pause_before_retry(s) : connect_next(s);
 }
 
-static enum connect_result go(struct session *s)
+static enum connect_result connect_start(struct session *s)
 {
-    int rc = attempt(s);
+    int rc = connect_attempt(s);
     return rc == 0 ? CONNECT_WAITS : attempt_failed(s, -rc);
 }
 
 enum connect_result connect_next(struct session *s)
 {
-    enum pool_lack lack = POOL_NONE;
+    enum pool_refusal refusal = POOL_NO_SERVER;
     if ((s->file = pool_file(s->pool)) != NULL) {
         answer_file_ref(s->file);
         return CONNECT_ANSWERS;
     }
-    const struct pool_request r = { .key = key_of(s), .now = life_now(s), .tried = s->tried };
-    s->backend = pool_pick(s->pool, &r, &lack);
-    return s->backend == NULL ? nobody(s, lack) : go(s);
+    const struct pool_request r = { .key = key_of(s), .now = session_now(s), .tried = s->tried };
+    s->target = pool_pick(s->pool, &r, &refusal);
+    return s->target == NULL ? connect_no_server(s, refusal) : connect_start(s);
 }
 
 enum connect_result connect_granted(struct session *s)
 {
-    s->backend = s->wait->waiter.granted;
+    s->target = s->wait->waiter.granted;
     end_wait(s);
     if (s->state == SESSION_ENDED)
         return CONNECT_ENDED;
-    if (s->backend != NULL)
-        return go(s);
-    return pool_file(s->pool) != NULL ? connect_next(s) : connect_wait_on(s);
+    if (s->target != NULL)
+        return connect_start(s);
+    return pool_file(s->pool) != NULL ? connect_next(s) : connect_requeue(s);
 }
 
 /* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had
@@ -342,22 +342,22 @@ static bool had_accepted(int error)
 /* In front of everything the server is told who the client is. Where the client's first bytes are
  * there already the header waits for them (MSG_MORE), and leaves in the same packet: the splice
  * that follows sends both. A new socket is empty, so the header fits. */
-static int announce(struct session *s)
+static int connect_send_header(struct session *s)
 {
     unsigned char header[PROXY_HEADER_WRITE_MAX];
     enum config_send_proxy how = conf_of(s)->send_proxy;
     if (how == CONFIG_SEND_PROXY_NO)
         return 0;
-    const struct addr_peer destination = ends_destination(s);
+    const struct addr_peer destination = session_addr_destination(s);
     size_t len =
         proxy_header_write(header, how == CONFIG_SEND_PROXY_V1 ? PROXY_HEADER_V1 : PROXY_HEADER_V2,
                            &s->client_addr, &destination);
     int unread = 0;
-    bool more = s->service->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
+    bool more = s->frontend->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
                 unread > 0;
-    if (side_is(&s->server, SIDE_NAGLES)) /* later it would push the header out by itself */
+    if (side_is(&s->server, SIDE_NAGLE)) /* later it would push the header out by itself */
         sock_set_nodelay(s->server.fd);
-    side_clear(&s->server, SIDE_NAGLES);
+    side_clear(&s->server, SIDE_NAGLE);
     ssize_t sent =
         send(s->server.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
     if (sent == -1)
@@ -367,17 +367,17 @@ static int announce(struct session *s)
 
 static bool is_self_connected(const struct session *s)
 {
-    return atomic_load_explicit(&s->backend->may_self_connect, memory_order_relaxed) &&
+    return atomic_load_explicit(&s->target->may_self_connect, memory_order_relaxed) &&
            self_connect_happened(s->server.fd);
 }
 
 static void reached(struct session *s)
 {
-    s->connected = s->active = life_now(s);
-    s->tally = tally_get(&s->home->tallies, s->backend);
-    histogram_add(&s->home->connect_time, &sessions_connect_scale, s->connected - s->began);
-    pool_connected(s->pool, s->backend, s->connected);
-    forget_tried(s);
+    s->connected = s->active = session_now(s);
+    s->server_stats = server_stats_get(&s->sessions->server_stats_table, s->target);
+    histogram_add(&s->sessions->connect_time, &sessions_connect_scale, s->connected - s->began);
+    pool_connected(s->pool, s->target, s->connected);
+    free_tried(s);
 }
 
 enum connect_result connect_finish(struct session *s)
@@ -396,7 +396,7 @@ enum connect_result connect_finish(struct session *s)
         sock_abort(s->server.fd); /* close() would leave the server's port in TIME_WAIT */
         return attempt_failed(s, ECONNREFUSED);
     }
-    int rc = announce(s);
+    int rc = connect_send_header(s);
     if (rc < 0)
         return attempt_failed(s, -rc);
     reached(s);
@@ -411,9 +411,9 @@ enum connect_result connect_expire(struct session *s)
     case SESSION_PAUSING:
         return connect_next(s);
     case SESSION_WAITING:
-        stop_waiting(s);
+        cancel_wait(s);
         return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
-    case SESSION_GREETING:
+    case SESSION_PREREADING:
     case SESSION_RELAYING:
     case SESSION_ANSWERING:
     case SESSION_ENDED:

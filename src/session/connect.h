@@ -13,12 +13,12 @@ enum connect_result {
 };
 
 /* The session uses this pool from now on; NULL: none any more. */
-void connect_enter(struct session *s, struct pool *p);
+void connect_set_pool(struct session *s, struct pool *p);
 
 /* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
 enum connect_result connect_next(struct session *s);
 
-/* Takes over a socket that connects, or is connected, to s->backend, and watches it. Returns 0, or
+/* Takes over a socket that connects, or is connected, to s->target, and watches it. Returns 0, or
  * -errno and fd stays the caller's. */
 int connect_watch(struct session *s, int fd);
 
@@ -29,13 +29,13 @@ enum connect_result connect_finish(struct session *s);
 enum connect_result connect_expire(struct session *s);
 
 /* For a session that stood in a queue in another process, until wait_until: stands in ours. */
-enum connect_result connect_wait_on(struct session *s);
+enum connect_result connect_requeue(struct session *s);
 
 /* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted; or NULL: it
  * has waited in vain. */
 enum connect_result connect_granted(struct session *s);
 
 /* Gives back whatever the session has of its pool: the place, the wait for one. */
-void connect_leave(struct session *s);
+void connect_release(struct session *s);
 
 #endif

@@ -10,10 +10,10 @@
 #include <sys/queue.h>
 
 #include "balance/pool.h"
-#include "session/end.h"
+#include "session/session_end.h"
 
 struct end_counts {
-    LIST_ENTRY(end_counts) in_entrance;
+    LIST_ENTRY(end_counts) in_listener_state;
     unsigned users; /* services */
     char *pool;     /* its name */
     _Atomic uint64_t ended[SESSION_ENDS];
@@ -22,7 +22,7 @@ struct end_counts {
 LIST_HEAD(end_counts_list, end_counts);
 
 /* Of the pools of one service, sorted by their addresses. */
-struct end_counts_of {
+struct end_counts_entry {
     const struct pool *pool;
     struct end_counts *counts;
 };
@@ -30,13 +30,13 @@ struct end_counts_of {
 /* Those for these pools, of which any may be named several times: the counts that are in the list,
  * used once more, or new ones. Sorts the table and returns how many are left of it; or -ENOMEM. For
  * the control thread, likewise end_counts_put(). */
-int end_counts_get(struct end_counts_list *all, struct end_counts_of *table, size_t count);
-void end_counts_put(struct end_counts_of *table, size_t count);
+int end_counts_get(struct end_counts_list *all, struct end_counts_entry *table, size_t count);
+void end_counts_put(struct end_counts_entry *table, size_t count);
 
 /* From any thread. A pool that is not in the table, which a later configuration has made a
  * fallback, counts as `otherwise`. */
-void end_counts_add(const struct end_counts_of *table, size_t count, const struct pool *p,
-                    const struct pool *otherwise, enum session_end why);
+void end_counts_add(const struct end_counts_entry *table, size_t count, const struct pool *p,
+                    const struct pool *default_pool, enum session_end why);
 
 /* NULL: there are none for a pool of this name. */
 struct end_counts *end_counts_find(const struct end_counts_list *all, const char *pool);

@@ -43,7 +43,7 @@ static enum hello_result next_record(struct reader *r)
 }
 
 /* Reads n bytes of what has *left bytes in all. out may be NULL. */
-static enum hello_result take(struct reader *r, size_t *left, void *out, size_t n)
+static enum hello_result hello_take(struct reader *r, size_t *left, void *out, size_t n)
 {
     unsigned char *to = out;
     if (n > *left)
@@ -70,7 +70,7 @@ static enum hello_result take(struct reader *r, size_t *left, void *out, size_t 
 static enum hello_result take_number(struct reader *r, size_t *left, size_t width, size_t *number)
 {
     unsigned char bytes[3];
-    enum hello_result rc = take(r, left, bytes, width);
+    enum hello_result rc = hello_take(r, left, bytes, width);
     *number = 0;
     for (size_t i = 0; rc == HELLO_DONE && i < width; i++)
         *number = *number << 8 | bytes[i];
@@ -93,20 +93,21 @@ static enum hello_result take_list(struct reader *r, size_t *left)
 }
 
 /* Passes over a part with its length in front. */
-static enum hello_result skip(struct reader *r, size_t *left, size_t width, size_t min, size_t max)
+static enum hello_result hello_skip(struct reader *r, size_t *left, size_t width, size_t min,
+                                    size_t max)
 {
     size_t length = 0;
     enum hello_result rc = take_length(r, left, width, &length);
     if (rc != HELLO_DONE)
         return rc;
-    return length < min || length > max ? HELLO_MALFORMED : take(r, left, NULL, length);
+    return length < min || length > max ? HELLO_MALFORMED : hello_take(r, left, NULL, length);
 }
 
 /* --- Extensions --- */
 
 /* What a client sends here is often no name of a host, though it should be (RFC 6066): an address,
  * "host:443", nothing. TLS goes on with that, so it is no reason to look no further. */
-static void judge_name(char *name, size_t length)
+static void normalize_name(char *name, size_t length)
 {
     if (length > 0 && name[length - 1] == '.') /* a trailing dot makes no difference */
         length--;
@@ -118,13 +119,13 @@ static void judge_name(char *name, size_t length)
         *c = (char)tolower((unsigned char)*c);
 }
 
-static enum hello_result take_name(struct reader *r, size_t *left, size_t length, char *name)
+static enum hello_result hello_take_name(struct reader *r, size_t *left, size_t length, char *name)
 {
     if (length > HOSTNAME_MAX)
-        return take(r, left, NULL, length);
-    enum hello_result rc = take(r, left, name, length);
+        return hello_take(r, left, NULL, length);
+    enum hello_result rc = hello_take(r, left, name, length);
     if (rc == HELLO_DONE)
-        judge_name(name, length);
+        normalize_name(name, length);
     else
         name[0] = '\0';
     return rc;
@@ -143,7 +144,7 @@ static enum hello_result take_server_names(struct reader *r, size_t left, char *
             (rc = take_length(r, &left, 2, &length)) != HELLO_DONE)
             break;
         bool wanted = type == NAME_TYPE_HOST && !named; /* the first one counts */
-        rc = wanted ? take_name(r, &left, length, name) : take(r, &left, NULL, length);
+        rc = wanted ? hello_take_name(r, &left, length, name) : hello_take(r, &left, NULL, length);
         named |= wanted;
     }
     return rc;
@@ -161,7 +162,7 @@ static enum hello_result take_protocol(struct reader *r, size_t *left, struct he
         to = &hello->alpn[hello->alpn_size + 1];
         hello->alpn_size = (uint16_t)(hello->alpn_size + 1 + length);
     }
-    return take(r, left, to, length);
+    return hello_take(r, left, to, length);
 }
 
 static enum hello_result take_protocols(struct reader *r, size_t left, struct hello *hello)
@@ -190,7 +191,7 @@ static enum hello_result take_extension(struct reader *r, size_t *left, struct h
         (rc = take_length(r, left, 2, &length)) != HELLO_DONE)
         return rc;
     if (type != EXTENSION_SERVER_NAME && type != EXTENSION_ALPN)
-        return take(r, left, NULL, length);
+        return hello_take(r, left, NULL, length);
     bool *again = type == EXTENSION_ALPN ? &seen->alpn : &seen->name;
     if (*again)
         return HELLO_MALFORMED;
@@ -203,7 +204,7 @@ static enum hello_result take_extension(struct reader *r, size_t *left, struct h
 /* --- The hello --- */
 
 /* Type and length: how many bytes follow. */
-static enum hello_result take_head(struct reader *r, size_t *left)
+static enum hello_result take_header(struct reader *r, size_t *left)
 {
     size_t room = HANDSHAKE_HEAD;
     size_t type = 0;
@@ -218,18 +219,18 @@ static enum hello_result take_head(struct reader *r, size_t *left)
 }
 
 /* Everything in front of the extensions. */
-static enum hello_result take_front(struct reader *r, size_t *left)
+static enum hello_result take_fixed_fields(struct reader *r, size_t *left)
 {
     unsigned char version[2];
-    enum hello_result rc = take(r, left, version, sizeof version);
+    enum hello_result rc = hello_take(r, left, version, sizeof version);
     if (rc != HELLO_DONE)
         return rc;
     if (version[0] != VERSION_MAJOR)
         return HELLO_MALFORMED;
-    if ((rc = take(r, left, NULL, RANDOM_SIZE)) != HELLO_DONE ||
-        (rc = skip(r, left, 1, 0, SESSION_ID_MAX)) != HELLO_DONE ||
-        (rc = skip(r, left, 2, 2, HELLO_MAX)) != HELLO_DONE || /* cipher suites */
-        (rc = skip(r, left, 1, 1, UINT8_MAX)) != HELLO_DONE)   /* compression methods */
+    if ((rc = hello_take(r, left, NULL, RANDOM_SIZE)) != HELLO_DONE ||
+        (rc = hello_skip(r, left, 1, 0, SESSION_ID_MAX)) != HELLO_DONE ||
+        (rc = hello_skip(r, left, 2, 2, HELLO_MAX)) != HELLO_DONE || /* cipher suites */
+        (rc = hello_skip(r, left, 1, 1, UINT8_MAX)) != HELLO_DONE)   /* compression methods */
         return rc;
     return HELLO_DONE;
 }
@@ -239,7 +240,8 @@ static enum hello_result take_hello(struct reader *r, struct hello *hello)
     size_t left = 0;
     struct seen seen = { false, false };
     enum hello_result rc = HELLO_DONE;
-    if ((rc = take_head(r, &left)) != HELLO_DONE || (rc = take_front(r, &left)) != HELLO_DONE)
+    if ((rc = take_header(r, &left)) != HELLO_DONE ||
+        (rc = take_fixed_fields(r, &left)) != HELLO_DONE)
         return rc;
     if (left == 0) /* as before TLS had extensions */
         return HELLO_DONE;

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay/kernel.h"
+#include "relay/syscall.h"
 
 #define LISTENER_BATCH 16 /* clients a wake-up at most */
 
@@ -33,9 +33,9 @@ static bool is_transient(int error)
 }
 
 /* Both return whether there may be another client. */
-static bool accept_failed(struct listener *l, int error)
+static bool listener_accept_failed(struct listener *l, int error)
 {
-    service_retreat(l->service);
+    frontend_release_slot(l->frontend);
     if (error == EAGAIN)
         return false;
     if (is_transient(error))
@@ -45,17 +45,17 @@ static bool accept_failed(struct listener *l, int error)
     return false;
 }
 
-static bool accept_one(struct listener *l)
+static bool listener_accept_one(struct listener *l)
 {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
-    if (!service_enter(l->service)) {
-        listener_pause(l, service_shut_by(l->service));
+    if (!frontend_acquire_slot(l->frontend)) {
+        listener_pause(l, frontend_pause_reason(l->frontend));
         return false;
     }
-    int fd = kernel_accept(l->fd, (struct sockaddr *)&from, &len);
+    int fd = sys_accept(l->fd, (struct sockaddr *)&from, &len);
     if (fd < 0)
-        return accept_failed(l, -fd);
+        return listener_accept_failed(l, -fd);
     struct addr_peer client;
     addr_peer_set(&client, (const struct sockaddr *)&from, len);
     l->accepted(l, fd, &client);
@@ -64,7 +64,7 @@ static bool accept_one(struct listener *l)
 
 /* One client, so that the usual single one does not cost a second call that finds nobody; twice as
  * many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
-static unsigned batch_of(struct listener *l)
+static unsigned listener_next_batch(struct listener *l)
 {
     bool in_a_row = l->poller->wakeups == l->last_wakeup + 1;
     l->last_wakeup = l->poller->wakeups;
@@ -78,17 +78,17 @@ static void on_listener_event(struct watch *watch, uint32_t events)
 {
     struct listener *l = (struct listener *)watch; /* its first member */
     (void)events;
-    vigil_break(&l->poller->vigil);
-    for (unsigned n = batch_of(l); n > 0 && l->fd != -1 && !l->paused; n--)
-        if (!accept_one(l))
+    busy_poll_suspend(&l->poller->busy_poll);
+    for (unsigned n = listener_next_batch(l); n > 0 && l->fd != -1 && !l->paused; n--)
+        if (!listener_accept_one(l))
             return;
 }
 
-static void note_paused(struct listener *l, enum accept_reason reason)
+static void listener_note_paused(struct listener *l, enum accept_reason reason)
 {
     l->paused = true;
     LIST_INSERT_HEAD(l->all_paused, l, in_paused);
-    if (accept_state_pause(&l->service->entrance->accept, reason))
+    if (accept_state_pause(&l->frontend->listener_state->accept, reason))
         l->report(l);
 }
 
@@ -101,10 +101,10 @@ static int watch(struct listener *l)
     return rc;
 }
 
-void listener_open(struct listener *l, int fd, struct service *service, struct poller *poller)
+void listener_open(struct listener *l, int fd, struct frontend *frontend, struct poller *poller)
 {
     l->watch.on_event = on_listener_event;
-    l->service = service;
+    l->frontend = frontend;
     l->poller = poller;
     l->fd = fd;
     l->paused = l->watched = false;
@@ -112,7 +112,7 @@ void listener_open(struct listener *l, int fd, struct service *service, struct p
     l->last_wakeup = 0;
     int rc = watch(l);
     if (rc < 0)
-        note_paused(l, accept_reason_of(-rc));
+        listener_note_paused(l, accept_reason_of(-rc));
 }
 
 void listener_pause(struct listener *l, enum accept_reason reason)
@@ -120,7 +120,7 @@ void listener_pause(struct listener *l, enum accept_reason reason)
     if (l->fd == -1 || l->paused)
         return;
     poller_change(l->poller, l->fd, 0, &l->watch);
-    note_paused(l, reason);
+    listener_note_paused(l, reason);
 }
 
 /* It is paused. */
@@ -128,7 +128,7 @@ static void unpause(struct listener *l)
 {
     l->paused = false;
     LIST_REMOVE(l, in_paused);
-    accept_state_resume(&l->service->entrance->accept);
+    accept_state_resume(&l->frontend->listener_state->accept);
 }
 
 bool listener_resume(struct listener *l)
@@ -141,17 +141,17 @@ bool listener_resume(struct listener *l)
     return true;
 }
 
-void listener_serve(struct listener *l, struct service *service)
+void listener_set_frontend(struct listener *l, struct frontend *frontend)
 {
     bool resumed = listener_resume(l); /* it is counted where it paused */
     if (!resumed)
         unpause(l);
-    l->service = service;
+    l->frontend = frontend;
     if (!resumed)
-        note_paused(l, ACCEPT_MEMORY);
+        listener_note_paused(l, ACCEPT_MEMORY);
 }
 
-int listener_release(struct listener *l)
+int listener_detach(struct listener *l)
 {
     int fd = l->fd;
     if (fd == -1)
@@ -167,7 +167,7 @@ void listener_close(struct listener *l)
 {
     if (l->fd == -1)
         return;
-    while (!l->paused && accept_one(l))
+    while (!l->paused && listener_accept_one(l))
         ;
-    close(listener_release(l));
+    close(listener_detach(l));
 }

@@ -12,14 +12,14 @@
 
 #include "base/addr.h"
 #include "relay/poller.h"
-#include "session/service.h"
+#include "session/frontend.h"
 
 LIST_HEAD(listener_list, listener);
 
 struct listener {
     struct watch watch;
     struct poller *poller;
-    struct service *service;
+    struct frontend *frontend;
     int fd; /* -1: closed */
     bool paused;
     bool watched; /* in the poller's set; else it is paused until it can be added */
@@ -38,7 +38,7 @@ struct listener {
 
 /* Takes fd over and watches it; accepted and what follows is set by the caller before. Where the
  * kernel has no room for it in the poller's set, it is paused, and resuming tries that again. */
-void listener_open(struct listener *l, int fd, struct service *service, struct poller *poller);
+void listener_open(struct listener *l, int fd, struct frontend *frontend, struct poller *poller);
 
 /* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. Resume
  * returns false when it cannot be watched yet. */
@@ -46,13 +46,13 @@ void listener_pause(struct listener *l, enum accept_reason reason);
 bool listener_resume(struct listener *l);
 
 /* New clients are this service's, whose limits may be others: one that has paused tries again. */
-void listener_serve(struct listener *l, struct service *service);
+void listener_set_frontend(struct listener *l, struct frontend *frontend);
 
 /* Accepts whoever is in the backlog already, then closes: those clients have been told that they
  * are connected. */
 void listener_close(struct listener *l);
 
 /* Stops watching and gives the descriptor back; -1 where it was closed. */
-int listener_release(struct listener *l);
+int listener_detach(struct listener *l);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* In SESSION_RELAYING: moves what can be moved now, passes FIN on, and ends the session where that
  * is the end of it. */
-void relay_turn(struct session *s);
+void relay_process(struct session *s);
 
 /* A side has failed. What had come from it is delivered as far as the other side takes it at once,
  * whatever the rate; then the session ends, and the reset is passed on. */

@@ -16,7 +16,7 @@ static bool speaks(const struct hello *hello, const char *protocol, size_t n)
 
 static bool names(const struct hello *hello, const char *pattern, size_t n)
 {
-    return hostname_fits(hello->name, pattern, n);
+    return hostname_matches(hello->name, pattern, n);
 }
 
 typedef bool fits_fn(const struct hello *hello, const char *text, size_t n);

@@ -15,18 +15,18 @@
 #include "balance/pool.h"
 #include "base/addr.h"
 #include "base/stats.h"
-#include "base/wheel.h"
+#include "base/timer_wheel.h"
 #include "relay/flow.h"
-#include "relay/mover.h"
 #include "relay/poller.h"
+#include "relay/relay_stock.h"
 #include "relay/side.h"
-#include "session/end.h"
-#include "session/reserve.h"
-#include "session/service.h"
-#include "session/tally.h"
+#include "session/fd_reserve.h"
+#include "session/frontend.h"
+#include "session/server_stats.h"
+#include "session/session_end.h"
 
 enum session_state {
-    SESSION_GREETING,   /* waits for what comes first (greet.h), until wait_until */
+    SESSION_PREREADING, /* waits for what comes first (greet.h), until wait_until */
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
     SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
     SESSION_WAITING,    /* waits for a place on a server, until wait_until */
@@ -43,7 +43,7 @@ struct session {
     uint64_t began;               /* accepted, ms */
     uint64_t connected;           /* server reached, ms; 0: never */
     uint64_t active;              /* last byte moved, ms */
-    uint64_t wait_until;          /* of the state, ms; WHEEL_NEVER: as long as it takes */
+    uint64_t wait_until;          /* of the state, ms; TIMER_WHEEL_NEVER: as long as it takes */
     struct addr_peer client_addr; /* as it was learned, if a PROXY header said more */
     uint16_t attempts;            /* connects begun */
     uint16_t pool_attempts;       /* of these, to servers of the present pool */
@@ -56,33 +56,33 @@ struct session {
     bool admitted;      /* counted among its client's sessions */
     bool staged;        /* another process has its sockets and may take over */
     bool inherited;     /* another process had its sockets, and may still have them for a moment */
-    bool busy;          /* in the list of those that want another turn */
+    bool scheduled;     /* in the list of those that want another turn */
     uint32_t queued_ms; /* that it has waited for places */
     struct side client;
     struct side server;
     struct flow up;
     struct flow down;
 
-    struct sessions *home;
-    struct service *service;
-    struct pool *pool;            /* the service's, or one to fall back on */
-    struct backend *backend;      /* a place taken there; NULL: none */
-    struct tally *tally;          /* of the server reached, for its bytes */
-    struct pool_tried *tried;     /* NULL until an attempt has failed */
-    struct place_wait *wait;      /* in SESSION_WAITING */
-    uint64_t name_hash;           /* of the server that a TLS client asked for; 0: none */
-    struct learned *learned;      /* from a PROXY header; NULL: nothing */
-    struct preread_info *preread; /* what the client's first bytes said; NULL: nothing */
-    struct throttle *throttle;    /* NULL: it moves what there is */
-    struct answer_file *file;     /* in SESSION_ANSWERING: down.bytes of it have been sent */
-    struct wheel_entry timer;
+    struct sessions *sessions;
+    struct frontend *frontend;
+    struct pool *pool;                 /* the service's, or one to fall back on */
+    struct server *target;             /* a place taken there; NULL: none */
+    struct server_stats *server_stats; /* of the server reached, for its bytes */
+    struct pool_tried *tried;          /* NULL until an attempt has failed */
+    struct place_wait *wait;           /* in SESSION_WAITING */
+    uint64_t name_hash;                /* of the server that a TLS client asked for; 0: none */
+    struct proxy_info *proxy_info;     /* from a PROXY header; NULL: nothing */
+    struct preread_info *preread;      /* what the client's first bytes said; NULL: nothing */
+    struct rate_limit *rate_limit;     /* NULL: it moves what there is */
+    struct answer_file *file;          /* in SESSION_ANSWERING: down.bytes of it have been sent */
+    struct timer_wheel_entry timer;
     LIST_ENTRY(session) in_all;
-    SLIST_ENTRY(session) in_busy;
+    SLIST_ENTRY(session) in_scheduled;
 };
 
-struct learned;
+struct proxy_info;
 struct preread_info;
-struct throttle;
+struct rate_limit;
 
 /* Of a session that waits for a place; freed when it has one, or ends. */
 struct place_wait {
@@ -91,27 +91,27 @@ struct place_wait {
     uint64_t began; /* ms */
 };
 
-LIST_HEAD(session_list, session);
+LIST_HEAD(session_head, session);
 SLIST_HEAD(session_queue, session);
-struct tour;
-LIST_HEAD(tour_list, tour);
+struct session_iter;
+LIST_HEAD(session_iter_list, session_iter);
 
 /* All sessions of one worker and what they share. */
 struct sessions {
     struct poller *poller;
-    struct mover mover;
-    struct wheel wheel;
-    struct reserve reserve;
+    struct relay_stock relay_stock;
+    struct timer_wheel timer_wheel;
+    struct fd_reserve fd_reserve;
     struct inbox inbox; /* who has waited and got a place */
     void (*on_client_event)(struct watch *watch, uint32_t events);
     void (*on_server_event)(struct watch *watch, uint32_t events);
-    struct session_list all;
-    struct session_queue busy; /* did their share of a wake-up and could do more */
-    struct session_list dead;  /* closed and freed when the wake-up is over */
-    bool shared;               /* another process has all their sockets for a moment */
-    struct tour_list tours;    /* who is looking at them (tour.h) */
+    struct session_head all;
+    struct session_queue scheduled; /* did their share of a wake-up and could do more */
+    struct session_head dead;       /* closed and freed when the wake-up is over */
+    bool shared;                    /* another process has all their sockets for a moment */
+    struct session_iter_list iters; /* who is looking at them (tour.h) */
     struct gauge count;
-    struct tallies tallies;
+    struct server_stats_table server_stats_table;
     _Atomic uint64_t *last_id;                      /* of the process */
     void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
     void *arg;
@@ -130,7 +130,8 @@ extern const struct histogram_scale sessions_duration_scale;
 extern const struct histogram_scale sessions_bytes_scale;
 
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
- * is called for each session that ends; wake from any thread: sessions_grant() is wanted. */
+ * is called for each session that ends; wake from any thread: sessions_connect_granted() is wanted.
+ */
 void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t *last_id,
                    void (*ended)(struct sessions *all, void *arg), void *arg,
                    void (*wake)(struct inbox *in));
@@ -139,19 +140,19 @@ void sessions_fini(struct sessions *all);
 
 /* Takes over an accepted client, and the places in the service's gates. Never fails: what goes
  * wrong ends the session. */
-void session_begin(struct sessions *all, struct service *service, int fd,
+void session_begin(struct sessions *all, struct frontend *frontend, int fd,
                    const struct addr_peer *client);
 
 /* For sessions that come from another process (record.h): an empty one, with the places in the
  * service's gates taken by the caller; one that is complete, and one that is not wanted. One that
  * waits for a place stands in no queue until it is told to. */
-struct session *session_new(struct sessions *all, struct service *service);
-int session_take_up(struct session *s); /* 0 or -ENOMEM */
-void session_wait_on(struct session *s);
-void session_forget(struct session *s);
+struct session *session_new(struct sessions *all, struct frontend *frontend);
+int session_resume(struct session *s); /* 0 or -ENOMEM */
+void session_requeue(struct session *s);
+void session_discard(struct session *s);
 
 /* The session has its turn in the next wake-up, without an event. */
-void session_want_turn(struct session *s);
+void session_schedule(struct session *s);
 
 /* One wake-up of the worker: waits for events, but not past `until` (ms; UINT64_MAX: for as long as
  * it takes), handles them, gives busy sessions their turn, ends sessions whose time is over, frees
@@ -159,13 +160,13 @@ void session_want_turn(struct session *s);
 void sessions_run(struct sessions *all, uint64_t until);
 
 /* Closes and frees what has ended, not within an event. */
-void sessions_settle(struct sessions *all);
+void sessions_reap(struct sessions *all);
 
 /* Sends those that have been granted a place on their way. */
-void sessions_grant(struct sessions *all);
+void sessions_connect_granted(struct sessions *all);
 
 /* Ends every session, or those on a server, by reset. */
-void sessions_end_all(struct sessions *all, enum session_end why);
-void sessions_end_on(struct sessions *all, const struct backend *b, enum session_end why);
+void sessions_close_all(struct sessions *all, enum session_end why);
+void sessions_close_on_server(struct sessions *all, const struct server *srv, enum session_end why);
 
 #endif

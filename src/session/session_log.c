@@ -8,15 +8,15 @@
 #include "base/capability.h"
 #include "base/error_text.h"
 #include "base/log.h"
-#include "session/ends.h"
 #include "session/preread_info.h"
+#include "session/session_addr.h"
 
 /* Every socket can be asked for its own name as long as it is open, also after a reset. */
 static void log_local(struct log_line *line, const struct session *s)
 {
     struct addr at;
     char text[ADDR_TEXT_MAX];
-    if (!ends_local(s, &at))
+    if (!session_addr_local(s, &at))
         return;
     if (at.sa.sa_family == AF_UNIX) {
         log_str(line, "local", addr_print(&at, text));
@@ -37,7 +37,7 @@ static void log_from(struct log_line *line, const struct session *s)
         log_str(line, "from", addr_print(&at, text));
 }
 
-static void log_number_but_0(struct log_line *line, const char *key, uint64_t number)
+static void log_number_if_nonzero(struct log_line *line, const char *key, uint64_t number)
 {
     if (number != 0)
         log_uint(line, key, number);
@@ -56,8 +56,8 @@ static void log_times(struct log_line *line, const struct session *s, uint64_t n
     uint64_t preread = s->preread != NULL ? s->preread->ms : 0;
     uint64_t queued = s->queued_ms + (s->wait != NULL ? now - s->wait->began : 0);
     uint64_t before = preread + queued;
-    log_number_but_0(line, "preread_ms", preread);
-    log_number_but_0(line, "queue_ms", queued);
+    log_number_if_nonzero(line, "preread_ms", preread);
+    log_number_if_nonzero(line, "queue_ms", queued);
     log_uint(line, "connect_ms", total > before ? total - before : 0);
 }
 
@@ -69,26 +69,26 @@ static void log_server(struct log_line *line, const struct session *s, bool reac
         log_str(line, "server_addr", "-");
         return;
     }
-    const struct addr at = ends_server(s);
-    log_str(line, "server", backend_name(s->backend));
+    const struct addr at = session_addr_server(s);
+    log_str(line, "server", server_name(s->target));
     log_str(line, "server_addr", addr_print(&at, text));
 }
 
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
 {
-    if (!log_access_wanted())
+    if (!log_access_is_enabled())
         return;
     struct log_line line;
     char text[ADDR_TEXT_MAX];
     log_begin_access(&line);
     log_uint(&line, "id", s->id);
-    log_str(&line, "listener", s->service->conf->name);
+    log_str(&line, "listener", s->frontend->conf->name);
     log_local(&line, s);
     log_str(&line, "client", addr_peer_print(&s->client_addr, text));
-    if (s->learned != NULL)
-        log_str(&line, "peer", addr_peer_print(&s->learned->peer, text));
+    if (s->proxy_info != NULL)
+        log_str(&line, "peer", addr_peer_print(&s->proxy_info->peer, text));
     log_str(&line, "pool", pool_name(s->pool));
-    log_server(&line, s, s->connected != 0 && s->backend != NULL);
+    log_server(&line, s, s->connected != 0 && s->target != NULL);
     log_from(&line, s);
     if (s->preread != NULL) {
         log_text_if_any(&line, "sni", s->preread->text);
@@ -107,7 +107,7 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
 static const char *reason_of(const struct session *s, int error, char text[ERROR_TEXT_MAX])
 {
     bool lacks = error == EPERM && pool_conf(s->pool)->source.kind == CONFIG_SOURCE_CLIENT &&
-                 !capability_is_transparent();
+                 !capability_has_transparent();
     return lacks ? "source = client needs CAP_NET_RAW" : error_text(error, text);
 }
 
@@ -116,7 +116,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     struct log_line line;
     char text[ERROR_TEXT_MAX];
     uint64_t suppressed = 0;
-    if (!log_wanted(LOG_LEVEL_WARNING) || !backend_may_log(s->backend, now, &suppressed))
+    if (!log_is_enabled(LOG_LEVEL_WARNING) || !server_may_log(s->target, now, &suppressed))
         return;
     log_begin(&line, LOG_LEVEL_WARNING, "connect_failed");
     log_uint(&line, "id", s->id);
@@ -132,7 +132,7 @@ void session_log_file_failed(const struct session *s, int error)
 {
     struct log_line line;
     char text[ERROR_TEXT_MAX];
-    if (!log_wanted(LOG_LEVEL_ERROR))
+    if (!log_is_enabled(LOG_LEVEL_ERROR))
         return;
     log_begin(&line, LOG_LEVEL_ERROR, "file_failed");
     log_uint(&line, "id", s->id);
@@ -149,11 +149,11 @@ void session_log_bad_header(const struct session *s, const char *why)
 {
     struct log_line line;
     char text[ADDR_TEXT_MAX];
-    if (!log_wanted(LOG_LEVEL_NOTICE))
+    if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
     log_begin(&line, LOG_LEVEL_NOTICE, "bad_proxy_header");
     log_uint(&line, "id", s->id);
-    log_str(&line, "listener", s->service->conf->name);
+    log_str(&line, "listener", s->frontend->conf->name);
     log_str(&line, "peer", addr_peer_print(&s->client_addr, text));
     log_str(&line, "error", why);
     log_end(&line);

@@ -9,7 +9,7 @@
 /* The closing line; the client's descriptor is still open. now in ms. */
 void session_log_end(const struct session *s, enum session_end why, uint64_t now);
 
-/* A failed attempt on s->backend, held to one line a second per server. error: positive. */
+/* A failed attempt on s->target, held to one line a second per server. error: positive. */
 void session_log_connect_failed(const struct session *s, int error, uint64_t now);
 
 /* A PROXY header that cannot become valid, and why. */

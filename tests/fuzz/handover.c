@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "handover/handover_channel.h"
+#include "handover/handover_messages.h"
+#include "handover/handover_receive.h"
 #include "rig.h"
-#include "upgrade/courier.h"
-#include "upgrade/estate.h"
-#include "upgrade/heir.h"
 
 const char fuzz_name[] = "handover";
 
@@ -26,7 +26,7 @@ const char fuzz_name[] = "handover";
 #define ITEMS_MAX    8
 #define EDITS_MAX    16
 #define HELD         5 /* bytes in a pipe */
-#define NOW_MS       (courier_clock() / 1000)
+#define NOW_MS       (handover_channel_now_us() / 1000)
 
 enum kinds {
     EDIT_BYTE,       /* to the value */
@@ -134,9 +134,9 @@ static void old_close(struct old *o)
         close(fds[i]);
 }
 
-static struct session_terms good_terms(const struct old *o, uint64_t id)
+static struct session_setup good_terms(const struct old *o, uint64_t id)
 {
-    struct session_terms t;
+    struct session_setup t;
     const char *why = NULL;
     memset(&t, 0, sizeof t);
     t.id = id;
@@ -151,64 +151,64 @@ static struct session_terms good_terms(const struct old *o, uint64_t id)
 }
 
 /* Bytes wait in the way down. */
-static struct session_moment good_moment(void)
+static struct session_progress good_moment(void)
 {
-    struct session_moment m;
+    struct session_progress m;
     memset(&m, 0, sizeof m);
     m.connected = m.active = NOW_MS;
     m.attempts = m.pool_attempts = 1;
     m.state = SESSION_RELAYING;
-    m.down = (struct flow_moment){ .bytes = 100, .held = HELD, .state = FLOW_DRAIN };
+    m.down = (struct flow_progress){ .bytes = 100, .held = HELD, .state = FLOW_DRAIN };
     return m;
 }
 
-static void put_offer(struct old *o, struct parcel *p)
+static void put_offer(struct old *o, struct handover_message *p)
 {
-    struct estate_process e;
+    struct handover_process e;
     memset(&e, 0, sizeof e);
     e.last_session_id = 1000;
     e.log_level = LOG_LEVEL_NOTICE;
-    (void)parcel_add(p, &e, sizeof e, &o->null, 1);
+    (void)handover_message_add(p, &e, sizeof e, &o->null, 1);
 }
 
-static void put_config(struct old *o, struct parcel *p, unsigned item)
+static void put_config(struct old *o, struct handover_message *p, unsigned item)
 {
-    const struct estate_config e = { item > 1 ? 1 : 2 - item, item == 0 };
-    (void)parcel_add(p, &e, sizeof e, &o->config, 1);
+    const struct handover_config e = { item > 1 ? 1 : 2 - item, item == 0 };
+    (void)handover_message_add(p, &e, sizeof e, &o->config, 1);
 }
 
-static void put_socket(const struct addr *at, int fd, struct parcel *p)
+static void put_socket(const struct addr *at, int fd, struct handover_message *p)
 {
-    struct estate_socket e;
+    struct handover_socket e;
     memset(&e, 0, sizeof e);
     e.at = *at;
     e.count = 1;
-    (void)parcel_add(p, &e, sizeof e, &fd, 1);
+    (void)handover_message_add(p, &e, sizeof e, &fd, 1);
 }
 
-static void put_handed(struct old *o, struct parcel *p, unsigned item)
+static void put_handed(struct old *o, struct handover_message *p, unsigned item)
 {
-    struct estate_handed e;
+    struct handover_inherited e;
     memset(&e, 0, sizeof e);
     e.number = 3 + (int32_t)item;
     strcpy(e.name, "web");
-    (void)parcel_add(p, &e, sizeof e, &o->door, 1);
+    (void)handover_message_add(p, &e, sizeof e, &o->door, 1);
 }
 
-static void put_answer(struct parcel *p)
+static void put_answer(struct handover_message *p)
 {
-    struct estate_answer e;
+    struct handover_answer e;
     const char *why = NULL;
     memset(&e, 0, sizeof e);
     strcpy(e.pool, "main");
     FUZZ_REQUIRE(addr_parse(&e.addr, "127.0.0.9:9", &why) == 0);
-    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
 /* The second one was added at run time. */
-static void put_server(struct parcel *p, unsigned item)
+static void put_server(struct handover_message *p, unsigned item)
 {
-    struct estate_server e;
+    struct handover_server e;
     const char *why = NULL;
     memset(&e, 0, sizeof e);
     strcpy(e.pool, "main");
@@ -218,41 +218,41 @@ static void put_server(struct parcel *p, unsigned item)
     e.weight = 7;
     e.up = 1;
     e.max_connections = 100;
-    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
-static void put_entrance(struct parcel *p, unsigned item)
+static void put_entrance(struct handover_message *p, unsigned item)
 {
-    struct estate_entrance e;
+    struct handover_listener e;
     memset(&e, 0, sizeof e);
     strcpy(e.name, "door");
     strcpy(e.pool, item % 2 == 0 ? "" : "main");
-    (void)parcel_add(p, &e, sizeof e, NULL, 0);
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
-static void put_settled(struct old *o, struct parcel *p)
+static void put_settled(struct old *o, struct handover_message *p)
 {
-    const int fd[RECORD_TERMS_FDS] = { o->client[0], o->server[0], -1 };
-    const struct session_terms t = good_terms(o, ++o->id);
-    (void)parcel_add(p, &t, sizeof t, fd, RECORD_TERMS_FDS);
+    const int fd[SESSION_RECORD_SETUP_FDS] = { o->client[0], o->server[0], -1 };
+    const struct session_setup t = good_terms(o, ++o->id);
+    (void)handover_message_add(p, &t, sizeof t, fd, SESSION_RECORD_SETUP_FDS);
 }
 
-static void put_moment(struct old *o, struct parcel *p, unsigned item)
+static void put_moment(struct old *o, struct handover_message *p, unsigned item)
 {
-    const int fd[RECORD_MOMENT_FDS] = { -1, -1, o->pipe[0], o->pipe[1] };
-    struct estate_moment e;
+    const int fd[SESSION_RECORD_PROGRESS_FDS] = { -1, -1, o->pipe[0], o->pipe[1] };
+    struct handover_progress e;
     memset(&e, 0, sizeof e);
     e.id = item + 1;
     e.moment = good_moment();
-    (void)parcel_add(p, &e, sizeof e, fd, RECORD_MOMENT_FDS);
+    (void)handover_message_add(p, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS);
 }
 
 /* The second one waits for a server. */
-static void put_late(struct old *o, struct parcel *p, unsigned item)
+static void put_late(struct old *o, struct handover_message *p, unsigned item)
 {
     const int relays[] = { o->client[0], o->server[0], -1, -1, -1, o->pipe[0], o->pipe[1] };
     const int waits[] = { o->client[0], -1, -1, -1, -1, -1, -1 };
-    struct estate_late e;
+    struct handover_late e;
     memset(&e, 0, sizeof e);
     e.terms = good_terms(o, ++o->id);
     e.moment = good_moment();
@@ -262,51 +262,51 @@ static void put_late(struct old *o, struct parcel *p, unsigned item)
         e.moment.state = SESSION_WAITING;
         e.moment.wait_until = NOW_MS + 1000;
     }
-    (void)parcel_add(p, &e, sizeof e, item % 2 == 1 ? waits : relays,
-                     RECORD_TERMS_FDS + RECORD_MOMENT_FDS);
+    (void)handover_message_add(p, &e, sizeof e, item % 2 == 1 ? waits : relays,
+                               SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS);
 }
 
-static void put_item(struct old *o, struct parcel *p, unsigned item)
+static void put_item(struct old *o, struct handover_message *p, unsigned item)
 {
-    switch ((enum parcel_type)p->type) {
-    case PARCEL_OFFER:
+    switch ((enum handover_message_type)p->type) {
+    case HANDOVER_OFFER:
         put_offer(o, p);
         break;
-    case PARCEL_CONFIG:
+    case HANDOVER_CONFIG:
         put_config(o, p, item);
         break;
-    case PARCEL_SERVERS:
+    case HANDOVER_SERVERS:
         put_server(p, item);
         break;
-    case PARCEL_ANSWERS:
+    case HANDOVER_ANSWERS:
         put_answer(p);
         break;
-    case PARCEL_SOCKET:
+    case HANDOVER_SOCKET:
         put_socket(&o->door_at, o->door, p);
         break;
-    case PARCEL_ADMIN:
+    case HANDOVER_ADMIN:
         put_socket(&o->admin_at, o->admin, p);
         break;
-    case PARCEL_HANDED:
+    case HANDOVER_INHERITED:
         put_handed(o, p, item);
         break;
-    case PARCEL_ENTRANCE:
+    case HANDOVER_LISTENERS:
         put_entrance(p, item);
         break;
-    case PARCEL_SETTLED:
+    case HANDOVER_SESSIONS:
         put_settled(o, p);
         break;
-    case PARCEL_MOMENTS:
+    case HANDOVER_PROGRESS:
         put_moment(o, p, item);
         break;
-    case PARCEL_LATE:
+    case HANDOVER_LATE_SESSIONS:
         put_late(o, p, item);
         break;
-    case PARCEL_ACCEPT:
-    case PARCEL_REFUSE:
-    case PARCEL_PREPARED:
-    case PARCEL_ALL:
-    case PARCEL_OWN:
+    case HANDOVER_ACCEPT:
+    case HANDOVER_REFUSE:
+    case HANDOVER_PREPARED:
+    case HANDOVER_COMPLETE:
+    case HANDOVER_TAKEN_OVER:
     case PARCEL_LOG_LOSS:
         break;
     }
@@ -314,7 +314,7 @@ static void put_item(struct old *o, struct parcel *p, unsigned item)
 
 /* ---- what is wrong with it ---- */
 
-static void edit(const struct old *o, struct head *h, struct parcel *p, struct input *in)
+static void edit(const struct old *o, struct head *h, struct handover_message *p, struct input *in)
 {
     const int others[] = { o->null,    o->config,    o->door,    o->client[1],
                            o->pipe[0], o->server[1], o->pipe[1], o->admin };
@@ -358,12 +358,12 @@ static void edit(const struct old *o, struct head *h, struct parcel *p, struct i
     }
 }
 
-static bool send_message(const struct old *o, struct head *h, struct parcel *p)
+static bool send_message(const struct old *o, struct head *h, struct handover_message *p)
 {
     struct iovec parts[] = { { h, sizeof *h }, { p->data, p->size } };
     union {
         struct cmsghdr header;
-        char room[CMSG_SPACE(PARCEL_FDS * sizeof(int))];
+        char room[CMSG_SPACE(HANDOVER_MESSAGE_FDS * sizeof(int))];
     } rights;
     struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
     if (p->fd_count > 0) {
@@ -378,14 +378,14 @@ static bool send_message(const struct old *o, struct head *h, struct parcel *p)
     return sendmsg(o->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != -1;
 }
 
-static bool say(struct old *o, struct parcel *p, struct input *in)
+static bool say(struct old *o, struct handover_message *p, struct input *in)
 {
-    parcel_init(p, (enum parcel_type)(next(in) % TYPES));
+    handover_message_init(p, (enum handover_message_type)(next(in) % TYPES));
     const unsigned items = next(in) % (ITEMS_MAX + 1);
     const unsigned edits = next(in) % (EDITS_MAX + 1);
     for (unsigned i = 0; i < items; i++)
         put_item(o, p, i);
-    struct head h = { 0x7a70726fu, PARCEL_VERSION,    p->type,
+    struct head h = { 0x7a70726fu, HANDOVER_VERSION,  p->type,
                       p->count,    (uint32_t)p->size, (uint32_t)p->fd_count };
     for (unsigned i = 0; i < edits; i++)
         edit(o, &h, p, in);
@@ -395,7 +395,7 @@ static bool say(struct old *o, struct parcel *p, struct input *in)
 /* All at once, before the other side reads; what does not fit into the socket is not said. */
 static void say_all(struct old *o, struct input *in)
 {
-    struct parcel *p = malloc(sizeof *p);
+    struct handover_message *p = malloc(sizeof *p);
     FUZZ_REQUIRE(p != NULL);
     for (int i = 0; i < MESSAGES_MAX && in->at < in->end; i++)
         if (!say(o, p, in))
@@ -424,7 +424,7 @@ static void take_over(struct rig *g, int sock, struct config *own)
     size_t size = 0;
     FILE *errors = open_memstream(&text, &size);
     FUZZ_REQUIRE(errors != NULL);
-    const int rc = heir_run(&g->rt, sock, own, errors);
+    const int rc = handover_receive(&g->rt, sock, own, errors);
     FUZZ_REQUIRE(fclose(errors) == 0);
     FUZZ_REQUIRE(rc == 0 || (size > 0 && text[size - 1] == '\n'));
     free(text);
@@ -441,7 +441,7 @@ static void run_one(struct input *in)
     say_all(&o, in);
     take_over(&g, pair[1], own);
     /* after a failure the program would end at once; here its workers reset what has come */
-    FUZZ_REQUIRE(crew_start(&g.rt.crew) == 0);
+    FUZZ_REQUIRE(workers_start(&g.rt.workers) == 0);
     uv_run(&g.loop, UV_RUN_NOWAIT);
     config_free(own);
     old_close(&o);

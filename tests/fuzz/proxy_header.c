@@ -13,7 +13,7 @@ static void check_same_peer(const struct addr_peer *a, const struct addr_peer *b
 
 static void check_same(const struct proxy_header *a, const struct proxy_header *b)
 {
-    FUZZ_REQUIRE(a->named == b->named);
+    FUZZ_REQUIRE(a->has_addresses == b->has_addresses);
     check_same_peer(&a->source, &b->source);
     check_same_peer(&a->destination, &b->destination);
 }
@@ -37,9 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct proxy_header part;
     const enum proxy_header_result rc = proxy_header_parse(&whole, bytes, n);
     FUZZ_REQUIRE(rc != PROXY_HEADER_MORE || n < PROXY_HEADER_MAX);
-    FUZZ_REQUIRE((rc == PROXY_HEADER_BAD) == (whole.why != NULL));
+    FUZZ_REQUIRE((rc == PROXY_HEADER_INVALID) == (whole.why != NULL));
     FUZZ_REQUIRE(rc != PROXY_HEADER_DONE || (whole.length > 0 && whole.length <= n));
-    if (rc == PROXY_HEADER_DONE && whole.named) {
+    if (rc == PROXY_HEADER_DONE && whole.has_addresses) {
         check_written(&whole, PROXY_HEADER_V1);
         check_written(&whole, PROXY_HEADER_V2);
     }

@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "command/console.h"
-#include "control/change.h"
-#include "control/checks.h"
+#include "control/config_change.h"
+#include "control/health_checks.h"
 #include "fuzz.h"
 #include "metrics/web.h"
 
@@ -96,12 +96,12 @@ static void on_wake(void *arg)
 
 static bool on_kept(void *arg, const struct pool *p)
 {
-    return change_keeps_pool(arg, p);
+    return config_change_uses_pool(arg, p);
 }
 
 static bool on_tidied(void *arg)
 {
-    return change_tidy(arg);
+    return config_change_cleanup(arg);
 }
 
 static void set_up(struct rig *g, const struct config_global *conf)
@@ -125,17 +125,17 @@ static void set_up(struct rig *g, const struct config_global *conf)
     rt->notify.fd = -1;
     FUZZ_REQUIRE(privileges_find(&rt->privileges, conf, &key) == 0);
     grace_init(&rt->grace);
-    sockets_init(&rt->sockets);
-    LIST_INIT(&rt->entrances);
-    rt->accept_watch.entrances = &rt->entrances;
+    listen_sockets_init(&rt->listen_sockets);
+    LIST_INIT(&rt->listener_states);
+    rt->accept_watch.listener_states = &rt->listener_states;
     LIST_INIT(&rt->generations);
     pools_init(&rt->pools, &g->loop, &rt->grace);
     names_init(&rt->names, &g->loop);
     rt->pools.kept = on_kept;
-    rt->pools.tidied = on_tidied;
+    rt->pools.cleaned_up = on_tidied;
     rt->pools.arg = rt;
-    gate_init(&rt->gate, 0, on_wake, NULL);
-    crew_init(&rt->crew, &setup, false);
+    conn_limit_init(&rt->conn_limit, 0, on_wake, NULL);
+    workers_init(&rt->workers, &setup, false);
 }
 
 static void open_log(const struct config_global *conf)
@@ -159,17 +159,18 @@ struct config *rig_begin_empty(struct rig *g)
     FUZZ_REQUIRE(conf != NULL);
     open_log(&conf->global);
     set_up(g, &conf->global);
-    FUZZ_REQUIRE(checks_open(&g->rt) == 0 && console_open(&g->rt) == 0 && web_open(&g->rt) == 0);
+    FUZZ_REQUIRE(health_checks_open(&g->rt) == 0 && console_open(&g->rt) == 0 &&
+                 web_open(&g->rt) == 0);
     return conf;
 }
 
 void rig_begin(struct rig *g)
 {
-    struct change *change = NULL;
+    struct config_change *config_change = NULL;
     struct config *conf = rig_begin_empty(g);
-    FUZZ_REQUIRE(change_prepare(&g->rt, conf, stderr, &change) == 0);
-    change_commit(change);
-    FUZZ_REQUIRE(crew_start(&g->rt.crew) == 0);
+    FUZZ_REQUIRE(config_change_prepare(&g->rt, conf, stderr, &config_change) == 0);
+    config_change_commit(config_change);
+    FUZZ_REQUIRE(workers_start(&g->rt.workers) == 0);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -182,7 +183,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void close_loop(struct rig *g)
 {
     names_close(&g->rt.names);
-    checks_close(&g->rt);
+    health_checks_close(&g->rt);
     uv_walk(&g->loop, close_handle, NULL);
     uv_run(&g->loop, UV_RUN_DEFAULT);
     FUZZ_REQUIRE(uv_loop_close(&g->loop) == 0);
@@ -201,15 +202,15 @@ static void free_generations(struct runtime *rt)
 void rig_end(struct rig *g)
 {
     struct runtime *rt = &g->rt;
-    crew_each(&rt->crew, worker_abort);
-    crew_each(&rt->crew, worker_join);
-    sockets_unlink(&rt->sockets);
+    workers_each(&rt->workers, worker_abort);
+    workers_each(&rt->workers, worker_join);
+    listen_sockets_unlink(&rt->listen_sockets);
     admin_unlink(rt->admin);
     close_loop(g);
     console_fini(rt);
     web_fini(rt);
-    crew_fini(&rt->crew);
-    sockets_fini(&rt->sockets);
+    workers_fini(&rt->workers);
+    listen_sockets_fini(&rt->listen_sockets);
     grace_fini(&rt->grace);
     pools_fini(&rt->pools);
     free_generations(rt);

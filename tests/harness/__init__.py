@@ -3,7 +3,7 @@
     tap        promises, and which of them were kept
     addresses  loopback addresses of the test's own
     traffic    clients, servers and bytes
-    heir       what may stand in for the new program of an upgrade
+    new_program what may stand in for the new program of an upgrade
     load       clients that come and go, and streams that are checked
     machine    this machine: users, settings, network namespaces, programs
     program    zproxy under test

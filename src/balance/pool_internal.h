@@ -1,0 +1,54 @@
+/* What the two files of a pool share: pool.c is the control thread's part, pool_places.c that of
+ * sessions on any thread. Nobody else includes this. */
+#ifndef ZPROXY_BALANCE_POOL_INTERNAL_H
+#define ZPROXY_BALANCE_POOL_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balance/pool.h"
+#include "balance/server_set.h"
+
+struct pool {
+    struct grace *grace;
+    struct pool_events events;
+    char *name;
+    _Atomic(struct server_set *) set;
+    _Atomic(struct pool *) fallback;
+    _Atomic uint64_t sessions;
+    _Atomic uint64_t failures;
+    _Atomic uint64_t review_at; /* ms: when time changes a server next */
+    struct queue queue;
+    _Atomic bool awaits_trials; /* pool_tidy() is called again and again, for those who wait */
+    pthread_mutex_t lock;       /* of the decision to take a server out */
+
+    /* the control thread's */
+    struct server_list server_list;
+    struct removed_servers removed_servers; /* no longer in the set; sessions may be on them */
+    size_t retiring;                        /* sets, and servers, that workers may still see */
+    bool stale; /* the set leaves out, or has, servers that it should not */
+};
+
+static inline struct server_set *pool_set(const struct pool *p)
+{
+    return atomic_load_explicit(&p->set, memory_order_acquire);
+}
+
+/* The next who picks a server looks at what time has changed of them. */
+static inline void pool_schedule_review(struct pool *p)
+{
+    atomic_store(&p->review_at, 0);
+}
+
+/* There are other servers, or fewer that can be had: whoever waits is given what there is, or sent
+ * back to look elsewhere. */
+void pool_serve_waiters(struct pool *p, uint64_t now);
+
+/* Has those who wait try who was taken out, if its time is over. Returns whether that is still to
+ * come for somebody. */
+bool pool_offer_trials(struct pool *p, uint64_t now);
+
+#endif

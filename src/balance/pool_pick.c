@@ -1,0 +1,308 @@
+#include "balance/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "balance/passive_check.h"
+#include "balance/pool_internal.h"
+#include "base/log.h"
+
+/* ---- picking ---- */
+
+/* Somebody could be had who only has no place now. */
+static enum pool_refusal refusal_of(const struct server_set *set,
+                                    const struct server_set_request *r)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct server *srv = set->servers[i];
+        bool could = r->last_resort ? server_is_eligible(srv) : server_is_usable(srv, r->now);
+        if (could && !pool_was_tried(r->tried, srv))
+            return POOL_FULL;
+    }
+    return POOL_NO_SERVER;
+}
+
+/* One worker does it for all. */
+static void review(struct pool *p, struct server_set *set, uint64_t now)
+{
+    uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
+    if (now < at || !atomic_compare_exchange_strong(&p->review_at, &at, UINT64_MAX))
+        return;
+    uint64_t next = server_set_review(set, now);
+    uint64_t never = UINT64_MAX;
+    atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
+}
+
+static struct server *pool_pick_from_set(struct pool *p, const struct pool_request *r, bool dry_run,
+                                         enum pool_refusal *refusal)
+{
+    struct server_set *set = pool_set(p);
+    struct server_set_request ask = {
+        .key = r->key, .now = r->now, .tried = r->tried, .dry_run = dry_run
+    };
+    review(p, set, r->now);
+    struct server *srv = server_set_pick(set, &ask);
+    if (srv == NULL && !server_set_is_usable(set, r->now)) {
+        ask.last_resort = true;
+        srv = server_set_pick(set, &ask);
+    }
+    if (srv == NULL)
+        *refusal = refusal_of(set, &ask);
+    return srv;
+}
+
+struct server *pool_pick(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal)
+{
+    return pool_pick_from_set(p, r, false, refusal);
+}
+
+struct server *pool_peek(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal)
+{
+    return pool_pick_from_set(p, r, true, refusal);
+}
+
+int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct server *srv)
+{
+    size_t room = (size_t)pool_conf(p)->retries + 1;
+    size_t count = *tried == NULL ? 0 : (*tried)->count;
+    if (count >= room || *tried == NULL) { /* a reload may have raised retries meanwhile */
+        room = count >= room ? count + 1 : room;
+        struct pool_tried *more =
+            realloc(*tried, sizeof **tried + room * sizeof(*tried)->serial[0]);
+        if (more == NULL)
+            return -ENOMEM;
+        *tried = more;
+    }
+    (*tried)->serial[count] = srv->serial;
+    (*tried)->count = (uint16_t)(count + 1);
+    return 0;
+}
+
+/* ---- places, and who waits for one ---- */
+
+static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    return server_set_has(set, srv) && server_is_usable(srv, now) && !passive_check_is_out(srv);
+}
+
+/* Hands a free place on srv to who has waited longest, if pool_pick() would: as its trial where it
+ * was taken out, and as the last resort where nobody else is usable. */
+static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    if (queue_length(&p->queue) == 0 || !server_set_has(set, srv) || !server_is_eligible(srv))
+        return false;
+    bool fine = passive_check_trial_begin(srv, now);
+    if (!fine && server_set_is_usable(set, now))
+        return false;
+    if (queue_offer(&p->queue, srv))
+        return true;
+    if (fine && passive_check_is_out(srv))
+        passive_check_trial_cancel(srv);
+    return false;
+}
+
+/* The order is told of free places first: whoever has looked there in vain stands in the queue by
+ * now. */
+static void pool_offer_server(struct pool *p, struct server *srv, uint64_t now)
+{
+    server_set_changed(pool_set(p), srv, now);
+    while (pool_offer_place(p, srv, now))
+        server_set_changed(pool_set(p), srv, now);
+}
+
+static void pool_offer_all_servers(struct pool *p, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    for (size_t i = 0; i < set->count && queue_length(&p->queue) > 0; i++)
+        pool_offer_server(p, set->servers[i], now);
+}
+
+/* Who waits while nobody, or nobody but those it has tried, is left to wait for. */
+struct waiter_filter {
+    const struct server_set *set;
+    struct server_set_request request;
+    bool no_server_left; /* for everybody */
+};
+
+static bool is_hopeless(void *arg, const struct pool_tried *tried)
+{
+    struct waiter_filter *filter = arg;
+    filter->request.tried = tried;
+    return filter->no_server_left ||
+           (tried != NULL && refusal_of(filter->set, &filter->request) == POOL_NO_SERVER);
+}
+
+void pool_serve_waiters(struct pool *p, uint64_t now)
+{
+    const struct server_set *set = pool_set(p);
+    struct waiter_filter filter = { .set = set, .request.now = now };
+    if (queue_length(&p->queue) == 0)
+        return;
+    pool_offer_all_servers(p, now);
+    filter.request.last_resort = !server_set_is_usable(set, now);
+    filter.no_server_left = refusal_of(set, &filter.request) == POOL_NO_SERVER;
+    queue_reject(&p->queue, is_hopeless, &filter);
+}
+
+/* Whether time alone may bring a place for who waits: on a server that may be tried again. */
+static bool are_trials_awaited(const struct pool *p)
+{
+    const struct server_set *set = pool_set(p);
+    bool any = false;
+    for (size_t i = 0; i < set->count && !any && queue_length(&p->queue) > 0; i++)
+        any = passive_check_is_out(set->servers[i]);
+    return any;
+}
+
+static void await_trials(struct pool *p)
+{
+    if (are_trials_awaited(p) && !atomic_exchange(&p->awaits_trials, true))
+        p->events.untidy(p->events.arg);
+}
+
+/* Who comes while it stops ticking either sees that or is seen here. */
+bool pool_offer_trials(struct pool *p, uint64_t now)
+{
+    atomic_store(&p->awaits_trials, false);
+    bool awaited = are_trials_awaited(p);
+    if (!awaited)
+        return false;
+    atomic_store(&p->awaits_trials, true);
+    pool_offer_all_servers(p, now);
+    return true;
+}
+
+/* The place is given back before the queue is looked at again: whoever has joined it meanwhile
+ * either sees the place or is seen here. */
+void pool_release(struct pool *p, struct server *srv, uint64_t now)
+{
+    if (queue_length(&p->queue) > 0 && is_in_use(p, srv, now) && !server_is_over_limit(srv) &&
+        queue_grant(&p->queue, srv))
+        return;
+    server_release(srv);
+    pool_offer_server(p, srv, now);
+}
+
+/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
+ * else: so what came free before it stood there is told apart. */
+int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv)
+{
+    const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
+    enum pool_refusal refusal = POOL_NO_SERVER;
+    if (!queue_enqueue(&p->queue, w, pool_conf(p)->max_queue))
+        return -EAGAIN;
+    *srv = pool_pick(p, &r, &refusal);
+    if (*srv == NULL && refusal == POOL_FULL) {
+        await_trials(p);
+        return 0;
+    }
+    pool_cancel(p, w, now);
+    return *srv == NULL ? -ENOENT : 1;
+}
+
+void pool_cancel(struct pool *p, struct waiter *w, uint64_t now)
+{
+    struct server *granted = queue_cancel(&p->queue, w);
+    if (granted == NULL)
+        return;
+    pool_connect_cancelled(p, granted, now);
+    pool_release(p, granted, now);
+}
+
+uint64_t pool_waiting(const struct pool *p)
+{
+    return queue_length(&p->queue);
+}
+
+/* ---- what came of a connect ---- */
+
+static void pool_log_passive_check(const struct pool *p, const struct server *srv,
+                                   enum log_level level, const char *event)
+{
+    struct log_line line;
+    char text[ADDR_TEXT_MAX];
+    if (!log_is_enabled(level))
+        return;
+    log_begin(&line, level, event);
+    log_str(&line, "pool", p->name);
+    log_str(&line, "server", server_name(srv));
+    log_str(&line, "server_addr", addr_print(&srv->addr, text));
+    log_end(&line);
+}
+
+void pool_connected(struct pool *p, struct server *srv, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    atomic_fetch_add_explicit(&srv->connections, 1, memory_order_relaxed);
+    if (!passive_check_is_out(srv))
+        return;
+    if (!passive_check_trial_passed(srv, now)) {
+        if (server_set_is_usable(set, now))
+            return;
+        passive_check_reset(srv); /* taken out, it is the only one that works */
+    }
+    server_start_slow_start(srv, now, set->conf->slow_start);
+    pool_schedule_review(p);
+    pool_log_passive_check(p, srv, LOG_LEVEL_NOTICE, "server_back");
+    pool_offer_server(p, srv, now);
+}
+
+/* The last one that sessions can be sent to stays, whatever it does: to try it is better than to
+ * have nobody. */
+static bool is_last(const struct server_set *set, const struct server *srv)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct server *other = set->servers[i];
+        if (other != srv && server_is_eligible(other) && !passive_check_is_out(other))
+            return false;
+    }
+    return true;
+}
+
+static bool pool_take_out(struct pool *p, const struct server_set *set, struct server *srv,
+                          uint64_t until)
+{
+    pthread_mutex_lock(&p->lock); /* or two workers would take out the last two */
+    bool out = !passive_check_is_out(srv) && !is_last(set, srv);
+    if (out)
+        passive_check_take_out(srv, until);
+    pthread_mutex_unlock(&p->lock);
+    return out;
+}
+
+void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    const struct config_pool *c = set->conf;
+    uint64_t until = now + c->fail_timeout;
+    atomic_fetch_add_explicit(&srv->failures, 1, memory_order_relaxed);
+    if (passive_check_is_out(srv)) {
+        passive_check_trial_failed(srv, now, until);
+    } else if (passive_check_count(srv, now, c->max_fails, c->fail_timeout) &&
+               pool_take_out(p, set, srv, until)) {
+        pool_log_passive_check(p, srv, LOG_LEVEL_WARNING, "server_out");
+        pool_serve_waiters(p, now);
+        await_trials(p);
+    }
+    pool_schedule_review(p);
+    server_set_changed(set, srv, now);
+}
+
+void pool_connect_refused(struct pool *p, struct server *srv, uint64_t client, uint64_t now)
+{
+    if (passive_check_refuses_all(srv, client, now, pool_conf(p)->fail_timeout))
+        pool_connect_failed(p, srv, now);
+    else
+        pool_connect_cancelled(p, srv, now);
+}
+
+void pool_connect_cancelled(struct pool *p, struct server *srv, uint64_t now)
+{
+    if (!passive_check_is_out(srv))
+        return;
+    passive_check_trial_cancel(srv);
+    pool_schedule_review(p);
+    server_set_changed(pool_set(p), srv, now);
+}

@@ -1,0 +1,187 @@
+#include "balance/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/self_connect.h"
+
+#define SHARE_STEP   50   /* ms between two looks at a share that grows */
+#define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
+
+/* Sequentially consistent: who changes a server then looks at the order, or at the queue, and who
+ * waits there has looked at the server; one of the two sees the other. */
+#define get(field)        atomic_load(&(field))
+#define set(field, value) atomic_store(&(field), (value))
+
+struct server *server_new(const struct config_server *conf, const struct addr *at)
+{
+    static _Atomic uint32_t serials;
+    struct server *srv =
+        calloc(1, sizeof *srv); /* for atomics of zero that is their initial state */
+    if (srv == NULL)
+        return NULL;
+    struct server_name *name = server_name_new(conf->name);
+    if (name == NULL) {
+        free(srv);
+        return NULL;
+    }
+    atomic_store(&srv->name, name);
+    srv->addr = at != NULL ? *at : conf->addr;
+    srv->same_port = conf->same_port;
+    srv->check_address = conf->check_address;
+    set(srv->may_self_connect, self_connect_is_possible(&srv->addr));
+    srv->serial = atomic_fetch_add(&serials, 1) + 1;
+    set(srv->weight, conf->weight);
+    set(srv->max_connections, conf->max_connections);
+    set(srv->state, conf->state);
+    set(srv->up, true);
+    return srv;
+}
+
+void server_free(struct server *srv)
+{
+    if (srv == NULL)
+        return;
+    struct server_name *name = atomic_load(&srv->name);
+    while (name != NULL) {
+        struct server_name *former = name->former;
+        free(name);
+        name = former;
+    }
+    free(srv);
+}
+
+struct server_name *server_name_new(const char *name)
+{
+    size_t len = strlen(name) + 1;
+    struct server_name *n = malloc(sizeof *n + len);
+    if (n == NULL)
+        return NULL;
+    n->former = NULL;
+    memcpy(n->text, name, len);
+    return n;
+}
+
+const char *server_name(const struct server *srv)
+{
+    return atomic_load_explicit(&srv->name, memory_order_acquire)->text;
+}
+
+bool server_is_named(const struct server *srv, const char *name)
+{
+    return strcmp(server_name(srv), name) == 0;
+}
+
+void server_rename(struct server *srv, struct server_name *name)
+{
+    name->former = atomic_load(&srv->name);
+    atomic_store_explicit(&srv->name, name, memory_order_release);
+}
+
+bool server_is_eligible(const struct server *srv)
+{
+    return get(srv->state) == CONFIG_STATE_READY && get(srv->up);
+}
+
+bool server_is_usable(const struct server *srv, uint64_t now)
+{
+    if (!server_is_eligible(srv))
+        return false;
+    uint64_t until = get(srv->out_until);
+    return until == 0 || (now >= until && get(srv->on_trial) != until);
+}
+
+bool server_is_full(const struct server *srv)
+{
+    uint64_t limit = get(srv->max_connections);
+    return limit != 0 && atomic_load(&srv->active) >= limit;
+}
+
+bool server_is_over_limit(const struct server *srv)
+{
+    uint64_t limit = get(srv->max_connections);
+    return limit != 0 && atomic_load(&srv->active) > limit;
+}
+
+uint64_t server_active(const struct server *srv)
+{
+    return atomic_load(&srv->active);
+}
+
+unsigned server_weight(const struct server *srv)
+{
+    return get(srv->weight);
+}
+
+unsigned server_share(const struct server *srv, uint64_t now)
+{
+    uint64_t began = get(srv->slow_start_began);
+    uint64_t length = get(srv->slow_start_length);
+    if (began == 0 || now >= began + length)
+        return SERVER_FULL_SHARE;
+    uint64_t share = now <= began ? 0 : (now - began) * SERVER_FULL_SHARE / length;
+    return share == 0 ? 1 : (unsigned)share;
+}
+
+uint64_t server_changes_at(const struct server *srv, uint64_t now)
+{
+    uint64_t until = get(srv->out_until);
+    uint64_t at = until > now ? until : UINT64_MAX;
+    if (until != 0 && until <= now && get(srv->on_trial) != until)
+        at = now + SHARE_STEP;
+    if (server_share(srv, now) < SERVER_FULL_SHARE && now + SHARE_STEP < at)
+        at = now + SHARE_STEP;
+    return at;
+}
+
+bool server_takes_turn(struct server *srv, uint64_t now)
+{
+    unsigned share = server_share(srv, now);
+    if (share == SERVER_FULL_SHARE)
+        return true;
+    uint32_t before =
+        atomic_fetch_add_explicit(&srv->slow_start_credit, share, memory_order_relaxed);
+    return before % SERVER_FULL_SHARE + share >= SERVER_FULL_SHARE;
+}
+
+bool server_would_take_turn(const struct server *srv, uint64_t now)
+{
+    return get(srv->slow_start_credit) % SERVER_FULL_SHARE + server_share(srv, now) >=
+           SERVER_FULL_SHARE;
+}
+
+void server_start_slow_start(struct server *srv, uint64_t now, uint64_t length)
+{
+    set(srv->slow_start_length, length);
+    set(srv->slow_start_began, length == 0 ? 0 : now);
+}
+
+enum server_acquired server_acquire(struct server *srv, uint64_t expected)
+{
+    uint64_t limit = get(srv->max_connections);
+    uint64_t active = atomic_load(&srv->active);
+    do {
+        if (limit != 0 && active >= limit)
+            return SERVER_REFUSED;
+        if (expected != SERVER_ANY_COUNT && active != expected)
+            return SERVER_CHANGED;
+    } while (!atomic_compare_exchange_weak(&srv->active, &active, active + 1));
+    return SERVER_ACQUIRED;
+}
+
+void server_release(struct server *srv)
+{
+    atomic_fetch_sub(&srv->active, 1);
+}
+
+bool server_may_log(struct server *srv, uint64_t now, uint64_t *suppressed)
+{
+    uint64_t last = get(srv->failure_logged);
+    bool due = last == 0 || now >= last + LOG_INTERVAL;
+    if (!due || !atomic_compare_exchange_strong(&srv->failure_logged, &last, now)) {
+        atomic_fetch_add_explicit(&srv->suppressed, 1, memory_order_relaxed);
+        return false;
+    }
+    *suppressed = atomic_exchange_explicit(&srv->suppressed, 0, memory_order_relaxed);
+    return true;
+}

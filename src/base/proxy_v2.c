@@ -1,0 +1,253 @@
+#include "base/proxy_v2.h"
+
+#include <string.h>
+
+#include "base/crc32c.h"
+
+#define VERSION       0x20
+#define COMMAND_LOCAL 0x00
+#define COMMAND_PROXY 0x01
+
+#define FAMILY_UNSPEC 0x00
+#define FAMILY_IN     0x10
+#define FAMILY_IN6    0x20
+#define FAMILY_UNIX   0x30
+
+#define TRANSPORT_UNSPEC 0x00
+#define TRANSPORT_STREAM 0x01
+#define TRANSPORT_DGRAM  0x02
+
+#define IN_SIZE   12 /* two addresses, two ports */
+#define IN6_SIZE  36
+#define UNIX_SIZE 216 /* two paths of 108 */
+
+#define TLV_HEAD   3 /* type, length */
+#define TLV_CRC32C 0x03
+#define CRC_SIZE   4
+
+static const unsigned char signature[] = { '\r', '\n', '\r', '\n', 0,   '\r',
+                                           '\n', 'Q',  'U',  'I',  'T', '\n' };
+
+/* Where what follows the signature stands. */
+enum {
+    AT_COMMAND = sizeof signature,
+    AT_FAMILY,
+    AT_LENGTH,
+    AT_ADDRESSES = AT_LENGTH + 2,
+};
+
+static unsigned read16(const unsigned char *at)
+{
+    return (unsigned)at[0] << 8 | at[1];
+}
+
+static uint32_t read32(const unsigned char *at)
+{
+    return (uint32_t)read16(at) << 16 | read16(at + 2);
+}
+
+static enum proxy_header_result proxy_v2_invalid(struct proxy_header *h, const char *why)
+{
+    h->why = why;
+    return PROXY_HEADER_INVALID;
+}
+
+/* Bytes of the addresses of a family. */
+static size_t addresses_size(unsigned family)
+{
+    switch (family) {
+    case FAMILY_IN:
+        return IN_SIZE;
+    case FAMILY_IN6:
+        return IN6_SIZE;
+    case FAMILY_UNIX:
+        return UNIX_SIZE;
+    default:
+        return 0;
+    }
+}
+
+/* --- Reading --- */
+
+/* Everything in front of the addresses, as far as it is there. */
+static enum proxy_header_result proxy_v2_check_header(struct proxy_header *h,
+                                                      const unsigned char *bytes, size_t n)
+{
+    if (memcmp(bytes, signature, n < sizeof signature ? n : sizeof signature) != 0)
+        return proxy_v2_invalid(h, "neither PROXY nor the signature of version 2");
+    if (n > AT_COMMAND && (bytes[AT_COMMAND] & 0xf0) != VERSION)
+        return proxy_v2_invalid(h, "a version other than 1 and 2");
+    if (n > AT_COMMAND && (bytes[AT_COMMAND] & 0x0f) > COMMAND_PROXY)
+        return proxy_v2_invalid(h, "a command other than LOCAL and PROXY");
+    /* LOCAL: "discard the protocol block including the family which is ignored" */
+    if (n > AT_FAMILY && (bytes[AT_COMMAND] & 0x0f) == COMMAND_PROXY) {
+        if ((bytes[AT_FAMILY] & 0xf0) > FAMILY_UNIX)
+            return proxy_v2_invalid(h, "an unknown address family");
+        if ((bytes[AT_FAMILY] & 0x0f) > TRANSPORT_DGRAM)
+            return proxy_v2_invalid(h, "an unknown transport");
+    }
+    return n < AT_ADDRESSES ? PROXY_HEADER_MORE : PROXY_HEADER_DONE;
+}
+
+/* Whether it is known what the bytes behind the head are. */
+static bool is_address_block(const unsigned char *bytes)
+{
+    return (bytes[AT_COMMAND] & 0x0f) == COMMAND_PROXY &&
+           (bytes[AT_FAMILY] & 0xf0) != FAMILY_UNSPEC &&
+           (bytes[AT_FAMILY] & 0x0f) != TRANSPORT_UNSPEC;
+}
+
+/* The TLVs, as far as they are there. *crc: where a checksum stands, else NULL. */
+static enum proxy_header_result check_tlvs(struct proxy_header *h, const unsigned char *bytes,
+                                           size_t n, const unsigned char **crc)
+{
+    size_t at = AT_ADDRESSES + addresses_size(bytes[AT_FAMILY] & 0xf0);
+    *crc = NULL;
+    while (at < h->length) {
+        if (h->length - at < TLV_HEAD)
+            return proxy_v2_invalid(h, "a TLV is cut off");
+        if (n < at + TLV_HEAD)
+            return PROXY_HEADER_MORE;
+        const size_t size = read16(bytes + at + 1);
+        if (size > h->length - at - TLV_HEAD)
+            return proxy_v2_invalid(h, "a TLV is longer than the header");
+        if (bytes[at] == TLV_CRC32C) {
+            if (size != CRC_SIZE)
+                return proxy_v2_invalid(h, "a checksum that has not four bytes");
+            if (*crc != NULL)
+                return proxy_v2_invalid(h, "more than one checksum");
+            *crc = bytes + at + TLV_HEAD;
+        }
+        at += TLV_HEAD + size;
+    }
+    return n < h->length ? PROXY_HEADER_MORE : PROXY_HEADER_DONE;
+}
+
+/* The checksum is that of the header with zeros in its own place. */
+static bool crc_is_right(const struct proxy_header *h, const unsigned char *bytes,
+                         const unsigned char *crc)
+{
+    static const unsigned char zeros[CRC_SIZE];
+    const unsigned char *behind = crc + CRC_SIZE;
+    uint32_t sum = crc32c(CRC32C_EMPTY, bytes, (size_t)(crc - bytes));
+    sum = crc32c(sum, zeros, sizeof zeros);
+    sum = crc32c(sum, behind, (size_t)(bytes + h->length - behind));
+    return sum == read32(crc);
+}
+
+static void proxy_v2_set_in(struct addr_peer *p, const unsigned char *ip, const unsigned char *port)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    memcpy(&in.sin_addr, ip, sizeof in.sin_addr);
+    memcpy(&in.sin_port, port, sizeof in.sin_port);
+    addr_peer_set(p, (struct sockaddr *)&in, sizeof in);
+}
+
+static void proxy_v2_set_in6(struct addr_peer *p, const unsigned char *ip,
+                             const unsigned char *port)
+{
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+    memcpy(&in6.sin6_addr, ip, sizeof in6.sin6_addr);
+    memcpy(&in6.sin6_port, port, sizeof in6.sin6_port);
+    addr_peer_set(p, (struct sockaddr *)&in6, sizeof in6);
+}
+
+/* Datagrams are not ours to relay: then, as the specification has it, the header names nobody. */
+static void read_addresses(struct proxy_header *h, const unsigned char *bytes)
+{
+    const unsigned char *at = bytes + AT_ADDRESSES;
+    h->has_addresses = true;
+    switch (bytes[AT_FAMILY]) {
+    case FAMILY_IN | TRANSPORT_STREAM:
+        proxy_v2_set_in(&h->source, at, at + 8);
+        proxy_v2_set_in(&h->destination, at + 4, at + 10);
+        break;
+    case FAMILY_IN6 | TRANSPORT_STREAM:
+        proxy_v2_set_in6(&h->source, at, at + 32);
+        proxy_v2_set_in6(&h->destination, at + 16, at + 34);
+        break;
+    case FAMILY_UNIX | TRANSPORT_STREAM:
+        h->source.sa.sa_family = AF_UNIX;
+        h->destination.sa.sa_family = AF_UNIX;
+        break;
+    default:
+        h->has_addresses = false;
+        break;
+    }
+}
+
+enum proxy_header_result proxy_v2_parse(struct proxy_header *h, const unsigned char *bytes,
+                                        size_t n)
+{
+    const unsigned char *crc = NULL;
+    enum proxy_header_result rc = proxy_v2_check_header(h, bytes, n);
+    if (rc != PROXY_HEADER_DONE)
+        return rc;
+    h->length = AT_ADDRESSES + read16(bytes + AT_LENGTH);
+    if (h->length > PROXY_HEADER_MAX)
+        return proxy_v2_invalid(h, "longer than 4096 bytes");
+    if (!is_address_block(bytes))
+        return n < h->length ? PROXY_HEADER_MORE : PROXY_HEADER_DONE;
+    if (h->length < AT_ADDRESSES + addresses_size(bytes[AT_FAMILY] & 0xf0))
+        return proxy_v2_invalid(h, "too short for its addresses");
+    rc = check_tlvs(h, bytes, n, &crc);
+    if (rc != PROXY_HEADER_DONE)
+        return rc;
+    if (crc != NULL && !crc_is_right(h, bytes, crc))
+        return proxy_v2_invalid(h, "the checksum is wrong");
+    read_addresses(h, bytes);
+    return PROXY_HEADER_DONE;
+}
+
+/* --- Writing --- */
+
+static unsigned char *proxy_v2_append(unsigned char *at, const void *bytes, size_t n)
+{
+    memcpy(at, bytes, n);
+    return at + n;
+}
+
+static unsigned char *append_header(unsigned char *at, unsigned command, unsigned family)
+{
+    const size_t size = addresses_size(family & 0xf0);
+    const unsigned char head[] = { (unsigned char)(VERSION | command), (unsigned char)family,
+                                   (unsigned char)(size >> 8), (unsigned char)size };
+    at = proxy_v2_append(at, signature, sizeof signature);
+    return proxy_v2_append(at, head, sizeof head);
+}
+
+size_t proxy_v2_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], const struct addr_peer *source,
+                      const struct addr_peer *destination)
+{
+    unsigned char *at = buf;
+    switch (source->sa.sa_family) {
+    case AF_INET:
+        at = append_header(at, COMMAND_PROXY, FAMILY_IN | TRANSPORT_STREAM);
+        at = proxy_v2_append(at, &source->in.sin_addr, sizeof source->in.sin_addr);
+        at = proxy_v2_append(at, &destination->in.sin_addr, sizeof destination->in.sin_addr);
+        at = proxy_v2_append(at, &source->in.sin_port, sizeof source->in.sin_port);
+        at = proxy_v2_append(at, &destination->in.sin_port, sizeof destination->in.sin_port);
+        break;
+    case AF_INET6:
+        at = append_header(at, COMMAND_PROXY, FAMILY_IN6 | TRANSPORT_STREAM);
+        at = proxy_v2_append(at, &source->in6.sin6_addr, sizeof source->in6.sin6_addr);
+        at = proxy_v2_append(at, &destination->in6.sin6_addr, sizeof destination->in6.sin6_addr);
+        at = proxy_v2_append(at, &source->in6.sin6_port, sizeof source->in6.sin6_port);
+        at = proxy_v2_append(at, &destination->in6.sin6_port, sizeof destination->in6.sin6_port);
+        break;
+    case AF_UNIX:
+        at = append_header(at, COMMAND_PROXY, FAMILY_UNIX | TRANSPORT_STREAM);
+        memset(at, 0, UNIX_SIZE);
+        at += UNIX_SIZE;
+        break;
+    default:
+        at = append_header(at, COMMAND_PROXY, FAMILY_UNSPEC | TRANSPORT_UNSPEC);
+        break;
+    }
+    return (size_t)(at - buf);
+}
+
+size_t proxy_v2_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX])
+{
+    return (size_t)(append_header(buf, COMMAND_LOCAL, FAMILY_UNSPEC | TRANSPORT_UNSPEC) - buf);
+}

@@ -1,0 +1,210 @@
+#include "control/listen_sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/file_owner.h"
+#include "control/listen_sockets_internal.h"
+#include "relay/sock.h"
+
+/* ---- one of them ---- */
+
+void listen_socket_free(struct listen_socket *ls)
+{
+    for (size_t i = 0; i < ls->count; i++)
+        if (ls->share[i].owner == SOCKET_SHARE_NO_OWNER && ls->share[i].fd != -1)
+            close(ls->share[i].fd);
+    free(ls->share);
+    free(ls);
+}
+
+/* Room for count descriptors; what it had stays. */
+int listen_socket_reserve(struct listen_socket *ls, size_t count)
+{
+    struct socket_share *share = realloc(ls->share, (count + 1) * sizeof *share);
+    if (share == NULL)
+        return -ENOMEM;
+    ls->share = share;
+    return 0;
+}
+
+void listen_socket_add(struct listen_socket *ls, int fd)
+{
+    ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = SOCKET_SHARE_NO_OWNER };
+}
+
+/* What the service manager has made is not ours to remove. */
+void listen_socket_remove_file(const struct listen_socket *ls)
+{
+    if (ls->inherited == NULL)
+        unix_socket_unlink(&ls->at, &ls->file);
+}
+
+/* ---- what is said ---- */
+
+int listen_sockets_print_error(FILE *errors, const struct listen_sockets_change *ch, size_t listen,
+                               const struct addr *at, int rc)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(errors, "[listen %s] bind: %s: %s\n", ch->conf->listen[listen].name,
+            addr_print(at, text),
+            rc == -ENOENT ? "no such directory, or no such user or group" : sock_bind_strerror(rc));
+    return -1;
+}
+
+void listen_sockets_warn(const struct addr *at, const char *fmt, ...)
+{
+    char text[ADDR_TEXT_MAX];
+    char msg[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(msg, sizeof msg, fmt, args);
+    va_end(args);
+    log_msg(LOG_LEVEL_WARNING, "socket_file", "%s: %s", addr_print(at, text), msg);
+}
+
+/* ---- opened ---- */
+
+/* Whether the address is there already, as that of a socket of ours or as a part of one: then
+ * no other program has it. */
+static bool listen_sockets_overlap(const struct listen_sockets *s, const struct addr *at)
+{
+    const struct listen_socket *ls;
+    TAILQ_FOREACH(ls, &s->all, in_list)
+        if (addr_overlap(&ls->at, at))
+            return true;
+    return false;
+}
+
+/* Before any is opened: those of one configuration may overlap as well. Of a range, the first that
+ * fails says it for all. */
+int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *errors)
+{
+    const struct config_bind *failed = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < ch->count; i++) {
+        const struct wanted *w = &ch->wanted[i];
+        const struct addr *at = &w->socket->at;
+        if (w->bind == failed || w->socket->inherited != NULL || !w->is_new ||
+            listen_sockets_overlap(ch->listen_sockets, at))
+            continue;
+        int found = sock_probe(at);
+        if (found == 0)
+            continue;
+        rc = listen_sockets_print_error(errors, ch, w->listen, at, found);
+        failed = w->bind;
+    }
+    return rc;
+}
+
+/* A duplicate serves where another socket cannot be had: unix sockets are bound once, those that
+ * were handed over are not ours to bind, and without the privileges of the start the others may not
+ * be bound again. */
+static int listen_socket_open_fd(struct listen_socket *ls, const struct sock_options *options)
+{
+    int one = ls->inherited != NULL ? ls->inherited->fd : ls->count > 0 ? ls->share[0].fd : -1;
+    int fd = -1;
+    if (ls->inherited == NULL && (one == -1 || !addr_is_unix(&ls->at)))
+        fd = sock_bind(&ls->at, options, &ls->file);
+    if (fd >= 0 || one == -1)
+        return fd;
+    fd = fcntl(one, F_DUPFD_CLOEXEC, 0);
+    return fd == -1 ? -errno : fd;
+}
+
+static int open_wanted(const struct listen_sockets_change *ch, const struct wanted *w)
+{
+    struct listen_socket *ls = w->socket;
+    struct sock_options options = frontend_sock_options(&ch->conf->listen[w->listen]);
+    struct unix_owner owner;
+    int rc = file_owner_find(w->bind->user, w->bind->group, &owner);
+    options.mode = w->bind->mode;
+    options.owner = &owner;
+    if (rc == 0)
+        rc = listen_socket_reserve(ls, ch->workers > ls->count ? ch->workers : ls->count);
+    while (rc == 0 && ls->count < ch->workers) {
+        int fd = listen_socket_open_fd(ls, &options);
+        if (fd < 0)
+            rc = fd;
+        else
+            listen_socket_add(ls, fd);
+    }
+    return rc;
+}
+
+/* Where the file cannot be made again, such as for lack of privileges, what is there goes on. */
+static int reopen_wanted(struct wanted *w, const struct listen_sockets_change *ch)
+{
+    int rc = open_wanted(ch, w);
+    if (rc == 0) {
+        listen_sockets_warn(&w->socket->at, "its file had gone, and is there again");
+        return 0;
+    }
+    listen_sockets_warn(&w->socket->at, "its file has gone, and cannot be made again: %s",
+                        safe_open_strerror(rc));
+    listen_socket_remove_file(w->socket);
+    listen_socket_free(w->socket);
+    w->socket = w->replaced;
+    w->replaced = NULL;
+    w->is_new = false;
+    w->had = w->socket->count;
+    return open_wanted(ch, w);
+}
+
+int listen_sockets_open_all(const struct listen_sockets_change *ch, FILE *errors)
+{
+    const struct config_bind *failed = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < ch->count; i++) {
+        struct wanted *w = &ch->wanted[i];
+        int opened = 0;
+        if (w->bind != failed)
+            opened = w->replaced != NULL ? reopen_wanted(w, ch) : open_wanted(ch, w);
+        if (opened == 0)
+            continue;
+        rc = listen_sockets_print_error(errors, ch, w->listen, &w->socket->at, opened);
+        failed = w->bind;
+    }
+    return rc;
+}
+
+static int backlog_of(const struct listen_sockets_change *ch, const struct wanted *w)
+{
+    return frontend_sock_options(&ch->conf->listen[w->listen]).backlog;
+}
+
+/* The others of an address that is listened on: they get a part of its clients at once, who would
+ * be reset if they were closed again. So this cannot fail: a duplicate takes the place of one that
+ * cannot listen. */
+static void listen_on_rest(const struct listen_sockets_change *ch, const struct wanted *w)
+{
+    const struct listen_socket *ls = w->socket;
+    int backlog = backlog_of(ch, w);
+    for (size_t j = w->had == 0 ? 1 : w->had; j < ls->count; j++)
+        if (listen(ls->share[j].fd, backlog) == -1)
+            (void)dup3(ls->share[0].fd, ls->share[j].fd, O_CLOEXEC);
+}
+
+/* The first of each new address may fail, so all of these come before those that cannot: an address
+ * that was in force before gets no socket that would be closed again. */
+int listen_sockets_listen(struct listen_sockets_change *ch, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < ch->count && rc == 0; i++) {
+        const struct wanted *w = &ch->wanted[i];
+        if (w->had == 0 && w->socket->inherited == NULL &&
+            listen(w->socket->share[0].fd, backlog_of(ch, w)) == -1)
+            rc = listen_sockets_print_error(errors, ch, w->listen, &w->socket->at, -errno);
+    }
+    for (size_t i = 0; i < ch->count && rc == 0; i++)
+        if (ch->wanted[i].socket->inherited == NULL)
+            listen_on_rest(ch, &ch->wanted[i]);
+    return rc;
+}

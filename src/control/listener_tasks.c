@@ -1,0 +1,212 @@
+#include "control/listener_tasks.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+
+enum listener_task_kind {
+    LISTENER_TASK_LISTEN,
+    LISTENER_TASK_SET_FRONTEND,
+    LISTENER_TASK_RELEASE,
+    LISTENER_TASK_CLOSE,
+};
+
+struct listener_task {
+    enum listener_task_kind kind;
+    int fd; /* LISTEN */
+    struct worker_listener *listener;
+    struct frontend *frontend;
+};
+
+/* What one worker is told at once. */
+struct listener_task_message {
+    struct worker_message worker_message;
+    sem_t *done;
+    size_t count;
+    struct listener_task listener_task[];
+};
+
+enum listener_task_round {
+    LISTENER_TASK_TAKE, /* and serve */
+    LISTENER_TASK_GIVE,
+    LISTENER_TASK_ROUNDS,
+};
+
+struct worker_listener_tasks {
+    struct listener_task_message *in[LISTENER_TASK_ROUNDS];
+};
+
+struct listener_tasks {
+    struct worker_listener **spare; /* for descriptors that are given */
+    size_t spares;
+    size_t workers;
+    struct worker_listener_tasks to[];
+};
+
+static int listener_tasks_make_messages(struct worker_listener_tasks *to, size_t descriptors,
+                                        size_t given)
+{
+    const size_t room[LISTENER_TASK_ROUNDS] = {
+        [LISTENER_TASK_TAKE] = descriptors, [LISTENER_TASK_GIVE] = given
+    };
+    int rc = 0;
+    for (int i = 0; i < LISTENER_TASK_ROUNDS; i++) {
+        to->in[i] = calloc(1, sizeof(struct listener_task_message) +
+                                  room[i] * sizeof(struct listener_task));
+        rc = to->in[i] == NULL ? -1 : rc;
+    }
+    return rc;
+}
+
+static int listener_tasks_make_listeners(struct listener_tasks *o, size_t count)
+{
+    o->spare = calloc(count + 1, sizeof(struct worker_listener *));
+    if (o->spare == NULL)
+        return -1;
+    for (; o->spares < count; o->spares++)
+        if ((o->spare[o->spares] = worker_listener_new()) == NULL)
+            return -1;
+    return 0;
+}
+
+/* A descriptor is at most once given to, and once taken from, a worker. */
+struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t given)
+{
+    struct listener_tasks *o =
+        calloc(1, sizeof *o + workers * sizeof(struct worker_listener_tasks));
+    if (o == NULL)
+        return NULL;
+    int rc = listener_tasks_make_listeners(o, given);
+    for (o->workers = 0; rc == 0 && o->workers < workers; o->workers++)
+        rc = listener_tasks_make_messages(&o->to[o->workers], descriptors, given);
+    if (rc == 0)
+        return o;
+    listener_tasks_free(o);
+    return NULL;
+}
+
+void listener_tasks_free(struct listener_tasks *o)
+{
+    if (o == NULL)
+        return;
+    for (size_t i = 0; i < o->workers; i++)
+        for (int round = 0; round < LISTENER_TASK_ROUNDS; round++)
+            free(o->to[i].in[round]);
+    while (o->spares > 0)
+        worker_listener_free(o->spare[--o->spares]);
+    free(o->spare);
+    free(o);
+}
+
+static void listener_tasks_add(struct listener_tasks *o, size_t worker, struct listener_task what)
+{
+    struct listener_task_message *l =
+        o->to[worker]
+            .in[what.kind == LISTENER_TASK_LISTEN ? LISTENER_TASK_GIVE : LISTENER_TASK_TAKE];
+    l->listener_task[l->count++] = what;
+}
+
+/* About the listener that the owner has now. */
+static void listener_tasks_add_for_owner(struct listener_tasks *o, const struct socket_share *share,
+                                         enum listener_task_kind kind, struct frontend *frontend)
+{
+    if (share->owner != SOCKET_SHARE_NO_OWNER)
+        listener_tasks_add(o, share->owner,
+                           (struct listener_task){
+                               .kind = kind, .listener = share->listener, .frontend = frontend });
+}
+
+void listener_tasks_listen(struct listener_tasks *o, size_t worker, struct socket_share *share,
+                           struct frontend *frontend)
+{
+    share->listener = o->spare[--o->spares];
+    share->owner = worker;
+    listener_tasks_add(o, worker,
+                       (struct listener_task){ .kind = LISTENER_TASK_LISTEN,
+                                               .fd = share->fd,
+                                               .listener = share->listener,
+                                               .frontend = frontend });
+}
+
+void listener_tasks_set_frontend(struct listener_tasks *o, const struct socket_share *share,
+                                 struct frontend *frontend)
+{
+    listener_tasks_add_for_owner(o, share, LISTENER_TASK_SET_FRONTEND, frontend);
+}
+
+void listener_tasks_release(struct listener_tasks *o, const struct socket_share *share)
+{
+    listener_tasks_add_for_owner(o, share, LISTENER_TASK_RELEASE, NULL);
+}
+
+void listener_tasks_close(struct listener_tasks *o, const struct socket_share *share)
+{
+    listener_tasks_add_for_owner(o, share, LISTENER_TASK_CLOSE, NULL);
+}
+
+static void listener_task_apply(struct worker *w, const struct listener_task *o)
+{
+    switch (o->kind) {
+    case LISTENER_TASK_LISTEN:
+        worker_listen(w, o->listener, o->fd, o->frontend);
+        break;
+    case LISTENER_TASK_SET_FRONTEND:
+        worker_set_frontend(o->listener, o->frontend);
+        break;
+    case LISTENER_TASK_RELEASE:
+        worker_release(w, o->listener);
+        break;
+    case LISTENER_TASK_CLOSE:
+        worker_close(w, o->listener);
+        break;
+    }
+}
+
+static void on_listener_tasks(struct worker_message *worker_message, void *owner)
+{
+    struct listener_task_message *l =
+        (struct listener_task_message *)worker_message; /* its first member */
+    sem_t *done = l->done;
+    for (size_t i = 0; i < l->count; i++)
+        listener_task_apply(owner, &l->listener_task[i]);
+    free(l);
+    sem_post(done);
+}
+
+/* A worker that does not run yet is told directly. */
+static void listener_tasks_send(struct listener_tasks *o, size_t worker,
+                                enum listener_task_round round, struct workers *workers,
+                                sem_t *done)
+{
+    struct listener_task_message *l = o->to[worker].in[round];
+    o->to[worker].in[round] = NULL;
+    l->worker_message.run = on_listener_tasks;
+    l->done = done;
+    if (worker >= workers->started || !worker_post(workers->worker[worker], &l->worker_message))
+        on_listener_tasks(&l->worker_message, workers->worker[worker]);
+}
+
+/* Every worker has a letter in the first round: from then on no client is served by what was in
+ * force before. */
+static void listener_tasks_run_round(struct listener_tasks *o, struct workers *workers,
+                                     enum listener_task_round round)
+{
+    sem_t done;
+    size_t sent = 0;
+    sem_init(&done, 0, 0);
+    for (size_t i = 0; i < o->workers; i++) {
+        if (round == LISTENER_TASK_GIVE && o->to[i].in[round]->count == 0)
+            continue;
+        listener_tasks_send(o, i, round, workers, &done);
+        sent++;
+    }
+    for (size_t i = 0; i < sent; i++)
+        while (sem_wait(&done) == -1) /* EINTR */
+            ;
+    sem_destroy(&done);
+}
+
+void listener_tasks_run(struct listener_tasks *o, struct workers *workers)
+{
+    listener_tasks_run_round(o, workers, LISTENER_TASK_TAKE);
+    listener_tasks_run_round(o, workers, LISTENER_TASK_GIVE);
+}

@@ -1,0 +1,231 @@
+#include "handover/handover_message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define HANDOVER_MAGIC 0x7a70726fu
+
+struct head {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    uint32_t count;
+    uint32_t size;
+    uint32_t fds;
+};
+
+const char *handover_message_type_name(unsigned type)
+{
+    static const char *const names[] = {
+        [HANDOVER_OFFER] = "offer",         [HANDOVER_ACCEPT] = "accept",
+        [HANDOVER_REFUSE] = "refuse",       [HANDOVER_CONFIG] = "config",
+        [HANDOVER_SERVERS] = "servers",     [HANDOVER_ANSWERS] = "answers",
+        [HANDOVER_SOCKET] = "socket",       [HANDOVER_ADMIN] = "admin",
+        [HANDOVER_INHERITED] = "inherited", [HANDOVER_LISTENERS] = "listeners",
+        [HANDOVER_SESSIONS] = "sessions",   [HANDOVER_PREPARED] = "prepared",
+        [HANDOVER_PROGRESS] = "progress",   [HANDOVER_LATE_SESSIONS] = "late_sessions",
+        [HANDOVER_COMPLETE] = "complete",   [HANDOVER_TAKEN_OVER] = "taken_over",
+        [PARCEL_LOG_LOSS] = "log loss",
+    };
+    return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
+}
+
+void handover_message_init(struct handover_message *p, enum handover_message_type type)
+{
+    p->type = (uint16_t)type;
+    p->count = 0;
+    p->size = 0;
+    p->fd_count = 0;
+}
+
+/* Before an item stands, in one word, which of its descriptors there are. */
+bool handover_message_add(struct handover_message *p, const void *item, size_t size, const int *fd,
+                          size_t fds)
+{
+    uint64_t present = 0;
+    size_t needed = 0;
+    for (size_t i = 0; i < fds; i++) {
+        if (fd[i] == -1)
+            continue;
+        present |= UINT64_C(1) << i;
+        needed++;
+    }
+    size_t padded = (size + 7) / 8 * 8;
+    if (p->size + sizeof present + padded > HANDOVER_MESSAGE_BYTES ||
+        p->fd_count + needed > HANDOVER_MESSAGE_FDS)
+        return false;
+    memcpy(p->data + p->size, &present, sizeof present);
+    memcpy(p->data + p->size + sizeof present, item, size);
+    memset(p->data + p->size + sizeof present + size, 0, padded - size);
+    p->size += sizeof present + padded;
+    for (size_t i = 0; i < fds; i++)
+        if (fd[i] != -1)
+            p->fd[p->fd_count++] = fd[i];
+    p->count++;
+    return true;
+}
+
+bool handover_message_take(struct handover_message *p, struct handover_message_cursor *at,
+                           void *item, size_t size, int *fd, size_t fds)
+{
+    uint64_t present = 0;
+    size_t padded = (size + 7) / 8 * 8;
+    if (at->data + sizeof present + padded > p->size)
+        return false;
+    memcpy(&present, p->data + at->data, sizeof present);
+    if (at->fd + (size_t)__builtin_popcountll(present) > p->fd_count ||
+        (fds < 64 && present >> fds != 0))
+        return false;
+    memcpy(item, p->data + at->data + sizeof present, size);
+    at->data += sizeof present + padded;
+    for (size_t i = 0; i < fds; i++)
+        fd[i] = (present >> i & 1) != 0 ? p->fd[at->fd++] : -1;
+    return true;
+}
+
+void handover_message_close_rest(struct handover_message *p,
+                                 const struct handover_message_cursor *at)
+{
+    for (size_t i = at->fd; i < p->fd_count; i++)
+        close(p->fd[i]);
+    p->fd_count = at->fd;
+}
+
+/* ---- on the way ---- */
+
+/* The kernel lets no more descriptors of a user be on their way than one process may have open
+ * (ETOOMANYREFS, unix(7)): the other side takes them before long. */
+#define IN_FLIGHT_RETRY_MS 2
+
+static void set_timeout(int sock, int option, unsigned ms)
+{
+    const struct timeval timeout_ms = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+    (void)setsockopt(sock, SOL_SOCKET, option, &timeout_ms, sizeof timeout_ms);
+}
+
+static int receive_error(int error)
+{
+    return error == EAGAIN ? -ETIMEDOUT : error == ECONNRESET ? -EPIPE : -error;
+}
+
+bool handover_text_is_terminated(const char *text, size_t size)
+{
+    return strnlen(text, size) < size;
+}
+
+int handover_message_send(int sock, const struct handover_message *p, unsigned timeout_ms)
+{
+    struct head head = { HANDOVER_MAGIC, HANDOVER_VERSION,  p->type,
+                         p->count,       (uint32_t)p->size, (uint32_t)p->fd_count };
+    struct iovec parts[] = { { &head, sizeof head }, { (void *)p->data, p->size } };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(HANDOVER_MESSAGE_FDS * sizeof(int))];
+    } rights;
+    struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
+    if (p->fd_count > 0) {
+        memset(&rights, 0, sizeof rights);
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(p->fd_count * sizeof(int));
+        memcpy(CMSG_DATA(&rights.header), p->fd, p->fd_count * sizeof(int));
+        msg.msg_control = &rights;
+        msg.msg_controllen = CMSG_SPACE(p->fd_count * sizeof(int));
+    }
+    set_timeout(sock, SO_SNDTIMEO, timeout_ms);
+    ssize_t n;
+    for (unsigned waited = 0;; waited += errno == EINTR ? 0 : IN_FLIGHT_RETRY_MS) {
+        n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+        if (n != -1 || (errno != EINTR && (errno != ETOOMANYREFS || waited >= timeout_ms)))
+            break;
+        if (errno == ETOOMANYREFS)
+            (void)poll(NULL, 0, IN_FLIGHT_RETRY_MS);
+    }
+    return n == -1 ? receive_error(errno) : 0;
+}
+
+static void receive_fds(struct handover_message *p, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        p->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (p->fd_count > HANDOVER_MESSAGE_FDS)
+            p->fd_count = HANDOVER_MESSAGE_FDS; /* cannot be: there was no room for more */
+        memcpy(p->fd, CMSG_DATA(c), p->fd_count * sizeof(int));
+    }
+}
+
+static int bad_message(struct handover_message *p, const char *problem)
+{
+    p->problem = problem;
+    return -EBADMSG;
+}
+
+static int handover_message_check_head(const struct head *head, struct handover_message *p,
+                                       ssize_t n)
+{
+    if ((size_t)n < sizeof *head || head->magic != HANDOVER_MAGIC)
+        return bad_message(p, "it does not begin as a message of a handover does");
+    p->version = head->version;
+    if (head->version != HANDOVER_VERSION)
+        return -EPROTONOSUPPORT;
+    if (head->size != (size_t)n - sizeof *head)
+        return bad_message(p, "it is shorter or longer than it says");
+    return head->fds == p->fd_count
+               ? 0
+               : bad_message(p, "it has more or fewer descriptors than it says");
+}
+
+static int check_complete(const struct head *head, struct handover_message *p,
+                          const struct msghdr *msg, ssize_t n)
+{
+    if ((msg->msg_flags & MSG_TRUNC) != 0)
+        return bad_message(p, "it is too long");
+    if ((msg->msg_flags & MSG_CTRUNC) != 0)
+        return bad_message(p, "there is no room for all of its descriptors (ulimit -n)");
+    return handover_message_check_head(head, p, n);
+}
+
+int handover_message_receive(int sock, struct handover_message *p, unsigned timeout_ms)
+{
+    struct head head;
+    struct iovec parts[] = { { &head, sizeof head }, { p->data, HANDOVER_MESSAGE_BYTES } };
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(HANDOVER_MESSAGE_FDS * sizeof(int))];
+    } rights;
+    struct msghdr msg = {
+        .msg_iov = parts,
+        .msg_iovlen = 2,
+        .msg_control = &rights,
+        .msg_controllen = sizeof rights,
+    };
+    p->fd_count = 0;
+    p->problem = NULL;
+    set_timeout(sock, SO_RCVTIMEO, timeout_ms);
+    ssize_t n;
+    do
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        return receive_error(errno);
+    if (n == 0)
+        return -EPIPE;
+    receive_fds(p, &msg);
+    int rc = check_complete(&head, p, &msg, n);
+    if (rc < 0) {
+        const struct handover_message_cursor none = { 0, 0 };
+        handover_message_close_rest(p, &none);
+        return rc;
+    }
+    p->type = head.type;
+    p->count = head.count;
+    p->size = head.size;
+    return 0;
+}

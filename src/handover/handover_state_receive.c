@@ -1,0 +1,523 @@
+#include "handover/handover_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/config_change.h"
+#include "handover/handover_messages.h"
+
+/* A configuration that has come, until all have. */
+struct old_config {
+    struct handover_config head;
+    struct config *conf;
+};
+
+static void handover_state_close_fd(int fd)
+{
+    if (fd != -1)
+        close(fd);
+}
+
+static uint64_t handover_state_now_ms(void)
+{
+    return handover_channel_now_us() / 1000;
+}
+
+/* The counters come twice, the second time with what was lost meanwhile. */
+static void add_log_dropped(struct handover_state *v, const struct handover_process *e)
+{
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
+        /* those that it has not told of: so far it may itself */
+        const struct log_loss loss = { .dropped = e->log_dropped[i] - v->log_dropped[i] };
+        if (e->log_dropped[i] > v->log_dropped[i])
+            log_add_dropped((enum log_name)i, &loss);
+        v->log_dropped[i] = e->log_dropped[i];
+    }
+}
+
+static int receive_process(struct handover_state *v)
+{
+    struct handover_process e;
+    int pid_file = -1;
+    int rc = handover_channel_take(v->channel, "the counters", &e, sizeof e, &pid_file, 1);
+    if (rc <= 0)
+        return rc < 0 ? rc
+                      : handover_channel_refuse(v->channel, "no counters where they are expected");
+    const char *why = handover_check_process(&e, pid_file);
+    if (why != NULL) {
+        handover_state_close_fd(pid_file);
+        return handover_channel_refuse(v->channel, "the counters: %s", why);
+    }
+    struct runtime *rt = v->rt;
+    pid_file_adopt(&rt->pid_file, pid_file);
+    atomic_store(&rt->last_session_id, e.last_session_id);
+    rt->reloads = e.reloads;
+    rt->failed_reloads = e.failed_reloads;
+    rt->began = e.began;
+    rt->workers.retired = e.totals;
+    log_set_level((enum log_level)e.log_level);
+    privileges_set_dumpable(e.is_open != 0);
+    add_log_dropped(v, &e);
+    return handover_channel_expect_end(v->channel);
+}
+
+/* What is wrong with a configuration: for the refusal the first line of it, all for v->errors. */
+struct config_errors {
+    FILE *out;
+    char *text;
+    size_t size;
+};
+
+static int config_errors_open(struct config_errors *o)
+{
+    *o = (struct config_errors){ .text = NULL };
+    o->out = open_memstream(&o->text, &o->size);
+    return o->out == NULL ? -1 : 0;
+}
+
+static void config_errors_close(struct handover_state *v, struct config_errors *o)
+{
+    if (fclose(o->out) == EOF || o->text == NULL)
+        return;
+    fputs(o->text, v->errors);
+    o->text[strcspn(o->text, "\n")] = '\0';
+}
+
+static int refuse_config(struct handover_state *v, const struct config_errors *o, uint32_t number,
+                         const char *what)
+{
+    return handover_channel_refuse(v->channel, "configuration %u %s: %s", number, what,
+                                   o->text == NULL || *o->text == '\0' ? "out of memory" : o->text);
+}
+
+static bool has_number(const struct handover_state *v, uint32_t number)
+{
+    for (size_t i = 0; i < v->old_config_count; i++)
+        if (v->old_config[i].head.number == number)
+            return true;
+    return false;
+}
+
+/* The one in force comes first; those that sessions keep are older. */
+static const char *check_config(const struct handover_state *v, const struct handover_config *e,
+                                int fd)
+{
+    const char *why = handover_check_config(e, fd);
+    if (why != NULL)
+        return why;
+    if (e->in_force != (v->old_config_count == 0))
+        return "none or two of them are in force";
+    if (has_number(v, e->number) ||
+        (v->old_config_count > 0 && e->number > v->old_config[0].head.number))
+        return "its number is another's, or later than that of the one in force";
+    return NULL;
+}
+
+static int add_config(struct handover_state *v, const struct handover_config *e, int fd)
+{
+    struct old_config *more = realloc(v->old_config, (v->old_config_count + 1) * sizeof *more);
+    if (more == NULL)
+        return handover_channel_refuse(v->channel, "out of memory");
+    v->old_config = more;
+    char path[32];
+    struct config_errors o;
+    if (config_errors_open(&o) < 0)
+        return handover_channel_refuse(v->channel, "out of memory");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct config *conf = config_load(path, o.out);
+    config_errors_close(v, &o);
+    int rc = conf == NULL ? refuse_config(v, &o, e->number, "is not understood") : 0;
+    free(o.text);
+    if (rc == 0)
+        v->old_config[v->old_config_count++] = (struct old_config){ .head = *e, .conf = conf };
+    return rc;
+}
+
+static int receive_configs(struct handover_state *v)
+{
+    struct handover_config e;
+    int fd = -1;
+    int rc;
+    while ((rc = handover_channel_take(v->channel, "a configuration", &e, sizeof e, &fd, 1)) > 0) {
+        const char *why = check_config(v, &e, fd);
+        rc = why == NULL
+                 ? add_config(v, &e, fd)
+                 : handover_channel_refuse(v->channel, "configuration %u: %s", e.number, why);
+        handover_state_close_fd(fd);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static int receive_socket(struct handover_state *v, const struct handover_socket *e,
+                          const int fd[HANDOVER_SOCKET_FDS])
+{
+    const char *why = handover_check_socket(e, fd);
+    if (why != NULL) {
+        char text[ADDR_TEXT_MAX] = "";
+        for (size_t i = 0; i < HANDOVER_SOCKET_FDS; i++)
+            handover_state_close_fd(fd[i]);
+        return handover_channel_refuse(v->channel, "listening socket %s: %s",
+                                       addr_is_valid(&e->at) ? addr_print(&e->at, text) : text,
+                                       why);
+    }
+    if (e->is_http)
+        http_adopt(v->rt->http, &e->at, &e->file, fd[0]);
+    else if (listen_sockets_adopt(&v->rt->listen_sockets, &e->at, &e->file, fd, e->count) < 0)
+        return handover_channel_refuse(v->channel, "out of memory");
+    return 0;
+}
+
+static int receive_sockets(struct handover_state *v)
+{
+    struct handover_socket e;
+    int fd[HANDOVER_SOCKET_FDS];
+    int rc;
+    while ((rc = handover_channel_take(v->channel, "a listening socket", &e, sizeof e, fd,
+                                       HANDOVER_SOCKET_FDS)) > 0)
+        if (receive_socket(v, &e, fd) < 0)
+            return -1;
+    return rc;
+}
+
+static int receive_inherited(struct handover_state *v)
+{
+    struct handover_inherited e;
+    int fd = -1;
+    int rc;
+    while ((rc = handover_channel_take(v->channel, "a socket of systemd's", &e, sizeof e, &fd, 1)) >
+           0) {
+        const char *why = handover_check_inherited(&e, fd);
+        if (why != NULL) {
+            handover_state_close_fd(fd);
+            return handover_channel_refuse(v->channel, "socket fd:%d of systemd's: %s", e.number,
+                                           why);
+        }
+        if (inherited_adopt(&v->rt->listen_sockets.inherited, e.name, e.number, fd) < 0)
+            return handover_channel_refuse(v->channel, "out of memory");
+    }
+    return rc;
+}
+
+static int receive_admin(struct handover_state *v)
+{
+    struct handover_socket e;
+    int fd = -1;
+    int rc = handover_channel_take(v->channel, "the control socket", &e, sizeof e, &fd, 1);
+    if (rc <= 0)
+        return rc;
+    const char *why = handover_check_admin(&e, fd);
+    if (why != NULL) {
+        handover_state_close_fd(fd);
+        return handover_channel_refuse(v->channel, "the control socket: %s", why);
+    }
+    rc = admin_adopt(v->rt->admin, &e.at, &e.file, fd);
+    return rc < 0 ? handover_channel_refuse(v->channel, "the control socket: %s", strerror(-rc))
+                  : handover_channel_expect_end(v->channel);
+}
+
+/* Pools that only sessions from before a reload use are made for them, and dropped again: they go
+ * with the last of these sessions. */
+static int make_old_pools(struct handover_state *v, const struct config *conf)
+{
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        if (pools_find_any(&v->rt->pools, conf->pool[i].name) != NULL)
+            continue;
+        struct pool *p = pools_add(&v->rt->pools, &conf->pool[i]);
+        if (p == NULL)
+            return handover_channel_refuse(v->channel, "[pool %s]: %s", conf->pool[i].name,
+                                           strerror(errno));
+        pools_drop(&v->rt->pools, p);
+    }
+    return 0;
+}
+
+static int apply_old_config(struct handover_state *v, struct old_config *l)
+{
+    struct runtime *rt = v->rt;
+    struct config *conf = l->conf;
+    if (make_old_pools(v, conf) < 0)
+        return -1;
+    l->conf = NULL;
+    struct generation *g = generation_new(l->head.number, conf);
+    if (g == NULL)
+        return handover_channel_refuse(v->channel, "out of memory");
+    LIST_INSERT_HEAD(&rt->generations, g, in_all);
+    if (generation_init_frontends(g, &rt->pools, &rt->listener_states, &rt->conn_limit) < 0)
+        return handover_channel_refuse(v->channel, "out of memory");
+    return 0;
+}
+
+static int apply_current_config(struct handover_state *v, struct old_config *l)
+{
+    struct config_change *config_change = NULL;
+    struct config *conf = l->conf;
+    struct config_errors o;
+    if (config_errors_open(&o) < 0)
+        return handover_channel_refuse(v->channel, "out of memory");
+    l->conf = NULL;
+    v->rt->last_generation = l->head.number - 1;
+    config_change_swap_fixed(conf, v->file_config);
+    int rc = config_change_prepare(v->rt, conf, o.out, &config_change);
+    config_errors_close(v, &o);
+    rc = rc < 0 ? refuse_config(v, &o, l->head.number, "cannot be put in force here") : 0;
+    free(o.text);
+    if (rc == 0)
+        config_change_commit(config_change);
+    return rc;
+}
+
+/* The one in force was sent first. */
+int handover_state_apply_configs(struct handover_state *v)
+{
+    if (v->configs_applied)
+        return 0;
+    v->configs_applied = true;
+    if (v->old_config_count == 0 || !v->old_config[0].head.in_force)
+        return handover_channel_refuse(v->channel, "no configuration in force");
+    int rc = apply_current_config(v, &v->old_config[0]);
+    for (size_t i = 1; i < v->old_config_count && rc == 0; i++)
+        rc = apply_old_config(v, &v->old_config[i]);
+    return rc;
+}
+
+/* All addresses of a name are there. */
+static int apply_answers(struct handover_state *v)
+{
+    size_t count = v->answer_count;
+    struct pool *p = count == 0 ? NULL : pools_find(&v->rt->pools, v->answer_pool);
+    v->answer_count = 0;
+    if (count == 0)
+        return 0;
+    if (p == NULL || v->answer_line >= pool_conf(p)->server_count ||
+        pool_conf(p)->server[v->answer_line].host == NULL)
+        return handover_channel_refuse(v->channel,
+                                       "addresses of server line %u of pool %s, which has no name",
+                                       v->answer_line + 1, v->answer_pool);
+    return pool_resolved(p, v->answer_line, v->answers, count) < 0
+               ? handover_channel_refuse(v->channel, "out of memory")
+               : 0;
+}
+
+static bool is_of_same_name(const struct handover_state *v, const struct handover_answer *e)
+{
+    return e->line == v->answer_line && strcmp(e->pool, v->answer_pool) == 0;
+}
+
+static int add_answer(struct handover_state *v, const struct handover_answer *e)
+{
+    if (!is_of_same_name(v, e) && apply_answers(v) < 0)
+        return -1;
+    if (v->answer_count == v->answer_capacity) {
+        size_t room = 2 * v->answer_capacity + 64;
+        struct pool_answer *more = realloc(v->answers, room * sizeof *more);
+        if (more == NULL)
+            return handover_channel_refuse(v->channel, "out of memory");
+        v->answers = more;
+        v->answer_capacity = room;
+    }
+    memcpy(v->answer_pool, e->pool, sizeof v->answer_pool);
+    v->answer_line = e->line;
+    v->answers[v->answer_count++] = (struct pool_answer){ e->addr, e->weight, e->backup != 0 };
+    return 0;
+}
+
+/* The last name of a parcel may go on in the next one. */
+static int receive_answers(struct handover_state *v)
+{
+    struct handover_answer e;
+    int rc;
+    while ((rc = handover_channel_take(v->channel, "an address", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = handover_check_answer(&e);
+        if (why != NULL)
+            return handover_channel_refuse(v->channel, "an address of a name: %s", why);
+        if (add_answer(v, &e) < 0)
+            return -1;
+    }
+    return rc;
+}
+
+static void restore_server(struct server *srv, const struct handover_server *e)
+{
+    atomic_store(&srv->weight, e->weight);
+    atomic_store(&srv->state, e->state);
+    atomic_store(&srv->max_connections, e->max_connections);
+    atomic_store(&srv->up, e->up != 0);
+    atomic_store(&srv->out_until, e->out_until);
+    atomic_store(&srv->slow_start_length, e->slow_start_length);
+    atomic_store(&srv->slow_start_began, e->slow_start_began);
+    atomic_store(&srv->connections, e->connections);
+    atomic_store(&srv->failures, e->failures);
+    atomic_store(&srv->received, e->received);
+    atomic_store(&srv->sent, e->sent);
+}
+
+static void restore_check(const struct handover_state *v, const struct pool *p,
+                          const struct server *srv, const struct handover_server *e)
+{
+    const struct handover_check_result *c = &e->check;
+    struct check_result check_result = {
+        .up = e->up != 0,
+        .settled = c->settled != 0,
+        .passed = c->passed != 0,
+        .streak = c->streak,
+        .successes = c->successes,
+        .failures = c->failures,
+        .checked = c->checked,
+        .changed = c->changed,
+        .duration = c->duration,
+    };
+    memcpy(check_result.why, c->why, sizeof check_result.why);
+    health_restore(v->rt->health, p, srv, &check_result);
+}
+
+/* One that the configuration does not have. */
+static struct server *add_runtime_server(struct pool *p, struct handover_server *e)
+{
+    const struct config_server line = {
+        .name = e->name,
+        .addr = e->addr,
+        .check_address = e->check_address,
+        .weight = e->weight,
+        .max_connections = e->max_connections,
+        .state = (enum config_state)e->state,
+        .backup = e->backup,
+    };
+    return pool_add_server(p, &line) < 0 ? NULL : pool_find(p, &e->addr, e->name);
+}
+
+/* It is said that something is lost, whatever the reason: nothing else would tell. */
+static void log_lost_server(const struct handover_server *e)
+{
+    char text[ADDR_TEXT_MAX];
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_WARNING, "upgrade");
+    log_str(&line, "pool", e->pool);
+    log_str(&line, "server", e->name);
+    log_str(&line, "address", addr_print(&e->addr, text));
+    log_str(&line, "msg",
+            "the pool has no such server here: its weight, state and counters are lost");
+    log_end(&line);
+}
+
+static int handover_state_receive_server(struct handover_state *v, struct handover_server *e)
+{
+    struct pool *p = pools_find(&v->rt->pools, e->pool);
+    struct server *srv = p == NULL ? NULL : pool_find(p, &e->addr, e->name);
+    if (srv == NULL && p != NULL && e->added)
+        srv = add_runtime_server(p, e);
+    if (srv == NULL) {
+        log_lost_server(e);
+        return 0;
+    }
+    restore_server(srv, e);
+    restore_check(v, p, srv, e);
+    if (e->draining && drains_resume(&v->rt->drains, p, srv, &e->drain) < 0)
+        return handover_channel_refuse(v->channel, "out of memory");
+    return 0;
+}
+
+static int handover_state_receive_servers(struct handover_state *v)
+{
+    struct handover_server e;
+    int rc;
+    if (apply_answers(v) < 0)
+        return -1;
+    while ((rc = handover_channel_take(v->channel, "a server", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = handover_check_server(&e, handover_state_now_ms());
+        if (why != NULL)
+            return handover_channel_refuse(v->channel, "server %.*s of pool %.*s: %s", 60, e.name,
+                                           60, e.pool, why);
+        if (handover_state_receive_server(v, &e) < 0)
+            return -1;
+    }
+    return rc;
+}
+
+static void restore_end_counts(struct listener_state *in, const struct handover_listener *e)
+{
+    struct end_counts *counts = end_counts_find(&in->ended, e->pool);
+    for (int i = 0; counts != NULL && i < SESSION_ENDS; i++)
+        atomic_store(&counts->ended[i], e->ended[i]);
+}
+
+static void restore_listener(struct handover_state *v, const struct handover_listener *e)
+{
+    struct listener_state *in;
+    LIST_FOREACH(in, &v->rt->listener_states, in_all) {
+        if (strcmp(in->name, e->name) != 0)
+            continue;
+        if (e->pool[0] != '\0') {
+            restore_end_counts(in, e);
+            continue;
+        }
+        atomic_store(&in->connections, e->connections);
+        for (int k = 0; k < SESSION_ENDS; k++)
+            atomic_store(&in->refused[k], e->refused[k]);
+    }
+}
+
+static int receive_listeners(struct handover_state *v)
+{
+    struct handover_listener e;
+    int rc;
+    while ((rc = handover_channel_take(v->channel, "a listener", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = handover_check_listener(&e);
+        if (why != NULL)
+            return handover_channel_refuse(v->channel, "a listener: %s", why);
+        restore_listener(v, &e);
+    }
+    return rc;
+}
+
+static void rebuild_pool(void *arg, struct pool *p)
+{
+    int *rc = arg;
+    if (*rc == 0)
+        *rc = pool_rebuild(p);
+}
+
+int handover_state_finish(struct handover_state *v)
+{
+    int rc = 0;
+    if (apply_answers(v) < 0)
+        return -1;
+    pools_each(&v->rt->pools, rebuild_pool, &rc);
+    return rc < 0 ? handover_channel_refuse(v->channel, "servers: %s", strerror(-rc)) : 0;
+}
+
+int handover_state_receive(struct handover_state *v)
+{
+    switch ((enum handover_message_type)v->channel->message->type) {
+    case HANDOVER_OFFER:
+        return receive_process(v);
+    case HANDOVER_CONFIG:
+        return receive_configs(v);
+    case HANDOVER_SOCKET:
+        return receive_sockets(v);
+    case HANDOVER_INHERITED:
+        return receive_inherited(v);
+    case HANDOVER_ADMIN:
+        return receive_admin(v);
+    case HANDOVER_ANSWERS:
+        return handover_state_apply_configs(v) < 0 ? -1 : receive_answers(v);
+    case HANDOVER_SERVERS:
+        return handover_state_apply_configs(v) < 0 ? -1 : handover_state_receive_servers(v);
+    case HANDOVER_LISTENERS:
+        return handover_state_apply_configs(v) < 0 ? -1 : receive_listeners(v);
+    default:
+        return handover_channel_refuse(v->channel, "a message that does not belong here");
+    }
+}
+
+void handover_state_fini(struct handover_state *v)
+{
+    for (size_t i = 0; i < v->old_config_count; i++)
+        config_free(v->old_config[i].conf);
+    free(v->old_config);
+    free(v->answers);
+}

@@ -1,0 +1,62 @@
+/* What flows of one worker share to move bytes: pipes, a buffer for copying, and counters. */
+#ifndef ZPROXY_RELAY_RELAY_STOCK_H
+#define ZPROXY_RELAY_RELAY_STOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/stats.h"
+#include "relay/pipe.h"
+
+enum relay_path {
+    RELAY_SPLICE,
+    RELAY_COPY,
+    RELAY_FILE, /* sendfile(2): file answers */
+    RELAY_PATHS,
+};
+
+enum relay_direction {
+    RELAY_UP,   /* client to server */
+    RELAY_DOWN, /* server to client */
+    RELAY_DIRECTIONS,
+};
+
+/* Why bytes were copied although relay = splice. */
+enum relay_fallback {
+    RELAY_REFUSED, /* the kernel does not splice these sockets */
+    RELAY_NO_PIPE, /* max_pipes or the descriptors are used up */
+    RELAY_FALLBACKS,
+};
+
+struct relay_stock {
+    bool splice;
+    struct pipe_stock pipes;
+    char *buffer;
+    size_t buffer_size;
+    struct counter bytes[RELAY_PATHS][RELAY_DIRECTIONS];
+    struct counter fallbacks[RELAY_FALLBACKS];
+};
+
+/* splice: move bytes by splice(2) where possible. quota as for pipe_stock_init(). Returns 0 or
+ * -ENOMEM. */
+int relay_stock_init(struct relay_stock *stock, bool splice, struct pipe_quota *quota,
+                     int pipe_size);
+void relay_stock_fini(struct relay_stock *stock);
+
+/* A pipe that holds bytes, from another process, whose pipes may be larger than those here: as
+ * pipe_adopt(), and the buffer grows to what is in it. Takes the descriptors over, also on failure.
+ */
+struct pipe *relay_stock_adopt_pipe(struct relay_stock *stock, const int fd[2], uint32_t held);
+
+/* Whether this program was built to splice, and this kernel lets it between TCP sockets. */
+bool relay_stock_can_splice(void);
+
+/* Counts a fallback, and says so in the log the first time in the process. error: positive. */
+void relay_stock_count_fallback(struct relay_stock *stock, enum relay_fallback why, int error);
+
+/* The line alone: for a fallback known before the first byte. */
+void relay_stock_log_fallback(enum relay_fallback why, const char *error);
+
+const char *relay_fallback_name(enum relay_fallback why);
+
+#endif

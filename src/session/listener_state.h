@@ -1,0 +1,52 @@
+/* What outlives configurations of a [listen] section: how many clients are in, and what has been
+ * counted. Found again by the section's name.
+ */
+#ifndef ZPROXY_SESSION_LISTENER_STATE_H
+#define ZPROXY_SESSION_LISTENER_STATE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "session/client_quota.h"
+#include "session/conn_limit.h"
+#include "session/end_counts.h"
+#include "session/session_end.h"
+
+/* What control has seen of a listener that does not accept; for the control thread. */
+struct accept_watched {
+    enum accept_reason reason; /* ACCEPT_OPEN: it accepts */
+    uint64_t since;            /* ms */
+    uint64_t last;             /* ms, when it was last seen paused */
+    uint64_t pauses;           /* at the last look */
+};
+
+struct listener_state {
+    LIST_ENTRY(listener_state) in_all;
+    char *name;
+    unsigned users; /* configurations that have such a section */
+    struct conn_limit conn_limit;
+    struct accept_state accept;
+    struct accept_watched watched;
+    struct client_quota *client_quota; /* of the configuration that was last in force; NULL: none */
+    _Atomic uint64_t connections;
+    _Atomic uint64_t refused[SESSION_ENDS];
+    struct end_counts_list ended;
+};
+
+LIST_HEAD(listener_state_list, listener_state);
+
+/* The entrance of that name: one that is in the list, or a new one; it is used once more. wake as
+ * for conn_limit_init(). NULL when out of memory. For the control thread, likewise
+ * listener_state_put(). */
+struct listener_state *listener_state_get(struct listener_state_list *all, const char *name,
+                                          void (*wake)(void *arg), void *arg);
+/* A configuration is in force: so many sessions (0: no limit), and these limits of each client from
+ * now on. */
+void listener_state_set_limits(struct listener_state *e, uint64_t max_connections,
+                               struct client_quota *q);
+
+/* Frees it when it was the last use. */
+void listener_state_put(struct listener_state *e);
+
+#endif

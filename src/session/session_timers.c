@@ -1,0 +1,101 @@
+#include "session/session_timers.h"
+
+#include <assert.h>
+
+#include "session/preread_info.h"
+#include "session/rate_limit.h"
+#include "session/session_iter.h"
+
+#define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a < b ? b : a;
+}
+
+uint64_t session_timers_after(uint64_t start, uint64_t timeout)
+{
+    return timeout == 0 ? TIMER_WHEEL_NEVER : start + timeout;
+}
+
+bool session_is_half_closed(const struct session *s)
+{
+    bool pending = s->state == SESSION_RELAYING &&
+                   (side_is(&s->client, SIDE_ENDED) || side_is(&s->server, SIDE_ENDED));
+    return s->up_ended || s->down_ended || pending;
+}
+
+static uint64_t idle_deadline(const struct session *s)
+{
+    const struct config_listen *c = s->frontend->conf;
+    return session_timers_after(s->active, session_is_half_closed(s) ? c->half_close_timeout
+                                                                     : c->idle_timeout);
+}
+
+uint64_t session_timers_last_deadline(const struct session *s)
+{
+    return session_timers_after(s->began, s->frontend->conf->session_timeout);
+}
+
+uint64_t session_timers_rate_due(const struct session *s)
+{
+    uint64_t at = TIMER_WHEEL_NEVER;
+    if (s->rate_limit != NULL && s->state == SESSION_RELAYING)
+        at = earlier(rate_limit_due(&s->rate_limit->up, &s->up, &s->client),
+                     rate_limit_due(&s->rate_limit->down, &s->down, &s->server));
+    return at;
+}
+
+uint64_t session_timers_deadline(const struct session *s)
+{
+    bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
+    uint64_t at = moves ? idle_deadline(s) : s->wait_until;
+    uint64_t held_until = session_timers_rate_due(s);
+    if (held_until != TIMER_WHEEL_NEVER) /* whom we hold back is not idle */
+        at = later(at, held_until);
+    return earlier(at, session_timers_last_deadline(s));
+}
+
+bool session_has_guessed(const struct session *s)
+{
+    return side_is(&s->client, SIDE_GUESSED) || side_is(&s->server, SIDE_GUESSED);
+}
+
+void session_timers_arm(struct session *s)
+{
+    uint64_t at = session_timers_deadline(s);
+    if (session_has_guessed(s))
+        at = earlier(at, session_now(s) + CONFIRM_AFTER);
+    at = earlier(at, session_timers_rate_due(s));
+    if (at != TIMER_WHEEL_NEVER && !timer_wheel_covers(&s->timer, at))
+        timer_wheel_schedule(&s->sessions->timer_wheel, &s->timer, at);
+}
+
+void session_close(struct session *s, enum session_end why)
+{
+    assert(s->state != SESSION_ENDED);
+    if (s->state == SESSION_PREREADING && s->preread == NULL)
+        s->preread = preread_info_new(session_now(s) - s->began, NULL);
+    s->state = SESSION_ENDED;
+    s->ended_by = (uint8_t)why;
+    timer_wheel_cancel(&s->sessions->timer_wheel, &s->timer);
+    session_iter_skip(s);
+    LIST_REMOVE(s, in_all);
+    LIST_INSERT_HEAD(&s->sessions->dead, s, in_all);
+}
+
+bool session_is_shared(const struct session *s)
+{
+    return s->staged || s->inherited || s->sessions->shared;
+}
+
+void session_unwatch(struct session *s, const struct side *sd)
+{
+    if (sd->fd != -1 && session_is_shared(s))
+        poller_remove(s->sessions->poller, sd->fd);
+}

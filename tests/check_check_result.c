@@ -1,0 +1,83 @@
+#include "balance/check_result.h"
+#include "suite.h"
+
+#define RISE 2
+#define FALL 3
+
+static struct check_result result;
+static uint64_t now;
+
+static void nothing_known(void)
+{
+    now = 1000;
+    check_result_init(&result, true);
+}
+
+/* Adds results, "+" passed and "-" failed; after each the server must be as in expected, "^" up and
+ * "v" down. */
+static void expect(const char *results, const char *expected)
+{
+    for (; *results != '\0'; results++, expected++) {
+        bool was = result.up;
+        bool changed = check_result_add(&result, *results == '+', RISE, FALL, ++now);
+        ck_assert_int_eq(result.up, *expected == '^');
+        ck_assert_int_eq(changed, result.up != was);
+        if (changed)
+            ck_assert_uint_eq(result.changed, now);
+    }
+}
+
+START_TEST(the_first_result_decides_alone)
+{
+    expect("-", "v");
+    nothing_known();
+    expect("+", "^");
+}
+END_TEST
+
+START_TEST(it_takes_fall_failures_in_a_row_to_go_down)
+{
+    expect("+--+--+---", "^^^^^^^^^v");
+}
+END_TEST
+
+START_TEST(it_takes_rise_successes_in_a_row_to_come_up)
+{
+    expect("-+-+-++", "vvvvvv^");
+}
+END_TEST
+
+START_TEST(a_server_that_was_not_checked_for_a_while_is_judged_anew)
+{
+    expect("++++", "^^^^");
+    check_result_unsettle(&result);
+    expect("-", "v");
+    check_result_unsettle(&result);
+    expect("+--", "^^^");
+}
+END_TEST
+
+START_TEST(checks_are_counted)
+{
+    expect("++---", "^^^^v");
+    ck_assert_uint_eq(result.successes, 2);
+    ck_assert_uint_eq(result.failures, 3);
+    ck_assert_uint_eq(result.streak, 3);
+    ck_assert(!result.passed);
+    ck_assert_uint_eq(result.checked, now);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("check_result");
+    TCase *t = tcase_create("check_result");
+    tcase_add_checked_fixture(t, nothing_known, NULL);
+    tcase_add_test(t, the_first_result_decides_alone);
+    tcase_add_test(t, it_takes_fall_failures_in_a_row_to_go_down);
+    tcase_add_test(t, it_takes_rise_successes_in_a_row_to_come_up);
+    tcase_add_test(t, a_server_that_was_not_checked_for_a_while_is_judged_anew);
+    tcase_add_test(t, checks_are_counted);
+    suite_add_tcase(s, t);
+    return suite_main(s);
+}
