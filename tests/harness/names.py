@@ -155,7 +155,9 @@ class NameServer:
         if not any(name == known for known, _ in self.records):
             return reply(question, aliases, code=NXDOMAIN)
         values = self.records.get((name, question.type), [])
-        return reply(question, aliases + [(name, question.type, self.ttl, value) for value in values])
+        owner = (name,) if aliases else ()      # that of the question takes less room
+        return reply(question, aliases + [(*owner, question.type, self.ttl, value)
+                                          for value in values])
 
     def rounds(self):
         """How often anything was asked so far."""
