@@ -1,8 +1,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/suggestion.h"
 #include "config/config.h"
-#include "config/suggestion.h"
 #include "config_rig.h"
 
 /* --- What a configuration is --- */

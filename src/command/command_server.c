@@ -7,10 +7,10 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "base/suggestion.h"
 #include "base/value.h"
 #include "command/server_view.h"
 #include "config/server.h"
-#include "config/suggestion.h"
 #include "control/cycles.h"
 
 /* ---- which one ---- */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/suggestion.h"
 #include "command/command_config.h"
 #include "command/command_explain.h"
 #include "command/command_process.h"
@@ -9,7 +10,6 @@
 #include "command/command_session.h"
 #include "command/command_show.h"
 #include "command/request.h"
-#include "config/suggestion.h"
 
 #define PHRASE_MAX      64
 #define RELOAD_DISTANCE 2 /* "relaod" is meant, "remote" is not */

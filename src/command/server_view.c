@@ -9,7 +9,7 @@
 #include "balance/health.h"
 #include "balance/passive_check.h"
 #include "base/human.h"
-#include "config/suggestion.h"
+#include "base/suggestion.h"
 
 const char *const server_view_states[] = {
     [CONFIG_STATE_READY] = "ready",

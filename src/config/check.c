@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/suggestion.h"
 #include "config/check_bind.h"
 #include "config/check_listen.h"
 #include "config/check_pool.h"
 #include "config/sorted_table.h"
-#include "config/suggestion.h"
 
 /* --- What all checks share --- */
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "config/address.h"
-#include "config/array.h"
 #include "config/bind.h"
 #include "config/bytes.h"
 #include "config/probe.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/array.h"
+#include "base/array.h"
 #include "config/config_file.h"
 #include "config/include.h"
 #include "config/ini.h"

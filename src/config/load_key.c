@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/array.h"
+#include "base/array.h"
 #include "config/load_context.h"
 #include "config/raw_text.h"
 #include "config/unknown.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/suggestion.h"
+#include "base/suggestion.h"
 
 static bool option_is_flag(const struct option *o)
 {

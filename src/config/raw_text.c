@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/array.h"
+#include "base/array.h"
 
 /* One line of a file: the values of a key that it has become. */
 struct line {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/array.h"
+#include "base/array.h"
 #include "config/config.h"
 #include "config/host.h"
 #include "config/options.h"

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/suggestion.h"
 #include "config/load_context.h"
-#include "config/suggestion.h"
 
 #define LIST_MAX 100 /* what exists is listed where it is shorter than this */
 

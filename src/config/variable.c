@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/utf8.h"
-#include "config/array.h"
 
 #define OPEN         "${"
 #define ESCAPED_OPEN "$${"

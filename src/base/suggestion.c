@@ -1,18 +1,19 @@
-#include "config/suggestion.h"
+#include "base/suggestion.h"
 
 #include <string.h>
 
-#define WORD_MAX 64 /* longer words have no neighbours */
+#define WORD_MAX 64 /* longer words are not compared */
 
 static size_t size_min(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* Letters to insert, remove, replace, or exchange with the next one (optimal string alignment). */
+/* The number of letters to insert, remove, replace or swap with the next one (optimal string
+ * alignment distance). */
 static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    size_t rows[3][WORD_MAX + 1]; /* the last two and the one being filled, in turn */
+    size_t rows[3][WORD_MAX + 1]; /* used in turn: the two before, and the one being filled */
     for (size_t j = 0; j <= b_len; j++)
         rows[0][j] = j;
     for (size_t i = 1; i <= a_len; i++) {
@@ -34,7 +35,7 @@ void suggestion_init(struct suggestion *n, const char *wanted)
 {
     n->wanted = wanted;
     n->word = NULL;
-    n->distance = strlen(wanted) / 3 + 2; /* one slip in any word, one more for each 3 letters */
+    n->distance = strlen(wanted) / 3 + 2; /* one mistake, and one more for each 3 letters */
 }
 
 void suggestion_offer(struct suggestion *n, const char *word)
@@ -46,7 +47,7 @@ void suggestion_offer(struct suggestion *n, const char *word)
         return;
     size_t d = distance(n->wanted, a_len, word, b_len);
     if (d >= n->distance || d >= a_len)
-        return; /* far, or nothing in common */
+        return; /* d >= a_len: nothing in common */
     n->word = word;
     n->distance = d;
 }
