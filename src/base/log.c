@@ -30,9 +30,9 @@ static _Atomic int level_threshold = LOG_LEVEL_INFO;
 static _Atomic int reopens_pending; /* orders to open a file again that are not done yet */
 static _Atomic bool reopen_failed;
 
-static const char *const level_names[] = {
+const char *const log_level_words[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
-    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
+    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     [LOG_LEVEL_DEBUG + 1] = NULL,
 };
 
 static void line_begin(struct log_line *line, const char *event);
@@ -218,6 +218,11 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&level_threshold, (int)level, memory_order_relaxed);
 }
 
+enum log_level log_level(void)
+{
+    return (enum log_level)atomic_load_explicit(&level_threshold, memory_order_relaxed);
+}
+
 bool log_is_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&level_threshold, memory_order_relaxed);
@@ -399,7 +404,7 @@ static void line_begin(struct log_line *line, const char *event)
     line->len = 0;
     if (w == NULL || log_writer_kind(w) != LOG_TARGET_SYSLOG) /* which writes the time itself */
         put_time(line);
-    log_str(line, "level", level_names[line->level]);
+    log_str(line, "level", log_level_words[line->level]);
     log_str(line, "event", event);
 }
 

@@ -108,6 +108,10 @@ void log_add_dropped(enum log_name name, const struct log_loss *loss);
 void log_closed_loss(enum log_name name, struct log_loss *loss);
 
 void log_set_level(enum log_level level);
+/* The level that is in force: what the configuration says, or log_set_level() after it. */
+enum log_level log_level(void);
+/* The names of the levels, "error" to "debug", by level; NULL after the last. */
+extern const char *const log_level_words[];
 
 /* Whether a line of this level would be written: ask before gathering what it needs. */
 bool log_is_enabled(enum log_level level);

@@ -35,14 +35,13 @@ static enum request_result preview(struct request *r)
 
 static enum request_result set_log_level(struct request *r)
 {
-    static const char *const words[] = { "error", "warning", "notice", "info", "debug", NULL };
-    static const struct value kind = VALUE_CHOICE(words);
+    static const struct value kind = VALUE_CHOICE(log_level_words);
     enum log_level level = LOG_LEVEL_INFO;
     struct value_error error;
     if (value_parse(&kind, &level, r->word[0], &error) < 0)
         return request_fail(r, "%s", error.text);
     log_set_level(level);
-    request_print(r, "log_level: %s", words[level]);
+    request_print(r, "log_level: %s", log_level_words[level]);
     return REQUEST_DONE;
 }
 

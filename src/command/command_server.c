@@ -72,7 +72,7 @@ static void set_state(struct request *r, struct pool *p, struct server *srv,
     enum config_state before = (enum config_state)atomic_load(&srv->state);
     drains_cancel(&r->rt->drains, srv);
     pool_set_state(p, srv, state, uv_now(r->rt->loop));
-    report_changed(r, p, srv, "state", server_view_states[before], server_view_states[state]);
+    report_changed(r, p, srv, "state", config_state_words[before], config_state_words[state]);
 }
 
 static void set_weight(struct request *r, struct pool *p, struct server *srv, uint64_t weight)
@@ -88,7 +88,7 @@ static void set_weight(struct request *r, struct pool *p, struct server *srv, ui
 /* Reads the third word of "POOL/SERVER state WORD". */
 static bool read_value(struct request *r, bool is_state, uint64_t *number)
 {
-    static const struct value state = VALUE_CHOICE(server_view_states);
+    static const struct value state = VALUE_CHOICE(config_state_words);
     static const struct value weight = VALUE_COUNT(1, 256, NULL);
     struct value_error error;
     enum config_state chosen = CONFIG_STATE_READY;

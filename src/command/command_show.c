@@ -15,15 +15,6 @@
 
 /* ---- info ---- */
 
-static const char *log_level_name(void)
-{
-    static const char *const names[] = { "error", "warning", "notice", "info", "debug" };
-    int level = LOG_LEVEL_DEBUG;
-    while (level > LOG_LEVEL_ERROR && !log_is_enabled((enum log_level)level))
-        level--;
-    return names[level];
-}
-
 static uint64_t log_dropped(void)
 {
     uint64_t lines = 0;
@@ -47,7 +38,7 @@ static void command_show_process(struct sheet *s, const struct runtime *rt)
     sheet_number(s, rt->failed_reloads);
     sheet_bool(s, rt->draining);
     sheet_number(s, drains_count(&rt->drains));
-    sheet_text(s, log_level_name());
+    sheet_text(s, log_level_words[log_level()]);
     sheet_number(s, log_dropped());
 }
 
@@ -241,7 +232,7 @@ static void command_show_server(struct sheet *s, const struct runtime *rt, const
     server_view(rt, p, srv, &view);
     server_view_put(s, pool_name(p), server_name(srv));
     sheet_text(s, addr_print(&srv->addr, address));
-    sheet_text(s, server_view_states[atomic_load(&srv->state)]);
+    sheet_text(s, config_state_words[atomic_load(&srv->state)]);
     sheet_text(s, view.status);
     sheet_number(s, server_weight(srv));
     sheet_bool(s, pool_is_backup(p, srv));

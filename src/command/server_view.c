@@ -11,13 +11,6 @@
 #include "base/human.h"
 #include "base/suggestion.h"
 
-const char *const server_view_states[] = {
-    [CONFIG_STATE_READY] = "ready",
-    [CONFIG_STATE_DRAIN] = "drain",
-    [CONFIG_STATE_MAINT] = "maint",
-    [CONFIG_STATE_MAINT + 1] = NULL,
-};
-
 /* ---- what there is to say ---- */
 
 static void describe_drain(const struct drain_progress *c, uint64_t active, uint64_t left,

@@ -21,9 +21,6 @@ struct server_view {
 void server_view(const struct runtime *rt, const struct pool *p, const struct server *srv,
                  struct server_view *view);
 
-/* "ready", "drain", "maint", followed by NULL. */
-extern const char *const server_view_states[];
-
 /* A server of any pool: "POOL/SERVER", as commands take it; in JSON pool and name by themselves
  * too. */
 #define SERVER_COLUMNS                                     \

@@ -34,6 +34,7 @@ enum config_balance {
     CONFIG_BALANCE_HASH,
     CONFIG_BALANCE_FIRST,
 };
+extern const char *const config_balance_words[]; /* by enum config_balance; NULL after the last */
 
 enum config_hash_key {
     CONFIG_HASH_SOURCE,
@@ -77,6 +78,7 @@ enum config_state {
     CONFIG_STATE_DRAIN,
     CONFIG_STATE_MAINT,
 };
+extern const char *const config_state_words[]; /* by enum config_state; NULL after the last */
 
 struct config_keepalive {
     bool on;

@@ -18,10 +18,6 @@
 #define YEAR          (365 * VALUE_DAY)
 #define KERNEL_MS_MAX (24 * VALUE_DAY) /* as milliseconds in the int that the kernel keeps */
 
-static const char *const level_words[] = {
-    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
-    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     [LOG_LEVEL_DEBUG + 1] = NULL,
-};
 static const char *const format_words[] = {
     [LOG_FORMAT_TEXT] = "text",
     [LOG_FORMAT_JSON] = "json",
@@ -32,7 +28,7 @@ static const char *const relay_words[] = {
     [CONFIG_RELAY_COPY] = "copy",
     [CONFIG_RELAY_COPY + 1] = NULL,
 };
-static const char *const balance_words[] = {
+const char *const config_balance_words[] = {
     [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
     [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
     [CONFIG_BALANCE_RANDOM] = "random",
@@ -107,7 +103,7 @@ static const struct key global_keys[] = {
     { "chroot", VALUE_PATH, NULL, GLOBAL(chroot), SINGLE_VALUE },
     { "pid_file", VALUE_PATH, NULL, GLOBAL(pid_file), SINGLE_VALUE },
     { "log", VALUE_LOG_TARGET(log_target_words), "stderr", GLOBAL(log), SINGLE_VALUE },
-    { "log_level", VALUE_CHOICE(level_words), "info", GLOBAL(log_level), SINGLE_VALUE },
+    { "log_level", VALUE_CHOICE(log_level_words), "info", GLOBAL(log_level), SINGLE_VALUE },
     { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(log_format), SINGLE_VALUE },
     { "access_log", VALUE_LOG_TARGET(access_log_target_words), "same", GLOBAL(access_log), SINGLE_VALUE },
     { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), SINGLE_VALUE },
@@ -171,7 +167,7 @@ static const struct key pool_keys[] = {
       LIST(struct config_server, POOL(server_count)) },
     { "file", VALUE_PATH, NULL, POOL(file), KEY_NO_DEFAULTS, NO_LIST },
     { "empty", VALUE_BOOL, "no", POOL(empty), SINGLE_VALUE },
-    { "balance", VALUE_CHOICE(balance_words), "round_robin", POOL(balance), SINGLE_VALUE },
+    { "balance", VALUE_CHOICE(config_balance_words), "round_robin", POOL(balance), SINGLE_VALUE },
     { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), SINGLE_VALUE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), SINGLE_VALUE },
     { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), SINGLE_VALUE },

@@ -30,7 +30,7 @@ static void print_weight(const struct value *v, const void *in, FILE *out)
 
 static const struct value_kind value_kind_weight = { parse_weight, print_weight, NULL };
 
-static const char *const state_words[] = {
+const char *const config_state_words[] = {
     [CONFIG_STATE_READY] = "ready",
     [CONFIG_STATE_DRAIN] = "drain",
     [CONFIG_STATE_MAINT] = "maint",
@@ -46,7 +46,7 @@ static const struct option list[] = {
     { "backup", VALUE_BOOL, "no", offsetof(struct config_server, backup) },
     { "max_connections", VALUE_COUNT(1, 1000000000, "off"), "off",
       offsetof(struct config_server, max_connections) },
-    { "state", VALUE_CHOICE(state_words), "ready", offsetof(struct config_server, state) },
+    { "state", VALUE_CHOICE(config_state_words), "ready", offsetof(struct config_server, state) },
     { "check_address",
       { .kind = &value_kind_connect_address },
       NULL,

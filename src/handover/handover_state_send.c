@@ -8,21 +8,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "handover/handover_messages.h"
-
-static void handover_state_copy_name(char to[HANDOVER_NAME_SIZE], const char *name)
-{
-    snprintf(to, HANDOVER_NAME_SIZE, "%s", name);
-}
-
-/* That of the file, or what was set at run time. */
-static uint32_t current_log_level(void)
-{
-    uint32_t level = LOG_LEVEL_DEBUG;
-    while (level > LOG_LEVEL_ERROR && !log_is_enabled((enum log_level)level))
-        level--;
-    return level;
-}
 
 int handover_state_send_process(struct handover_channel *c, struct runtime *rt)
 {
@@ -31,7 +18,7 @@ int handover_state_send_process(struct handover_channel *c, struct runtime *rt)
         .reloads = rt->reloads,
         .failed_reloads = rt->failed_reloads,
         .began = rt->began,
-        .log_level = current_log_level(),
+        .log_level = (uint32_t)log_level(),
         .is_open = privileges_is_dumpable(),
     };
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
@@ -182,8 +169,8 @@ static int send_server(struct handover_channel *c, struct runtime *rt, const str
     e.draining = drains_progress(&rt->drains, s, &e.drain, &left);
     if (result != NULL)
         e.check = handover_state_check_result(result);
-    handover_state_copy_name(e.pool, pool_name(p));
-    snprintf(e.name, sizeof e.name, "%s", server_name(s));
+    text_copy(e.pool, sizeof e.pool, pool_name(p));
+    text_copy(e.name, sizeof e.name, server_name(s));
     return handover_channel_add(c, &e, sizeof e, NULL, 0);
 }
 
@@ -202,7 +189,7 @@ static int send_answers_of(struct handover_channel *c, const struct pool *p)
                 .backup = answer[i].backup,
                 .addr = answer[i].addr,
             };
-            handover_state_copy_name(e.pool, pool_name(p));
+            text_copy(e.pool, sizeof e.pool, pool_name(p));
             if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0)
                 return -1;
         }
@@ -237,8 +224,8 @@ static int send_end_counts(struct handover_channel *c, const struct listener_sta
     const struct end_counts *counts;
     LIST_FOREACH(counts, &in->ended, in_listener_state) {
         struct handover_listener e = { .connections = 0 };
-        handover_state_copy_name(e.name, in->name);
-        handover_state_copy_name(e.pool, counts->pool);
+        text_copy(e.name, sizeof e.name, in->name);
+        text_copy(e.pool, sizeof e.pool, counts->pool);
         for (int i = 0; i < SESSION_ENDS; i++)
             e.ended[i] = atomic_load(&counts->ended[i]);
         if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0)
@@ -253,7 +240,7 @@ static int send_listeners(struct handover_channel *c, struct runtime *rt)
     handover_channel_begin(c, HANDOVER_LISTENERS);
     LIST_FOREACH(in, &rt->listener_states, in_all) {
         struct handover_listener e = { .connections = atomic_load(&in->connections) };
-        handover_state_copy_name(e.name, in->name);
+        text_copy(e.name, sizeof e.name, in->name);
         for (int i = 0; i < SESSION_ENDS; i++)
             e.refused[i] = atomic_load(&in->refused[i]);
         if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0 || send_end_counts(c, in) < 0)

@@ -216,9 +216,9 @@ static void put_server_limit(const struct metrics *m, const struct family *f, si
 
 static void put_state(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    for (int state = 0; server_view_states[state] != NULL; state++) {
+    for (int state = 0; config_state_words[state] != NULL; state++) {
         begin_server(m, f, i, out);
-        fprintf(out, ",state=\"%s\"", server_view_states[state]);
+        fprintf(out, ",state=\"%s\"", config_state_words[state]);
         metrics_end(out, (int)m->s->server[i].state == state);
     }
 }

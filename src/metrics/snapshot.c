@@ -98,23 +98,6 @@ void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sum
     }
 }
 
-static const char *balance_name(enum config_balance balance)
-{
-    switch (balance) {
-    case CONFIG_BALANCE_ROUND_ROBIN:
-        return "round_robin";
-    case CONFIG_BALANCE_LEAST_CONN:
-        return "least_conn";
-    case CONFIG_BALANCE_RANDOM:
-        return "random";
-    case CONFIG_BALANCE_HASH:
-        return "hash";
-    case CONFIG_BALANCE_FIRST:
-        return "first";
-    }
-    return "unknown";
-}
-
 static void take_pool(const struct runtime *rt, const struct pool *p, struct snapshot *s,
                       struct snapshot_pool *sp)
 {
@@ -123,7 +106,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     sp->name = snapshot_strdup(s, pool_name(p));
     sp->fallback = snapshot_strdup(s, fallback == NULL ? NULL : pool_name(fallback));
     sp->file = snapshot_strdup(s, conf->file);
-    sp->balance = balance_name(conf->balance);
+    sp->balance = config_balance_words[conf->balance];
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
     snapshot_take_servers(rt, p, s, sp);

@@ -131,7 +131,7 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
     json_string(w, "pool", s->pool);
     json_string(w, "server_name", s->name);
     json_string(w, "address", s->address);
-    json_string(w, "state", server_view_states[s->state]);
+    json_string(w, "state", config_state_words[s->state]);
     json_string(w, "status", s->view.status);
     json_string(w, "why", s->view.why);
     json_bool(w, "backup", s->backup);

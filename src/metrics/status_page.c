@@ -183,7 +183,7 @@ static void put_server_state(const struct page *p, const struct snapshot_server 
 {
     begin_cell(p, "");
     fprintf(p->out, "<span class=\"badge %s\">%s</span>%s", server_class(s),
-            s->state == CONFIG_STATE_READY ? s->view.status : server_view_states[s->state],
+            s->state == CONFIG_STATE_READY ? s->view.status : config_state_words[s->state],
             s->backup ? "<small>backup</small>" : "");
     end_cell(p);
 }

@@ -1,18 +1,11 @@
 #include "session/session_info.h"
-#include "session/session_addr.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/text.h"
 #include "session/session_addr.h"
 #include "session/session_timers.h"
-
-static void session_info_copy_name(struct session_info_name *to, const char *name)
-{
-    size_t len = strnlen(name, sizeof to->text - 1);
-    memcpy(to->text, name, len);
-    to->text[len] = '\0';
-}
 
 /* Times of this wake-up may be those of before it: never below 0. */
 static uint64_t session_info_since(uint64_t now, uint64_t then)
@@ -33,12 +26,12 @@ void session_info(const struct session *s, struct session_info *b)
     b->up_ended = s->up_ended;
     b->down_ended = s->down_ended;
     b->client = s->client_addr;
-    session_info_copy_name(&b->listener, s->frontend->conf->name);
-    session_info_copy_name(&b->pool, s->pool == NULL ? "" : pool_name(s->pool));
+    text_copy(b->listener.text, sizeof b->listener.text, s->frontend->conf->name);
+    text_copy(b->pool.text, sizeof b->pool.text, s->pool == NULL ? "" : pool_name(s->pool));
     if (s->target == NULL)
         return;
     b->server_serial = s->target->serial;
-    session_info_copy_name(&b->server, server_name(s->target));
+    text_copy(b->server.text, sizeof b->server.text, server_name(s->target));
 }
 
 static void local_name(int fd, struct addr *at)

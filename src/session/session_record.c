@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "session/connect.h"
 #include "session/preread_info.h"
 #include "session/session_addr.h"
@@ -17,13 +18,6 @@ bool session_record_is_final(const struct session *s)
     return s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
 }
 
-static void session_record_copy_name(char *to, size_t size, const char *name)
-{
-    size_t len = strnlen(name, size - 1);
-    memcpy(to, name, len);
-    to[len] = '\0';
-}
-
 void session_record_setup(const struct session *s, struct session_setup *setup,
                           int fd[SESSION_RECORD_SETUP_FDS])
 {
@@ -31,15 +25,14 @@ void session_record_setup(const struct session *s, struct session_setup *setup,
     setup->id = s->id;
     setup->began = s->began;
     setup->client = s->client_addr;
-    session_record_copy_name(setup->pool, sizeof setup->pool, pool_name(s->pool));
+    text_copy(setup->pool, sizeof setup->pool, pool_name(s->pool));
     fd[SESSION_RECORD_CLIENT] = s->client.fd;
     fd[SESSION_RECORD_SERVER] = s->server.fd;
     fd[SESSION_RECORD_FILE] = -1;
     if (s->target != NULL) {
         setup->has_server = 1;
         setup->server = s->target->addr;
-        session_record_copy_name(setup->server_name, sizeof setup->server_name,
-                                 server_name(s->target));
+        text_copy(setup->server_name, sizeof setup->server_name, server_name(s->target));
     }
     setup->admitted = s->admitted;
     setup->name_hash = s->name_hash;
@@ -53,8 +46,8 @@ void session_record_setup(const struct session *s, struct session_setup *setup,
         setup->queued_ms += (uint32_t)(session_now(s) - s->wait->began);
     if (s->preread != NULL) {
         setup->preread_ms = s->preread->ms;
-        session_record_copy_name(setup->hello_name, sizeof setup->hello_name, s->preread->text);
-        session_record_copy_name(setup->hello_alpn, sizeof setup->hello_alpn, s->preread->alpn);
+        text_copy(setup->hello_name, sizeof setup->hello_name, s->preread->text);
+        text_copy(setup->hello_alpn, sizeof setup->hello_alpn, s->preread->alpn);
     }
     if (s->file != NULL) {
         setup->has_file = 1;
