@@ -105,12 +105,62 @@ START_TEST(a_family_is_not_another)
 }
 END_TEST
 
+START_TEST(a_network_has_the_clients_whose_first_bits_agree)
+{
+    static const struct {
+        const char *network, *client;
+        bool has;
+    } pairs[] = {
+        { "all", "10.0.0.1", true },
+        { "all", "2001:db8::1", true },
+        { "all", "unix:", true },
+        { "unix:", "unix:", true },
+        { "unix:", "10.0.0.1", false },
+        { "0.0.0.0/0", "10.0.0.1", true },
+        { "0.0.0.0/0", "::1", false },
+        { "::/0", "::1", true },
+        { "::/0", "10.0.0.1", false },
+        { "::/0", "unix:", false },
+        { "10.0.0.0/8", "10.255.255.255", true },
+        { "10.0.0.0/8", "11.0.0.0", false },
+        { "192.168.254.0/23", "192.168.255.255", true },
+        { "192.168.254.0/23", "192.168.253.255", false },
+        { "10.0.0.1", "10.0.0.1", true },
+        { "10.0.0.1", "10.0.0.0", false },
+        { "2001:db8::/33", "2001:db8:7fff::1", true },
+        { "2001:db8::/33", "2001:db8:8000::1", false },
+        { "2001:db8::1", "2001:db8::1", true },
+        { "2001:db8::1", "2001:db8::2", false },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char rule[NETWORK_TEXT_MAX + 1] = "-";
+        const char *const rules[] = { strcat(rule, pairs[i].network), NULL };
+        struct access *a = listed(rules);
+        ck_assert_msg(allows(a, pairs[i].client) == !pairs[i].has, "%s %s", pairs[i].network,
+                      pairs[i].client);
+        access_free(a);
+    }
+}
+END_TEST
+
 /* --- Against a search from the first rule to the last --- */
+
+/* Whether the network has the client, bit by bit. */
+static bool has(const struct network *n, const struct addr_peer *p)
+{
+    const uint8_t *network = n->family == AF_INET ? (const uint8_t *)&n->in : n->in6.s6_addr;
+    const uint8_t *client =
+        n->family == AF_INET ? (const uint8_t *)&p->in.sin_addr : p->in6.sin6_addr.s6_addr;
+    bool same = n->family == AF_UNSPEC || n->family == p->sa.sa_family;
+    for (unsigned bit = 0; bit < n->prefix && same; bit++)
+        same = ((network[bit / 8] ^ client[bit / 8]) & (0x80 >> bit % 8)) == 0;
+    return same;
+}
 
 static bool searched(const struct access_rule *rules, size_t count, const struct addr_peer *p)
 {
     for (size_t i = 0; i < count; i++)
-        if (network_has(&rules[i].network, p))
+        if (has(&rules[i].network, p))
             return rules[i].allow;
     return true;
 }
@@ -218,6 +268,7 @@ int main(void)
     tcase_add_test(t, the_first_network_that_has_the_client_decides);
     tcase_add_test(t, all_is_every_client_and_unix_those_of_unix_sockets);
     tcase_add_test(t, a_family_is_not_another);
+    tcase_add_test(t, a_network_has_the_clients_whose_first_bits_agree);
     tcase_add_test(t, few_rules_decide_as_a_search_does);
     tcase_add_test(t, ten_thousand_rules_decide_as_a_search_does);
     suite_add_tcase(s, t);

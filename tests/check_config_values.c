@@ -4,7 +4,6 @@
 #include <syslog.h>
 
 #include "config/config.h"
-#include "config/host.h"
 #include "config_rig.h"
 
 /* A value of a key, refused: `section` is opened with what it needs by `before`. */
@@ -570,35 +569,6 @@ START_TEST(a_server_may_be_a_name_or_a_service)
 }
 END_TEST
 
-START_TEST(a_name_has_at_most_253_bytes_and_labels_of_63)
-{
-    char name[256];
-    const char *why = NULL;
-    memset(name, 'a', sizeof name);
-    name[63] = name[127] = name[191] = '.';
-    name[253] = '\0';
-    ck_assert(host_is_name(name, &why));
-    name[253] = '.';
-    name[254] = '\0';
-    ck_assert(host_is_name(name, &why));
-    name[253] = 'a';
-    ck_assert(!host_is_name(name, &why));
-    ck_assert_str_eq(why, "too long, expected a name of at most 253 bytes");
-    name[64] = '\0';
-    ck_assert(host_is_name(name, &why));
-    name[63] = 'a';
-    ck_assert(!host_is_name(name, &why));
-    ck_assert_str_eq(why, "a label is too long, expected at most 63 bytes between two dots");
-    ck_assert(!host_is_name("", &why));
-    ck_assert(!host_is_name(".", &why));
-    ck_assert(!host_is_service("_a._tcp.", &why));
-    ck_assert(!host_is_service("_._tcp.a", &why));
-    ck_assert(!host_is_service("_a._.a", &why));
-    ck_assert(!host_is_service("_a._tcp.a-", &why));
-    ck_assert(host_is_service("_a._tcp.a.", &why));
-}
-END_TEST
-
 static void add_tests(TCase *t)
 {
     tcase_add_loop_test(t, a_value_that_is_wrong_is_explained, 0, COUNT(refused));
@@ -614,7 +584,6 @@ static void add_tests(TCase *t)
     tcase_add_test(t, logs_go_to_all_places);
     tcase_add_test(t, a_server_is_named_by_its_address_as_written);
     tcase_add_test(t, a_server_may_be_a_name_or_a_service);
-    tcase_add_test(t, a_name_has_at_most_253_bytes_and_labels_of_63);
 }
 
 int main(void)

@@ -54,20 +54,32 @@ START_TEST(a_label_has_63_bytes_and_a_name_255)
 }
 END_TEST
 
-START_TEST(a_pattern_is_a_name_with_or_without_a_star_in_front)
+START_TEST(a_host_has_253_bytes_at_most_and_labels_of_63)
 {
-    static const struct {
-        const char *pattern;
-        bool valid;
-    } patterns[] = {
-        { "example.com", true }, { "*.example.com", true }, { "*.com", true },
-        { "*", false },          { "*.", false },           { "*example.com", false },
-        { "*.*.com", false },    { "a.*.com", false },      { "", false },
-    };
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        ck_assert_msg(hostname_is_pattern(patterns[i].pattern, strlen(patterns[i].pattern)) ==
-                          patterns[i].valid,
-                      "%s", patterns[i].pattern);
+    char name[256];
+    const char *why = NULL;
+    memset(name, 'a', sizeof name);
+    name[63] = name[127] = name[191] = '.';
+    name[253] = '\0';
+    ck_assert(hostname_is_host(name, &why));
+    name[253] = '.';
+    name[254] = '\0';
+    ck_assert(hostname_is_host(name, &why));
+    name[253] = 'a';
+    ck_assert(!hostname_is_host(name, &why));
+    ck_assert_str_eq(why, "too long, expected a name of at most 253 bytes");
+    name[64] = '\0';
+    ck_assert(hostname_is_host(name, &why));
+    name[63] = 'a';
+    ck_assert(!hostname_is_host(name, &why));
+    ck_assert_str_eq(why, "a label is too long, expected at most 63 bytes between two dots");
+    ck_assert(!hostname_is_host("", &why));
+    ck_assert(!hostname_is_host(".", &why));
+    ck_assert(!hostname_is_service("_a._tcp.", &why));
+    ck_assert(!hostname_is_service("_._tcp.a", &why));
+    ck_assert(!hostname_is_service("_a._.a", &why));
+    ck_assert(!hostname_is_service("_a._tcp.a-", &why));
+    ck_assert(hostname_is_service("_a._tcp.a.", &why));
 }
 END_TEST
 
@@ -107,7 +119,7 @@ int main(void)
     tcase_add_test(t, a_name_is_labels_with_dots_between_them);
     tcase_add_test(t, an_address_in_whatever_form_ends_in_a_number);
     tcase_add_test(t, a_label_has_63_bytes_and_a_name_255);
-    tcase_add_test(t, a_pattern_is_a_name_with_or_without_a_star_in_front);
+    tcase_add_test(t, a_host_has_253_bytes_at_most_and_labels_of_63);
     tcase_add_test(t, a_star_stands_for_one_label_or_more);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/hash.h"
-#include "config/host.h"
+#include "base/hostname.h"
 
 void server_list_names_free(struct server_list_name *name, size_t count)
 {
@@ -20,7 +20,7 @@ void server_list_names_free(struct server_list_name *name, size_t count)
 
 static uint64_t hash_line(const struct config_server *line)
 {
-    char lower[HOST_MAX + 2];
+    char lower[HOSTNAME_DNS_MAX + 2];
     size_t n = 0;
     for (; n < sizeof lower && line->host[n] != '\0'; n++)
         lower[n] = (char)tolower((unsigned char)line->host[n]);

@@ -29,17 +29,6 @@ static unsigned address_bits(const struct network *n)
     }
 }
 
-/* Whether two addresses agree in their first bits. */
-static bool prefix_equal(const void *a, const void *b, unsigned bits)
-{
-    const unsigned char *x = a;
-    const unsigned char *y = b;
-    unsigned whole = bits / 8;
-    if (memcmp(x, y, whole) != 0)
-        return false;
-    return bits % 8 == 0 || (x[whole] ^ y[whole]) >> (8 - bits % 8) == 0;
-}
-
 static void clear_host_bits(void *address, unsigned size, unsigned bits)
 {
     unsigned char *byte = address;
@@ -160,20 +149,4 @@ bool network_equal(const struct network *a, const struct network *b)
 {
     return a->family == b->family && a->prefix == b->prefix &&
            memcmp(&a->in6, &b->in6, address_bits(a) / 8) == 0;
-}
-
-bool network_has(const struct network *n, const struct addr_peer *p)
-{
-    if (n->family == AF_UNSPEC)
-        return true;
-    if (n->family != p->sa.sa_family)
-        return false;
-    switch (n->family) {
-    case AF_INET:
-        return prefix_equal(&n->in, &p->in.sin_addr, n->prefix);
-    case AF_INET6:
-        return prefix_equal(&n->in6, &p->in6.sin6_addr, n->prefix);
-    default:
-        return true;
-    }
 }

@@ -35,7 +35,4 @@ const char *network_print(const struct network *n, char buf[NETWORK_TEXT_MAX]);
 
 bool network_equal(const struct network *a, const struct network *b);
 
-/* Whether the peer belongs to the network. Ports and scopes do not matter. */
-bool network_has(const struct network *n, const struct addr_peer *p);
-
 #endif

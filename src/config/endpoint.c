@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/hostname.h"
 #include "config/address.h"
-#include "config/host.h"
 
 #define SERVICE_PREFIX "srv:"
 
@@ -16,7 +16,7 @@ static int parse_service(struct config_server *s, const char *name, const char *
     const char *why = NULL;
     if (strchr(name, ':') != NULL)
         return value_invalid(error, text, "a port, expected none: the name server says which");
-    if (!host_is_service(name, &why))
+    if (!hostname_is_service(name, &why))
         return value_invalid(error, text, "%s", why);
     s->service = true;
     return value_strdup(&s->host, name, error);
@@ -41,7 +41,7 @@ static int parse_host(struct config_server *s, const char *text, const char *col
     if (rc < 0)
         return rc;
     host[colon - text] = '\0';
-    if (!host_is_name(host, &why))
+    if (!hostname_is_host(host, &why))
         rc = value_invalid(error, text, "%s", why);
     else if (value_parse(&port, &number, colon + 1, &ignored) < 0)
         rc = value_invalid(error, text, "bad port, expected a number from 1 to 65535");

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/hostname.h"
 #include "config/config.h"
-#include "config/host.h"
 #include "config/options.h"
 
 /* --- Words with "|" between them --- */
@@ -72,7 +72,7 @@ static int route_read_name(char *name, struct value_error *error)
     if (strchr(host, '*') != NULL)
         return value_invalid(error, name,
                              "\"*\" stands for whole labels in front, expected *.example.com");
-    if (!host_is_name(host, &why))
+    if (!hostname_is_host(host, &why))
         return value_invalid(error, name, "%s", why);
     for (char *c = name; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
