@@ -9,7 +9,7 @@
 
 #include "balance/probe.h"
 #include "balance/probe_quote.h"
-#include "config/step.h"
+#include "config/value_kinds.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
 #include "suite.h"

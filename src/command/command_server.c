@@ -10,7 +10,7 @@
 #include "base/suggestion.h"
 #include "base/value.h"
 #include "command/server_view.h"
-#include "config/server.h"
+#include "config/value_kinds.h"
 #include "control/cycles.h"
 
 /* ---- which one ---- */

@@ -1,12 +1,12 @@
-#include "config/check_bind.h"
+#include "config/check.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
 #include "config/cycle.h"
-#include "config/endpoint.h"
 #include "config/sorted_table.h"
+#include "config/value_kinds.h"
 
 /* All addresses that are bound. */
 struct bound_addresses {
@@ -211,7 +211,7 @@ static void check_bind_report_server(const struct bound_addresses *b, size_t i, 
     char listen[KEYS_LABEL_MAX];
     char address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
-    char *to = endpoint_to_string(server);
+    char *to = value_endpoint_to_string(server);
     report_error(b->load->report, at, check_bind_label(b, SECTION_POOL, i, label), "server",
                  "\"%s\": %s \"%s\" of [%s] in %s%s%s", to == NULL ? server->name : to, why,
                  addr_print(bound_addresses->key, address),

@@ -7,7 +7,7 @@
 
 #include "base/array.h"
 #include "config/keys.h"
-#include "config/raw_text.h"
+#include "config/variable.h"
 
 /* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
  * values of a key, as text. */

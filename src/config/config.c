@@ -1,12 +1,13 @@
 #include "config/config.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/check.h"
-#include "config/check_machine.h"
+#include "config/ini.h"
 #include "config/keys.h"
 #include "config/load.h"
-#include "config/raw_text.h"
 #include "config/report.h"
 #include "config/variable.h"
 
@@ -57,4 +58,97 @@ void config_free(struct config *c)
     raw_text_free(c);
     variable_free(c);
     free(c);
+}
+
+/* How much of text goes on a line with room for `room` bytes: all of it, or as much as ends at a
+ * single space, which is what a continued line stands for. */
+static size_t piece_length(const char *text, size_t room)
+{
+    size_t n = strlen(text);
+    size_t best = 0;
+    if (n <= room)
+        return n;
+    for (size_t i = 1; i <= room; i++)
+        if (text[i] == ' ' && strchr(" \t", text[i - 1]) == NULL &&
+            strchr(" \t", text[i + 1]) == NULL)
+            best = i;
+    return best;
+}
+
+/* "key = text", continued on as many lines as it needs. What was read fits: each line of it was
+ * as long as a line may be, or shorter. */
+static void print_entry(const char *key, const char *text, FILE *out)
+{
+    size_t used = strlen(key) + 3;
+    size_t n = piece_length(text, INI_LINE_MAX - used);
+    bool spaced = n > 0 && text[0] != '#' && text[0] != ';'; /* no comment: no space in front */
+    fprintf(out, "%s =%s%.*s\n", key, spaced ? " " : "", (int)n, text);
+    text += n;
+    while (*text != '\0') {
+        text += *text == ' ';
+        n = piece_length(text, INI_LINE_MAX - 1);
+        n = n > 0 ? n : strlen(text);
+        fprintf(out, " %.*s\n", (int)n, text);
+        text += n;
+    }
+}
+
+static void print_value(const struct key *k, const void *item, FILE *out)
+{
+    char *value = value_to_string(&k->value, item);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = value == NULL ? NULL : open_memstream(&text, &size);
+    if (memory != NULL) {
+        variable_print(value, memory);
+        if (fclose(memory) == 0)
+            print_entry(keys_item_name(k, item), text, out);
+    }
+    free(text);
+    free(value);
+}
+
+/* As it was written, if it has variables: once for all items of a line. */
+static void print_item(const struct config *c, const struct section *s, const void *at,
+                       const struct key *k, size_t item, FILE *out)
+{
+    const struct config_raw_text *w = raw_text_find(c, s, at, k, item);
+    if (w == NULL)
+        print_value(k, keys_item(k, at, item), out);
+    else if (item == w->first)
+        print_entry(w->name, w->text, out);
+}
+
+/* A key without a value is mentioned. What two keys add to one list is printed in its order. */
+static void print_key(const struct config *c, const struct section *s, const struct key *k,
+                      const void *at, FILE *out)
+{
+    size_t count = keys_item_count(k, at);
+    if ((k->flags & KEY_INCLUDE) != 0)
+        return;
+    if (count == 0)
+        fprintf(out, "#%s =\n", k->name);
+    for (size_t item = 0; item < count && (k->flags & KEY_SAME_LIST) == 0; item++)
+        print_item(c, s, at, k, item, out);
+}
+
+static void print_section(const struct config *c, const struct section *s, const void *at,
+                          FILE *out)
+{
+    const char *name = keys_section_name(s, at);
+    fprintf(out, "[%s%s%s]\n", s->type, name == NULL ? "" : " ", name == NULL ? "" : name);
+    for (size_t i = 0; i < s->key_count; i++)
+        print_key(c, s, &s->keys[i], at, out);
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    for (size_t kind = 0; kind < SECTION_KINDS; kind++) {
+        const struct section *s = &keys_sections[kind];
+        for (size_t i = 0; i < keys_section_count(s, c); i++) {
+            if (kind != SECTION_GLOBAL)
+                fputc('\n', out);
+            print_section(c, s, keys_section_at(s, c, i), out);
+        }
+    }
 }

@@ -1,11 +1,140 @@
 #include "config/ini.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/utf8.h"
+
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
+__attribute__((format(printf, 4, 5))) static int ini_file_fail(struct ini_file_error *error, int rc,
+                                                               unsigned line, const char *text, ...)
+{
+    va_list args;
+    error->line = line;
+    va_start(args, text);
+    vsnprintf(error->text, sizeof error->text, text, args);
+    va_end(args);
+    return rc;
+}
+
+static int fail_errno(struct ini_file_error *error)
+{
+    int rc = -errno;
+    return ini_file_fail(error, rc, 0, "cannot be read: %s", strerror(-rc));
+}
+
+static int fail_size(struct ini_file_error *error)
+{
+    return ini_file_fail(error, -EFBIG, 0, "too large, expected at most %d MiB",
+                         INI_FILE_SIZE_MAX >> 20);
+}
+
+/* Opens path for reading, if it is a file. O_NONBLOCK: opening a FIFO would wait for a writer. */
+static int ini_file_open(struct ini_file *s, const char *path, struct ini_file_error *error)
+{
+    struct stat st;
+    int rc = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd == -1)
+        return fail_errno(error);
+    if (fstat(fd, &st) == -1)
+        rc = fail_errno(error);
+    else if (S_ISDIR(st.st_mode))
+        rc = ini_file_fail(error, -EISDIR, 0, "a directory, expected a file");
+    else if (!S_ISREG(st.st_mode))
+        rc = ini_file_fail(error, -EINVAL, 0, "not a regular file");
+    else if (st.st_size > INI_FILE_SIZE_MAX)
+        rc = fail_size(error);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    s->dev = st.st_dev;
+    s->ino = st.st_ino;
+    s->size = (size_t)st.st_size;
+    return fd;
+}
+
+/* Reads to the end, wherever that is by now: s->size is what the file had when it was opened. */
+static int ini_file_read_all(struct ini_file *s, int fd, struct ini_file_error *error)
+{
+    size_t room = s->size + 1; /* one more than expected, to see that there is no more */
+    s->size = 0;
+    s->text = NULL;
+    for (;;) {
+        char *text = realloc(s->text, room + 1);
+        if (text == NULL)
+            return ini_file_fail(error, -ENOMEM, 0, "out of memory");
+        s->text = text;
+        while (s->size < room) {
+            ssize_t n = read(fd, s->text + s->size, room - s->size);
+            if (n == -1 && errno == EINTR)
+                continue;
+            if (n == -1)
+                return fail_errno(error);
+            if (n == 0) {
+                s->text[s->size] = '\0';
+                return 0;
+            }
+            s->size += (size_t)n;
+        }
+        if (s->size > INI_FILE_SIZE_MAX)
+            return fail_size(error);
+        room *= 2;
+    }
+}
+
+static void drop_byte_order_mark(struct ini_file *s)
+{
+    const size_t n = strlen(BYTE_ORDER_MARK);
+    if (s->size < n || memcmp(s->text, BYTE_ORDER_MARK, n) != 0)
+        return;
+    s->size -= n;
+    memmove(s->text, s->text + n, s->size + 1);
+}
+
+/* What else does not belong into text is told line by line, by who reads the lines. */
+static int ini_file_check_text(const struct ini_file *s, struct ini_file_error *error)
+{
+    unsigned line = 1;
+    for (size_t i = 0; i < s->size; i++) {
+        if (s->text[i] == '\0')
+            return ini_file_fail(error, -EINVAL, line, "a NUL byte, expected text");
+        line += s->text[i] == '\n';
+    }
+    return 0;
+}
+
+int ini_file_read(struct ini_file *s, const char *path, struct ini_file_error *error)
+{
+    int rc = ini_file_open(s, path, error);
+    if (rc < 0)
+        return rc;
+    int fd = rc;
+    rc = ini_file_read_all(s, fd, error);
+    close(fd);
+    if (rc == 0) {
+        drop_byte_order_mark(s);
+        rc = ini_file_check_text(s, error);
+    }
+    if (rc < 0)
+        ini_file_free(s);
+    return rc;
+}
+
+void ini_file_free(struct ini_file *s)
+{
+    free(s->text);
+    s->text = NULL;
+}
 
 #define READ_MIN (INI_KEY_MAX + 32) /* what inih must be able to hold, so that pieces are short */
 

@@ -8,6 +8,26 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+#define INI_FILE_SIZE_MAX (4 << 20)
+
+struct ini_file {
+    char *text; /* has no NUL byte but the one at its end */
+    size_t size;
+    dev_t dev; /* which file it is, by whatever name */
+    ino_t ino;
+};
+
+struct ini_file_error {
+    unsigned line; /* 0: the file as a whole */
+    char text[128];
+};
+
+/* Reads a regular file; never waits for a FIFO or a device. A byte order mark is left out.
+ * Returns 0, or -errno with *error filled in. */
+int ini_file_read(struct ini_file *s, const char *path, struct ini_file_error *error);
+void ini_file_free(struct ini_file *s);
 
 /* Bytes in a line, comment and white space behind it not counted. A limit of this file: whatever
  * inih can hold, it is given pieces that fit. */

@@ -5,13 +5,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "config/address.h"
-#include "config/bind.h"
-#include "config/bytes.h"
-#include "config/probe.h"
-#include "config/route.h"
-#include "config/server.h"
-#include "config/step.h"
 #include "config/value_kinds.h"
 
 #define COUNT_MAX     1000000000 /* no limit anybody needs, and safe to multiply */
@@ -128,7 +121,7 @@ static const struct key admin_keys[] = {
 };
 
 #define LISTEN(field) offsetof(struct config_listen, field)
-#define ACCESS_LIST   { sizeof(struct config_access), LISTEN(access_count), address_access_key }
+#define ACCESS_LIST   { sizeof(struct config_access), LISTEN(access_count), value_access_key }
 static const struct key listen_keys[] = {
     { "bind", VALUE_BIND, NULL, LISTEN(bind), KEY_REQUIRED | KEY_COMMAS | KEY_NO_DEFAULTS,
       LIST(struct config_bind, LISTEN(bind_count)) },

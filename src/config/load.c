@@ -1,17 +1,15 @@
 #include "config/load.h"
 
 #include <errno.h>
+#include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
-#include "config/config_file.h"
-#include "config/include.h"
 #include "config/ini.h"
-#include "config/load_context.h"
 #include "config/load_key.h"
-#include "config/unknown.h"
 
 #define DEPTH_MAX 16    /* files that include each other */
 #define FILES_MAX 10000 /* in all: a few files that include each other twice can be very many */
@@ -95,7 +93,7 @@ static void on_section(void *arg, unsigned line, const char *title)
     bool is_named = s != NULL && s->list.size > 0;
 
     if (s == NULL && !is_defaults) {
-        unknown_section(l, load_here(l, line), title, type);
+        load_report_unknown_section(l, load_here(l, line), title, type);
         l->into = LOAD_UNKNOWN;
         l->incomplete = true;
         return;
@@ -118,6 +116,61 @@ static void on_section(void *arg, unsigned line, const char *title)
 }
 
 /* --- include --- */
+
+typedef void include_file_fn(void *arg, const char *path);
+
+/* The pattern behind the directory of `from`, in which nothing is a wildcard. */
+static char *make_absolute(const char *from, const char *pattern, bool wild)
+{
+    const char *slash = strrchr(from, '/');
+    size_t n = *pattern == '/' || slash == NULL ? 0 : (size_t)(slash - from) + 1;
+    size_t pattern_size = strlen(pattern) + 1;
+    char *path = malloc(2 * n + pattern_size);
+    char *to = path;
+    if (path == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (wild && strchr("*?[\\", from[i]) != NULL)
+            *to++ = '\\';
+        *to++ = from[i];
+    }
+    memcpy(to, pattern, pattern_size);
+    return path;
+}
+
+/* A directory that is not there holds no files; one that cannot be read may. */
+static int on_glob_error(const char *path, int error)
+{
+    (void)path;
+    return error != ENOENT && error != ENOTDIR;
+}
+
+static int each_match(const char *pattern, include_file_fn *found, void *arg)
+{
+    glob_t matches = { .gl_pathc = 0 };
+    errno = 0;
+    int rc = glob(pattern, 0, on_glob_error, &matches);
+    int error = rc == GLOB_NOSPACE ? ENOMEM : errno != 0 ? errno : EIO;
+    for (size_t i = 0; rc == 0 && i < matches.gl_pathc; i++)
+        found(arg, matches.gl_pathv[i]);
+    globfree(&matches);
+    return rc == 0 || rc == GLOB_NOMATCH ? 0 : -error;
+}
+
+static int include_each(const char *from, const char *pattern, include_file_fn *found, void *arg)
+{
+    bool wild = strpbrk(pattern, "*?[") != NULL;
+    char *path = make_absolute(from, pattern, wild);
+    int rc = 0;
+    if (path == NULL)
+        return -ENOMEM;
+    if (wild)
+        rc = each_match(path, found, arg);
+    else
+        found(arg, path);
+    free(path);
+    return rc;
+}
 
 static void print_chain(const struct load_file *f, FILE *out)
 {
@@ -174,7 +227,7 @@ static void on_section_entry(struct load *l, struct location at, const char *key
 {
     const struct key *k = keys_find(load_current_section(l), key);
     if (k == NULL)
-        unknown_key(l, at, key);
+        load_report_unknown_key(l, at, key);
     else if ((k->flags & KEY_INCLUDE) != 0)
         load_key_each_item(l, k, at, value, include);
     else
@@ -250,7 +303,7 @@ static bool starts_entry(void *arg, const char *key, const char *text)
 
 /* --- Files --- */
 
-static const struct load_file *file_on_stack(const struct load *l, const struct config_file *s)
+static const struct load_file *file_on_stack(const struct load *l, const struct ini_file *s)
 {
     for (const struct load_file *f = l->file; f != NULL; f = f->parent)
         if (f->dev == s->dev && f->ino == s->ino)
@@ -270,7 +323,7 @@ static const char *name_keep(struct load *l, const char *path)
     return *name = copy;
 }
 
-static void parse_file(struct load *l, const char *path, const struct config_file *s)
+static void parse_file(struct load *l, const char *path, const struct ini_file *s)
 {
     static const struct ini_handler handler = { on_section, on_entry, on_ini_error, starts_entry };
     struct load_file f = { .parent = l->file, .dev = s->dev, .ino = s->ino };
@@ -288,12 +341,12 @@ static void parse_file(struct load *l, const char *path, const struct config_fil
 /* Reads a file that the place `from` includes (line 0: the first one). */
 static void load_read_file(struct load *l, const char *path, struct location from)
 {
-    struct config_file s;
-    struct config_file_error error;
+    struct ini_file s;
+    struct ini_file_error error;
     bool included = from.line != 0;
     if (included)
         section_continue(l, SECTION_GLOBAL);
-    if (config_file_read(&s, path, &error) < 0) {
+    if (ini_file_read(&s, path, &error) < 0) {
         struct location at = { path, error.line };
         l->incomplete = true;
         if (included && error.line == 0)
@@ -313,12 +366,7 @@ static void load_read_file(struct load *l, const char *path, struct location fro
                      "%s: too many files, expected at most %d", path, FILES_MAX);
     else
         parse_file(l, path, &s);
-    config_file_free(&s);
-}
-
-void load_init(struct load *l, struct config *config, struct report *report)
-{
-    *l = (struct load){ .config = config, .report = report, .into = LOAD_NOTHING };
+    ini_file_free(&s);
 }
 
 void load_read(struct load *l, const char *path)
@@ -342,42 +390,4 @@ void load_read(struct load *l, const char *path)
         load_read_file(l, path, nowhere);
     else
         load_report_no_memory(l);
-}
-
-void load_fini(struct load *l)
-{
-    for (size_t kind = 0; kind < SECTION_KINDS; kind++) {
-        const size_t keys = keys_sections[kind].key_count;
-        for (size_t i = 0; i < l->origin_count[kind]; i++) {
-            for (size_t k = 0; k < keys; k++)
-                free(l->origin[kind][i].key[k].item);
-            free(l->origin[kind][i].key);
-        }
-        free(l->origin[kind]);
-        for (size_t k = 0; l->default_value[kind] != NULL && k < keys; k++) {
-            for (size_t i = 0; i < l->default_value[kind][k].count; i++)
-                free(l->default_value[kind][k].text[i].text);
-            free(l->default_value[kind][k].text);
-        }
-        free(l->default_value[kind]);
-    }
-    for (size_t i = 0; i < l->name_count; i++)
-        free(l->name[i]);
-    free(l->name);
-}
-
-/* --- What was read --- */
-
-const struct origin_key *load_origin(const struct load *l, enum section_kind kind, size_t i,
-                                     const char *key)
-{
-    const struct section *s = &keys_sections[kind];
-    return &l->origin[kind][i].key[keys_find(s, key) - s->keys];
-}
-
-struct location load_location(const struct load *l, enum section_kind kind, size_t i,
-                              const char *key)
-{
-    struct location given = load_origin(l, kind, i, key)->given;
-    return given.line > 0 ? given : l->origin[kind][i].at;
 }

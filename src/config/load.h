@@ -77,4 +77,30 @@ const struct origin_key *load_origin(const struct load *l, enum section_kind kin
 struct location load_location(const struct load *l, enum section_kind kind, size_t i,
                               const char *key);
 
+/* --- Of use while reading: where it has got to, and how errors speak of it --- */
+
+struct location load_here(const struct load *l, unsigned line);
+
+/* The section being read: its kind, its structure, where all of it was written. */
+const struct section *load_current_section(const struct load *l);
+void *load_current_data(const struct load *l);
+struct origin *load_current_origin(const struct load *l);
+/* What stands between its brackets; NULL where there are none. */
+const char *load_current_label(const struct load *l, char buf[KEYS_LABEL_MAX]);
+/* Whether a key of section s may stand here. */
+bool load_accepts_key(const struct load *l, const struct section *s, const struct key *k);
+
+/* Errors of the section being read. key may be NULL. */
+void load_report(const struct load *l, struct location at, const char *key, const char *what);
+void load_report_duplicate(const struct load *l, struct location at, const char *key,
+                           struct location first);
+/* There is no memory: what has been read is not to be used. */
+void load_report_no_memory(struct load *l);
+
+/* Report one, with the place it belongs in, the nearest name that exists, or all of them. A
+ * section's title is what stands between its brackets, its type the first word of that. */
+void load_report_unknown_section(const struct load *l, struct location at, const char *title,
+                                 const char *type);
+void load_report_unknown_key(const struct load *l, struct location at, const char *key);
+
 #endif

@@ -5,9 +5,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "config/load_context.h"
-#include "config/raw_text.h"
-#include "config/unknown.h"
 #include "config/variable.h"
 
 /* Calls item for each part of "a, b, c", or once where the key takes no commas. */
@@ -258,5 +255,5 @@ void load_key_default(struct load *l, struct location at, const char *key, const
         found = true;
     }
     if (!found)
-        unknown_key(l, at, key);
+        load_report_unknown_key(l, at, key);
 }

@@ -7,6 +7,7 @@
 
 #include "base/value.h"
 #include "config/config.h"
+#include "config/keys.h"
 
 /* How the text of a variable becomes a part of a value. */
 enum variable_quoting {
@@ -30,5 +31,32 @@ void variable_print(const char *text, FILE *out);
 size_t variable_mask(const struct config *c, const void *data, size_t len, char *out, size_t size);
 
 void variable_free(struct config *c);
+
+/* --- Values as they were written, where variables of the environment are in them: so they are
+ * printed, and no secret is shown. --- */
+
+/* What is kept of one line of a file. */
+struct config_raw_text {
+    const char *name; /* of the key that was written */
+    size_t first;     /* of the values that the line has become, and how many they are */
+    size_t count;
+    char *text;
+};
+
+/* Keeps text for the last count items of the key in the section at `at`: nothing where there are
+ * none, since its variables were empty. Returns 0 or -ENOMEM. */
+int raw_text_add(struct config *c, const struct section *s, const void *at, const struct key *k,
+                 size_t count, const char *text);
+
+/* What the item was written as, or NULL. An entry of several items is found by each of them.
+ * The time grows with the logarithm of the number of lines. */
+const struct config_raw_text *raw_text_find(const struct config *c, const struct section *s,
+                                            const void *at, const struct key *k, size_t item);
+
+/* The key has another value now, or none. */
+void raw_text_remove(struct config *c, const struct section *s, const void *at,
+                     const struct key *k);
+
+void raw_text_free(struct config *c);
 
 #endif

@@ -1,4 +1,4 @@
-#include "config/address.h"
+#include "config/value_kinds.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -76,7 +76,7 @@ const struct value_kind value_kind_unix_socket = { parse_socket, print_socket, N
 
 /* --- Addresses without a port --- */
 
-bool address_is_ip(const char *text)
+bool value_is_ip(const char *text)
 {
     size_t n = strlen(text);
     if (n == 0 || n >= ADDR_TEXT_MAX - sizeof ":1")
@@ -86,7 +86,7 @@ bool address_is_ip(const char *text)
     return strspn(text, "0123456789.") == n && strchr(text, '.') != NULL;
 }
 
-int address_parse_ip(struct addr *a, const char *text, uint16_t port, struct value_error *error)
+int value_parse_ip(struct addr *a, const char *text, uint16_t port, struct value_error *error)
 {
     char whole[ADDR_TEXT_MAX];
     struct addr parsed;
@@ -101,7 +101,7 @@ int address_parse_ip(struct addr *a, const char *text, uint16_t port, struct val
     return 0;
 }
 
-void address_print_ip(const struct addr *a, FILE *out)
+void value_print_ip(const struct addr *a, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
     addr_print(a, text);
@@ -112,9 +112,9 @@ static int parse_nameserver(const struct value *v, void *out, const char *text,
                             struct value_error *error)
 {
     struct addr a;
-    bool has_port = *text == '\0' || (strchr(text, ':') != NULL && !address_is_ip(text));
+    bool has_port = *text == '\0' || (strchr(text, ':') != NULL && !value_is_ip(text));
     int rc = has_port ? parse_connect_address(v, &a, text, error)
-                      : address_parse_ip(&a, text, DNS_PORT, error);
+                      : value_parse_ip(&a, text, DNS_PORT, error);
     if (rc < 0)
         return rc;
     if (addr_is_unix(&a))
@@ -139,12 +139,12 @@ static int parse_source_address(struct addr *a, const char *text, struct value_e
     struct in6_addr ip;
     if (inet_pton(AF_INET6, text, &ip) == 1) {
         snprintf(bracketed, sizeof bracketed, "[%s]", text);
-        return address_parse_ip(a, bracketed, 0, error);
+        return value_parse_ip(a, bracketed, 0, error);
     }
-    if (!address_is_ip(text))
+    if (!value_is_ip(text))
         return value_invalid(error, text,
                              "unknown, expected kernel, client, or an IP address without a port");
-    return address_parse_ip(a, text, 0, error);
+    return value_parse_ip(a, text, 0, error);
 }
 
 static int parse_source(const struct value *v, void *out, const char *text,
@@ -167,7 +167,7 @@ static void print_source(const struct value *v, const void *in, FILE *out)
     const struct config_source *s = in;
     (void)v;
     if (s->kind == CONFIG_SOURCE_ADDRESS)
-        address_print_ip(&s->addr, out);
+        value_print_ip(&s->addr, out);
     else
         fputs(source_words[s->kind], out);
 }
@@ -211,7 +211,7 @@ static void print_access(const struct value *v, const void *in, FILE *out)
     print_network(v, &access->network, out);
 }
 
-const char *address_access_key(const void *access)
+const char *value_access_key(const void *access)
 {
     const struct config_access *a = access;
     return a->allow ? "allow" : "deny";
