@@ -140,9 +140,9 @@ static struct set set_of_values(const struct config *conf, const struct section 
             continue; /* of a line that is in the set */
         char *text = w != NULL ? strdup(w->text) : value_to_string(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
-        size_t identity = !listed                               ? 0
-                          : (k->flags & KEY_COMPARE_WHOLE) != 0 ? strlen(text)
-                                                                : strcspn(text, " ");
+        size_t identity = !listed                       ? 0
+                          : (k->flags & KEY_WHOLE) != 0 ? strlen(text)
+                                                        : strcspn(text, " ");
         set_add(&s, (struct member){ .key = keys_item_name(k, keys_item(k, at, i)),
                                      .text = text,
                                      .identity = identity,

@@ -1,8 +1,8 @@
-/* The configuration: one INI file, read whole or not at all, as one const structure.
+/* The configuration: an INI file, and the files that it includes, as one structure.
  *
- * Every key is one row of a table (keys.c); the row serves loading, defaults, printing and
- * comparing. Loading never stops at the first error: all are collected, so that a file is mended
- * in one go.
+ * A key is one row of a table (keys.c), which drives loading, defaults, printing and comparing.
+ * Loading reports all errors of a file, not only the first. A loaded configuration is never
+ * changed, so any thread may read it; its owner frees it with config_free().
  */
 #ifndef ZPROXY_CONFIG_CONFIG_H
 #define ZPROXY_CONFIG_CONFIG_H
@@ -19,8 +19,8 @@
 
 #define CONFIG_NAME_MAX 64
 
-/* Times are in milliseconds, sizes in bytes; 0 means off, auto or the kernel's own, as the
- * manual says key by key. */
+/* Times are in milliseconds and sizes in bytes, unless noted. 0 means off, auto or the kernel's
+ * default, as zproxy.ini(5) says for each key. */
 
 enum config_relay {
     CONFIG_RELAY_SPLICE,
@@ -49,9 +49,10 @@ enum config_check {
     CONFIG_CHECK_SEND,
 };
 
-/* Whether checks begin with a header of the PROXY protocol. */
+/* Whether a health check sends a PROXY protocol header first. */
 enum config_check_send_proxy {
-    CONFIG_CHECK_SEND_PROXY_AUTO, /* where sessions do, and to where sessions go */
+    CONFIG_CHECK_SEND_PROXY_AUTO, /* if sessions do, and the check goes to the address of sessions
+                                   */
     CONFIG_CHECK_SEND_PROXY_NO,
     CONFIG_CHECK_SEND_PROXY_YES,
 };
@@ -69,7 +70,7 @@ enum config_send_proxy {
 
 enum config_source_kind {
     CONFIG_SOURCE_KERNEL,
-    CONFIG_SOURCE_CLIENT, /* the client's own address and port */
+    CONFIG_SOURCE_CLIENT, /* the address and port of the client */
     CONFIG_SOURCE_ADDRESS,
 };
 
@@ -82,12 +83,12 @@ extern const char *const config_state_words[]; /* by enum config_state; NULL aft
 
 struct config_keepalive {
     bool on;
-    uint64_t time;     /* ms, whole seconds; 0 = kernel's */
-    uint64_t interval; /* ms, whole seconds; 0 = kernel's */
-    uint64_t count;    /* 0 = kernel's */
+    uint64_t time;     /* ms, whole seconds; 0 = kernel's default */
+    uint64_t interval; /* ms, whole seconds; 0 = kernel's default */
+    uint64_t count;    /* 0 = kernel's default */
 };
 
-/* Bytes as they are meant, escapes resolved; there may be zeros among them. */
+/* Bytes with escapes resolved. They may include zeros. */
 struct config_bytes {
     char *data; /* NULL = unset */
     size_t len;
@@ -100,14 +101,14 @@ enum config_step_kind {
     CONFIG_STEP_EXPECT_REGEX,
 };
 
-/* One step of a check's dialogue. */
+/* One step of a health check: what to send, or what to expect. */
 struct config_step {
     enum config_step_kind kind;
-    struct config_bytes bytes; /* of a regular expression: its text, as it was written */
-    regex_t *regex;            /* CONFIG_STEP_EXPECT_REGEX, otherwise NULL */
+    struct config_bytes bytes; /* CONFIG_STEP_EXPECT_REGEX: the expression as written */
+    regex_t *regex;            /* CONFIG_STEP_EXPECT_REGEX only; otherwise NULL */
 };
 
-/* So many in so much time. */
+/* A rate: count events in a period. */
 struct config_rate {
     uint64_t count;  /* 0 = off */
     uint64_t period; /* ms */
@@ -118,7 +119,7 @@ struct config_words {
     size_t count;
 };
 
-/* From low to high, both included. */
+/* The numbers from low to high, both included. */
 struct config_range {
     unsigned low;
     unsigned high;
@@ -130,7 +131,7 @@ struct config_global {
     uint64_t workers; /* 0 = auto */
     bool cpu_affinity;
     uint64_t max_connections; /* 0 = auto */
-    char *user;               /* NULL = unset, likewise the next three */
+    char *user;               /* NULL = unset; also for the next three */
     char *group;
     char *chroot;
     char *pid_file;
@@ -143,7 +144,7 @@ struct config_global {
     uint64_t max_pipes; /* 0 = auto */
     uint64_t busy_poll; /* us; 0 = auto */
     uint64_t shutdown_timeout;
-    struct addr *nameserver; /* none: what resolv.conf says */
+    struct addr *nameserver; /* none: those of resolv.conf */
     size_t nameserver_count;
     uint64_t resolve_min;
     uint64_t resolve_max;
@@ -153,32 +154,32 @@ struct config_global {
 
 struct config_pool;
 
-/* What looks after a running zproxy. */
+/* Where a running zproxy is controlled and observed. */
 struct config_admin {
     struct addr socket; /* a unix socket; len 0 = none */
     unsigned socket_mode;
     struct addr http; /* len 0 = none */
 };
 
-/* Where a listener listens, as one item of `bind` says it. */
+/* One item of `bind`: the addresses that it makes a listener listen on. */
 struct config_bind {
     struct addr *addr;
-    size_t addr_count; /* several: a range of ports, in order; 0: a socket that is handed over */
-    char *fd;          /* the name that systemd gives it, or its number; otherwise NULL */
-    unsigned mode;     /* of a unix socket's file; 0 = as umask(2) leaves it */
-    char *user;        /* its owner; NULL = unchanged, likewise group */
+    size_t addr_count; /* more than 1: a range of ports, ascending; 0: a socket from systemd */
+    char *fd;          /* name or number of a socket that systemd passes; otherwise NULL */
+    unsigned mode;     /* of the file of a unix socket; 0 = not set: umask(2) decides */
+    char *user;        /* owner of that file; NULL = unchanged; also for group */
     char *group;
 };
 
-/* A rule for TLS hellos; names and protocols of which one has to match. */
+/* A rule that chooses a pool by TLS hello: one of its names and one of its protocols must match. */
 struct config_route {
-    struct config_words sni;  /* lower case, "*." in front of some; none = any, or no name at all */
-    struct config_words alpn; /* none = any */
+    struct config_words sni; /* names, or patterns "*.NAME", in lower case; none = any or no name */
+    struct config_words alpn; /* none = any or no protocol */
     char *pool_name;
     const struct config_pool *pool;
 };
 
-/* The first that has a client decides. */
+/* One rule of `allow` and `deny`. The first rule whose network contains the client decides. */
 struct config_access {
     struct network network;
     bool allow;
@@ -203,35 +204,35 @@ struct config_listen {
     uint64_t receive_buffer;
     uint64_t send_buffer;
     bool accept_proxy;
-    struct network *trusted_proxy; /* at least 1 with accept_proxy, otherwise none */
+    struct network *trusted_proxy; /* at least 1 with accept_proxy, else none */
     size_t trusted_proxy_count;
-    struct config_route *route; /* the first that matches */
+    struct config_route *route; /* in file order: the first that matches decides */
     size_t route_count;
     uint64_t preread_timeout;
-    struct config_access *access; /* in file order; whom none has is allowed */
+    struct config_access *access; /* in file order; a client in no network is allowed */
     size_t access_count;
     uint64_t max_connections_per_ip; /* 0 = off */
     struct config_rate rate_limit_per_ip;
     uint64_t per_ip6_prefix;
     uint64_t upload_rate;   /* bytes a second; 0 = off */
-    uint64_t download_rate; /* likewise */
+    uint64_t download_rate; /* bytes a second; 0 = off */
 };
 
 struct config_server {
     char *name;
-    struct addr addr; /* where host is NULL */
-    bool same_port;   /* addr is an IP address without a port: that which the client came to */
-    char *host;       /* to be resolved: to addresses, or to a service's hosts and ports */
+    struct addr addr; /* if host is NULL */
+    bool same_port;   /* addr has no port: connect to the port that the client connected to */
+    char *host;       /* a name to resolve: to addresses or, of a service, to hosts and ports */
     bool service;     /* host is the name of SRV records */
-    uint16_t port;    /* of host, unless service */
+    uint16_t port;    /* of host, if it is no service */
     unsigned weight;  /* 1..256 */
     bool backup;
     uint64_t max_connections; /* 0 = off */
     enum config_state state;
-    struct addr check_address; /* len 0: where the sessions go */
+    struct addr check_address; /* len 0: the address of sessions */
 };
 
-/* Where connections to servers come from. */
+/* The source address of connections to servers. */
 struct config_source {
     enum config_source_kind kind;
     struct addr addr; /* its port is 0 */
@@ -239,28 +240,28 @@ struct config_source {
 
 struct config_pool {
     char *name;
-    const struct config *config; /* that it is a part of */
+    const struct config *config; /* the one that the pool is a part of */
     struct config_server *server;
-    size_t server_count; /* at least 1, or 0 where there is a file, or empty is set */
-    bool empty;          /* it may have no server */
+    size_t server_count; /* 0 only if file or empty is set */
+    bool empty;          /* the pool may have no servers */
     enum config_balance balance;
     enum config_hash_key hash_key;
-    uint64_t connect_timeout; /* 0 = as long as the kernel tries */
+    uint64_t connect_timeout; /* 0 = that of the kernel */
     uint64_t retries;
-    uint64_t max_fails; /* 0 = never taken out */
+    uint64_t max_fails; /* 0 = a server is never taken out */
     uint64_t fail_timeout;
-    uint64_t max_queue; /* 0 = nobody waits */
+    uint64_t max_queue; /* 0 = no queue */
     uint64_t queue_timeout;
     uint64_t slow_start; /* 0 = off */
     enum config_check check;
-    uint64_t check_port; /* 0: the server's own */
+    uint64_t check_port; /* 0: the port of the server */
     enum config_check_send_proxy check_send_proxy;
     struct config_bytes check_send;
     struct config_bytes check_expect;
-    struct config_step *check_step; /* in order; none: check_send, then check_expect */
+    struct config_step *check_step; /* in file order; none: check_send, then check_expect */
     size_t check_step_count;
     char *check_path;
-    char *check_host; /* NULL: the server's address */
+    char *check_host; /* NULL: the address of the server */
     struct config_range check_status;
     uint64_t check_interval;
     uint64_t check_timeout;
@@ -269,12 +270,12 @@ struct config_pool {
     enum config_on_down on_down;
     char *fallback_name; /* NULL = none */
     const struct config_pool *fallback;
-    char *file; /* NULL: it has servers */
+    char *file; /* the answer to all clients; NULL: the servers answer */
     enum config_send_proxy send_proxy;
     struct config_source source;
 };
 
-/* A variable of the environment that is in some value. */
+/* An environment variable that a value refers to. */
 struct config_variable {
     char *name;
     char *value;
@@ -285,7 +286,7 @@ struct raw_text;
 struct config {
     struct config_variable *variable;
     size_t variable_count;
-    struct raw_text *raw_text; /* values that have some; NULL: none has */
+    struct raw_text *raw_text; /* the text of values with variables (variable.h); NULL: none */
     struct config_global global;
     struct config_admin admin;
     struct config_listen *listen; /* in file order */
@@ -294,23 +295,24 @@ struct config {
     size_t pool_count;
 };
 
-/* Reads path and what it includes. Returns the configuration (config_free() is the caller's), or
- * NULL after having written every error as a line "FILE:LINE: [section] key: what, expected" to
- * errors. */
+/* Reads the file at path and the files that it includes. Returns the configuration, which the
+ * caller frees with config_free(); or NULL after writing each error to `errors`, as a line
+ * "FILE:LINE: [section] key: WHAT IS WRONG, expected WHAT". */
 struct config *config_load(const char *path, FILE *errors);
 
-/* As config_load(); and the users, groups and files that it names must be on this machine. */
+/* The same, and users, groups and files of the configuration must exist on this machine. */
 struct config *config_load_on_machine(const char *path, FILE *errors);
 void config_free(struct config *c);
 
-/* Writes the effective configuration, defaults filled in, as a file that config_load() reads. */
+/* Writes the configuration, with the defaults of all keys, as a file that config_load() reads. */
 void config_print(const struct config *c, FILE *out);
 
-/* Calls found once for each difference from `from` to `to`, and returns how many there were. Values
- * are text, NULL where there is none. section is "global", "admin" or "listen NAME"; where all of
- * it was added or removed key is NULL, and one of before and after is its name, the other one NULL.
- * Of keys that repeat each value is a difference of its own. Where their order has a meaning and
- * changed, the first two that changed places are one as well: "B before A" after "A before B". */
+/* Calls on_difference for each difference between two configurations; returns their number.
+ * section is "global", "admin", "listen NAME" or "pool NAME". before and after are values as text,
+ * or NULL where one configuration has no such value. For a section that was added or removed, key
+ * is NULL and before or after is the label of the section. Each value of a list is a difference of
+ * its own. If the order of a list matters and has changed, the first two values that changed places
+ * are one more: before "A before B", after "B before A". */
 typedef void config_difference_fn(void *arg, const char *section, const char *key,
                                   const char *before, const char *after);
 size_t config_compare(const struct config *from, const struct config *to,

@@ -7,9 +7,9 @@
 #include "base/array.h"
 #include "config/value_kinds.h"
 
-#define COUNT_MAX     1000000000 /* no limit anybody needs, and safe to multiply */
+#define COUNT_MAX     1000000000 /* far above any use, and safe to multiply */
 #define YEAR          (365 * VALUE_DAY)
-#define KERNEL_MS_MAX (24 * VALUE_DAY) /* as milliseconds in the int that the kernel keeps */
+#define KERNEL_MS_MAX (24 * VALUE_DAY) /* the kernel keeps milliseconds in an int */
 
 static const char *const format_words[] = {
     [LOG_FORMAT_TEXT] = "text",
@@ -174,7 +174,7 @@ static const struct key pool_keys[] = {
     { "check_send_proxy", VALUE_CHOICE(check_send_proxy_words), "auto", POOL(check_send_proxy), SINGLE_VALUE },
     { "check_send", VALUE_BYTES, NULL, POOL(check_send), KEY_BYTES, NO_LIST },
     { "check_expect", VALUE_BYTES, NULL, POOL(check_expect), KEY_BYTES, NO_LIST },
-    { "check_step", VALUE_STEP, NULL, POOL(check_step), KEY_ORDERED | KEY_COMPARE_WHOLE | KEY_BYTES,
+    { "check_step", VALUE_STEP, NULL, POOL(check_step), KEY_ORDERED | KEY_WHOLE | KEY_BYTES,
       LIST(struct config_step, POOL(check_step_count)) },
     { "check_path", VALUE_HTTP_PATH, "/", POOL(check_path), SINGLE_VALUE },
     { "check_host", VALUE_HTTP_HOST, NULL, POOL(check_host), SINGLE_VALUE },
@@ -219,13 +219,14 @@ const struct key *keys_find(const struct section *s, const char *name)
     return NULL;
 }
 
-/* --- Offsets to pointers. memcpy(): what is read there is a pointer to whatever type --- */
+/* --- From offsets to pointers --- */
 
 static void *field(const void *at, size_t offset)
 {
-    return (char *)at + offset; /* const goes: the caller knows what is its own */
+    return (char *)at + offset; /* drops const: the caller knows whether it may write */
 }
 
+/* The pointer at an offset, of any type: hence memcpy(). */
 static char *pointer_at(const void *at, size_t offset)
 {
     char *pointer = NULL;
@@ -297,7 +298,7 @@ size_t keys_item_count(const struct key *k, const void *at)
         return 0;
     if (k->list.size > 0)
         return *(size_t *)field(at, k->list.count);
-    /* Without a default it is text or an address, whose pointer or length is 0 until it is set. */
+    /* A value without a default begins with a pointer or a length, which is 0 while it is unset. */
     return k->default_value != NULL || pointer_at(at, k->offset) != NULL ? 1 : 0;
 }
 

@@ -44,7 +44,7 @@ static int parse_value(const struct option *o, void *at, const char *text,
                        struct value_error *error)
 {
     int rc = value_parse(&o->value, (char *)at + o->offset, text, error);
-    if (rc == -EINVAL) { /* say which option */
+    if (rc == -EINVAL) { /* name the option in the message */
         struct value_error why = *error;
         snprintf(error->text, sizeof error->text, "%s=%.*s", o->name,
                  (int)(sizeof error->text - strlen(o->name) - 2), why.text);
@@ -53,7 +53,7 @@ static int parse_value(const struct option *o, void *at, const char *text,
     return rc;
 }
 
-/* Reads "name=value" or "flag". *seen has a bit for each option that came already. */
+/* Reads "name=value" or "flag". *seen has a bit for each option that was given before. */
 static int options_parse_word(const struct options *options, void *at, char *word, unsigned *seen,
                               struct value_error *error)
 {

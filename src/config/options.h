@@ -1,4 +1,4 @@
-/* Options of a value: "name=value" and flags, in any order, each at most once. */
+/* Options in a value: words "name=value" and flags in any order, each at most once. */
 #ifndef ZPROXY_CONFIG_OPTIONS_H
 #define ZPROXY_CONFIG_OPTIONS_H
 
@@ -9,26 +9,26 @@
 
 struct option {
     const char *name;
-    struct value value; /* a yes/no is a flag, the word alone */
-    const char
-        *default_value; /* NULL: unset, what is at offset begins with a NULL or a zero length */
-    size_t offset;      /* in the structure that the options are of */
+    struct value value;        /* of kind value_kind_bool: a flag, the name alone */
+    const char *default_value; /* NULL: unset, and the field begins with a pointer or length of 0 */
+    size_t offset;             /* of the field in the structure */
 };
 
 struct options {
     const struct option *option;
     size_t count;
-    const char *expected; /* how to go on after "unknown option, expected " */
+    const char *expected; /* lists the options, for "unknown option, expected ..." */
 };
 
-/* Sets what has a default to it, then reads all words that are left for strtok_r() in *rest. `at`
- * is zeroed before. Returns 0, or -EINVAL or -ENOMEM with *error filled in; what has been read by
- * then is the caller's. */
+/* Sets every option of the zeroed structure `at` to its default, if it has one, then reads the rest
+ * of the words from strtok_r(), whose state is *rest. Returns 0, or -EINVAL or -ENOMEM with *error
+ * set; even then the caller calls options_free(). */
 int options_parse(const struct options *o, void *at, char **rest, struct value_error *error);
 
-/* Writes those that are not at their default, with a space in front of each. */
+/* Writes the options that differ from their defaults, each after a space. */
 void options_print(const struct options *o, const void *at, FILE *out);
 
+/* Frees the values of all options. */
 void options_free(const struct options *o, void *at);
 
 #endif

@@ -47,7 +47,7 @@ static void print_plain(const struct value *v, const void *in, FILE *out)
 const struct value_kind value_kind_address = { parse_plain, print_plain, NULL };
 const struct value_kind value_kind_connect_address = { parse_connect_address, print_plain, NULL };
 
-/* "/run/app.sock", also with "unix:" in front, and "unix:@abstract" */
+/* Reads "/run/app.sock", "unix:/run/app.sock" or "unix:@abstract". */
 static int parse_socket(const struct value *v, void *out, const char *text,
                         struct value_error *error)
 {
@@ -125,14 +125,14 @@ static int parse_nameserver(const struct value *v, void *out, const char *text,
 
 const struct value_kind value_kind_nameserver = { parse_nameserver, print_plain, NULL };
 
-/* --- Where connections come from --- */
+/* --- The source of connections to servers --- */
 
 static const char *const source_words[] = {
     [CONFIG_SOURCE_KERNEL] = "kernel",
     [CONFIG_SOURCE_CLIENT] = "client",
 };
 
-/* IPv6 also without brackets: there is no port that they keep away. */
+/* IPv6 is allowed without brackets, too: no port follows. */
 static int parse_source_address(struct addr *a, const char *text, struct value_error *error)
 {
     char bracketed[INET6_ADDRSTRLEN + 2];

@@ -7,13 +7,15 @@
 #include "base/utf8.h"
 #include "config/config.h"
 
-/* What stands behind a backslash, and the byte it means. */
+/* --- Bytes --- */
+
+/* The letter after a backslash, and its byte. */
 static const struct escape {
     char letter;
     char byte;
 } escapes[] = {
     { 'r', '\r' }, { 'n', '\n' },  { 't', '\t' },  { 'a', '\a' }, { 'b', '\b' },
-    { 'f', '\f' }, { 'v', '\v' },  { '\\', '\\' }, /* those behind it are written as themselves */
+    { 'f', '\f' }, { 'v', '\v' },  { '\\', '\\' }, /* from here on: never written escaped */
     { '"', '"' },  { '\'', '\'' },
 };
 
@@ -22,9 +24,7 @@ static bool is_octal(char c)
     return c >= '0' && c <= '7';
 }
 
-/* --- Reading --- */
-
-/* "xHH" */
+/* Reads "xHH". Returns the byte, or -1. */
 static int read_hex(const char **text)
 {
     const char *at = *text + 1;
@@ -35,7 +35,7 @@ static int read_hex(const char **text)
     return (int)strtol(digits, NULL, 16);
 }
 
-/* "NNN", at least one digit */
+/* Reads one to three octal digits. Returns the byte, or -1. */
 static int read_octal(const char **text)
 {
     int byte = 0;
@@ -44,7 +44,7 @@ static int read_octal(const char **text)
     return byte <= UINT8_MAX ? byte : -1;
 }
 
-/* Reads what follows a backslash and moves on. Returns the byte, or -1 where that is no escape. */
+/* Reads what follows a backslash and advances *text. Returns the byte, or -1 if it is no escape. */
 static int read_escape(const char **text)
 {
     if (**text == 'x')
@@ -59,7 +59,7 @@ static int read_escape(const char **text)
     return -1;
 }
 
-/* Fills in b->data, which has room for as many bytes as there are in text. */
+/* Reads text into b->data, which is as large as text. */
 static int read_bytes(struct config_bytes *b, const char *text, struct value_error *error)
 {
     const char *all = text;
@@ -97,10 +97,8 @@ static int parse_bytes(const struct value *v, void *out, const char *text,
     return rc;
 }
 
-/* --- Writing: never longer than it was read, so that it fits on lines again --- */
-
-/* Whether a file would take the character for something else: white space at an end is dropped,
- * and behind white space comments begin. */
+/* Whether reading a file would lose the character: it drops white space at the ends of a value, and
+ * a comment begins at "#" or ";" after white space. */
 static bool bytes_is_stripped(const struct config_bytes *b, size_t i)
 {
     if (b->data[i] == ' ')
@@ -108,7 +106,7 @@ static bool bytes_is_stripped(const struct config_bytes *b, size_t i)
     return strchr("#;", b->data[i]) != NULL && (i == 0 || b->data[i - 1] == ' ');
 }
 
-/* How many bytes from the i-th on are a character that is written as it is. */
+/* The length of the character at the i-th byte if it is written as it is; otherwise 0. */
 static size_t plain_length(const struct config_bytes *b, size_t i)
 {
     unsigned char byte = (unsigned char)b->data[i];
@@ -117,6 +115,8 @@ static size_t plain_length(const struct config_bytes *b, size_t i)
     return utf8_length(b->data + i, b->len - i);
 }
 
+/* An escape is never longer than the one that was read, so that a printed value fits on its lines:
+ * see config_print(). */
 static void print_escape(const struct config_bytes *b, size_t i, FILE *out)
 {
     unsigned char byte = (unsigned char)b->data[i];
@@ -165,7 +165,7 @@ static const struct value bytes_value = { .kind = &value_kind_bytes };
 
 /* --- Regular expressions --- */
 
-/* Writes a byte so that it stands for itself. Returns how many were written. */
+/* Writes a byte so that regcomp(3) takes it literally. Returns the number of bytes written. */
 static size_t put_literal(char *out, char byte)
 {
     size_t n = 0;
@@ -175,11 +175,11 @@ static size_t put_literal(char *out, char byte)
     return n;
 }
 
-/* Reads what stands behind a backslash, of which C and regex(7) may both have a meaning; writes it
- * as regcomp(3) takes it. Returns false where that is neither. */
+/* Reads what follows a backslash and writes it as regcomp(3) takes it: the escapes of C that stand
+ * for a byte, and those of regex(7). Returns false if it is neither. */
 static bool put_escape(const char **text, char *out, size_t *n)
 {
-    static const char letters[] = "r\rn\nt\tf\fv\v"; /* in pairs: the letter, the byte */
+    static const char letters[] = "r\rn\nt\tf\fv\v"; /* pairs of a letter and its byte */
     const char *at = *text;
     for (size_t i = 0; i + 1 < sizeof letters; i += 2)
         if (*at == letters[i]) {
@@ -204,7 +204,8 @@ static bool put_escape(const char **text, char *out, size_t *n)
     return true;
 }
 
-/* Returns the expression for regcomp(3), to be freed; or NULL, *error filled in. */
+/* Returns the expression as regcomp(3) takes it, which the caller frees; or NULL with *rc and
+ * *error set. */
 static char *translate(const char *text, int *rc, struct value_error *error)
 {
     char *out = malloc(2 * strlen(text) + 1);
@@ -324,7 +325,7 @@ static void print_step(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind value_kind_step = { parse_step, print_step, free_step };
 
-/* --- Ports: counts that may be unset again --- */
+/* --- Ports: counts that are 0 while unset --- */
 
 static int probe_parse_port(const struct value *v, void *out, const char *text,
                             struct value_error *error)
@@ -346,7 +347,7 @@ const struct value_kind value_kind_check_port = { probe_parse_port, print_port, 
 
 /* --- Ranges --- */
 
-/* Reads a number and moves on; false where there is none, or one that is too large. */
+/* Reads a number and advances *text. Returns false if there is none or if it is too large. */
 static bool probe_read_number(const char **text, unsigned *number)
 {
     size_t digits = strspn(*text, "0123456789");
@@ -357,7 +358,7 @@ static bool probe_read_number(const char **text, unsigned *number)
     return true;
 }
 
-/* LOW ["-" HIGH] */
+/* Reads LOW or LOW-HIGH. */
 static bool probe_read_range(const char *text, struct config_range *r)
 {
     if (!probe_read_number(&text, &r->low))
@@ -395,7 +396,7 @@ static void print_range(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind value_kind_status_range = { probe_parse_range, print_range, NULL };
 
-/* --- Parts of HTTP requests: bytes that cannot end them, or a line of them --- */
+/* --- Parts of HTTP requests: visible ASCII, which cannot end a line of the request --- */
 
 static bool is_printable(const char *text)
 {

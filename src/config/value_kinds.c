@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "config/config.h"
 
-/* --- Keepalive: yes, no, or TIME/INTERVAL/COUNT within the kernel's limits --- */
+/* --- Keepalive: yes, no, or TIME/INTERVAL/COUNT within the limits of the kernel --- */
 
 static const struct value keepalive_on = VALUE_BOOL;
 static const struct value keepalive_seconds = VALUE_DURATION(1000, 32767 * 1000, NULL);
@@ -146,7 +146,7 @@ static const char *facility_name(int number)
     return facilities[0].name;
 }
 
-/* One of the words that v allows; false where text is none of them. */
+/* Reads one of the words that v allows. Returns false if text is none of them. */
 static bool parse_log_target_word(const struct value *v, enum log_target_kind *kind,
                                   const char *text)
 {
@@ -226,7 +226,7 @@ static const struct period {
 };
 #define PERIOD_COUNT (sizeof periods / sizeof *periods)
 
-/* The number in front of the slash, and the period behind it. */
+/* Reads COUNT/UNIT. */
 static bool read_rate(const struct value *v, struct config_rate *r, const char *text)
 {
     const struct value count = VALUE_COUNT(v->min, v->max, NULL);

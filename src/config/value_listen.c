@@ -21,9 +21,9 @@ static const struct options bind_options = {
     "mode=, user= or group=, and a comma between two addresses"
 };
 
-/* --- Ranges of ports --- */
+/* --- bind: ranges of ports --- */
 
-/* The dash between two ports; NULL where there is one port, or none. */
+/* Returns the dash between two ports, or NULL. */
 static char *find_dash(char *text)
 {
     char *colon = strrchr(text, ':');
@@ -45,7 +45,7 @@ static int add_ports(struct config_bind *b, const struct addr *first, size_t cou
     return 0;
 }
 
-/* "*:8000-8099"; dash is in text. */
+/* Reads "*:8000-8099"; dash points into text. */
 static int bind_parse_range(struct config_bind *b, char *text, char *dash,
                             struct value_error *error)
 {
@@ -67,12 +67,12 @@ static int bind_parse_range(struct config_bind *b, char *text, char *dash,
     return add_ports(b, &first, last - addr_port(&first) + 1, error);
 }
 
-/* --- Sockets that systemd hands over --- */
+/* --- bind: sockets from systemd --- */
 
 #define FD_PREFIX "fd:"
-#define FD_MAX    255 /* bytes of a name, as in FileDescriptorName= of systemd.socket(5) */
+#define FD_MAX    255 /* bytes: the limit of FileDescriptorName=, systemd.socket(5) */
 
-/* A number is that of a descriptor, behind those that every process has. */
+/* Reads the NAME of fd:NAME. A number is that of a descriptor, 3 or above. */
 static int parse_fd(struct config_bind *b, const char *name, const char *text,
                     struct value_error *error)
 {
@@ -89,7 +89,7 @@ static int parse_fd(struct config_bind *b, const char *name, const char *text,
     return value_strdup(&b->fd, name, error);
 }
 
-/* --- All of it --- */
+/* --- bind --- */
 
 static int bind_parse_address(struct config_bind *b, char *text, struct value_error *error)
 {
@@ -105,7 +105,7 @@ static int bind_parse_address(struct config_bind *b, char *text, struct value_er
     return add_ports(b, &a, 1, error);
 }
 
-/* A file of the file system, which has an owner and a mode. */
+/* Whether the address is a file, which has an owner and a mode. */
 static bool bind_is_file(const struct config_bind *b)
 {
     return b->fd == NULL && addr_is_unix(&b->addr[0]) && b->addr[0].un.sun_path[0] != '\0';
@@ -166,7 +166,7 @@ static void print_bind(const struct value *v, const void *in, FILE *out)
 
 const struct value_kind value_kind_bind = { parse_bind, print_bind, free_bind };
 
-/* --- Words with "|" between them --- */
+/* --- route: words with "|" between them --- */
 
 static void free_words(void *value)
 {
@@ -193,7 +193,7 @@ static int add_word(struct config_words *w, const char *text, struct value_error
     return value_strdup(word, text, error);
 }
 
-/* Splits text; each word is read by `one`, which may change it. */
+/* Splits text into words; parse_one() checks each and may change it. */
 static int route_parse_words(struct config_words *out, const char *text, struct value_error *error,
                              int (*parse_one)(char *word, struct value_error *error))
 {
@@ -215,7 +215,7 @@ static int route_parse_words(struct config_words *out, const char *text, struct 
     return rc;
 }
 
-/* --- Names of servers (RFC 6066, 3): no addresses, no dot at the end --- */
+/* --- route: names in hellos (RFC 6066, 3): no addresses, no dot at the end --- */
 
 static int route_read_name(char *name, struct value_error *error)
 {
@@ -244,7 +244,7 @@ static int parse_sni(const struct value *v, void *out, const char *text, struct 
 
 static const struct value_kind value_kind_sni = { parse_sni, print_words, free_words };
 
-/* --- Protocols (RFC 7301, 3.1): 1 to 255 bytes, as they are registered --- */
+/* --- route: protocols (RFC 7301, 3.1): 1 to 255 bytes --- */
 
 static int read_protocol(char *name, struct value_error *error)
 {
@@ -264,7 +264,7 @@ static int parse_alpn(const struct value *v, void *out, const char *text, struct
 
 static const struct value_kind value_kind_alpn = { parse_alpn, print_words, free_words };
 
-/* --- All of it --- */
+/* --- route --- */
 
 static const struct option route_option[] = {
     { "sni", { .kind = &value_kind_sni }, NULL, offsetof(struct config_route, sni) },
@@ -304,7 +304,7 @@ static int parse_route(const struct value *v, void *out, const char *text,
     return rc;
 }
 
-/* As options, without the space in front of the first. */
+/* options_print() writes a space in front of the first option, which is left out here. */
 static void print_route(const struct value *v, const void *in, FILE *out)
 {
     char *text = NULL;

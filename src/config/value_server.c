@@ -11,7 +11,9 @@
 
 #define SERVICE_PREFIX "srv:"
 
-/* "_redis._tcp.example"; `text` is what the user wrote. */
+/* --- Addresses, names and services --- */
+
+/* Reads the name of a service, "_redis._tcp.example". text is the whole word, for errors. */
 static int parse_service(struct config_server *s, const char *name, const char *text,
                          struct value_error *error)
 {
@@ -24,13 +26,13 @@ static int parse_service(struct config_server *s, const char *name, const char *
     return value_strdup(&s->host, name, error);
 }
 
-/* Whether the n bytes in front of a port were meant as a name, right or wrong. */
+/* Whether the n bytes in front of a port look like a name, valid or not. */
 static bool is_name_like(const char *text, size_t n)
 {
     return n > 0 && strcspn(text, "[]/*:") == n && strspn(text, "0123456789.") < n;
 }
 
-/* "db1.example:5432"; colon is the one in front of the port. */
+/* Reads "db1.example:5432"; colon is the one before the port. */
 static int parse_host(struct config_server *s, const char *text, const char *colon,
                       struct value_error *error)
 {
@@ -56,6 +58,9 @@ static int parse_host(struct config_server *s, const char *text, const char *col
     return 0;
 }
 
+/* Reads "10.0.0.1:80", "10.0.0.1", "unix:/run/app.sock", "db1.example:5432" or
+ * "srv:_redis._tcp.example" into a zeroed structure: addr, or host with port or service. Returns 0,
+ * or -EINVAL or -ENOMEM with *error set. The caller frees host. */
 static int endpoint_parse(struct config_server *s, const char *text, struct value_error *error)
 {
     static const struct value literal = { .kind = &value_kind_connect_address };
@@ -72,6 +77,7 @@ static int endpoint_parse(struct config_server *s, const char *text, struct valu
     return value_parse(&literal, &s->addr, text, error);
 }
 
+/* Writes what endpoint_parse() reads. */
 static void endpoint_print(const struct config_server *s, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
@@ -99,6 +105,7 @@ char *value_endpoint_to_string(const struct config_server *s)
     return NULL;
 }
 
+/* Whether endpoint_parse() would read text as the same address. */
 static bool endpoint_equals_text(const struct config_server *s, const char *text)
 {
     struct config_server other = { .host = NULL };
@@ -107,7 +114,8 @@ static bool endpoint_equals_text(const struct config_server *s, const char *text
     if (endpoint_parse(&other, text, &ignored) < 0)
         return false;
     if (s->host == NULL || other.host == NULL)
-        same = s->host == other.host && addr_equal(&s->addr, &other.addr); /* ports included */
+        same = s->host == other.host &&
+               addr_equal(&s->addr, &other.addr); /* compares the ports, too */
     else
         same = strcmp(s->host, other.host) == 0 && s->service == other.service &&
                s->port == other.port;
@@ -117,7 +125,7 @@ static bool endpoint_equals_text(const struct config_server *s, const char *text
 
 /* --- Options --- */
 
-/* A number that is kept as an unsigned int. */
+/* The field of a weight is an unsigned int, that of a count a uint64_t. */
 static int parse_weight(const struct value *v, void *out, const char *text,
                         struct value_error *error)
 {
@@ -213,7 +221,7 @@ static int parse_server(const struct value *v, void *out, const char *text,
     return rc;
 }
 
-/* A name that reads as the address is the address as written: it stands for both. */
+/* A name that reads as the address is the address as the user wrote it: one word is both. */
 static void print_server(const struct value *v, const void *in, FILE *out)
 {
     const struct config_server *s = in;
