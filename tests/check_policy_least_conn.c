@@ -124,23 +124,26 @@ START_TEST(a_weight_changed_counts_at_once)
 }
 END_TEST
 
-/* Another worker takes a place on the same server in the last moment, the first time. */
-static enum server_acquired take_late(void *arg, size_t i, uint64_t expected)
+static bool another_is_faster;
+
+/* The first time another worker acquires a slot on the same server at the last moment. */
+static enum server_acquired acquire_late(const struct pick_request *r, struct server *srv,
+                                         uint64_t expected)
 {
-    bool *late = arg;
-    if (*late)
-        server_acquire(f.servers[i], SERVER_ANY_COUNT);
-    *late = false;
-    return server_acquire(f.servers[i], expected);
+    (void)r;
+    if (another_is_faster)
+        server_acquire(srv, SERVER_ANY_COUNT);
+    another_is_faster = false;
+    return server_acquire(srv, expected);
 }
 
 START_TEST(a_place_taken_meanwhile_counts)
 {
     for (size_t count = 2; count < 10; count++) {
-        bool late = true;
-        const struct policy_request r = { .now = 1000000, .take = take_late, .arg = &late };
+        const struct pick_request r = { .now = 1000000 };
+        another_is_faster = true;
         make(NULL, count);
-        ck_assert_int_eq(policy_least_conn.pick(f.state, &r), 1);
+        ck_assert_int_eq(policy_least_conn.pick(f.state, &r, acquire_late), 1);
         ck_assert_uint_eq(server_active(f.servers[0]), 1);
         policy_rig_close(&f);
     }

@@ -1,6 +1,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "balance/queue.h"
 #include "policy_rig.h"
 #include "suite.h"
 
@@ -119,24 +120,26 @@ START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
 }
 END_TEST
 
-static enum server_acquired take_second(void *arg, size_t i, uint64_t expected)
+static enum server_acquired acquire_second(const struct pick_request *r, struct server *srv,
+                                           uint64_t expected)
 {
-    (void)arg;
+    (void)r;
     (void)expected;
-    return i == 1 ? SERVER_ACQUIRED : SERVER_REFUSED;
+    return policy_rig_index(srv) == 1 ? SERVER_ACQUIRED : SERVER_REFUSED;
 }
 
 /* One of two is dead: half of the sessions meet it, and go to the other. */
 START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
 {
-    const struct policy_request is_retry = { .is_retry = true, .take = take_second };
+    static const struct pool_tried tried = { .count = 0 };
+    const struct pick_request retry = { .tried = &tried };
     unsigned first[2] = { 0 };
     make(NULL, 2);
     for (int i = 0; i < 100; i++) {
         long server = policy_rig_pick(&f, 0);
         first[server]++;
         if (server == 0)
-            ck_assert_int_eq(policy_round_robin.pick(f.state, &is_retry), 1);
+            ck_assert_int_eq(policy_round_robin.pick(f.state, &retry, acquire_second), 1);
     }
     ck_assert_uint_eq(first[0], 50);
     policy_rig_close(&f);

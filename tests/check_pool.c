@@ -62,7 +62,7 @@ static void expect_picks(const char *expected)
 static void expect_refusal(enum pool_refusal expected)
 {
     enum pool_refusal refusal = POOL_FULL;
-    const struct pool_request request = { .now = now() };
+    const struct pick_request request = { .now = now() };
     ck_assert_ptr_null(pool_pick(rig.pool, &request, &refusal));
     ck_assert_int_eq(refusal, expected);
 }
@@ -918,7 +918,7 @@ START_TEST(what_is_foreseen_is_picked_and_asking_takes_nothing)
     pool_rig_open(&rig, lines);
     for (uint64_t key = 0; key < 30; key++) {
         enum pool_refusal refusal = POOL_NO_SERVER;
-        const struct pool_request ask = { .key = key, .now = now() };
+        const struct pick_request ask = { .key = key, .now = now() };
         uint64_t before = server_active(named("a")) + server_active(named("b"));
         struct server *srv = pool_peek(rig.pool, &ask, &refusal);
         for (int again = 0; again < 3; again++)

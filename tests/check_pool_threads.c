@@ -53,7 +53,7 @@ static uint64_t now(void)
 static void enter(struct worker *w, struct session *s)
 {
     enum pool_refusal refusal = POOL_NO_SERVER;
-    const struct pool_request request = { .key = draw(w, 1000), .now = now() };
+    const struct pick_request request = { .key = draw(w, 1000), .now = now() };
     *s = (struct session){ .waiter.inbox = &w->inbox };
     pool_ref(rig.pool);
     s->server = pool_pick(rig.pool, &request, &refusal);

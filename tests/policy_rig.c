@@ -17,7 +17,13 @@ static struct server *make_server(size_t i, unsigned weight)
     ck_assert_int_eq(addr_parse(&conf.addr, address, &why), 0);
     struct server *srv = server_new(&conf, NULL);
     ck_assert_ptr_nonnull(srv);
+    atomic_store(&srv->slot, (uint32_t)i);
     return srv;
+}
+
+size_t policy_rig_index(const struct server *srv)
+{
+    return atomic_load(&srv->slot);
 }
 
 void policy_rig_open(struct policy_rig *f, const struct policy_ops *policy, const unsigned *weights,
@@ -51,19 +57,25 @@ void policy_rig_renew(struct policy_rig *f)
         policy_rig_changed(f, i);
 }
 
-static enum server_acquired take(void *arg, size_t i, uint64_t expected)
+struct rig_request {
+    struct pick_request request; /* first: the policy passes it to rig_acquire() */
+    struct policy_rig *rig;
+};
+
+static enum server_acquired rig_acquire(const struct pick_request *r, struct server *srv,
+                                        uint64_t expected)
 {
-    struct policy_rig *f = arg;
+    struct policy_rig *f = ((const struct rig_request *)r)->rig;
     atomic_fetch_add(&f->asked, 1);
-    if (f->refuses[i] || !server_is_usable(f->servers[i], f->now))
+    if (f->refuses[policy_rig_index(srv)] || !server_is_usable(srv, f->now))
         return SERVER_REFUSED;
-    return server_acquire(f->servers[i], expected);
+    return server_acquire(srv, expected);
 }
 
 long policy_rig_pick(struct policy_rig *f, uint64_t key)
 {
-    const struct policy_request r = { .key = key, .now = f->now, .take = take, .arg = f };
-    long i = f->policy->pick(f->state, &r);
+    const struct rig_request r = { .request = { .key = key, .now = f->now }, .rig = f };
+    long i = f->policy->pick(f->state, &r.request, rig_acquire);
     if (i >= 0)
         policy_rig_changed(f, (size_t)i);
     return i;

@@ -17,8 +17,8 @@ struct policy_rig {
     struct server *servers[POLICY_RIG_MAX];
     size_t count;
     uint64_t now;
-    bool refuses[POLICY_RIG_MAX]; /* as one does that has been tried */
-    _Atomic uint64_t asked;       /* how often take() was called */
+    bool refuses[POLICY_RIG_MAX]; /* the server cannot be acquired, as if it had been tried */
+    _Atomic uint64_t asked;       /* how often the policy tried to acquire a server */
 };
 
 /* Servers web0, web1, … 10.0.0.1:80, 10.0.0.2:80, … Each weight is 1 where weights is NULL. Fails
@@ -29,6 +29,9 @@ void policy_rig_close(struct policy_rig *f);
 
 /* Another state in the place of the one there is, for the weights of now. */
 void policy_rig_renew(struct policy_rig *f);
+
+/* The server's index in servers[]. */
+size_t policy_rig_index(const struct server *srv);
 
 /* The server that gets a session, which stays on it; -1: none. */
 long policy_rig_pick(struct policy_rig *f, uint64_t key);

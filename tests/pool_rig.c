@@ -97,7 +97,7 @@ struct server *pool_rig_server(const struct pool_rig *r, const char *name)
 struct server *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried)
 {
     enum pool_refusal refusal = POOL_NO_SERVER;
-    const struct pool_request request = { .now = atomic_load(&r->now), .tried = tried };
+    const struct pick_request request = { .now = atomic_load(&r->now), .tried = tried };
     return pool_pick(r->pool, &request, &refusal);
 }
 

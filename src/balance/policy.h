@@ -1,8 +1,9 @@
-/* Which of several servers is next: one small file each behind one table.
+/* Load balancing policies: which server of a pool the next session goes to.
  *
- * A policy puts servers into an order; whether a server takes the session is asked of the caller,
- * who knows which were tried before. Its state is shared by all workers, without locks; what it
- * knows of the servers it reads from their atomics.
+ * A policy orders the servers; the caller decides whether a server can be acquired, since the
+ * caller knows which servers the session has tried. A policy's state is shared by all workers
+ * without locks. What the policy needs of a server (weight, sessions, state) it reads from the
+ * atomics in struct server.
  */
 #ifndef ZPROXY_BALANCE_POLICY_H
 #define ZPROXY_BALANCE_POLICY_H
@@ -14,26 +15,40 @@
 #include "balance/server.h"
 #include "config/config.h"
 
-struct policy_request {
-    uint64_t key;  /* of the client: "hash" gives the same server to the same key */
-    uint64_t now;  /* ms */
-    bool is_retry; /* not the session's first attempt */
-    bool dry_run;  /* somebody only asks: whose turn it is stays as it is, nobody is taken */
-    /* Takes server i for the caller, or says why not; expected as for server_acquire(). */
-    enum server_acquired (*take)(void *arg, size_t i, uint64_t expected);
-    void *arg;
+struct pool_tried;
+
+/* A session asks for a server. */
+struct pick_request {
+    uint64_t key;                   /* hash of the client's address, for "hash" */
+    uint64_t now;                   /* ms */
+    const struct pool_tried *tried; /* servers that the session could not reach; NULL: none */
 };
 
+/* Acquires a slot on srv for the session. expected: as for server_acquire(). */
+typedef enum server_acquired policy_acquire_fn(const struct pick_request *r, struct server *srv,
+                                               uint64_t expected);
+
 struct policy_ops {
-    /* servers[count] and what they point to outlive the state; their weights are those of now.
-     * previous: a state of the same policy that this one will replace, for whose turn it is; or
-     * NULL. NULL when out of memory. */
+    /* In "explain": why a usable server was not picked. */
+    const char *not_picked;
+    /* The state holds servers that are down, too. Otherwise the set leaves them out, so that a pick
+     * does not step over them. */
+    bool holds_ineligible;
+
+    /* Allocates the state for servers[count], which outlive it, with their present weights.
+     * previous: the state of the same policy that the new one replaces and continues; may be NULL.
+     * Returns NULL when out of memory. */
     void *(*create)(struct server *const *servers, size_t count, const void *previous);
     void (*destroy)(void *state);
-    /* Returns the server that was taken, or -1 when none can be had. From any thread. */
-    long (*pick)(void *state, const struct policy_request *r);
-    /* Something has changed that may put server i elsewhere in the order: sessions on it, its
-     * share, whether it is usable. NULL where the order does not depend on it. From any thread. */
+    /* Returns the index of the acquired server, or -1 when no server can be acquired. From any
+     * thread. */
+    long (*pick)(void *state, const struct pick_request *r, policy_acquire_fn *acquire);
+    /* Returns what pick() would return now ("random": what it might return), and does not advance
+     * the rotation. could_acquire returns what acquire would return, and acquires nothing. From any
+     * thread. */
+    long (*peek)(const void *state, const struct pick_request *r, policy_acquire_fn *could_acquire);
+    /* The sessions, the share or the usability of server i changed, and with them perhaps its place
+     * in the order. NULL if the order does not depend on these. From any thread. */
     void (*changed)(void *state, size_t i, uint64_t now);
 };
 

@@ -55,35 +55,53 @@ static void *policy_first_create(struct server *const *servers, size_t count, co
     return f;
 }
 
-/* Nobody wanted this turn, or there were too many exclusions to go on searching. */
-static long policy_first_pick_any(const struct first *f, const struct policy_request *r)
+/* For when every server with room has forgone its turn, or the search ran out of exclusions. */
+static long policy_first_pick_any(const struct first *f, const struct pick_request *r,
+                                  policy_acquire_fn *acquire)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+        if (acquire(r, f->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     return -1;
 }
 
-static long policy_first_pick(void *state, const struct policy_request *r)
+static long policy_first_pick(void *state, const struct pick_request *r, policy_acquire_fn *acquire)
 {
-    struct first *f = state;
+    const struct first *f = state;
     struct tournament_search search;
     uint64_t won_at = 0;
     bool forgone = false;
     long i = 0;
     tournament_search(&search, f->tree, r->now);
     while ((i = tournament_best(&search, &won_at)) >= 0 && won_at == HAS_ROOM) {
-        bool turn = r->dry_run ? server_would_take_turn(f->servers[i], r->now)
-                               : server_takes_turn(f->servers[i], r->now);
+        bool turn = server_takes_turn(f->servers[i], r->now);
         forgone |= !turn;
-        if (turn && r->take(r->arg, (size_t)i, SERVER_ANY_COUNT) == SERVER_ACQUIRED) {
+        if (turn && acquire(r, f->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED) {
             tournament_changed(f->tree, (size_t)i, r->now);
             return i;
         }
         if (!tournament_exclude(&search, (size_t)i))
-            return policy_first_pick_any(f, r);
+            return policy_first_pick_any(f, r, acquire);
     }
-    return forgone ? policy_first_pick_any(f, r) : -1;
+    return forgone ? policy_first_pick_any(f, r, acquire) : -1;
+}
+
+static long policy_first_peek(const void *state, const struct pick_request *r,
+                              policy_acquire_fn *could_acquire)
+{
+    const struct first *f = state;
+    struct tournament_search search;
+    uint64_t won_at = 0;
+    long i = 0;
+    tournament_search(&search, f->tree, r->now);
+    while ((i = tournament_best(&search, &won_at)) >= 0 && won_at == HAS_ROOM) {
+        if (server_would_take_turn(f->servers[i], r->now) &&
+            could_acquire(r, f->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+            return i;
+        if (!tournament_exclude(&search, (size_t)i))
+            break;
+    }
+    return policy_first_pick_any(f, r, could_acquire);
 }
 
 static void policy_first_changed(void *state, size_t i, uint64_t now)
@@ -93,8 +111,10 @@ static void policy_first_changed(void *state, size_t i, uint64_t now)
 }
 
 const struct policy_ops policy_first = {
+    .not_picked = "comes later in the file",
     .create = policy_first_create,
     .destroy = policy_first_destroy,
     .pick = policy_first_pick,
+    .peek = policy_first_peek,
     .changed = policy_first_changed,
 };

@@ -189,13 +189,8 @@ static void *policy_hash_create(struct server *const *servers, size_t count, con
     return m;
 }
 
-static bool policy_hash_try_acquire(const struct policy_request *r, size_t i)
-{
-    return r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED;
-}
-
 /* Whether the key is among those that the server has while its share grows. */
-static bool is_admitted(const struct maglev *m, const struct policy_request *r, size_t i)
+static bool is_admitted(const struct maglev *m, const struct pick_request *r, size_t i)
 {
     unsigned share = server_share(m->servers[i], r->now);
     return share == SERVER_FULL_SHARE ||
@@ -203,33 +198,45 @@ static bool is_admitted(const struct maglev *m, const struct policy_request *r, 
 }
 
 /* All servers, with a first one and a stride that the key names. */
-static long policy_hash_pick_any(const struct maglev *m, const struct policy_request *r)
+static long policy_hash_pick_any(const struct maglev *m, const struct pick_request *r,
+                                 policy_acquire_fn *acquire)
 {
     uint32_t at = (uint32_t)(hash_splitmix64(r->key, PROBES) % m->modulus);
     uint32_t stride = (uint32_t)(hash_splitmix64(r->key, PROBES + 1) % (m->modulus - 1)) + 1;
     for (uint32_t k = 0; k < m->modulus; k++) {
-        if (at < m->count && policy_hash_try_acquire(r, m->canonical[at]))
+        if (at < m->count &&
+            acquire(r, m->servers[m->canonical[at]], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return m->canonical[at];
         at = (at + stride) % m->modulus;
     }
     return -1;
 }
 
-static long policy_hash_pick(void *state, const struct policy_request *r)
+/* There is no rotation: peek() is a pick that acquires nothing. */
+static long policy_hash_peek(const void *state, const struct pick_request *r,
+                             policy_acquire_fn *acquire)
 {
     const struct maglev *m = state;
     if (m->count == 0)
         return -1;
     for (uint64_t probe = 0; probe < PROBES; probe++) {
         size_t i = m->table[hash_splitmix64(r->key, probe) % m->size];
-        if (is_admitted(m, r, i) && policy_hash_try_acquire(r, i))
+        if (is_admitted(m, r, i) && acquire(r, m->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     }
-    return policy_hash_pick_any(m, r);
+    return policy_hash_pick_any(m, r, acquire);
+}
+
+static long policy_hash_pick(void *state, const struct pick_request *r, policy_acquire_fn *acquire)
+{
+    return policy_hash_peek(state, r, acquire);
 }
 
 const struct policy_ops policy_hash = {
+    .not_picked = "comes later in the order of this client",
+    .holds_ineligible = true, /* each server has its keys whether it is up or down */
     .create = policy_hash_create,
     .destroy = policy_hash_destroy,
     .pick = policy_hash_pick,
+    .peek = policy_hash_peek,
 };

@@ -150,35 +150,35 @@ static void *policy_least_conn_create(struct server *const *servers, size_t coun
     return lc;
 }
 
-/* There were too many exclusions to go on searching. */
-static long policy_least_conn_pick_any(const struct least_conn *lc, const struct policy_request *r)
+/* For when the search ran out of exclusions. */
+static long policy_least_conn_pick_any(const struct least_conn *lc, const struct pick_request *r,
+                                       policy_acquire_fn *acquire)
 {
     for (size_t i = 0; i < lc->count; i++)
-        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+        if (acquire(r, lc->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     return -1;
 }
 
-static long policy_least_conn_pick(void *state, const struct policy_request *r)
+/* Returns the acquired server and the standing it won with, or CLOSED if it did not win; or -1. */
+static inline long policy_least_conn_search(const struct least_conn *lc,
+                                            const struct pick_request *r,
+                                            policy_acquire_fn *acquire, uint64_t *won_at)
 {
-    struct least_conn *lc = state;
     struct tournament_search search;
-    uint64_t won_at = 0;
     unsigned changes = 0;
     long i = 0;
     tournament_search(&search, lc->tree, r->now);
-    while ((i = tournament_best(&search, &won_at)) >= 0 && won_at != CLOSED) {
-        uint64_t expected = changes < CHANGES_MAX ? active_of(won_at) : SERVER_ANY_COUNT;
-        switch (r->take(r->arg, (size_t)i, expected)) {
+    while ((i = tournament_best(&search, won_at)) >= 0 && *won_at != CLOSED) {
+        uint64_t expected = changes < CHANGES_MAX ? active_of(*won_at) : SERVER_ANY_COUNT;
+        switch (acquire(r, lc->servers[i], expected)) {
         case SERVER_ACQUIRED:
-            if (!r->dry_run) {
-                take_turn(lc, (size_t)i, won_at);
-                tournament_replay(lc->tree, (size_t)i, r->now);
-            }
             return i;
         case SERVER_REFUSED:
-            if (!tournament_exclude(&search, (size_t)i))
-                return policy_least_conn_pick_any(lc, r);
+            if (!tournament_exclude(&search, (size_t)i)) {
+                *won_at = CLOSED;
+                return policy_least_conn_pick_any(lc, r, acquire);
+            }
             break;
         case SERVER_CHANGED:
             changes++;
@@ -189,6 +189,26 @@ static long policy_least_conn_pick(void *state, const struct policy_request *r)
     return -1;
 }
 
+static long policy_least_conn_pick(void *state, const struct pick_request *r,
+                                   policy_acquire_fn *acquire)
+{
+    struct least_conn *lc = state;
+    uint64_t won_at = CLOSED;
+    long i = policy_least_conn_search(lc, r, acquire, &won_at);
+    if (i >= 0 && won_at != CLOSED) {
+        take_turn(lc, (size_t)i, won_at);
+        tournament_replay(lc->tree, (size_t)i, r->now);
+    }
+    return i;
+}
+
+static long policy_least_conn_peek(const void *state, const struct pick_request *r,
+                                   policy_acquire_fn *could_acquire)
+{
+    uint64_t won_at = CLOSED;
+    return policy_least_conn_search(state, r, could_acquire, &won_at);
+}
+
 static void policy_least_conn_changed(void *state, size_t i, uint64_t now)
 {
     struct least_conn *lc = state;
@@ -196,8 +216,10 @@ static void policy_least_conn_changed(void *state, size_t i, uint64_t now)
 }
 
 const struct policy_ops policy_least_conn = {
+    .not_picked = "more sessions for its weight, or not its turn",
     .create = policy_least_conn_create,
     .destroy = policy_least_conn_destroy,
     .pick = policy_least_conn_pick,
+    .peek = policy_least_conn_peek,
     .changed = policy_least_conn_changed,
 };

@@ -18,17 +18,18 @@
 #include "balance/policy.h"
 #include "base/hash.h"
 
-#define FURTHER_DRAWS 6 /* when neither of the first two can be had */
+#define FURTHER_DRAWS 6 /* if neither of the first two can be acquired */
+#define PICK_NUMBERS  (2 + FURTHER_DRAWS)
 
 struct lottery {
     struct server *const *servers;
     size_t count;
     size_t top; /* the greatest power of 2 that is not above count */
     uint64_t seed;
-    _Atomic uint64_t drawn;
-    _Atomic uint64_t total;    /* of all chances */
-    _Atomic uint64_t *chances; /* weight * share of each server; 0: not usable */
-    _Atomic uint64_t sums[];   /* k, from 1: of the chances k - (k & -k) .. k - 1 */
+    _Atomic uint64_t next_number; /* each pick reserves PICK_NUMBERS */
+    _Atomic uint64_t total;       /* of all chances */
+    _Atomic uint64_t *chances;    /* weight * share of each server; 0: not usable */
+    _Atomic uint64_t sums[];      /* k, from 1: of the chances k - (k & -k) .. k - 1 */
 };
 
 /* ---- chances ---- */
@@ -87,24 +88,25 @@ static size_t server_at(const struct lottery *l, uint64_t point)
 
 /* ---- draws ---- */
 
-static uint64_t policy_random_next_number(struct lottery *l)
+/* The n-th random number. */
+static uint64_t policy_random_number(const struct lottery *l, uint64_t n)
 {
-    return hash_splitmix64(l->seed, atomic_fetch_add_explicit(&l->drawn, 1, memory_order_relaxed));
+    return hash_splitmix64(l->seed, n);
 }
 
 /* total > 0 */
-static size_t policy_random_draw(struct lottery *l, uint64_t total)
+static size_t policy_random_draw(const struct lottery *l, uint64_t total, uint64_t n)
 {
-    return server_at(l, policy_random_next_number(l) % total);
+    return server_at(l, policy_random_number(l, n) % total);
 }
 
 /* Another than the first: the points are those that are left without its chances. */
-static size_t draw_other(struct lottery *l, uint64_t total, size_t first)
+static size_t draw_other(const struct lottery *l, uint64_t total, size_t first, uint64_t n)
 {
     uint64_t gap = atomic_load_explicit(&l->chances[first], memory_order_relaxed);
     if (gap >= total)
         return (first + 1) % l->count; /* none of the others is usable */
-    uint64_t point = policy_random_next_number(l) % (total - gap);
+    uint64_t point = policy_random_number(l, n) % (total - gap);
     return server_at(l, point < sum_before(l, first) ? point : point + gap);
 }
 
@@ -125,6 +127,7 @@ static void policy_random_destroy(void *state)
     free(l);
 }
 
+/* A number that nothing foretells, of the clock where the kernel has none yet. */
 static uint64_t make_seed(void)
 {
     uint64_t seed = 0;
@@ -151,58 +154,76 @@ static void *policy_random_create(struct server *const *servers, size_t count, c
     l->count = count;
     for (l->top = 1; l->top <= count / 2;)
         l->top *= 2;
-    l->seed =
-        before == NULL ? make_seed() : hash_splitmix64(before->seed, atomic_load(&before->drawn));
+    l->seed = before == NULL ? make_seed()
+                             : hash_splitmix64(before->seed, atomic_load(&before->next_number));
     for (size_t i = 0; i < count; i++)
         policy_random_changed(l, i, 0);
     return l;
 }
 
-static bool policy_random_try_acquire(const struct policy_request *r, size_t i)
+static bool policy_random_try(const struct lottery *l, const struct pick_request *r,
+                              policy_acquire_fn *acquire, size_t i)
 {
-    return r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED;
+    return acquire(r, l->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED;
 }
 
-/* All that there are, once round. */
-static long policy_random_pick_any(const struct lottery *l, const struct policy_request *r,
-                                   size_t from)
+static long policy_random_pick_any(const struct lottery *l, const struct pick_request *r,
+                                   policy_acquire_fn *acquire, size_t from)
 {
     for (size_t k = 0; k < l->count; k++) {
         size_t i = (from + k) % l->count;
-        if (policy_random_try_acquire(r, i))
+        if (policy_random_try(l, r, acquire, i))
             return (long)i;
     }
     return -1;
 }
 
-static long policy_random_pick(void *state, const struct policy_request *r)
+/* n: the first of PICK_NUMBERS random numbers. */
+static long policy_random_pick_by(const struct lottery *l, const struct pick_request *r,
+                                  policy_acquire_fn *acquire, uint64_t n)
 {
-    struct lottery *l = state;
     uint64_t total = atomic_load(&l->total);
     if (l->count == 0 || total == 0)
         return -1;
-    size_t i = policy_random_draw(l, total);
-    size_t other = l->count > 1 ? draw_other(l, total, i) : i;
+    size_t i = policy_random_draw(l, total, n++);
+    size_t other = l->count > 1 ? draw_other(l, total, i, n++) : i;
     if (is_lighter(l->servers[other], l->servers[i], r->now)) {
         size_t lighter = other;
         other = i;
         i = lighter;
     }
-    if (policy_random_try_acquire(r, i))
+    if (policy_random_try(l, r, acquire, i))
         return (long)i;
-    if (other != i && policy_random_try_acquire(r, other))
+    if (other != i && policy_random_try(l, r, acquire, other))
         return (long)other;
     for (int k = 0; k < FURTHER_DRAWS && l->count > 2; k++) {
-        i = policy_random_draw(l, total);
-        if (policy_random_try_acquire(r, i))
+        i = policy_random_draw(l, total, n++);
+        if (policy_random_try(l, r, acquire, i))
             return (long)i;
     }
-    return policy_random_pick_any(l, r, i);
+    return policy_random_pick_any(l, r, acquire, i);
+}
+
+static long policy_random_pick(void *state, const struct pick_request *r,
+                               policy_acquire_fn *acquire)
+{
+    struct lottery *l = state;
+    uint64_t n = atomic_fetch_add_explicit(&l->next_number, PICK_NUMBERS, memory_order_relaxed);
+    return policy_random_pick_by(l, r, acquire, n);
+}
+
+/* Draws with numbers of its own: one of the possible answers. */
+static long policy_random_peek(const void *state, const struct pick_request *r,
+                               policy_acquire_fn *could_acquire)
+{
+    return policy_random_pick_by(state, r, could_acquire, make_seed());
 }
 
 const struct policy_ops policy_random = {
+    .not_picked = "not drawn this time",
     .create = policy_random_create,
     .destroy = policy_random_destroy,
     .pick = policy_random_pick,
+    .peek = policy_random_peek,
     .changed = policy_random_changed,
 };

@@ -18,8 +18,8 @@
 
 struct round_robin {
     struct server *const *servers;
-    _Atomic uint64_t first;         /* tickets drawn */
-    _Atomic uint64_t retry_tickets; /* by those whose first attempt has failed */
+    _Atomic uint64_t tickets;       /* drawn by first attempts */
+    _Atomic uint64_t retry_tickets; /* drawn after a failed attempt */
     size_t count;                   /* servers */
     size_t length;                  /* of the order */
     uint16_t order[];
@@ -127,7 +127,7 @@ static void *policy_round_robin_create(struct server *const *servers, size_t cou
     if (w.classes != NULL && w.following != NULL)
         rr = create_order(servers, count, &w);
     if (rr != NULL) {
-        atomic_init(&rr->first, before == NULL ? 0 : atomic_load(&before->first));
+        atomic_init(&rr->tickets, before == NULL ? 0 : atomic_load(&before->tickets));
         atomic_init(&rr->retry_tickets, before == NULL ? 0 : atomic_load(&before->retry_tickets));
     }
     free(w.classes);
@@ -135,52 +135,66 @@ static void *policy_round_robin_create(struct server *const *servers, size_t cou
     return rr;
 }
 
-/* Whose turn it is; there is a server at least. Who only asks draws no ticket: turn says how many
- * such there were. */
-static size_t policy_round_robin_draw(struct round_robin *rr, const struct policy_request *r,
-                                      size_t turn)
-{
-    _Atomic uint64_t *ticket = r->is_retry ? &rr->retry_tickets : &rr->first;
-    uint64_t n = r->dry_run ? atomic_load(ticket) + turn
-                            : atomic_fetch_add_explicit(ticket, 1, memory_order_relaxed);
-    return rr->order[n % rr->length];
-}
-
-static bool takes_turn(struct server *srv, const struct policy_request *r)
-{
-    return r->dry_run ? server_would_take_turn(srv, r->now) : server_takes_turn(srv, r->now);
-}
-
-/* Other workers draw from the same tickets, so some server may not have been asked; or all forgo
- * their turns, since they have recovered at the same time. */
-static long policy_round_robin_pick_any(struct round_robin *rr, size_t begin,
-                                        const struct policy_request *r)
+/* Every server, from one on: other workers draw tickets at the same time, so a pick may miss
+ * servers; or all servers forgo their turns, since they recovered at the same time. */
+static long policy_round_robin_pick_any(const struct round_robin *rr, size_t begin,
+                                        const struct pick_request *r, policy_acquire_fn *acquire)
 {
     for (size_t n = 0; n < rr->count; n++) {
         size_t i = (begin + n) % rr->count;
-        if (r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+        if (acquire(r, rr->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     }
     return -1;
 }
 
-static long policy_round_robin_pick(void *state, const struct policy_request *r)
+static size_t max_turns(const struct round_robin *rr)
+{
+    return rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
+}
+
+static size_t policy_round_robin_draw(struct round_robin *rr, _Atomic uint64_t *tickets)
+{
+    return rr->order[atomic_fetch_add_explicit(tickets, 1, memory_order_relaxed) % rr->length];
+}
+
+static long policy_round_robin_pick(void *state, const struct pick_request *r,
+                                    policy_acquire_fn *acquire)
 {
     struct round_robin *rr = state;
+    _Atomic uint64_t *tickets = r->tried != NULL ? &rr->retry_tickets : &rr->tickets;
     if (rr->length == 0)
         return -1;
-    size_t turns = rr->length < TURNS_MAX ? rr->length : TURNS_MAX;
-    for (size_t turn = 0; turn < turns; turn++) {
-        size_t i = policy_round_robin_draw(rr, r, turn);
-        if (takes_turn(rr->servers[i], r) &&
-            r->take(r->arg, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+    for (size_t turn = max_turns(rr); turn > 0; turn--) {
+        size_t i = policy_round_robin_draw(rr, tickets);
+        if (server_takes_turn(rr->servers[i], r->now) &&
+            acquire(r, rr->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
             return (long)i;
     }
-    return policy_round_robin_pick_any(rr, policy_round_robin_draw(rr, r, turns), r);
+    return policy_round_robin_pick_any(rr, policy_round_robin_draw(rr, tickets), r, acquire);
+}
+
+static long policy_round_robin_peek(const void *state, const struct pick_request *r,
+                                    policy_acquire_fn *could_acquire)
+{
+    const struct round_robin *rr = state;
+    uint64_t ticket = atomic_load_explicit(r->tried != NULL ? &rr->retry_tickets : &rr->tickets,
+                                           memory_order_relaxed);
+    if (rr->length == 0)
+        return -1;
+    for (size_t turn = max_turns(rr); turn > 0; turn--, ticket++) {
+        size_t i = rr->order[ticket % rr->length];
+        if (server_would_take_turn(rr->servers[i], r->now) &&
+            could_acquire(r, rr->servers[i], SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+            return (long)i;
+    }
+    return policy_round_robin_pick_any(rr, rr->order[ticket % rr->length], r, could_acquire);
 }
 
 const struct policy_ops policy_round_robin = {
+    .not_picked = "not its turn",
     .create = policy_round_robin_create,
     .destroy = free,
     .pick = policy_round_robin_pick,
+    .peek = policy_round_robin_peek,
 };

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "balance/answer_file.h"
+#include "balance/policy.h"
 #include "balance/queue.h"
 #include "balance/server.h"
 #include "balance/server_list.h"
@@ -61,19 +62,13 @@ enum pool_refusal {
     POOL_FULL,      /* those that are usable are full */
 };
 
-struct pool_request {
-    uint64_t key;                   /* of the client, for "hash" */
-    uint64_t now;                   /* ms */
-    const struct pool_tried *tried; /* NULL: none */
-};
-
 /* The next server with a place for a session, by the pool's policy; backups only when no other can
  * be had; servers taken out by failed connects when nobody else is usable. The place is taken: give
  * it back with pool_release(). NULL, and *lack tells why, when there is none. */
-struct server *pool_pick(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal);
+struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal);
 
 /* Which one pool_pick() would give just now: no place is taken, and nobody's turn passes. */
-struct server *pool_peek(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal);
+struct server *pool_peek(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal);
 
 /* Gives a place back, or hands it to the session that has waited longest. */
 void pool_release(struct pool *p, struct server *srv, uint64_t now);

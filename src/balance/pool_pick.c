@@ -9,14 +9,16 @@
 
 /* ---- picking ---- */
 
-/* Somebody could be had who only has no place now. */
-static enum pool_refusal refusal_of(const struct server_set *set,
-                                    const struct server_set_request *r)
+/* A slot may come free on a server that the session has not tried: a usable one or, if no server is
+ * usable, an eligible one. */
+static enum pool_refusal refusal_of(const struct server_set *set, const struct pool_tried *tried,
+                                    uint64_t now)
 {
+    bool any_usable = server_set_is_usable(set, now);
     for (size_t i = 0; i < set->count; i++) {
         const struct server *srv = set->servers[i];
-        bool could = r->last_resort ? server_is_eligible(srv) : server_is_usable(srv, r->now);
-        if (could && !pool_was_tried(r->tried, srv))
+        bool could = any_usable ? server_is_usable(srv, now) : server_is_eligible(srv);
+        if (could && !pool_was_tried(tried, srv))
             return POOL_FULL;
     }
     return POOL_NO_SERVER;
@@ -33,32 +35,24 @@ static void review(struct pool *p, struct server_set *set, uint64_t now)
     atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
 }
 
-static struct server *pool_pick_from_set(struct pool *p, const struct pool_request *r, bool dry_run,
-                                         enum pool_refusal *refusal)
+struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal)
 {
     struct server_set *set = pool_set(p);
-    struct server_set_request ask = {
-        .key = r->key, .now = r->now, .tried = r->tried, .dry_run = dry_run
-    };
     review(p, set, r->now);
-    struct server *srv = server_set_pick(set, &ask);
-    if (srv == NULL && !server_set_is_usable(set, r->now)) {
-        ask.last_resort = true;
-        srv = server_set_pick(set, &ask);
-    }
+    struct server *srv = server_set_pick(set, r);
     if (srv == NULL)
-        *refusal = refusal_of(set, &ask);
+        *refusal = refusal_of(set, r->tried, r->now);
     return srv;
 }
 
-struct server *pool_pick(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal)
+struct server *pool_peek(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal)
 {
-    return pool_pick_from_set(p, r, false, refusal);
-}
-
-struct server *pool_peek(struct pool *p, const struct pool_request *r, enum pool_refusal *refusal)
-{
-    return pool_pick_from_set(p, r, true, refusal);
+    struct server_set *set = pool_set(p);
+    review(p, set, r->now);
+    struct server *srv = server_set_peek(set, r);
+    if (srv == NULL)
+        *refusal = refusal_of(set, r->tried, r->now);
+    return srv;
 }
 
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct server *srv)
@@ -122,27 +116,28 @@ static void pool_offer_all_servers(struct pool *p, uint64_t now)
 /* Who waits while nobody, or nobody but those it has tried, is left to wait for. */
 struct waiter_filter {
     const struct server_set *set;
-    struct server_set_request request;
-    bool no_server_left; /* for everybody */
+    uint64_t now;
+    bool no_server_left; /* for any session */
 };
 
 static bool is_hopeless(void *arg, const struct pool_tried *tried)
 {
-    struct waiter_filter *filter = arg;
-    filter->request.tried = tried;
+    const struct waiter_filter *filter = arg;
     return filter->no_server_left ||
-           (tried != NULL && refusal_of(filter->set, &filter->request) == POOL_NO_SERVER);
+           (tried != NULL && refusal_of(filter->set, tried, filter->now) == POOL_NO_SERVER);
 }
 
 void pool_serve_waiters(struct pool *p, uint64_t now)
 {
     const struct server_set *set = pool_set(p);
-    struct waiter_filter filter = { .set = set, .request.now = now };
     if (queue_length(&p->queue) == 0)
         return;
     pool_offer_all_servers(p, now);
-    filter.request.last_resort = !server_set_is_usable(set, now);
-    filter.no_server_left = refusal_of(set, &filter.request) == POOL_NO_SERVER;
+    struct waiter_filter filter = {
+        .set = set,
+        .now = now,
+        .no_server_left = refusal_of(set, NULL, now) == POOL_NO_SERVER,
+    };
     queue_reject(&p->queue, is_hopeless, &filter);
 }
 
@@ -189,7 +184,7 @@ void pool_release(struct pool *p, struct server *srv, uint64_t now)
  * else: so what came free before it stood there is told apart. */
 int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv)
 {
-    const struct pool_request r = { .key = key, .now = now, .tried = w->tried };
+    const struct pick_request r = { .key = key, .now = now, .tried = w->tried };
     enum pool_refusal refusal = POOL_NO_SERVER;
     if (!queue_enqueue(&p->queue, w, pool_conf(p)->max_queue))
         return -EAGAIN;

@@ -7,13 +7,6 @@
 #define NO_SLOT    UINT32_MAX
 #define BACKUP_BIT 0x80000000u /* of a slot: in the rank of the backups */
 
-/* Those that nobody may be sent to are left out, so that picking does not step over them; not with
- * "hash", where each has its keys whether it is up or down. */
-static bool server_set_takes_in(const struct config_pool *conf, const struct server *srv)
-{
-    return conf->balance == CONFIG_BALANCE_HASH || server_is_eligible(srv);
-}
-
 static int rank_init(struct rank *r, const struct server_set *s,
                      const struct server_member *members, bool backup, const struct rank *previous)
 {
@@ -21,7 +14,8 @@ static int rank_init(struct rank *r, const struct server_set *s,
     if (r->servers == NULL)
         return -1;
     for (size_t i = 0; i < s->count; i++)
-        if (members[i].backup == backup && server_set_takes_in(s->conf, members[i].server))
+        if (members[i].backup == backup &&
+            (s->policy->holds_ineligible || server_is_eligible(members[i].server)))
             r->servers[r->count++] = members[i].server;
     r->state = s->policy->create(r->servers, r->count, previous == NULL ? NULL : previous->state);
     return r->state == NULL ? -1 : 0;
@@ -104,69 +98,76 @@ void server_set_changed(struct server_set *s, const struct server *srv, uint64_t
         s->policy->changed(r->state, i, now);
 }
 
-struct choice {
-    struct rank *rank;
-    const struct server_set_request *request;
-};
-
-static enum server_acquired server_set_try_acquire(void *arg, size_t i, uint64_t expected)
+static enum server_acquired server_set_acquire(const struct pick_request *r, struct server *srv,
+                                               uint64_t expected)
 {
-    const struct choice *c = arg;
-    const struct server_set_request *r = c->request;
-    struct server *srv = c->rank->servers[i];
-    if (pool_was_tried(r->tried, srv) || !server_is_eligible(srv))
+    if (pool_was_tried(r->tried, srv) || !server_is_usable(srv, r->now))
         return SERVER_REFUSED;
-    if (!r->last_resort && !server_is_usable(srv, r->now))
-        return SERVER_REFUSED;
-    if (r->dry_run)
-        return server_is_full(srv) ? SERVER_REFUSED : SERVER_ACQUIRED;
-    enum server_acquired taken = server_acquire(srv, expected);
-    if (taken != SERVER_ACQUIRED || r->last_resort || passive_check_trial_begin(srv, r->now))
-        return taken;
-    server_release(srv); /* another worker was first */
+    enum server_acquired acquired = server_acquire(srv, expected);
+    if (acquired != SERVER_ACQUIRED || passive_check_trial_begin(srv, r->now))
+        return acquired;
+    server_release(srv); /* another worker has begun the trial */
     return SERVER_REFUSED;
 }
 
-static struct server *rank_pick(struct server_set *s, struct rank *rank,
-                                const struct server_set_request *r)
+static enum server_acquired server_set_could_acquire(const struct pick_request *r,
+                                                     struct server *srv, uint64_t expected)
 {
-    struct choice c = { .rank = rank, .request = r };
-    const struct policy_request ask = {
-        .key = r->key,
-        .now = r->now,
-        .is_retry = r->tried != NULL,
-        .dry_run = r->dry_run,
-        .take = server_set_try_acquire,
-        .arg = &c,
-    };
-    if (rank->count == 0)
-        return NULL;
-    long i = s->policy->pick(rank->state, &ask);
-    if (i < 0)
-        return NULL;
-    if (!r->dry_run)
-        server_set_changed(s, rank->servers[i], r->now);
-    return rank->servers[i];
+    (void)expected;
+    bool could =
+        !pool_was_tried(r->tried, srv) && server_is_usable(srv, r->now) && !server_is_full(srv);
+    return could ? SERVER_ACQUIRED : SERVER_REFUSED;
 }
 
-/* The orders leave out whom failed connects have taken out, so here they are asked one by one. */
-static struct server *server_set_pick_any(struct server_set *s, const struct server_set_request *r)
+static bool is_last_resort(const struct pick_request *r, const struct server *srv)
 {
-    for (int k = 0; k < RANKS; k++) {
-        struct choice c = { .rank = &s->rank[k], .request = r };
-        for (size_t i = 0; i < s->rank[k].count; i++)
-            if (server_set_try_acquire(&c, i, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
-                return s->rank[k].servers[i];
-    }
+    return !pool_was_tried(r->tried, srv) && server_is_eligible(srv) && !server_is_full(srv);
+}
+
+/* The policies' orders leave out servers that failed connects have taken out, so the servers are
+ * tried one after the other. */
+static struct server *pick_last_resort(struct server_set *s, const struct pick_request *r)
+{
+    for (int k = 0; k < RANKS; k++)
+        for (size_t i = 0; i < s->rank[k].count; i++) {
+            struct server *srv = s->rank[k].servers[i];
+            if (is_last_resort(r, srv) && server_acquire(srv, SERVER_ANY_COUNT) == SERVER_ACQUIRED)
+                return srv;
+        }
     return NULL;
 }
 
-struct server *server_set_pick(struct server_set *s, const struct server_set_request *r)
+static struct server *peek_last_resort(const struct server_set *s, const struct pick_request *r)
 {
-    struct server *srv = NULL;
-    for (int k = 0; k < RANKS && srv == NULL && !r->last_resort; k++)
-        srv = rank_pick(s, &s->rank[k], r);
-    return r->last_resort ? server_set_pick_any(s, r) : srv;
+    for (int k = 0; k < RANKS; k++)
+        for (size_t i = 0; i < s->rank[k].count; i++)
+            if (is_last_resort(r, s->rank[k].servers[i]))
+                return s->rank[k].servers[i];
+    return NULL;
+}
+
+struct server *server_set_pick(struct server_set *s, const struct pick_request *r)
+{
+    for (int k = 0; k < RANKS; k++) {
+        const struct rank *rank = &s->rank[k];
+        long i = rank->count == 0 ? -1 : s->policy->pick(rank->state, r, server_set_acquire);
+        if (i >= 0) {
+            server_set_changed(s, rank->servers[i], r->now);
+            return rank->servers[i];
+        }
+    }
+    return server_set_is_usable(s, r->now) ? NULL : pick_last_resort(s, r);
+}
+
+struct server *server_set_peek(const struct server_set *s, const struct pick_request *r)
+{
+    for (int k = 0; k < RANKS; k++) {
+        const struct rank *rank = &s->rank[k];
+        long i = rank->count == 0 ? -1 : s->policy->peek(rank->state, r, server_set_could_acquire);
+        if (i >= 0)
+            return rank->servers[i];
+    }
+    return server_set_is_usable(s, r->now) ? NULL : peek_last_resort(s, r);
 }
 
 bool server_set_is_usable(const struct server_set *s, uint64_t now)

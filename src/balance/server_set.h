@@ -54,16 +54,14 @@ void server_set_free(struct server_set *s);
 /* Tells the servers where they stand in this set, which has just been published. */
 void server_set_assign_slots(struct server_set *s, uint64_t now);
 
-struct server_set_request {
-    uint64_t key;
-    uint64_t now;
-    const struct pool_tried *tried;
-    bool last_resort; /* whatever failed connects there were */
-    bool dry_run;     /* no place is taken, and whose turn it is does not change */
-};
+/* Acquires a slot on the next server: by the policy, first of the regular servers, then of the
+ * backups. If no server is usable, any eligible one, although connects to it failed. Returns NULL
+ * if no slot can be acquired. */
+struct server *server_set_pick(struct server_set *s, const struct pick_request *r);
 
-/* Takes a place on the next server by the policy, or returns NULL. */
-struct server *server_set_pick(struct server_set *s, const struct server_set_request *r);
+/* The server that server_set_pick() would return now. Acquires nothing, and does not advance the
+ * rotation. */
+struct server *server_set_peek(const struct server_set *s, const struct pick_request *r);
 
 /* Something about srv has changed that may matter to the order. */
 void server_set_changed(struct server_set *s, const struct server *srv, uint64_t now);

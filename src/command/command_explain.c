@@ -29,24 +29,6 @@ static bool read_client(const char *text, struct addr_peer *client)
     return true;
 }
 
-/* Of one that could be had, why it is not the one. */
-static const char *not_chosen(enum config_balance balance)
-{
-    switch (balance) {
-    case CONFIG_BALANCE_ROUND_ROBIN:
-        return "not its turn";
-    case CONFIG_BALANCE_LEAST_CONN:
-        return "more sessions for its weight, or not its turn";
-    case CONFIG_BALANCE_RANDOM:
-        return "not drawn this time";
-    case CONFIG_BALANCE_HASH:
-        return "comes later in the order of this client";
-    case CONFIG_BALANCE_FIRST:
-        return "comes later in the file";
-    }
-    return "";
-}
-
 struct explain_context {
     const struct pool *pool;
     const struct server *chosen; /* NULL: none */
@@ -70,7 +52,7 @@ static const char *explain_reason(const struct explain_context *v, const struct 
         return "full";
     if (pool_is_backup(v->pool, srv) && !v->backups)
         return "a backup: others can be had";
-    return not_chosen(pool_conf(v->pool)->balance);
+    return policy_find(pool_conf(v->pool)->balance)->not_picked;
 }
 
 static void command_explain_put_servers(struct sheet *s, const struct runtime *rt,
@@ -125,7 +107,7 @@ static bool explain_pool(struct sheet *s, const struct runtime *rt, struct pool 
         put_file(s, p);
         return true;
     }
-    const struct pool_request ask = {
+    const struct pick_request ask = {
         .key = addr_peer_hash(client, conf->hash_key == CONFIG_HASH_SOURCE_PORT),
         .now = uv_now(rt->loop),
     };

@@ -316,7 +316,7 @@ enum connect_result connect_next(struct session *s)
         answer_file_ref(s->file);
         return CONNECT_ANSWERS;
     }
-    const struct pool_request r = { .key = key_of(s), .now = session_now(s), .tried = s->tried };
+    const struct pick_request r = { .key = key_of(s), .now = session_now(s), .tried = s->tried };
     s->target = pool_pick(s->pool, &r, &refusal);
     return s->target == NULL ? connect_no_server(s, refusal) : connect_start(s);
 }
