@@ -59,7 +59,7 @@ static void on_went_down(void *arg, struct pool *p, struct server *srv)
     (void)arg;
     ck_assert_ptr_eq(p, r.pool);
     r.went_down = srv;
-    r.streak = health_check_result(r.health, p, srv)->streak;
+    r.streak = health_find_state(r.health, p, srv)->streak;
     if (r.when_down != NULL)
         r.when_down();
 }
@@ -183,22 +183,22 @@ static struct server *server(size_t i)
     return servers[i];
 }
 
-static const struct check_result *check_result(size_t i)
+static const struct health_state *state_of(size_t i)
 {
-    const struct check_result *result = health_check_result(r.health, r.pool, server(i));
+    const struct health_state *result = health_find_state(r.health, r.pool, server(i));
     ck_assert_ptr_nonnull(result);
     return result;
 }
 
 static bool is_up(size_t i)
 {
-    ck_assert_int_eq(check_result(i)->up, server_is_eligible(server(i)));
-    return check_result(i)->up;
+    ck_assert_int_eq(state_of(i)->up, server_is_eligible(server(i)));
+    return state_of(i)->up;
 }
 
 static uint64_t checks_of(size_t i)
 {
-    return check_result(i)->successes + check_result(i)->failures;
+    return state_of(i)->successes + state_of(i)->failures;
 }
 
 #define run_until(condition) \
@@ -232,8 +232,8 @@ START_TEST(a_server_is_up_until_its_first_check_fails)
     run_until(checks_of(0) > 0 && checks_of(1) > 0);
     ck_assert(is_up(0) && !is_up(1));
     ck_assert_uint_eq(r.streak, 1);
-    ck_assert_str_eq(check_result(0)->why, "connected");
-    ck_assert_str_eq(check_result(1)->why, "connection refused");
+    ck_assert_str_eq(state_of(0)->why, "connected");
+    ck_assert_str_eq(state_of(1)->why, "connection refused");
 }
 END_TEST
 
@@ -249,7 +249,7 @@ START_TEST(fall_failures_take_a_server_down_and_rise_successes_bring_it_back)
     run_checks(0, 2);
     set_listening(0, true);
     run_until(is_up(0));
-    ck_assert_uint_ge(check_result(0)->streak, 2);
+    ck_assert_uint_ge(state_of(0)->streak, 2);
 }
 END_TEST
 
@@ -301,8 +301,8 @@ START_TEST(the_last_words_of_a_server_are_kept)
     set_listening(0, true); /* and never answers */
     make_pool(1);
     run_until(!is_up(0));
-    ck_assert_str_eq(check_result(0)->why, "timeout after 20 ms while waiting for \"+PONG\"");
-    ck_assert_uint_ge(check_result(0)->duration, INTERVAL);
+    ck_assert_str_eq(state_of(0)->why, "timeout after 20 ms while waiting for \"+PONG\"");
+    ck_assert_uint_ge(state_of(0)->duration, INTERVAL);
 }
 END_TEST
 
@@ -342,7 +342,7 @@ START_TEST(a_server_in_maintenance_is_left_alone)
     make_pool(2);
     run_checks(1, 10);
     ck_assert_uint_eq(checks_of(0), 0);
-    ck_assert(check_result(0)->up);
+    ck_assert(state_of(0)->up);
     set_listening(0, true);
     atomic_store(&server(0)->state, CONFIG_STATE_READY);
     run_checks(0, 3);
@@ -351,9 +351,9 @@ START_TEST(a_server_in_maintenance_is_left_alone)
     uint64_t before = checks_of(0);
     run_checks(1, 10);
     ck_assert_uint_le(checks_of(0), before + 1); /* one may have been on its way */
-    ck_assert(check_result(0)->up);
+    ck_assert(state_of(0)->up);
     atomic_store(&server(0)->state, CONFIG_STATE_READY);
-    run_until(!check_result(0)->up);
+    run_until(!state_of(0)->up);
     ck_assert_uint_le(r.streak, 2); /* judged anew */
 }
 END_TEST
@@ -364,11 +364,11 @@ START_TEST(servers_that_stay_keep_what_is_known_of_them)
     make_pool(2);
     run_until(checks_of(0) >= 5 && !is_up(1));
     struct server *stays = server(1);
-    uint64_t failures = check_result(1)->failures;
+    uint64_t failures = state_of(1)->failures;
     other_settings(3)->check_interval = 2 * INTERVAL;
     reload();
     ck_assert_ptr_eq(server(1), stays);
-    ck_assert_uint_eq(check_result(1)->failures, failures);
+    ck_assert_uint_eq(state_of(1)->failures, failures);
     ck_assert(!is_up(1));
     ck_assert_uint_eq(checks_of(2), 0);
     run_until(!is_up(2));
@@ -383,7 +383,7 @@ START_TEST(servers_that_leave_are_not_checked_any_more)
     struct server *leaves = server(2);
     other_settings(2);
     reload();
-    ck_assert_ptr_null(health_check_result(r.health, r.pool, leaves));
+    ck_assert_ptr_null(health_find_state(r.health, r.pool, leaves));
     run_checks(0, 5);
 }
 END_TEST
@@ -396,7 +396,7 @@ START_TEST(without_checks_all_servers_are_up)
     reload();
     for (size_t i = 0; i < 2; i++) {
         ck_assert(server_is_eligible(server(i)));
-        ck_assert_ptr_null(health_check_result(r.health, r.pool, server(i)));
+        ck_assert_ptr_null(health_find_state(r.health, r.pool, server(i)));
     }
     expect_logged("event=server_up pool=p server=s0 ");
 }
@@ -407,7 +407,7 @@ START_TEST(a_forgotten_pool_may_be_freed)
     make_pool(2);
     run_checks(0, 1);
     health_remove_pool(r.health, r.pool);
-    ck_assert_ptr_null(health_check_result(r.health, r.pool, server(0)));
+    ck_assert_ptr_null(health_find_state(r.health, r.pool, server(0)));
     uint64_t later = uv_now(&r.loop) + 5 * INTERVAL;
     run_until(uv_now(&r.loop) >= later);
 }

@@ -5,7 +5,7 @@
 
 #include "balance/answers.h"
 #include "balance/dns_answer.h"
-#include "balance/refresh.h"
+#include "balance/lookup_part.h"
 #include "suite.h"
 
 /* ---- messages ---- */
@@ -665,34 +665,34 @@ END_TEST
 
 START_TEST(an_answer_holds_for_its_ttl_within_bounds)
 {
-    struct refresh r = { .min = 1000, .max = 300000 };
-    ck_assert_uint_eq(refresh_answered(&r, 60), 60000);
-    ck_assert_uint_eq(refresh_answered(&r, 0), 1000);
-    ck_assert_uint_eq(refresh_answered(&r, 1), 1000);
-    ck_assert_uint_eq(refresh_answered(&r, 300), 300000);
-    ck_assert_uint_eq(refresh_answered(&r, 301), 300000);
-    ck_assert_uint_eq(refresh_answered(&r, INT32_MAX), 300000);
+    struct lookup_refresh r = { .min = 1000, .max = 300000 };
+    ck_assert_uint_eq(lookup_refresh_answered(&r, 60), 60000);
+    ck_assert_uint_eq(lookup_refresh_answered(&r, 0), 1000);
+    ck_assert_uint_eq(lookup_refresh_answered(&r, 1), 1000);
+    ck_assert_uint_eq(lookup_refresh_answered(&r, 300), 300000);
+    ck_assert_uint_eq(lookup_refresh_answered(&r, 301), 300000);
+    ck_assert_uint_eq(lookup_refresh_answered(&r, INT32_MAX), 300000);
 }
 END_TEST
 
 START_TEST(after_failures_the_wait_doubles_up_to_five_times)
 {
-    struct refresh r = { .min = 1, .max = 10, .retry = 1000 };
+    struct lookup_refresh r = { .min = 1, .max = 10, .retry = 1000 };
     static const uint64_t waits[] = { 1000, 2000, 4000, 5000, 5000 };
     uint64_t last = 0;
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
-        ck_assert_uint_eq(refresh_failed(&r, &last), waits[i]);
+        ck_assert_uint_eq(lookup_refresh_failed(&r, &last), waits[i]);
 }
 END_TEST
 
 START_TEST(nothing_holds_for_its_ttl_within_bounds)
 {
-    struct refresh r = { .min = 1000, .max = 300000, .retry = 4000 };
-    ck_assert_uint_eq(refresh_empty(&r, 0), 1000);
-    ck_assert_uint_eq(refresh_empty(&r, 3), 3000);
-    ck_assert_uint_eq(refresh_empty(&r, 60), 4000);
+    struct lookup_refresh r = { .min = 1000, .max = 300000, .retry = 4000 };
+    ck_assert_uint_eq(lookup_refresh_empty(&r, 0), 1000);
+    ck_assert_uint_eq(lookup_refresh_empty(&r, 3), 3000);
+    ck_assert_uint_eq(lookup_refresh_empty(&r, 60), 4000);
     r.retry = 100; /* below resolve_min: it is the bound that matters more */
-    ck_assert_uint_eq(refresh_empty(&r, 60), 100);
+    ck_assert_uint_eq(lookup_refresh_empty(&r, 60), 100);
 }
 END_TEST
 

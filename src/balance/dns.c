@@ -9,7 +9,6 @@
 #include <strings.h>
 #include <sys/queue.h>
 
-#include "balance/dns_reply.h"
 #include "balance/dns_server.h"
 #include "base/deadline.h"
 #include "base/file_stamp.h"
@@ -218,7 +217,8 @@ static void note_answer(struct dns *d, size_t i)
 
 /* ---- tries ---- */
 
-static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *bytes, size_t len);
+static void on_try(void *arg, struct dns_try *t, enum dns_try_end end,
+                   const struct dns_reply *reply);
 
 static bool try_server(struct dns_query *q, size_t i)
 {
@@ -248,7 +248,9 @@ static bool is_in_flight(const struct dns_query *q)
 
 static void dns_query_fail(struct dns_query *q)
 {
-    const struct dns_reply r = dns_reply_failure(q->error != NULL ? q->error : dns_reply_timeout);
+    const struct dns_reply r = { .outcome = DNS_FAILED,
+                                 .error =
+                                     q->error != NULL ? q->error : "timeout, no answer in time" };
     dns_query_finish(q, &r);
 }
 
@@ -317,28 +319,27 @@ static size_t end_try(struct dns_query *q, const struct dns_try *t)
     return 0;
 }
 
-static void on_try(void *arg, struct dns_try *t, int status, const uint8_t *bytes, size_t len)
+static void on_try(void *arg, struct dns_try *t, enum dns_try_end end,
+                   const struct dns_reply *reply)
 {
     struct dns_query *q = arg;
     struct dns *d = q->dns;
     size_t i = end_try(q, t);
     struct attempt *a = &q->attempt[i];
-    if (bytes != NULL)
+    if (end == DNS_TRY_HEARD)
         note_answer(d, i);
     else
         note_timeout(d, i, a->began);
-    struct dns_reply r = dns_reply_read(q->type, status, bytes, len);
-    if (r.outcome != DNS_FAILED) {
-        dns_query_finish(q, &r);
-    } else if (status != ARES_ETIMEOUT) { /* otherwise the next one is asked in time */
+    if (reply->outcome != DNS_FAILED) {
+        dns_query_finish(q, reply);
+    } else if (end != DNS_TRY_TIMED_OUT) { /* otherwise the failover timer asks the next one */
         a->refused = true;
-        q->error = r.error;
+        q->error = reply->error;
         if (i == q->last && !q->is_last_wait)
             ask_next(q);
         else if (q->is_last_wait && !is_in_flight(q))
             dns_query_fail(q);
     }
-    dns_answer_free(&r.answer);
     if (!d->closing)
         dns_rearm(d);
 }

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <uv.h>
 
-#include "balance/dns_reply.h"
+#include "balance/dns_answer.h"
 #include "base/addr.h"
 
 /* Whether this build can ask at all; where it cannot, dns_open() fails with -ENOSYS. */

@@ -61,6 +61,19 @@ struct dns_answer {
     size_t extra_count;
 };
 
+enum dns_outcome {
+    DNS_ANSWERED, /* with at least one record */
+    DNS_EMPTY,    /* there is no such name, or it has no such records */
+    DNS_FAILED,   /* no answer, or none that can be used */
+};
+
+/* What a question came to. */
+struct dns_reply {
+    enum dns_outcome outcome;
+    const char *error; /* static text; NULL if answered */
+    struct dns_answer answer;
+};
+
 /* Reads the records that answer the message's own question: those of the name asked for, or of the
  * one that its aliases (CNAME) lead to. type: DNS_A, DNS_AAAA or DNS_SRV; it must be the one asked
  * for. Returns 0 (dns_answer_free() is the caller's; count may be 0), -EBADMSG when the message is

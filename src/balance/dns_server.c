@@ -27,6 +27,7 @@ struct dns_try {
     struct dns_server *server;
     dns_try_done_fn *done; /* NULL: forgotten */
     void *arg;
+    enum dns_type type;
     int status;
     LIST_ENTRY(dns_try) by_server; /* of those that are c-ares's; or of those that failed at once */
 };
@@ -146,13 +147,85 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
     dns_server_close_socket(k);
 }
 
+/* ---- replies ---- */
+
+static const char *error_of(int rc)
+{
+    switch (rc) {
+    case -E2BIG:
+        return "more records than can be servers";
+    case -EMSGSIZE:
+        return "an answer cut short";
+    case -ENOMEM:
+        return "out of memory";
+    default:
+        return "an answer that makes no sense";
+    }
+}
+
+/* The server answered that it cannot answer, or there was no answer. */
+static const char *error_of_status(int status)
+{
+    switch (status) {
+    case ARES_EFORMERR:
+        return "FORMERR, no name server gave an answer";
+    case ARES_ESERVFAIL:
+        return "SERVFAIL, no name server gave an answer";
+    case ARES_ENOTIMP:
+        return "NOTIMP, no name server gave an answer";
+    case ARES_EREFUSED:
+        return "REFUSED, no name server gave an answer";
+    case ARES_ECONNREFUSED:
+        return "not reachable, no name server gave an answer";
+    case ARES_EBADNAME:
+        return "not a name";
+    case ARES_ENOMEM:
+        return "out of memory";
+    case ARES_EBADRESP:
+        return "an answer that makes no sense";
+    default:
+        return ares_strerror(status);
+    }
+}
+
+static struct dns_reply failure(const char *error)
+{
+    return (struct dns_reply){ .outcome = DNS_FAILED, .error = error };
+}
+
+/* The caller frees the answer. c-ares 1.18 checks only the header of a message. */
+static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t *bytes, size_t len)
+{
+    struct dns_reply r = { .outcome = DNS_ANSWERED };
+    bool answered = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+    if (bytes == NULL || !answered)
+        return failure(error_of_status(status));
+    int rc = dns_answer_parse(&r.answer, bytes, len, type);
+    if (rc < 0)
+        return failure(error_of(rc));
+    if (r.answer.count == 0 && r.answer.bad_target_count > 0) {
+        r.outcome = DNS_FAILED;
+        r.error = "no target is the name of a host";
+    } else if (r.answer.count == 0) {
+        r.outcome = DNS_EMPTY;
+        r.error = status == ARES_ENOTFOUND ? "NXDOMAIN, no such name" : "no such records";
+    }
+    return r;
+}
+
 /* ---- tries ---- */
 
 static void dns_try_finish(struct dns_try *t, int status, const uint8_t *bytes, size_t len)
 {
+    enum dns_try_end end = bytes != NULL             ? DNS_TRY_HEARD
+                           : status == ARES_ETIMEOUT ? DNS_TRY_TIMED_OUT
+                                                     : DNS_TRY_FAILED;
     LIST_REMOVE(t, by_server);
-    if (t->done != NULL)
-        t->done(t->arg, t, status, bytes, len);
+    if (t->done != NULL) {
+        struct dns_reply reply = read_reply(t->type, status, bytes, len);
+        t->done(t->arg, t, end, &reply);
+        dns_answer_free(&reply.answer);
+    }
     free(t);
 }
 
@@ -196,6 +269,7 @@ struct dns_try *dns_server_ask(struct dns_server *s, const char *name, enum dns_
     t->server = s;
     t->done = done;
     t->arg = arg;
+    t->type = type;
     LIST_INSERT_HEAD(&s->asked, t, by_server);
     s->asking = true;
     ares_query(s->channel, name, DNS_CLASS_IN, (int)type, on_answer, t);

@@ -16,9 +16,16 @@
 struct dns_server;
 struct dns_try;
 
-/* bytes: the message, good during the call; NULL when there was none. status: of c-ares. */
-typedef void dns_try_done_fn(void *arg, struct dns_try *t, int status, const uint8_t *bytes,
-                             size_t len);
+/* How a try ended. */
+enum dns_try_end {
+    DNS_TRY_HEARD,     /* the server sent a message, if only to refuse */
+    DNS_TRY_TIMED_OUT, /* no message in time */
+    DNS_TRY_FAILED,    /* the question could not be sent */
+};
+
+/* The reply is valid during the call. */
+typedef void dns_try_done_fn(void *arg, struct dns_try *t, enum dns_try_end end,
+                             const struct dns_reply *reply);
 
 /* Returns 0 or -errno. */
 int dns_server_open(struct dns_server **out, uv_loop_t *loop, const struct addr *at);

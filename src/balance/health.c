@@ -8,7 +8,6 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "balance/health_log.h"
 #include "balance/probe.h"
 #include "balance/script.h"
 #include "base/log.h"
@@ -28,7 +27,7 @@ struct check {
     struct server *server;
     struct script script;
     struct probe probe;
-    struct check_result check_result;
+    struct health_state state;
     uint64_t begun; /* ms, the last probe */
     uint64_t due;   /* ms: when the next probe begins, or the running one is over */
 };
@@ -116,7 +115,7 @@ static void schedule_next(struct check *c)
 {
     struct health *h = c->checked_pool->health;
     uint64_t interval = c->checked_pool->conf->check_interval;
-    bool spread = c->check_result.streak == 0;
+    bool spread = c->state.streak == 0;
     set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
@@ -145,10 +144,10 @@ static void health_apply_result(struct check *c)
 {
     struct checked_pool *w = c->checked_pool;
     struct health *h = w->health;
-    bool up = c->check_result.up;
+    bool up = c->state.up;
     if (!pool_set_up(w->pool, c->server, up, health_now(h)))
         return;
-    health_log_changed(w->pool, c->server, &c->check_result);
+    health_state_log_changed(w->pool, c->server, &c->state);
     if (!up && w->conf->on_down == CONFIG_ON_DOWN_CLOSE)
         h->went_down(h->arg, w->pool, c->server);
 }
@@ -157,7 +156,7 @@ static void health_apply_result(struct check *c)
 static void health_finish_check(struct check *c, enum probe_outcome outcome)
 {
     const struct config_pool *conf = c->checked_pool->conf;
-    struct check_result *result = &c->check_result;
+    struct health_state *state = &c->state;
     uint64_t now = health_now(c->checked_pool->health);
     bool passed = outcome == PROBE_PASSED;
     schedule_next(c);
@@ -166,12 +165,12 @@ static void health_finish_check(struct check *c, enum probe_outcome outcome)
         log_local_error(c->checked_pool->health, c->probe.why);
         return;
     }
-    memcpy(result->why, c->probe.why, sizeof result->why);
-    result->duration = now - c->begun;
-    check_result_add(result, passed, conf->check_rise, conf->check_fall, now);
+    memcpy(state->why, c->probe.why, sizeof state->why);
+    state->duration = now - c->begun;
+    health_state_add(state, passed, conf->check_rise, conf->check_fall, now);
     if (!passed)
-        health_log_failed(c->checked_pool->pool, c->server, result);
-    if (result->up !=
+        health_state_log_failed(c->checked_pool->pool, c->server, state);
+    if (state->up !=
         atomic_load(&c->server->up)) /* also where somebody else has set it meanwhile */
         health_apply_result(c);
 }
@@ -193,8 +192,7 @@ static void health_begin_check(struct check *c)
 {
     c->begun = health_now(c->checked_pool->health);
     if (atomic_load(&c->server->state) == CONFIG_STATE_MAINT) {
-        check_result_unsettle(
-            &c->check_result); /* what was known is of another time when it comes back */
+        health_state_unsettle(&c->state); /* what was known is of another time when it comes back */
         schedule_next(c);
         return;
     }
@@ -309,7 +307,7 @@ static struct check *add_check(struct checked_pool *w, struct server *srv)
     srv->check = c;
     timer_wheel_entry_init(&c->timer);
     probe_init(&c->probe);
-    check_result_init(&c->check_result, atomic_load(&srv->up));
+    health_state_init(&c->state, atomic_load(&srv->up));
     TAILQ_INSERT_TAIL(&w->checks, c, in_list);
     return c;
 }
@@ -380,9 +378,9 @@ static void mark_servers_up(struct checked_pool *w)
         struct check *c = find_check(w, servers[i]);
         if (c == NULL || !pool_set_up(w->pool, servers[i], true, health_now(w->health)))
             continue;
-        c->check_result.up = true;
-        snprintf(c->check_result.why, sizeof c->check_result.why, "not checked any more");
-        health_log_changed(w->pool, servers[i], &c->check_result);
+        c->state.up = true;
+        snprintf(c->state.why, sizeof c->state.why, "not checked any more");
+        health_state_log_changed(w->pool, servers[i], &c->state);
     }
 }
 
@@ -432,19 +430,19 @@ static struct check *health_check_of(const struct health *h, const struct pool *
     return c != NULL && c->checked_pool->health == h && c->checked_pool->pool == p ? c : NULL;
 }
 
-const struct check_result *health_check_result(const struct health *h, const struct pool *p,
-                                               const struct server *srv)
+const struct health_state *health_find_state(const struct health *h, const struct pool *p,
+                                             const struct server *srv)
 {
     const struct check *c = health_check_of(h, p, srv);
-    return c == NULL ? NULL : &c->check_result;
+    return c == NULL ? NULL : &c->state;
 }
 
 void health_restore(struct health *h, const struct pool *p, const struct server *srv,
-                    const struct check_result *result)
+                    const struct health_state *state)
 {
     struct check *c = health_check_of(h, p, srv);
     if (c != NULL)
-        c->check_result = *result;
+        c->state = *state;
 }
 
 /* ---- begin and end ---- */

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "balance/check_result.h"
+#include "balance/health_state.h"
 #include "balance/pool.h"
 #include "balance/server.h"
 
@@ -39,12 +39,12 @@ bool health_is_checked(const struct health *h, const struct pool *p);
 void health_remove_pool(struct health *h, const struct pool *p);
 
 /* What is known of a server of the pool; NULL: it is not checked. Good until the next call. */
-const struct check_result *health_check_result(const struct health *h, const struct pool *p,
-                                               const struct server *srv);
+const struct health_state *health_find_state(const struct health *h, const struct pool *p,
+                                             const struct server *srv);
 
 /* What another process has found out about a server. Without checks of it nothing happens. */
 void health_restore(struct health *h, const struct pool *p, const struct server *srv,
-                    const struct check_result *result);
+                    const struct health_state *state);
 
 /* Ends all checks. The memory is freed when the loop has run its close callbacks. h may be NULL. */
 void health_close(struct health *h);

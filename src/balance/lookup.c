@@ -278,7 +278,7 @@ static void lookup_finish(struct lookup *l, const struct sum *sum)
         l->failed = 0;
     else
         set_earliest(&result.next, uv_now(context_of(l)->loop) +
-                                       refresh_failed(&context_of(l)->refresh, &l->failed));
+                                       lookup_refresh_failed(&context_of(l)->refresh, &l->failed));
     result.error = l->error[0] != '\0' ? l->error : NULL;
     l->setup.done(l->setup.arg, &result);
 }
@@ -409,7 +409,8 @@ static void services_are_none(struct lookup *l, const struct dns_reply *reply)
     const uint32_t negative = reply->answer.negative_ttl;
     bool root = reply->outcome == DNS_ANSWERED;
     uint32_t ttl = root ? reply->answer.ttl : negative != DNS_TTL_NONE ? negative : 0;
-    l->services.due = uv_now(context_of(l)->loop) + refresh_empty(&context_of(l)->refresh, ttl);
+    l->services.due =
+        uv_now(context_of(l)->loop) + lookup_refresh_empty(&context_of(l)->refresh, ttl);
     l->services.failed = 0;
     l->services.answered = true;
     l->services.outcome = DNS_EMPTY;

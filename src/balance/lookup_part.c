@@ -1,5 +1,32 @@
 #include "balance/lookup_part.h"
 
+/* ---- when a name is asked again ---- */
+
+static uint64_t bounded(uint64_t ms, uint64_t min, uint64_t max)
+{
+    if (ms < min)
+        ms = min;
+    return ms > max ? max : ms;
+}
+
+uint64_t lookup_refresh_answered(const struct lookup_refresh *r, uint32_t ttl)
+{
+    return bounded(ttl * UINT64_C(1000), r->min, r->max);
+}
+
+uint64_t lookup_refresh_empty(const struct lookup_refresh *r, uint32_t ttl)
+{
+    return bounded(ttl * UINT64_C(1000), r->min, r->retry);
+}
+
+uint64_t lookup_refresh_failed(const struct lookup_refresh *r, uint64_t *last)
+{
+    *last = bounded(*last * 2, r->retry, LOOKUP_RETRIES * r->retry);
+    return *last;
+}
+
+/* ---- one question ---- */
+
 void lookup_part_cancel(struct lookup_part *p)
 {
     if (p->question != NULL)
@@ -11,7 +38,7 @@ void lookup_part_fail(const struct lookup_context *c, struct lookup_part *p, con
 {
     p->outcome = DNS_FAILED;
     p->error = error;
-    p->due = uv_now(c->loop) + refresh_failed(&c->refresh, &p->failed);
+    p->due = uv_now(c->loop) + lookup_refresh_failed(&c->refresh, &p->failed);
 }
 
 void lookup_part_set(const struct lookup_context *c, struct lookup_part *p,
@@ -36,7 +63,7 @@ void lookup_part_set(const struct lookup_context *c, struct lookup_part *p,
         return;
     dns_answer_free(&p->cached);
     p->cached = copy;
-    p->due = uv_now(c->loop) + refresh_answered(&c->refresh, copy.ttl);
+    p->due = uv_now(c->loop) + lookup_refresh_answered(&c->refresh, copy.ttl);
 }
 
 bool lookup_part_is_due(const struct lookup_context *c, const struct lookup_part *p)
@@ -72,7 +99,7 @@ static void settle_missing(const struct lookup_context *c, struct lookup_part *p
     if (!p->fresh)
         return;
     p->due = p->negative_ttl != DNS_TTL_NONE
-                 ? uv_now(c->loop) + refresh_answered(&c->refresh, p->negative_ttl)
+                 ? uv_now(c->loop) + lookup_refresh_answered(&c->refresh, p->negative_ttl)
                  : other->due;
 }
 
@@ -87,7 +114,7 @@ static void settle_empty(const struct lookup_context *c, struct lookup_part part
         struct lookup_part *p = &part[i];
         uint32_t ttl = p->negative_ttl != DNS_TTL_NONE ? p->negative_ttl : 0;
         if (p->fresh && p->outcome == DNS_EMPTY)
-            p->due = uv_now(c->loop) + refresh_empty(&c->refresh, ttl);
+            p->due = uv_now(c->loop) + lookup_refresh_empty(&c->refresh, ttl);
         if (gone)
             dns_answer_free(&p->cached);
     }

@@ -10,16 +10,34 @@
 
 #include "balance/dns.h"
 #include "balance/hosts.h"
-#include "balance/refresh.h"
 
-#define LOOKUP_PARTS 2 /* of a host: A and AAAA */
+#define LOOKUP_PARTS   2 /* of a host: A and AAAA */
+#define LOOKUP_RETRIES 5 /* the longest wait after failures, in units of resolve_retry */
+
+/* When a name is asked again. In ms. */
+struct lookup_refresh {
+    uint64_t min;   /* resolve_min, at least 1 */
+    uint64_t max;   /* resolve_max */
+    uint64_t retry; /* resolve_retry, at least 1 */
+    uint64_t hold;  /* resolve_hold; 0: for ever */
+};
+
+/* The wait in ms after an answer with this TTL in seconds. */
+uint64_t lookup_refresh_answered(const struct lookup_refresh *r, uint32_t ttl);
+
+/* The wait in ms after an answer without records, with its negative TTL in seconds. */
+uint64_t lookup_refresh_empty(const struct lookup_refresh *r, uint32_t ttl);
+
+/* The wait in ms after a failure: twice *last, which it updates; *last is 0 before the first
+ * failure. */
+uint64_t lookup_refresh_failed(const struct lookup_refresh *r, uint64_t *last);
 
 /* What all look-ups of a process have in common. */
 struct lookup_context {
     uv_loop_t *loop;
     struct dns *dns;
     struct hosts *hosts;
-    struct refresh refresh;
+    struct lookup_refresh refresh;
 };
 
 /* One question, and what is known of its answer. */

@@ -281,54 +281,9 @@ bool pool_is_idle(const struct pool *p)
 
 /* ---- looking at it ---- */
 
-const struct config_pool *pool_conf(const struct pool *p)
-{
-    return pool_set(p)->conf;
-}
-
-const char *pool_name(const struct pool *p)
-{
-    return p->name;
-}
-
-struct answer_file *pool_file(const struct pool *p)
-{
-    return pool_set(p)->file;
-}
-
-struct pool *pool_fallback(const struct pool *p)
-{
-    return atomic_load(&p->fallback);
-}
-
 void pool_set_fallback(struct pool *p, struct pool *fallback)
 {
     atomic_store(&p->fallback, fallback);
-}
-
-void pool_ref(struct pool *p)
-{
-    atomic_fetch_add_explicit(&p->sessions, 1, memory_order_relaxed);
-}
-
-void pool_unref(struct pool *p)
-{
-    atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_release);
-}
-
-uint64_t pool_sessions(const struct pool *p)
-{
-    return atomic_load(&p->sessions);
-}
-
-void pool_count_failure(struct pool *p)
-{
-    atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
-}
-
-uint64_t pool_failures(const struct pool *p)
-{
-    return atomic_load_explicit(&p->failures, memory_order_relaxed);
 }
 
 struct server *const *pool_servers(const struct pool *p, size_t *count)
@@ -342,15 +297,6 @@ bool pool_is_backup(const struct pool *p, const struct server *srv)
 {
     (void)p;
     return srv->backup;
-}
-
-bool pool_has_single_server(const struct pool *p)
-{
-    const struct server_set *set = pool_set(p);
-    size_t willing = 0;
-    for (size_t i = 0; i < set->count && willing < 2; i++)
-        willing += server_is_eligible(set->servers[i]);
-    return willing == 1;
 }
 
 /* ---- verdicts and wishes ---- */

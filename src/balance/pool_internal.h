@@ -1,5 +1,5 @@
-/* What the two files of a pool share: pool.c is the control thread's part, pool_places.c that of
- * sessions on any thread. Nobody else includes this. */
+/* Shared by the two files of a pool, and included by them only: pool.c has what the control thread
+ * calls, pool_session.c what sessions call on any thread. */
 #ifndef ZPROXY_BALANCE_POOL_INTERNAL_H
 #define ZPROXY_BALANCE_POOL_INTERNAL_H
 

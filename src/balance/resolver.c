@@ -453,10 +453,10 @@ void resolver_remove_pool(struct resolver *r, const struct pool *pool)
 
 static void set_bounds(struct resolver *r, const struct config_global *conf)
 {
-    r->context.refresh = (struct refresh){ .min = conf->resolve_min,
-                                           .max = conf->resolve_max,
-                                           .retry = conf->resolve_retry,
-                                           .hold = conf->resolve_hold };
+    r->context.refresh = (struct lookup_refresh){ .min = conf->resolve_min,
+                                                  .max = conf->resolve_max,
+                                                  .retry = conf->resolve_retry,
+                                                  .hold = conf->resolve_hold };
     /* in a root directory of its own there is another resolv.conf, or none */
     r->watches_servers = conf->nameserver_count == 0 && conf->chroot == NULL;
 }

@@ -26,7 +26,7 @@ static void describe_down(const struct runtime *rt, const struct pool *p, const 
                           uint64_t now, struct server_view *v)
 {
     char since[HUMAN_MAX];
-    const struct check_result *found = health_check_result(rt->health, p, srv);
+    const struct health_state *found = health_find_state(rt->health, p, srv);
     if (found == NULL)
         return;
     snprintf(v->why, sizeof v->why, "%s, for %s", found->why,

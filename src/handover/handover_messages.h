@@ -42,7 +42,7 @@ struct handover_config {
     uint32_t in_force;
 };
 
-/* What checks have found (balance/check_result.h); all zeros where there are none. */
+/* What checks have found (balance/health_state.h); all zeros where there are none. */
 struct handover_check_result {
     uint8_t settled;
     uint8_t passed;

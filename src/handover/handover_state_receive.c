@@ -360,7 +360,7 @@ static void restore_check(const struct handover_state *v, const struct pool *p,
                           const struct server *srv, const struct handover_server *e)
 {
     const struct handover_check_result *c = &e->check;
-    struct check_result check_result = {
+    struct health_state state = {
         .up = e->up != 0,
         .settled = c->settled != 0,
         .passed = c->passed != 0,
@@ -371,8 +371,8 @@ static void restore_check(const struct handover_state *v, const struct pool *p,
         .changed = c->changed,
         .duration = c->duration,
     };
-    memcpy(check_result.why, c->why, sizeof check_result.why);
-    health_restore(v->rt->health, p, srv, &check_result);
+    memcpy(state.why, c->why, sizeof state.why);
+    health_restore(v->rt->health, p, srv, &state);
 }
 
 /* One that the configuration does not have. */

@@ -128,7 +128,7 @@ static int send_admin(struct handover_channel *c, struct runtime *rt)
     return handover_channel_end(c);
 }
 
-static struct handover_check_result handover_state_check_result(const struct check_result *result)
+static struct handover_check_result handover_state_check_result(const struct health_state *result)
 {
     struct handover_check_result e = {
         .settled = result->settled,
@@ -147,7 +147,7 @@ static struct handover_check_result handover_state_check_result(const struct che
 static int send_server(struct handover_channel *c, struct runtime *rt, const struct pool *p,
                        struct server *s)
 {
-    const struct check_result *result = health_check_result(rt->health, p, s);
+    const struct health_state *result = health_find_state(rt->health, p, s);
     struct handover_server e = {
         .addr = s->addr,
         .check_address = s->check_address,

@@ -23,8 +23,8 @@ static const char *snapshot_strdup(struct snapshot *s, const char *text)
 static void take_check(const struct runtime *rt, const struct pool *p, const struct server *srv,
                        struct snapshot *s, struct snapshot_check *c)
 {
-    const struct check_result *result =
-        rt->health == NULL ? NULL : health_check_result(rt->health, p, srv);
+    const struct health_state *result =
+        rt->health == NULL ? NULL : health_find_state(rt->health, p, srv);
     uint64_t now = uv_now(rt->loop);
     if (result == NULL || result->checked == 0)
         return;
@@ -224,8 +224,8 @@ static enum availability server_availability(const struct runtime *rt, const str
 {
     if (!server_is_usable(srv, uv_now(rt->loop)))
         return AVAILABILITY_NONE;
-    const struct check_result *result =
-        rt->was_healthy || rt->health == NULL ? NULL : health_check_result(rt->health, p, srv);
+    const struct health_state *result =
+        rt->was_healthy || rt->health == NULL ? NULL : health_find_state(rt->health, p, srv);
     return result != NULL && result->checked == 0 ? AVAILABILITY_UNCHECKED : AVAILABILITY_SERVER;
 }
 

@@ -7,6 +7,62 @@
 #include "balance/pool_internal.h"
 #include "base/log.h"
 
+/* ---- the pool ---- */
+
+const struct config_pool *pool_conf(const struct pool *p)
+{
+    return pool_set(p)->conf;
+}
+
+const char *pool_name(const struct pool *p)
+{
+    return p->name;
+}
+
+struct answer_file *pool_file(const struct pool *p)
+{
+    return pool_set(p)->file;
+}
+
+struct pool *pool_fallback(const struct pool *p)
+{
+    return atomic_load(&p->fallback);
+}
+
+void pool_ref(struct pool *p)
+{
+    atomic_fetch_add_explicit(&p->sessions, 1, memory_order_relaxed);
+}
+
+void pool_unref(struct pool *p)
+{
+    atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_release);
+}
+
+uint64_t pool_sessions(const struct pool *p)
+{
+    return atomic_load(&p->sessions);
+}
+
+void pool_count_failure(struct pool *p)
+{
+    atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
+}
+
+uint64_t pool_failures(const struct pool *p)
+{
+    return atomic_load_explicit(&p->failures, memory_order_relaxed);
+}
+
+bool pool_has_single_server(const struct pool *p)
+{
+    const struct server_set *set = pool_set(p);
+    size_t willing = 0;
+    for (size_t i = 0; i < set->count && willing < 2; i++)
+        willing += server_is_eligible(set->servers[i]);
+    return willing == 1;
+}
+
 /* ---- picking ---- */
 
 /* A slot may come free on a server that the session has not tried: a usable one or, if no server is

@@ -1,15 +1,17 @@
 /* What the checks of a server have found, and what follows from it. */
-#ifndef ZPROXY_BALANCE_CHECK_RESULT_H
-#define ZPROXY_BALANCE_CHECK_RESULT_H
+#ifndef ZPROXY_BALANCE_HEALTH_STATE_H
+#define ZPROXY_BALANCE_HEALTH_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "balance/pool.h"
 #include "balance/probe.h"
+#include "balance/server.h"
 
-struct check_result {
+struct health_state {
     bool up;                 /* what has been concluded */
-    bool settled;            /* the next result decides alone while this is false */
+    bool settled;            /* the next state decides alone while this is false */
     bool passed;             /* the last check */
     uint64_t streak;         /* checks in a row that ended like the last one; 0: there was none */
     uint64_t successes;      /* of all checks */
@@ -21,14 +23,23 @@ struct check_result {
 };
 
 /* Nothing is known yet; up until a check says otherwise. */
-void check_result_init(struct check_result *result, bool up);
+void health_state_init(struct health_state *state, bool up);
 
-/* The next result decides alone, as the first one does. */
-void check_result_unsettle(struct check_result *result);
+/* The next state decides alone, as the first one does. */
+void health_state_unsettle(struct health_state *state);
 
 /* A check has ended. It takes rise passed in a row to come up, fall failed ones to go down (both at
  * least 1), the first one alone excepted. Returns whether up has changed. */
-bool check_result_add(struct check_result *result, bool passed, uint64_t rise, uint64_t fall,
+bool health_state_add(struct health_state *state, bool passed, uint64_t rise, uint64_t fall,
                       uint64_t now);
+
+/* Logs that the server went up or down: state->up and state->why; and that the pool has no server
+ * up any more, or has one again. */
+void health_state_log_changed(const struct pool *p, const struct server *srv,
+                              const struct health_state *state);
+
+/* Logs a failed check at level debug, whatever follows from it. */
+void health_state_log_failed(const struct pool *p, const struct server *srv,
+                             const struct health_state *state);
 
 #endif

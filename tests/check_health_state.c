@@ -1,16 +1,16 @@
-#include "balance/check_result.h"
+#include "balance/health_state.h"
 #include "suite.h"
 
 #define RISE 2
 #define FALL 3
 
-static struct check_result result;
+static struct health_state state;
 static uint64_t now;
 
 static void nothing_known(void)
 {
     now = 1000;
-    check_result_init(&result, true);
+    health_state_init(&state, true);
 }
 
 /* Adds results, "+" passed and "-" failed; after each the server must be as in expected, "^" up and
@@ -18,12 +18,12 @@ static void nothing_known(void)
 static void expect(const char *results, const char *expected)
 {
     for (; *results != '\0'; results++, expected++) {
-        bool was = result.up;
-        bool changed = check_result_add(&result, *results == '+', RISE, FALL, ++now);
-        ck_assert_int_eq(result.up, *expected == '^');
-        ck_assert_int_eq(changed, result.up != was);
+        bool was = state.up;
+        bool changed = health_state_add(&state, *results == '+', RISE, FALL, ++now);
+        ck_assert_int_eq(state.up, *expected == '^');
+        ck_assert_int_eq(changed, state.up != was);
         if (changed)
-            ck_assert_uint_eq(result.changed, now);
+            ck_assert_uint_eq(state.changed, now);
     }
 }
 
@@ -50,9 +50,9 @@ END_TEST
 START_TEST(a_server_that_was_not_checked_for_a_while_is_judged_anew)
 {
     expect("++++", "^^^^");
-    check_result_unsettle(&result);
+    health_state_unsettle(&state);
     expect("-", "v");
-    check_result_unsettle(&result);
+    health_state_unsettle(&state);
     expect("+--", "^^^");
 }
 END_TEST
@@ -60,18 +60,18 @@ END_TEST
 START_TEST(checks_are_counted)
 {
     expect("++---", "^^^^v");
-    ck_assert_uint_eq(result.successes, 2);
-    ck_assert_uint_eq(result.failures, 3);
-    ck_assert_uint_eq(result.streak, 3);
-    ck_assert(!result.passed);
-    ck_assert_uint_eq(result.checked, now);
+    ck_assert_uint_eq(state.successes, 2);
+    ck_assert_uint_eq(state.failures, 3);
+    ck_assert_uint_eq(state.streak, 3);
+    ck_assert(!state.passed);
+    ck_assert_uint_eq(state.checked, now);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("check_result");
-    TCase *t = tcase_create("check_result");
+    Suite *s = suite_create("health_state");
+    TCase *t = tcase_create("health_state");
     tcase_add_checked_fixture(t, nothing_known, NULL);
     tcase_add_test(t, the_first_result_decides_alone);
     tcase_add_test(t, it_takes_fall_failures_in_a_row_to_go_down);
