@@ -1,4 +1,4 @@
-# bash completion for zproxyctl(8); names of pools and servers are asked of the running zproxy.
+# bash completion for zproxyctl(8). The names of pools and servers are requested from the running zproxy.
 # shellcheck shell=bash
 
 _zproxyctl_ask() {
@@ -17,11 +17,11 @@ _zproxyctl_sessions() {
     _zproxyctl_ask show sessions busiest 50 | awk 'NR > 1 { print $1 }'
 }
 
-# What may come after the words of the command so far.
+# Prints the words that may follow the given words of a command.
 _zproxyctl_next() {
     case "$*" in
     "") echo show set drain add del close explain preview reload shutdown help top ;;
-    show) echo info problems listeners pools servers sessions session config ;;
+    show) echo info problems listeners pools servers sessions session names config ;;
     "show servers" | explain | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;
@@ -39,7 +39,7 @@ _zproxyctl_next() {
     esac
 }
 
-# Words are what stands between spaces: to bash a colon, as in 10.0.0.1:80, would be one too.
+# Splits the line at spaces only: bash also splits at a colon, as in 10.0.0.1:80.
 _zproxyctl() {
     local line=${COMP_LINE:0:COMP_POINT} word='' before i
     local -a words=() socket=() command=()
@@ -70,7 +70,7 @@ _zproxyctl() {
     fi
     mapfile -t COMPREPLY < <(compgen -W "$(_zproxyctl_next "${command[@]}")" -- "$word")
     if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
-        COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}") # bash has the rest already
+        COMPREPLY=("${COMPREPLY[@]#"${word%"${word##*:}"}"}") # bash keeps the part before the colon
     fi
 }
 
