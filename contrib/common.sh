@@ -20,7 +20,7 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo "$@"
     else
-        die "run this as root, or install sudo: it has to run: $*"
+        die "this needs root: run it as root, or install sudo. Command: $*"
     fi
 }
 
@@ -36,18 +36,18 @@ missing_packages() {
     done
 }
 
-# install_packages PACKAGE... installs what is missing. A service that comes along is neither
-# started now nor at the next boot; one that was there before is left alone.
+# install_packages PACKAGE... installs the packages that are missing. Their services are neither
+# started nor enabled. Services that were installed before are not changed.
 install_packages() {
     local policy=/usr/sbin/policy-rc.d log rc=0 package made=
     local -a missing
-    command -v apt-get >/dev/null || die "apt-get was not found: this needs Debian 12 or a relative"
+    command -v apt-get >/dev/null || die "apt-get was not found: this script needs Debian 12 or a derivative"
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     printf 'installing: %s\n' "${missing[*]}"
 
     if [ ! -e "$policy" ]; then
-        # It forbids only while this script lives, so nothing is left broken behind a kill -9.
+        # The policy is in effect only while this script runs, even if it is killed.
         printf '#!/bin/sh\n[ ! -d /proc/%s ] || exit 101\n' "$$" |
             as_root sh -c "cat >$policy && chmod 755 $policy"
         made=yes
@@ -71,8 +71,8 @@ install_packages() {
     done
 }
 
-# copy_source DIRECTORY copies the tree without what builds left in it, so that a build from the
-# copy starts from nothing and the tree stays as it is.
+# copy_source DIRECTORY copies the tree without build results. A build from the copy starts from
+# scratch and does not change the tree.
 copy_source() {
     mkdir -p "$1"
     tar -C "$top" -cf - \

@@ -1,5 +1,4 @@
-/* For cppcheck, which reads no system headers: the loops of <sys/queue.h>, so that it can follow
- * them. */
+/* The loop macros of <sys/queue.h> for cppcheck, which does not read system headers. */
 #define SLIST_FOREACH(v, h, f)  for (v = (h)->slh_first; v; v = v->f.sle_next)
 #define LIST_FOREACH(v, h, f)   for (v = (h)->lh_first; v; v = v->f.le_next)
 #define STAILQ_FOREACH(v, h, f) for (v = (h)->stqh_first; v; v = v->f.stqe_next)
