@@ -199,7 +199,7 @@ START_TEST(no_pipe_is_held_while_nothing_is_in_flight)
     rig_send(r.client, "x", 1);
     RIG_PUMP_UNTIL(&r, r.up.bytes == 1);
     ck_assert_ptr_null(r.up.pipe);
-    ck_assert_uint_eq(r.relay_stock.pipes.used_count, 0);
+    ck_assert_uint_eq(gauge_get(&r.relay_stock.pipes.used_count), 0);
     rig_close(&r);
 }
 END_TEST

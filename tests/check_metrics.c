@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "metrics/metrics.h"
+#include "metrics/prometheus.h"
 #include "metrics/status_page.h"
 #include "suite.h"
 
@@ -26,7 +26,7 @@ static void end(const char *expected)
 START_TEST(labels_are_escaped)
 {
     begin();
-    metrics_print_label("a\"b\\c\nd\xff\xc3\xbc{}", out);
+    prometheus_label_value("a\"b\\c\nd\xff\xc3\xbc{}", out);
     end("a\\\"b\\\\c\\nd\xef\xbf\xbd\xc3\xbc{}");
 }
 END_TEST
@@ -40,7 +40,7 @@ START_TEST(buckets_of_a_histogram_are_cumulative_and_in_base_units)
     h.bucket[HISTOGRAM_BOUNDS] = 1;
     h.sum = 1500;
     out = open_memstream(&text, &size);
-    metrics_print_histogram("x", &h, &scale, 1000, out);
+    prometheus_histogram("x", &h, &scale, 1000, out);
     fclose(out);
     ck_assert_ptr_nonnull(strstr(text, "x_bucket{le=\"0.001\"} 2\nx_bucket{le=\"0.004\"} 5\n"));
     ck_assert_ptr_nonnull(strstr(text, "x_bucket{le=\"1073741.824\"} 5\n"

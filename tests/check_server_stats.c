@@ -7,14 +7,14 @@ static struct server two = { .serial = 1 + SERVER_STATS_LISTS }; /* in the same 
 
 static uint64_t sent(struct server *srv)
 {
-    return atomic_load(&srv->sent);
+    return counter_get(&srv->counter[SERVER_SENT]);
 }
 
 static void open_table(void)
 {
     server_stats_table_init(&table);
-    atomic_store(&one.sent, 0);
-    atomic_store(&two.sent, 0);
+    counter_set(&one.counter[SERVER_SENT], 0);
+    counter_set(&two.counter[SERVER_SENT], 0);
 }
 
 START_TEST(sessions_of_a_server_share_its_stats)
@@ -59,7 +59,7 @@ START_TEST(what_a_session_has_moved_is_known_when_it_has_ended)
     server_stats_add(&table, t, 5, 7, 1000);
     server_stats_put(t);
     ck_assert_uint_eq(sent(&one), 5);
-    ck_assert_uint_eq(atomic_load(&one.received), 7);
+    ck_assert_uint_eq(counter_get(&one.counter[SERVER_RECEIVED]), 7);
     ck_assert_uint_eq(server_stats_table_due(&table), UINT64_MAX);
     server_stats_put(t);
 }

@@ -19,7 +19,7 @@ struct pool {
     _Atomic(struct server_set *) set;
     _Atomic(struct pool *) fallback;
     _Atomic uint64_t sessions;
-    _Atomic uint64_t failures;
+    struct counter failures;
     _Atomic uint64_t review_at; /* ms: when time changes a server next */
     struct queue queue;
     _Atomic bool awaits_trials; /* pool_tidy() is called again and again, for those who wait */

@@ -46,12 +46,12 @@ uint64_t pool_sessions(const struct pool *p)
 
 void pool_count_failure(struct pool *p)
 {
-    atomic_fetch_add_explicit(&p->failures, 1, memory_order_relaxed);
+    counter_add_shared(&p->failures, 1);
 }
 
 uint64_t pool_failures(const struct pool *p)
 {
-    return atomic_load_explicit(&p->failures, memory_order_relaxed);
+    return counter_get(&p->failures);
 }
 
 bool pool_has_single_server(const struct pool *p)
@@ -286,7 +286,7 @@ static void pool_log_passive_check(const struct pool *p, const struct server *sr
 void pool_connected(struct pool *p, struct server *srv, uint64_t now)
 {
     struct server_set *set = pool_set(p);
-    atomic_fetch_add_explicit(&srv->connections, 1, memory_order_relaxed);
+    counter_add_shared(&srv->counter[SERVER_CONNECTIONS], 1);
     if (!passive_check_is_out(srv))
         return;
     if (!passive_check_trial_passed(srv, now)) {
@@ -328,7 +328,7 @@ void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)
     struct server_set *set = pool_set(p);
     const struct config_pool *c = set->conf;
     uint64_t until = now + c->fail_timeout;
-    atomic_fetch_add_explicit(&srv->failures, 1, memory_order_relaxed);
+    counter_add_shared(&srv->counter[SERVER_FAILURES], 1);
     if (passive_check_is_out(srv)) {
         passive_check_trial_failed(srv, now, until);
     } else if (passive_check_count(srv, now, c->max_fails, c->fail_timeout) &&

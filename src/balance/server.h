@@ -25,6 +25,16 @@ struct server_name {
     char text[];
 };
 
+/* The counters of a server, in the order in which a handover carries them. metrics/stats_json.c
+ * has their names in /stats.json, metrics/metrics.c their metrics. */
+enum server_counter {
+    SERVER_CONNECTIONS, /* sessions that reached it */
+    SERVER_FAILURES,    /* connects that failed */
+    SERVER_RECEIVED,    /* bytes from it to clients */
+    SERVER_SENT,        /* bytes from clients to it */
+    SERVER_COUNTERS,
+};
+
 struct check;
 
 struct server {
@@ -61,11 +71,7 @@ struct server {
     _Atomic uint64_t failure_logged; /* when a failed connect was last logged, ms; 0: never */
     _Atomic uint64_t suppressed;     /* failed connects not logged since */
 
-    /* written by many threads, read for the metrics */
-    _Atomic uint64_t connections; /* sessions that reached it */
-    _Atomic uint64_t failures;    /* failed connects */
-    _Atomic uint64_t received;    /* bytes from it, of sessions that have ended */
-    _Atomic uint64_t sent;        /* bytes to it */
+    struct counter counter[SERVER_COUNTERS]; /* shared: several workers write them */
 
     /* the control thread's */
     struct check *check; /* of the health checks; NULL: it has none */

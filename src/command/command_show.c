@@ -148,13 +148,13 @@ static void command_show_listener(struct sheet *s, const struct frontend *fronte
     const struct listener_state *e = frontend->listener_state;
     uint64_t refused = 0;
     for (int i = 0; i < SESSION_ENDS; i++)
-        refused += atomic_load(&e->refused[i]);
+        refused += counter_get(&e->refused[i]);
     sheet_text(s, frontend->conf->name);
     command_show_value(s, SECTION_LISTEN, frontend->conf, "bind");
     sheet_text(s, pool_name(frontend->pool));
     sheet_number(s, conn_limit_used(&e->conn_limit));
     put_limit(s, frontend->conf->max_connections);
-    sheet_number(s, atomic_load(&e->connections));
+    sheet_number(s, counter_get(&e->connections));
     sheet_number(s, refused);
     command_show_paused(s, accept_watch_reason(e));
 }
@@ -191,7 +191,7 @@ static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t no
     struct server *const *server = pool_servers(p, &count);
     for (size_t i = 0; i < count; i++) {
         usable += server_is_usable(server[i], now);
-        connections += atomic_load(&server[i]->connections);
+        connections += counter_get(&server[i]->counter[SERVER_CONNECTIONS]);
     }
     sheet_text(s, pool_name(p));
     if (conf->file != NULL)
@@ -238,10 +238,10 @@ static void command_show_server(struct sheet *s, const struct runtime *rt, const
     sheet_bool(s, pool_is_backup(p, srv));
     sheet_number(s, server_active(srv));
     put_limit(s, atomic_load(&srv->max_connections));
-    sheet_number(s, atomic_load(&srv->connections));
-    sheet_number(s, atomic_load(&srv->failures));
-    sheet_number(s, atomic_load(&srv->sent));
-    sheet_number(s, atomic_load(&srv->received));
+    sheet_number(s, counter_get(&srv->counter[SERVER_CONNECTIONS]));
+    sheet_number(s, counter_get(&srv->counter[SERVER_FAILURES]));
+    sheet_number(s, counter_get(&srv->counter[SERVER_SENT]));
+    sheet_number(s, counter_get(&srv->counter[SERVER_RECEIVED]));
     sheet_text(s, view.why);
 }
 

@@ -443,11 +443,8 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum)
             sum->bytes[p][d] += counter_get(&m->bytes[p][d]);
     for (int f = 0; f < RELAY_FALLBACKS; f++)
         sum->fallbacks[f] += counter_get(&m->fallbacks[f]);
-    histogram_add_totals(&all->connect_time, &sum->connect_time);
-    histogram_add_totals(&all->preread_time, &sum->preread_time);
-    histogram_add_totals(&all->queue_time, &sum->queue_time);
-    histogram_add_totals(&all->duration, &sum->duration);
-    histogram_add_totals(&all->bytes, &sum->session_bytes);
+    for (int h = 0; h < SESSION_HISTOGRAMS; h++)
+        histogram_add_totals(&all->histogram[h], &sum->histogram[h]);
 }
 
 uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path)
@@ -480,8 +477,8 @@ void worker_stats(const struct worker *w, struct worker_stats *state)
     *state = (struct worker_stats){
         .index = w->setup.index,
         .sessions = gauge_get(&w->sessions.count),
-        .pipes_idle = atomic_load_explicit(&pipes->idle_count, memory_order_relaxed),
-        .pipes_used = atomic_load_explicit(&pipes->used_count, memory_order_relaxed),
+        .pipes_idle = gauge_get(&pipes->idle_count),
+        .pipes_used = gauge_get(&pipes->used_count),
         .pipe_bytes = gauge_get(&pipes->bytes),
         .cpu = cpu_of(w),
     };

@@ -40,11 +40,7 @@ struct worker_totals {
     uint64_t ends[SESSION_ENDS];
     uint64_t bytes[RELAY_PATHS][RELAY_DIRECTIONS];
     uint64_t fallbacks[RELAY_FALLBACKS];
-    struct histogram_totals connect_time;
-    struct histogram_totals preread_time;
-    struct histogram_totals queue_time;
-    struct histogram_totals duration;
-    struct histogram_totals session_bytes;
+    struct histogram_totals histogram[SESSION_HISTOGRAMS];
 };
 
 /* What a worker has just now. */

@@ -71,10 +71,7 @@ struct handover_server {
     uint64_t out_until;
     uint64_t slow_start_began;
     uint64_t slow_start_length;
-    uint64_t connections;
-    uint64_t failures;
-    uint64_t received;
-    uint64_t sent;
+    uint64_t counter[SERVER_COUNTERS];
     struct handover_check_result check;
 };
 

@@ -350,10 +350,8 @@ static void restore_server(struct server *srv, const struct handover_server *e)
     atomic_store(&srv->out_until, e->out_until);
     atomic_store(&srv->slow_start_length, e->slow_start_length);
     atomic_store(&srv->slow_start_began, e->slow_start_began);
-    atomic_store(&srv->connections, e->connections);
-    atomic_store(&srv->failures, e->failures);
-    atomic_store(&srv->received, e->received);
-    atomic_store(&srv->sent, e->sent);
+    for (int i = 0; i < SERVER_COUNTERS; i++)
+        counter_set(&srv->counter[i], e->counter[i]);
 }
 
 static void restore_check(const struct handover_state *v, const struct pool *p,
@@ -442,7 +440,7 @@ static void restore_end_counts(struct listener_state *in, const struct handover_
 {
     struct end_counts *counts = end_counts_find(&in->ended, e->pool);
     for (int i = 0; counts != NULL && i < SESSION_ENDS; i++)
-        atomic_store(&counts->ended[i], e->ended[i]);
+        counter_set(&counts->ended[i], e->ended[i]);
 }
 
 static void restore_listener(struct handover_state *v, const struct handover_listener *e)
@@ -455,9 +453,9 @@ static void restore_listener(struct handover_state *v, const struct handover_lis
             restore_end_counts(in, e);
             continue;
         }
-        atomic_store(&in->connections, e->connections);
+        counter_set(&in->connections, e->connections);
         for (int k = 0; k < SESSION_ENDS; k++)
-            atomic_store(&in->refused[k], e->refused[k]);
+            counter_set(&in->refused[k], e->refused[k]);
     }
 }
 

@@ -160,11 +160,9 @@ static int send_server(struct handover_channel *c, struct runtime *rt, const str
         .out_until = atomic_load(&s->out_until),
         .slow_start_began = atomic_load(&s->slow_start_began),
         .slow_start_length = atomic_load(&s->slow_start_length),
-        .connections = atomic_load(&s->connections),
-        .failures = atomic_load(&s->failures),
-        .received = atomic_load(&s->received),
-        .sent = atomic_load(&s->sent),
     };
+    for (int i = 0; i < SERVER_COUNTERS; i++)
+        e.counter[i] = counter_get(&s->counter[i]);
     uint64_t left = 0;
     e.draining = drains_progress(&rt->drains, s, &e.drain, &left);
     if (result != NULL)
@@ -227,7 +225,7 @@ static int send_end_counts(struct handover_channel *c, const struct listener_sta
         text_copy(e.name, sizeof e.name, in->name);
         text_copy(e.pool, sizeof e.pool, counts->pool);
         for (int i = 0; i < SESSION_ENDS; i++)
-            e.ended[i] = atomic_load(&counts->ended[i]);
+            e.ended[i] = counter_get(&counts->ended[i]);
         if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0)
             return -1;
     }
@@ -239,10 +237,10 @@ static int send_listeners(struct handover_channel *c, struct runtime *rt)
     const struct listener_state *in;
     handover_channel_begin(c, HANDOVER_LISTENERS);
     LIST_FOREACH(in, &rt->listener_states, in_all) {
-        struct handover_listener e = { .connections = atomic_load(&in->connections) };
+        struct handover_listener e = { .connections = counter_get(&in->connections) };
         text_copy(e.name, sizeof e.name, in->name);
         for (int i = 0; i < SESSION_ENDS; i++)
-            e.refused[i] = atomic_load(&in->refused[i]);
+            e.refused[i] = counter_get(&in->refused[i]);
         if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0 || send_end_counts(c, in) < 0)
             return -1;
     }

@@ -85,11 +85,14 @@ static void record(struct history_pool *p, const struct snapshot_sums *now, uint
 {
     const struct snapshot_sums *last = &p->last;
     p->point[step % HISTORY_STEPS] = (struct history_point){
-        .up = history_per_second(now->sent, last->sent, seconds),
-        .down = history_per_second(now->received, last->received, seconds),
+        .up = history_per_second(now->counter[SERVER_SENT], last->counter[SERVER_SENT], seconds),
+        .down = history_per_second(now->counter[SERVER_RECEIVED], last->counter[SERVER_RECEIVED],
+                                   seconds),
         .sessions = (float)now->sessions,
-        .connections = history_per_second(now->connections, last->connections, seconds),
-        .failures = history_per_second(now->connect_failures, last->connect_failures, seconds) +
+        .connections = history_per_second(now->counter[SERVER_CONNECTIONS],
+                                          last->counter[SERVER_CONNECTIONS], seconds),
+        .failures = history_per_second(now->counter[SERVER_FAILURES],
+                                       last->counter[SERVER_FAILURES], seconds) +
                     history_per_second(now->failures, last->failures, seconds),
     };
     p->last = *now;

@@ -1,117 +1,60 @@
 #include "metrics/metrics.h"
 
 #include <inttypes.h>
-#include <string.h>
 #include <uv.h>
 
 #include "base/log.h"
-#include "base/utf8.h"
 #include "build.h"
+#include "metrics/prometheus.h"
 #include "relay/relay_stock.h"
 #include "session/session_end.h"
 
 #define MS_PER_S 1e3
 #define NS_PER_S 1e9
 
-#define PIECE 64 /* listeners, servers, ... at a time */
+#define PIECE 64 /* listeners, servers, ... in one call of metrics_next() */
 
 #define LENGTH(list) (sizeof(list) / sizeof(list)[0])
 
-/* ---- labels ---- */
+/* ---- families ---- */
 
-static void metrics_put_escaped(char c, FILE *out)
-{
-    if (c == '\n')
-        fputs("\\n", out);
-    else if (c == '"' || c == '\\')
-        fprintf(out, "\\%c", c);
-    else
-        fputc(c, out);
-}
-
-/* Nearly all names are: they are written as they are. */
-static bool is_plain(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
-            return false;
-    return true;
-}
-
-void metrics_print_label(const char *text, FILE *out)
-{
-    if (is_plain(text))
-        fputs(text, out);
-    else
-        utf8_print(text, metrics_put_escaped, out);
-}
-
-static void put_label(FILE *out, const char *name, const char *value)
-{
-    fputs(name, out);
-    fputs("=\"", out);
-    metrics_print_label(value, out);
-    fputc('"', out);
-}
-
-/* The metric and its first label; the bracket stays open. */
-static void metrics_begin(FILE *out, const char *metric, const char *label, const char *value)
-{
-    fputs(metric, out);
-    fputc('{', out);
-    put_label(out, label, value);
-}
-
-static void metrics_end(FILE *out, uint64_t value)
-{
-    fprintf(out, "} %" PRIu64 "\n", value);
-}
-
-/* 0 stands for no limit. */
-static void metrics_end_limit(FILE *out, uint64_t limit)
-{
-    if (limit == 0)
-        fputs("} +Inf\n", out);
-    else
-        metrics_end(out, limit);
-}
-
-/* ---- what there is ---- */
-
-/* Of what a metric has series. */
+/* What a metric has one sample, or several, for each of. */
 enum scope {
     SCOPE_PROCESS,
     SCOPE_LISTENERS,
-    SCOPE_ENDED, /* listeners and pools */
+    SCOPE_ENDED, /* pairs of a listener and a pool */
     SCOPE_POOLS,
     SCOPE_SERVERS,
     SCOPE_WORKERS,
 };
 
 struct family;
-/* Writes the series of the i-th listener, server, ... */
-typedef void series_fn(const struct metrics *m, const struct family *f, size_t i, FILE *out);
+/* Writes the samples of item i of the family's scope. */
+typedef void samples_fn(const struct metrics *m, const struct family *f, size_t i, FILE *out);
 
 struct family {
     const char *name;
     const char *type;
     const char *help;
     enum scope scope;
-    series_fn *series;
-    uint64_t (*value)(const struct metrics *m, size_t i); /* for put_* that ask for it */
+    samples_fn *samples;
+    uint64_t (*value)(const struct metrics *m, size_t i); /* for put_process, put_listener ... */
     bool (*known)(const struct metrics *m);               /* NULL: always */
+    unsigned index; /* enum server_counter or session_histogram, for put_server_counter and
+                       put_histogram */
 };
 
-#define VALUE(name, expression)                             \
-    static uint64_t name(const struct metrics *m, size_t i) \
-    {                                                       \
-        (void)i;                                            \
-        return (uint64_t)(expression);                      \
+#define VALUE(name, expression)                                     \
+    static uint64_t value_##name(const struct metrics *m, size_t i) \
+    {                                                               \
+        (void)i;                                                    \
+        return (uint64_t)(expression);                              \
     }
 
-static void put_number(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void put_process(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    fprintf(out, "%s %" PRIu64 "\n", f->name, f->value(m, i));
+    prometheus_labels(out, f->name, NULL);
+    prometheus_value(out, f->value(m, i));
 }
 
 /* ---- listeners ---- */
@@ -119,27 +62,28 @@ static void put_number(const struct metrics *m, const struct family *f, size_t i
 VALUE(listener_connections, m->s->listener[i].connections)
 VALUE(listener_active, m->s->listener[i].active)
 
-static void metrics_put_listener(const struct metrics *m, const struct family *f, size_t i,
-                                 FILE *out)
+static void put_listener(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    metrics_begin(out, f->name, "listener", m->s->listener[i].name);
-    metrics_end(out, f->value(m, i));
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "listener", m->s->listener[i].name }));
+    prometheus_value(out, f->value(m, i));
 }
 
 static void put_listener_limit(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    metrics_begin(out, f->name, "listener", m->s->listener[i].name);
-    metrics_end_limit(out, m->s->listener[i].max_connections);
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "listener", m->s->listener[i].name }));
+    prometheus_limit(out, m->s->listener[i].max_connections);
 }
 
-/* One for each reason, so that a graph ends when the pause does. */
+/* One sample for each reason, so that a graph of a reason ends when the pause does. */
 static void metrics_put_paused(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     const struct snapshot_listener *l = &m->s->listener[i];
     for (int why = ACCEPT_OPEN + 1; why < ACCEPT_REASONS; why++) {
-        metrics_begin(out, f->name, "listener", l->name);
-        fprintf(out, ",reason=\"%s\"", accept_reason_name((enum accept_reason)why));
-        metrics_end(out, (int)l->paused == why);
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "listener", l->name },
+                                            { "reason",
+                                              accept_reason_name((enum accept_reason)why) }));
+        prometheus_value(out, (int)l->paused == why);
     }
 }
 
@@ -150,26 +94,21 @@ static void metrics_put_refused(const struct metrics *m, const struct family *f,
     for (int why = 0; why < SESSION_ENDS; why++) {
         if (!session_end_is_refusal((enum session_end)why))
             continue;
-        metrics_begin(out, f->name, "listener", l->name);
-        fprintf(out, ",reason=\"%s\"", session_end_name((enum session_end)why));
-        metrics_end(out, l->refused[why]);
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "listener", l->name },
+                                            { "reason", session_end_name((enum session_end)why) }));
+        prometheus_value(out, l->refused[why]);
     }
 }
 
-/* ---- pools, servers ---- */
+/* ---- pools ---- */
 
-VALUE(value_server_up, m->s->server[i].up)
-VALUE(value_server_weight, m->s->server[i].weight)
-VALUE(value_server_active, m->s->server[i].active)
-VALUE(value_server_connections, m->s->server[i].connections)
-VALUE(value_server_failures, m->s->server[i].failures)
-VALUE(value_server_received, m->s->server[i].received)
-VALUE(value_server_sent, m->s->server[i].sent)
+VALUE(pool_queued, m->s->pool[i].sums.waiting)
 
-static void put_queued(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void put_pool(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    metrics_begin(out, f->name, "pool", m->s->pool[i].name);
-    metrics_end(out, m->s->pool[i].sums.waiting);
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "pool", m->s->pool[i].name }));
+    prometheus_value(out, f->value(m, i));
 }
 
 static void metrics_put_usable(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -177,49 +116,61 @@ static void metrics_put_usable(const struct metrics *m, const struct family *f, 
     const struct snapshot_pool *p = &m->s->pool[i];
     if (p->file != NULL)
         return;
-    metrics_begin(out, f->name, "pool", p->name);
-    metrics_end(out, p->sums.usable);
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "pool", p->name }));
+    prometheus_value(out, p->sums.usable);
 }
 
 static void put_problem(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     const struct snapshot_pool *p = &m->s->pool[i];
     for (int severity = SEVERITY_WARNING; severity <= SEVERITY_CRITICAL; severity++) {
-        metrics_begin(out, f->name, "pool", p->name);
-        fprintf(out, ",severity=\"%s\"", severity_name((enum severity)severity));
-        metrics_end(out, (int)p->severity == severity);
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "pool", p->name },
+                                            { "severity",
+                                              severity_name((enum severity)severity) }));
+        prometheus_value(out, (int)p->severity == severity);
     }
 }
 
-/* The labels that make a server one of its kind; the bracket stays open. */
-static void begin_server(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+/* ---- servers ---- */
+
+VALUE(server_up, m->s->server[i].up)
+VALUE(server_weight, m->s->server[i].weight)
+VALUE(server_active, m->s->server[i].active)
+
+/* The labels that tell one server from all others, and one more unless label is NULL. */
+static void put_server_labels(const struct metrics *m, const struct family *f, size_t i,
+                              const char *label, const char *value, FILE *out)
 {
     const struct snapshot_server *s = &m->s->server[i];
-    metrics_begin(out, f->name, "pool", s->pool);
-    fputc(',', out);
-    put_label(out, "server", s->name);
-    fputc(',', out);
-    put_label(out, "address", s->address);
+    prometheus_labels(out, f->name,
+                      PROMETHEUS_LABELS({ "pool", s->pool }, { "server", s->name },
+                                        { "address", s->address }, { label, value }));
 }
 
-static void metrics_put_server(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void put_server(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    begin_server(m, f, i, out);
-    metrics_end(out, f->value(m, i));
+    put_server_labels(m, f, i, NULL, NULL, out);
+    prometheus_value(out, f->value(m, i));
+}
+
+static void put_server_counter(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    put_server_labels(m, f, i, NULL, NULL, out);
+    prometheus_value(out, m->s->server[i].counter[f->index]);
 }
 
 static void put_server_limit(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    begin_server(m, f, i, out);
-    metrics_end_limit(out, m->s->server[i].max_connections);
+    put_server_labels(m, f, i, NULL, NULL, out);
+    prometheus_limit(out, m->s->server[i].max_connections);
 }
 
 static void put_state(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     for (int state = 0; config_state_words[state] != NULL; state++) {
-        begin_server(m, f, i, out);
-        fprintf(out, ",state=\"%s\"", config_state_words[state]);
-        metrics_end(out, (int)m->s->server[i].state == state);
+        put_server_labels(m, f, i, "state", config_state_words[state], out);
+        prometheus_value(out, (int)m->s->server[i].state == state);
     }
 }
 
@@ -228,12 +179,10 @@ static void put_checks(const struct metrics *m, const struct family *f, size_t i
     const struct snapshot_check *c = &m->s->server[i].check;
     if (!c->has_result)
         return;
-    begin_server(m, f, i, out);
-    fputs(",result=\"passed\"", out);
-    metrics_end(out, c->passes);
-    begin_server(m, f, i, out);
-    fputs(",result=\"failed\"", out);
-    metrics_end(out, c->failures);
+    put_server_labels(m, f, i, "result", "passed", out);
+    prometheus_value(out, c->passes);
+    put_server_labels(m, f, i, "result", "failed", out);
+    prometheus_value(out, c->failures);
 }
 
 static void put_last_check(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -241,47 +190,29 @@ static void put_last_check(const struct metrics *m, const struct family *f, size
     const struct snapshot_check *c = &m->s->server[i].check;
     if (!c->has_result)
         return;
-    begin_server(m, f, i, out);
-    fprintf(out, "} %.3f\n", (double)c->duration / MS_PER_S);
+    put_server_labels(m, f, i, NULL, NULL, out);
+    fprintf(out, " %.3f\n", (double)c->duration / MS_PER_S);
 }
 
 /* ---- sessions ---- */
 
-void metrics_print_histogram(const char *name, const struct histogram_totals *h,
-                             const struct histogram_scale *scale, double per, FILE *out)
+/* All histograms are of ms, except that of bytes. */
+static void put_histogram(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    uint64_t count = 0;
-    for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
-        count += h->bucket[i];
-        fprintf(out, "%s_bucket{le=\"%.15g\"} %" PRIu64 "\n", name,
-                (double)histogram_bound(scale, i) / per, count);
-    }
-    count += h->bucket[HISTOGRAM_BOUNDS];
-    fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.15g\n%s_count %" PRIu64 "\n", name,
-            count, name, (double)h->sum / per, name, count);
+    (void)i;
+    prometheus_histogram(f->name, &m->s->totals.histogram[f->index],
+                         &session_histogram_scales[f->index],
+                         f->index == SESSION_BYTES ? 1 : MS_PER_S, out);
 }
-
-#define HISTOGRAM(function, field, scale, per)                                                 \
-    static void function(const struct metrics *m, const struct family *f, size_t i, FILE *out) \
-    {                                                                                          \
-        (void)i;                                                                               \
-        metrics_print_histogram(f->name, &m->s->totals.field, &(scale), per, out);             \
-    }
-HISTOGRAM(put_connect_time, connect_time, sessions_connect_scale, MS_PER_S)
-HISTOGRAM(put_preread_time, preread_time, sessions_connect_scale, MS_PER_S)
-HISTOGRAM(put_queue_time, queue_time, sessions_connect_scale, MS_PER_S)
-HISTOGRAM(put_duration, duration, sessions_duration_scale, MS_PER_S)
-HISTOGRAM(put_bytes, session_bytes, sessions_bytes_scale, 1)
 
 static void put_ended(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     const struct snapshot_ended *e = &m->s->ended[i];
     for (int why = SESSION_END_NONE + 1; why < SESSION_ENDS; why++) {
-        metrics_begin(out, f->name, "listener", e->listener);
-        fputc(',', out);
-        put_label(out, "pool", e->pool);
-        fprintf(out, ",reason=\"%s\"", session_end_name((enum session_end)why));
-        metrics_end(out, e->ended[why]);
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "listener", e->listener }, { "pool", e->pool },
+                                            { "reason", session_end_name((enum session_end)why) }));
+        prometheus_value(out, e->ended[why]);
     }
 }
 
@@ -297,18 +228,24 @@ static void put_relay(const struct metrics *m, const struct family *f, size_t i,
     };
     (void)i;
     for (int p = 0; p < RELAY_PATHS; p++)
-        for (int d = 0; d < RELAY_DIRECTIONS; d++)
-            if (p != RELAY_FILE || d != RELAY_UP)
-                fprintf(out, "%s{path=\"%s\",direction=\"%s\"} %" PRIu64 "\n", f->name, paths[p],
-                        directions[d], m->s->totals.bytes[p][d]);
+        for (int d = 0; d < RELAY_DIRECTIONS; d++) {
+            if (p == RELAY_FILE && d == RELAY_UP)
+                continue;
+            prometheus_labels(out, f->name,
+                              PROMETHEUS_LABELS({ "path", paths[p] },
+                                                { "direction", directions[d] }));
+            prometheus_value(out, m->s->totals.bytes[p][d]);
+        }
 }
 
 static void put_fallbacks(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     (void)i;
     for (int why = 0; why < RELAY_FALLBACKS; why++) {
-        metrics_begin(out, f->name, "reason", relay_fallback_name((enum relay_fallback)why));
-        metrics_end(out, m->s->totals.fallbacks[why]);
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS(
+                              { "reason", relay_fallback_name((enum relay_fallback)why) }));
+        prometheus_value(out, m->s->totals.fallbacks[why]);
     }
 }
 
@@ -323,47 +260,61 @@ static struct worker_stats sum_pipes(const struct metrics *m)
     return sum;
 }
 
+/* Two samples that differ in one label. */
+static void put_pair(const struct family *f, const char *label, const char *const values[2],
+                     const uint64_t numbers[2], FILE *out)
+{
+    for (int i = 0; i < 2; i++) {
+        prometheus_labels(out, f->name, PROMETHEUS_LABELS({ label, values[i] }));
+        prometheus_value(out, numbers[i]);
+    }
+}
+
 static void metrics_put_pipes(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
+    static const char *const states[] = { "idle", "used" };
     const struct worker_stats sum = sum_pipes(m);
     (void)i;
-    fprintf(out, "%s{state=\"idle\"} %" PRIu64 "\n%s{state=\"used\"} %" PRIu64 "\n", f->name,
-            sum.pipes_idle, f->name, sum.pipes_used);
+    put_pair(f, "state", states, (uint64_t[]){ sum.pipes_idle, sum.pipes_used }, out);
 }
 
-VALUE(pipe_bytes, sum_pipes(m).pipe_bytes)
-VALUE(workers, m->s->workers)
+/* ---- workers ---- */
 
-static void put_worker_sessions(const struct metrics *m, const struct family *f, size_t i,
-                                FILE *out)
+VALUE(worker_sessions, m->s->worker[i].sessions)
+VALUE(worker_hangs, m->s->worker_hangs[i] != 0)
+
+static void put_worker_label(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    fprintf(out, "%s{worker=\"%u\"} %" PRIu64 "\n", f->name, m->s->worker[i].index,
-            m->s->worker[i].sessions);
+    char number[16];
+    snprintf(number, sizeof number, "%u", m->s->worker[i].index);
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "worker", number }));
 }
 
-static void put_worker_hangs(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void put_worker(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    fprintf(out, "%s{worker=\"%u\"} %d\n", f->name, m->s->worker[i].index,
-            m->s->worker_hangs[i] != 0);
+    put_worker_label(m, f, i, out);
+    prometheus_value(out, f->value(m, i));
 }
 
 static void put_worker_time(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
-    fprintf(out, "%s{worker=\"%u\"} %.6f\n", f->name, m->s->worker[i].index,
-            (double)m->s->worker[i].cpu / NS_PER_S);
+    put_worker_label(m, f, i, out);
+    fprintf(out, " %.6f\n", (double)m->s->worker[i].cpu / NS_PER_S);
 }
 
 /* ---- the process ---- */
 
+VALUE(pipe_bytes, sum_pipes(m).pipe_bytes)
+VALUE(workers, m->s->workers)
 VALUE(process_sessions, m->s->sessions)
 VALUE(process_sessions_limit, m->s->max_sessions)
 VALUE(config_generation, m->s->generation)
 
 static void put_reloads(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
+    static const char *const results[] = { "success", "failure" };
     (void)i;
-    fprintf(out, "%s{result=\"success\"} %" PRIu64 "\n%s{result=\"failure\"} %" PRIu64 "\n",
-            f->name, m->s->reloads, f->name, m->s->failed_reloads);
+    put_pair(f, "result", results, (uint64_t[]){ m->s->reloads, m->s->failed_reloads }, out);
 }
 
 static void put_log(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -375,8 +326,8 @@ static void put_log(const struct metrics *m, const struct family *f, size_t i, F
         log_state((enum log_name)log, &state);
         if (!state.is_open)
             continue;
-        metrics_begin(out, f->name, "log", log_name((enum log_name)log));
-        metrics_end(out, state.dropped);
+        prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "log", log_name((enum log_name)log) }));
+        prometheus_value(out, state.dropped);
     }
 }
 
@@ -384,8 +335,11 @@ static void put_build(const struct metrics *m, const struct family *f, size_t i,
 {
     (void)m;
     (void)i;
-    fprintf(out, "%s{version=\"%s\",libuv=\"%s\",splice=\"%s\"} 1\n", f->name, PACKAGE_VERSION,
-            uv_version_string(), relay_stock_can_splice() ? "yes" : "no");
+    prometheus_labels(out, f->name,
+                      PROMETHEUS_LABELS({ "version", PACKAGE_VERSION },
+                                        { "libuv", uv_version_string() },
+                                        { "splice", relay_stock_can_splice() ? "yes" : "no" }));
+    prometheus_value(out, 1);
 }
 
 static void put_cpu(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -416,144 +370,153 @@ SIZE(resident)
 SIZE(open_fds)
 SIZE(max_fds)
 
-/* ---- all of it ---- */
+/* ---- the table ---- */
 
+/* A metric is one row; scrapers see them in this order. */
 static const struct family families[] = {
     { "zproxy_listener_connections_total", "counter",
-      "Clients that were accepted, those that were refused included.", SCOPE_LISTENERS,
-      metrics_put_listener, listener_connections, NULL },
-    { "zproxy_listener_active", "gauge", "Sessions of the listener now.", SCOPE_LISTENERS,
-      metrics_put_listener, listener_active, NULL },
+      "Clients accepted, including those that were refused afterwards.", SCOPE_LISTENERS,
+      .samples = put_listener, .value = value_listener_connections },
+    { "zproxy_listener_active", "gauge", "Current sessions of the listener.", SCOPE_LISTENERS,
+      .samples = put_listener, .value = value_listener_active },
     { "zproxy_listener_sessions_limit", "gauge",
-      "Sessions that the listener may have, max_connections in [listen]; +Inf: no limit of "
-      "its own. At the limit new clients wait in the kernel's queue.",
-      SCOPE_LISTENERS, put_listener_limit, NULL, NULL },
+      "Most sessions that the listener may have, max_connections in [listen]; +Inf: "
+      "no limit of its own. At the limit new clients wait in the kernel's queue.",
+      SCOPE_LISTENERS, .samples = put_listener_limit },
     { "zproxy_accept_paused", "gauge",
-      "1 while the listener does not accept, and new clients wait in the kernel's queue: a "
-      "limit is reached, or descriptors or memory are lacking. It is 1 until the listener "
-      "has accepted for a second.",
-      SCOPE_LISTENERS, metrics_put_paused, NULL, NULL },
+      "1 while the listener does not accept and new clients wait in the kernel's "
+      "queue: a limit is reached, or descriptors or memory are exhausted. It stays 1 "
+      "until the listener has accepted for a second.",
+      SCOPE_LISTENERS, .samples = metrics_put_paused },
     { "zproxy_listener_refused_total", "counter",
-      "Clients that were sent away before there was anything to relay; reason as in the "
-      "access log (end=).",
-      SCOPE_LISTENERS, metrics_put_refused, NULL, NULL },
+      "Clients whose connection was closed before anything was relayed; reason as in "
+      "the access log (end=).",
+      SCOPE_LISTENERS, .samples = metrics_put_refused },
     { "zproxy_server_up", "gauge",
-      "0 while checks say that it is down, or failed connects have taken it out; 1 "
-      "otherwise, also in maintenance (zproxy_server_state).",
-      SCOPE_SERVERS, metrics_put_server, value_server_up, NULL },
-    { "zproxy_server_weight", "gauge", "Its weight, 1 to 256; a larger one gets more sessions.",
-      SCOPE_SERVERS, metrics_put_server, value_server_weight, NULL },
-    { "zproxy_server_active", "gauge", "Sessions on it now, connecting ones included.",
-      SCOPE_SERVERS, metrics_put_server, value_server_active, NULL },
-    { "zproxy_server_connections_total", "counter", "Sessions that have reached it.", SCOPE_SERVERS,
-      metrics_put_server, value_server_connections, NULL },
+      "0 while health checks fail or failed connects have taken the server out; 1 "
+      "otherwise, also in maintenance (see zproxy_server_state).",
+      SCOPE_SERVERS, .samples = put_server, .value = value_server_up },
+    { "zproxy_server_weight", "gauge",
+      "Weight of the server, 1 to 256; sessions are spread in proportion to it.", SCOPE_SERVERS,
+      .samples = put_server, .value = value_server_weight },
+    { "zproxy_server_active", "gauge",
+      "Current sessions on the server, including those that are connecting.", SCOPE_SERVERS,
+      .samples = put_server, .value = value_server_active },
+    { "zproxy_server_connections_total", "counter", "Sessions that connected to the server.",
+      SCOPE_SERVERS, .samples = put_server_counter, .index = SERVER_CONNECTIONS },
     { "zproxy_server_connect_failures_total", "counter",
-      "Connects to it that were refused, timed out or failed otherwise.", SCOPE_SERVERS,
-      metrics_put_server, value_server_failures, NULL },
+      "Connects to the server that were refused, timed out or failed otherwise.", SCOPE_SERVERS,
+      .samples = put_server_counter, .index = SERVER_FAILURES },
     { "zproxy_server_received_bytes_total", "counter",
-      "Bytes from it to clients, of sessions that go on as well.", SCOPE_SERVERS,
-      metrics_put_server, value_server_received, NULL },
+      "Bytes from the server to clients, including those of current sessions.", SCOPE_SERVERS,
+      .samples = put_server_counter, .index = SERVER_RECEIVED },
     { "zproxy_server_sent_bytes_total", "counter",
-      "Bytes from clients to it, of sessions that go on as well.", SCOPE_SERVERS,
-      metrics_put_server, value_server_sent, NULL },
+      "Bytes from clients to the server, including those of current sessions.", SCOPE_SERVERS,
+      .samples = put_server_counter, .index = SERVER_SENT },
     { "zproxy_server_sessions_limit", "gauge",
-      "Sessions that the server may have, max_connections of its line; +Inf: no limit. At "
-      "the limit sessions go to other servers, or wait.",
-      SCOPE_SERVERS, put_server_limit, NULL, NULL },
+      "Most sessions that the server may have, max_connections of its line; +Inf: no "
+      "limit. At the limit sessions go to other servers or wait in the queue.",
+      SCOPE_SERVERS, .samples = put_server_limit },
     { "zproxy_server_state", "gauge",
-      "1 for the state that the user has set: ready, drain (no new sessions) or maint (nor "
-      "checks); 0 for the others.",
-      SCOPE_SERVERS, put_state, NULL, NULL },
+      "1 for the state set by the user: ready, drain (no new sessions) or maint (no "
+      "new sessions and no checks); 0 for the other states.",
+      SCOPE_SERVERS, .samples = put_state },
     { "zproxy_pool_usable_servers", "gauge",
-      "Servers of the pool that new sessions may be sent to. A pool that answers with a file has "
-      "none.",
-      SCOPE_POOLS, metrics_put_usable, NULL, NULL },
+      "Servers of the pool that can get new sessions. A pool that answers with a file "
+      "has no sample.",
+      SCOPE_POOLS, .samples = metrics_put_usable },
     { "zproxy_pool_problem", "gauge",
-      "1 for how bad it is: critical, clients are not served; warning, servers are down while "
-      "others, or a fallback, serve, or all are in maintenance.",
-      SCOPE_POOLS, put_problem, NULL, NULL },
-    { "zproxy_pool_queued", "gauge", "Sessions that wait for a place on a server of the pool now.",
-      SCOPE_POOLS, put_queued, NULL, NULL },
+      "1 for the present severity, 0 for the other. critical: clients are not served. "
+      "warning: servers are down while other servers or a fallback serve, or all "
+      "servers are in maintenance.",
+      SCOPE_POOLS, .samples = put_problem },
+    { "zproxy_pool_queued", "gauge", "Sessions that wait in the queue of the pool for a server.",
+      SCOPE_POOLS, .samples = put_pool, .value = value_pool_queued },
     { "zproxy_server_queued", "gauge",
-      "The former name of zproxy_pool_queued; it will go with the next release.", SCOPE_POOLS,
-      put_queued, NULL, NULL },
+      "Former name of zproxy_pool_queued; the next release drops it.", SCOPE_POOLS,
+      .samples = put_pool, .value = value_pool_queued },
     { "zproxy_server_checks_total", "counter",
-      "Its health checks that have passed or failed; none without checks.", SCOPE_SERVERS,
-      put_checks, NULL, NULL },
-    { "zproxy_server_last_check_seconds", "gauge", "How long its last health check took.",
-      SCOPE_SERVERS, put_last_check, NULL, NULL },
+      "Health checks of the server by result; no sample without checks.", SCOPE_SERVERS,
+      .samples = put_checks },
+    { "zproxy_server_last_check_seconds", "gauge", "Duration of the server's last health check.",
+      SCOPE_SERVERS, .samples = put_last_check },
     { "zproxy_session_connect_seconds", "histogram",
-      "From a client's coming to its server's answering, of sessions that reached one.",
-      SCOPE_PROCESS, put_connect_time, NULL, NULL },
+      "Time from accept until a server was connected, of sessions that reached one.", SCOPE_PROCESS,
+      .samples = put_histogram, .index = SESSION_CONNECT_TIME },
     { "zproxy_preread_seconds", "histogram",
-      "From a client's coming until its PROXY header and TLS hello were there, of sessions whose "
-      "listener asks for one.",
-      SCOPE_PROCESS, put_preread_time, NULL, NULL },
+      "Time from accept until the PROXY header and the TLS hello were complete, of "
+      "sessions whose listener reads one of them.",
+      SCOPE_PROCESS, .samples = put_histogram, .index = SESSION_PREREAD_TIME },
     { "zproxy_queue_seconds", "histogram",
-      "How long sessions waited for a place on a server, of those that had to, whether they got "
-      "one or not.",
-      SCOPE_PROCESS, put_queue_time, NULL, NULL },
+      "Time that sessions waited in the queue of a pool, of those that had to wait, "
+      "with or without success.",
+      SCOPE_PROCESS, .samples = put_histogram, .index = SESSION_QUEUE_TIME },
     { "zproxy_session_duration_seconds", "histogram",
-      "How long sessions lasted, from accept to close, when they have ended.", SCOPE_PROCESS,
-      put_duration, NULL, NULL },
+      "Duration of ended sessions, from accept to close.", SCOPE_PROCESS, .samples = put_histogram,
+      .index = SESSION_DURATION },
     { "zproxy_session_bytes", "histogram",
-      "Bytes of a session, both directions, when it has ended.", SCOPE_PROCESS, put_bytes, NULL,
-      NULL },
+      "Bytes relayed by ended sessions, both directions together.", SCOPE_PROCESS,
+      .samples = put_histogram, .index = SESSION_BYTES },
     { "zproxy_sessions_ended_total", "counter",
-      "Sessions, refused clients included, by the pool that they were in at last and why they "
-      "ended, as in the access log (end=).",
-      SCOPE_ENDED, put_ended, NULL, NULL },
+      "Ended sessions, including refused clients, by their last pool and by reason, "
+      "as in the access log (end=).",
+      SCOPE_ENDED, .samples = put_ended },
     { "zproxy_relay_bytes_total", "counter",
-      "Bytes relayed: up to servers, down to clients; by splice, copied, or from a file.",
-      SCOPE_PROCESS, put_relay, NULL, NULL },
+      "Bytes relayed: up to servers, down to clients; spliced, copied, or sent from a "
+      "file.",
+      SCOPE_PROCESS, .samples = put_relay },
     { "zproxy_relay_fallbacks_total", "counter",
-      "How often bytes had to be copied where they should have been spliced: refused by the "
-      "kernel, or no_pipe was left.",
-      SCOPE_PROCESS, put_fallbacks, NULL, NULL },
-    { "zproxy_pipes", "gauge", "Pipes: idle in stock, or used by bytes in flight.", SCOPE_PROCESS,
-      metrics_put_pipes, NULL, NULL },
-    { "zproxy_pipe_bytes", "gauge", "Bytes that all these pipes may hold.", SCOPE_PROCESS,
-      put_number, pipe_bytes, NULL },
-    { "zproxy_workers", "gauge", "Workers that take new sessions; each is a thread.", SCOPE_PROCESS,
-      put_number, workers, NULL },
-    { "zproxy_worker_sessions", "gauge", "Sessions of the worker now.", SCOPE_WORKERS,
-      put_worker_sessions, NULL, NULL },
+      "How often bytes were copied instead of spliced: the kernel refused to splice "
+      "(refused), or no pipe was left (no_pipe).",
+      SCOPE_PROCESS, .samples = put_fallbacks },
+    { "zproxy_pipes", "gauge", "Pipes of all workers: idle in stock, or used for bytes in flight.",
+      SCOPE_PROCESS, .samples = metrics_put_pipes },
+    { "zproxy_pipe_bytes", "gauge", "Bytes that all these pipes together can hold.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_pipe_bytes },
+    { "zproxy_workers", "gauge", "Workers that accept new sessions; each is one thread.",
+      SCOPE_PROCESS, .samples = put_process, .value = value_workers },
+    { "zproxy_worker_sessions", "gauge", "Current sessions of the worker.", SCOPE_WORKERS,
+      .samples = put_worker, .value = value_worker_sessions },
     { "zproxy_worker_hangs", "gauge",
-      "1 while the worker has not answered for some seconds: its sessions stand still.",
-      SCOPE_WORKERS, put_worker_hangs, NULL, NULL },
+      "1 while the worker has not answered for some seconds: its sessions stand "
+      "still.",
+      SCOPE_WORKERS, .samples = put_worker, .value = value_worker_hangs },
     { "zproxy_worker_loop_seconds_total", "counter",
-      "Time that the worker's loop was at work, by its thread's CPU clock; a rate of 1 is a "
-      "full CPU.",
-      SCOPE_WORKERS, put_worker_time, NULL, NULL },
-    { "zproxy_process_sessions", "gauge", "Sessions of all listeners now.", SCOPE_PROCESS,
-      put_number, process_sessions, NULL },
+      "CPU time of the worker's thread; a rate of 1 is one full CPU.", SCOPE_WORKERS,
+      .samples = put_worker_time },
+    { "zproxy_process_sessions", "gauge", "Current sessions of all listeners.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_process_sessions },
     { "zproxy_process_sessions_limit", "gauge",
-      "Sessions that the process may have: max_connections in [global], or what its "
-      "descriptors are enough for. At the limit new clients wait in the kernel's queue.",
-      SCOPE_PROCESS, put_number, process_sessions_limit, NULL },
+      "Most sessions that the process may have: max_connections in [global], or as "
+      "many as its descriptors allow. At the limit new clients wait in the kernel's "
+      "queue.",
+      SCOPE_PROCESS, .samples = put_process, .value = value_process_sessions_limit },
     { "zproxy_config_reloads_total", "counter",
-      "Reloads by their result; after a failure the former configuration stays in force.",
-      SCOPE_PROCESS, put_reloads, NULL, NULL },
+      "Reloads by result; after a failed reload the former configuration stays in "
+      "force.",
+      SCOPE_PROCESS, .samples = put_reloads },
     { "zproxy_config_generation", "gauge",
-      "The configuration in force: 1 at the start, one more with each reload.", SCOPE_PROCESS,
-      put_number, config_generation, NULL },
+      "Number of the configuration in force: 1 at the start, increased by each "
+      "reload.",
+      SCOPE_PROCESS, .samples = put_process, .value = value_config_generation },
     { "zproxy_log_dropped_total", "counter",
-      "Lines that were not written: the target was full, refused them or took too long.",
-      SCOPE_PROCESS, put_log, NULL, NULL },
-    { "zproxy_build_info", "gauge", "1; its labels tell what is running.", SCOPE_PROCESS, put_build,
-      NULL, NULL },
-    { "process_cpu_seconds_total", "counter", "CPU time of all threads.", SCOPE_PROCESS, put_cpu,
-      NULL, NULL },
-    { "process_start_time_seconds", "gauge", "When it began, since the epoch.", SCOPE_PROCESS,
-      put_start, NULL, knows_start },
-    { "process_virtual_memory_bytes", "gauge", "Size of its address space.", SCOPE_PROCESS,
-      put_number, virtual_size, knows_virtual_size },
-    { "process_resident_memory_bytes", "gauge", "Memory in use.", SCOPE_PROCESS, put_number,
-      resident, knows_resident },
-    { "process_open_fds", "gauge", "Descriptors that are open.", SCOPE_PROCESS, put_number,
-      open_fds, knows_open_fds },
-    { "process_max_fds", "gauge", "Descriptors that may be open.", SCOPE_PROCESS, put_number,
-      max_fds, knows_max_fds },
+      "Log lines that were dropped: the target was full, refused them or took too "
+      "long.",
+      SCOPE_PROCESS, .samples = put_log },
+    { "zproxy_build_info", "gauge", "Always 1; the labels describe the running program.",
+      SCOPE_PROCESS, .samples = put_build },
+    { "process_cpu_seconds_total", "counter", "CPU time of all threads.", SCOPE_PROCESS,
+      .samples = put_cpu },
+    { "process_start_time_seconds", "gauge", "Start time, in seconds since the epoch.",
+      SCOPE_PROCESS, .samples = put_start, .known = knows_start },
+    { "process_virtual_memory_bytes", "gauge", "Size of the address space.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_virtual_size, .known = knows_virtual_size },
+    { "process_resident_memory_bytes", "gauge", "Resident memory.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_resident, .known = knows_resident },
+    { "process_open_fds", "gauge", "Open descriptors.", SCOPE_PROCESS, .samples = put_process,
+      .value = value_open_fds, .known = knows_open_fds },
+    { "process_max_fds", "gauge", "Most descriptors that may be open.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_max_fds, .known = knows_max_fds },
 };
 
 static size_t count_of(const struct metrics *m, const struct family *f)
@@ -586,7 +549,7 @@ bool metrics_next(struct metrics *m, FILE *out)
     if (m->item == 0 && known)
         fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, f->type);
     while (m->item < stop)
-        f->series(m, f, m->item++, out);
+        f->samples(m, f, m->item++, out);
     if (m->item < count)
         return true;
     m->item = 0;

@@ -6,11 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "base/stats.h"
 #include "metrics/process.h"
 #include "metrics/snapshot.h"
-
-#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* The text in the making. It begins with all but s and process 0. */
 struct metrics {
@@ -22,12 +19,5 @@ struct metrics {
 
 /* Writes the next piece, some thousand bytes. Returns false when that was the last one. */
 bool metrics_next(struct metrics *m, FILE *out);
-
-/* Writes text as the value of a label, without quotes: UTF-8, and escaped. */
-void metrics_print_label(const char *text, FILE *out);
-
-/* Writes the series of a histogram; values are recorded in units of 1/per. */
-void metrics_print_histogram(const char *name, const struct histogram_totals *h,
-                             const struct histogram_scale *scale, double per, FILE *out);
 
 #endif

@@ -58,10 +58,8 @@ static void snapshot_take_server(const struct runtime *rt, const struct pool *p,
     s->weight = server_weight(srv);
     s->active = server_active(srv);
     s->max_connections = atomic_load(&srv->max_connections);
-    s->connections = atomic_load(&srv->connections);
-    s->failures = atomic_load(&srv->failures);
-    s->received = atomic_load(&srv->received);
-    s->sent = atomic_load(&srv->sent);
+    for (int k = 0; k < SERVER_COUNTERS; k++)
+        s->counter[k] = counter_get(&srv->counter[k]);
     take_check(rt, p, srv, all, &s->check);
 }
 
@@ -90,10 +88,8 @@ void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sum
     };
     for (size_t i = 0; i < count; i++) {
         const struct server *srv = server[i];
-        sums->connections += atomic_load_explicit(&srv->connections, memory_order_relaxed);
-        sums->connect_failures += atomic_load_explicit(&srv->failures, memory_order_relaxed);
-        sums->received += atomic_load_explicit(&srv->received, memory_order_relaxed);
-        sums->sent += atomic_load_explicit(&srv->sent, memory_order_relaxed);
+        for (int k = 0; k < SERVER_COUNTERS; k++)
+            sums->counter[k] += counter_get(&srv->counter[k]);
         sums->usable += server_is_usable(srv, now);
     }
 }
@@ -145,9 +141,9 @@ static void take_listener(const struct frontend *frontend, struct snapshot *s,
     l->active = conn_limit_used(&e->conn_limit);
     l->max_connections = frontend->conf->max_connections;
     l->paused = accept_watch_reason(e);
-    l->connections = atomic_load(&e->connections);
+    l->connections = counter_get(&e->connections);
     for (int i = 0; i < SESSION_ENDS; i++)
-        l->refused[i] = atomic_load(&e->refused[i]);
+        l->refused[i] = counter_get(&e->refused[i]);
 }
 
 static int take_listeners(const struct runtime *rt, struct snapshot *s)
@@ -171,7 +167,7 @@ static void take_ended(const struct frontend *frontend, struct snapshot *s)
         e->listener = snapshot_strdup(s, frontend->conf->name);
         e->pool = snapshot_strdup(s, counts->pool);
         for (int why = 0; why < SESSION_ENDS; why++)
-            e->ended[why] = atomic_load_explicit(&counts->ended[why], memory_order_relaxed);
+            e->ended[why] = counter_get(&counts->ended[why]);
     }
 }
 

@@ -49,10 +49,7 @@ struct snapshot_server {
     unsigned weight;
     uint64_t active;
     uint64_t max_connections; /* 0: no limit */
-    uint64_t connections;
-    uint64_t failures;
-    uint64_t received;
-    uint64_t sent;
+    uint64_t counter[SERVER_COUNTERS];
     struct snapshot_check check;
 };
 
@@ -60,12 +57,9 @@ struct snapshot_server {
 struct snapshot_sums {
     uint64_t sessions; /* those that wait, and those on servers that have left, as well */
     uint64_t waiting;
-    uint64_t failures; /* sessions that it could not serve, or not to their end */
-    uint64_t connections;
-    uint64_t connect_failures;
-    uint64_t received;
-    uint64_t sent;
-    size_t usable; /* servers */
+    uint64_t failures;                 /* sessions that it could not serve, or not to their end */
+    uint64_t counter[SERVER_COUNTERS]; /* of its servers together */
+    size_t usable;                     /* servers */
 };
 
 struct snapshot_pool {

@@ -37,6 +37,12 @@ static void put_histogram(struct json_writer *w, const char *name, const struct 
     json_end_object(w);
 }
 
+static const char *const histogram_names[SESSION_HISTOGRAMS] = {
+    [SESSION_CONNECT_TIME] = "connect_ms", [SESSION_PREREAD_TIME] = "preread_ms",
+    [SESSION_QUEUE_TIME] = "queue_ms",     [SESSION_DURATION] = "duration_ms",
+    [SESSION_BYTES] = "session_bytes",
+};
+
 static void put_totals(struct json_writer *w, const struct worker_totals *t)
 {
     json_begin_object(w, "totals");
@@ -54,11 +60,8 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
     for (int f = 0; f < RELAY_FALLBACKS; f++)
         json_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
     json_end_object(w);
-    put_histogram(w, "connect_ms", &t->connect_time, &sessions_connect_scale);
-    put_histogram(w, "preread_ms", &t->preread_time, &sessions_connect_scale);
-    put_histogram(w, "queue_ms", &t->queue_time, &sessions_connect_scale);
-    put_histogram(w, "duration_ms", &t->duration, &sessions_duration_scale);
-    put_histogram(w, "session_bytes", &t->session_bytes, &sessions_bytes_scale);
+    for (int h = 0; h < SESSION_HISTOGRAMS; h++)
+        put_histogram(w, histogram_names[h], &t->histogram[h], &session_histogram_scales[h]);
     json_end_object(w);
 }
 
@@ -124,6 +127,13 @@ static void put_check(struct json_writer *w, const struct snapshot_check *c)
     json_end_object(w);
 }
 
+static const char *const server_counter_names[SERVER_COUNTERS] = {
+    [SERVER_CONNECTIONS] = "connections",
+    [SERVER_FAILURES] = "connect_failures",
+    [SERVER_RECEIVED] = "received",
+    [SERVER_SENT] = "sent",
+};
+
 static void stats_json_put_server(struct json_writer *w, const struct snapshot_server *s)
 {
     json_begin_object(w, NULL);
@@ -139,10 +149,8 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
     json_uint(w, "active", s->active);
     json_limit(w, "max_connections", s->max_connections);
     json_limit(w, "sessions_limit", s->max_connections);
-    json_uint(w, "connections", s->connections);
-    json_uint(w, "connect_failures", s->failures);
-    json_uint(w, "received", s->received);
-    json_uint(w, "sent", s->sent);
+    for (int k = 0; k < SERVER_COUNTERS; k++)
+        json_uint(w, server_counter_names[k], s->counter[k]);
     put_check(w, &s->check);
     json_end_object(w);
 }

@@ -214,10 +214,10 @@ static void status_page_put_server(const struct page *p, const struct snapshot_s
     put_reason(p, s);
     cell_of(p, s->active, s->max_connections);
     cell_count(p, "num wide", s->weight);
-    cell_count(p, "num wide", s->connections);
-    cell_count(p, "num mid", s->failures);
-    cell_bytes(p, "num mid", s->sent);
-    cell_bytes(p, "num mid", s->received);
+    cell_count(p, "num wide", s->counter[SERVER_CONNECTIONS]);
+    cell_count(p, "num mid", s->counter[SERVER_FAILURES]);
+    cell_bytes(p, "num mid", s->counter[SERVER_SENT]);
+    cell_bytes(p, "num mid", s->counter[SERVER_RECEIVED]);
     fputs("</tr>\n", p->out);
 }
 
@@ -466,7 +466,7 @@ static void put_failures(const struct page *p)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < p->s->pool_count; i++)
-        n += p->s->pool[i].sums.failures + p->s->pool[i].sums.connect_failures;
+        n += p->s->pool[i].sums.failures + p->s->pool[i].sums.counter[SERVER_FAILURES];
     count(p, n);
 }
 

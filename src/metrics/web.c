@@ -11,15 +11,17 @@
 #include "metrics/history.h"
 #include "metrics/metrics.h"
 #include "metrics/process.h"
+#include "metrics/prometheus.h"
 #include "metrics/snapshot.h"
 #include "metrics/stats_json.h"
 #include "metrics/status_page.h"
 
 #define BUSIEST         20
 #define BUSIEST_REST_MS 2000 /* ms between two looks at all sessions, */
-#define BUSIEST_WAIT_MS 2000 /* a worker that stands still does not keep the page from showing it \
-                              */
-#define WAITING_MAX 32       /* requests that wait for it; more are answered without */
+#define BUSIEST_WAIT_MS                                                                     \
+    2000               /* a worker that stands still does not keep the page from showing it \
+                        */
+#define WAITING_MAX 32 /* requests that wait for it; more are answered without */
 #define BUSIEST_SESSIONS_PER_MS \
     5 /* and one more for so many sessions: workers have better things to do */
 
@@ -129,7 +131,7 @@ static void answer_metrics(struct web *web, struct http_call *call)
     process_read(&web->proc, &t->metrics.process);
     const struct http_answer a = {
         .status = STATUS_OK,
-        .type = METRICS_TYPE,
+        .type = PROMETHEUS_TYPE,
         .next = next_metrics,
         .done = free_metrics,
         .arg = t,

@@ -13,12 +13,6 @@
 #define PIPE_IDLE_MAX 64
 #define PIPE_PAGE     4096
 
-static void pipe_count(_Atomic uint32_t *counter, int change)
-{
-    uint32_t v = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, v + (uint32_t)change, memory_order_relaxed);
-}
-
 static int pipe_quota_take(struct pipe_quota *quota)
 {
     if (atomic_fetch_sub_explicit(&quota->left, 1, memory_order_relaxed) > 0)
@@ -75,21 +69,21 @@ void pipe_stock_init(struct pipe_stock *stock, struct pipe_quota *quota, int siz
     SLIST_INIT(&stock->idle);
     stock->quota = quota;
     stock->size = size;
-    atomic_init(&stock->idle_count, 0);
-    atomic_init(&stock->used_count, 0);
+    atomic_init(&stock->idle_count.value, 0);
+    atomic_init(&stock->used_count.value, 0);
     atomic_init(&stock->bytes.value, 0);
 }
 
 void pipe_stock_fini(struct pipe_stock *stock)
 {
-    assert(atomic_load(&stock->used_count) == 0);
+    assert(gauge_get(&stock->used_count) == 0);
     struct pipe *p;
     while ((p = SLIST_FIRST(&stock->idle)) != NULL) {
         SLIST_REMOVE_HEAD(&stock->idle, in_stock);
+        gauge_add(&stock->idle_count, -1);
         pipe_free(stock, p);
         pipe_quota_return(stock->quota);
     }
-    atomic_store(&stock->idle_count, 0);
 }
 
 struct pipe *pipe_get(struct pipe_stock *stock)
@@ -97,7 +91,7 @@ struct pipe *pipe_get(struct pipe_stock *stock)
     struct pipe *p = SLIST_FIRST(&stock->idle);
     if (p != NULL) {
         SLIST_REMOVE_HEAD(&stock->idle, in_stock);
-        pipe_count(&stock->idle_count, -1);
+        gauge_add(&stock->idle_count, -1);
     } else {
         if (pipe_quota_take(stock->quota) < 0) {
             errno = EAGAIN;
@@ -109,7 +103,7 @@ struct pipe *pipe_get(struct pipe_stock *stock)
         }
         gauge_add(&stock->bytes, p->size);
     }
-    pipe_count(&stock->used_count, 1);
+    gauge_add(&stock->used_count, 1);
     return p;
 }
 
@@ -151,25 +145,25 @@ struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held
                         .held = held };
     atomic_fetch_sub_explicit(&stock->quota->left, 1, memory_order_relaxed);
     gauge_add(&stock->bytes, size);
-    pipe_count(&stock->used_count, 1);
+    gauge_add(&stock->used_count, 1);
     return p;
 }
 
 void pipe_put(struct pipe_stock *stock, struct pipe *p)
 {
     assert(p->held == 0);
-    if (atomic_load_explicit(&stock->idle_count, memory_order_relaxed) >= PIPE_IDLE_MAX) {
+    if (gauge_get(&stock->idle_count) >= PIPE_IDLE_MAX) {
         pipe_discard(stock, p);
         return;
     }
     SLIST_INSERT_HEAD(&stock->idle, p, in_stock);
-    pipe_count(&stock->idle_count, 1);
-    pipe_count(&stock->used_count, -1);
+    gauge_add(&stock->idle_count, 1);
+    gauge_add(&stock->used_count, -1);
 }
 
 void pipe_discard(struct pipe_stock *stock, struct pipe *p)
 {
     pipe_free(stock, p);
     pipe_quota_return(stock->quota);
-    pipe_count(&stock->used_count, -1);
+    gauge_add(&stock->used_count, -1);
 }

@@ -32,9 +32,9 @@ SLIST_HEAD(pipe_list, pipe);
 struct pipe_stock {
     struct pipe_list idle;
     struct pipe_quota *quota;
-    int size;                    /* bytes asked of each pipe */
-    _Atomic uint32_t idle_count; /* written by the owner, read by anyone */
-    _Atomic uint32_t used_count;
+    int size; /* bytes asked of each pipe */
+    struct gauge idle_count;
+    struct gauge used_count;
     struct gauge bytes; /* that all pipes together may hold */
 };
 

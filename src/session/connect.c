@@ -65,7 +65,7 @@ static void release_server(struct session *s)
 static void end_wait(struct session *s)
 {
     uint64_t waited = session_now(s) - s->wait->began;
-    histogram_add(&s->sessions->queue_time, &sessions_connect_scale, waited);
+    sessions_record(s->sessions, SESSION_QUEUE_TIME, waited);
     s->queued_ms += (uint32_t)waited;
     free(s->wait);
     s->wait = NULL;
@@ -375,7 +375,7 @@ static void reached(struct session *s)
 {
     s->connected = s->active = session_now(s);
     s->server_stats = server_stats_get(&s->sessions->server_stats_table, s->target);
-    histogram_add(&s->sessions->connect_time, &sessions_connect_scale, s->connected - s->began);
+    sessions_record(s->sessions, SESSION_CONNECT_TIME, s->connected - s->began);
     pool_connected(s->pool, s->target, s->connected);
     free_tried(s);
 }

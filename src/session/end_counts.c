@@ -86,5 +86,5 @@ void end_counts_add(const struct end_counts_entry *table, size_t count, const st
     if (found == NULL)
         found = end_counts_find_pool(table, count, default_pool);
     if (found != NULL)
-        atomic_fetch_add_explicit(&found->counts->ended[why], 1, memory_order_relaxed);
+        counter_add_shared(&found->counts->ended[why], 1);
 }

@@ -4,7 +4,6 @@
 #ifndef ZPROXY_SESSION_END_COUNTS_H
 #define ZPROXY_SESSION_END_COUNTS_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -16,7 +15,7 @@ struct end_counts {
     LIST_ENTRY(end_counts) in_listener_state;
     unsigned users; /* services */
     char *pool;     /* its name */
-    _Atomic uint64_t ended[SESSION_ENDS];
+    struct counter ended[SESSION_ENDS];
 };
 
 LIST_HEAD(end_counts_list, end_counts);

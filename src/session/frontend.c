@@ -220,7 +220,7 @@ void frontend_release_slot(struct frontend *f)
 
 void frontend_count_connection(struct frontend *f)
 {
-    atomic_fetch_add_explicit(&f->listener_state->connections, 1, memory_order_relaxed);
+    counter_add_shared(&f->listener_state->connections, 1);
 }
 
 void frontend_count_end(const struct frontend *f, const struct pool *p, enum session_end why)
@@ -231,7 +231,7 @@ void frontend_count_end(const struct frontend *f, const struct pool *p, enum ses
 void frontend_end_session(struct frontend *f, enum session_end why)
 {
     if (session_end_is_refusal(why))
-        atomic_fetch_add_explicit(&f->listener_state->refused[why], 1, memory_order_relaxed);
+        counter_add_shared(&f->listener_state->refused[why], 1);
     frontend_release_slot(f);
 }
 

@@ -4,7 +4,6 @@
 #ifndef ZPROXY_SESSION_LISTENER_STATE_H
 #define ZPROXY_SESSION_LISTENER_STATE_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -29,8 +28,8 @@ struct listener_state {
     struct accept_state accept;
     struct accept_watched watched;
     struct client_quota *client_quota; /* of the configuration that was last in force; NULL: none */
-    _Atomic uint64_t connections;
-    _Atomic uint64_t refused[SESSION_ENDS];
+    struct counter connections;
+    struct counter refused[SESSION_ENDS];
     struct end_counts_list ended;
 };
 

@@ -41,8 +41,8 @@ static void server_stats_flush(struct server_stats *stats)
     if (stats->sent == 0 && stats->received == 0)
         return;
     LIST_REMOVE(stats, in_moved);
-    atomic_fetch_add_explicit(&stats->server->sent, stats->sent, memory_order_relaxed);
-    atomic_fetch_add_explicit(&stats->server->received, stats->received, memory_order_relaxed);
+    counter_add_shared(&stats->server->counter[SERVER_SENT], stats->sent);
+    counter_add_shared(&stats->server->counter[SERVER_RECEIVED], stats->received);
     stats->sent = stats->received = 0;
 }
 

@@ -77,15 +77,35 @@ static void session_free(struct session *s, enum session_end why)
     free(s);
 }
 
-const struct histogram_scale sessions_connect_scale = { .first = 1, .shift = 1 };
-const struct histogram_scale sessions_duration_scale = { .first = 1, .shift = 2 };
-const struct histogram_scale sessions_bytes_scale = { .first = 64, .shift = 2 };
+#define SCALE_WAIT             \
+    {                          \
+        .first = 1, .shift = 1 \
+    } /* 1 ms to 33 s */
+#define SCALE_DURATION         \
+    {                          \
+        .first = 1, .shift = 2 \
+    } /* 1 ms to 12 days */
+#define SCALE_BYTES             \
+    {                           \
+        .first = 64, .shift = 2 \
+    } /* 64 bytes to 64 GB */
+
+const struct histogram_scale session_histogram_scales[SESSION_HISTOGRAMS] = {
+    [SESSION_CONNECT_TIME] = SCALE_WAIT, [SESSION_PREREAD_TIME] = SCALE_WAIT,
+    [SESSION_QUEUE_TIME] = SCALE_WAIT,   [SESSION_DURATION] = SCALE_DURATION,
+    [SESSION_BYTES] = SCALE_BYTES,
+};
+
+void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value)
+{
+    histogram_add(&all->histogram[h], &session_histogram_scales[h], value);
+}
 
 static void count_end(struct sessions *all, enum session_end why, uint64_t duration, uint64_t bytes)
 {
     counter_add(&all->ends[why], 1);
-    histogram_add(&all->duration, &sessions_duration_scale, duration);
-    histogram_add(&all->bytes, &sessions_bytes_scale, bytes);
+    sessions_record(all, SESSION_DURATION, duration);
+    sessions_record(all, SESSION_BYTES, bytes);
 }
 
 static void session_reap(struct session *s)
@@ -187,7 +207,7 @@ static void session_after_preread(struct session *s, enum preread_result result)
     if (result != PREREAD_DONE)
         return;
     uint64_t took = session_now(s) - s->began;
-    histogram_add(&s->sessions->preread_time, &sessions_connect_scale, took);
+    sessions_record(s->sessions, SESSION_PREREAD_TIME, took);
     if (s->preread == NULL)
         s->preread = preread_info_new(took, NULL);
     session_after_connect(s, connect_next(s));

@@ -96,6 +96,17 @@ SLIST_HEAD(session_queue, session);
 struct session_iter;
 LIST_HEAD(session_iter_list, session_iter);
 
+/* The histograms of sessions, in the order in which a handover carries them. metrics/stats_json.c
+ * has their names in /stats.json, metrics/metrics.c their metrics. */
+enum session_histogram {
+    SESSION_CONNECT_TIME, /* ms from accept until a server was reached */
+    SESSION_PREREAD_TIME, /* ms until the PROXY header or the TLS hello was complete */
+    SESSION_QUEUE_TIME,   /* ms in the queue of a pool, of sessions that have left it */
+    SESSION_DURATION,     /* ms from accept to close */
+    SESSION_BYTES,        /* both directions */
+    SESSION_HISTOGRAMS,
+};
+
 /* All sessions of one worker and what they share. */
 struct sessions {
     struct poller *poller;
@@ -117,17 +128,13 @@ struct sessions {
     void *arg;
     struct counter total;
     struct counter ends[SESSION_ENDS];
-    struct histogram connect_time; /* ms, of those that reached a server */
-    struct histogram preread_time; /* ms, of those whose header or hello has come */
-    struct histogram queue_time;   /* ms, of those that have waited for a place, and do no more */
-    struct histogram duration;     /* ms */
-    struct histogram bytes;        /* both directions */
+    struct histogram histogram[SESSION_HISTOGRAMS];
 };
 
-/* Of the histograms: 1 ms to 33 s, 1 ms to 12 days, 64 bytes to 64 GB. */
-extern const struct histogram_scale sessions_connect_scale;
-extern const struct histogram_scale sessions_duration_scale;
-extern const struct histogram_scale sessions_bytes_scale;
+extern const struct histogram_scale session_histogram_scales[SESSION_HISTOGRAMS];
+
+/* Counts a value in a histogram of the worker; on its thread. */
+void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value);
 
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
  * is called for each session that ends; wake from any thread: sessions_connect_granted() is wanted.
