@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "metrics/html.h"
 #include "metrics/prometheus.h"
 #include "metrics/status_page.h"
 #include "suite.h"
@@ -52,7 +53,7 @@ END_TEST
 START_TEST(nothing_in_a_text_is_markup)
 {
     begin();
-    status_page_print_text("<script>&\"'\xfe\xe2\x80\x93", out);
+    html_text(out, "<script>&\"'\xfe\xe2\x80\x93");
     end("&lt;script&gt;&amp;&quot;&#39;\xef\xbf\xbd\xe2\x80\x93");
 }
 END_TEST

@@ -19,7 +19,4 @@ void status_page_policy(char nonce[STATUS_PAGE_NONCE], char policy[STATUS_PAGE_P
 void status_page_print(const struct snapshot *s, const struct busiest *busiest, const char *nonce,
                        FILE *out);
 
-/* Writes text with what has a meaning in HTML, quotes included, replaced. */
-void status_page_print_text(const char *text, FILE *out);
-
 #endif
