@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crc32c.h"
+#include "base/hash.h"
 #include "base/proxy_header.h"
 #include "suite.h"
 
@@ -339,7 +339,7 @@ static bool tlvs_are_good(const unsigned char *header, size_t at, size_t size)
     uint32_t stored = 0;
     memcpy(&stored, copy + crc_at, 4);
     memset(copy + crc_at, 0, 4);
-    return ntohl(stored) == crc32c(CRC32C_EMPTY, copy, size);
+    return ntohl(stored) == hash_crc32c(HASH_CRC32C_EMPTY, copy, size);
 }
 
 /* A block, all of it. */

@@ -12,7 +12,7 @@
 
 #include "balance/http_status.h"
 #include "balance/probe_quote.h"
-#include "base/error_text.h"
+#include "base/human.h"
 #include "base/proxy_header.h"
 #include "config/variable.h"
 #include "relay/self_connect.h"
@@ -168,12 +168,12 @@ static const char *quote_received(const struct probe *p, const struct script_ste
 
 static enum probe_outcome cannot_connect(struct probe *p, int error)
 {
-    char text[ERROR_TEXT_MAX];
+    char text[HUMAN_ERROR_MAX];
     if (sock_error_is_local(&p->script->to, error))
-        return probe_fail(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+        return probe_fail(p, PROBE_UNKNOWN, "%s", human_error(error, text));
     if (error == EAGAIN)
         return probe_fail(p, PROBE_FAILED, "too many connections wait to be accepted");
-    return probe_fail(p, PROBE_FAILED, "%s", error_text(error, text));
+    return probe_fail(p, PROBE_FAILED, "%s", human_error(error, text));
 }
 
 static void reset_state(struct probe *p)
@@ -354,12 +354,12 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
 {
     char expected[EXPECTED_MAX];
     char received[PROBE_QUOTE_MAX];
-    char text[ERROR_TEXT_MAX];
+    char text[HUMAN_ERROR_MAX];
     if (len > 0)
         return probe_finish(p, PROBE_FAILED, "expected %s, got %s", quote_expected(p, expected),
                             quote_received(p, step_of(p), received, data, len));
     if (error != 0)
-        return probe_fail(p, PROBE_FAILED, "%s", error_text(error, text));
+        return probe_fail(p, PROBE_FAILED, "%s", human_error(error, text));
     return probe_finish(p, PROBE_FAILED, "expected %s, got the end of the connection",
                         quote_expected(p, expected));
 }
@@ -409,14 +409,14 @@ static enum probe_outcome receive(struct probe *p, int error)
 
 static enum probe_outcome cannot_send(struct probe *p, int error)
 {
-    char text[ERROR_TEXT_MAX];
+    char text[HUMAN_ERROR_MAX];
     size_t next = p->step + 1;
     if (next < p->script->step_count && p->script->step[next].kind != SCRIPT_SEND) {
         p->step = next; /* it may have answered before it closed */
         p->state = PROBE_RECEIVE;
         return receive(p, error);
     }
-    return probe_fail(p, PROBE_FAILED, "%s while sending", error_text(error, text));
+    return probe_fail(p, PROBE_FAILED, "%s while sending", human_error(error, text));
 }
 
 /* Sends what is left of the steps up to one that waits for an answer. */
@@ -527,8 +527,8 @@ enum probe_outcome probe_expire(struct probe *p, uint64_t timeout)
 
 enum probe_outcome probe_give_up(struct probe *p, int error)
 {
-    char text[ERROR_TEXT_MAX];
-    return probe_fail(p, PROBE_UNKNOWN, "%s", error_text(error, text));
+    char text[HUMAN_ERROR_MAX];
+    return probe_fail(p, PROBE_UNKNOWN, "%s", human_error(error, text));
 }
 
 void probe_stop(struct probe *p)

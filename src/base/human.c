@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SECOND 1000u
 #define MINUTE (60 * SECOND)
@@ -17,7 +18,7 @@ const char *human_bytes(uint64_t bytes, char buf[HUMAN_MAX])
     }
     double value = (double)bytes / 1024;
     size_t unit = 0;
-    for (; value >= 1023.95 && units[unit + 1] != '\0'; unit++) /* or it would read 1024.0k */
+    for (; value >= 1023.95 && units[unit + 1] != '\0'; unit++) /* below 1024.0 when rounded */
         value /= 1024;
     snprintf(buf, HUMAN_MAX, "%.1f%c", value, units[unit]);
     return buf;
@@ -30,7 +31,7 @@ const char *human_rate(uint64_t bytes, char buf[HUMAN_MAX])
     return buf;
 }
 
-/* The two largest units. */
+/* Writes the two largest units: "2h05m". */
 static const char *print_pair(uint64_t ms, unsigned large, char large_name, unsigned small,
                               char small_name, char buf[HUMAN_MAX])
 {
@@ -57,5 +58,14 @@ const char *human_time(uint64_t ms, char buf[HUMAN_MAX])
 const char *human_micros(uint64_t us, char buf[HUMAN_MAX])
 {
     snprintf(buf, HUMAN_MAX, "%" PRIu64 ".%03" PRIu64 "ms", us / 1000, us % 1000);
+    return buf;
+}
+
+const char *human_error(int error, char buf[HUMAN_ERROR_MAX])
+{
+    char own[HUMAN_ERROR_MAX];
+    snprintf(buf, HUMAN_ERROR_MAX, "%s", strerror_r(error, own, sizeof own));
+    if (buf[0] >= 'A' && buf[0] <= 'Z')
+        buf[0] += 'a' - 'A';
     return buf;
 }

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/error_text.h"
+#include "base/human.h"
 #include "base/log_writer.h"
 #include "base/safe_open.h"
 #include "base/utf8.h"
@@ -67,11 +67,11 @@ static void write_stderr(const char *text)
 static void on_failed(const struct log_writer *w, int error)
 {
     char text[VALUE_MAX];
-    char why[ERROR_TEXT_MAX];
+    char why[HUMAN_ERROR_MAX];
     enum log_name name = log_name_of(w);
     bool is_stderr = log_writer_kind(w) == LOG_TARGET_STDERR;
     snprintf(text, sizeof text, "zproxy: [global] %s: %s: %s: lines are lost\n", log_name(name),
-             log_writer_name(w), error_text(error, why));
+             log_writer_name(w), human_error(error, why));
     if (!is_stderr)
         write_stderr(text);
     if (name == LOG_ACCESS)

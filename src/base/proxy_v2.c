@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/crc32c.h"
+#include "base/hash.h"
 
 #define VERSION       0x20
 #define COMMAND_LOCAL 0x00
@@ -129,9 +129,9 @@ static bool crc_is_right(const struct proxy_header *h, const unsigned char *byte
 {
     static const unsigned char zeros[CRC_SIZE];
     const unsigned char *behind = crc + CRC_SIZE;
-    uint32_t sum = crc32c(CRC32C_EMPTY, bytes, (size_t)(crc - bytes));
-    sum = crc32c(sum, zeros, sizeof zeros);
-    sum = crc32c(sum, behind, (size_t)(bytes + h->length - behind));
+    uint32_t sum = hash_crc32c(HASH_CRC32C_EMPTY, bytes, (size_t)(crc - bytes));
+    sum = hash_crc32c(sum, zeros, sizeof zeros);
+    sum = hash_crc32c(sum, behind, (size_t)(bytes + h->length - behind));
     return sum == read32(crc);
 }
 

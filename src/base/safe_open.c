@@ -8,11 +8,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define LINKS_MAX 40 /* as many as the kernel follows */
-#define TRIES_MAX 8  /* while other processes make and remove the file */
+#define LINKS_MAX 40 /* the limit of the kernel, path_resolution(7) */
+#define TRIES_MAX 8  /* while other processes create and remove the file */
 #define DIR_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
 
-/* What is left of a path; links are put before it. */
+/* A walk over a path. The target of a link is put in front of the rest. */
 struct walk {
     struct safe_path *result;
     enum safe_links links;
@@ -21,7 +21,7 @@ struct walk {
     char text[PATH_MAX];
 };
 
-/* ---- who is trusted ---- */
+/* ---- trusted users ---- */
 
 static bool is_trusted(uid_t uid)
 {
@@ -39,7 +39,7 @@ static bool is_shared(const struct stat *dir)
            ((dir->st_mode & S_IWGRP) != 0 && !is_trusted_group(dir->st_gid));
 }
 
-/* Whether other users can neither rename nor remove an entry of that owner's. */
+/* Whether other users can neither rename nor remove an entry of that owner. */
 static bool is_protected(const struct safe_path *p, uid_t owner)
 {
     bool sticky = (p->dir_st.st_mode & S_ISVTX) != 0 && is_trusted(p->dir_st.st_uid);
@@ -54,7 +54,7 @@ static bool is_procfs(int fd)
     return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/* Goes on in the directory fd; takes it over. */
+/* Makes fd the current directory of the walk; takes over the descriptor. */
 static int walk_into(struct safe_path *p, int fd)
 {
     if (p->dir != -1)
@@ -73,7 +73,7 @@ static int walk_start(struct safe_path *p, const char *path)
     return fd == -1 ? -errno : walk_into(p, fd);
 }
 
-/* A link of another user: what it leads to must be the same user's. */
+/* Follows a link of another user: that user must own its target. */
 static int follow_foreign_link(struct walk *w, const struct stat *link)
 {
     struct safe_path *p = w->result;
@@ -86,7 +86,7 @@ static int follow_foreign_link(struct walk *w, const struct stat *link)
     return 0;
 }
 
-/* fd: the link itself, O_PATH. */
+/* fd: the link itself, opened with O_PATH. */
 static int follow_link(struct walk *w, int fd, const struct stat *link)
 {
     char target[PATH_MAX];
@@ -119,7 +119,7 @@ static int walk_enter_dir(struct walk *w, int fd, const struct stat *st)
     return walk_into(w->result, fd);
 }
 
-/* Takes the next name off the path. Returns 1: it was the last. */
+/* Takes the next component off the path. Returns 1 if it was the last, 0 or -errno. */
 static int next_name(struct walk *w, char name[NAME_MAX + 1])
 {
     w->rest += strspn(w->rest, "/");
@@ -139,7 +139,7 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Returns 1: the place is found; 0: there is more to walk. */
+/* Takes one step. Returns 1: the last component is reached; 0: there are more; or -errno. */
 static int walk_next(struct walk *w)
 {
     struct safe_path *p = w->result;
@@ -189,7 +189,19 @@ void safe_path_close(struct safe_path *p)
 
 /* ---- files ---- */
 
-/* Whether a file of a shared directory may be used. owner: one more that is trusted. */
+int safe_open_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1)
+            continue;
+        /* open(2) takes the lowest free number: fd, since all below it are open by now */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) == -1)
+            return -errno;
+    }
+    return 0;
+}
+
+/* Whether the file may be used. owner: a further trusted owner of it. Returns 0 or -errno. */
 static int check_file(const struct safe_path *p, const struct stat *st, uid_t owner)
 {
     if (p->has_link_owner && st->st_uid != p->link_owner)
@@ -206,7 +218,8 @@ static int check_file(const struct safe_path *p, const struct stat *st, uid_t ow
     return (p->dir_st.st_mode & S_ISVTX) != 0 && !known ? -EACCES : 0;
 }
 
-/* Looked at before, since opening a device or a FIFO may do something; and after. */
+/* Checks the file before opening it, since opening a device or a FIFO may have side effects, and
+ * after, since it may have been exchanged. */
 static int open_file(const struct safe_path *p, int flags, uid_t owner)
 {
     struct stat st;
@@ -226,7 +239,7 @@ static int open_file(const struct safe_path *p, int flags, uid_t owner)
     return rc;
 }
 
-/* Nothing is called where nothing changes: a sandbox may forbid even that. */
+/* Calls fchown(2) only for a change: a sandbox may forbid the call. */
 static int safe_chown(int fd, uid_t owner, gid_t group)
 {
     struct stat st;
@@ -262,7 +275,7 @@ static int append_once(const char *path, mode_t mode, uid_t owner, gid_t group)
     return rc;
 }
 
-/* -EEXIST: another process has made it meanwhile, or a link to nowhere. */
+/* -EEXIST: another process has created it meanwhile, or it is a dangling link. */
 int safe_open_append(const char *path, mode_t mode, uid_t owner, gid_t group)
 {
     int rc = -EEXIST;
@@ -287,7 +300,7 @@ int safe_open_update(const char *path)
     return open_existing(path, O_RDWR, SAFE_LINKS_TRUSTED);
 }
 
-/* EINVAL, EISDIR, ENXIO (a unix socket): found before it was opened. */
+/* check_file() and openat(2) return EINVAL, EISDIR and ENXIO (a unix socket) for special files. */
 int safe_open_read(const char *path)
 {
     struct stat st;
@@ -301,7 +314,7 @@ int safe_open_read(const char *path)
     return rc;
 }
 
-/* ---- replaced ---- */
+/* ---- replacing ---- */
 
 static int write_all(int fd, const char *text, size_t length)
 {
@@ -309,14 +322,14 @@ static int write_all(int fd, const char *text, size_t length)
     return n == (ssize_t)length ? 0 : n == -1 ? -errno : -ENOSPC;
 }
 
-/* A link to a special file counts as one, where links are followed. */
+/* Whether the path names a special file, or a link to one, in a directory that is not shared. */
 static bool safe_is_special(const struct safe_path *p)
 {
     struct stat st;
     return !p->shared && fstatat(p->dir, p->name, &st, 0) == 0 && !S_ISREG(st.st_mode);
 }
 
-/* What a process of our number has left behind is in the way once. */
+/* A former process with the same process ID may have left a file of that name: it is removed. */
 static int create_temp(const struct safe_path *p, const char *temp, mode_t mode)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -356,7 +369,7 @@ int safe_replace(const char *path, mode_t mode, const char *text, size_t length)
     return rc;
 }
 
-/* ---- what is where ---- */
+/* ---- identity ---- */
 
 int file_id_of(int fd, struct file_id *id)
 {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/error_text.h"
 #include "base/human.h"
 #include "base/log.h"
 #include "control/watchdog.h"
@@ -209,7 +208,7 @@ static int add_workers(const struct runtime *rt, struct problem_list *list)
 
 static int add_logs(struct problem_list *list)
 {
-    char why[ERROR_TEXT_MAX];
+    char why[HUMAN_ERROR_MAX];
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
@@ -222,7 +221,7 @@ static int add_logs(struct problem_list *list)
         (void)problem_set(problem, SEVERITY_WARNING, "lines are lost, %" PRIu64 " so far: %s",
                           state.dropped,
                           state.error == 0 ? "they are not taken in time"
-                                           : error_text(state.error, why));
+                                           : human_error(state.error, why));
     }
     return 0;
 }

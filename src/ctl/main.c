@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/stdio_fds.h"
+#include "base/safe_open.h"
 #include "build.h"
 #include "ctl/control_client.h"
 #include "ctl/prompt.h"
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
     const char *path = CONTROL_CLIENT_SOCKET;
     bool json = false;
     int option;
-    int rc = stdio_fds_open();
+    int rc = safe_open_stdio();
     if (rc < 0) {
         fprintf(stderr, "zproxyctl: /dev/null: %s\n", strerror(-rc));
         return CTL_FAILED;

@@ -10,7 +10,7 @@
 #include <uv.h>
 
 #include "balance/resolver.h"
-#include "base/stdio_fds.h"
+#include "base/safe_open.h"
 #include "build.h"
 #include "config/config.h"
 #include "control/budget.h"
@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     const char *pid_file = NULL;
     enum action action = ACTION_RUN;
     int option;
-    int rc = stdio_fds_open();
+    int rc = safe_open_stdio();
     if (rc < 0) {
         fprintf(stderr, "zproxy: /dev/null: %s\n", strerror(-rc));
         return PROXY_CANNOT_START;

@@ -8,7 +8,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "base/siphash.h"
+#include "base/hash.h"
 
 #define GROUPS     256 /* a power of two: chain n is of group n % GROUPS */
 #define CACHE_LINE 64
@@ -39,7 +39,7 @@ struct group {
 
 struct client_limits {
     unsigned ip6_prefix;
-    struct siphash_key key;
+    struct hash_key key;
     struct group group[GROUPS];
     struct chain chain[CLIENT_LIMITS_CHAINS];
 };
@@ -47,7 +47,7 @@ struct client_limits {
 struct client_limits *client_limits_new(uint64_t max_connections, uint64_t rate_count,
                                         uint64_t rate_period, unsigned ip6_prefix)
 {
-    struct siphash_key key;
+    struct hash_key key;
     struct client_limits *l = NULL;
     if (getentropy(&key, sizeof key) == -1 ||
         posix_memalign((void **)&l, CACHE_LINE, sizeof *l) != 0)
@@ -102,7 +102,7 @@ static struct in6_addr client_limits_ip_of(const struct client_limits *l, const 
 
 static unsigned client_limits_chain_of(const struct client_limits *l, const struct in6_addr *ip)
 {
-    return (unsigned)(siphash(&l->key, ip, sizeof *ip) % CLIENT_LIMITS_CHAINS);
+    return (unsigned)(hash_siphash(&l->key, ip, sizeof *ip) % CLIENT_LIMITS_CHAINS);
 }
 
 static struct group *lock(struct client_limits *l, unsigned chain)

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/capability.h"
-#include "base/error_text.h"
+#include "base/human.h"
 #include "base/log.h"
 #include "session/preread_info.h"
 #include "session/session_addr.h"
@@ -104,17 +104,17 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
 }
 
 /* That is about this machine alone, and EPERM does not say what is missing. */
-static const char *reason_of(const struct session *s, int error, char text[ERROR_TEXT_MAX])
+static const char *reason_of(const struct session *s, int error, char text[HUMAN_ERROR_MAX])
 {
     bool lacks = error == EPERM && pool_conf(s->pool)->source.kind == CONFIG_SOURCE_CLIENT &&
                  !capability_has_transparent();
-    return lacks ? "source = client needs CAP_NET_RAW" : error_text(error, text);
+    return lacks ? "source = client needs CAP_NET_RAW" : human_error(error, text);
 }
 
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)
 {
     struct log_line line;
-    char text[ERROR_TEXT_MAX];
+    char text[HUMAN_ERROR_MAX];
     uint64_t suppressed = 0;
     if (!log_is_enabled(LOG_LEVEL_WARNING) || !server_may_log(s->target, now, &suppressed))
         return;
@@ -131,7 +131,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
 void session_log_file_failed(const struct session *s, int error)
 {
     struct log_line line;
-    char text[ERROR_TEXT_MAX];
+    char text[HUMAN_ERROR_MAX];
     if (!log_is_enabled(LOG_LEVEL_ERROR))
         return;
     log_begin(&line, LOG_LEVEL_ERROR, "file_failed");
@@ -141,7 +141,7 @@ void session_log_file_failed(const struct session *s, int error)
     log_uint(&line, "length", (uint64_t)s->file->length);
     log_uint(&line, "sent", s->down.bytes);
     log_str(&line, "error",
-            error == ENODATA ? "shorter than when it was opened" : error_text(error, text));
+            error == ENODATA ? "shorter than when it was opened" : human_error(error, text));
     log_end(&line);
 }
 
