@@ -19,13 +19,14 @@ void grace_init(struct grace *g)
 
 void grace_fini(struct grace *g)
 {
-    while (grace_reclaim(g)) /* with no reader left nothing waits */
+    while (grace_reclaim(g)) /* without readers each grace period is over at once */
         ;
 }
 
 void grace_register(struct grace *g, struct grace_reader *r)
 {
-    atomic_store(&r->seen, atomic_load(&g->epoch));
+    uint64_t epoch = atomic_load_explicit(&g->epoch, memory_order_relaxed);
+    atomic_store_explicit(&r->seen, epoch, memory_order_relaxed);
     LIST_INSERT_HEAD(&g->readers, r, in_grace);
 }
 
@@ -37,14 +38,16 @@ void grace_unregister(struct grace *g, struct grace_reader *r)
 
 void grace_offline(struct grace_reader *r)
 {
-    atomic_store(&r->seen, UINT64_MAX);
+    /* release: as in grace_quiescent() */
+    atomic_store_explicit(&r->seen, UINT64_MAX, memory_order_release);
 }
 
-/* Either control sees that it reads, or it reads what was published by then: the fence keeps its
- * loads behind the store. */
 void grace_online(const struct grace *g, struct grace_reader *r)
 {
-    atomic_store(&r->seen, atomic_load(&g->epoch));
+    uint64_t epoch = atomic_load_explicit(&g->epoch, memory_order_relaxed);
+    atomic_store_explicit(&r->seen, epoch, memory_order_relaxed);
+    /* seq_cst, with the fence in grace_begin(): either control sees that the reader is online, or
+     * the reader sees the new pointers */
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -52,16 +55,19 @@ static bool grace_has_passed(const struct grace *g, uint64_t retire_epoch)
 {
     const struct grace_reader *r;
     LIST_FOREACH(r, &g->readers, in_grace)
+        /* acquire: the reader's reads before its quiescent moment are done before the release */
         if (atomic_load_explicit(&r->seen, memory_order_acquire) < retire_epoch)
             return false;
     return true;
 }
 
-/* From here on a reader that is quiet has not seen what was unpublished before. */
+/* Begins a grace period. A reader that has seen its epoch holds none of the old pointers. */
 static uint64_t grace_begin(struct grace *g)
 {
-    uint64_t retire_epoch = atomic_fetch_add(&g->epoch, 1) + 1;
+    /* release: the new pointers were published before; pairs with grace_quiescent() */
+    uint64_t retire_epoch = atomic_fetch_add_explicit(&g->epoch, 1, memory_order_release) + 1;
     struct grace_reader *r;
+    atomic_thread_fence(memory_order_seq_cst); /* as said in grace_online() */
     LIST_FOREACH(r, &g->readers, in_grace)
         r->wake(r);
     return retire_epoch;

@@ -15,19 +15,19 @@
 #include "base/safe_open.h"
 #include "base/utf8.h"
 
-/* What a line may fill: the rest is for what ends it, "}\n". */
+/* The room for fields: the line ends with "}\n". */
 #define LINE_TEXT_MAX (LOG_LINE_MAX - 2)
-/* A formatted value is cut here, so that with all of its bytes escaped it has a chance to fit. */
+/* A formatted value is cut at this length: longer ones would not fit once they are escaped. */
 #define VALUE_MAX 1024
 
-/* All but the level is written before there are threads. NULL: main, stderr; access, as `access`
- * says. */
+/* Written before other threads start, except for the atomics. writers: NULL for stderr, and for an
+ * access log as in access_kind. */
 static struct log_writer *writers[LOG_NAME_COUNT];
-static struct log_loss losses[LOG_NAME_COUNT]; /* of those that are closed */
+static struct log_loss losses[LOG_NAME_COUNT]; /* of closed writers */
 static enum log_target_kind access_kind = LOG_TARGET_SAME;
 static enum log_format format = LOG_FORMAT_TEXT;
 static _Atomic int level_threshold = LOG_LEVEL_INFO;
-static _Atomic int reopens_pending; /* orders to open a file again that are not done yet */
+static _Atomic int reopens_pending; /* requests, and log_reopen() itself while it runs */
 static _Atomic bool reopen_failed;
 
 const char *const log_level_words[] = {
@@ -38,9 +38,9 @@ const char *const log_level_words[] = {
 static void line_begin(struct log_line *line, const char *event);
 static void line_end(struct log_line *line);
 
-/* ---- What writers have to say ---- */
+/* ---- Reports of writers ---- */
 
-/* Threads of writers ask: log_close() forgets the log's writer last, when no thread is left. */
+/* Threads of writers call it: log_close() clears writers[LOG_MAIN] last, when none of them runs. */
 static enum log_name log_name_of(const struct log_writer *w)
 {
     return w == writers[LOG_MAIN] ? LOG_MAIN : LOG_ACCESS;
@@ -56,7 +56,7 @@ static size_t on_dropped(const struct log_writer *w, uint64_t lines, char *text)
     return line.len;
 }
 
-/* A pipe that is full takes nothing, and is not waited for. */
+/* Writes to stderr unless it is a full pipe: a thread must not wait for it. */
 static void write_stderr(const char *text)
 {
     struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -79,17 +79,19 @@ static void on_failed(const struct log_writer *w, int error)
                 log_writer_name(w), why);
 }
 
-/* The last one tells of success, if all had it. */
+/* The last request to finish reports success if none has failed. */
 static void reopen_done(void)
 {
-    if (atomic_fetch_sub(&reopens_pending, 1) == 1 && !atomic_load(&reopen_failed))
+    /* acq_rel: the last thread sees reopen_failed as the others have set it */
+    if (atomic_fetch_sub_explicit(&reopens_pending, 1, memory_order_acq_rel) == 1 &&
+        !atomic_load_explicit(&reopen_failed, memory_order_relaxed))
         log_msg(LOG_LEVEL_NOTICE, "log_reopen", "log files reopened");
 }
 
 static void on_reopened(const struct log_writer *w, int rc)
 {
     if (rc < 0) {
-        atomic_store(&reopen_failed, true);
+        atomic_store_explicit(&reopen_failed, true, memory_order_relaxed);
         log_msg(LOG_LEVEL_ERROR, "log_reopen", "%s: %s; the old file is kept", log_writer_name(w),
                 safe_open_strerror(rc));
     }
@@ -132,14 +134,14 @@ int log_start(void)
 
 void log_reopen(void)
 {
-    /* One file may be open again by now, and renamed once more, while the other is not: each call
-     * is an order of its own. */
-    if (atomic_fetch_add(&reopens_pending, 1) == 0)
-        atomic_store(&reopen_failed, false);
+    /* A pending request does not stand for this call: one of the files may have been reopened and
+     * renamed again since. */
+    if (atomic_fetch_add_explicit(&reopens_pending, 1, memory_order_relaxed) == 0)
+        atomic_store_explicit(&reopen_failed, false, memory_order_relaxed);
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
         if (writers[i] == NULL)
             continue;
-        atomic_fetch_add(&reopens_pending, 1);
+        atomic_fetch_add_explicit(&reopens_pending, 1, memory_order_relaxed);
         if (!log_writer_reopen(writers[i]))
             reopen_done();
     }
@@ -153,7 +155,7 @@ static uint64_t log_clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* At the end no line can tell of it any more. */
+/* Closes a log and reports its losses on stderr, since no line can report them any more. */
 static void close_writer(enum log_name name, uint64_t deadline)
 {
     struct log_writer *w = writers[name];
@@ -181,7 +183,7 @@ void log_close(void)
     for (int i = 0; i < LOG_NAME_COUNT; i++)
         if (writers[i] != NULL)
             log_writer_stop(writers[i]);
-    for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) /* the log may be told of the access log */
+    for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) /* the log may get lines about the access log */
         close_writer((enum log_name)i, deadline);
     access_kind = LOG_TARGET_SAME;
 }
@@ -237,7 +239,7 @@ bool log_access_is_enabled(void)
 
 /* ---- Building a line ---- */
 
-/* A line that has overflown stays so until its field is taken back. */
+/* After an overflow nothing is added until drop_overflow() removes the field. */
 static void log_put(struct log_line *line, const char *text, size_t n)
 {
     if (line->len > LINE_TEXT_MAX || n > LINE_TEXT_MAX - line->len) {
@@ -261,7 +263,7 @@ static void put_hex(struct log_line *line, const char *prefix, unsigned char byt
     log_put(line, hex, sizeof hex);
 }
 
-/* The escapes that logfmt and JSON have in common; 0 where c has none. */
+/* The letter of an escape that logfmt and JSON share; 0: c has none. */
 static char escape_of(char c)
 {
     switch (c) {
@@ -284,7 +286,7 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
-/* Writes a byte that may not stand in a value as it is: a control, or not UTF-8. */
+/* Writes a control character, or a byte that is not UTF-8. */
 typedef void put_escape_fn(struct log_line *line, unsigned char byte);
 
 static void put_escape_text(struct log_line *line, unsigned char byte)
@@ -320,7 +322,7 @@ static void put_quoted(struct log_line *line, const char *value, put_escape_fn *
     log_put(line, "\"", 1);
 }
 
-/* Whether logfmt takes the value as it is. */
+/* Whether the value needs no quotes in logfmt. */
 static bool is_bare(const char *value)
 {
     size_t left = strlen(value);
@@ -359,7 +361,7 @@ static void put_key(struct log_line *line, const char *key)
     }
 }
 
-/* Takes back a field that did not fit. */
+/* Removes a field that did not fit. */
 static void drop_overflow(struct log_line *line, size_t begin)
 {
     if (line->len > LINE_TEXT_MAX)
@@ -371,7 +373,7 @@ static struct log_writer *writer_of(const struct log_line *line)
     return writers[line->access && access_kind != LOG_TARGET_SAME ? LOG_ACCESS : LOG_MAIN];
 }
 
-/* The part that changes once a second is kept. */
+/* Each thread formats the part up to the seconds once a second. */
 static void put_time(struct log_line *line)
 {
     static _Thread_local time_t second = -1;
@@ -402,7 +404,7 @@ static void line_begin(struct log_line *line, const char *event)
 {
     const struct log_writer *w = writer_of(line);
     line->len = 0;
-    if (w == NULL || log_writer_kind(w) != LOG_TARGET_SYSLOG) /* which writes the time itself */
+    if (w == NULL || log_writer_kind(w) != LOG_TARGET_SYSLOG) /* syslogger adds the time */
         put_time(line);
     log_str(line, "level", log_level_words[line->level]);
     log_str(line, "event", event);

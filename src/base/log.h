@@ -1,9 +1,11 @@
-/* One line per event, to stderr, syslog or a file, as logfmt or JSON.
+/* The log: one line per event, to stderr, syslog or a file, as logfmt or JSON.
  *
- * A line is built in the caller's memory and put into a bounded buffer, without a lock; a thread
- * for each target writes it. So no caller waits for a disk, a pipe or a daemon: a line that finds
- * the buffer full, or that the target refuses, is dropped and counted, and the next one that is
- * written is preceded by one that says how many.
+ * The caller builds a line in its own memory and puts it into a bounded buffer, without a lock; one
+ * thread per target writes. So no caller waits for a disk, a pipe or a daemon. A line that finds
+ * the buffer full, or that the target refuses, is dropped and counted; the next line that is
+ * written is preceded by a line with the number of dropped lines.
+ *
+ * Lines are logged from any thread. Targets are opened and closed by the main thread.
  */
 #ifndef ZPROXY_BASE_LOG_H
 #define ZPROXY_BASE_LOG_H
@@ -31,15 +33,14 @@ enum log_target_kind {
     LOG_TARGET_STDERR,
     LOG_TARGET_SYSLOG,
     LOG_TARGET_FILE,
-    LOG_TARGET_SAME, /* access log only: where the log goes */
+    LOG_TARGET_SAME, /* access log only: the target of the log */
     LOG_TARGET_OFF,  /* access log only */
 };
 
-/* Where lines go. */
 struct log_target {
     enum log_target_kind kind;
     int facility; /* LOG_TARGET_SYSLOG: LOG_DAEMON... of <syslog.h> */
-    char *path;   /* LOG_TARGET_FILE: owned by whoever owns the target; else NULL */
+    char *path;   /* LOG_TARGET_FILE: freed with the target by its owner; else NULL */
 };
 
 struct log_settings {
@@ -47,13 +48,13 @@ struct log_settings {
     struct log_target access;
     enum log_level level;
     enum log_format format;
-    uid_t owner; /* a log file made here is given to this user, so that it can be reopened */
-    gid_t group; /* after privileges are gone; (uid_t)-1 and (gid_t)-1 leave it alone */
+    uid_t owner; /* of a log file that is created, so that zproxy can reopen it after it has */
+    gid_t group; /* dropped its privileges; (uid_t)-1, (gid_t)-1: unchanged */
 };
 
-#define LOG_LINE_MAX 2048 /* below PIPE_BUF: a write to a pipe is whole or not at all */
+#define LOG_LINE_MAX 2048 /* below PIPE_BUF: a pipe takes a line whole or not at all */
 
-/* A line in the making. Fields that no longer fit are left out, the line stays well formed. */
+/* A line that is being built. A field that does not fit is left out; the line stays well-formed. */
 struct log_line {
     bool access;
     enum log_level level;
@@ -61,29 +62,29 @@ struct log_line {
     char text[LOG_LINE_MAX];
 };
 
-/* Opens the targets. Before the first call lines go to stderr as text at level info; until
- * log_start() lines are written by their caller. Returns 0, or -errno with *failed naming the path
- * that could not be opened. */
+/* Opens the targets. Before the first call lines go to stderr as text, at level info. Until
+ * log_start() the thread that logs a line also writes it. Returns 0, or -errno and sets *failed to
+ * the path that could not be opened. */
 int log_open(const struct log_settings *settings, const char **failed);
 
-/* Starts the threads that write; when there are privileges to drop, after it. Returns 0 or -errno.
- */
+/* Starts the threads that write. A process that drops privileges calls it afterwards. Returns 0 or
+ * -errno. */
 int log_start(void);
 
-/* Opens the files again by name (after a rotation): lines that the caller's thread has ended before
- * go to the old one. A file that cannot be opened stays as it was. What came of it is an event,
- * log_reopen. */
+/* Reopens the files by name, after a rotation. Lines that the calling thread has ended before go to
+ * the old files. If a file cannot be opened, the old one stays in use. The event log_reopen reports
+ * the result. */
 void log_reopen(void);
 
-/* Lines that are not in a log. */
+/* Lines lost by a log. */
 struct log_loss {
     uint64_t dropped;
-    uint64_t unreported; /* of these, that no log_dropped line tells of */
+    uint64_t unreported; /* of these, those that no log_dropped line reports */
 };
 
-/* Writes what is left, for LOG_CLOSE_MS at most, and closes the targets; later lines go to stderr.
- * What a log has lost without a line that says so is said on stderr, if that is another file and
- * takes it. No other thread may log. */
+/* Writes the waiting lines, for LOG_CLOSE_MS at most, and closes the targets; later lines go to
+ * stderr. Unreported losses are reported on stderr, unless stderr is the target or is full. No
+ * other thread may log during the call. */
 #define LOG_CLOSE_MS 5000
 void log_close(void);
 
@@ -93,18 +94,17 @@ enum log_name {
     LOG_NAME_COUNT,
 };
 struct log_state {
-    bool is_open;     /* otherwise there is none of its own */
-    bool is_behind;   /* the buffer is full: the target does not take lines in time */
-    int error;        /* why the target refuses lines at present, positive; 0: it does not */
-    uint64_t dropped; /* lines, since the start */
+    bool is_open;     /* false: it has no target of its own */
+    bool is_behind;   /* the target is too slow: lines found the buffer full */
+    int error;        /* why the target refuses lines at present (positive); 0: it takes them */
+    uint64_t dropped; /* lines since the start, also of former processes */
 };
 void log_state(enum log_name name, struct log_state *state);
-/* As the configuration calls it. */
+/* The key of the configuration: "log" or "access_log". */
 const char *log_name(enum log_name name);
-/* Counts lines that the process before this one has dropped; those that it could not tell of are
- * told by this one. */
+/* Adds the losses of the former process; this process reports those that are unreported. */
 void log_add_dropped(enum log_name name, const struct log_loss *loss);
-/* What was lost from log_open() to the end of log_close(). */
+/* The losses from log_open() to the end of log_close(). */
 void log_closed_loss(enum log_name name, struct log_loss *loss);
 
 void log_set_level(enum log_level level);
@@ -113,13 +113,13 @@ enum log_level log_level(void);
 /* The names of the levels, "error" to "debug", by level; NULL after the last. */
 extern const char *const log_level_words[];
 
-/* Whether a line of this level would be written: ask before gathering what it needs. */
+/* Whether lines of this level are written. Call it before collecting what the line needs. */
 bool log_is_enabled(enum log_level level);
-/* Whether access lines are written at all. With access_log = same, log_level filters them too. */
+/* Whether access lines are written. With access_log = same, log_level filters them too. */
 bool log_access_is_enabled(void);
 
-/* Begins a line: time, level and event are set. Every begun line is ended. Keys are literals of
- * letters, digits and underscores; values are escaped. */
+/* Begin a line with its time, level and event. The caller must end each line that it begins. Keys
+ * are literals of letters, digits and underscores; values are escaped. */
 void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_begin_access(struct log_line *line);
 void log_str(struct log_line *line, const char *key, const char *value);
@@ -128,7 +128,7 @@ void log_fmt(struct log_line *line, const char *key, const char *fmt, ...)
 void log_uint(struct log_line *line, const char *key, uint64_t value);
 void log_end(struct log_line *line);
 
-/* A line of one sentence: event=EVENT msg="...". Does nothing where the level is not wanted. */
+/* Logs a line with one sentence: event=EVENT msg="...", if the level is enabled. */
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Heads are aligned to their size, which divides the ring's: none of them is split at its end. */
+/* Headers are aligned to their size, which divides the size of the ring: no header is split at the
+ * end of the ring. */
 #define HEADER_SIZE sizeof(struct log_ring_header)
 
 static size_t round_up(size_t length)
@@ -34,7 +35,7 @@ static struct log_ring_header *header_at(const struct log_ring *r, uint64_t at)
     return (struct log_ring_header *)(void *)(r->bytes + (at & (r->size - 1)));
 }
 
-/* How much of length bytes from here on lies before the ring's end. */
+/* How many of `length` bytes at this position lie before the end of the ring. */
 static size_t contiguous_length(const struct log_ring *r, uint64_t at, size_t length)
 {
     size_t left = r->size - (at & (r->size - 1));
@@ -62,12 +63,13 @@ static void log_ring_clear(struct log_ring *r, uint64_t at, size_t length)
     memset(r->bytes, 0, length - first);
 }
 
-/* `at` may be older than `taken`, which makes the difference negative; the exchange fails then. */
+/* *at may be older than r->popped: then `waiting` is negative, and the exchange fails. */
 static bool log_ring_reserve(struct log_ring *r, size_t size, uint64_t *at, size_t *used)
 {
     *at = atomic_load_explicit(&r->reserved, memory_order_relaxed);
     int64_t waiting = 0;
     do {
+        /* acquire: the room was cleared by log_ring_pop() before it is written again */
         uint64_t popped = atomic_load_explicit(&r->popped, memory_order_acquire);
         waiting = (int64_t)(*at + size - popped);
         if (waiting > (int64_t)r->size)
@@ -91,7 +93,8 @@ bool log_ring_push(struct log_ring *r, const struct log_ring_entry *line, size_t
     header->value = line->value;
     if (line->length > 0)
         copy_in(r, at + HEADER_SIZE, line->text, line->length);
-    /* sequentially consistent, as is what the caller reads next: whether the other side sleeps */
+    /* seq_cst, with the load in log_ring_peek() and the accesses to the state of log_writer: either
+     * the writer sees this entry, or the caller sees that the writer sleeps */
     atomic_store(&header->size, (uint32_t)size);
     return true;
 }
@@ -100,6 +103,7 @@ bool log_ring_peek(struct log_ring *r, struct log_ring_entry *line)
 {
     uint64_t at = atomic_load_explicit(&r->popped, memory_order_relaxed);
     struct log_ring_header *header = header_at(r, at);
+    /* seq_cst: see log_ring_push() */
     if (atomic_load(&header->size) == 0)
         return false;
     *line = (struct log_ring_entry){
@@ -119,5 +123,6 @@ void log_ring_pop(struct log_ring *r, char *text)
     if (header->length > 0)
         copy_out(r, at + HEADER_SIZE, text, header->length);
     log_ring_clear(r, at, size);
+    /* release: a thread that reserves this room finds it cleared */
     atomic_store_explicit(&r->popped, at + size, memory_order_release);
 }

@@ -18,7 +18,8 @@
 
 #define FILE_BATCH (64 * 1024)
 
-/* File systems and daemons pause for seconds; who reads a pipe is a program beside us. */
+/* A file system or a daemon may pause for seconds. The reader of a pipe is a program on this
+ * machine that reads all the time. */
 #define RING_SIZE      (1024 * 1024)
 #define PIPE_RING_SIZE (128 * 1024)
 
@@ -34,7 +35,7 @@ static int log_sink_file_open(const struct log_sink *s)
     return safe_open_append(s->path, 0640, s->owner, s->group);
 }
 
-/* Whether the last byte is there and does not end a line. *size: of the file. */
+/* Whether the file ends in the middle of a line. *size: of the file. */
 static bool ends_mid_line(int fd, off_t *size)
 {
     char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
@@ -42,7 +43,7 @@ static bool ends_mid_line(int fd, off_t *size)
     struct stat st;
     if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size == 0)
         return false;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* ours may only write */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* fd is write-only */
     int reader = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (reader == -1)
         return false;
@@ -52,8 +53,8 @@ static bool ends_mid_line(int fd, off_t *size)
     return cut;
 }
 
-/* A full disk, or a crash, may have cut the last line of the process before. A process that writes
- * at this moment makes the file longer, or ends its line. */
+/* Whether a former process left a partial line, on a full disk or by a crash. A line that another
+ * process is writing at this moment does not count: the file grows within 10 ms. */
 static bool has_partial_line(int fd)
 {
     const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
@@ -65,8 +66,9 @@ static bool has_partial_line(int fd)
     return ends_mid_line(fd, &later) && size == later;
 }
 
-/* O_NONBLOCK belongs to the open file, which a shell or a pipeline shares with us: open it anew. A
- * regular file never blocks, and has a position that we share for good. */
+/* O_NONBLOCK applies to the open file description, which other processes (a shell, a pipeline)
+ * share: opens a new one. A regular file never blocks, and processes that share its position do not
+ * overwrite each other's output: its description stays shared. */
 static int stderr_open(void)
 {
     struct stat st;
@@ -76,7 +78,8 @@ static int stderr_open(void)
     return fd == -1 ? STDERR_FILENO : fd;
 }
 
-/* sd_journal_stream_fd(3): the variable is inherited, also where standard error was redirected. */
+/* sd_journal_stream_fd(3). The variable is inherited even if standard error was redirected, so the
+ * descriptor is compared with it. */
 static bool is_journal(int fd)
 {
     const char *text = getenv("JOURNAL_STREAM");
@@ -94,7 +97,7 @@ static bool log_sink_is_stream(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
 }
 
-/* What one write may take: as much as the target takes whole, or in order. */
+/* Sets how much one write may take, by kind of target. */
 static void log_sink_set_limits(struct log_sink *s)
 {
     struct stat st;
@@ -106,7 +109,7 @@ static void log_sink_set_limits(struct log_sink *s)
     } else if (s->is_socket) {
         s->batch = log_sink_is_stream(s->fd) ? FILE_BATCH : 0;
     } else {
-        s->batch = PIPE_BUF; /* whole or not at all: others may write there, too */
+        s->batch = PIPE_BUF; /* atomic, pipe(7): other processes may write to it */
         s->ring = PIPE_RING_SIZE;
     }
 }
@@ -207,7 +210,7 @@ int log_sink_flush_partial(struct log_sink *s)
     return 0;
 }
 
-/* Whole lines, as many as one write may take; one at least. */
+/* The length of the whole lines that one write may take; at least one line. */
 static size_t log_sink_batch_length(const struct log_sink *s, const char *text, size_t length)
 {
     size_t first = (size_t)((const char *)memchr(text, '\n', length) - text) + 1;
@@ -218,8 +221,8 @@ static size_t log_sink_batch_length(const struct log_sink *s, const char *text, 
     return (size_t)((const char *)memrchr(text, '\n', s->batch) - text) + 1;
 }
 
-/* n of length bytes are written: keeps the rest of the line that they end in. Returns where that
- * line ends. */
+/* n of `length` bytes are written: keeps the rest of the line that they end in. Returns the
+ * position behind that line. */
 static size_t keep_partial(struct log_sink *s, const char *text, size_t n, size_t length)
 {
     if (n == length || text[n - 1] == '\n')

@@ -14,71 +14,79 @@
 
 #include "base/log_ring.h"
 #include "base/log_sink.h"
+#include "base/stats.h"
 
-/* Lines come one by one and leave together: after the first one the thread waits this long for
- * more. Not for a line that tells of trouble, and not when much is waiting. */
+/* The thread writes lines in batches: after the first line it waits this long for more. It does not
+ * wait after a line of level warning or above, or when the buffer has filled to a part of its size.
+ */
 #define BATCH_DELAY_MS      10
 #define URGENT_FILL_DIVISOR 4 /* of the buffer */
 
-#define RETRY_MS   1000 /* a target that refuses lines, or is full, is tried again after it */
-#define STUCK_MS   20   /* likewise one that is said to be writable, and is not */
+#define RETRY_MS   1000 /* until a target that refuses lines, or is full, is tried again */
+#define STUCK_MS   20   /* the same for a target that poll(2) calls writable and that is full */
 #define BATCH_SIZE (64 * 1024)
 
 enum writer_state {
     WRITER_AWAKE,
-    WRITER_BATCHING, /* wakes up soon, or at once if it is told to */
-    WRITER_IDLE,     /* wakes up when it is told to */
+    WRITER_BATCHING, /* sleeps for BATCH_DELAY_MS at most */
+    WRITER_IDLE,     /* sleeps until it is woken */
 };
 
 struct log_writer {
     const struct log_writer_callbacks *callbacks;
     char *path;
-    struct log_sink sink; /* the thread's, once there is one; before, under `direct` */
+    struct log_sink sink; /* used by the thread; before its start, under direct_lock */
     pthread_mutex_t direct_lock;
-    _Atomic uint64_t dropped;
-    _Atomic uint64_t reported; /* of these, by log_dropped lines, here or by the process before */
-    _Atomic uint64_t
-        unreported; /* of these, those that found the buffer full and were not told of */
-    uint64_t gap;   /* of these, those that are missing before the next line */
-    _Atomic uint64_t log_writer_push; /* lines that have come into the buffer */
-    _Atomic uint64_t done;            /* of these, written or dropped */
-    _Atomic int error;
+    struct counter dropped;  /* shared */
+    struct counter reported; /* dropped lines that log_dropped lines reported, also those of former
+                                processes; shared */
+    _Atomic uint64_t unreported; /* dropped lines that found the buffer full and that are neither
+                                    reported nor in gap; relaxed: a number alone */
+    uint64_t gap;                /* dropped lines to report before the next line */
+    struct counter pushed;       /* lines put into the buffer; shared */
+    struct counter done;         /* of these, those written or dropped */
+    _Atomic int error;           /* of the last write, positive; relaxed: a number alone */
 
     bool has_thread;
     pthread_t thread;
     struct log_ring ring;
-    int wake;          /* eventfd(2): there is something to do */
-    int ended;         /* eventfd(2): the thread is about to end */
+    int wake;  /* eventfd(2): there is something to do */
+    int ended; /* eventfd(2): the thread is about to end */
+
+    /* seq_cst, as are the marks of complete lines in log_ring. A thread that has pushed a line or
+     * set a flag then reads `state`; the writer sets `state`, then looks for lines and flags. So at
+     * least one of the two sees what the other wrote, and the writer does not sleep on work. */
     _Atomic int state; /* enum writer_state */
     _Atomic bool urgent;
-    _Atomic bool reopen; /* the buffer had no room to say so */
+    _Atomic bool reopen; /* a request to reopen that found the buffer full */
     _Atomic bool stop;
-    _Atomic bool give_up;
 
-    size_t batch_begin; /* what is before it is written */
+    _Atomic bool give_up; /* end without writing the rest; relaxed: no data depends on it */
+
+    size_t batch_begin; /* the first byte that is not written yet */
     size_t batch_end;
-    unsigned stuck;       /* how often it was said to be writable in vain */
-    enum log_level level; /* of the last line in batch, and when it was written */
-    uint64_t seconds;
+    unsigned stuck;       /* attempts at a full target that poll(2) called writable */
+    enum log_level level; /* of the last line in batch */
+    uint64_t seconds;     /* when that line was put, since the epoch; 0 but for syslog */
     char batch[BATCH_SIZE];
 };
 
-/* ---- what is lost ---- */
+/* ---- lost lines ---- */
 
-/* By the target; the gap is where the next line will be. */
+/* Counts lines that the target refused; the next line will report them. */
 static void add_to_gap(struct log_writer *w, uint64_t lines)
 {
-    atomic_fetch_add(&w->dropped, lines);
+    counter_add_shared(&w->dropped, lines);
     w->gap += lines;
 }
 
 static void note_error(struct log_writer *w, int error)
 {
-    if (atomic_exchange(&w->error, error) == 0 && error != 0)
+    if (atomic_exchange_explicit(&w->error, error, memory_order_relaxed) == 0 && error != 0)
         w->callbacks->failed(w, error);
 }
 
-/* Returns what log_sink_write() does. */
+/* Returns as log_sink_write(). */
 static ssize_t write_lines(struct log_writer *w, const char *text, size_t length)
 {
     ssize_t n = log_sink_write(&w->sink, w->level, w->seconds, text, length);
@@ -89,7 +97,7 @@ static ssize_t write_lines(struct log_writer *w, const char *text, size_t length
     return n;
 }
 
-/* Says how many lines are missing here. Returns 0 or -errno. */
+/* Writes the line that reports the gap, if there is one. Returns 0 or -errno. */
 static int report_gap(struct log_writer *w)
 {
     char text[LOG_SINK_PREFIX + LOG_LINE_MAX];
@@ -106,7 +114,7 @@ static int report_gap(struct log_writer *w)
     w->seconds = seconds;
     if (n < 0)
         return (int)n;
-    atomic_fetch_add(&w->reported, w->gap);
+    counter_add_shared(&w->reported, w->gap);
     w->gap = 0;
     return 0;
 }
@@ -118,11 +126,11 @@ static int reopen(struct log_writer *w)
     if (lost)
         add_to_gap(w, 1);
     if (rc == 0)
-        atomic_store(&w->error, 0);
+        atomic_store_explicit(&w->error, 0, memory_order_relaxed);
     return rc;
 }
 
-/* ---- before there is a thread ---- */
+/* ---- before the thread is started ---- */
 
 static void write_direct(struct log_writer *w, enum log_level level, const char *text,
                          size_t length)
@@ -138,7 +146,7 @@ static void write_direct(struct log_writer *w, enum log_level level, const char 
     pthread_mutex_unlock(&w->direct_lock);
 }
 
-/* ---- the thread: what it waits for ---- */
+/* ---- the thread: waiting ---- */
 
 static void set_event(int fd)
 {
@@ -178,8 +186,8 @@ static void wait_for_event(struct log_writer *w, int timeout)
         clear_event(w->wake);
 }
 
-/* While lines are missing that could not be told of yet, or one is cut, it tries again by itself.
- */
+/* Sleeps until there is work. With dropped lines to report, or a line that is partly written, it
+ * wakes up after RETRY_MS at the latest. */
 static void log_writer_idle(struct log_writer *w)
 {
     bool has_backlog = w->gap > 0 || w->sink.partial_length > 0;
@@ -193,7 +201,8 @@ static void log_writer_idle(struct log_writer *w)
     atomic_store(&w->urgent, false);
 }
 
-/* It is full. What poll(2) says of a descriptor is no promise that a line fits. */
+/* The target is full. A line may still not fit into a target that poll(2) calls writable: after one
+ * such attempt it is tried again after STUCK_MS, whatever poll(2) returns. */
 static void log_writer_wait_writable(struct log_writer *w)
 {
     struct pollfd ask[] = {
@@ -226,7 +235,8 @@ static void log_writer_pop_line(struct log_writer *w, const struct log_ring_entr
     w->seconds = next->value;
 }
 
-/* Takes lines up to what is none, or as many as there is room for. */
+/* Pops lines until the batch is full or the next entry is not a line. syslog takes one line at a
+ * time. */
 static void log_writer_fill_batch(struct log_writer *w)
 {
     struct log_ring_entry next;
@@ -238,10 +248,10 @@ static void log_writer_fill_batch(struct log_writer *w)
     }
 }
 
-/* That much of the batch is done with. */
+/* The first `length` bytes of the batch are written or dropped. */
 static void log_writer_advance(struct log_writer *w, size_t length)
 {
-    atomic_fetch_add(&w->done, count_lines(w->batch + w->batch_begin, length));
+    counter_add(&w->done, count_lines(w->batch + w->batch_begin, length));
     w->batch_begin += length;
     w->stuck = 0;
 }
@@ -253,7 +263,7 @@ static void drop_batch(struct log_writer *w)
     log_writer_advance(w, length);
 }
 
-/* Returns 0: the batch is empty, written or dropped; or -EAGAIN. */
+/* Returns 0 when the batch is empty: its lines are written or dropped; or -EAGAIN. */
 static int log_writer_flush(struct log_writer *w)
 {
     while (w->batch_begin < w->batch_end) {
@@ -271,29 +281,29 @@ static int log_writer_flush(struct log_writer *w)
     return 0;
 }
 
-/* The next in the buffer is no line. */
+/* The next entry of the buffer is not a line. */
 static void log_writer_run_request(struct log_writer *w, const struct log_ring_entry *next)
 {
-    log_ring_pop(&w->ring, w->batch); /* it has no text */
+    log_ring_pop(&w->ring, w->batch); /* the entry has no text */
     if (next->kind == LOG_RING_REOPEN)
         w->callbacks->reopened(w, reopen(w));
     else
         w->gap += next->value;
 }
 
-/* Nothing waits any more. Returns 0 or -EAGAIN. */
+/* The buffer is empty: handles what it had no room for. Returns 0 or -EAGAIN. */
 static int log_writer_catch_up(struct log_writer *w)
 {
     if (atomic_exchange(&w->reopen, false))
         w->callbacks->reopened(w, reopen(w));
-    w->gap += atomic_exchange(&w->unreported, 0);
+    w->gap += atomic_exchange_explicit(&w->unreported, 0, memory_order_relaxed);
     int rc = log_sink_flush_partial(&w->sink);
     if (rc == 0)
         rc = report_gap(w);
     return rc == -EAGAIN ? rc : 0;
 }
 
-/* One round. Returns 0: there may be more to do; 1: nothing; or -EAGAIN. */
+/* One round. Returns 0: there may be more to do; 1: there is nothing to do; or -EAGAIN. */
 static int log_writer_work(struct log_writer *w)
 {
     struct log_ring_entry next;
@@ -315,7 +325,7 @@ static int log_writer_work(struct log_writer *w)
 static void *log_writer_run(void *arg)
 {
     struct log_writer *w = arg;
-    while (!atomic_load(&w->give_up)) {
+    while (!atomic_load_explicit(&w->give_up, memory_order_relaxed)) {
         int rc = log_writer_work(w);
         if (rc == 1 && atomic_load(&w->stop))
             break;
@@ -328,7 +338,7 @@ static void *log_writer_run(void *arg)
     return NULL;
 }
 
-/* ---- what others want of it ---- */
+/* ---- from other threads ---- */
 
 int log_writer_new(struct log_writer **out, const struct log_target *target, uid_t owner,
                    gid_t group, const struct log_writer_callbacks *callbacks)
@@ -363,7 +373,7 @@ static int open_buffer(struct log_writer *w)
     return log_ring_init(&w->ring, w->sink.ring);
 }
 
-/* Signals are the main thread's. */
+/* The thread blocks all signals: the main thread handles them. */
 int log_writer_start(struct log_writer *w, const char *thread_name)
 {
     sigset_t all;
@@ -381,14 +391,16 @@ int log_writer_start(struct log_writer *w, const char *thread_name)
     return -rc;
 }
 
-/* Returns whether there was room. Lines that were dropped before are told of first. */
+/* Returns whether there was room. An entry that reports the lines dropped before goes first. */
 static bool log_writer_push(struct log_writer *w, const struct log_ring_entry *line, size_t *used)
 {
     if (atomic_load_explicit(&w->unreported, memory_order_relaxed) > 0) {
-        struct log_ring_entry gap = { .kind = LOG_RING_DROPPED,
-                                      .value = atomic_exchange(&w->unreported, 0) };
+        struct log_ring_entry gap = {
+            .kind = LOG_RING_DROPPED,
+            .value = atomic_exchange_explicit(&w->unreported, 0, memory_order_relaxed),
+        };
         if (gap.value > 0 && !log_ring_push(&w->ring, &gap, used)) {
-            atomic_fetch_add(&w->unreported, gap.value);
+            atomic_fetch_add_explicit(&w->unreported, gap.value, memory_order_relaxed);
             return false;
         }
     }
@@ -411,11 +423,11 @@ void log_writer_put(struct log_writer *w, enum log_level level, const char *text
         .length = length,
     };
     if (!log_writer_push(w, &line, &used)) {
-        atomic_fetch_add(&w->dropped, 1);
-        atomic_fetch_add(&w->unreported, 1);
+        counter_add_shared(&w->dropped, 1);
+        atomic_fetch_add_explicit(&w->unreported, 1, memory_order_relaxed);
         return;
     }
-    atomic_fetch_add_explicit(&w->log_writer_push, 1, memory_order_relaxed);
+    counter_add_shared(&w->pushed, 1);
     bool urgent = level < LOG_LEVEL_INFO || used > w->ring.size / URGENT_FILL_DIVISOR;
     if (urgent)
         atomic_store(&w->urgent, true);
@@ -467,14 +479,14 @@ static bool has_ended(const struct log_writer *w, uint64_t deadline)
     }
 }
 
-#define JOIN_MS 200 /* for a thread that only waits for room */
+#define JOIN_MS 200 /* for a thread that waits for room in its target */
 
-/* Returns false when it hangs in the kernel: its memory is not ours while it does. */
+/* Returns false if the thread hangs in the kernel: it may still use its memory. */
 static bool log_writer_join(struct log_writer *w, uint64_t deadline)
 {
     bool ended = has_ended(w, deadline);
     if (!ended) {
-        atomic_store(&w->give_up, true);
+        atomic_store_explicit(&w->give_up, true, memory_order_relaxed);
         set_event(w->wake);
         ended = has_ended(w, log_writer_clock_ms() + JOIN_MS);
     }
@@ -485,14 +497,14 @@ static bool log_writer_join(struct log_writer *w, uint64_t deadline)
     return ended;
 }
 
-/* A line of which a part is written is done with, but for its rest. */
+/* A line that is partly written counts as done, so it is added here. */
 static struct log_loss loss_of(const struct log_writer *w, bool has_ended)
 {
-    struct log_loss loss = { .dropped = atomic_load(&w->dropped) };
-    loss.dropped += atomic_load(&w->log_writer_push) - atomic_load(&w->done);
+    struct log_loss loss = { .dropped = counter_get(&w->dropped) };
+    loss.dropped += counter_get(&w->pushed) - counter_get(&w->done);
     if (has_ended && w->sink.partial_length > 0)
         loss.dropped++;
-    loss.unreported = loss.dropped - atomic_load(&w->reported);
+    loss.unreported = loss.dropped - counter_get(&w->reported);
     return loss;
 }
 
@@ -525,26 +537,26 @@ const char *log_writer_name(const struct log_writer *w)
 
 uint64_t log_writer_dropped(const struct log_writer *w)
 {
-    return atomic_load(&w->dropped);
+    return counter_get(&w->dropped);
 }
 
 uint64_t log_writer_unreported(const struct log_writer *w)
 {
-    return atomic_load(&w->unreported);
+    return atomic_load_explicit(&w->unreported, memory_order_relaxed);
 }
 
 void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss)
 {
-    atomic_fetch_add(&w->dropped, loss->dropped);
-    atomic_fetch_add(&w->reported, loss->dropped - loss->unreported);
+    counter_add_shared(&w->dropped, loss->dropped);
+    counter_add_shared(&w->reported, loss->dropped - loss->unreported);
     if (loss->unreported == 0)
         return;
-    atomic_fetch_add(&w->unreported, loss->unreported);
+    atomic_fetch_add_explicit(&w->unreported, loss->unreported, memory_order_relaxed);
     if (w->has_thread)
-        set_event(w->wake); /* it tells without a further line */
+        set_event(w->wake); /* the writer reports them even if no line follows */
 }
 
 int log_writer_error(const struct log_writer *w)
 {
-    return atomic_load(&w->error);
+    return atomic_load_explicit(&w->error, memory_order_relaxed);
 }

@@ -1,9 +1,9 @@
-/* One target of log lines with a thread that writes to it, so that no other thread ever waits for a
+/* One target of log lines and the thread that writes to it, so that no other thread waits for a
  * disk, a pipe or a daemon.
  *
  * A line that finds the buffer full, or that the target refuses (a full disk), is dropped and
- * counted; the next line that is written is preceded by one that says how many. Lines of one thread
- * keep their order, also around a reopening.
+ * counted. The next line that is written is preceded by a line with the number of dropped lines.
+ * Lines of one thread keep their order, also relative to a reopening.
  */
 #ifndef ZPROXY_BASE_LOG_WRITER_H
 #define ZPROXY_BASE_LOG_WRITER_H
@@ -17,48 +17,52 @@
 
 struct log_writer;
 
-/* What a writer says; from the thread that writes. */
+/* Called by the thread that writes. */
 struct log_writer_callbacks {
-    /* Writes the line that tells of dropped lines, LOG_LINE_MAX bytes at most. Returns its length.
+    /* Formats the line that reports dropped lines, at most LOG_LINE_MAX bytes. Returns its length.
      */
     size_t (*dropped)(const struct log_writer *w, uint64_t lines, char *text);
-    /* The target refuses lines; once, until it takes them again. error: positive. */
+    /* The target refuses lines; called once, until the target takes lines again. error: positive.
+     */
     void (*failed)(const struct log_writer *w, int error);
-    /* The file has been opened again (0), or not (-errno). */
+    /* The file was reopened: rc 0; or it could not be: -errno. */
     void (*reopened)(const struct log_writer *w, int rc);
 };
 
-/* Opens the target. Until the thread is started, lines are written by their caller. Returns 0 or
- * -errno. */
+/* Opens the target. Until the thread is started, the caller of log_writer_put() writes. Returns 0
+ * or -errno. */
 int log_writer_new(struct log_writer **out, const struct log_target *target, uid_t owner,
                    gid_t group, const struct log_writer_callbacks *callbacks);
 
 /* Starts the thread. Returns 0 or -errno. */
 int log_writer_start(struct log_writer *w, const char *thread_name);
 
-/* From any thread. A line ends with its '\n'. */
+/* From any thread. The line ends with '\n'. */
 void log_writer_put(struct log_writer *w, enum log_level level, const char *text, size_t length);
 
-/* Opens a file again by its name, after the lines that were put before, and calls reopened().
- * Returns false: an order that waits already does it, and reopened() is called once for both. */
+/* Reopens a file by its name, after the lines that were put before, and calls reopened(). Returns
+ * false if a request is pending already: reopened() is then called once for both. */
 bool log_writer_reopen(struct log_writer *w);
 
-/* Ends a writer whose lines no thread puts any more. Stop: what waits is to be written. Free: waits
- * for that until `deadline` (ms, CLOCK_MONOTONIC), then frees it, and tells in *loss what was lost
- * since the beginning; a thread that hangs in the kernel keeps its memory. */
+/* Both are called when no thread puts lines any more. Stop tells the thread to write what waits and
+ * end. Free waits for that until `deadline` (ms, CLOCK_MONOTONIC), then frees the writer, and sets
+ * *loss to what was lost since the beginning. If the thread hangs in the kernel, its memory is not
+ * freed. */
 void log_writer_stop(struct log_writer *w);
 void log_writer_free(struct log_writer *w, uint64_t deadline, struct log_loss *loss);
 
 enum log_target_kind log_writer_kind(const struct log_writer *w);
 const char *log_writer_name(const struct log_writer *w);
 
-/* Lines dropped since the beginning; why the target refuses lines at present (positive), or 0. */
+/* The lines dropped since the beginning. */
 uint64_t log_writer_dropped(const struct log_writer *w);
-/* Of these, lines that found the buffer full and that no line tells of yet: the target is behind.
- */
+/* Those of them that found the buffer full and that no line reports yet: above 0 while the target
+ * is too slow. */
 uint64_t log_writer_unreported(const struct log_writer *w);
-/* Counts lines that another process has dropped; what it told of no line is told here. */
+/* Adds lines that another process has dropped; this writer reports those of them that are
+ * unreported. */
 void log_writer_add_dropped(struct log_writer *w, const struct log_loss *loss);
+/* Why the target refuses lines at present (an errno, positive); 0: it takes them. */
 int log_writer_error(const struct log_writer *w);
 
 #endif

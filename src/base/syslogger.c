@@ -58,7 +58,7 @@ int syslogger_send(int priority, uint64_t seconds, const char *text, size_t len)
         return 0;
     if (errno == EAGAIN || errno == EMSGSIZE)
         return -errno;
-    /* the daemon has been started anew, or for the first time */
+    /* the daemon was restarted, or started after us */
     if (connect_daemon() == -1 || sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
         return -errno;
     return 0;

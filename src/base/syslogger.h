@@ -1,7 +1,8 @@
-/* The local syslog daemon, without ever waiting for it.
+/* Sends lines to the local syslog daemon without waiting for it.
  *
- * syslog(3) takes a lock and blocks while the daemon's queue is full: a daemon that stands still
- * would stop every session. Here a datagram that does not go at once is the caller's to count.
+ * syslog(3) takes a lock and blocks while the queue of the daemon is full, so that a daemon that
+ * hangs would stop every thread that logs. Here the caller gets -EAGAIN instead. One socket per
+ * process.
  */
 #ifndef ZPROXY_BASE_SYSLOGGER_H
 #define ZPROXY_BASE_SYSLOGGER_H
@@ -9,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Connects to /dev/log, before chroot(2) hides it; a daemon that is not there yet is looked for
- * with each line. Returns 0 or -errno. May be called again. */
+/* Opens the socket and connects it to /dev/log; call it before chroot(2). If there is no daemon
+ * yet, each line tries to connect again. Returns 0 or -errno. A second call does nothing. */
 int syslogger_open(void);
 void syslogger_close(void);
 
-/* Sends one line, RFC 3164, as "zproxy[PID]". priority: facility and severity of <syslog.h>.
- * seconds: when it was written, since the epoch. Returns 0: the daemon has it; -EAGAIN: its queue
- * is full; or -errno. From any thread. */
+/* Sends one line in the format of RFC 3164, as "zproxy[PID]". priority: facility and severity of
+ * <syslog.h>. seconds: the time of the line, since the epoch. Returns 0; -EAGAIN: the queue of the
+ * daemon is full; or -errno. From any thread. */
 int syslogger_send(int priority, uint64_t seconds, const char *text, size_t len);
 
 /* The socket, for poll(2). */
