@@ -10,7 +10,7 @@
 #include "base/suggestion.h"
 #include "config/sorted_table.h"
 
-/* --- What all checks share --- */
+/* --- Shared by all checks --- */
 
 static int check_compare_names(const void *a, const void *b)
 {
@@ -19,10 +19,10 @@ static int check_compare_names(const void *a, const void *b)
 
 struct check {
     const struct load *load;
-    struct sorted_table names[SECTION_KINDS]; /* of sections */
+    struct sorted_table names[SECTION_KINDS]; /* the names of sections */
 };
 
-/* "listen web" */
+/* Writes the label of a section to buf. */
 static const char *check_label(const struct check *c, enum section_kind kind, size_t section,
                                char buf[KEYS_LABEL_MAX])
 {
@@ -39,7 +39,7 @@ static void check_name(const struct check *c, enum section_kind kind, size_t i)
     const struct sorted_table_entry *first = sorted_table_find_earlier(&c->names[kind], name, i, 0);
     char label[KEYS_LABEL_MAX];
     char location[REPORT_LOCATION_MAX];
-    if (first == NULL || *name == '\0') /* no name: that was reported */
+    if (first == NULL || *name == '\0') /* an empty name was reported before */
         return;
     struct location at = c->load->origin[kind][i].at;
     report_error(c->load->report, at, check_label(c, kind, i, label), NULL,
@@ -47,7 +47,7 @@ static void check_name(const struct check *c, enum section_kind kind, size_t i)
                  report_location(c->load->origin[kind][first->section].at, at, location));
 }
 
-/* A key that was given, but not understood, is not missing. */
+/* Reports keys that are missing. A key whose value could not be read is not. */
 static void check_required(const struct check *c, enum section_kind kind, size_t i)
 {
     const struct section *s = &keys_sections[kind];
@@ -60,7 +60,7 @@ static void check_required(const struct check *c, enum section_kind kind, size_t
                          s->keys[k].list.size > 0 ? "at least one" : "a value");
 }
 
-/* --- Pools that sections name --- */
+/* --- Names of pools in keys --- */
 
 static void report_unknown_pool(const struct check *c, enum section_kind kind, size_t i,
                                 const char *key, struct location at, const char *wanted)
@@ -80,13 +80,13 @@ static void report_unknown_pool(const struct check *c, enum section_kind kind, s
                      "\"%s\": no such pool, expected a section [pool %s]", wanted, wanted);
 }
 
-/* The pool that a key names at a place; NULL where there is none, which is reported. */
+/* Returns the pool that a key names, or NULL; an unknown pool is reported. */
 static const struct config_pool *check_find_pool(const struct check *c, enum section_kind kind,
                                                  size_t i, const char *key, struct location at,
                                                  const char *name)
 {
     if (name == NULL)
-        return NULL; /* not given, or reported */
+        return NULL; /* not given, or reported before */
     const struct sorted_table_entry *found = sorted_table_find(&c->names[SECTION_POOL], name);
     if (found != NULL)
         return &c->load->config->pool[found->section];
@@ -146,7 +146,7 @@ static bool check_servers(const struct check *c, size_t i)
     return true;
 }
 
-/* --- All together --- */
+/* --- The configuration --- */
 
 static bool names_init(struct check *c, enum section_kind kind)
 {
@@ -167,7 +167,7 @@ static void check_fini(struct check *c)
         sorted_table_fini(&c->names[kind]);
 }
 
-/* resolve_min, resolve_max: blames the one that is not at its default. */
+/* Reports resolve_min > resolve_max, at the one of them that was given. */
 static void check_resolve(const struct load *l)
 {
     const struct config_global *g = &l->config->global;
@@ -217,7 +217,7 @@ void check_config(const struct load *l)
     check_fini(&c);
 }
 
-/* --- Users and groups --- */
+/* --- The machine: users and groups --- */
 
 static void check_user(const struct load *l, struct location at, const char *section,
                        const char *key, const char *user)
@@ -242,7 +242,7 @@ static void check_global(const struct load *l)
     check_group(l, load_location(l, SECTION_GLOBAL, 0, "group"), "global", "group", g->group);
 }
 
-/* The owners of unix sockets. */
+/* Checks the owners of unix sockets. */
 static void check_owners(const struct load *l, size_t i)
 {
     const struct config_listen *listen = &l->config->listen[i];
@@ -255,7 +255,7 @@ static void check_owners(const struct load *l, size_t i)
     }
 }
 
-/* --- Files --- */
+/* --- The machine: files --- */
 
 static const char *why_not_readable(const char *path)
 {
@@ -277,7 +277,7 @@ static void check_answer(const struct load *l, size_t i)
                      "\"%s\": %s, expected a file that can be read", pool->file, why);
 }
 
-/* --- All together --- */
+/* --- The machine --- */
 
 void check_machine(const struct load *l)
 {

@@ -1,4 +1,4 @@
-/* What can only be said of a configuration as a whole. */
+/* Checks of a loaded configuration: what its keys mean together. */
 #ifndef ZPROXY_CONFIG_CHECK_H
 #define ZPROXY_CONFIG_CHECK_H
 
@@ -7,28 +7,27 @@
 
 #include "config/load.h"
 
-/* Joins listeners to their pools and reports what does not fit together: names that are missing or
- * given twice, addresses bound twice, servers that lead back to zproxy. */
+/* Connects listeners and routes to their pools, and pools to their fallbacks. Reports names that
+ * are missing or given twice, addresses bound twice, keys without effect, and loops. */
 void check_config(const struct load *l);
 
-/* Reports users and groups that there are not, and files that pools cannot answer with. */
+/* Reports users and groups that do not exist on this machine, and files of pools that cannot be
+ * read. */
 void check_machine(const struct load *l);
 
 /* --- Parts of check_config() --- */
 
-/* Reports what the i-th listener lacks, and keys that are of no use beside its others. */
+/* check_keys.c: reports keys that the i-th listener or pool lacks, and keys without effect beside
+ * its other keys. A key without effect that [defaults] gave is no error: it is set to its own
+ * default. */
 void check_listen(const struct load *l, size_t i);
-
-/* Reports what the i-th pool lacks, and keys that are of no use beside its others. Where such a key
- * comes from [defaults], it was not meant for this pool and gets its own default back. */
 void check_pool(const struct load *l, size_t i);
 
-/* Reports pools that are each other's fallback, once they are joined. Returns false where there is
- * no memory. */
+/* check_keys.c: reports fallbacks that form a loop. Returns false when out of memory. */
 bool check_fallbacks(const struct load *l);
 
-/* Reports addresses that are bound twice, and servers that lead back to one, once listeners and
- * pools are joined. Returns false where there is no memory. */
+/* check_bind.c: reports addresses bound twice, and servers that lead back to a listener of their
+ * own pool. Returns false when out of memory. */
 bool check_binds(const struct load *l);
 
 #endif

@@ -8,12 +8,12 @@
 #include "config/sorted_table.h"
 #include "config/value_kinds.h"
 
-/* All addresses that are bound. */
+/* All addresses that listeners bind. */
 struct bound_addresses {
     const struct load *load;
     struct sorted_table all;           /* by address */
-    struct sorted_table wildcards;     /* those that stand for all addresses, by port */
-    struct sorted_table inherited_fds; /* sockets that are handed over, by name */
+    struct sorted_table wildcards;     /* the wildcard addresses among them, by port */
+    struct sorted_table inherited_fds; /* sockets from systemd, by name */
 };
 
 static int check_bind_compare_names(const void *a, const void *b)
@@ -77,7 +77,7 @@ static struct location check_bind_location(const struct bound_addresses *b,
     return load_origin(b->load, SECTION_LISTEN, e->section, "bind")->item[e->item];
 }
 
-/* "listen web" */
+/* Writes the label of a section to buf. */
 static const char *check_bind_label(const struct bound_addresses *b, enum section_kind kind,
                                     size_t section, char buf[KEYS_LABEL_MAX])
 {
@@ -103,8 +103,8 @@ static void report_bind(const struct bound_addresses *b, const struct sorted_tab
                  report_location(check_bind_location(b, other), at, location));
 }
 
-/* What stands earlier and has the address as well: the kernel would let two sockets share one, or
- * one that both stand for. */
+/* Returns an earlier entry that conflicts with this one: the same address, or a wildcard of the
+ * same port that covers it. With SO_REUSEPORT the kernel would accept both. */
 static const struct sorted_table_entry *find_earlier(const struct bound_addresses *b,
                                                      const struct sorted_table_entry *self)
 {
@@ -141,7 +141,7 @@ static void check_inherited_fd(const struct bound_addresses *b, const char *fd, 
                                      location));
 }
 
-/* Of a range, the first port says it for all. */
+/* Of a range of ports, only the first conflict is reported. */
 static void check_bind(const struct bound_addresses *b, size_t i, size_t item)
 {
     const struct config_bind *bind = &b->load->config->listen[i].bind[item];
@@ -155,7 +155,7 @@ static void check_bind(const struct bound_addresses *b, size_t i, size_t item)
     }
 }
 
-/* What [admin] binds comes after all others. */
+/* Checks an address of [admin], after those of all listeners. */
 static void check_admin_address(const struct bound_addresses *b, const char *key,
                                 const struct addr *a)
 {
@@ -184,7 +184,7 @@ static void check_admin(const struct bound_addresses *b)
 
 /* --- Servers that lead back --- */
 
-/* The listener that a connection to the server would arrive at; NULL where it leaves zproxy. */
+/* Returns the bound address that accepts connections to an address, or NULL. */
 static const struct sorted_table_entry *find_bound_by(const struct bound_addresses *b,
                                                       const struct addr *to)
 {
@@ -199,7 +199,8 @@ static const struct sorted_table_entry *find_bound_by(const struct bound_address
     return NULL;
 }
 
-/* `why` goes on with the address that is bound; how: the steps back, or NULL. */
+/* Reports a server. why: the message up to the bound address; how: the chain of the loop, or NULL.
+ */
 static void check_bind_report_server(const struct bound_addresses *b, size_t i, size_t item,
                                      const char *why,
                                      const struct sorted_table_entry *bound_addresses,
@@ -229,7 +230,7 @@ static size_t check_bind_find_listener(void *arg, const struct addr *to)
     return found == NULL ? CYCLE_NONE : found->section;
 }
 
-/* A name may lead anywhere. */
+/* Where a name leads to is unknown here: its len is 0. */
 static bool check_bind_next_server(void *arg, size_t pool, size_t n, struct addr *at,
                                    bool *same_port)
 {
@@ -244,8 +245,9 @@ static bool check_bind_next_server(void *arg, size_t pool, size_t n, struct addr
     return true;
 }
 
-/* A server of pool i that leads to the listener `found`: reports it where that closes a circle, and
- * returns whether it does. port: of clients, where the server has none. */
+/* Reports a server of pool i whose address `to` is bound by `found`, if that leads back to the
+ * pool. Returns whether it does. port: that of the clients, for a server without a port; otherwise
+ * 0. */
 static bool check_cycle(const struct bound_addresses *b, size_t i, size_t item,
                         const struct addr *to, uint16_t port,
                         const struct sorted_table_entry *found)
@@ -262,11 +264,12 @@ static bool check_cycle(const struct bound_addresses *b, size_t i, size_t item,
     return rc != 0;
 }
 
-/* Whether sessions come from one pool to the other, itself or by fallback. */
+/* Whether a pool is, or falls back to, another one. */
 static bool check_bind_pool_leads_to(const struct config *c, const struct config_pool *from,
                                      const struct config_pool *to)
 {
-    for (size_t i = 0; i < c->pool_count && from != NULL && from != to; i++) /* there are circles */
+    for (size_t i = 0; i < c->pool_count && from != NULL && from != to;
+         i++) /* the limit: fallbacks may form a loop */
         from = from->fallback;
     return from == to;
 }
@@ -280,7 +283,8 @@ static bool listen_leads_to(const struct config *c, const struct config_listen *
     return leads;
 }
 
-/* A server with the port of `self`, which clients come by. Returns whether that is wrong. */
+/* Checks a server without a port for clients of the bound address `self`. Returns whether it
+ * reported an error. */
 static bool check_port(const struct bound_addresses *b, size_t i, size_t item,
                        const struct sorted_table_entry *self)
 {
@@ -294,7 +298,7 @@ static bool check_port(const struct bound_addresses *b, size_t i, size_t item,
     return found != NULL && check_cycle(b, i, item, &to, addr_port(&to), found);
 }
 
-/* A server without a port: all ports that clients come by are looked at. */
+/* Checks a server without a port for all ports whose clients can reach its pool. */
 static void check_same_port(const struct bound_addresses *b, size_t i, size_t item)
 {
     const struct config *conf = b->load->config;

@@ -5,11 +5,15 @@
 
 #include "config/variable.h"
 
+/* --- One key --- */
+
+/* Whether the i-th section of a kind gives the key itself, not by [defaults]. */
 static bool check_key_given(const struct load *l, enum section_kind kind, size_t i, const char *key)
 {
     return load_origin(l, kind, i, key)->given.line > 0;
 }
 
+/* Reports an error of a key, at the place of the key or of its section. */
 static void check_key_report(const struct load *l, enum section_kind kind, size_t i,
                              const char *key, const char *what)
 {
@@ -19,7 +23,7 @@ static void check_key_report(const struct load *l, enum section_kind kind, size_
                  keys_section_label(s, keys_section_at(s, l->config, i), label), key, "%s", what);
 }
 
-/* A list has none: any item is one too many. */
+/* A list is at its default while it is empty. */
 static bool is_at_default(const struct key *k, const void *at)
 {
     if (keys_item_count(k, at) == 0)
@@ -48,6 +52,9 @@ static void set_default(const struct load *l, const struct section *s, const str
         report_error(l->report, file, NULL, NULL, "out of memory");
 }
 
+/* For a key that has no effect, for the reason `why`. If the section gives it, and not its default,
+ * that is an error. If [defaults] gave it, it was meant for other sections and is set to its own
+ * default: so the output of config_print() has no such errors. */
 static void check_key_unused(const struct load *l, enum section_kind kind, size_t i,
                              const struct key *k, const char *why)
 {
@@ -65,6 +72,8 @@ static void check_key_unused_named(const struct load *l, enum section_kind kind,
 {
     check_key_unused(l, kind, i, keys_find(&keys_sections[kind], key), why);
 }
+
+/* --- [listen] --- */
 
 void check_listen(const struct load *l, size_t i)
 {
@@ -91,7 +100,7 @@ static bool is_given(const struct load *l, size_t i, const char *key)
     return check_key_given(l, SECTION_POOL, i, key);
 }
 
-/* --- Keys of no use beside others --- */
+/* --- [pool]: keys without effect beside others --- */
 
 static bool is_hashed(const struct config_pool *p)
 {
@@ -137,8 +146,8 @@ static void check_unused_keys(const struct load *l, size_t i)
                                    requirements[n].message);
 }
 
-/* Steps, or the two keys that stand for one or two of them. Of the ways from [defaults] and of the
- * section's own, its own is in force. */
+/* A check = send has steps, or check_send and check_expect, which stand for one step each. What the
+ * pool gives itself overrides what [defaults] gives. */
 static void check_dialogue(const struct load *l, size_t i)
 {
     const struct config_pool *pool = &l->config->pool[i];
@@ -159,7 +168,7 @@ static void check_dialogue(const struct load *l, size_t i)
                    "check_step");
 }
 
-/* A file is an answer by itself: nothing is balanced, connected to or checked. */
+/* A pool with a file has no servers to balance, connect to or check. */
 static void check_unused_beside_file(const struct load *l, size_t i)
 {
     const struct section *s = &keys_sections[SECTION_POOL];
@@ -169,7 +178,7 @@ static void check_unused_beside_file(const struct load *l, size_t i)
                              "of no use beside file, which takes the place of servers");
 }
 
-/* --- One pool --- */
+/* --- [pool]: servers --- */
 
 static void check_pool_report_server(const struct load *l, size_t i, size_t item, const char *what)
 {
@@ -181,7 +190,7 @@ static void check_pool_report_server(const struct load *l, size_t i, size_t item
                  pool->server[item].name, what);
 }
 
-/* What a server's address has to do with other keys of the pool. */
+/* Checks the addresses of servers against other keys of the pool. */
 static void check_addresses(const struct load *l, size_t i)
 {
     const struct config_pool *pool = &l->config->pool[i];
@@ -216,16 +225,16 @@ void check_pool(const struct load *l, size_t i)
     }
     check_unused_keys(l, i);
     check_dialogue(l, i);
-    /* The one that [defaults] names for the others. */
+    /* [defaults] names this pool as the fallback of the others. */
     if (pool->fallback_name != NULL && !is_given(l, i, "fallback") &&
         strcmp(pool->fallback_name, pool->name) == 0)
         check_key_unused_named(l, SECTION_POOL, i, "fallback", "");
     check_addresses(l, i);
 }
 
-/* --- Fallbacks that lead in a circle --- */
+/* --- Loops of fallbacks --- */
 
-/* Writes the circle that `first` is on: "a -> b -> a". */
+/* Reports the loop that `first` is in: "a -> b -> a". */
 static void report_cycle(const struct load *l, const struct config_pool *first)
 {
     const struct config_pool *p = first;
@@ -245,7 +254,7 @@ static void report_cycle(const struct load *l, const struct config_pool *first)
     free(cycle);
 }
 
-/* The pool of a circle that stands first in the file. */
+/* Returns the pool of a loop that comes first in the file. */
 static const struct config_pool *cycle_first_pool(const struct config_pool *on)
 {
     const struct config_pool *first = on;
@@ -258,14 +267,15 @@ static const struct config_pool *cycle_first_pool(const struct config_pool *on)
 bool check_fallbacks(const struct load *l)
 {
     const struct config *c = l->config;
-    size_t *walk = calloc(c->pool_count + 1, sizeof *walk); /* the last that came by a pool */
+    size_t *walk =
+        calloc(c->pool_count + 1, sizeof *walk); /* by pool: the last walk that visited it */
     if (walk == NULL)
         return false;
     for (size_t i = 0; i < c->pool_count; i++) {
         const struct config_pool *p = &c->pool[i];
         for (; p != NULL && walk[p - c->pool] == 0; p = p->fallback)
             walk[p - c->pool] = i + 1;
-        if (p != NULL && walk[p - c->pool] == i + 1) /* not one of an earlier walk: a new circle */
+        if (p != NULL && walk[p - c->pool] == i + 1) /* a loop that this walk found first */
             report_cycle(l, cycle_first_pool(p));
     }
     free(walk);

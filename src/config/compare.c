@@ -1,4 +1,4 @@
-/* config_compare(): two configurations, section by section and key by key. */
+/* config_compare(): the differences of two configurations, section by section and key by key. */
 #include "config/config.h"
 
 #include <stdbool.h>
@@ -9,13 +9,14 @@
 #include "config/keys.h"
 #include "config/variable.h"
 
-/* Two sorted sets are walked side by side. A set holds the sections of a kind, by name, or the
- * values of a key, as text. */
+/* A member of a sorted set: a section, or a value of a key as text. Two sets are walked side by
+ * side.
+ */
 struct member {
-    const char *key; /* of a value; members of two keys are never the same */
+    const char *key; /* of a value; values of different keys are never the same */
     char *text;
-    size_t identity; /* so many bytes of text tell whether two members are one that has changed */
-    const void *at;  /* a section's structure */
+    size_t identity; /* members with these first bytes of text in common are one, changed or not */
+    const void *at;  /* the structure of a section */
     size_t position; /* in the configuration */
 };
 
@@ -24,7 +25,7 @@ struct set {
     size_t count;
 };
 
-/* What is on both sides. */
+/* A member of both sets. */
 struct pair {
     const struct member *from;
     const struct member *to;
@@ -36,10 +37,10 @@ struct compare {
     config_difference_fn *on_difference;
     void *arg;
     size_t count;
-    const struct section *kind; /* what is being compared */
+    const struct section *kind; /* what is compared at present */
     const char *section;
     const struct key *key;
-    struct pair *pair; /* of a key's values */
+    struct pair *pair; /* of the values of a key */
     size_t pair_count;
 };
 
@@ -61,7 +62,7 @@ static int compare_members(const void *a, const void *b)
                       : strcmp(((const struct member *)a)->text, ((const struct member *)b)->text);
 }
 
-/* Takes text over. Where there is no memory for a member it is not compared. */
+/* Adds a member and takes ownership of its text. When out of memory it is left out. */
 static void set_add(struct set *s, struct member new)
 {
     struct member *m = new.text == NULL ? NULL : array_add(&s->member, &s->count, sizeof *m);
@@ -84,7 +85,7 @@ static void set_fini(struct set *s)
     free(s->member);
 }
 
-/* Called for each member: with both sides where it is in both sets, otherwise one is NULL. */
+/* Called for each member of two sets. from or to is NULL if it is in one set only. */
 typedef void pair_fn(struct compare *c, const struct member *from, const struct member *to);
 
 static void sets_walk(struct compare *c, const struct set *from, const struct set *to,
@@ -128,8 +129,9 @@ static void pair_values(struct compare *c, const struct member *from, const stru
         *p = (struct pair){ from, to };
 }
 
-/* One value is always the same one, changed or not; of a list's, the first word says which it is:
- * an address. */
+/* Returns the values of a key as a set. A single value is one member, changed or not. Values of a
+ * list are told apart by their first word, which is an address, or with KEY_WHOLE by all of their
+ * text. */
 static struct set set_of_values(const struct config *conf, const struct section *section,
                                 const struct key *k, const void *at)
 {
@@ -137,7 +139,7 @@ static struct set set_of_values(const struct config *conf, const struct section 
     for (size_t i = 0; i < keys_item_count(k, at); i++) {
         const struct config_raw_text *w = raw_text_find(conf, section, at, k, i);
         if (w != NULL && i != w->first)
-            continue; /* of a line that is in the set */
+            continue; /* its line is in the set already */
         char *text = w != NULL ? strdup(w->text) : value_to_string(&k->value, keys_item(k, at, i));
         bool listed = text != NULL && k->list.size > 0;
         size_t identity = !listed                       ? 0
@@ -159,8 +161,8 @@ static int compare_positions(const void *a, const void *b)
     return (pa > pb) - (pa < pb);
 }
 
-/* "deny all before allow 10.0.0.0/8"; of a list that one key adds to, without its name. NULL where
- * there is no memory. */
+/* Returns "A before B", or "deny A before allow B" if several keys add to the list. NULL when out
+ * of memory. */
 static char *order_text(const struct key *k, const struct member *first,
                         const struct member *second)
 {
@@ -171,7 +173,7 @@ static char *order_text(const struct key *k, const struct member *first,
     return n == -1 ? NULL : text;
 }
 
-/* Reports the first two values, next to each other of those on both sides, that changed places. */
+/* Of the values in both configurations, reports the first two neighbours that changed places. */
 static void compare_order(struct compare *c)
 {
     if (c->pair_count > 0)
@@ -193,7 +195,7 @@ static void compare_order(struct compare *c)
 static void compare_values(struct compare *c, const void *from, const void *to)
 {
     if ((c->key->flags & KEY_SAME_LIST) != 0)
-        return; /* in the list of another key */
+        return; /* its values are in the list of another key */
     c->pair_count = 0;
     struct set before = set_of_values(c->from, c->kind, c->key, from);
     struct set after = set_of_values(c->to, c->kind, c->key, to);

@@ -60,8 +60,10 @@ void config_free(struct config *c)
     free(c);
 }
 
-/* How much of text goes on a line with room for `room` bytes: all of it, or as much as ends at a
- * single space, which is what a continued line stands for. */
+/* --- Printing --- */
+
+/* Returns how many bytes of text to write on a line of `room` bytes: all, or up to a single space,
+ * as reading joins continued lines with one space. */
 static size_t piece_length(const char *text, size_t room)
 {
     size_t n = strlen(text);
@@ -75,13 +77,14 @@ static size_t piece_length(const char *text, size_t room)
     return best;
 }
 
-/* "key = text", continued on as many lines as it needs. What was read fits: each line of it was
- * as long as a line may be, or shorter. */
+/* Writes "key = text", on several lines if necessary. Any value that was read fits, as each of its
+ * lines did. */
 static void print_entry(const char *key, const char *text, FILE *out)
 {
     size_t used = strlen(key) + 3;
     size_t n = piece_length(text, INI_LINE_MAX - used);
-    bool spaced = n > 0 && text[0] != '#' && text[0] != ';'; /* no comment: no space in front */
+    bool spaced =
+        n > 0 && text[0] != '#' && text[0] != ';'; /* after a space it would be a comment */
     fprintf(out, "%s =%s%.*s\n", key, spaced ? " " : "", (int)n, text);
     text += n;
     while (*text != '\0') {
@@ -108,7 +111,7 @@ static void print_value(const struct key *k, const void *item, FILE *out)
     free(value);
 }
 
-/* As it was written, if it has variables: once for all items of a line. */
+/* Writes a value; one with variables as it was written, once for all values of its line. */
 static void print_item(const struct config *c, const struct section *s, const void *at,
                        const struct key *k, size_t item, FILE *out)
 {
@@ -119,7 +122,8 @@ static void print_item(const struct config *c, const struct section *s, const vo
         print_entry(w->name, w->text, out);
 }
 
-/* A key without a value is mentioned. What two keys add to one list is printed in its order. */
+/* Writes the values of a key. A key without a value becomes a comment. A list to which several keys
+ * add is written in its order, at the first key. */
 static void print_key(const struct config *c, const struct section *s, const struct key *k,
                       const void *at, FILE *out)
 {

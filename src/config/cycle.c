@@ -6,10 +6,10 @@
 
 #define PORT_WORDS (65536 / 64)
 
-/* A pool by which the walk has come. */
+/* How the walk has visited a pool. */
 struct visit {
-    bool seen;       /* by any port, where that makes no difference */
-    uint64_t *ports; /* a bit each, where it has a server without a port; NULL: none yet */
+    bool seen;       /* at any port: enough for servers with a port */
+    uint64_t *ports; /* one bit per port, for servers without a port; NULL: none yet */
 };
 
 struct step {
@@ -22,7 +22,7 @@ struct walk {
     size_t target;
     uint16_t port;
     struct visit *visits; /* of all pools */
-    struct step *steps;   /* from the start to where the walk is */
+    struct step *steps;   /* from the start to the current place */
     size_t depth;
     size_t room;
     bool failed; /* out of memory */
@@ -62,7 +62,7 @@ static bool visit_pools(struct walk *w, const struct config_listen *l, uint16_t 
     return false;
 }
 
-/* Its own pools first: a short way is easier to read. */
+/* Looks at the pools of the listener before their servers: the shorter chain is easier to read. */
 static bool visit_listener(struct walk *w, size_t listener, uint16_t port)
 {
     const struct config_listen *l = &w->c->conf->listen[listener];
@@ -82,7 +82,7 @@ static bool visit_address(struct walk *w, const struct addr *to)
     return listener != CYCLE_NONE && visit_listener(w, listener, addr_port(to));
 }
 
-/* Whether the walk comes there by that port for the first time. */
+/* Marks a port of a pool as visited. Returns whether it was not before. */
 static bool mark_port(struct walk *w, struct visit *v, uint16_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;
@@ -101,7 +101,7 @@ static bool visit_servers(struct walk *w, size_t pool, uint16_t port)
     struct addr at;
     bool same_port = false;
     bool first = !v->seen;
-    int first_by_port = -1; /* not asked yet */
+    int first_by_port = -1; /* not known yet */
     v->seen = true;
     for (size_t n = 0; !w->failed && w->c->server(w->c->arg, pool, n, &at, &same_port); n++) {
         if (same_port && first_by_port == -1)
@@ -121,7 +121,7 @@ static bool visit_pool(struct walk *w, size_t pool, uint16_t port, bool servers)
     const struct config_pool *p = &w->c->conf->pool[pool];
     size_t begin = w->depth;
     bool found = false;
-    /* fallbacks that lead in a circle are reported elsewhere */
+    /* the limit: fallbacks may form a loop, which check_fallbacks() reports */
     for (size_t n = 0; p != NULL && n < w->c->conf->pool_count && !found && !w->failed; n++) {
         size_t index = cycle_pool_index(w, p);
         if (!push(w, true, index))
@@ -135,7 +135,7 @@ static bool visit_pool(struct walk *w, size_t pool, uint16_t port, bool servers)
     return found;
 }
 
-/* Leaves out what lies between two visits of the same. */
+/* Removes the steps between two visits of the same pool or listener. */
 static void remove_detours(struct walk *w)
 {
     size_t kept = 0;

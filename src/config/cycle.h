@@ -1,5 +1,5 @@
-/* Chains of listeners: one whose pool has a server that is an address of another listener of the
- * file. That is allowed; a circle, in which connections would go round for ever, is not. */
+/* Loops through zproxy: a server of a pool may be an address of another listener, but such a chain
+ * must not lead back to the pool, or a connection would open connections for ever. */
 #ifndef ZPROXY_CONFIG_CYCLE_H
 #define ZPROXY_CONFIG_CYCLE_H
 
@@ -11,21 +11,23 @@
 
 #define CYCLE_NONE SIZE_MAX
 
+/* What to search. The callbacks get arg. */
 struct cycle {
     const struct config *conf;
-    /* The listener that a connection to the address arrives at; CYCLE_NONE: it leaves zproxy. */
+    /* Returns the index of the listener that accepts connections to an address; CYCLE_NONE: none.
+     */
     size_t (*find_listener)(void *arg, const struct addr *to);
-    /* Address n of conf->pool[pool], and whether it has no port of its own. Returns false when
-     * there is none any more. One that is not known is left out by len = 0. */
+    /* Sets *at to address n of a pool, and *same_port if that has no port of its own. An unknown
+     * address has len 0 and is skipped. Returns false after the last address. */
     bool (*server)(void *arg, size_t pool, size_t n, struct addr *at, bool *same_port);
     void *arg;
 };
 
-/* Whether connections to `to` come to conf->pool[pool], by listeners, routes, fallbacks and
- * servers; port: only those that come to that port in the end; 0: to any. Returns 1, 0 or -ENOMEM.
- * After 1, *steps says how, "listen a -> pool b -> listen c -> pool d", where there are more than a
- * listener and a pool, and is NULL otherwise; free() it. A chain of more than CYCLE_DEPTH_MAX
- * listeners counts as a circle. */
+/* Whether a connection to the address `to` leads to a pool, through listeners, routes, fallbacks
+ * and servers. With port > 0 only if it arrives at that port. Returns 1, 0 or -ENOMEM. If 1, *steps
+ * is the chain, "listen a -> pool b -> listen c -> pool d", which the caller frees with free(); or
+ * NULL if it is only one listener and one pool. A chain of more than CYCLE_DEPTH_MAX listeners
+ * counts as a loop. */
 #define CYCLE_DEPTH_MAX 1000
 int cycle_find(const struct cycle *c, size_t pool, uint16_t port, const struct addr *to,
                char **steps);

@@ -37,7 +37,10 @@ static int fail_size(struct ini_file_error *error)
                          INI_FILE_SIZE_MAX >> 20);
 }
 
-/* Opens path for reading, if it is a file. O_NONBLOCK: opening a FIFO would wait for a writer. */
+/* --- Files --- */
+
+/* Opens path, if it is a regular file. Without O_NONBLOCK opening a FIFO would wait for a writer.
+ */
 static int ini_file_open(struct ini_file *s, const char *path, struct ini_file_error *error)
 {
     struct stat st;
@@ -63,10 +66,10 @@ static int ini_file_open(struct ini_file *s, const char *path, struct ini_file_e
     return fd;
 }
 
-/* Reads to the end, wherever that is by now: s->size is what the file had when it was opened. */
+/* Reads to the end of the file. It may have grown since s->size was set. */
 static int ini_file_read_all(struct ini_file *s, int fd, struct ini_file_error *error)
 {
-    size_t room = s->size + 1; /* one more than expected, to see that there is no more */
+    size_t room = s->size + 1; /* one byte more than expected, to reach the end of the file */
     s->size = 0;
     s->text = NULL;
     for (;;) {
@@ -101,7 +104,7 @@ static void drop_byte_order_mark(struct ini_file *s)
     memmove(s->text, s->text + n, s->size + 1);
 }
 
-/* What else does not belong into text is told line by line, by who reads the lines. */
+/* Refuses NUL bytes. ini_read() reports other bytes that are no text, line by line. */
 static int ini_file_check_text(const struct ini_file *s, struct ini_file_error *error)
 {
     unsigned line = 1;
@@ -136,13 +139,15 @@ void ini_file_free(struct ini_file *s)
     s->text = NULL;
 }
 
-#define READ_MIN (INI_KEY_MAX + 32) /* what inih must be able to hold, so that pieces are short */
+#define READ_MIN (INI_KEY_MAX + 32) /* the least buffer of inih that a key and a piece fit into */
+
+/* --- Lines --- */
 
 /* What an indented line would continue. */
 enum continuation {
-    CONTINUES_NOTHING, /* the begin of the file, or a section */
+    CONTINUES_NOTHING, /* at the start of the file, or after a section */
     CONTINUES_ENTRY,
-    CONTINUES_ERROR, /* a line that was refused: what continues it was refused with it */
+    CONTINUES_ERROR, /* after a line with an error: its continuation is skipped */
 };
 
 struct reader {
@@ -150,17 +155,17 @@ struct reader {
     void *arg;
     const char *at; /* the next line */
     const char *end;
-    unsigned line; /* the number of the last one */
+    unsigned line; /* the number of the last line read */
     enum continuation continuation;
 
-    /* The part of an entry that this line has, given to inih in pieces. */
+    /* This line's part of an entry, which inih gets in pieces. */
     char text[INI_LINE_MAX + 1];
-    const char *rest;      /* that inih has not had; NULL: nothing is left of the line */
-    const char *piece_end; /* the end of the piece before it, or NULL */
-    const char *separator; /* the white space between what inih has now and what was before it */
+    const char *rest;      /* what inih has not got yet; NULL: nothing is left of the line */
+    const char *piece_end; /* the end of the previous piece, or NULL */
+    const char *separator; /* the white space between the previous piece and the one inih has */
     size_t separator_len;
 
-    /* The entry that is complete when a line comes that does not continue it. */
+    /* The entry so far. It is complete when a line does not continue it. */
     unsigned entry_line;
     char key[INI_KEY_MAX + 1];
     char *value;
@@ -193,7 +198,7 @@ static void entry_end(struct reader *r)
     r->continuation = CONTINUES_NOTHING;
 }
 
-/* Appends to the value what joins it to the text, and the text. */
+/* Appends the separator and the text to the value. */
 static bool value_append(struct reader *r, const char *text)
 {
     size_t n = strlen(text);
@@ -214,7 +219,7 @@ static bool value_append(struct reader *r, const char *text)
     return true;
 }
 
-/* inih has split a piece. The key is r->key, of which inih may have cut its own copy. */
+/* Called by inih with a piece that it has split. inih may have cut the key: r->key is complete. */
 static int on_pair(void *arg, const char *section, const char *key, const char *value)
 {
     struct reader *r = arg;
@@ -225,9 +230,10 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
     return 1;
 }
 
-/* --- Lines, before inih sees them --- */
+/* --- Lines, before inih gets them --- */
 
-/* "[title]"; the title is also read where the rest is wrong, for the sake of the keys after it. */
+/* Reads "[title]". With an error in the line, too, the section begins, so that its keys are
+ * checked. */
 static void read_section(struct reader *r, const char *text)
 {
     char title[INI_LINE_MAX + 1];
@@ -247,13 +253,13 @@ static void read_section(struct reader *r, const char *text)
     r->handler->section(r->arg, r->line, title);
 }
 
-/* Whether inih will find "key = value" there. It takes "key: value" as well; we do not. */
+/* Whether text is "key = value". inih would accept "key: value", too. */
 static bool is_entry(const char *text)
 {
     return *text != '=' && text[strcspn(text, "=:")] == '=';
 }
 
-/* "key = value": the value goes to inih. */
+/* Reads the key of "key = value"; the value is left for inih. */
 static void read_entry(struct reader *r, const char *text)
 {
     const char *equals = strchr(text, '=');
@@ -276,7 +282,7 @@ static void read_entry(struct reader *r, const char *text)
     r->continuation = CONTINUES_ENTRY;
 }
 
-/* A line that stands for itself. */
+/* Reads a line that is not indented. */
 static void ini_read_line(struct reader *r, const char *text)
 {
     entry_end(r);
@@ -290,7 +296,7 @@ static void ini_read_line(struct reader *r, const char *text)
                          : "expected \"key = value\" or \"[section]\"");
 }
 
-/* A line that begins with white space. */
+/* Reads an indented line. */
 static void read_indented(struct reader *r, const char *text)
 {
     const char *key = r->continuation == CONTINUES_ENTRY ? r->key : NULL;
@@ -315,7 +321,7 @@ static void read_indented(struct reader *r, const char *text)
     }
 }
 
-/* The length of a line without its comment and the white space behind it. */
+/* The length of a line without its comment and trailing white space. */
 static size_t ini_line_length(const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -326,9 +332,9 @@ static size_t ini_line_length(const char *text, size_t n)
     return n;
 }
 
-/* --- Bytes that do not belong into text --- */
+/* --- Bytes that are no text --- */
 
-/* The length of the character at text, of which n > 0 bytes are left; 0 where there is none. */
+/* The length of the character at text, of at most n > 0 bytes; 0: no valid character. */
 static size_t character_length(const char *text, size_t n)
 {
     const unsigned char c = (unsigned char)*text;
@@ -336,7 +342,7 @@ static size_t character_length(const char *text, size_t n)
     return is_control ? 0 : utf8_length(text, n);
 }
 
-/* Tells the first of them; the line is read all the same, for the sake of what follows. */
+/* Reports the first one. The line is read nevertheless, to find other errors. */
 static void ini_check_text(const struct reader *r, const char *text, size_t n)
 {
     char what[80];
@@ -356,7 +362,7 @@ static void ini_check_text(const struct reader *r, const char *text, size_t n)
     r->handler->error(r->arg, r->line, what);
 }
 
-/* So that no other error shows them. */
+/* Replaces them, so that no error message contains them. */
 static void mask_text(char *text)
 {
     size_t n = strlen(text);
@@ -368,7 +374,7 @@ static void mask_text(char *text)
     }
 }
 
-/* Reads the next line; r->rest is what inih is to have of it. */
+/* Reads the next line, and sets r->rest if it has a part for inih. */
 static void ini_next_line(struct reader *r)
 {
     const char *text = r->at;
@@ -402,9 +408,8 @@ static void ini_next_line(struct reader *r)
 
 /* --- Pieces --- */
 
-/* Puts a piece of what is left of the line, of at most max bytes, into out, and behind it the end
- * of the line. White space at the ends of a piece is dropped by inih and joins it to the next one.
- */
+/* Cuts a piece of at most max bytes from r->rest and writes it to out as a line. White space at the
+ * end of a piece would be dropped by inih: it becomes the separator to the next piece. */
 static void cut_piece(struct reader *r, char *out, size_t max)
 {
     const char *piece = r->rest;
@@ -424,9 +429,9 @@ static void cut_piece(struct reader *r, char *out, size_t max)
     out[n + 1] = '\0';
 }
 
-/* Gives inih "key=PIECE", with an end of line and never as much as it can hold: what it makes of a
- * line that fills its buffer depends on its version (59 drops what it reads next) and on how it was
- * built. There is no space behind "=", where inih would take ";" for a comment. */
+/* Called by inih for its next line: gives it "key=PIECE". The line never fills the buffer of inih:
+ * what inih does then depends on its version (59 drops what it reads next) and on how it was built.
+ * No space follows "=": after one, inih would read ";" as the start of a comment. */
 static char *on_ini_read(char *buffer, int size, void *arg)
 {
     struct reader *r = arg;

@@ -11,8 +11,8 @@
 #include "config/ini.h"
 #include "config/load_key.h"
 
-#define DEPTH_MAX 16    /* files that include each other */
-#define FILES_MAX 10000 /* in all: a few files that include each other twice can be very many */
+#define DEPTH_MAX 16    /* levels of includes */
+#define FILES_MAX 10000 /* in all: files that include others twice double at each level */
 
 static void load_read_file(struct load *l, const char *path, struct location from);
 
@@ -33,7 +33,7 @@ static struct origin *origin_add(struct load *l, enum section_kind kind, struct 
     return o;
 }
 
-/* From here on, keys belong to a new section. */
+/* Begins a section: the keys that follow belong to it. */
 static void section_begin(struct load *l, enum section_kind kind, const char *name,
                           struct location location)
 {
@@ -55,7 +55,7 @@ static void section_begin(struct load *l, enum section_kind kind, const char *na
     load_key_defaults(l);
 }
 
-/* Into a section without a name, which is there from the begin. */
+/* Continues a section without a name, which exists from the start. */
 static void section_continue(struct load *l, enum section_kind kind)
 {
     l->kind = kind;
@@ -80,7 +80,8 @@ static void on_defaults(struct load *l)
             l->default_value[kind][i].given.line = 0;
 }
 
-/* "type name": a section is begun also where the name is wrong, to check its keys. */
+/* Called for "[type name]". With a wrong name, too, the section begins, so that its keys are
+ * checked. */
 static void on_section(void *arg, unsigned line, const char *title)
 {
     struct load *l = arg;
@@ -119,7 +120,8 @@ static void on_section(void *arg, unsigned line, const char *title)
 
 typedef void include_file_fn(void *arg, const char *path);
 
-/* The pattern behind the directory of `from`, in which nothing is a wildcard. */
+/* Returns the pattern, if it is relative with the directory of the file `from` in front. wild:
+ * escapes wildcards in that directory. NULL when out of memory; the caller frees the result. */
 static char *make_absolute(const char *from, const char *pattern, bool wild)
 {
     const char *slash = strrchr(from, '/');
@@ -138,7 +140,7 @@ static char *make_absolute(const char *from, const char *pattern, bool wild)
     return path;
 }
 
-/* A directory that is not there holds no files; one that cannot be read may. */
+/* A missing directory has no files; one that cannot be read is an error. */
 static int on_glob_error(const char *path, int error)
 {
     (void)path;
@@ -157,6 +159,9 @@ static int each_match(const char *pattern, include_file_fn *found, void *arg)
     return rc == 0 || rc == GLOB_NOMATCH ? 0 : -error;
 }
 
+/* Calls found for each file that pattern matches, in alphabetical order. A relative pattern starts
+ * at the directory of the file `from`. A pattern without wildcards is one file, which may not
+ * exist. Returns 0, or -errno if the search fails. */
 static int include_each(const char *from, const char *pattern, include_file_fn *found, void *arg)
 {
     bool wild = strpbrk(pattern, "*?[") != NULL;
@@ -218,7 +223,7 @@ static void include(struct load *l, const struct key *k, struct location at, con
     if (rc < 0)
         report_error(l->report, at, "global", k->name, "%s: cannot be read: %s", pattern,
                      strerror(-rc));
-    section_continue(l, SECTION_GLOBAL); /* wherever the included files ended */
+    section_continue(l, SECTION_GLOBAL); /* the included files may have begun other sections */
 }
 
 /* --- Lines --- */
@@ -277,7 +282,7 @@ static bool is_key(const struct load *l, const char *word)
     return false;
 }
 
-/* Whether the value of the key that is being continued has options, "word=...". */
+/* Whether the value of the key that would be continued has options, "word=...". */
 static bool has_options(const struct load *l, const char *key)
 {
     const struct key *k = NULL;
@@ -286,7 +291,8 @@ static bool has_options(const struct load *l, const char *key)
     return k != NULL && (k->flags & KEY_OPTIONS) != 0;
 }
 
-/* A section, or a key of this section with its "=". What merely looks like one may be a value. */
+/* Whether an indented line begins a known section, or is a known key of this section and "=". Any
+ * other line may be the continuation of a value. */
 static bool starts_entry(void *arg, const char *key, const char *text)
 {
     const struct load *l = arg;
@@ -338,7 +344,7 @@ static void parse_file(struct load *l, const char *path, const struct ini_file *
     l->file = f.parent;
 }
 
-/* Reads a file that the place `from` includes (line 0: the first one). */
+/* Reads a file that is included at the place `from`; line 0: the first file. */
 static void load_read_file(struct load *l, const char *path, struct location from)
 {
     struct ini_file s;

@@ -7,7 +7,7 @@
 #include "base/array.h"
 #include "config/variable.h"
 
-/* Calls item for each part of "a, b, c", or once where the key takes no commas. */
+/* Calls item() for each part of "a, b, c", or once if the key allows no commas. */
 static void load_key_split(struct load *l, const struct key *k, struct location at,
                            const char *text, load_key_item_fn *item)
 {
@@ -32,7 +32,8 @@ static void load_key_split(struct load *l, const struct key *k, struct location 
 
 /* --- Variables --- */
 
-/* An error of the value, without the text that the variables in it have become. */
+/* Reports an error of a value. If it has variables, the message shows it as written, not expanded.
+ */
 static void report_value(const struct load *l, struct location at, const struct key *k,
                          const struct value_error *error)
 {
@@ -47,8 +48,8 @@ static void report_value(const struct load *l, struct location at, const struct 
 bool load_key_each_item(struct load *l, const struct key *k, struct location at, const char *text,
                         load_key_item_fn *item)
 {
-    const char *outer = l->raw_text;          /* that of a line which includes a file */
-    static const char ere[] = "expect_regex"; /* its backslashes are its own */
+    const char *outer = l->raw_text;          /* of the line that includes this file */
+    static const char ere[] = "expect_regex"; /* an ERE has backslashes of its own */
     bool is_bytes = (k->flags & KEY_BYTES) != 0 && strncmp(text, ere, sizeof ere - 1) != 0;
     struct value_error error;
     char *expanded = NULL;
@@ -102,11 +103,11 @@ static void add_item(struct load *l, const struct key *k, struct location at, co
     }
 }
 
-/* Whether text can be read; reported where it cannot. */
+/* Returns whether text can be read, and reports an error if not. */
 static bool check_value(const struct load *l, const struct key *k, struct location at,
                         const char *text)
 {
-    _Alignas(max_align_t) char value[256] = { 0 }; /* of whatever type */
+    _Alignas(max_align_t) char value[256] = { 0 }; /* of any type */
     struct value_error error;
     if (value_parse(&k->value, value, text, &error) < 0) {
         report_value(l, at, k, &error);
@@ -116,7 +117,7 @@ static bool check_value(const struct load *l, const struct key *k, struct locati
     return true;
 }
 
-/* A value that cannot be read leaves the default in its place. */
+/* Sets a value. If text cannot be read, the default stays. */
 static void set_value(struct load *l, const struct key *k, struct location at, const char *text)
 {
     struct value_error ignored;
@@ -128,7 +129,7 @@ static void set_value(struct load *l, const struct key *k, struct location at, c
         load_report_no_memory(l);
 }
 
-/* Sets a value, or adds to a list, and keeps what was written if there are variables in it. */
+/* Sets a value or adds to a list, and keeps the text if it has variables. */
 static void read_values(struct load *l, const struct key *k, struct location at, const char *text)
 {
     bool is_list = k->list.size > 0;
@@ -144,7 +145,7 @@ static void read_values(struct load *l, const struct key *k, struct location at,
         load_report_no_memory(l);
 }
 
-/* What a section says itself takes the place of what [defaults] said. */
+/* The first value that a section gives replaces the list of [defaults]. */
 static void clear_defaults(const struct load *l, const struct key *k, struct origin_key *o)
 {
     keys_items_clear(k, load_current_data(l));
@@ -169,7 +170,7 @@ void load_key_value(struct load *l, struct location at, const struct key *k, con
 
 /* --- Defaults --- */
 
-/* The key's own default, where it has one. */
+/* Sets the default of the key itself, if it has one. */
 static void set_own_default(struct load *l, const struct key *k)
 {
     struct value_error ignored;
@@ -227,7 +228,7 @@ static void check_default(struct load *l, const struct key *k, struct location a
         l->default_is_bad = true;
 }
 
-/* A later [defaults] takes the place of an earlier one, key by key. */
+/* A later [defaults] replaces an earlier one, key by key. */
 static void read_default(struct load *l, struct location at, const struct key *k, const char *text)
 {
     struct load_default *d = default_of(l, k);

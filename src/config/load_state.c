@@ -71,7 +71,7 @@ void load_report_no_memory(struct load *l)
     report_error(l->report, at, NULL, NULL, "out of memory");
 }
 
-#define LIST_MAX 100 /* what exists is listed where it is shorter than this */
+#define LIST_MAX 100 /* bytes: a longer list of keys is not shown */
 
 void load_report_unknown_section(const struct load *l, struct location at, const char *title,
                                  const char *type)
@@ -91,7 +91,7 @@ void load_report_unknown_section(const struct load *l, struct location at, const
                      "[pool NAME]");
 }
 
-/* The section, if any, that a key which is not known here belongs in. */
+/* Returns the kind of section that has such a key, or NULL. */
 static const struct section *section_of(const char *key)
 {
     for (size_t i = 0; i < SECTION_KINDS; i++)
@@ -100,7 +100,7 @@ static const struct section *section_of(const char *key)
     return NULL;
 }
 
-/* The keys that may stand here, if that does not take too long to say. */
+/* Writes the keys that are allowed here, or a pointer to the manual if the list is too long. */
 static void list_keys(const struct load *l, char *text, size_t size)
 {
     size_t len = (size_t)snprintf(text, size, ", expected one of:");
@@ -138,7 +138,7 @@ void load_report_unknown_key(const struct load *l, struct location at, const cha
     report_error(l->report, at, here_label, key, "unknown key%s", list);
 }
 
-/* --- Begin and end --- */
+/* --- Start and end --- */
 
 void load_init(struct load *l, struct config *config, struct report *report)
 {
@@ -167,7 +167,7 @@ void load_fini(struct load *l)
     free(l->name);
 }
 
-/* --- What was read --- */
+/* --- After reading --- */
 
 const struct origin_key *load_origin(const struct load *l, enum section_kind kind, size_t i,
                                      const char *key)

@@ -6,7 +6,7 @@
 
 #include "config/variable.h"
 
-/* Values of variables may be secrets: in their place are their names. */
+/* Writes the message with names in place of values of variables, which may be secrets. */
 static void __attribute__((format(printf, 2, 0)))
 put_masked(const struct report *r, const char *what, va_list args)
 {

@@ -1,4 +1,4 @@
-/* Errors of configuration files: where, what is wrong, what was expected. */
+/* Error messages about configuration files: where, what is wrong, what was expected. */
 #ifndef ZPROXY_CONFIG_REPORT_H
 #define ZPROXY_CONFIG_REPORT_H
 
@@ -7,22 +7,25 @@
 
 #include "config/config.h"
 
+/* A place in a file. */
 struct location {
     const char *file;
-    unsigned line; /* 0: the file as a whole, or in a place that was never filled in: nowhere */
+    unsigned line; /* 0: the whole file; in a field that was never set: no place */
 };
 
+/* Where errors are written. */
 struct report {
     FILE *out;
-    size_t count;
-    const struct config *config; /* whose variables are not shown; NULL: it has none */
+    size_t count;                /* of errors so far */
+    const struct config *config; /* the values of its variables are not shown; may be NULL */
 };
 
-/* Writes and counts a line "FILE:LINE: [section] key: ...". section and key may be NULL. */
+/* Writes and counts an error, as a line "FILE:LINE: [section] key: ...". section and key may be
+ * NULL. */
 void report_error(struct report *r, struct location at, const char *section, const char *key,
                   const char *what, ...) __attribute__((format(printf, 5, 6)));
 
-/* How an error at `at` speaks of another place: "line 3", or "FILE:3". Returns buf. */
+/* Writes another place for an error at `at` to buf: "line 3", or "FILE:3". Returns buf. */
 #define REPORT_LOCATION_MAX 512
 const char *report_location(struct location other, struct location at,
                             char buf[REPORT_LOCATION_MAX]);

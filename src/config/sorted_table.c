@@ -23,7 +23,7 @@ int sorted_table_compare_positions(const struct sorted_table_entry *a,
     return a->item == b->item ? 0 : a->item < b->item ? -1 : 1;
 }
 
-/* Of equals, the one that stands first in the file comes first. */
+/* Orders by key, then by place. */
 static int sorted_table_compare_entries(const void *a, const void *b, void *compare)
 {
     const struct sorted_table_entry *ea = a;

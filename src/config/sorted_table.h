@@ -1,40 +1,42 @@
-/* Sorted tables: what occurs twice is found without comparing each with each. */
+/* Sorted tables of names or addresses of a configuration, to find those given twice in O(n log n).
+ */
 #ifndef ZPROXY_CONFIG_SORTED_TABLE_H
 #define ZPROXY_CONFIG_SORTED_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Something with a name or address, and where it stands. */
+/* A name or address, and its place: the index of its section, and of its item there. */
 struct sorted_table_entry {
     const void *key;
-    size_t section; /* its section, and which item there it is */
+    size_t section;
     size_t item;
 };
 
+/* Compares two keys: below, equal to or above 0. */
 typedef int sorted_table_compare_fn(const void *a, const void *b);
 
 struct sorted_table {
     struct sorted_table_entry *entry;
     size_t count;
-    sorted_table_compare_fn *compare; /* what with what */
+    sorted_table_compare_fn *compare;
 };
 
-/* Makes room for up to count entries; false where there is no memory. What is added belongs to the
- * caller and outlives the table, which is searched once it has been sorted. */
+/* Use: init, add up to count entries, sort, find, fini. Keys belong to the caller and outlive the
+ * table. sorted_table_init() returns false when out of memory. */
 bool sorted_table_init(struct sorted_table *t, size_t count, sorted_table_compare_fn *compare);
 void sorted_table_add(struct sorted_table *t, const void *key, size_t section, size_t item);
 void sorted_table_sort(struct sorted_table *t);
 void sorted_table_fini(struct sorted_table *t);
 
-/* Of equals, the one that stands first in the file; NULL where there is none. */
+/* The first entry, by place, with an equal key; or NULL. */
 const struct sorted_table_entry *sorted_table_find(const struct sorted_table *t, const void *key);
-/* The same, NULL where that is the one of this section and item itself. */
+/* The same, but NULL if that entry has this place itself. */
 const struct sorted_table_entry *sorted_table_find_earlier(const struct sorted_table *t,
                                                            const void *key, size_t section,
                                                            size_t item);
 
-/* By place: below 0 where a stands first. */
+/* Compares places: below 0 if a comes first. */
 int sorted_table_compare_positions(const struct sorted_table_entry *a,
                                    const struct sorted_table_entry *b);
 

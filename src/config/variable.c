@@ -11,7 +11,7 @@
 #define ESCAPED_OPEN "$${"
 #define SECRET_MIN   4 /* bytes */
 
-/* The length of the NAME at text; 0 where there is none. */
+/* Returns the length of the NAME at text, or 0. */
 static size_t name_length(const char *text)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
@@ -59,7 +59,7 @@ static int variable_record(struct config *c, const char *name, const char *value
     return v->name == NULL || v->value == NULL ? -ENOMEM : 0;
 }
 
-/* written: "${NAME}"; its value, or NULL with *error filled in. */
+/* Returns the value of a variable, or NULL with *error set. reference: "${NAME}", for errors. */
 static const char *value_of(const char *reference, const char *name, enum variable_quoting quoting,
                             struct value_error *error)
 {
@@ -76,7 +76,7 @@ static const char *value_of(const char *reference, const char *name, enum variab
     return NULL;
 }
 
-/* Writes the value of the variable "${NAME}". */
+/* Writes the value of the variable "${NAME}" to out. */
 static int put_variable(struct config *c, const char *reference, enum variable_quoting quoting,
                         FILE *out, struct value_error *error)
 {
@@ -95,7 +95,7 @@ static int put_variable(struct config *c, const char *reference, enum variable_q
     return rc;
 }
 
-/* The same for one that text begins with, and moves on behind it. */
+/* The same for the reference at *text, and advances *text past it. */
 static int read_variable(struct config *c, const char **text, enum variable_quoting quoting,
                          FILE *out, struct value_error *error)
 {
@@ -149,7 +149,7 @@ void variable_print(const char *text, FILE *out)
     }
 }
 
-/* The longest one that data begins with. */
+/* Returns the variable whose value is the longest that data begins with, or NULL. */
 static const struct config_variable *variable_find_at(const struct config *c, const char *data,
                                                       size_t len, size_t *length)
 {
@@ -196,15 +196,17 @@ void variable_free(struct config *c)
     free(c->variable);
 }
 
-/* One line of a file: the values of a key that it has become. */
+/* --- The text of values with variables --- */
+
+/* One line of a file, which was read as values of a key. */
 struct line {
     size_t index;          /* of the section among those of its kind */
-    const struct key *key; /* the row of the list, where several add to it */
+    const struct key *key; /* the row of the list, if several keys add to it */
     struct config_raw_text raw_text;
 };
 
-/* The lines of one kind of section, sorted by the fields above and the first item. A file adds to
- * the section that it is in, so that a new line is at the end or near it. */
+/* The lines of one kind of section, sorted by section, key and first value. Files add to the last
+ * section of a kind, so that new lines come at the end or near it. */
 struct section_lines {
     struct line *line;
     size_t count;
@@ -227,7 +229,7 @@ static size_t raw_text_section_index(const struct config *c, const struct sectio
     return (size_t)((const char *)at - (const char *)keys_section_at(s, c, 0)) / s->list.size;
 }
 
-/* Whether l is of an earlier section or key, or of the same and no later item. */
+/* Whether l comes at or before an item, in the order of section, key and item. */
 static bool is_up_to(const struct line *l, size_t index, const struct key *k, size_t item)
 {
     if (l->index != index)
@@ -237,7 +239,7 @@ static bool is_up_to(const struct line *l, size_t index, const struct key *k, si
     return l->raw_text.first <= item;
 }
 
-/* How many lines are up to that item. */
+/* Returns the number of lines at or before an item. */
 static size_t count_up_to(const struct section_lines *section_lines, size_t index,
                           const struct key *k, size_t item)
 {
