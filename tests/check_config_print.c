@@ -249,7 +249,7 @@ static bool only_unfit(void)
 {
     for (const char *line = errors; *line != '\0'; line = strchr(line, '\n') + 1) {
         size_t n = strcspn(line, "\n");
-        if (memmem(line, n, "of no use", 9) == NULL &&
+        if (memmem(line, n, "no effect", 9) == NULL &&
             memmem(line, n, "expected one of the two", 23) == NULL &&
             memmem(line, n, "no such pool", 12) == NULL)
             return false;

@@ -106,9 +106,9 @@ START_TEST(every_bad_line_is_reported)
                           "[pool x] eight\nserver = 1.1.1.1:1\nnine\n",
                   "a.ini:7: [global]: expected \"key = value\" or \"[section]\"\n"
                   "a.ini:8: [global]: expected \"key = value\" or \"[section]\"\n"
-                  "a.ini:9: [global]: no \"=\" behind the key, expected \"key = value\" or "
+                  "a.ini:9: [global]: no \"=\" after the key, expected \"key = value\" or "
                   "\"[section]\"\n"
-                  "a.ini:10: [global]: no \"=\" behind the key, expected \"key = value\" or "
+                  "a.ini:10: [global]: no \"=\" after the key, expected \"key = value\" or "
                   "\"[section]\"\n"
                   "a.ini:11: [global]: no closing bracket, expected \"[section]\"\n"
                   "a.ini:11: [seven]: unknown section, expected [global], [admin], [defaults], "
@@ -120,26 +120,26 @@ END_TEST
 
 START_TEST(an_indented_key_is_not_swallowed)
 {
-    expect_errors("[listen l]\nbind = *:80\n  pool = p\n" POOL,
-                  "a.ini:3: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n");
-    expect_errors("[listen l]\n  bind = *:80\n\tpool=p\n" POOL,
-                  "a.ini:2: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n"
-                  "a.ini:3: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n");
-    expect_errors(LISTEN " [pool p]\nserver = 10.0.0.1:80\n",
-                  "a.ini:4: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n");
+    expect_errors(
+        "[listen l]\nbind = *:80\n  pool = p\n" POOL,
+        "a.ini:3: [listen l]: indented, so it would continue the previous line, expected no space before it\n");
+    expect_errors(
+        "[listen l]\n  bind = *:80\n\tpool=p\n" POOL,
+        "a.ini:2: [listen l]: indented, so it would continue the previous line, expected no space before it\n"
+        "a.ini:3: [listen l]: indented, so it would continue the previous line, expected no space before it\n");
+    expect_errors(
+        LISTEN " [pool p]\nserver = 10.0.0.1:80\n",
+        "a.ini:4: [listen l]: indented, so it would continue the previous line, expected no space before it\n");
 }
 END_TEST
 
 START_TEST(an_indented_line_needs_one_to_continue)
 {
     expect_errors("  x\n" MINIMAL,
-                  "a.ini:1: indented, but no line to continue, expected no space in front\n");
-    expect_errors(MINIMAL "[global]\n  x\n  y\n", "a.ini:7: [global]: indented, but no line to "
-                                                  "continue, expected no space in front\n");
+                  "a.ini:1: indented, but no line to continue, expected no space before it\n");
+    expect_errors(
+        MINIMAL "[global]\n  x\n  y\n",
+        "a.ini:7: [global]: indented, but no line to continue, expected no space before it\n");
 }
 END_TEST
 
@@ -377,7 +377,7 @@ START_TEST(includes_are_bounded)
         write_file(name, text);
     }
     ck_assert_ptr_null(load(MINIMAL "[global]\ninclude = 0.ini\n"));
-    ck_assert_ptr_nonnull(strstr(errors, "15.ini: included too deeply, expected at most 16 files"));
+    ck_assert_ptr_nonnull(strstr(errors, "15.ini: nested too deeply, expected at most 16 levels"));
     ck_assert_ptr_nonnull(strstr(errors, "too many files, expected at most 10000"));
 }
 END_TEST

@@ -86,8 +86,7 @@ static const struct {
       "[pool p] server: \"srv:_redis._tcp\": not a service, expected srv:_SERVICE._tcp.DOMAIN, "
       "or a name of SRV records such as srv:redis.service.consul\n" },
     { LISTEN "[pool p]\n", "server = srv:_redis._tcp.example:6379\n",
-      "[pool p] server: \"srv:_redis._tcp.example:6379\": a port, expected none: the name server "
-      "says which\n" },
+      "[pool p] server: \"srv:_redis._tcp.example:6379\": a port, expected none: SRV records have it\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=web1:81\n",
       "[pool p] server: check_address=\"web1:81\": a name, expected a numeric address\n" },
     { MINIMAL, "check_step =\n",
@@ -125,17 +124,15 @@ static const struct {
       "[pool p] check_send_proxy: \"v2\": unknown, expected auto, no or yes\n" },
     { MINIMAL, "empty = 0\n", "[pool p] empty: \"0\": not understood, expected yes or no\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 check_address=*:81\n",
-      "[pool p] server: check_address=\"*:81\": stands for all addresses, expected the one to "
-      "connect to\n" },
+      "[pool p] server: check_address=\"*:81\": a wildcard, expected an address to connect to\n" },
     { LISTEN "[pool p]\n", "server = 0.0.0.0:80\n",
-      "[pool p] server: \"0.0.0.0:80\": stands for all addresses, expected the one to connect "
-      "to\n" },
+      "[pool p] server: \"0.0.0.0:80\": a wildcard, expected an address to connect to\n" },
     { LISTEN "[pool p]\n", "server = [::]:80\n",
-      "[pool p] server: \"[::]:80\": stands for all addresses, expected the one to connect to\n" },
+      "[pool p] server: \"[::]:80\": a wildcard, expected an address to connect to\n" },
     { LISTEN "[pool p]\n", "server = *:81\n",
-      "[pool p] server: \"*:81\": stands for all addresses, expected the one to connect to\n" },
+      "[pool p] server: \"*:81\": a wildcard, expected an address to connect to\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80, 10.0.0.2:80\n",
-      "[pool p] server: \"10.0.0.1:80, 10.0.0.2:80\": a comma, expected one server to a line, its "
+      "[pool p] server: \"10.0.0.1:80, 10.0.0.2:80\": a comma, expected one server per line, its "
       "options separated by spaces\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.1:80 wieght=3\n",
       "[pool p] server: \"wieght\": unknown option, did you mean \"weight\"?\n" },
@@ -194,7 +191,7 @@ static const struct {
       "[pool p] check_status: \"2xx\": not understood, expected a number from 100 to 599, or two "
       "as in 200-399\n" },
     { MINIMAL, "check_status = 399-200\n",
-      "[pool p] check_status: \"399-200\": the wrong way round, expected a number from 100 to 599, "
+      "[pool p] check_status: \"399-200\": in the wrong order, expected a number from 100 to 599, "
       "or two as in 200-399\n" },
     { MINIMAL, "check_status = 200-600\n",
       "[pool p] check_status: \"200-600\": out of range, expected a number from 100 to 599, or two "
@@ -215,7 +212,7 @@ static const struct {
     { MINIMAL "[global]\n", "nameserver = ::1\n",
       "[global] nameserver: \"::1\": no brackets, expected [IPv6]:PORT\n" },
     { MINIMAL "[global]\n", "nameserver = 0.0.0.0\n",
-      "[global] nameserver: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
+      "[global] nameserver: \"0.0.0.0\": a wildcard, expected a single address\n" },
     { MINIMAL "[global]\n", "nameserver = unix:/run/dns\n",
       "[global] nameserver: \"unix:/run/dns\": not a name server, expected its IP address\n" },
     { MINIMAL "[global]\n", "nameserver = 10.0.0.53,\n",
@@ -226,7 +223,7 @@ static const struct {
       "[listen l] bind: \"*:80-65536\": bad range of ports, expected two numbers from 1 to "
       "65535\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:80-79\n",
-      "[listen l] bind: \"*:80-79\": the wrong way round, expected the lower port first\n" },
+      "[listen l] bind: \"*:80-79\": in the wrong order, expected the lower port first\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:x-79\n",
       "[listen l] bind: \"*:x-79\": bad port, expected a number from 1 to 65535\n" },
     { POOL "[listen l]\npool = p\n", "bind = unix:/a mode=660x\n",
@@ -252,11 +249,11 @@ static const struct {
     { POOL LISTEN, "route = sni=a| pool=p\n",
       "[listen l] route: sni=\"\": an empty label, expected a name such as db1.example\n" },
     { POOL LISTEN, "route = sni=10.0.0.1 pool=p\n",
-      "[listen l] route: sni=\"10.0.0.1\": no name, addresses are not sent in a hello\n" },
+      "[listen l] route: sni=\"10.0.0.1\": an address, expected a name: hellos have no addresses\n" },
     { POOL LISTEN, "route = sni=a.example. pool=p\n",
       "[listen l] route: sni=\"a.example.\": a dot at the end, expected the name without it\n" },
     { POOL LISTEN, "route = sni=a*.example pool=p\n",
-      "[listen l] route: sni=\"a*.example\": \"*\" stands for whole labels in front, expected "
+      "[listen l] route: sni=\"a*.example\": \"*\" replaces whole labels at the start only, expected "
       "*.example.com\n" },
     { POOL LISTEN, "route = alpn=h2| pool=p\n",
       "[listen l] route: alpn=\"\": not a protocol, expected one as in h2 or http/1.1\n" },
@@ -281,12 +278,12 @@ static const struct {
       "[pool p] source: \"10.0.0.1:80\": unknown, expected kernel, client, or an IP address "
       "without a port\n" },
     { MINIMAL, "source = 0.0.0.0\n",
-      "[pool p] source: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
+      "[pool p] source: \"0.0.0.0\": a wildcard, expected a single address\n" },
     { LISTEN "[pool p]\n", "server = 10.0.0.999\n",
       "[pool p] server: \"10.0.0.999\": not an IPv4 address, expected four numbers from 0 to "
       "255\n" },
     { LISTEN "[pool p]\n", "server = 0.0.0.0\n",
-      "[pool p] server: \"0.0.0.0\": stands for all addresses, expected a single one\n" },
+      "[pool p] server: \"0.0.0.0\": a wildcard, expected a single address\n" },
     { LISTEN "[pool p]\n", "server = 2001:db8::1\n",
       "[pool p] server: \"2001:db8::1\": no brackets, expected [IPv6]:PORT\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:2\n",
@@ -482,12 +479,12 @@ START_TEST(a_route_may_be_continued_by_its_pool)
                                       "        alpn=h2\n        pool=p\n");
     ck_assert_str_eq(c->listen[0].route[0].pool_name, "p");
     config_free(c);
-    expect_errors(POOL "[listen l]\nbind = *:80\nroute = sni=a pool=p\n  pool = p\n",
-                  "a.ini:6: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n");
-    expect_errors(POOL "[listen l]\nbind = *:80\n  pool=p\n",
-                  "a.ini:5: [listen l]: indented, and so it would continue the line before, "
-                  "expected no space in front\n");
+    expect_errors(
+        POOL "[listen l]\nbind = *:80\nroute = sni=a pool=p\n  pool = p\n",
+        "a.ini:6: [listen l]: indented, so it would continue the previous line, expected no space before it\n");
+    expect_errors(
+        POOL "[listen l]\nbind = *:80\n  pool=p\n",
+        "a.ini:5: [listen l]: indented, so it would continue the previous line, expected no space before it\n");
 }
 END_TEST
 

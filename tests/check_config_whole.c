@@ -31,18 +31,18 @@ static const struct {
       "a.ini:8: [pool p] server: \"a\": name given twice in this pool, first in line 6\n"
       "a.ini:9: [pool p] server: \"a\": name given twice in this pool, first in line 6\n" },
     { POOL LISTEN "bind = 10.0.0.1:81, 10.0.0.1:81\n",
-      "a.ini:6: [listen l] bind: \"10.0.0.1:81\": bound already, as \"10.0.0.1:81\" by "
+      "a.ini:6: [listen l] bind: \"10.0.0.1:81\": already bound, as \"10.0.0.1:81\" by "
       "[listen l] in line 6\n" },
     { MINIMAL "[listen m]\nbind = unix:/a\nbind = *:80\npool = p\n",
-      "a.ini:8: [listen m] bind: \"*:80\": bound already, as \"*:80\" by [listen l] in line 2\n" },
+      "a.ini:8: [listen m] bind: \"*:80\": already bound, as \"*:80\" by [listen l] in line 2\n" },
     { MINIMAL "[listen m]\nbind = 0.0.0.0:80\npool = p\n",
-      "a.ini:7: [listen m] bind: \"0.0.0.0:80\": bound already, as \"*:80\" by [listen l] in line "
+      "a.ini:7: [listen m] bind: \"0.0.0.0:80\": already bound, as \"*:80\" by [listen l] in line "
       "2\n" },
     { MINIMAL "[listen m]\nbind = [::]:81\nbind = *:81\npool = p\n",
-      "a.ini:8: [listen m] bind: \"*:81\": bound already, as \"[::]:81\" by [listen m] in line "
+      "a.ini:8: [listen m] bind: \"*:81\": already bound, as \"[::]:81\" by [listen m] in line "
       "7\n" },
     { MINIMAL "[listen m]\nbind = [::ffff:10.0.0.1]:81, 10.0.0.1:81\npool = p\n",
-      "a.ini:7: [listen m] bind: \"10.0.0.1:81\": bound already, as \"10.0.0.1:81\" by [listen m] "
+      "a.ini:7: [listen m] bind: \"10.0.0.1:81\": already bound, as \"10.0.0.1:81\" by [listen m] "
       "in line 7\n" },
     { LISTEN "[pool p]\nserver = 127.0.0.1:80\n",
       "a.ini:5: [pool p] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of "
@@ -64,24 +64,25 @@ static const struct {
     { MINIMAL "[global]\nresolve_max = 500ms\n",
       "a.ini:7: [global] resolve_max: resolve_min is longer than resolve_max, expected at most as "
       "long\n" },
-    { MINIMAL "file = /a\n", "a.ini:6: [pool p] file: beside servers, expected one of the two\n" },
+    { MINIMAL "file = /a\n",
+      "a.ini:6: [pool p] file: given with servers, expected one of the two\n" },
     { LISTEN "[pool p]\nfile = a\nfallback = q\ncheck = tcp\nretries = 2\n"
              "connect_timeout = 1s\n[pool q]\nfile = /b\n",
       "a.ini:5: [pool p] file: \"a\": not absolute, expected a path that begins with /\n"
-      "a.ini:9: [pool p] connect_timeout: of no use beside file, which takes the place of servers\n"
-      "a.ini:7: [pool p] check: of no use beside file, which takes the place of servers\n"
-      "a.ini:6: [pool p] fallback: of no use beside file, which takes the place of servers\n" },
+      "a.ini:9: [pool p] connect_timeout: has no effect with file, which replaces servers\n"
+      "a.ini:7: [pool p] check: has no effect with file, which replaces servers\n"
+      "a.ini:6: [pool p] fallback: has no effect with file, which replaces servers\n" },
     { MINIMAL "check_send = a\n",
-      "a.ini:6: [pool p] check_send: of no use without check = send\n" },
+      "a.ini:6: [pool p] check_send: has no effect without check = send\n" },
     { MINIMAL "check = http\ncheck_send = a\ncheck_expect = b\n",
-      "a.ini:7: [pool p] check_send: of no use without check = send\n"
-      "a.ini:8: [pool p] check_expect: of no use without check = send\n" },
+      "a.ini:7: [pool p] check_send: has no effect without check = send\n"
+      "a.ini:8: [pool p] check_expect: has no effect without check = send\n" },
     { MINIMAL "check = tcp\ncheck_path = /x\ncheck_host = x\ncheck_status = 200\n",
-      "a.ini:7: [pool p] check_path: of no use without check = http\n"
-      "a.ini:8: [pool p] check_host: of no use without check = http\n"
-      "a.ini:9: [pool p] check_status: of no use without check = http\n" },
+      "a.ini:7: [pool p] check_path: has no effect without check = http\n"
+      "a.ini:8: [pool p] check_host: has no effect without check = http\n"
+      "a.ini:9: [pool p] check_status: has no effect without check = http\n" },
     { MINIMAL "hash_key = source_port\n",
-      "a.ini:6: [pool p] hash_key: of no use without balance = hash\n" },
+      "a.ini:6: [pool p] hash_key: has no effect without balance = hash\n" },
     { MINIMAL "check = send\n", "a.ini:6: [pool p] check: \"send\": nothing to send, expected "
                                 "check_send, check_expect or both, or check_step\n" },
     { "[defaults]\ncheck = send\n" MINIMAL,
@@ -104,14 +105,14 @@ static const struct {
     { "[defaults]\nfallback = b\n" MINIMAL "[pool b]\nserver = 10.0.0.1:80\nfallback = p\n",
       "a.ini:6: [pool p] fallback: a loop: p -> b -> p\n" },
     { MINIMAL "[listen m]\nbind = fd:web, fd:3\npool = p\n[listen n]\nbind = fd:3\npool = p\n",
-      "a.ini:10: [listen n] bind: \"fd:3\": taken already by [listen m] in line 7\n" },
+      "a.ini:10: [listen n] bind: \"fd:3\": already taken by [listen m] in line 7\n" },
     { "[admin]\nsocket = /a\nhttp = 127.0.0.1:81\n" MINIMAL
       "bind = unix:/a\n[listen m]\nbind = unix:/a, 127.0.0.1:81\npool = p\n",
       "a.ini:9: [pool p] bind: belongs in [listen NAME]\n"
-      "a.ini:2: [admin] socket: bound already, as \"unix:/a\" by [listen m] in line 11\n"
-      "a.ini:3: [admin] http: bound already, as \"127.0.0.1:81\" by [listen m] in line 11\n" },
+      "a.ini:2: [admin] socket: already bound, as \"unix:/a\" by [listen m] in line 11\n"
+      "a.ini:3: [admin] http: already bound, as \"127.0.0.1:81\" by [listen m] in line 11\n" },
     { MINIMAL "[admin]\nhttp = 0.0.0.0:80\n",
-      "a.ini:7: [admin] http: bound already, as \"*:80\" by [listen l] in line 2\n" },
+      "a.ini:7: [admin] http: already bound, as \"*:80\" by [listen l] in line 2\n" },
     { MINIMAL "[admin]\nhttp = unix:/a\nsocket = /a\n",
       "a.ini:7: [admin] http: the same as socket, expected another address\n" },
     { POOL LISTEN "accept_proxy = yes\n",
@@ -123,15 +124,15 @@ static const struct {
     { POOL LISTEN "accept_proxy = yes\ntrusted_proxies = x\n",
       "a.ini:7: [listen l] trusted_proxies: \"x\": a name, expected a numeric network\n" },
     { POOL LISTEN "trusted_proxies = all\n",
-      "a.ini:6: [listen l] trusted_proxies: of no use without accept_proxy = yes\n" },
+      "a.ini:6: [listen l] trusted_proxies: has no effect without accept_proxy = yes\n" },
     { POOL LISTEN "route = sni=a pool=q\nroute = sni=b pool=p, sni=c pool=pp\n",
       "a.ini:6: [listen l] route: \"q\": no such pool, expected a section [pool q]\n"
       "a.ini:7: [listen l] route: \"pp\": no such pool, did you mean \"p\"?\n" },
     { POOL "[listen l]\nbind = 10.0.0.1:8000-8009, 10.0.0.1:8005-8020, *:8009, 10.0.0.1:8020\n"
            "pool = p\n",
-      "a.ini:4: [listen l] bind: \"10.0.0.1:8005\": bound already, as \"10.0.0.1:8005\" by "
+      "a.ini:4: [listen l] bind: \"10.0.0.1:8005\": already bound, as \"10.0.0.1:8005\" by "
       "[listen l] in line 4\n"
-      "a.ini:4: [listen l] bind: \"10.0.0.1:8020\": bound already, as \"10.0.0.1:8020\" by "
+      "a.ini:4: [listen l] bind: \"10.0.0.1:8020\": already bound, as \"10.0.0.1:8020\" by "
       "[listen l] in line 4\n" },
     { "[listen l]\nbind = *:8000-8009\npool = p\n[pool p]\nserver = 127.0.0.1:8005\n",
       "a.ini:5: [pool p] server: \"127.0.0.1:8005\": a loop, it leads back to \"*:8005\" of "
@@ -165,21 +166,21 @@ static const struct {
       "a.ini:11: [pool b] server: \"unix:/c\": a loop, it leads back to \"unix:/c\" of [listen c] "
       "in line 13\n" },
     { "[listen l]\nbind = unix:/a\npool = p\n[pool p]\nserver = 10.0.0.1\n",
-      "a.ini:5: [pool p] server: \"10.0.0.1\": has no port for clients of \"unix:/a\" of "
+      "a.ini:5: [pool p] server: \"10.0.0.1\": needs a port for clients of \"unix:/a\" of "
       "[listen l] in line 2\n" },
     { LISTEN "[pool p]\nserver = 10.0.0.1\nserver = 10.0.0.2 check_address=10.0.0.2:1\n"
              "check = tcp\n",
       "a.ini:5: [pool p] server: \"10.0.0.1\": has no port to be checked at, expected "
       "check_port, or check_address=\n" },
     { MINIMAL "check = tcp\ncheck_step = send a\n",
-      "a.ini:7: [pool p] check_step: of no use without check = send\n" },
+      "a.ini:7: [pool p] check_step: has no effect without check = send\n" },
     { MINIMAL "check = send\ncheck_step = send a\ncheck_expect = b\n",
-      "a.ini:8: [pool p] check_expect: beside check_step, expected one of the two ways\n" },
+      "a.ini:8: [pool p] check_expect: given with check_step, expected one of the two\n" },
     { MINIMAL "check_port = 81\ncheck_send_proxy = yes\n",
-      "a.ini:6: [pool p] check_port: of no use without check\n"
-      "a.ini:7: [pool p] check_send_proxy: of no use without check\n" },
+      "a.ini:6: [pool p] check_port: has no effect without check\n"
+      "a.ini:7: [pool p] check_send_proxy: has no effect without check\n" },
     { LISTEN "[pool p]\nfile = /a\nempty = yes\n",
-      "a.ini:6: [pool p] empty: of no use beside file, which takes the place of servers\n" },
+      "a.ini:6: [pool p] empty: has no effect with file, which replaces servers\n" },
     { LISTEN "[pool p]\nempty = no\n",
       "a.ini:4: [pool p] server: missing, expected at least one, a file, or empty = yes\n" },
     { LISTEN "[pool p]\nserver = 10.0.0.1:80\nserver = [::2]:80\nserver = unix:/a\n"

@@ -97,7 +97,7 @@ static void report_bind(const struct bound_addresses *b, const struct sorted_tab
     char other_address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
     report_error(b->load->report, at, check_bind_label(b, SECTION_LISTEN, self->section, label),
-                 "bind", "\"%s\": bound already, as \"%s\" by [%s] in %s",
+                 "bind", "\"%s\": already bound, as \"%s\" by [%s] in %s",
                  addr_print(self->key, address), addr_print(other->key, other_address),
                  check_bind_label(b, SECTION_LISTEN, other->section, other_label),
                  report_location(check_bind_location(b, other), at, location));
@@ -135,7 +135,7 @@ static void check_inherited_fd(const struct bound_addresses *b, const char *fd, 
     if (other != NULL)
         report_error(b->load->report, check_bind_location(b, &self),
                      check_bind_label(b, SECTION_LISTEN, i, label), "bind",
-                     "\"fd:%s\": taken already by [%s] in %s", fd,
+                     "\"fd:%s\": already taken by [%s] in %s", fd,
                      check_bind_label(b, SECTION_LISTEN, other->section, other_label),
                      report_location(check_bind_location(b, other), check_bind_location(b, &self),
                                      location));
@@ -166,7 +166,7 @@ static void check_admin_address(const struct bound_addresses *b, const char *key
     char address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
     if (other != NULL)
-        report_error(b->load->report, at, "admin", key, "bound already, as \"%s\" by [%s] in %s",
+        report_error(b->load->report, at, "admin", key, "already bound, as \"%s\" by [%s] in %s",
                      addr_print(other->key, address),
                      check_bind_label(b, SECTION_LISTEN, other->section, label),
                      report_location(check_bind_location(b, other), at, location));
@@ -291,7 +291,7 @@ static bool check_port(const struct bound_addresses *b, size_t i, size_t item,
     struct addr to = b->load->config->pool[i].server[item].addr;
     addr_set_port(&to, addr_port(self->key));
     if (addr_is_unix(self->key)) {
-        check_bind_report_server(b, i, item, "has no port for clients of", self, NULL);
+        check_bind_report_server(b, i, item, "needs a port for clients of", self, NULL);
         return true;
     }
     const struct sorted_table_entry *found = find_bound_by(b, &to);

@@ -82,7 +82,7 @@ void check_listen(const struct load *l, size_t i)
     const char *trusted = "trusted_proxies";
     if (!listen->accept_proxy)
         check_key_unused_named(l, SECTION_LISTEN, i, trusted,
-                               "of no use without accept_proxy = yes");
+                               "has no effect without accept_proxy = yes");
     else if (listen->trusted_proxy_count == 0 && !check_key_given(l, SECTION_LISTEN, i, trusted))
         check_key_report(
             l, SECTION_LISTEN, i, accept,
@@ -127,15 +127,15 @@ static const struct requirement {
     bool (*is_met)(const struct config_pool *p);
     const char *message;
 } requirements[] = {
-    { "hash_key", is_hashed, "of no use without balance = hash" },
-    { "check_port", is_checked, "of no use without check" },
-    { "check_send_proxy", is_checked, "of no use without check" },
-    { "check_send", is_sent_to, "of no use without check = send" },
-    { "check_expect", is_sent_to, "of no use without check = send" },
-    { "check_step", is_sent_to, "of no use without check = send" },
-    { "check_path", speaks_http, "of no use without check = http" },
-    { "check_host", speaks_http, "of no use without check = http" },
-    { "check_status", speaks_http, "of no use without check = http" },
+    { "hash_key", is_hashed, "has no effect without balance = hash" },
+    { "check_port", is_checked, "has no effect without check" },
+    { "check_send_proxy", is_checked, "has no effect without check" },
+    { "check_send", is_sent_to, "has no effect without check = send" },
+    { "check_expect", is_sent_to, "has no effect without check = send" },
+    { "check_step", is_sent_to, "has no effect without check = send" },
+    { "check_path", speaks_http, "has no effect without check = http" },
+    { "check_host", speaks_http, "has no effect without check = http" },
+    { "check_status", speaks_http, "has no effect without check = http" },
 };
 
 static void check_unused_keys(const struct load *l, size_t i)
@@ -152,7 +152,7 @@ static void check_dialogue(const struct load *l, size_t i)
 {
     const struct config_pool *pool = &l->config->pool[i];
     bool sends = is_given(l, i, "check_send") || is_given(l, i, "check_expect");
-    const char *beside = "beside check_step, expected one of the two ways";
+    const char *beside = "given with check_step, expected one of the two";
     if (!is_sent_to(pool))
         return;
     if (sends && !is_given(l, i, "check_step")) {
@@ -175,7 +175,7 @@ static void check_unused_beside_file(const struct load *l, size_t i)
     for (const struct key *k = s->keys; k < s->keys + s->key_count; k++)
         if (k->list.size == 0 && strcmp(k->name, "file") != 0)
             check_key_unused(l, SECTION_POOL, i, k,
-                             "of no use beside file, which takes the place of servers");
+                             "has no effect with file, which replaces servers");
 }
 
 /* --- [pool]: servers --- */
@@ -210,7 +210,7 @@ static void check_addresses(const struct load *l, size_t i)
 static void check_source(const struct load *l, size_t i)
 {
     if (is_given(l, i, "server") && is_given(l, i, "file"))
-        report_key(l, i, "file", "beside servers, expected one of the two");
+        report_key(l, i, "file", "given with servers, expected one of the two");
     else if (!is_given(l, i, "server") && !is_given(l, i, "file") && !l->config->pool[i].empty)
         report_key(l, i, "server", "missing, expected at least one, a file, or empty = yes");
 }

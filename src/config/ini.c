@@ -292,7 +292,7 @@ static void ini_read_line(struct reader *r, const char *text)
         read_entry(r, text);
     else
         ini_error(r, strchr(text, ':') != NULL && *text != '='
-                         ? "no \"=\" behind the key, expected \"key = value\" or \"[section]\""
+                         ? "no \"=\" after the key, expected \"key = value\" or \"[section]\""
                          : "expected \"key = value\" or \"[section]\"");
 }
 
@@ -303,7 +303,7 @@ static void read_indented(struct reader *r, const char *text)
     if (r->handler->starts_entry(r->arg, key, text)) {
         entry_end(r);
         ini_error(r,
-                  "indented, and so it would continue the line before, expected no space in front");
+                  "indented, so it would continue the previous line, expected no space before it");
         ini_read_line(r, text);
         return;
     }
@@ -314,7 +314,7 @@ static void read_indented(struct reader *r, const char *text)
         r->rest = text;
         break;
     case CONTINUES_NOTHING:
-        ini_error(r, "indented, but no line to continue, expected no space in front");
+        ini_error(r, "indented, but no line to continue, expected no space before it");
         break;
     case CONTINUES_ERROR:
         break;

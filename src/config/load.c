@@ -365,8 +365,7 @@ static void load_read_file(struct load *l, const char *path, struct location fro
         report_loop(l, path, from);
     else if (included && l->file->depth == DEPTH_MAX)
         report_error(l->report, from, "global", "include",
-                     "%s: included too deeply, expected at most %d files within each other", path,
-                     DEPTH_MAX);
+                     "%s: nested too deeply, expected at most %d levels", path, DEPTH_MAX);
     else if (l->name_count == FILES_MAX)
         report_error(l->report, from, "global", "include",
                      "%s: too many files, expected at most %d", path, FILES_MAX);

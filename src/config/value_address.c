@@ -31,8 +31,7 @@ static int parse_connect_address(const struct value *v, void *out, const char *t
     if (rc < 0)
         return rc;
     if (addr_is_wildcard(&a))
-        return value_invalid(error, text,
-                             "stands for all addresses, expected the one to connect to");
+        return value_invalid(error, text, "a wildcard, expected an address to connect to");
     *(struct addr *)out = a;
     return 0;
 }
@@ -95,7 +94,7 @@ int value_parse_ip(struct addr *a, const char *text, uint16_t port, struct value
     if (addr_parse(&parsed, whole, &why) < 0)
         return value_invalid(error, text, "%s", why);
     if (addr_is_wildcard(&parsed))
-        return value_invalid(error, text, "stands for all addresses, expected a single one");
+        return value_invalid(error, text, "a wildcard, expected a single address");
     addr_set_port(&parsed, port);
     *a = parsed;
     return 0;

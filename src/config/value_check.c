@@ -379,7 +379,7 @@ static int probe_parse_range(const struct value *v, void *out, const char *text,
             *(struct config_range *)out = r;
             return 0;
         }
-        wrong = r.low > r.high ? "the wrong way round" : "out of range";
+        wrong = r.low > r.high ? "in the wrong order" : "out of range";
     }
     return value_invalid(error, text, "%s, expected a number from %u to %u, or two as in 200-399",
                          wrong, (unsigned)v->min, (unsigned)v->max);

@@ -63,7 +63,7 @@ static int bind_parse_range(struct config_bind *b, char *text, char *dash,
         return value_invalid(error, text,
                              "bad range of ports, expected two numbers from 1 to 65535");
     if (last < addr_port(&first))
-        return value_invalid(error, text, "the wrong way round, expected the lower port first");
+        return value_invalid(error, text, "in the wrong order, expected the lower port first");
     return add_ports(b, &first, last - addr_port(&first) + 1, error);
 }
 
@@ -223,12 +223,12 @@ static int route_read_name(char *name, struct value_error *error)
     const char *host = strncmp(name, "*.", 2) == 0 ? name + 2 : name;
     size_t n = strlen(host);
     if (n > 0 && host[strspn(host, "0123456789.")] == '\0')
-        return value_invalid(error, name, "no name, addresses are not sent in a hello");
+        return value_invalid(error, name, "an address, expected a name: hellos have no addresses");
     if (n > 0 && host[n - 1] == '.')
         return value_invalid(error, name, "a dot at the end, expected the name without it");
     if (strchr(host, '*') != NULL)
-        return value_invalid(error, name,
-                             "\"*\" stands for whole labels in front, expected *.example.com");
+        return value_invalid(
+            error, name, "\"*\" replaces whole labels at the start only, expected *.example.com");
     if (!hostname_is_host(host, &why))
         return value_invalid(error, name, "%s", why);
     for (char *c = name; *c != '\0'; c++)

@@ -19,7 +19,7 @@ static int parse_service(struct config_server *s, const char *name, const char *
 {
     const char *why = NULL;
     if (strchr(name, ':') != NULL)
-        return value_invalid(error, text, "a port, expected none: the name server says which");
+        return value_invalid(error, text, "a port, expected none: SRV records have it");
     if (!hostname_is_service(name, &why))
         return value_invalid(error, text, "%s", why);
     s->service = true;
@@ -208,7 +208,7 @@ static int parse_server(const struct value *v, void *out, const char *text,
     (void)v;
     if (strchr(text, ',') != NULL)
         return value_invalid(error, text,
-                             "a comma, expected one server to a line, its options "
+                             "a comma, expected one server per line, its options "
                              "separated by spaces");
     if ((rc = value_strdup(&line, text, error)) < 0)
         return rc;
