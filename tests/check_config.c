@@ -5,9 +5,9 @@
 #include "config/config.h"
 #include "config_rig.h"
 
-/* --- What a configuration is --- */
+/* --- Defaults and values --- */
 
-START_TEST(the_least_that_works_gets_all_defaults)
+START_TEST(a_minimal_file_gets_all_defaults)
 {
     struct config *c = load_good(MINIMAL);
     const struct config_global *g = &c->global;
@@ -117,7 +117,7 @@ START_TEST(the_least_that_works_gets_all_defaults)
 }
 END_TEST
 
-START_TEST(every_key_has_its_effect)
+START_TEST(every_key_sets_its_field)
 {
     struct config *c = load_good(full_config);
     const struct config_global *g = &c->global;
@@ -328,7 +328,7 @@ static const struct {
       "a.ini:10: [admin] user: belongs in [global]\n" },
 };
 
-START_TEST(a_key_that_is_wrong_here_is_explained)
+START_TEST(an_invalid_key_is_reported)
 {
     expect_errors(wrong_keys[_i].text, wrong_keys[_i].expected);
 }
@@ -363,17 +363,17 @@ static const struct {
       "a.ini:6: [listen l]: given twice, first in line 1\n" },
 };
 
-START_TEST(a_section_that_is_wrong_is_explained)
+START_TEST(an_invalid_section_is_reported)
 {
     expect_errors(wrong_sections[_i].text, wrong_sections[_i].expected);
 }
 END_TEST
 
-START_TEST(the_nearest_word_is_near)
+START_TEST(the_nearest_word_is_suggested)
 {
     static const struct {
         const char *wanted;
-        const char *found; /* of these: */
+        const char *found; /* of these words: */
     } words[] = {
         { "workers", "workers" },
         { "worker", "workers" },
@@ -402,7 +402,7 @@ START_TEST(the_nearest_word_is_near)
 }
 END_TEST
 
-START_TEST(defaults_are_for_the_sections_that_follow)
+START_TEST(defaults_apply_to_the_sections_after_them)
 {
     struct config *c =
         load_good("[listen a]\nbind = *:1\npool = p\n"
@@ -424,7 +424,7 @@ START_TEST(defaults_are_for_the_sections_that_follow)
 }
 END_TEST
 
-START_TEST(lists_have_defaults_that_a_section_replaces)
+START_TEST(a_section_replaces_a_list_of_defaults)
 {
     struct config *c =
         load_good("[defaults]\nallow = 10.0.0.0/8\ndeny = all\nroute = sni=a pool=p\n"
@@ -449,7 +449,7 @@ START_TEST(lists_have_defaults_that_a_section_replaces)
 }
 END_TEST
 
-START_TEST(defaults_are_checked_where_they_stand)
+START_TEST(errors_in_defaults_have_their_own_place)
 {
     expect_errors(MINIMAL
                   "[defaults]\nbind = *:81\npool = p\nserver = 1.1.1.1:1\nworkers = 1\n"
@@ -468,16 +468,16 @@ END_TEST
 
 static void add_tests(TCase *t)
 {
-    tcase_add_test(t, the_least_that_works_gets_all_defaults);
-    tcase_add_test(t, every_key_has_its_effect);
+    tcase_add_test(t, a_minimal_file_gets_all_defaults);
+    tcase_add_test(t, every_key_sets_its_field);
     tcase_add_test(t, sections_keep_their_order);
     tcase_add_test(t, a_pool_may_be_shared_or_unused);
-    tcase_add_loop_test(t, a_key_that_is_wrong_here_is_explained, 0, COUNT(wrong_keys));
-    tcase_add_loop_test(t, a_section_that_is_wrong_is_explained, 0, COUNT(wrong_sections));
-    tcase_add_test(t, the_nearest_word_is_near);
-    tcase_add_test(t, defaults_are_for_the_sections_that_follow);
-    tcase_add_test(t, lists_have_defaults_that_a_section_replaces);
-    tcase_add_test(t, defaults_are_checked_where_they_stand);
+    tcase_add_loop_test(t, an_invalid_key_is_reported, 0, COUNT(wrong_keys));
+    tcase_add_loop_test(t, an_invalid_section_is_reported, 0, COUNT(wrong_sections));
+    tcase_add_test(t, the_nearest_word_is_suggested);
+    tcase_add_test(t, defaults_apply_to_the_sections_after_them);
+    tcase_add_test(t, a_section_replaces_a_list_of_defaults);
+    tcase_add_test(t, errors_in_defaults_have_their_own_place);
 }
 
 int main(void)

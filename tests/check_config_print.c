@@ -9,7 +9,7 @@
 
 /* --- Printing and comparing --- */
 
-START_TEST(what_is_printed_reads_as_the_same)
+START_TEST(a_printed_configuration_loads_as_the_same)
 {
     expect_round_trip(MINIMAL);
     expect_round_trip(full_config);
@@ -38,7 +38,7 @@ START_TEST(what_is_printed_reads_as_the_same)
 }
 END_TEST
 
-START_TEST(long_values_are_printed_on_lines_that_can_be_read)
+START_TEST(long_values_are_printed_on_several_lines)
 {
     char tail[1200] = "\n ";
     char server[400];
@@ -55,14 +55,14 @@ START_TEST(long_values_are_printed_on_lines_that_can_be_read)
 }
 END_TEST
 
-/* Where [global], [listen l] or [pool p] ends in what was printed. */
+/* Returns the end of a section in the printed text. */
 static char *section_end(char *begin)
 {
     char *end = strstr(begin, "\n\n");
     return end == NULL ? begin + strlen(begin) : end + 1;
 }
 
-START_TEST(print_says_every_key_once)
+START_TEST(every_key_is_printed_once)
 {
     struct config *c = load_good(MINIMAL);
     char *text = print(c);
@@ -126,7 +126,7 @@ START_TEST(every_change_is_found)
 }
 END_TEST
 
-START_TEST(what_two_keys_add_to_one_list_is_printed_in_its_order)
+START_TEST(a_list_of_two_keys_is_printed_in_its_order)
 {
     struct config *c =
         load_good(POOL LISTEN "deny = 10.0.0.1, 10.0.0.2\nallow = unix:\ndeny = all\n");
@@ -173,7 +173,7 @@ static const struct {
     { "bind = *:81, *:82\n", "bind = *:82, *:81\n", "" },
 };
 
-START_TEST(an_order_that_matters_is_compared)
+START_TEST(the_order_of_a_list_is_compared_if_it_matters)
 {
     char text[500];
     size_t count = 0;
@@ -203,9 +203,9 @@ START_TEST(the_order_of_servers_is_compared)
 }
 END_TEST
 
-/* --- The files that come with zproxy --- */
+/* --- The manual and the example file --- */
 
-/* A file of the source tree; NULL where there is none (the tests run elsewhere). */
+/* Reads a file of the source tree; NULL if the tests run elsewhere. */
 static char *shipped(const char *path)
 {
     const char *srcdir = getenv("srcdir");
@@ -244,7 +244,7 @@ START_TEST(every_key_is_in_the_manual_and_in_the_example)
 }
 END_TEST
 
-/* Whether all that was said of a file is that some keys do not go together. */
+/* Whether all errors are about keys that do not go together. */
 static bool only_unfit(void)
 {
     for (const char *line = errors; *line != '\0'; line = strchr(line, '\n') + 1) {
@@ -264,7 +264,7 @@ START_TEST(the_example_is_valid)
     if (text == NULL)
         return;
     expect_round_trip(text);
-    for (char *c = text; (c = strchr(c, '#')) != NULL; c++) { /* the keys that it only mentions */
+    for (char *c = text; (c = strchr(c, '#')) != NULL; c++) { /* the keys that are commented */
         if (c == text || c[-1] != '\n' || c[1] < 'a' || c[1] > 'z')
             continue;
         *c = '\n';
@@ -279,9 +279,9 @@ START_TEST(the_example_is_valid)
 }
 END_TEST
 
-/* --- Anything --- */
+/* --- Corrupted files --- */
 
-/* Changes, removes, doubles or swaps a few bytes. */
+/* Changes, removes, duplicates or overwrites a few bytes. */
 static size_t mangle(char *text, size_t n, size_t room)
 {
     static const char letters[] = "\n\n [];#=:,\t\r\"\\/.*019azAZ_\x01\xff\xc3\xbc";
@@ -310,7 +310,7 @@ static size_t mangle(char *text, size_t n, size_t room)
     return n;
 }
 
-START_TEST(a_mangled_file_is_loaded_or_explained)
+START_TEST(a_corrupted_file_loads_or_reports_errors)
 {
     static const char *const seeds[] = { full_config, MINIMAL,
                                          "[defaults]\nretries = 3\n" MINIMAL };
@@ -341,23 +341,23 @@ START_TEST(a_mangled_file_is_loaded_or_explained)
         config_free(c);
         valid++;
     }
-    ck_assert_int_gt(valid, 10); /* or the mangler is too rude to find anything */
+    ck_assert_int_gt(valid, 10); /* otherwise too few bytes survive for the test to find errors */
 }
 END_TEST
 
 static void add_tests(TCase *t)
 {
-    tcase_add_test(t, what_is_printed_reads_as_the_same);
-    tcase_add_test(t, long_values_are_printed_on_lines_that_can_be_read);
-    tcase_add_test(t, print_says_every_key_once);
+    tcase_add_test(t, a_printed_configuration_loads_as_the_same);
+    tcase_add_test(t, long_values_are_printed_on_several_lines);
+    tcase_add_test(t, every_key_is_printed_once);
     tcase_add_test(t, every_change_is_found);
-    tcase_add_test(t, what_two_keys_add_to_one_list_is_printed_in_its_order);
+    tcase_add_test(t, a_list_of_two_keys_is_printed_in_its_order);
     tcase_add_test(t, the_control_socket_is_printed_as_a_path);
-    tcase_add_loop_test(t, an_order_that_matters_is_compared, 0, COUNT(orders));
+    tcase_add_loop_test(t, the_order_of_a_list_is_compared_if_it_matters, 0, COUNT(orders));
     tcase_add_test(t, the_order_of_servers_is_compared);
     tcase_add_test(t, every_key_is_in_the_manual_and_in_the_example);
     tcase_add_test(t, the_example_is_valid);
-    tcase_add_loop_test(t, a_mangled_file_is_loaded_or_explained, 0, 4);
+    tcase_add_loop_test(t, a_corrupted_file_loads_or_reports_errors, 0, 4);
 }
 
 int main(void)

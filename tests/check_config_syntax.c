@@ -60,7 +60,7 @@ START_TEST(line_ends_and_byte_order_marks_of_other_systems_are_accepted)
 }
 END_TEST
 
-START_TEST(the_last_line_needs_no_end)
+START_TEST(the_last_line_needs_no_newline)
 {
     expect_good("[pool p]\nserver = 10.0.0.1:80\n[listen l]\nbind = *:80\npool = p");
 }
@@ -79,7 +79,7 @@ START_TEST(a_longer_line_is_an_error_and_not_split)
     for (size_t n = 200; n < 1000; n += 7)
         expect_errors(long_line(n, ""), "a.ini:7: [global]: longer than 199 bytes, expected the "
                                         "rest on indented lines\n");
-    /* The end of the line is no line of its own, nor is what would continue it. */
+    /* Neither the end of the line nor its continuation is read as a line. */
     expect_errors(long_line(230, "\n  more\nuser = x y"),
                   "a.ini:7: [global]: longer than 199 bytes, expected the rest on indented lines\n"
                   "a.ini:9: [global] user: \"x y\": not a word, expected one of at most 255 "
@@ -118,7 +118,7 @@ START_TEST(every_bad_line_is_reported)
 }
 END_TEST
 
-START_TEST(an_indented_key_is_not_swallowed)
+START_TEST(an_indented_key_is_an_error)
 {
     expect_errors(
         "[listen l]\nbind = *:80\n  pool = p\n" POOL,
@@ -133,7 +133,7 @@ START_TEST(an_indented_key_is_not_swallowed)
 }
 END_TEST
 
-START_TEST(an_indented_line_needs_one_to_continue)
+START_TEST(an_indented_line_needs_a_line_to_continue)
 {
     expect_errors("  x\n" MINIMAL,
                   "a.ini:1: indented, but no line to continue, expected no space before it\n");
@@ -143,7 +143,7 @@ START_TEST(an_indented_line_needs_one_to_continue)
 }
 END_TEST
 
-START_TEST(what_continues_a_bad_line_is_not_reported_again)
+START_TEST(the_continuation_of_a_bad_line_is_not_reported)
 {
     expect_errors(MINIMAL "[global]\nbad\n  more\n  and more\n",
                   "a.ini:7: [global]: expected \"key = value\" or \"[section]\"\n");
@@ -166,7 +166,7 @@ START_TEST(long_names_are_not_cut)
     snprintf(text, sizeof text, MINIMAL "[pool %sab]\nserver = 1.1.1.1:1\n", name);
     ck_assert_ptr_null(load(text));
     ck_assert_ptr_nonnull(strstr(errors, "ab]: not a name, expected 1 to 64 of letters, digits"));
-    /* 49 bytes are equal to a key's, so to speak: the whole of it is looked at. */
+    /* inih cuts keys to 49 bytes: the whole key is compared. */
     snprintf(text, sizeof text, MINIMAL "[global]\nuser%*s = x\n", 60, "y");
     ck_assert_ptr_null(load(text));
     snprintf(text, sizeof text, MINIMAL "[global]\n%s = x\n", name);
@@ -185,7 +185,7 @@ START_TEST(a_section_without_keys_exists)
 }
 END_TEST
 
-/* --- What a file may be --- */
+/* --- Files --- */
 
 START_TEST(a_file_that_cannot_be_read_is_an_error)
 {
@@ -198,7 +198,7 @@ START_TEST(a_file_that_cannot_be_read_is_an_error)
 }
 END_TEST
 
-START_TEST(a_fifo_is_not_waited_for)
+START_TEST(a_fifo_does_not_block)
 {
     ck_assert_int_eq(mkfifo("a.ini", 0600), 0);
     ck_assert_ptr_null(load_file("a.ini"));
@@ -231,7 +231,7 @@ START_TEST(a_nul_byte_is_the_only_error)
 }
 END_TEST
 
-START_TEST(what_is_not_text_is_told_line_by_line)
+START_TEST(bytes_that_are_no_text_are_reported_by_line)
 {
     expect_errors(
         "# \xff \xfe\n# a\r# b\r\n" MINIMAL "retries = \x1b[31m\n# \x7f\nwieght = 1\n# \xc3",
@@ -246,7 +246,7 @@ START_TEST(what_is_not_text_is_told_line_by_line)
 }
 END_TEST
 
-START_TEST(keys_behind_a_title_that_is_not_text_are_its_own)
+START_TEST(keys_of_a_section_with_a_bad_name_are_read)
 {
     expect_errors(
         MINIMAL "[pool caf\xe9]\nserver = 127.0.0.1:3\nretries = 1\n",
@@ -273,7 +273,7 @@ END_TEST
 
 /* --- include --- */
 
-START_TEST(an_included_file_is_read_in_its_place)
+START_TEST(an_included_file_is_read_in_place_of_the_include)
 {
     mkdir("d", 0700);
     write_file("d/b.ini", "[listen b]\nbind = *:2\npool = p\n");
@@ -287,9 +287,9 @@ START_TEST(an_included_file_is_read_in_its_place)
     ck_assert_str_eq(c->listen[1].name, "a"); /* sorted */
     ck_assert_str_eq(c->listen[2].name, "b");
     ck_assert_str_eq(c->listen[3].name, "last");
-    ck_assert_str_eq(c->global.user, "x");    /* it began in [global] */
-    ck_assert_str_eq(c->global.group, "y");   /* and may say so */
-    ck_assert_str_eq(c->global.chroot, "/c"); /* and so did what came after it */
+    ck_assert_str_eq(c->global.user, "x");    /* the file starts in [global] */
+    ck_assert_str_eq(c->global.group, "y");   /* and may name it */
+    ck_assert_str_eq(c->global.chroot, "/c"); /* and so do the lines after it */
     ck_assert_uint_eq(c->pool[1].retries, 9);
     config_free(c);
 }
@@ -297,7 +297,7 @@ END_TEST
 
 START_TEST(an_include_is_relative_to_its_file)
 {
-    mkdir("d[1]", 0700); /* no wildcard: it is not the pattern */
+    mkdir("d[1]", 0700); /* "[1]" is no wildcard in the path of the including file */
     mkdir("d[1]/e", 0700);
     write_file("d[1]/b.ini", "[global]\ninclude = e/*.ini\ninclude = c.ini\n");
     write_file("d[1]/c.ini", LISTEN);
@@ -326,7 +326,7 @@ START_TEST(errors_name_the_included_file)
 }
 END_TEST
 
-START_TEST(a_missing_file_is_an_error_and_no_match_is_none)
+START_TEST(a_missing_file_is_an_error_but_no_match_is_not)
 {
     expect_good(MINIMAL "[global]\ninclude = *.conf\ninclude = nodir/*\n");
     expect_errors(MINIMAL "[global]\ninclude = b.conf\ninclude =\ninclude = .\n",
@@ -336,7 +336,7 @@ START_TEST(a_missing_file_is_an_error_and_no_match_is_none)
 }
 END_TEST
 
-START_TEST(what_a_missing_file_may_hold_is_not_missed)
+START_TEST(what_an_unread_file_may_define_is_not_reported_missing)
 {
     expect_errors("[global]\ninclude = pools.ini\n" LISTEN,
                   "a.ini:2: [global] include: pools.ini: cannot be read: No such file or "
@@ -344,7 +344,7 @@ START_TEST(what_a_missing_file_may_hold_is_not_missed)
 }
 END_TEST
 
-START_TEST(a_bad_byte_in_an_included_file_is_found_there)
+START_TEST(a_bad_byte_is_reported_in_the_included_file)
 {
     write_file("b.ini", "# a\n# \x01\n");
     expect_errors(MINIMAL "[global]\ninclude = b.ini\n",
@@ -367,7 +367,7 @@ START_TEST(an_include_loop_is_an_error_that_shows_it)
 }
 END_TEST
 
-START_TEST(includes_are_bounded)
+START_TEST(includes_are_limited)
 {
     for (int i = 0; i < 30; i++) {
         char name[16];
@@ -389,31 +389,31 @@ static void add_tests(TCase *t)
     tcase_add_test(t, an_indented_line_continues_the_one_before);
     tcase_add_test(t, continued_lines_are_joined_by_one_space);
     tcase_add_test(t, line_ends_and_byte_order_marks_of_other_systems_are_accepted);
-    tcase_add_test(t, the_last_line_needs_no_end);
+    tcase_add_test(t, the_last_line_needs_no_newline);
     tcase_add_test(t, a_line_may_have_199_bytes_and_a_comment);
     tcase_add_test(t, a_longer_line_is_an_error_and_not_split);
     tcase_add_test(t, a_value_may_be_longer_than_a_line);
     tcase_add_test(t, every_bad_line_is_reported);
-    tcase_add_test(t, an_indented_key_is_not_swallowed);
-    tcase_add_test(t, an_indented_line_needs_one_to_continue);
-    tcase_add_test(t, what_continues_a_bad_line_is_not_reported_again);
+    tcase_add_test(t, an_indented_key_is_an_error);
+    tcase_add_test(t, an_indented_line_needs_a_line_to_continue);
+    tcase_add_test(t, the_continuation_of_a_bad_line_is_not_reported);
     tcase_add_test(t, long_names_are_not_cut);
     tcase_add_test(t, a_section_without_keys_exists);
     tcase_add_test(t, a_file_that_cannot_be_read_is_an_error);
-    tcase_add_test(t, a_fifo_is_not_waited_for);
+    tcase_add_test(t, a_fifo_does_not_block);
     tcase_add_test(t, a_file_without_sections_is_an_error);
     tcase_add_loop_test(t, a_nul_byte_is_the_only_error, 0, COUNT(binaries));
-    tcase_add_test(t, what_is_not_text_is_told_line_by_line);
-    tcase_add_test(t, keys_behind_a_title_that_is_not_text_are_its_own);
+    tcase_add_test(t, bytes_that_are_no_text_are_reported_by_line);
+    tcase_add_test(t, keys_of_a_section_with_a_bad_name_are_read);
     tcase_add_test(t, a_file_of_4_mib_is_read_and_a_larger_one_is_not);
-    tcase_add_test(t, an_included_file_is_read_in_its_place);
+    tcase_add_test(t, an_included_file_is_read_in_place_of_the_include);
     tcase_add_test(t, an_include_is_relative_to_its_file);
     tcase_add_test(t, errors_name_the_included_file);
-    tcase_add_test(t, a_missing_file_is_an_error_and_no_match_is_none);
-    tcase_add_test(t, what_a_missing_file_may_hold_is_not_missed);
-    tcase_add_test(t, a_bad_byte_in_an_included_file_is_found_there);
+    tcase_add_test(t, a_missing_file_is_an_error_but_no_match_is_not);
+    tcase_add_test(t, what_an_unread_file_may_define_is_not_reported_missing);
+    tcase_add_test(t, a_bad_byte_is_reported_in_the_included_file);
     tcase_add_test(t, an_include_loop_is_an_error_that_shows_it);
-    tcase_add_test(t, includes_are_bounded);
+    tcase_add_test(t, includes_are_limited);
 }
 
 int main(void)

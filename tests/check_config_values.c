@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "config_rig.h"
 
-/* A value of a key, refused: `section` is opened with what it needs by `before`. */
+/* A bad value of a key; `before` is a file up to the section of the key. */
 static const struct {
     const char *before;
     const char *line;
@@ -324,7 +324,7 @@ static const struct {
       "1g\n" },
 };
 
-START_TEST(a_value_that_is_wrong_is_explained)
+START_TEST(an_invalid_value_is_reported)
 {
     char text[512];
     char expected[512];
@@ -341,7 +341,7 @@ static const struct {
     const char *text;
     const char *bytes;
     size_t len;
-    const char *printed; /* NULL: as it was written */
+    const char *printed; /* NULL: the same text */
 } escaped[] = {
     { "PING\\r\\n", "PING\r\n", 6, NULL },
     { "a b  c", "a b  c", 6, NULL },
@@ -383,7 +383,7 @@ START_TEST(bytes_are_at_most_4096)
 {
     char text[6000];
     size_t n = (size_t)snprintf(text, sizeof text, MINIMAL "check = send\ncheck_send =\n");
-    for (int i = 0; i < 32; i++) /* with the spaces between, 4095 */
+    for (int i = 0; i < 32; i++) /* 4095 bytes with the spaces between */
         n += (size_t)snprintf(text + n, sizeof text - n, " %0127d\n", 0);
     snprintf(text + n, sizeof text - n, " \\x20");
     ck_assert_ptr_null(load(text));
@@ -409,7 +409,7 @@ START_TEST(a_name_server_has_port_53)
 }
 END_TEST
 
-START_TEST(rates_keep_the_time_they_were_given_in)
+START_TEST(rates_keep_their_unit)
 {
     static const struct {
         const char *text;
@@ -488,7 +488,7 @@ START_TEST(a_route_may_be_continued_by_its_pool)
 }
 END_TEST
 
-START_TEST(a_range_of_one_port_is_a_port)
+START_TEST(a_range_of_one_port_is_one_port)
 {
     struct config *c = load_good(POOL "[listen l]\nbind = *:80-80, unix:/a:1-2\npool = p\n");
     ck_assert_uint_eq(c->listen[0].bind[0].addr_count, 1);
@@ -509,7 +509,7 @@ START_TEST(keepalive_is_yes_no_or_three_numbers)
 }
 END_TEST
 
-START_TEST(logs_go_to_all_places)
+START_TEST(all_log_targets_are_read)
 {
     static const struct {
         const char *text;
@@ -568,17 +568,17 @@ END_TEST
 
 static void add_tests(TCase *t)
 {
-    tcase_add_loop_test(t, a_value_that_is_wrong_is_explained, 0, COUNT(refused));
+    tcase_add_loop_test(t, an_invalid_value_is_reported, 0, COUNT(refused));
     tcase_add_loop_test(t, bytes_are_written_with_the_escapes_of_c, 0, COUNT(escaped));
     tcase_add_test(t, bytes_are_at_most_4096);
     tcase_add_test(t, a_name_server_has_port_53);
-    tcase_add_test(t, rates_keep_the_time_they_were_given_in);
+    tcase_add_test(t, rates_keep_their_unit);
     tcase_add_test(t, sources_are_addresses_without_a_port);
     tcase_add_test(t, names_of_routes_are_kept_in_lower_case);
     tcase_add_test(t, a_route_may_be_continued_by_its_pool);
-    tcase_add_test(t, a_range_of_one_port_is_a_port);
+    tcase_add_test(t, a_range_of_one_port_is_one_port);
     tcase_add_test(t, keepalive_is_yes_no_or_three_numbers);
-    tcase_add_test(t, logs_go_to_all_places);
+    tcase_add_test(t, all_log_targets_are_read);
     tcase_add_test(t, a_server_is_named_by_its_address_as_written);
     tcase_add_test(t, a_server_may_be_a_name_or_a_service);
 }

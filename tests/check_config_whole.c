@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "config_rig.h"
 
-/* Two listeners in a chain: the first one's server is an address of the second. */
+/* A chain of two listeners: the server of the first is an address of the second. */
 #define TWO                                                                                \
     "[listen a]\nbind = *:80\npool = a\n[listen b]\nbind = 127.0.0.1:81, *:82\npool = b\n" \
     "[pool a]\nserver = 127.0.0.1:82\n"
@@ -189,7 +189,7 @@ static const struct {
       "IPv4 or both IPv6\n" },
 };
 
-START_TEST(what_does_not_fit_together_is_explained)
+START_TEST(keys_that_conflict_are_reported)
 {
     expect_errors(unfitting[_i].text, unfitting[_i].expected);
 }
@@ -197,7 +197,7 @@ END_TEST
 
 /* --- Variables of the environment --- */
 
-START_TEST(variables_are_the_environments)
+START_TEST(variables_come_from_the_environment)
 {
     setenv("ZT_RETRIES", "7", 1);
     setenv("ZT_SERVERS", "10.0.0.1:80 weight=3", 1);
@@ -259,7 +259,7 @@ START_TEST(variables_are_printed_as_they_were_written)
 }
 END_TEST
 
-START_TEST(variables_that_cannot_be_used_are_errors)
+START_TEST(variables_with_errors_are_reported)
 {
     unsetenv("ZT_UNSET");
     setenv("ZT_BAD", "sesame\nopen", 1);
@@ -283,7 +283,7 @@ START_TEST(variables_that_cannot_be_used_are_errors)
 }
 END_TEST
 
-START_TEST(what_merely_looks_like_a_conflict_is_none)
+START_TEST(similar_keys_and_addresses_are_no_conflict)
 {
     expect_good(LISTEN "[pool p]\nserver = 10.0.0.1\nserver = unix:/a\nserver = a:80\n"
                        "check = tcp\ncheck_port = 81\n");
@@ -298,32 +298,32 @@ START_TEST(what_merely_looks_like_a_conflict_is_none)
 }
 END_TEST
 
-START_TEST(a_chain_through_oneself_is_no_circle)
+START_TEST(a_chain_of_listeners_is_no_loop)
 {
     expect_good(TWO "[pool b]\nserver = 10.0.0.1:80\nserver = db.example:80\n");
     expect_good(TWO "[listen c]\nbind = unix:/c, 127.0.0.1:90-99\npool = c\n"
                     "[pool b]\nserver = unix:/c\nserver = [::ffff:127.0.0.1]:95\nfallback = c\n"
                     "[pool c]\nserver = 10.0.0.1:80\n");
-    /* no client comes by that pool, or by that port */
+    /* no client reaches that pool, or that port */
     expect_good(TWO "[pool b]\nserver = 10.0.0.1:80\n[pool c]\nserver = 127.0.0.1:80\n");
     expect_good("[listen a]\nbind = *:80, *:81\npool = a\n[pool a]\nserver = 10.0.0.1\n"
                 "[listen b]\nbind = 127.0.0.1:82\npool = b\n[pool b]\nserver = 127.0.0.1:81\n");
 }
 END_TEST
 
-START_TEST(fallbacks_may_lead_to_the_same_pool)
+START_TEST(several_pools_may_have_the_same_fallback)
 {
     struct config *c = load_good("[defaults]\nfallback = sorry\n" MINIMAL "[pool q]\n"
                                  "server = 10.0.0.1:80\nfallback = p\n"
                                  "[pool sorry]\nserver = 10.0.0.1:80\n");
     ck_assert_ptr_eq(c->pool[0].fallback, &c->pool[2]);
     ck_assert_ptr_eq(c->pool[1].fallback, &c->pool[0]);
-    ck_assert_ptr_null(c->pool[2].fallback); /* it is everybody's but its own */
+    ck_assert_ptr_null(c->pool[2].fallback); /* a pool is not its own fallback */
     config_free(c);
 }
 END_TEST
 
-START_TEST(defaults_that_are_of_no_use_to_a_pool_are_not_its_own)
+START_TEST(defaults_without_effect_on_a_pool_are_dropped)
 {
     static const char text[] =
         "[defaults]\nbalance = hash\nhash_key = source_port\ncheck = http\ncheck_path = /health\n"
@@ -344,7 +344,7 @@ START_TEST(defaults_that_are_of_no_use_to_a_pool_are_not_its_own)
 }
 END_TEST
 
-START_TEST(a_key_at_its_default_is_never_of_no_use)
+START_TEST(a_key_without_effect_at_its_default_is_no_error)
 {
     expect_good(MINIMAL "check_path = /\ncheck_status = 200-399\nhash_key = source\n"
                         "[pool q]\nfile = /a\nretries = 2\ncheck = none\ncheck_path = /\n");
@@ -365,7 +365,7 @@ START_TEST(a_check_may_take_longer_than_its_interval)
 }
 END_TEST
 
-START_TEST(trusted_proxies_of_defaults_are_for_those_who_accept_headers)
+START_TEST(default_trusted_proxies_apply_with_accept_proxy_only)
 {
     static const char text[] = "[defaults]\ntrusted_proxies = 10.0.0.0/8\n" POOL LISTEN
                                "[listen m]\nbind = *:81\npool = p\naccept_proxy = yes\n";
@@ -377,7 +377,7 @@ START_TEST(trusted_proxies_of_defaults_are_for_those_who_accept_headers)
 }
 END_TEST
 
-START_TEST(a_value_not_understood_is_not_missing_as_well)
+START_TEST(an_invalid_value_is_not_reported_missing)
 {
     expect_errors("[listen l]\nbind = x\npool = a b\n[pool p]\nserver = y\n",
                   "a.ini:2: [listen l] bind: \"x\": port missing, expected ADDRESS:PORT\n"
@@ -387,7 +387,7 @@ START_TEST(a_value_not_understood_is_not_missing_as_well)
 }
 END_TEST
 
-/* A file with n listeners, n pools and 10 n servers, and CPU seconds to load it. */
+/* Writes a file with n listeners, n pools and 10 n servers; returns the CPU seconds to load it. */
 static double load_many(int n, int rounds)
 {
     FILE *f = fopen("a.ini", "we");
@@ -414,15 +414,16 @@ static double load_many(int n, int rounds)
     return (double)(clock() - begin) / CLOCKS_PER_SEC;
 }
 
-START_TEST(ten_times_the_lines_take_ten_times_as_long)
+START_TEST(loading_takes_linear_time)
 {
     double few = load_many(200, 10);
-    double many = load_many(2000, 1); /* as much work, were it not for what grows faster */
+    double many =
+        load_many(2000, 1); /* the same work, unless loading takes more than linear time */
     ck_assert_double_lt(many, 4 * few);
 }
 END_TEST
 
-/* Sections of two kinds take turns, and keys come in another order than in the table. */
+/* Alternates two kinds of sections, with keys in another order than in the table. */
 static void write_variables(int n)
 {
     FILE *f = fopen("a.ini", "we");
@@ -437,7 +438,7 @@ static void write_variables(int n)
     fclose(f);
 }
 
-/* All lines that have variables, each of them once. */
+/* Fails the test unless each line with variables is printed once. */
 static void expect_variables(char *printed, int n)
 {
     char expected[64];
@@ -460,7 +461,7 @@ static void expect_variables(char *printed, int n)
     ck_assert_int_eq(found, 3 * n);
 }
 
-/* CPU seconds to load and print it. */
+/* Returns the CPU seconds to load and print such a file. */
 static double print_many(int n, int rounds)
 {
     write_variables(n);
@@ -477,7 +478,7 @@ static double print_many(int n, int rounds)
     return (double)(clock() - begin) / CLOCKS_PER_SEC;
 }
 
-START_TEST(ten_times_the_variables_are_printed_in_ten_times_as_long)
+START_TEST(printing_variables_takes_linear_time)
 {
     double few = print_many(600, 10);
     double many = print_many(6000, 1);
@@ -487,21 +488,21 @@ END_TEST
 
 static void add_tests(TCase *t)
 {
-    tcase_add_loop_test(t, what_does_not_fit_together_is_explained, 0, COUNT(unfitting));
-    tcase_add_test(t, variables_are_the_environments);
+    tcase_add_loop_test(t, keys_that_conflict_are_reported, 0, COUNT(unfitting));
+    tcase_add_test(t, variables_come_from_the_environment);
     tcase_add_test(t, variables_are_printed_as_they_were_written);
-    tcase_add_test(t, variables_that_cannot_be_used_are_errors);
-    tcase_add_test(t, what_merely_looks_like_a_conflict_is_none);
-    tcase_add_test(t, a_chain_through_oneself_is_no_circle);
-    tcase_add_test(t, fallbacks_may_lead_to_the_same_pool);
-    tcase_add_test(t, defaults_that_are_of_no_use_to_a_pool_are_not_its_own);
-    tcase_add_test(t, a_key_at_its_default_is_never_of_no_use);
+    tcase_add_test(t, variables_with_errors_are_reported);
+    tcase_add_test(t, similar_keys_and_addresses_are_no_conflict);
+    tcase_add_test(t, a_chain_of_listeners_is_no_loop);
+    tcase_add_test(t, several_pools_may_have_the_same_fallback);
+    tcase_add_test(t, defaults_without_effect_on_a_pool_are_dropped);
+    tcase_add_test(t, a_key_without_effect_at_its_default_is_no_error);
     tcase_add_test(t, sending_or_expecting_alone_is_a_check);
     tcase_add_test(t, a_check_may_take_longer_than_its_interval);
-    tcase_add_test(t, trusted_proxies_of_defaults_are_for_those_who_accept_headers);
-    tcase_add_test(t, a_value_not_understood_is_not_missing_as_well);
-    tcase_add_test(t, ten_times_the_lines_take_ten_times_as_long);
-    tcase_add_test(t, ten_times_the_variables_are_printed_in_ten_times_as_long);
+    tcase_add_test(t, default_trusted_proxies_apply_with_accept_proxy_only);
+    tcase_add_test(t, an_invalid_value_is_not_reported_missing);
+    tcase_add_test(t, loading_takes_linear_time);
+    tcase_add_test(t, printing_variables_takes_linear_time);
 }
 
 int main(void)

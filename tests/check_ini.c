@@ -1,5 +1,5 @@
-/* The syntax does not depend on inih's version or on how it was built: this test has an
- * ini_parse_stream() of its own, which reads as each of them does. */
+/* The syntax must not depend on the version of inih or on how it was built: this test has its own
+ * ini_parse_stream(), which imitates each of them. */
 #include <ctype.h>
 #include <ini.h>
 #include <stdio.h>
@@ -11,10 +11,10 @@
 
 /* How inih reads lines. */
 struct build {
-    size_t room;     /* of its buffer at first */
-    size_t room_max; /* that it grows to, for a line that fills it */
-    bool discards;   /* since 57: after a line that fills it, reads on to the next end of line */
-    bool multiline;  /* an indented line continues the one before */
+    size_t room;     /* the initial size of its buffer */
+    size_t room_max; /* the size to which it grows for a line that fills it */
+    bool discards;   /* since version 57: drops the rest of a line that fills the buffer */
+    bool multiline;  /* an indented line continues the previous one */
 };
 
 static const struct build builds[] = {
@@ -26,7 +26,7 @@ static const struct build builds[] = {
 
 static const struct build *inih;
 
-/* ---- inih ---- */
+/* ---- An imitation of inih ---- */
 
 static char *trim(char *text)
 {
@@ -38,7 +38,7 @@ static char *trim(char *text)
     return text;
 }
 
-/* Cuts " ;" and what follows. */
+/* Cuts a comment, " ;" and what follows. */
 static void cut_comment(char *text)
 {
     for (char *c = text + (*text != '\0'); *c != '\0'; c++)
@@ -102,7 +102,7 @@ int ini_parse_stream(ini_reader reader, void *stream, ini_handler handler, void 
     return error;
 }
 
-/* ---- what is read ---- */
+/* ---- The handler ---- */
 
 static char seen[65536];
 
@@ -146,7 +146,7 @@ static void reads(const char *text, const char *expected)
     ck_assert_str_eq(seen, expected);
 }
 
-/* "key = xx...", n bytes of it, with `text` from byte `at` on. */
+/* Returns a value of n bytes, with text from byte at on. */
 static const char *value_of(size_t n, size_t at, const char *text)
 {
     static char value[INI_LINE_MAX + 1];
@@ -157,7 +157,7 @@ static const char *value_of(size_t n, size_t at, const char *text)
     return value;
 }
 
-START_TEST(a_line_as_long_as_may_be_is_one)
+START_TEST(a_line_of_the_maximum_length_is_read)
 {
     static const char *const ends[] = { "\n", "", "\r\n", "   # a comment\n" };
     inih = &builds[_i];
@@ -173,8 +173,7 @@ START_TEST(a_line_as_long_as_may_be_is_one)
 }
 END_TEST
 
-/* Wherever inih's pieces end. */
-START_TEST(bytes_within_a_long_line_stay_as_they_are)
+START_TEST(bytes_of_a_long_line_are_unchanged)
 {
     static const char *const middles[] = { " ",   "   ", "\t \t", ";",     "=",  ":",
                                            "[a]", "#",   " x ",   "a = b", ";;", "= =" };
@@ -218,7 +217,7 @@ START_TEST(a_line_too_long_is_refused_and_the_next_one_read)
 }
 END_TEST
 
-START_TEST(a_key_has_its_limit)
+START_TEST(a_key_has_at_most_63_bytes)
 {
     char text[INI_LINE_MAX + 1];
     char expected[2 * INI_LINE_MAX];
@@ -242,11 +241,11 @@ int main(void)
 {
     Suite *s = suite_create("ini");
     TCase *t = tcase_create("inih of other versions");
-    tcase_add_loop_test(t, a_line_as_long_as_may_be_is_one, 0, BUILDS);
-    tcase_add_loop_test(t, bytes_within_a_long_line_stay_as_they_are, 0, BUILDS);
+    tcase_add_loop_test(t, a_line_of_the_maximum_length_is_read, 0, BUILDS);
+    tcase_add_loop_test(t, bytes_of_a_long_line_are_unchanged, 0, BUILDS);
     tcase_add_loop_test(t, a_long_line_is_continued_by_one_space, 0, BUILDS);
     tcase_add_loop_test(t, a_line_too_long_is_refused_and_the_next_one_read, 0, BUILDS);
-    tcase_add_loop_test(t, a_key_has_its_limit, 0, BUILDS);
+    tcase_add_loop_test(t, a_key_has_at_most_63_bytes, 0, BUILDS);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -68,7 +68,7 @@ struct config *load_file(const char *path)
     FILE *out = open_memstream(&errors, &errors_size);
     struct config *c = config_load(path, out);
     fclose(out);
-    ck_assert_int_eq(c == NULL, errors[0] != '\0'); /* a configuration, or errors, never both */
+    ck_assert_int_eq(c == NULL, errors[0] != '\0'); /* either a configuration or errors */
     return c;
 }
 
@@ -97,7 +97,7 @@ void expect_errors(const char *text, const char *expected)
     ck_assert_str_eq(errors, expected);
 }
 
-/* --- Texts --- */
+/* --- Files --- */
 
 const char full_config[] = "[global]\n"
                            "workers = 3\n"
