@@ -326,7 +326,7 @@ class Zproxy:
         if self.status != 0:
             raise Failure(f"zproxy ended with {self.status}")
         if REPORTS.search(said) or (said and self.settings["log"] != "stderr"):
-            raise Failure("zproxy wrote to its standard error")
+            raise Failure(f"zproxy wrote to its standard error:\n{said[:20000]}")
 
     def stop(self, number=signal.SIGTERM):
         self.send_signal(number)
