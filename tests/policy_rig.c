@@ -17,13 +17,13 @@ static struct server *make_server(size_t i, unsigned weight)
     ck_assert_int_eq(addr_parse(&conf.addr, address, &why), 0);
     struct server *srv = server_new(&conf, NULL);
     ck_assert_ptr_nonnull(srv);
-    atomic_store(&srv->slot, (uint32_t)i);
+    atomic_store(&srv->rank_index, (uint32_t)i);
     return srv;
 }
 
 size_t policy_rig_index(const struct server *srv)
 {
-    return atomic_load(&srv->slot);
+    return atomic_load(&srv->rank_index);
 }
 
 void policy_rig_open(struct policy_rig *f, const struct policy_ops *policy, const unsigned *weights,

@@ -51,6 +51,7 @@ void answer_file_ref(struct answer_file *f)
 
 void answer_file_unref(struct answer_file *f)
 {
+    /* acq_rel: the last holder closes the file after the others have used it */
     if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
         return;
     close(f->fd);

@@ -1,7 +1,8 @@
-/* A file that is a pool's whole answer: opened once, its descriptor shared by all sessions.
+/* The file that a pool with "file" sends to each client. It is opened once; all sessions share the
+ * descriptor.
  *
- * What is sent is the file as it was opened: its name may be given to another file or to none
- * meanwhile. Only its length can shrink under a session, which the session notices.
+ * Sessions send the file that was opened, even if its name is unlinked or given to another file. If
+ * the file is truncated, a session gets less than length and ends with an error.
  */
 #ifndef ZPROXY_BALANCE_ANSWER_FILE_H
 #define ZPROXY_BALANCE_ANSWER_FILE_H
@@ -13,15 +14,16 @@
 struct answer_file {
     _Atomic uint32_t refs;
     int fd;
-    off_t length; /* when it was opened */
+    off_t length; /* at open */
     char path[];
 };
 
-/* Opens a regular file with one reference. NULL with errno; EINVAL: it is not a regular file. */
+/* Opens a regular file with one reference. Returns NULL with errno set; EINVAL: not a regular file.
+ */
 struct answer_file *answer_file_open(const char *path);
 
-/* One that another process has opened. Takes fd over. NULL when out of memory: fd is the caller's.
- */
+/* Makes an answer file of a descriptor that was received from another process, and owns fd from
+ * then on. Returns NULL when out of memory; then the caller still owns fd. */
 struct answer_file *answer_file_adopt(int fd, off_t length);
 
 /* From any thread. */

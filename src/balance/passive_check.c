@@ -1,34 +1,39 @@
 #include "balance/passive_check.h"
 
-/* Begins to count anew when the window is over. Two threads may both do so, which loses no more
- * than one failure. */
+/* out_until and on_trial are accessed in sequentially consistent order; server.h has the reason. */
+
+/* Starts a new count when the window is over. Two threads may both do so, which loses at most one
+ * failure. A thread that loads a new fails_began (acquire) also finds the count that was reset
+ * before it (release). */
 bool passive_check_count(struct server *srv, uint64_t now, uint64_t max_fails,
                          uint64_t fail_timeout)
 {
     if (max_fails == 0)
         return false;
-    uint64_t began = atomic_load(&srv->fails_began);
+    uint64_t began = atomic_load_explicit(&srv->fails_began, memory_order_acquire);
     if (began == 0 || now >= began + fail_timeout) {
-        atomic_store(&srv->fails, 0);
-        atomic_store(&srv->fails_began, now);
+        atomic_store_explicit(&srv->fails, 0, memory_order_relaxed);
+        atomic_store_explicit(&srv->fails_began, now, memory_order_release);
     }
-    return atomic_fetch_add(&srv->fails, 1) + 1 >= max_fails;
+    return atomic_fetch_add_explicit(&srv->fails, 1, memory_order_relaxed) + 1 >= max_fails;
 }
 
+/* Relaxed: a client that two threads store at the same time is lost, in any order. */
 bool passive_check_refuses_all(struct server *srv, uint64_t client, uint64_t now,
                                uint64_t fail_timeout)
 {
-    uint64_t first = atomic_load(&srv->refused_client);
-    if (first != 0 && now < atomic_load(&srv->refused_at) + fail_timeout)
+    uint64_t first = atomic_load_explicit(&srv->refused_client, memory_order_relaxed);
+    uint64_t at = atomic_load_explicit(&srv->refused_at, memory_order_relaxed);
+    if (first != 0 && now < at + fail_timeout)
         return first != client;
-    atomic_store(&srv->refused_client, client);
-    atomic_store(&srv->refused_at, now);
+    atomic_store_explicit(&srv->refused_client, client, memory_order_relaxed);
+    atomic_store_explicit(&srv->refused_at, now, memory_order_relaxed);
     return false;
 }
 
 void passive_check_take_out(struct server *srv, uint64_t until)
 {
-    atomic_store(&srv->fails_began, 0);
+    atomic_store_explicit(&srv->fails_began, 0, memory_order_relaxed);
     atomic_store(&srv->out_until, until);
 }
 
@@ -45,7 +50,7 @@ bool passive_check_trial_begin(struct server *srv, uint64_t now)
                           atomic_compare_exchange_strong(&srv->on_trial, &last, until));
 }
 
-/* A connect that began before the server was taken out is no trial, whatever comes of it. */
+/* A connect that began before the server was taken out is not a probe. */
 static bool is_trial(const struct server *srv, uint64_t now)
 {
     uint64_t until = atomic_load(&srv->out_until);
@@ -75,6 +80,6 @@ void passive_check_trial_cancel(struct server *srv)
 
 void passive_check_reset(struct server *srv)
 {
-    atomic_store(&srv->fails_began, 0);
+    atomic_store_explicit(&srv->fails_began, 0, memory_order_relaxed);
     atomic_store(&srv->out_until, 0);
 }

@@ -1,5 +1,5 @@
-/* What failed connects say about a server: too many in a short time take it out for a while, then
- * one session finds out whether it is back. For any thread. */
+/* Passive checks: after max_fails failed connects within fail_timeout a server is taken out for
+ * fail_timeout; then one session probes it. Functions may be called from any thread. */
 #ifndef ZPROXY_BALANCE_PASSIVE_CHECK_H
 #define ZPROXY_BALANCE_PASSIVE_CHECK_H
 
@@ -8,31 +8,34 @@
 
 #include "balance/server.h"
 
-/* Counts a failed connect. Returns true when so many, within so many ms, make the server one to be
- * taken out: passive_check_take_out() is the caller's to decide. */
+/* Counts a failed connect. Returns true if the server has had max_fails (0: no limit) within
+ * fail_timeout ms. The caller decides whether to call passive_check_take_out(). */
 bool passive_check_count(struct server *srv, uint64_t now, uint64_t max_fails,
                          uint64_t fail_timeout);
 
-/* A refusal may be about one client alone, where the server sees that client's address. Returns
- * whether another client was refused as well, within so many ms. client: a hash, not 0. */
+/* For servers that see the client's address, and may refuse only this client. Returns true if the
+ * server refused another client within fail_timeout ms before. client: a hash of the address, not
+ * 0. */
 bool passive_check_refuses_all(struct server *srv, uint64_t client, uint64_t now,
                                uint64_t fail_timeout);
 
+/* Takes the server out until then, in ms. */
 void passive_check_take_out(struct server *srv, uint64_t until);
 
 bool passive_check_is_out(const struct server *srv);
 
-/* One session at a time finds out whether a server that was taken out is back. Returns whether this
- * one may go there: it is not out, or this is the one. */
+/* Returns whether this session may connect to the server: the server is not out, or its time out is
+ * over and this session probes it. One session probes at a time. */
 bool passive_check_trial_begin(struct server *srv, uint64_t now);
 
-/* The session that tried it has reached it, or not, or has not waited for the answer. The first
- * returns whether the server is back by that; the second whether it stays out, until then. */
+/* A connect succeeded. If it was the probe, the server is no longer out and the result is true. */
 bool passive_check_trial_passed(struct server *srv, uint64_t now);
+/* A connect failed. If it was the probe, the server is out until then and the result is true. */
 bool passive_check_trial_failed(struct server *srv, uint64_t now, uint64_t until);
+/* The probing session left without a result: the next session may probe. */
 void passive_check_trial_cancel(struct server *srv);
 
-/* Whatever was held against it is forgotten. */
+/* Puts the server back and forgets its failed connects. */
 void passive_check_reset(struct server *srv);
 
 #endif

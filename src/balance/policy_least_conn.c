@@ -93,7 +93,8 @@ static size_t policy_least_conn_find(const struct least_conn *previous, const st
 /* A new server begins in the middle of a turn: 5:1:1 is aabacaa then, not aaaaabc. */
 static void init_turns(struct least_conn *lc, const struct least_conn *previous)
 {
-    uint64_t now = previous == NULL ? 0 : atomic_load(&previous->now);
+    uint64_t now =
+        previous == NULL ? 0 : atomic_load_explicit(&previous->now, memory_order_relaxed);
     size_t next = 0;
     atomic_init(&lc->now, now);
     for (size_t i = 0; i < lc->count; i++) {
@@ -101,11 +102,13 @@ static void init_turns(struct least_conn *lc, const struct least_conn *previous)
         size_t at = previous == NULL ? 0 : policy_least_conn_find(previous, lc->servers[i], next);
         bool stays = previous != NULL && at < previous->count;
         atomic_init(&lc->latest[i],
-                    stays ? atomic_load(&previous->latest[at]) : now - TURN_OF_POWER_1 / power / 2);
+                    stays ? atomic_load_explicit(&previous->latest[at], memory_order_relaxed)
+                          : now - TURN_OF_POWER_1 / power / 2);
         next = stays ? at + 1 : next;
     }
 }
 
+/* Sequentially consistent, as all that the tournament compares must be (tournament.h). */
 static void advance(_Atomic uint64_t *clock, uint64_t to)
 {
     uint64_t at = atomic_load(clock);

@@ -41,12 +41,16 @@ static uint64_t chance_of(const struct server *srv, uint64_t now)
 
 static void policy_random_add(struct lottery *l, size_t i, uint64_t more)
 {
-    atomic_fetch_add(&l->total, more);
     for (size_t k = i + 1; k <= l->count; k += k & (~k + 1))
-        atomic_fetch_add(&l->sums[k], more);
+        atomic_fetch_add_explicit(&l->sums[k], more, memory_order_relaxed);
+    /* seq_cst: a thread that adds the first chance then looks at the queue, and a session that
+     * found none has joined the queue before */
+    atomic_fetch_add(&l->total, more);
 }
 
-/* Looks at the server once more after it has written: whoever writes last writes the truth. */
+/* Looks at the server again after it has written, so that the last thread to write leaves the right
+ * value. seq_cst: one thread changes the server and then loads the chance, another stores the
+ * chance and then loads the server; one of them sees what the other stored. */
 static void policy_random_changed(void *state, size_t i, uint64_t now)
 {
     struct lottery *l = state;
@@ -154,8 +158,10 @@ static void *policy_random_create(struct server *const *servers, size_t count, c
     l->count = count;
     for (l->top = 1; l->top <= count / 2;)
         l->top *= 2;
-    l->seed = before == NULL ? make_seed()
-                             : hash_splitmix64(before->seed, atomic_load(&before->next_number));
+    l->seed = before == NULL
+                  ? make_seed()
+                  : hash_splitmix64(before->seed, atomic_load_explicit(&before->next_number,
+                                                                       memory_order_relaxed));
     for (size_t i = 0; i < count; i++)
         policy_random_changed(l, i, 0);
     return l;
@@ -182,7 +188,7 @@ static long policy_random_pick_any(const struct lottery *l, const struct pick_re
 static long policy_random_pick_by(const struct lottery *l, const struct pick_request *r,
                                   policy_acquire_fn *acquire, uint64_t n)
 {
-    uint64_t total = atomic_load(&l->total);
+    uint64_t total = atomic_load(&l->total); /* seq_cst: see policy_random_add() */
     if (l->count == 0 || total == 0)
         return -1;
     size_t i = policy_random_draw(l, total, n++);

@@ -117,6 +117,11 @@ static struct round_robin *create_order(struct server *const *servers, size_t co
     return rr;
 }
 
+static uint64_t tickets_of(const _Atomic uint64_t *tickets)
+{
+    return tickets == NULL ? 0 : atomic_load_explicit(tickets, memory_order_relaxed);
+}
+
 static void *policy_round_robin_create(struct server *const *servers, size_t count,
                                        const void *previous)
 {
@@ -127,8 +132,8 @@ static void *policy_round_robin_create(struct server *const *servers, size_t cou
     if (w.classes != NULL && w.following != NULL)
         rr = create_order(servers, count, &w);
     if (rr != NULL) {
-        atomic_init(&rr->tickets, before == NULL ? 0 : atomic_load(&before->tickets));
-        atomic_init(&rr->retry_tickets, before == NULL ? 0 : atomic_load(&before->retry_tickets));
+        atomic_init(&rr->tickets, tickets_of(before == NULL ? NULL : &before->tickets));
+        atomic_init(&rr->retry_tickets, tickets_of(before == NULL ? NULL : &before->retry_tickets));
     }
     free(w.classes);
     free(w.following);

@@ -40,8 +40,8 @@ static void pool_publish_set(struct pool *p, struct server_set *set, struct reti
 {
     uint64_t now = pool_now(p);
     retired->pool = p;
-    retired->set = atomic_exchange(&p->set, set);
-    server_set_assign_slots(set, now);
+    retired->set = atomic_exchange(&p->set, set); /* seq_cst: see pool_set() */
+    server_set_assign_ranks(set, now);
     pool_schedule_review(p);
     p->stale = false;
     p->retiring++;
@@ -283,7 +283,8 @@ bool pool_is_idle(const struct pool *p)
 
 void pool_set_fallback(struct pool *p, struct pool *fallback)
 {
-    atomic_store(&p->fallback, fallback);
+    /* release: a worker that finds the pool finds what is in it */
+    atomic_store_explicit(&p->fallback, fallback, memory_order_release);
 }
 
 struct server *const *pool_servers(const struct pool *p, size_t *count)

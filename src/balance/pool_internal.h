@@ -32,15 +32,18 @@ struct pool {
     bool stale; /* the set leaves out, or has, servers that it should not */
 };
 
+/* seq_cst: a worker changes a server and then loads the set, the control thread publishes a set and
+ * then looks at its servers; one of them sees what the other stored. */
 static inline struct server_set *pool_set(const struct pool *p)
 {
-    return atomic_load_explicit(&p->set, memory_order_acquire);
+    return atomic_load(&p->set);
 }
 
-/* The next who picks a server looks at what time has changed of them. */
+/* The next pick brings the order up to date with the time. release: the thread that takes the
+ * review on sees what the caller changed. */
 static inline void pool_schedule_review(struct pool *p)
 {
-    atomic_store(&p->review_at, 0);
+    atomic_store_explicit(&p->review_at, 0, memory_order_release);
 }
 
 /* There are other servers, or fewer that can be had: whoever waits is given what there is, or sent

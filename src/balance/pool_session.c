@@ -26,7 +26,8 @@ struct answer_file *pool_file(const struct pool *p)
 
 struct pool *pool_fallback(const struct pool *p)
 {
-    return atomic_load(&p->fallback);
+    /* acquire: pairs with the release in pool_set_fallback() */
+    return atomic_load_explicit(&p->fallback, memory_order_acquire);
 }
 
 void pool_ref(struct pool *p)
@@ -36,12 +37,14 @@ void pool_ref(struct pool *p)
 
 void pool_unref(struct pool *p)
 {
+    /* release: what the session did with the pool is over when the count says so */
     atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_release);
 }
 
 uint64_t pool_sessions(const struct pool *p)
 {
-    return atomic_load(&p->sessions);
+    /* acquire: pairs with the release in pool_unref(); at 0 the pool may be freed */
+    return atomic_load_explicit(&p->sessions, memory_order_acquire);
 }
 
 void pool_count_failure(struct pool *p)
@@ -80,15 +83,19 @@ static enum pool_refusal refusal_of(const struct server_set *set, const struct p
     return POOL_NO_SERVER;
 }
 
-/* One worker does it for all. */
+/* One thread does it for all. acquire: it sees what the threads changed that asked for the review.
+ */
 static void review(struct pool *p, struct server_set *set, uint64_t now)
 {
     uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
-    if (now < at || !atomic_compare_exchange_strong(&p->review_at, &at, UINT64_MAX))
+    if (now < at ||
+        !atomic_compare_exchange_strong_explicit(&p->review_at, &at, UINT64_MAX,
+                                                 memory_order_acquire, memory_order_relaxed))
         return;
     uint64_t next = server_set_review(set, now);
     uint64_t never = UINT64_MAX;
-    atomic_compare_exchange_strong(&p->review_at, &never, next); /* unless it is to look again */
+    atomic_compare_exchange_strong_explicit(&p->review_at, &never, next, memory_order_relaxed,
+                                            memory_order_relaxed); /* unless asked for again */
 }
 
 struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal)
@@ -213,7 +220,8 @@ static void await_trials(struct pool *p)
         p->events.untidy(p->events.arg);
 }
 
-/* Who comes while it stops ticking either sees that or is seen here. */
+/* seq_cst, here and in await_trials(): a session that joins the queue either finds awaits_trials
+ * false or is found in the queue here. */
 bool pool_offer_trials(struct pool *p, uint64_t now)
 {
     atomic_store(&p->awaits_trials, false);

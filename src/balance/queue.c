@@ -28,7 +28,7 @@ static void inbox_push(struct inbox *in, struct waiter *w)
 {
     pthread_mutex_lock(&in->lock);
     TAILQ_INSERT_TAIL(&in->granted, w, in_list);
-    in->wake(in); /* with the lock: the thread that takes w out may end then, and waits for it */
+    in->wake(in); /* under the lock: the worker may be freed once it has taken w out */
     pthread_mutex_unlock(&in->lock);
 }
 
@@ -58,6 +58,8 @@ void queue_fini(struct queue *q)
     pthread_mutex_destroy(&q->lock);
 }
 
+/* seq_cst: one thread joins the queue and then looks for a slot, another frees a slot and then
+ * looks at the queue; one of them sees what the other did. */
 uint64_t queue_length(const struct queue *q)
 {
     return atomic_load(&q->length);
@@ -66,12 +68,12 @@ uint64_t queue_length(const struct queue *q)
 bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max)
 {
     pthread_mutex_lock(&q->lock);
-    bool room = atomic_load(&q->length) < max;
+    bool room = atomic_load_explicit(&q->length, memory_order_relaxed) < max;
     if (room) {
         w->granted = NULL;
         w->state = WAITER_QUEUED;
         TAILQ_INSERT_TAIL(&q->waiting, w, in_list);
-        atomic_fetch_add(&q->length, 1);
+        atomic_fetch_add(&q->length, 1); /* seq_cst: see queue_length() */
     }
     pthread_mutex_unlock(&q->lock);
     return room;
@@ -80,7 +82,7 @@ bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max)
 static void queue_remove(struct queue *q, struct waiter *w)
 {
     TAILQ_REMOVE(&q->waiting, w, in_list);
-    atomic_fetch_sub(&q->length, 1);
+    atomic_fetch_sub_explicit(&q->length, 1, memory_order_relaxed);
 }
 
 struct server *queue_cancel(struct queue *q, struct waiter *w)
@@ -92,7 +94,7 @@ struct server *queue_cancel(struct queue *q, struct waiter *w)
         w->state = WAITER_OUT;
     }
     pthread_mutex_unlock(&q->lock);
-    /* granted: only w's own thread takes it out of the inbox, so it is there still */
+    /* only this thread takes w out of the inbox, so w is still in it */
     if (w->state == WAITER_GRANTED) {
         pthread_mutex_lock(&w->inbox->lock);
         TAILQ_REMOVE(&w->inbox->granted, w, in_list);
@@ -112,8 +114,8 @@ static struct waiter *first_for(struct queue *q, const struct server *srv)
     return w;
 }
 
-/* The inbox's lock is taken within the queue's, never the other way round: a waiter that is in
- * neither list is out for good. */
+/* Lock order: the queue's lock, then the inbox's. So a waiter is always in one of the lists until
+ * it is out. */
 static void queue_answer(struct queue *q, struct waiter *w, struct server *granted)
 {
     queue_remove(q, w);

@@ -1,8 +1,9 @@
-/* Sessions that wait for a place on a server: first come, first served, over all workers.
+/* Sessions that wait for a slot on a server of the pool: first come, first served, over all
+ * workers.
  *
- * A place that comes free is handed to the one at the head without becoming free in between, and
- * that one's worker is woken. The queue has a lock: it is taken when a session begins or ends to
- * wait, and when a place comes free while somebody waits; never on the way of a byte.
+ * A slot that is released goes straight to the first waiting session, and the worker of that
+ * session is woken. The queue has a lock. It is taken when a session starts or stops waiting, and
+ * when a slot is released while sessions wait; relaying takes no lock.
  */
 #ifndef ZPROXY_BALANCE_QUEUE_H
 #define ZPROXY_BALANCE_QUEUE_H
@@ -16,10 +17,10 @@
 
 #include "balance/server.h"
 
-/* The servers that a session has tried without success, by their serials. */
+/* The servers that a session could not connect to. */
 struct pool_tried {
     uint16_t count;
-    uint32_t serial[]; /* room for as many as there may be attempts */
+    uint32_t serial[]; /* of the servers; room for one for each attempt */
 };
 
 bool pool_was_tried(const struct pool_tried *tried, const struct server *srv);
@@ -27,21 +28,21 @@ bool pool_was_tried(const struct pool_tried *tried, const struct server *srv);
 struct waiter;
 TAILQ_HEAD(waiter_list, waiter);
 
-/* Where a worker finds which of its sessions have been granted a place, or wait in vain. */
+/* The sessions of one worker whose wait is over, with a slot or without. */
 struct inbox {
     pthread_mutex_t lock;
     struct waiter_list granted;
-    /* From any thread, with the lock held: there is something inside. A worker that has none of its
-     * sessions in a queue or here can be freed: no other thread is within wake, or will be. */
+    /* A waiter was added. Called from any thread with the lock held, so that no thread is in wake()
+     * once the worker has taken all of its waiters out of the queues and the inbox. */
     void (*wake)(struct inbox *in);
 };
 
-/* A session that waits; embedded in it. */
+/* A waiting session; embedded in the session. */
 struct waiter {
     TAILQ_ENTRY(waiter) in_list; /* of the queue, then of the inbox */
     const struct pool_tried *tried;
     struct inbox *inbox;
-    struct server *granted; /* the place, once it is in the inbox; NULL: it waits in vain */
+    struct server *granted; /* in the inbox: the server with the slot; NULL: no slot */
     uint8_t state;          /* enum waiter_state, under the queue's lock */
 };
 
@@ -59,7 +60,7 @@ struct queue {
 
 void inbox_init(struct inbox *in, void (*wake)(struct inbox *in));
 void inbox_fini(struct inbox *in);
-/* The next one that is in it, or NULL. For the inbox's thread. */
+/* Takes the first waiter out, or returns NULL. For the worker that owns the inbox. */
 struct waiter *inbox_pop(struct inbox *in);
 
 void queue_init(struct queue *q);
@@ -67,23 +68,23 @@ void queue_fini(struct queue *q);
 
 uint64_t queue_length(const struct queue *q);
 
-/* Puts w at the end, unless max wait already. */
+/* Appends w. Returns false if max sessions wait already. */
 bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max);
 
-/* Takes w out, wherever it is. Returns the place that it had been granted meanwhile and that is
- * the caller's now, or NULL. For w's thread. */
+/* Takes w out of the queue or the inbox. Returns the server if a slot had been granted; the caller
+ * owns the slot then. For w's thread. */
 struct server *queue_cancel(struct queue *q, struct waiter *w);
 
-/* Hands a place on srv, which is the caller's, to the first that has not tried srv. Returns false
- * when nobody wants it: it is still the caller's. */
+/* Passes the caller's slot on srv to the first session that has not tried srv. Returns false if
+ * there is none; the caller still owns the slot. */
 bool queue_grant(struct queue *q, struct server *srv);
 
-/* The same with a place that is free: it is taken only when somebody wants it, since a session that
- * found srv full by that would wait beside a free place. */
+/* Acquires a free slot on srv for the first session that has not tried srv. Acquires none without
+ * such a session: another session could find srv full meanwhile and wait. */
 bool queue_offer(struct queue *q, struct server *srv);
 
-/* Sends those back who wait in vain, without a place. is_hopeless: by the servers that they have
- * tried, NULL: none. */
+/* Ends the wait of each session for which is_hopeless() returns true, without a slot. tried: the
+ * servers that the session has tried; NULL: none. */
 void queue_reject(struct queue *q, bool (*is_hopeless)(void *arg, const struct pool_tried *tried),
                   void *arg);
 

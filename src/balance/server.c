@@ -5,19 +5,17 @@
 
 #include "relay/self_connect.h"
 
-#define SHARE_STEP   50   /* ms between two looks at a share that grows */
+#define SHARE_STEP   50   /* ms between two updates of a growing share */
 #define LOG_INTERVAL 1000 /* ms between two lines about failed connects */
 
-/* Sequentially consistent: who changes a server then looks at the order, or at the queue, and who
- * waits there has looked at the server; one of the two sees the other. */
+/* Sequentially consistent; server.h has the reason. */
 #define get(field)        atomic_load(&(field))
 #define set(field, value) atomic_store(&(field), (value))
 
 struct server *server_new(const struct config_server *conf, const struct addr *at)
 {
     static _Atomic uint32_t serials;
-    struct server *srv =
-        calloc(1, sizeof *srv); /* for atomics of zero that is their initial state */
+    struct server *srv = calloc(1, sizeof *srv); /* atomics are valid and 0 */
     if (srv == NULL)
         return NULL;
     struct server_name *name = server_name_new(conf->name);
@@ -25,16 +23,16 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
         free(srv);
         return NULL;
     }
-    atomic_store(&srv->name, name);
+    atomic_init(&srv->name, name);
     srv->addr = at != NULL ? *at : conf->addr;
     srv->same_port = conf->same_port;
     srv->check_address = conf->check_address;
-    set(srv->may_self_connect, self_connect_is_possible(&srv->addr));
-    srv->serial = atomic_fetch_add(&serials, 1) + 1;
-    set(srv->weight, conf->weight);
-    set(srv->max_connections, conf->max_connections);
-    set(srv->state, conf->state);
-    set(srv->up, true);
+    atomic_init(&srv->may_self_connect, self_connect_is_possible(&srv->addr));
+    srv->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed) + 1;
+    atomic_init(&srv->weight, conf->weight);
+    atomic_init(&srv->max_connections, conf->max_connections);
+    atomic_init(&srv->state, (int)conf->state);
+    atomic_init(&srv->up, true);
     return srv;
 }
 
@@ -42,7 +40,7 @@ void server_free(struct server *srv)
 {
     if (srv == NULL)
         return;
-    struct server_name *name = atomic_load(&srv->name);
+    struct server_name *name = atomic_load_explicit(&srv->name, memory_order_relaxed);
     while (name != NULL) {
         struct server_name *former = name->former;
         free(name);
@@ -64,6 +62,7 @@ struct server_name *server_name_new(const char *name)
 
 const char *server_name(const struct server *srv)
 {
+    /* acquire: pairs with the release in server_rename(), so that the text is there */
     return atomic_load_explicit(&srv->name, memory_order_acquire)->text;
 }
 
@@ -74,7 +73,8 @@ bool server_is_named(const struct server *srv, const char *name)
 
 void server_rename(struct server *srv, struct server_name *name)
 {
-    name->former = atomic_load(&srv->name);
+    name->former = atomic_load_explicit(&srv->name, memory_order_relaxed);
+    /* release: the text is written before a worker can see the name */
     atomic_store_explicit(&srv->name, name, memory_order_release);
 }
 
@@ -146,8 +146,8 @@ bool server_takes_turn(struct server *srv, uint64_t now)
 
 bool server_would_take_turn(const struct server *srv, uint64_t now)
 {
-    return get(srv->slow_start_credit) % SERVER_FULL_SHARE + server_share(srv, now) >=
-           SERVER_FULL_SHARE;
+    uint32_t before = atomic_load_explicit(&srv->slow_start_credit, memory_order_relaxed);
+    return before % SERVER_FULL_SHARE + server_share(srv, now) >= SERVER_FULL_SHARE;
 }
 
 void server_start_slow_start(struct server *srv, uint64_t now, uint64_t length)
@@ -176,9 +176,11 @@ void server_release(struct server *srv)
 
 bool server_may_log(struct server *srv, uint64_t now, uint64_t *suppressed)
 {
-    uint64_t last = get(srv->failure_logged);
+    uint64_t last = atomic_load_explicit(&srv->failure_logged, memory_order_relaxed);
     bool due = last == 0 || now >= last + LOG_INTERVAL;
-    if (!due || !atomic_compare_exchange_strong(&srv->failure_logged, &last, now)) {
+    if (!due ||
+        !atomic_compare_exchange_strong_explicit(&srv->failure_logged, &last, now,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&srv->suppressed, 1, memory_order_relaxed);
         return false;
     }

@@ -1,8 +1,14 @@
-/* One server of a pool: address, weight, state, and how many sessions are on it.
+/* A server of a pool: its address, its settings, its state and the number of sessions on it.
  *
- * Shared by all threads: what changes is a few C11 atomics, the rest is const. Workers find it in
- * the pool's set of servers; one that has left the set is freed when its last session has gone and
- * no worker can still be looking at it (base/grace.h): the pool sees to that.
+ * Shared by all threads: the fields that change are C11 atomics, the others are constant or belong
+ * to the control thread. Workers find a server in the server set of its pool. The pool frees a
+ * server that has left the set when no session is on it and no worker can still see it
+ * (base/grace.h).
+ *
+ * Access to the settings and the state, in this module and others, is sequentially consistent where
+ * nothing else is said. One thread changes a server and then looks at the policy's order, the
+ * server set or the queue; another has changed one of these and then looks at the server. One of
+ * the two sees what the other did, so that no session waits beside a free slot.
  */
 #ifndef ZPROXY_BALANCE_SERVER_H
 #define ZPROXY_BALANCE_SERVER_H
@@ -18,8 +24,8 @@
 
 #define SERVER_FULL_SHARE 256u
 
-/* The names that a server has had, the present one first: they are kept as long as the server is,
- * since workers may be writing one into the log. */
+/* A name of a server. Former names are kept until the server is freed, since a worker may be
+ * writing one to the log. */
 struct server_name {
     struct server_name *former;
     char text[];
@@ -38,70 +44,70 @@ enum server_counter {
 struct check;
 
 struct server {
-    _Atomic(struct server_name *) name;
+    _Atomic(struct server_name *) name; /* the present one */
     struct addr addr;
-    bool same_port; /* addr has no port: the one that the client came to */
-    bool backup;    /* so its pool has it; the control thread's */
-    bool added;     /* at run time; the control thread's */
+    bool same_port; /* addr has no port: the port that the client connected to */
+    bool backup;    /* in its pool; control thread only */
+    bool added;     /* at run time; control thread only */
     struct addr check_address;
-    _Atomic bool may_self_connect; /* self_connect.h: its connections are looked at */
-    uint32_t serial;               /* no other server of this process has had it */
+    _Atomic bool may_self_connect; /* check its connections with relay/self_connect.h */
+    uint32_t serial;               /* unique in this process */
 
-    /* what the user wants */
+    /* settings */
     _Atomic uint32_t weight;          /* 1..256 */
     _Atomic uint64_t max_connections; /* 0: no limit */
     _Atomic int state;                /* enum config_state */
 
-    /* what is known of it */
-    _Atomic uint64_t active;    /* sessions, connecting ones counted */
-    _Atomic bool up;            /* the verdict of the checks; true without checks */
-    _Atomic uint64_t out_until; /* ms; taken out after failed connects. 0: it is not */
-    _Atomic uint64_t on_trial;  /* the out_until whose end a session finds out about */
-    _Atomic uint64_t
-        slow_start_began; /* ms; since when its share has been growing. 0: full share */
+    /* state */
+    _Atomic uint64_t active;            /* sessions, including connecting ones */
+    _Atomic bool up;                    /* by the active checks; true without checks */
+    _Atomic uint64_t out_until;         /* ms; out after failed connects. 0: not out */
+    _Atomic uint64_t on_trial;          /* the value of out_until after which a session probes */
+    _Atomic uint64_t slow_start_began;  /* ms; 0: full share */
     _Atomic uint64_t slow_start_length; /* ms */
-    _Atomic uint32_t slow_start_credit; /* of turns forgone while the share grows */
+    _Atomic uint32_t slow_start_credit; /* from turns forgone during slow start; relaxed */
     _Atomic uint64_t fails;             /* failed connects since fails_began */
     _Atomic uint64_t fails_began;       /* ms */
-    _Atomic uint64_t refused_client;    /* a hash: passive_check_refuses_all() */
+    _Atomic uint64_t refused_client;    /* a hash; passive_check_refuses_all() */
     _Atomic uint64_t refused_at;        /* ms */
-    _Atomic uint32_t slot;              /* where the policy has it in the current set */
+    _Atomic uint32_t rank_index;        /* index and rank in the current server set */
 
-    /* the log's */
-    _Atomic uint64_t failure_logged; /* when a failed connect was last logged, ms; 0: never */
-    _Atomic uint64_t suppressed;     /* failed connects not logged since */
+    /* log; relaxed */
+    _Atomic uint64_t failure_logged; /* ms, the last failed connect that was logged; 0: none */
+    _Atomic uint64_t suppressed;     /* failed connects since then that were not logged */
 
     struct counter counter[SERVER_COUNTERS]; /* shared: several workers write them */
 
-    /* the control thread's */
-    struct check *check; /* of the health checks; NULL: it has none */
+    /* control thread only */
+    struct check *check; /* balance/health.c; NULL: not checked */
 
-    SLIST_ENTRY(server) in_removed; /* of the pool: it has left the set */
+    SLIST_ENTRY(server) in_removed; /* pool: servers that have left the set */
 };
 
 SLIST_HEAD(removed_servers, server);
 
-/* A server of its own, up and ready as conf says. at: its address, where conf has a name only.
- * NULL when out of memory. */
+/* Allocates a server that is up, with the settings in conf. at: its address if conf has a name; may
+ * be NULL. Returns NULL when out of memory. */
 struct server *server_new(const struct config_server *conf, const struct addr *at);
 void server_free(struct server *srv);
 
 const char *server_name(const struct server *srv);
 bool server_is_named(const struct server *srv, const char *name);
-/* NULL when out of memory; free() it, or give it to a server. */
+/* Allocates a name for server_rename(). Returns NULL when out of memory. */
 struct server_name *server_name_new(const char *name);
+/* The server owns the name from then on. For the control thread. */
 void server_rename(struct server *srv, struct server_name *name);
 
-/* Whether new sessions may be sent there at all: ready, up, and not taken out; or taken out for
- * long enough, and nobody is trying it. A full server is still usable. now in ms. */
+/* Whether new sessions may go to the server: it is eligible and not out after failed connects, or
+ * its time out is over and no session is probing it. A full server is usable. now in ms. */
 bool server_is_usable(const struct server *srv, uint64_t now);
 
-/* The same, whatever failed connects there were. */
+/* Whether the server is in state ready and up, regardless of failed connects. */
 bool server_is_eligible(const struct server *srv);
 
 bool server_is_full(const struct server *srv);
 
-/* More than max_connections are on it, which can be since the limit was lowered. */
+/* Whether more than max_connections sessions are on the server, as after the limit was lowered. */
 bool server_is_over_limit(const struct server *srv);
 
 uint64_t server_active(const struct server *srv);
@@ -109,36 +115,36 @@ uint64_t server_active(const struct server *srv);
 /* 1..256. */
 unsigned server_weight(const struct server *srv);
 
-/* How much of its weight it is given: 1..SERVER_FULL_SHARE; less than full for a while after it
- * has recovered (slow start). */
+/* The share of its weight that the server gets: 1..SERVER_FULL_SHARE; below SERVER_FULL_SHARE
+ * during slow start. */
 unsigned server_share(const struct server *srv, uint64_t now);
 
-/* When time alone will have changed what the two functions above say, ms; UINT64_MAX: it will not.
- * A share that grows does so in steps. */
+/* When time alone changes the result of server_is_usable() or server_share() next, in ms, or
+ * UINT64_MAX. A growing share is updated in steps. */
 uint64_t server_changes_at(const struct server *srv, uint64_t now);
 
-/* For policies that go by turns: whether the server takes this turn, or forgoes it since its share
- * is not full yet. Of SERVER_FULL_SHARE turns in a row it takes as many as its share. */
+/* For policies with turns: whether the server takes this turn, or forgoes it because of slow start.
+ * Of SERVER_FULL_SHARE turns in a row it takes as many as its share. */
 bool server_takes_turn(struct server *srv, uint64_t now);
-/* The same for who only asks: the turn is not taken. */
+/* The result that server_takes_turn() would have. The turn is not counted. */
 bool server_would_take_turn(const struct server *srv, uint64_t now);
 
-/* Begins a slow start of so many ms; 0: none. */
+/* Begins a slow start of length ms; 0: none. */
 void server_start_slow_start(struct server *srv, uint64_t now, uint64_t length);
 
-/* Takes a place for a session. expected: only if so many sessions are on it; SERVER_ANY_COUNT:
- * however many. Every place taken is given back. */
+/* Acquires a slot for a session. expected: fail unless this many sessions are on the server;
+ * SERVER_ANY_COUNT: any number. The caller releases each acquired slot. */
 #define SERVER_ANY_COUNT UINT64_MAX
 enum server_acquired {
     SERVER_ACQUIRED,
     SERVER_REFUSED, /* full, or not usable */
-    SERVER_CHANGED, /* there are not as many sessions on it as expected */
+    SERVER_CHANGED, /* the number of sessions is not the expected one */
 };
 enum server_acquired server_acquire(struct server *srv, uint64_t expected);
 void server_release(struct server *srv);
 
-/* Whether a failed connect may be logged: one a second. now in ms. *suppressed: how many were not
- * logged since the last one. */
+/* Whether a failed connect may be logged: one in a second for each server. now in ms. *suppressed:
+ * the number of failed connects since the last logged one. */
 bool server_may_log(struct server *srv, uint64_t now, uint64_t *suppressed);
 
 #endif

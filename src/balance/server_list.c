@@ -427,9 +427,9 @@ void server_list_try(struct server_list_plan *plan)
         struct server *srv = plan->entry[i].server;
         const struct server_list_entry *previous = plan->previous[i];
         plan->before[i] = (struct settings){
-            .weight = atomic_load(&srv->weight),
-            .max_connections = atomic_load(&srv->max_connections),
-            .state = atomic_load(&srv->state),
+            .weight = atomic_load_explicit(&srv->weight, memory_order_relaxed),
+            .max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed),
+            .state = atomic_load_explicit(&srv->state, memory_order_relaxed),
         };
         apply_spec(srv, &plan->server_spec[i], previous == NULL ? NULL : &previous->server_spec);
     }

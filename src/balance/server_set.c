@@ -4,8 +4,8 @@
 
 #include "balance/passive_check.h"
 
-#define NO_SLOT    UINT32_MAX
-#define BACKUP_BIT 0x80000000u /* of a slot: in the rank of the backups */
+#define NO_RANK    UINT32_MAX
+#define BACKUP_BIT 0x80000000u /* of a rank_index: in the rank of the backups */
 
 static int rank_init(struct rank *r, const struct server_set *s,
                      const struct server_member *members, bool backup, const struct rank *previous)
@@ -59,16 +59,18 @@ void server_set_free(struct server_set *s)
     free(s);
 }
 
-/* Workers may have changed the servers while the order was made, with the old set in their hands:
- * so, now that they see this one, each is looked at again. */
-void server_set_assign_slots(struct server_set *s, uint64_t now)
+/* Workers may have changed servers with the old set while the order of this one was computed, so
+ * each server is looked at again now that they see this set. seq_cst: a worker changes a server and
+ * then loads its rank_index, this function stores it and then loads the server. */
+void server_set_assign_ranks(struct server_set *s, uint64_t now)
 {
     for (size_t i = 0; i < s->count; i++)
-        atomic_store(&s->servers[i]->slot, NO_SLOT);
+        atomic_store(&s->servers[i]->rank_index, NO_RANK);
     for (int k = 0; k < RANKS; k++) {
         struct rank *r = &s->rank[k];
         for (size_t i = 0; i < r->count; i++)
-            atomic_store(&r->servers[i]->slot, (uint32_t)i | (k == RANK_BACKUP ? BACKUP_BIT : 0));
+            atomic_store(&r->servers[i]->rank_index,
+                         (uint32_t)i | (k == RANK_BACKUP ? BACKUP_BIT : 0));
         for (size_t i = 0; i < r->count && s->policy->changed != NULL; i++)
             s->policy->changed(r->state, i, now);
     }
@@ -76,12 +78,12 @@ void server_set_assign_slots(struct server_set *s, uint64_t now)
 
 static struct rank *rank_of(struct server_set *s, const struct server *srv, size_t *i)
 {
-    uint32_t slot = atomic_load(&srv->slot);
-    if (slot == NO_SLOT)
+    uint32_t at = atomic_load(&srv->rank_index); /* seq_cst: see server_set_assign_ranks() */
+    if (at == NO_RANK)
         return NULL;
-    struct rank *r = &s->rank[(slot & BACKUP_BIT) != 0 ? RANK_BACKUP : RANK_REGULAR];
-    *i = slot & ~BACKUP_BIT;
-    return *i < r->count && r->servers[*i] == srv ? r : NULL; /* else it is that of another set */
+    struct rank *r = &s->rank[(at & BACKUP_BIT) != 0 ? RANK_BACKUP : RANK_REGULAR];
+    *i = at & ~BACKUP_BIT;
+    return *i < r->count && r->servers[*i] == srv ? r : NULL; /* otherwise: index in another set */
 }
 
 bool server_set_has(struct server_set *s, const struct server *srv)

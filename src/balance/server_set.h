@@ -1,7 +1,7 @@
-/* The servers of a pool at one moment, as workers see them: immutable but for what is atomic.
+/* The servers of a pool as workers see them. A set is immutable, apart from the atomics in the
+ * servers and in the policy's state; a change publishes a new set.
  *
- * Holds no server: they belong to the pool, which keeps them as long as a set with them may be
- * seen.
+ * The pool owns the servers, and keeps them as long as a worker may see a set that has them.
  */
 #ifndef ZPROXY_BALANCE_SERVER_SET_H
 #define ZPROXY_BALANCE_SERVER_SET_H
@@ -16,7 +16,7 @@
 #include "balance/server.h"
 #include "config/config.h"
 
-/* Servers with an order among them: those in regular use, and the backups. */
+/* The servers that the policy orders together: the regular ones, and the backups. */
 enum rank_kind {
     RANK_REGULAR,
     RANK_BACKUP,
@@ -24,7 +24,7 @@ enum rank_kind {
 };
 
 struct rank {
-    void *state; /* of the policy */
+    void *state; /* the policy's */
     struct server **servers;
     size_t count;
 };
@@ -32,27 +32,27 @@ struct rank {
 struct server_set {
     const struct config_pool *conf;
     const struct policy_ops *policy;
-    struct answer_file *file; /* NULL: there are servers */
+    struct answer_file *file; /* sent instead of a server's answer; NULL: none */
     struct rank rank[RANKS];
     size_t count;
-    struct server *servers[]; /* all */
+    struct server *servers[]; /* of both ranks, and those in neither */
 };
 
-/* A server, and where it belongs. */
 struct server_member {
     struct server *server;
     bool backup;
 };
 
-/* previous: the set that this one will replace, whose turn goes on; or NULL. Takes a reference of
- * file over. NULL when out of memory, file is the caller's then. */
+/* Allocates a set. previous: the set that it will replace, whose rotation it continues; may be
+ * NULL. The set owns the reference to file. Returns NULL when out of memory; then the caller still
+ * owns the reference. */
 struct server_set *server_set_new(const struct config_pool *conf,
                                   const struct server_member *members, size_t count,
                                   struct answer_file *file, const struct server_set *previous);
 void server_set_free(struct server_set *s);
 
-/* Tells the servers where they stand in this set, which has just been published. */
-void server_set_assign_slots(struct server_set *s, uint64_t now);
+/* Stores in each server its index in this set, which has just been published. */
+void server_set_assign_ranks(struct server_set *s, uint64_t now);
 
 /* Acquires a slot on the next server: by the policy, first of the regular servers, then of the
  * backups. If no server is usable, any eligible one, although connects to it failed. Returns NULL
@@ -63,17 +63,17 @@ struct server *server_set_pick(struct server_set *s, const struct pick_request *
  * rotation. */
 struct server *server_set_peek(const struct server_set *s, const struct pick_request *r);
 
-/* Something about srv has changed that may matter to the order. */
+/* Updates the order after a change of srv. */
 void server_set_changed(struct server_set *s, const struct server *srv, uint64_t now);
 
 /* Whether any server is usable, full or not. */
 bool server_set_is_usable(const struct server_set *s, uint64_t now);
 
-/* Whether sessions can be sent to srv by this set, as far as its place in it goes. */
+/* Whether srv is in one of the ranks of this set. */
 bool server_set_has(struct server_set *s, const struct server *srv);
 
-/* Time changes servers too: shares grow, and who was taken out may be tried again. Puts them where
- * that says; returns when to do so next, ms; UINT64_MAX: never. */
+/* Updates the order for servers that time changes: shares grow, and a server that was taken out may
+ * be probed. Returns when to call this next, in ms, or UINT64_MAX. */
 uint64_t server_set_review(struct server_set *s, uint64_t now);
 
 #endif
