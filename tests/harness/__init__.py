@@ -22,9 +22,11 @@ says what must hold. Nothing in it measures time: it waits for what must come, u
 from .addresses import Address, free_port, fresh_address
 from .control import Control, Refused, zproxyctl
 from .load import Streams, Visitors
-from .machine import (Network, Sysctl, need, need_program, need_root, run_program, scratch,
+from .machine import (Network, Sysctl, in_mount_namespace, need, need_compiler,
+                      need_mount_namespaces, need_program, need_root, run_program, scratch,
                       tcp_states)
-from .program import Zproxy, instruments, need_names, need_splice, parse_line, sections_for, zproxy
+from .program import (Zproxy, instruments, need_names, need_plain, need_splice, parse_line,
+                      sections_for, zproxy)
 from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
@@ -34,8 +36,9 @@ __all__ = [
     "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
     "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Streams", "Sysctl",
     "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
-    "digest", "echoes", "fill", "fresh_address", "instruments", "is_reset", "need",
-    "need_http", "need_names", "need_program", "need_root", "need_splice", "note", "parse_line", "payload", "promise", "receive", "reset",
-    "run", "run_program", "scratch", "sections_for", "send", "tcp_states", "wait_for", "was_reset", "zproxy",
-    "zproxyctl",
+    "digest", "echoes", "fill", "free_port", "fresh_address", "in_mount_namespace", "instruments",
+    "is_reset", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
+    "need_plain", "need_program", "need_root", "need_splice", "note", "parse_line", "payload",
+    "promise", "receive", "reset", "run", "run_program", "scratch", "sections_for", "send",
+    "tcp_states", "wait_for", "was_reset", "zproxy", "zproxyctl",
 ]

@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 
-from .machine import Network, need_program, need_root, run_program, scratch
-from .program import command, instruments
+from .machine import (Network, need_mount_namespaces, need_network_namespaces, need_program,
+                      need_root, run_program, scratch)
+from .program import command, need_plain
 from .tap import Failure, Skip, wait_for
 
 # They wait for a network, or are of no use here.
@@ -21,9 +22,10 @@ class Container(Network):
 
     def __init__(self):
         need_root()
-        need_program("ip", "nsenter", "setpriv", "systemd-nspawn", "unshare")
-        if instruments():
-            raise Skip("the sandbox of the unit has no room for sanitizers")
+        need_mount_namespaces()
+        need_network_namespaces()
+        need_program("setpriv", "systemd-nspawn")
+        need_plain("the sandbox of the unit has no room for it")
         self._scratch = scratch()
         self.directory = self._scratch.__enter__()
         root, payload = f"{self.directory}/root", f"{self.directory}/payload"

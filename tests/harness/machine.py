@@ -5,9 +5,11 @@ import collections
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 import pwd
 import resource
+import shlex
 import shutil
 import socket
 import struct
@@ -29,13 +31,74 @@ def need(condition, why):
         raise Skip(why)
 
 
+# Capabilities of root that scenarios use, linux/capability.h. A container has them by default.
+_CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7,
+                 "SETPCAP": 8, "NET_BIND_SERVICE": 10, "SYS_CHROOT": 18}
+_NOBODY = 65534
+
+
+def _status(key):
+    with open("/proc/self/status") as f:
+        return next(line.split()[1] for line in f if line.startswith(f"{key}:"))
+
+
+def _has_other_users():
+    """False in a user namespace that maps no user but root, such as that of "unshare -r"."""
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/self/{name}") as f:
+            ranges = [tuple(map(int, line.split())) for line in f]
+        if not any(first <= _NOBODY < first + count for first, _, count in ranges):
+            return False
+    return True
+
+
 def need_root():
+    """Root that may become other users, give files away and bind low ports."""
     need(os.geteuid() == 0, "only root can try this")
+    effective = int(_status("CapEff"), 16)
+    lacking = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    need(not lacking, f"root lacks capabilities here: {', '.join(lacking)}")
+    need(_has_other_users(), "there are no other users in this user namespace")
 
 
 def need_program(*names):
     for name in names:
         need(find_program(name), f"{name} is not installed")
+
+
+def need_compiler():
+    """Returns the command of a C compiler."""
+    wanted = shlex.split(os.environ.get("CC", ""))
+    for command in filter(None, (wanted, ["cc"], ["gcc"], ["clang"])):
+        if find_program(command[0]):
+            return command
+    raise Skip("no C compiler is installed")
+
+
+@functools.cache
+def _namespace_error(kind, *command):
+    """Why unshare(1) cannot make such a namespace and run the command in it; "": it can."""
+    done = run_program("unshare", kind, *command, check=False)
+    return "" if done.returncode == 0 else (done.stderr.strip().split("\n")[0] or "no reason given")
+
+
+def need_network_namespaces():
+    need_program("ip", "nsenter", "unshare")
+    error = _namespace_error("--net", "ip", "link", "set", "lo", "up")
+    need(not error, f"network namespaces cannot be made here: {error}")
+
+
+def need_mount_namespaces():
+    need_program("mount", "unshare")
+    error = _namespace_error("--mount", "mount", "--rbind", "/etc", "/etc")
+    need(not error, f"mount namespaces cannot be made here: {error}")
+
+
+def in_mount_namespace(script):
+    """The command that runs a program in a mount namespace of its own, after the commands of a
+    shell in script. Skips where there can be none."""
+    need_mount_namespaces()
+    return ["unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh"]
 
 
 def find_program(name):
@@ -133,6 +196,7 @@ class Network:
     """A network namespace. It has no name and ends with the last that uses it."""
 
     def __enter__(self):
+        need_network_namespaces()
         self.fd = self._in_thread(self._unshare)
         self.command = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.fd}"]
         self.run("ip", "link", "set", "lo", "up")
@@ -144,8 +208,7 @@ class Network:
     @staticmethod
     def _unshare():
         if _libc.unshare(CLONE_NEWNET) != 0:
-            error = os.strerror(ctypes.get_errno())
-            raise Skip(f"network namespaces cannot be made here: {error}")
+            raise OSError(ctypes.get_errno(), "unshare")
         return os.open("/proc/thread-self/ns/net", os.O_RDONLY)
 
     @staticmethod

@@ -16,7 +16,7 @@ import time
 
 from . import tap
 from .addresses import fresh_address
-from .machine import become, find_program, run_program, scratch
+from .machine import become, find_program, need, run_program, scratch
 from .tap import DEADLINE, Failure, Skip, note, wait_for
 from .traffic import connect, is_reset
 
@@ -60,8 +60,7 @@ def can_splice():
 
 
 def need_splice():
-    if not can_splice():
-        raise Skip("this zproxy cannot splice")
+    need(can_splice(), "this zproxy cannot splice")
 
 
 tap.requirements["splice"] = need_splice
@@ -73,8 +72,7 @@ def can_resolve():
 
 
 def need_names():
-    if not can_resolve():
-        raise Skip("this zproxy was built without c-ares")
+    need(can_resolve(), "this zproxy was built without c-ares")
 
 
 @functools.cache
@@ -85,6 +83,12 @@ def instruments():
         program = f.read()
     found = {name for name in ("address", "thread") if b"__%csan_init" % name[0].encode() in program}
     return found | ({"valgrind"} if len(command()) > 1 else set())
+
+
+def need_plain(why, *names):
+    """Skips where one of these instruments (none named: any of them) watches over zproxy."""
+    found = instruments() & set(names) if names else instruments()
+    need(not found, f"not with {', '.join(sorted(found))}: {why}")
 
 
 REPORTS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|^==\d+==", re.MULTILINE)
