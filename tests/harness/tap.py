@@ -1,4 +1,7 @@
-"""Promises, and a report in TAP of which were kept."""
+"""Promises, and a report in TAP (Test Anything Protocol) on which of them were kept.
+
+ZPROXY_RELAY=copy (or splice) in the environment tries promises in this relay mode only, and
+ZPROXY_PROMISE=TEXT only those whose title contains the text."""
 
 import functools
 import inspect
@@ -13,7 +16,7 @@ DEADLINE = 60           # seconds for anything that must happen; nothing that wo
 PROMISE_DEADLINE = 300  # for a promise as a whole, unless run() is given another
 
 _promises = []
-requirements = {}       # mode: what skips its promises where it cannot be tried
+requirements = {}       # relay mode: a function that raises Skip where the mode is not available
 
 
 class Failure(AssertionError):
@@ -25,9 +28,9 @@ class Skip(Exception):
 
 
 def promise(title, cases=((),)):
-    """Makes a function a promise. One whose first parameter is `relay` is tried in every relay
-    mode; with cases, once for each, whose elements are its further arguments and fill the
-    title."""
+    """Makes a function a promise. A function whose first parameter is `relay` is called once for
+    each relay mode. With cases it is called once for each case, whose elements are its further
+    arguments and fill the places {0}, {1}, ... of the title."""
     def register(function):
         _promises.append((title, list(cases), function))
         return function
@@ -35,13 +38,14 @@ def promise(title, cases=((),)):
 
 
 def note(text):
-    """Tells the reader of the report something."""
+    """Writes a comment into the report."""
     for line in str(text).splitlines():
         print("#", line, flush=True)
 
 
 def wait_for(condition, what, alive=None):
-    """Returns condition() as soon as it is true."""
+    """Returns condition() as soon as it is true; raises Failure after DEADLINE. alive: called
+    between two looks; raises Failure when waiting makes no sense any more."""
     end = time.monotonic() + DEADLINE
     pause = 0.001
     while True:
@@ -57,11 +61,15 @@ def wait_for(condition, what, alive=None):
 
 
 def run(need=None, deadline=PROMISE_DEADLINE):
-    """Tries all promises of the file; the last line of every scenario. need: what skips each of
-    them where it cannot be tried. deadline: seconds that one promise may take."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # what was started is stopped
+    """Tries all promises of the file and exits; the last line of every scenario. need: called
+    before each promise; raises Skip where none of them can be tried. deadline: seconds that one
+    promise may take."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # with statements end
     signal.signal(signal.SIGALRM, functools.partial(_on_alarm, deadline))
-    runs = [one for each in _promises for one in _runs_of(*each)]
+    wanted = os.environ.get("ZPROXY_PROMISE", "")
+    runs = [one for each in _promises for one in _runs_of(*each) if wanted in one[0]]
+    if not runs:
+        sys.exit(f"no promise has this in its title: {wanted}")
     print(f"1..{len(runs)}", flush=True)
     kept = [_try(number, need, deadline, *each) for number, each in enumerate(runs, 1)]
     sys.exit(0 if all(kept) else 1)
@@ -107,7 +115,7 @@ def _on_alarm(deadline, *_):
 
 
 def _explain(error):
-    """The trace, and for an assertion the values that it was about."""
+    """Writes the traceback and, for an assertion, the local variables of the promise."""
     note("".join(traceback.format_exception(error)))
     scenario = vars(sys.modules["__main__"])
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)
