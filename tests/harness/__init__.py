@@ -1,22 +1,7 @@
-"""What the scenarios are written with.
+"""The library of the scenarios; tests/README.md has a table of its modules.
 
-    tap        promises, and which of them were kept
-    addresses  loopback addresses of the test's own
-    traffic    clients, servers and bytes
-    new_program what may stand in for the new program of an upgrade
-    load       clients that come and go, and streams that are checked
-    machine    this machine: users, settings, network namespaces, programs
-    program    zproxy under test
-    control    its control socket
-    trace      its system calls
-    services   real servers: nginx, redis, PostgreSQL, dnsmasq
-    systemd    zproxy as systemd starts and watches it
-    container  systemd itself, over this machine's files
-    names      a name server played by the test
-    web        what zproxy tells by HTTP, Prometheus, a browser
-
-A scenario is read from top to bottom: it starts servers and zproxy, plays both ends itself, and
-says what must hold. Nothing in it measures time: it waits for what must come, up to DEADLINE.
+A scenario is read from top to bottom: it starts servers and zproxy, is client and server itself,
+and asserts what must hold. It measures no time: it waits for what must come, up to DEADLINE.
 """
 
 from .addresses import Address, free_port, fresh_address

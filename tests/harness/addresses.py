@@ -1,4 +1,4 @@
-"""Where sockets listen: loopback addresses that no other test has."""
+"""Loopback addresses that no other test uses."""
 
 import itertools
 import os
@@ -8,8 +8,8 @@ from .tap import Failure, Skip
 
 
 class Address:
-    """Where a socket listens: (host, port), a path, or "@name" for an abstract unix socket. As
-    text it is what zproxy's configuration calls it."""
+    """The address of a socket: (host, port), a path, or "@name" for an abstract unix socket. str()
+    returns it as it is written in zproxy's configuration."""
 
     def __init__(self, where):
         self.where = where
@@ -37,7 +37,8 @@ class Address:
 
 
 def _claim_network():
-    """The first 127.X.Y.0/24 that no other test has: an abstract name, held while we live."""
+    """Returns a network 127.X.Y.0/24 that no other test uses, and the abstract unix socket that
+    reserves it while this process runs."""
     for i in range(254 * 256):
         n = (os.getpid() + i) % (254 * 256)
         network = f"127.{1 + n // 256}.{n % 256}"
@@ -55,14 +56,14 @@ _numbers = itertools.count()
 
 
 def fresh_address(port=None):
-    """An address that nobody has listened at yet, so nothing lingers there."""
+    """Returns an address that was not used before, so that no connection to it is in TIME_WAIT."""
     number = next(_numbers)
     return Address((f"{_network}.{1 + number % 254}", port or 7000 + number // 254))
 
 
 def free_port(family, host):
-    """A port that nobody has there: of ::1 and of all addresses there is but one, so the kernel has to
-    choose."""
+    """Returns a free port, chosen by the kernel, of a host that tests share: ::1 or the unspecified
+    address. Skips where there is no IPv6."""
     try:
         with socket.socket(family) as s:
             s.bind((host, 0))

@@ -1,5 +1,5 @@
-"""A machine of its own to try units on: systemd as process 1 over this machine's files, in a
-container of systemd-nspawn. What is written there is gone at its end."""
+"""systemd as process 1, in a container of systemd-nspawn over this machine's files. What is written
+inside is gone when the container ends."""
 
 import atexit
 import functools
@@ -12,13 +12,13 @@ from .machine import (Network, need_mount_namespaces, need_network_namespaces, n
 from .program import command, need_plain
 from .tap import Failure, Skip, wait_for
 
-# They wait for a network, or are of no use here.
+# Units that wait for a network, or are of no use in the container.
 _MASKED = ["NetworkManager-wait-online", "ifupdown-wait-online", "networking",
            "systemd-networkd-wait-online"]
 
 
 class Container(Network):
-    """Booted at most once by a scenario: machine()."""
+    """Booted at most once by each scenario: machine()."""
 
     def __init__(self):
         need_root()
@@ -55,7 +55,7 @@ class Container(Network):
             raise Skip(f"no container with systemd: {' '.join(said[-4:]).strip()}")
 
     def _is_up(self):
-        """Process 1 of a process namespace among what nspawn has started."""
+        """Looks among the processes that nspawn has started for process 1 of a PID namespace."""
         waiting = [self.process.pid]
         while waiting and self.leader is None:
             pid = waiting.pop()
@@ -78,7 +78,7 @@ class Container(Network):
         self._scratch.__exit__(None, None, None)
 
     def __exit__(self, *_):
-        """It stays for the next promise."""
+        """The container stays for the next promise."""
 
     def __enter__(self):
         return self
@@ -102,7 +102,7 @@ class Container(Network):
         return done.stdout
 
     def pid_outside(self, inside):
-        """Of a process inside."""
+        """Returns the process id outside of a process inside."""
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{name}/status") as f:
@@ -120,12 +120,12 @@ class Container(Network):
 def _booted():
     try:
         return Container()
-    except (Skip, Failure) as why:      # tried once, not for each promise
+    except (Skip, Failure) as why:      # remembered, not tried again for each promise
         return Skip(str(why))
 
 
 def machine():
-    """The container; skips where there can be none."""
+    """Returns the container; skips where there can be none."""
     booted = _booted()
     if isinstance(booted, Skip):
         raise booted

@@ -1,4 +1,4 @@
-"""The control socket of zproxy, and the program that people use it with."""
+"""The control socket of zproxy, and zproxyctl."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from .tap import DEADLINE, Failure
 
 
 class Refused(Failure):
-    """A command was answered with errors."""
+    """A command was answered with errors (.errors)."""
 
     def __init__(self, errors):
         super().__init__("\n".join(errors))
@@ -18,8 +18,7 @@ class Refused(Failure):
 
 
 class Control:
-    """A client that speaks to the socket without zproxyctl. As a with statement: it hangs up at
-    the end."""
+    """A client of the control socket, without zproxyctl; closed at the end of a with statement."""
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -41,16 +40,16 @@ class Control:
         self.sock.sendall(line.encode() + b"\n")
 
     def answer(self):
-        """The lines up to the empty one."""
+        """Returns the lines of an answer, without the empty one that ends it."""
         lines = []
         while (line := self.input.readline()) != b"\n":
             if not line.endswith(b"\n"):
-                raise Failure(f"zproxy hung up within an answer: {lines} {line}")
+                raise Failure(f"zproxy closed the connection within an answer: {lines} {line}")
             lines.append(line[:-1].decode())
         return lines
 
     def ask(self, line):
-        """The answer, line by line."""
+        """Sends a command. Returns the lines of the answer; raises Refused."""
         self.send(line)
         lines = self.answer()
         errors = [each[len("error: "):] for each in lines if each.startswith("error: ")]
@@ -60,7 +59,7 @@ class Control:
         return lines
 
     def json(self, line):
-        """The answer as values."""
+        """Sends a command with "json". Returns the value of the answer; raises Refused."""
         self.send(f"json {line}")
         lines = self.answer()
         assert len(lines) == 1, lines
@@ -70,11 +69,11 @@ class Control:
         return value
 
     def servers(self, pool=""):
-        """show servers by "POOL/NAME"."""
+        """Returns {"POOL/NAME": row} of "show servers"."""
         return {row["server"]: row for row in self.json(f"show servers {pool}")}
 
     def errors(self, line):
-        """What a command that must fail is told."""
+        """Sends a command that must fail. Returns its errors."""
         try:
             answer = self.ask(line)
         except Refused as refused:
@@ -83,11 +82,11 @@ class Control:
 
 
 def zproxyctl(z, *arguments, **options):
-    """Runs zproxyctl for a zproxy to its end, without judging how it ends."""
+    """Runs zproxyctl for a Zproxy. Returns the finished process, whatever its exit status."""
     return run_program(*ctl_command(), "-s", z.socket, *arguments, check=False, **options)
 
 
 def ctl_command():
-    """It stands beside zproxy."""
+    """The command of the zproxyctl beside the zproxy under test."""
     zproxy = command()
     return [*zproxy[:-1], os.path.join(os.path.dirname(zproxy[-1]), "zproxyctl")]

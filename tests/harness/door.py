@@ -1,4 +1,4 @@
-"""What comes in front of a session: PROXY headers, and the hellos of TLS clients."""
+"""The first bytes of a connection: PROXY headers, and hellos of TLS clients."""
 
 import socket
 import ssl
@@ -9,7 +9,7 @@ TLV_CRC32C, TLV_NOOP = 0x03, 0x04
 
 
 def line(client, destination):
-    """A header of version 1; both are (host, port)."""
+    """Returns a header of version 1; client and destination are (host, port)."""
     family = "TCP6" if ":" in client[0] else "TCP4"
     return (f"PROXY {family} {client[0]} {destination[0]} {client[1]} {destination[1]}\r\n"
             .encode())
@@ -32,8 +32,8 @@ def tlv(kind, value):
 
 
 def block(client=None, destination=None, tlvs=b"", checksum=False):
-    """A header of version 2: LOCAL without a client; addresses are (host, port), or the path of a
-    unix socket."""
+    """Returns a header of version 2, LOCAL without a client; addresses are (host, port) or the path
+    of a unix socket."""
     if client is None:
         kind, addresses = 0x00, b""
     elif isinstance(client, str):
@@ -54,7 +54,8 @@ def block(client=None, destination=None, tlvs=b"", checksum=False):
 
 
 def hello(name=None, alpn=(), more=0):
-    """The hello of a real TLS client; more: bytes by which its list of protocols is made longer."""
+    """Returns the hello of a TLS client of OpenSSL; more: bytes by which its list of protocols is
+    made longer."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     protocols = [*alpn, *("x%0254d" % n for n in range(more // 256))]

@@ -1,4 +1,4 @@
-"""Load: clients that come and go as fast as they can, and streams that are checked byte by byte."""
+"""Load: clients that connect and close as fast as they can, and streams compared byte by byte."""
 
 import selectors
 import socket
@@ -13,7 +13,7 @@ TWICE = memoryview(PATTERN + PATTERN)
 
 
 class _Load:
-    """In a with statement; at its end everything must have gone well."""
+    """Runs in threads during a with statement; raises Failure at its end if anything failed."""
 
     def __init__(self):
         self.stopping = False
@@ -24,7 +24,7 @@ class _Load:
         for thread in self.threads:
             thread.join(2 * DEADLINE)
         if kind is None and any(thread.is_alive() for thread in self.threads):
-            raise Failure("the load does not come to its end")
+            raise Failure("the load does not end")
         if kind is None and self.wrong:
             raise Failure(f"{len(self.wrong)} went wrong: {self.wrong[:5]}")
 
@@ -36,7 +36,7 @@ class _Load:
 
 
 class Visitors(_Load):
-    """Each connects, has a few bytes echoed, and leaves; then the next one comes."""
+    """at_once threads; each connects, has a few bytes echoed, closes, and connects again."""
 
     def __init__(self, address, at_once=4):
         super().__init__()
@@ -64,7 +64,7 @@ class Visitors(_Load):
                 time.sleep(0.01)
 
     def await_some(self, count=50):
-        """Until so many more have been."""
+        """Waits until count more clients have been served, or one has failed."""
         target = self.visits + count
         wait_for(lambda: self.visits >= target or self.wrong, f"{count} visits")
 
@@ -80,9 +80,9 @@ class _Stream:
 
 
 class Streams(_Load):
-    """Sessions with a server that echoes, which send and receive all the time; what comes back is
-    compared with what was sent. Every third is slow to read, so that bytes lie in all the places
-    where they can lie."""
+    """Sessions with an echo server that send and receive all the time; each byte that comes back is
+    compared with the one that was sent. Every third session reads slowly, so that bytes wait in
+    socket buffers and pipes on both sides."""
 
     def __init__(self, address, count):
         super().__init__()
@@ -100,7 +100,7 @@ class Streams(_Load):
         return self._start(self._run)
 
     def await_some(self, size=5_000_000):
-        """Until so many more bytes have come back."""
+        """Waits until size more bytes have come back, or a session has failed."""
         target = self.moved + size
         wait_for(lambda: self.moved >= target or self.wrong, f"{size} bytes")
 

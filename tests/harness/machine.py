@@ -1,4 +1,4 @@
-"""This machine: addresses, users, limits, and networks made for a test."""
+"""This machine: users, programs, kernel settings, namespaces; and what a scenario needs of it."""
 
 import array
 import collections
@@ -102,12 +102,13 @@ def in_mount_namespace(script):
 
 
 def find_program(name):
-    """Debian keeps some programs where a user's PATH does not look."""
+    """Returns the path of a program, or None. Debian has some in directories outside a user's PATH."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def run_program(*command, check=True, **options):
-    """Runs a program to its end; its output is text. check: it must end with 0."""
+    """Runs a program to its end. Returns the finished process; its output is text. check: raises
+    Failure unless it ends with 0."""
     command = [find_program(command[0]) or command[0], *map(str, command[1:])]
     done = subprocess.run(command, **{"stdin": subprocess.DEVNULL, "text": True,
                                       "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
@@ -119,7 +120,7 @@ def run_program(*command, check=True, **options):
 
 @contextlib.contextmanager
 def scratch():
-    """A directory that every user can look into; gone at the end."""
+    """A temporary directory that every user can read."""
     path = tempfile.mkdtemp(prefix="zproxy-test-")
     os.chmod(path, 0o755)
     try:
@@ -129,20 +130,20 @@ def scratch():
 
 
 def become(name):
-    """Arguments of subprocess.Popen for a program that shall run as this user."""
+    """Returns the arguments of subprocess.Popen to run a program as this user."""
     user = pwd.getpwnam(name)
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [],
             "env": {**os.environ, "HOME": "/", "USER": name, "LOGNAME": name}}
 
 
-# ---- what the kernel says ----
+# ---- sockets in the kernel ----
 
 TCP_STATES = ["", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
               "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"]
 
 
 def tcp_states(*addresses):
-    """In which states the kernel has how many sockets at either end of these IPv4 addresses."""
+    """Returns {state: number} of the sockets with one of these IPv4 addresses at either end."""
     names = {"%08X:%04X" % (struct.unpack("=I", socket.inet_aton(a.host))[0], a.port)
              for a in addresses}
     with open("/proc/net/tcp") as f:
@@ -154,9 +155,9 @@ def tcp_states(*addresses):
 # ---- kernel settings ----
 
 class Sysctl:
-    """Sets a kernel setting for as long as a with statement lasts. Tests that want the same one
-    wait for each other, or the last would restore what the first had set. What was before comes
-    back even if we are killed: a process of its own sees to that when its input ends."""
+    """Sets a kernel setting during a with statement. Tests that set the same one wait for each other,
+    or the last would restore the value of the first. A shell restores the old value when its input
+    ends, also when the test is killed."""
 
     def __init__(self, name, value):
         self.name, self.value = name, value
@@ -193,7 +194,8 @@ class Sysctl:
 # ---- network namespaces ----
 
 class Network:
-    """A network namespace. It has no name and ends with the last that uses it."""
+    """A network namespace, during a with statement. It has no name: the kernel removes it when the
+    last process and descriptor are gone. command: runs a program inside."""
 
     def __enter__(self):
         need_network_namespaces()
@@ -213,7 +215,7 @@ class Network:
 
     @staticmethod
     def _in_thread(function):
-        """A namespace belongs to a thread, so its own thread it gets."""
+        """Calls a function in a new thread: unshare(2) and setns(2) act on the calling thread."""
         outcome = []
 
         def body():
@@ -230,7 +232,7 @@ class Network:
         return value
 
     def call(self, function, *arguments):
-        """Calls a function inside. A socket that it makes stays inside."""
+        """Calls a function inside the namespace. Sockets that it opens belong to the namespace."""
         def body():
             if _libc.setns(self.fd, CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
@@ -241,7 +243,7 @@ class Network:
         return run_program(*self.command, *command).stdout
 
     def join(self, other, here, there):
-        """A wire between two networks. here, there: (name, ADDRESS/BITS)."""
+        """Connects two networks by a pair of interfaces. here, there: (name, ADDRESS/BITS)."""
         self.run("ip", "link", "add", here[0], "mtu", "1500", "type", "veth",
                  "peer", "name", there[0], "mtu", "1500",
                  "netns", f"/proc/{os.getpid()}/fd/{other.fd}")
@@ -252,7 +254,7 @@ class Network:
 
 
 def turn_offloads_off(interface):
-    """Every packet on the wire is one that fits it, as on a real one (ethtool -K ... off)."""
+    """Turns off segmentation offloads (ethtool -K), so that no packet is larger than the MTU."""
     ifreq = "16sP"
     ETHTOOL = {"tso": 0x1f, "gso": 0x24, "gro": 0x2c}
     SIOCETHTOOL = 0x8946

@@ -1,4 +1,4 @@
-"""A name server that the scenario plays itself, for answers that no real one would give."""
+"""A name server in the test process, also for answers that no real one would give."""
 
 import collections
 import select
@@ -38,8 +38,9 @@ def _record(owner, kind, ttl, data):
 
 
 def reply(question, records=(), code=NOERROR, flags=0, extra=(), negative=None):
-    """An answer; records are (type, ttl, value), or, of another name than the one asked for, like extra
-    ones (name, type, ttl, value); negative: the seconds that the lack of records holds for."""
+    """Returns an answer. records: (type, ttl, value), or (name, type, ttl, value) of another name than
+    the one in the question; extra: additional records, with names; negative: the TTL of a negative
+    answer (SOA)."""
     answer = struct.pack("!HHHHHH", question.id, 0x8180 | flags | code, 1, len(records),
                          negative is not None, len(extra))
     answer += question.raw
@@ -69,10 +70,10 @@ def _parse(message, tcp):
 class NameServer:
     """At .address, UDP and TCP, in a with statement.
 
-    records     {(name, type): [value]}; names that are in none of them do not exist
-    answer      a function of the question that gives the answer's bytes, or None for silence;
-                None: as records say
-    asked       counts (name, type, "udp" or "tcp")
+    records     {(name, type): [value]}; other names do not exist
+    answer      a function of the question that returns the bytes of the answer, or None to send
+                none; None: by_records()
+    asked       counts of (name, type, "udp" or "tcp")
     """
     ttl = 0
 
@@ -127,7 +128,7 @@ class NameServer:
             self.udp.sendto(answer, client)
 
     def _serve_tcp(self, sock):
-        """False at the end of the connection."""
+        """Answers one question. Returns False at the end of the connection."""
         try:
             head = sock.recv(2, socket.MSG_WAITALL)
             if len(head) < 2:
@@ -146,7 +147,7 @@ class NameServer:
         return self.answer(question) if self.answer else self.by_records(question)
 
     def by_records(self, question):
-        """The honest answer, with the aliases (CNAME) that lead to it."""
+        """Returns the answer that follows from self.records, with the aliases (CNAME) on the way."""
         name, aliases = question.name, []
         while (name, "CNAME") in self.records and len(aliases) < 30:
             target, = self.records[name, "CNAME"]
@@ -160,5 +161,5 @@ class NameServer:
                                           for value in values])
 
     def rounds(self):
-        """How often anything was asked so far."""
+        """Returns the number of questions so far."""
         return sum(self.asked.values())

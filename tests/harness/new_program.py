@@ -1,5 +1,5 @@
-"""A stand-in for the new program of an upgrade: it follows the handover (src/handover/handover_message.h) up to
-a message, and then does what a scenario wants."""
+"""Programs to take the place of the new one in an upgrade. They speak the protocol of the handover
+(src/handover/handover_message.h) up to one message, and then misbehave as the scenario wants."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def hear():
     data, rights, *_ = sock.recvmsg(1 << 18, socket.CMSG_SPACE(4 * 253))
     if not data:
         sys.exit(7)
-    for _, _, fds in rights:        # a real one would keep them
+    for _, _, fds in rights:        # zproxy would keep them
         for fd in struct.unpack("%di" % (len(fds) // 4), fds):
             os.close(fd)
     return TYPES[HEAD.unpack(data[:HEAD.size])[2]]
@@ -57,8 +57,8 @@ def follow(step):
 
 
 def new_program(what):
-    """A program that does what these lines of Python say; they may use follow(step), say(), hear(),
-    hang(), stop()."""
+    """Returns a program that runs these lines of Python. They may call follow(step): answer
+    messages until step has come; say(type): send a message; hear(): receive one; hang(); stop()."""
     return _PROGRAM + what + "\n"
 
 
@@ -118,11 +118,11 @@ def forward(source, sink):
 goes_on, sources, errors = True, [new, old], 0
 while goes_on and errors < 3:
     ready = select.select(sources, [], [])[0]
-    source = new if new in ready else old       # what the new one says last is not lost
+    source = new if new in ready else old       # the last message of the new one is not lost
     try:
         goes_on = forward(source, old if source is new else new)
     except OSError:
-        errors += 1         # its last words are behind the error
+        errors += 1         # messages before the error are still to be read
         sources = [new]
 new.close()
 try:
@@ -137,8 +137,9 @@ os.rename(said + ".new", said)
 
 
 def damaging(program, said, step, how, number=0):
-    """A program that stands between the old one and a real new one, and damages the message of that
-    name on its way: "short", "surplus", "one too many", "one too few", "no descriptors", "a descriptor
-    more", "other descriptors", "a lie" (about its length) or "dice", thrown from the seed; step "any":
-    any messages. The new one's status is in the file `said`; it never takes over."""
+    """Returns a program that forwards messages between the old zproxy and a real new one (program),
+    and damages each message of type step ("any": some of all messages) to the new one. how: "short",
+    "surplus", "one too many", "one too few", "no descriptors", "a descriptor more", "other
+    descriptors", "a lie" (about its length), or "dice": random bytes, from the seed `number`. The
+    exit status of the new zproxy, which never takes over, is written to the file `said`."""
     return _DAMAGING % (step, how, program, said, number)

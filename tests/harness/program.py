@@ -1,4 +1,4 @@
-"""zproxy under test: started, asked about itself, and stopped."""
+"""zproxy under test: its configuration, log, process, reloads and upgrades."""
 
 import collections
 import contextlib
@@ -22,12 +22,12 @@ from .traffic import connect, is_reset
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 QUIET_TRIES = 30
-PIDFD_GETFD = 438   # the same on all of Linux's machines
+PIDFD_GETFD = 438   # on all architectures
 
 
 @functools.cache
 def command():
-    """The program under test: ZPROXY, or what was built beside the tests."""
+    """The command of the program under test: $ZPROXY, or the one built beside the tests."""
     if "ZPROXY" in os.environ:
         words = shlex.split(os.environ["ZPROXY"])
         return [find_program(words[0]) or os.path.abspath(words[0]), *words[1:]]
@@ -39,7 +39,7 @@ def command():
 
 
 def zproxy(*arguments, user=None, **options):
-    """Runs zproxy to its end, without judging how it ends."""
+    """Runs zproxy to its end. Returns the finished process, whatever its exit status."""
     with scratch() as directory:
         as_user = become(user) if user else {}
         return run_program(*command_for(user, directory), *arguments, check=False,
@@ -47,7 +47,8 @@ def zproxy(*arguments, user=None, **options):
 
 
 def command_for(user, directory, copied=False):
-    """Another user may not be able to look where zproxy was built; a copy may be replaced."""
+    """Returns the command, of a copy in the directory where another user may not be able to read the
+    build directory, or where the scenario replaces the program."""
     if not user and not copied:
         return command()
     shutil.copy(command()[-1], f"{directory}/zproxy")
@@ -77,8 +78,8 @@ def need_names():
 
 @functools.cache
 def instruments():
-    """What watches over zproxy from inside, with memory of its own: "address" and "thread", the
-    sanitizers, or "valgrind"."""
+    """Returns the set of instruments that zproxy runs with: "address" and "thread", the sanitizers,
+    or "valgrind". Each has memory, descriptors or threads of its own."""
     with open(command()[-1], "rb") as f:
         program = f.read()
     found = {name for name in ("address", "thread") if b"__%csan_init" % name[0].encode() in program}
@@ -86,7 +87,7 @@ def instruments():
 
 
 def need_plain(why, *names):
-    """Skips where one of these instruments (none named: any of them) watches over zproxy."""
+    """Skips where zproxy runs with one of these instruments (none named: with any of them)."""
     found = instruments() & set(names) if names else instruments()
     need(not found, f"not with {', '.join(sorted(found))}: {why}")
 
@@ -101,8 +102,8 @@ def _keys(values):
 
 
 def sections_for(servers, bind, listen=None, pool=None, name="test"):
-    """A [listen] and its [pool]. Servers are whatever tells its address as text, or whole
-    lines."""
+    """Returns a [listen] section and its [pool]. servers: one or a list of objects whose str() is an
+    address, or texts of server lines."""
     servers = servers if isinstance(servers, (list, tuple)) else [servers]
     lines = "".join(f"server = {server}\n" for server in servers)
     return (f"[listen {name}]\nbind = {bind}\npool = {name}\n{_keys(listen)}"
@@ -122,7 +123,7 @@ def _unescape(match):
 
 
 def parse_line(line):
-    """One line of a log, logfmt or JSON, as a dict."""
+    """Returns a line of a log, logfmt or JSON, as a dict."""
     if line.startswith("{"):
         return json.loads(line)
     fields, at = {}, 0
@@ -146,8 +147,7 @@ class Log:
         self.by_event = collections.defaultdict(list)
 
     def lines(self):
-        """All lines so far. A thread of zproxy's own writes them: what it has just said may be on
-        its way."""
+        """Returns all lines so far. zproxy writes them in a thread, so the newest may be missing."""
         time.sleep(0.01)
         try:
             with open(self.path, "rb") as f:
@@ -163,7 +163,7 @@ class Log:
         return self.parsed
 
     def events(self, name):
-        """The lines of one event. Asked for while a log of a million lines grows: no search."""
+        """Returns the lines of one event. Fast also while a log of a million lines grows."""
         self.lines()
         return list(self.by_event[name])
 
@@ -174,8 +174,8 @@ Effort = collections.namedtuple("Effort", "cpu wakeups")
 
 
 class Adopted:
-    """The process that an upgrade has left us: not started by us, but our child since the one that
-    started it has ended."""
+    """The process after an upgrade, as a subprocess.Popen: not started by the test, but its child
+    since the process that started it has ended (adopt_orphans())."""
 
     def __init__(self, pid):
         self.pid, self.returncode = pid, None
@@ -207,24 +207,24 @@ class Adopted:
 
 
 def adopt_orphans():
-    """Children of our children become ours when their parents end (prctl(2))."""
+    """Makes this process the parent of its descendants whose parent ends (prctl(2))."""
     PR_SET_CHILD_SUBREAPER = 36
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Zproxy:
-    """zproxy at work, in a with statement: it is ready at its begin, and at its end it must still
-    live, obey TERM, exit with 0 and have said nothing on standard error.
+    """A running zproxy, in a with statement: ready at the start; at the end it must be alive, end on
+    SIGTERM with status 0, and have written nothing to standard error.
 
     relay, servers      one listener, one pool
     settings            keys of [global], beside those the harness needs
     listen, pool        keys of these sections
     sections            instead of servers: all sections but [global], as text
-    user                who starts it, if not we
-    wrap                a command that runs it, such as strace, and becomes it
-    ready               whether to wait for it at the begin
+    user                the user who starts it, if not the one of the test
+    wrap                a command that executes it, such as prlimit
+    ready               whether to wait for READY=1 at the start
     copied              whether to run a copy of the program, path("zproxy")
-    control             keys of [admin] beside the socket, if there is to be one
+    control             keys of [admin] beside the socket; None: no control socket
     """
 
     def __init__(self, relay=None, servers=None, *, settings=None, listen=None, pool=None,
@@ -287,19 +287,20 @@ class Zproxy:
         os.chmod(self.path("notify"), 0o777)
         run_as["env"]["NOTIFY_SOCKET"] = self.path("notify")
         if "chroot" in self.settings or "strace" in self.wrap:
-            # LeakSanitizer wants to see /proc, and nobody who traces
+            # LeakSanitizer needs /proc, and cannot work under strace
             options = os.environ.get("ASAN_OPTIONS", "")
             run_as["env"]["ASAN_OPTIONS"] = f"{options}:detect_leaks=0"
         if "thread" in instruments():
-            # libuv closes the pipe of uv_spawn() by a system call of its own, which nobody sees
+            # libuv closes the pipe of uv_spawn() by a direct system call, which ThreadSanitizer does
+            # not see
             with open(self.path("suppressions"), "w") as f:
                 f.write("race:uv_pipe\n")
-                # likewise what uv_close() has closed, when a log is opened at its number by a thread
+                # likewise a descriptor that uv_close() has closed, and that a thread opens again
                 f.write("race:safe_open.c\n")
             options = os.environ.get("TSAN_OPTIONS", "")
             run_as["env"]["TSAN_OPTIONS"] = f"{options}:suppressions={self.path('suppressions')}"
         if self.wrap or "chroot" in self.settings:
-            # a sanitizer looks for leaks as a tracer of its own and in /proc: neither is there
+            # LeakSanitizer traces the process and reads /proc: one of them is not possible
             run_as["env"]["ASAN_OPTIONS"] = "detect_leaks=0"
         with open(self.path("stderr"), "wb") as stderr:
             self.process = subprocess.Popen(
@@ -308,7 +309,7 @@ class Zproxy:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=self.stderr or stderr, **run_as)
         self.pid = self.process.pid
-        self.said = []      # what systemd would have been told
+        self.said = []      # notifications for systemd
         if self.ready:
             wait_for(lambda: "READY=1" in self.told(), "READY=1", self.check_alive)
 
@@ -321,7 +322,7 @@ class Zproxy:
         self.process.send_signal(number)
 
     def wait_end(self):
-        """Waits for its end, in order and without a word."""
+        """Waits for the end, which must be in order: status 0, nothing on standard error."""
         try:
             self.status = self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
@@ -345,8 +346,8 @@ class Zproxy:
         self._scratch.__exit__(None, None, None)
 
     def _end_successors(self):
-        """An upgrade that a test did not follow to its end has left a process: ours, since it was
-        started with our file."""
+        """Kills processes of upgrades that the scenario did not follow: those started with the same
+        configuration file."""
         ours = self.path("zproxy.ini").encode()
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             try:
@@ -359,7 +360,7 @@ class Zproxy:
                 pass
 
     def _describe(self):
-        """What a reader of a failure wants to see."""
+        """Writes the configuration and the ends of the logs into the report."""
         for name in ("zproxy.ini", "log", "access", "stderr"):
             try:
                 with open(self.path(name), errors="replace") as f:
@@ -373,7 +374,8 @@ class Zproxy:
     # -- reload and upgrade --
 
     def write(self, sections=None, **settings):
-        """Another configuration: other sections, other keys of [global] (None: without it)."""
+        """Writes another configuration: other sections, other keys of [global] (None: without the
+        key)."""
         self.settings = {key: value for key, value in {**self.settings, **settings}.items()
                          if value is not None}
         self.sections = self.sections if sections is None else sections
@@ -385,20 +387,20 @@ class Zproxy:
         os.rename(self.path("zproxy.ini.new"), self.path("zproxy.ini"))     # it is never half a file
 
     def try_reload(self):
-        """Has the file read again. Returns whether it is in force."""
+        """Reloads. Returns whether the configuration is in force."""
         count = len(self.log.events("reload"))
         self.send_signal(signal.SIGHUP)
         self.wait_for(lambda: len(self.log.events("reload")) > count, "the reload")
         return self.log.events("reload")[-1]["level"] == "notice"
 
     def reload(self, sections=None, **settings):
-        """Puts another configuration in force."""
+        """Writes another configuration and reloads; raises Failure if it is not in force."""
         self.write(sections, **settings)
         if not self.try_reload():
             raise Failure("not reloaded")
 
     def upgrades(self):
-        """(how many succeeded, how many failed) so far."""
+        """Returns the numbers of upgrades so far: (succeeded, failed)."""
         lines = self.log.events("upgrade")
         return (sum("has taken over" in line["msg"] for line in lines),
                 sum(line["level"] == "error" for line in lines))
@@ -408,8 +410,8 @@ class Zproxy:
         self.send_signal(signal.SIGUSR2)
 
     def try_upgrade(self):
-        """Has the program replaced. Returns whether that has happened; then all that is asked here
-        is about the new process."""
+        """Upgrades. Returns whether the program was replaced; then this object is about the new
+        process."""
         before = self.upgrades()
         self.begin_upgrade()
         self.await_upgrade(before)
@@ -424,9 +426,9 @@ class Zproxy:
         wait_for(lambda: self.upgrades() != before, "the upgrade's line in the log")
 
     def follow(self):
-        """Goes on with the process that has taken over."""
+        """Makes this object one of the process that has taken over."""
         line = [line for line in self.log.events("upgrade") if "has taken over" in line["msg"]][-1]
-        # it waits until systemd has been told everything, and we are that
+        # the old process waits until its notifications have been read, which told() does
         wait_for(lambda: self.told() and self.process.poll() is not None, "the old process to end")
         if self.process.returncode != 0:
             raise Failure(f"the old process ended with {self.process.returncode}")
@@ -440,14 +442,14 @@ class Zproxy:
             raise Failure("not upgraded")
 
     def family(self):
-        """Its processes: itself, and what it has started."""
+        """Returns the process ids of zproxy and of its children."""
         return [int(pid) for tid in self.threads() for pid in
                 self._proc(f"task/{tid}/children").split()] + [self.pid]
 
-    # -- what it says --
+    # -- notifications, standard error, access log --
 
     def told(self):
-        """What it told systemd so far, line by line."""
+        """Returns the lines of all notifications for systemd so far."""
         self.notify.setblocking(False)
         try:
             while True:
@@ -456,18 +458,19 @@ class Zproxy:
             return self.said
 
     def standard_error(self):
-        """What it wrote there, apart from what a build with --enable-coverage has to complain."""
+        """Returns its standard error, without the complaints of a build with --enable-coverage and
+        without excused text."""
         with open(self.path("stderr"), errors="replace") as f:
             return "".join(line for line in f if not line.startswith("profiling:"))[self.excused:]
 
     def excuse(self):
-        """What it wrote there is as it should be. Returns it."""
+        """Excuses what it has written to standard error so far. Returns that text."""
         said = self.standard_error()
         self.excused += len(said)
         return said
 
     def sessions(self, count):
-        """The lines of the access log, as soon as there are count."""
+        """Returns the lines of the access log as soon as there are count; there must not be more."""
         lines = self.wait_for(lambda: len(self.access.events("session")) >= count
                               and self.access.events("session"), f"{count} lines of access log")
         if len(lines) != count:
@@ -490,17 +493,17 @@ class Zproxy:
             return True
 
     def session(self, backend, **options):
-        """A client and the server's end of its session."""
+        """Returns a client and the server's socket of its session."""
         return self.connect(**options), backend.accept()
 
-    # -- what the kernel knows of it --
+    # -- the process in the kernel --
 
     def _proc(self, name):
         with open(f"/proc/{self.pid}/{name}") as f:
             return f.read()
 
     def descriptors(self):
-        """{number: what it is}"""
+        """Returns {number: target of the link in /proc/PID/fd}."""
         found = {}
         for fd in os.listdir(f"/proc/{self.pid}/fd"):
             try:
@@ -513,7 +516,7 @@ class Zproxy:
         return {fd for fd, what in self.descriptors().items() if what.startswith("socket:")}
 
     def option(self, fd, level, name):
-        """A number that getsockopt(2) says of one of its sockets."""
+        """Returns a numeric option of one of its sockets, getsockopt(2)."""
         pidfd = os.pidfd_open(self.pid)
         ours = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, fd, 0)
         os.close(pidfd)
@@ -523,7 +526,7 @@ class Zproxy:
             return sock.getsockopt(level, name)
 
     def pipes(self):
-        """Pipes it has made: both ends of each are its own."""
+        """Returns the number of pipes of which it has both ends."""
         ends = collections.Counter(what for what in self.descriptors().values()
                                    if what.startswith("pipe:"))
         return sum(count == 2 for count in ends.values())
@@ -532,7 +535,7 @@ class Zproxy:
         return [int(tid) for tid in os.listdir(f"/proc/{self.pid}/task")]
 
     def workers(self):
-        """Those of its threads that are workers."""
+        """Returns the thread ids of its workers."""
         found = []
         for tid in self.threads():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):    # it has just ended
@@ -541,17 +544,17 @@ class Zproxy:
         return found
 
     def status_of(self, tid=None):
-        """/proc/PID/status as a dict."""
+        """Returns /proc/PID/status, of a thread if given, as a dict."""
         text = self._proc(f"task/{tid}/status" if tid else "status")
         return {key: value.strip() for key, _, value in
                 (line.partition(":") for line in text.splitlines())}
 
     def memory(self):
-        """Bytes of user space that are its own."""
+        """Returns the bytes of its anonymous memory."""
         return 1024 * int(re.search(r"^Anonymous: +(\d+)", self._proc("smaps_rollup"), re.M)[1])
 
     def effort(self):
-        """CPU seconds, and how often a thread gave up or lost its CPU."""
+        """Returns CPU seconds and the number of context switches so far."""
         stat = self._proc("stat").rpartition(")")[2].split()
         ticks = int(stat[11]) + int(stat[12])
         wakeups = sum(int(self.status_of(tid)[key]) for tid in self.threads() for key in
@@ -559,9 +562,9 @@ class Zproxy:
         return Effort(ticks / os.sysconf("SC_CLK_TCK"), wakeups)
 
     def check_quiet(self):
-        """Looks on until for half a second there was nothing to do. What spins takes all of a CPU,
-        or wakes thousands of times, and does not stop; a timer that looks again now and then does
-        neither. Peers that have not had their turn yet keep it busy only for a while."""
+        """Waits until zproxy has been idle for half a second. A thread that spins takes all of a CPU or
+        wakes thousands of times, and does not stop; an occasional timer does neither, and work for
+        peers ends after a while."""
         for _ in range(QUIET_TRIES):
             before = self.effort()
             time.sleep(0.5)

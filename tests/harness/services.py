@@ -1,5 +1,5 @@
-"""Real servers, each in a directory of its own, at a loopback address of its own, as a user without
-rights. As text each is its address."""
+"""Real servers, each with a directory and a loopback address of its own, run by an unprivileged
+user. str() of each is its address."""
 
 import contextlib
 import glob
@@ -15,7 +15,8 @@ from .tap import DEADLINE, Failure, note, wait_for
 
 
 class Service:
-    """A server program in a with statement: it answers at its begin and has ended at its end."""
+    """A server program that runs during a with statement: it accepts connections from the start on,
+    and has ended at the end."""
     user = "nobody"
 
     def __init__(self):
@@ -50,7 +51,7 @@ class Service:
         return self
 
     def start(self):
-        """Starts it; again, after it has ended."""
+        """Starts the program, also a second time, and waits until it answers."""
         self.process = subprocess.Popen(self.command, cwd=self.directory,
                                         stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.output, start_new_session=True,
@@ -62,7 +63,7 @@ class Service:
             raise
 
     def log(self):
-        """What it has written."""
+        """Returns what the program has printed."""
         self.output.seek(0)
         return self.output.read()
 
@@ -71,7 +72,7 @@ class Service:
 
     def _check_alive(self):
         if self.process.poll() is not None:
-            raise Failure(f"it has ended with {self.process.returncode}")
+            raise Failure(f"{self.command[0]} has ended with {self.process.returncode}")
 
     def _answers(self):
         with socket.socket(self.address.family) as sock:
@@ -133,11 +134,11 @@ class Smtp(Service):
 
 
 class Postgres(Service):
-    """A new cluster, with a database and a superuser named postgres."""
+    """PostgreSQL with a new cluster, and a database and a superuser named postgres."""
     user = "postgres"
 
     def program(self, name):
-        """Debian keeps them apart by version."""
+        """Returns the path of a program of the newest version (Debian has a directory for each)."""
         found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
         return found[-1] if found else self.find(name)
 
@@ -155,15 +156,15 @@ class Postgres(Service):
                            "-p", self.address.port, check=False).returncode == 0
 
     def run(self, name, address, *arguments, **options):
-        """Runs psql, pgbench... against an address."""
+        """Runs psql, pgbench ... against an address. Returns its output."""
         environment = {**os.environ, "PGHOST": address.host, "PGPORT": str(address.port),
                        "PGUSER": "postgres", "PGDATABASE": "postgres", "PGCONNECT_TIMEOUT": "60"}
         return run_program(self.program(name), *arguments, env=environment, **options).stdout
 
 
 class Haproxy(Service):
-    """Passes TCP on to a server, splicing. bind, options: words behind its own address and behind
-    the server's; more: lines of the section."""
+    """Relays TCP to a server, spliced. bind, options: words after its own address and after that of
+    the server; more: lines of the section."""
 
     def __init__(self, server, bind="", options="", more=""):
         super().__init__()
@@ -180,8 +181,8 @@ class Haproxy(Service):
 
 
 class Dnsmasq(Service):
-    """Knows the hosts that it is given, {name: [address]}, and nothing else below .example, for one
-    second each. options: further ones of its command line."""
+    """A name server for hosts, {name: [address]}, with a TTL of one second; other names below
+    .example do not exist. options: further arguments."""
 
     def __init__(self, hosts, options=(), address=None):
         super().__init__()
@@ -202,7 +203,7 @@ class Dnsmasq(Service):
                 f"--addn-hosts={self.directory}/hosts", *self.options]
 
     def change(self, hosts):
-        """From now on it gives other answers, or does so very soon."""
+        """Replaces the hosts; dnsmasq reads them a moment later."""
         self.hosts = hosts
         self._write()
         self.process.send_signal(signal.SIGHUP)

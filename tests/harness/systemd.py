@@ -1,4 +1,4 @@
-"""zproxy as systemd starts and watches it."""
+"""zproxy with sockets from systemd-socket-activate(1)."""
 
 import socket
 import subprocess
@@ -8,13 +8,14 @@ from .program import Zproxy, command
 from .tap import DEADLINE, wait_for
 from .traffic import connect
 
-# An environment of its own it gives to what it starts, and words of its own it has.
+# systemd-socket-activate starts a program with an environment of its own, and logs to standard error.
 _PASSED = ["--setenv=NOTIFY_SOCKET", "--setenv=ASAN_OPTIONS=detect_leaks=0"]
 _SILENT = ["env", "SYSTEMD_LOG_LEVEL=err"]
 
 
 def activate(*sockets, names=None, options=()):
-    """The command that opens sockets, waits for a client and becomes what is started."""
+    """Returns the command that opens the sockets, waits for a client and executes the program after
+    it."""
     need_program("systemd-socket-activate")
     return [*_SILENT, "systemd-socket-activate", *options,
             *(f"--listen={str(at).removeprefix('unix:')}" for at in sockets),
@@ -22,7 +23,7 @@ def activate(*sockets, names=None, options=()):
 
 
 class Activated(Zproxy):
-    """zproxy that is started by its first client, z.first, with these sockets."""
+    """zproxy that is started with these sockets, by its first client, z.first."""
 
     def __init__(self, sockets, *arguments, names=None, **keywords):
         super().__init__(*arguments, wrap=[*activate(*sockets, names=names), *_PASSED],
@@ -42,7 +43,7 @@ class Activated(Zproxy):
 
 
 def refusal(config, *sockets, names=None, options=()):
-    """What zproxy says that cannot use the sockets, and ends with 2."""
+    """Starts a zproxy that cannot use the sockets and must exit with 2. Returns its error text."""
     with scratch() as directory:
         with open(f"{directory}/zproxy.ini", "w") as f:
             f.write(config)
@@ -63,7 +64,7 @@ def _wake(at, datagram):
         try:
             s.connect(at.sockaddr)
             for _ in range(2 if datagram else 0):
-                s.send(b"x")    # that nobody takes the first is an error of the second
+                s.send(b"x")    # the refusal of the first datagram is reported by the second send
             return True
         except ConnectionRefusedError:
             return False

@@ -1,4 +1,4 @@
-"""System calls of zproxy, seen or changed by strace."""
+"""System calls of zproxy, recorded or changed by strace(1)."""
 
 import collections
 import re
@@ -42,14 +42,14 @@ class Strace:
         return self.messages.read()
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)     # it lets go, and ends
+        self.process.send_signal(signal.SIGINT)     # strace detaches and exits
         self.process.wait(DEADLINE)
         self.text = self.output.read()
         self.output.close()
         self.messages.close()
 
     def calls(self):
-        """What was called, with all numbers among the arguments that could be descriptors."""
+        """Yields each call with a result, with those of its arguments that may be descriptors."""
         begun = {}
         for line in self.text.splitlines():
             match = _RESUMED.match(line)
@@ -70,7 +70,7 @@ class Strace:
 
 
 def _descriptors(name, arguments):
-    """splice(2) has two, all others one, in front."""
+    """The first argument, and the third of splice(2), where they are numbers."""
     words = arguments.split(", ")
     return [int(word) for word in (words[0], words[2] if name == "splice" else "")
             if word.isdigit()]

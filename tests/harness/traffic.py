@@ -22,7 +22,7 @@ CHUNK = 256 * 1024
 
 @functools.lru_cache(maxsize=32)
 def payload(size, seed=0):
-    """Bytes that are the same in every run and nowhere repeat."""
+    """Returns pseudo-random bytes, the same in every run."""
     return random.Random(f"{seed}-{size}").randbytes(size)
 
 
@@ -31,16 +31,17 @@ def digest(data):
 
 
 class Received(collections.namedtuple("Received", "size digest end")):
-    """What came: how much, its hash, and how it ended: "fin", "reset", or None for not at all."""
+    """Received bytes: their number, their hash, and how the stream ended: "fin", "reset", or None:
+    not yet."""
 
 
 def complete(data, end="fin"):
-    """What a peer has received when all of data has come, and then the end."""
+    """The Received of a peer that got all of data, and then the end."""
     return Received(len(data), digest(data), end)
 
 
 def receive(sock, size=None):
-    """Reads until the end, or only size bytes."""
+    """Reads to the end of the stream, or size bytes. Returns Received."""
     sha, buffer, got, end = hashlib.sha256(), memoryview(bytearray(CHUNK)), 0, None
     while end is None and (size is None or got < size):
         try:
@@ -60,7 +61,7 @@ def receive(sock, size=None):
 # ---- sockets ----
 
 def connect(address, source=None, receive_buffer=None):
-    """A client's socket, connected."""
+    """Returns a connected client socket."""
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     sock.settimeout(DEADLINE)
     if receive_buffer is not None:
@@ -80,22 +81,22 @@ def reset(sock):
 
 
 def was_reset(sending):
-    """Whether background(send...) has failed because of a reset."""
+    """Whether background(send, ...) has failed because of a reset."""
     return isinstance(sending.exception(DEADLINE), (ConnectionResetError, BrokenPipeError))
 
 
 def is_reset(sock):
-    """Waits until the socket is dead, without reading what may be unread, and tells whether a
-    reset was what killed it."""
+    """Waits for an error or hangup of the socket without reading from it. Returns whether the
+    connection was reset."""
     poll = select.poll()
-    poll.register(sock, 0)      # POLLERR and POLLHUP are always told
+    poll.register(sock, 0)      # POLLERR and POLLHUP are always reported
     if not poll.poll(DEADLINE * 1000):
         raise Failure(f"the socket is still alive after {DEADLINE} s")
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (errno.ECONNRESET, errno.EPIPE)
 
 
 def background(function, *arguments):
-    """Calls a function in a thread; .result(DEADLINE) is what it returns."""
+    """Calls a function in a thread. Returns a Future: .result(DEADLINE)."""
     future = Future()
 
     def body():
@@ -108,24 +109,24 @@ def background(function, *arguments):
 
 
 def send(sock, data):
-    """Sends all of data, and then the end of the stream."""
+    """Sends all of data, and then FIN."""
     sock.sendall(data)
     sock.shutdown(socket.SHUT_WR)
 
 
 def fill(sock, data):
-    """Sends what is taken while nobody reads at the other end; returns how much that was."""
+    """Sends until the socket takes no more for half a second. Returns the number of bytes sent."""
     data, sent = memoryview(data), 0
     while sent < len(data) and select.select([], [sock], [], 0.5)[1]:
         try:
             sent += sock.send(data[sent:sent + CHUNK], socket.MSG_DONTWAIT)
         except BlockingIOError:
-            pass    # room for something, but not for us
+            pass    # writable, but without room for a whole chunk
     return sent
 
 
 def echoes(sock, data=b"are you there?"):
-    """Whether a server that echoes is there."""
+    """Whether the server at the other end echoes data."""
     sock.sendall(data)
     return receive(sock, len(data)) == complete(data, end=None)
 
@@ -145,7 +146,7 @@ def _listen(address, backlog, receive_buffer=None):
 
 
 class _Server:
-    """Listens at .address, by default one of its own. As text: the address."""
+    """Listens at .address, a fresh one by default; str() is the address."""
     backlog = 4096
 
     def __init__(self, address=None, receive_buffer=None):
@@ -164,25 +165,25 @@ class _Server:
 
 
 class Backend(_Server):
-    """A server that the scenario plays itself: it accepts, reads and answers in its own lines."""
+    """A server in the scenario itself, which accepts, reads and answers in its own lines."""
 
     def accept(self):
         try:
             sock, _ = self.sock.accept()
         except TimeoutError:
-            raise Failure(f"nobody connected to the server for {DEADLINE} s") from None
+            raise Failure(f"no connection to the server for {DEADLINE} s") from None
         sock.settimeout(DEADLINE)
         if self.address.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def has_client(self):
-        """Whether somebody waits to be accepted."""
+        """Whether a connection waits to be accepted."""
         return bool(select.select([self.sock], [], [], 0)[0])
 
 
 class Refusing(_Server):
-    """An address that is taken, but where nobody listens until listen() is called."""
+    """An address that is bound, and refuses connections until listen() is called."""
     backlog = None
 
     def listen(self):
@@ -211,8 +212,8 @@ class BlackHole(_Server):
 
 
 class Echo(_Server):
-    """Greets every client, sends back what it gets, and ends when the client has ended. One thread
-    serves thousands."""
+    """Sends greeting to every client, echoes what it receives, and closes after the client's FIN.
+    One thread serves thousands of clients."""
 
     def __init__(self, greeting=b"", address=None):
         super().__init__(address)

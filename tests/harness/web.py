@@ -1,4 +1,4 @@
-"""What zproxy tells by HTTP, and who reads it."""
+"""zproxy's HTTP server, and its readers: Prometheus and a browser."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ def need_http():
 
 
 class Reply:
-    """status, headers (names in lower case) and text."""
+    """An answer: .status, .headers (names in lower case), .text."""
 
     def __init__(self, answer):
         self.status = answer.status
@@ -41,7 +41,7 @@ _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
 
 class Metrics:
-    """One reading of /metrics."""
+    """/metrics, read once."""
 
     def __init__(self, text):
         self.text = text
@@ -61,12 +61,12 @@ class Metrics:
         return {name for name, _ in self.series}
 
     def all(self, name, **labels):
-        """{all labels: value} of series with at least these labels."""
+        """Returns {all labels: value} of the series with at least these labels."""
         return {pairs: value for (each, pairs), value in self.series.items()
                 if each == name and pairs >= set(labels.items())}
 
     def value(self, name, **labels):
-        """The sum of the series with at least these labels, of which there is one at least."""
+        """Returns the sum of the series with at least these labels; raises Failure without any."""
         found = self.all(name, **labels)
         if not found:
             raise Failure(f"no series {name} {labels}")
@@ -74,7 +74,7 @@ class Metrics:
 
 
 class Watched(Zproxy):
-    """zproxy with [admin] http at .http."""
+    """zproxy with an HTTP server, [admin] http, at the address .http."""
 
     def __init__(self, relay=None, servers=None, *, listen=None, pool=None, bind=None,
                  sections=None, control=None, **options):
@@ -99,7 +99,7 @@ class Watched(Zproxy):
 
 
 class Prometheus(Service):
-    """Reads the metrics of a zproxy once a second."""
+    """A Prometheus that reads the metrics of a zproxy once a second."""
 
     def __init__(self, target):
         super().__init__()
@@ -125,7 +125,7 @@ class Prometheus(Service):
         return answer["data"]
 
     def query(self, text):
-        """{labels: value} of now."""
+        """Returns {labels: value} of a query at this moment."""
         return {frozenset(each["metric"].items()): float(each["value"][1])
                 for each in self.api("query", query=text)["result"]}
 
@@ -137,7 +137,8 @@ CHROMIUM = shlex.split(
 
 
 def browse(url, *options):
-    """What Chromium prints, for example the document as its script has left it (--dump-dom)."""
+    """Runs Chromium. Returns the finished process; its output is, with --dump-dom, the document
+    after its script has run."""
     program = find_program("chromium")
     need(program, "chromium is not installed")
     with scratch() as directory:
