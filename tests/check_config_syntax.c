@@ -13,7 +13,7 @@ START_TEST(comments_begin_a_line_or_follow_white_space)
 {
     struct config *c = load_good("# one\n; two\n   # three\n\t; four\n[global] # five\n"
                                  "pid_file = /a#b;c ; six # seven\nuser = x\t# eight\n" MINIMAL);
-    ck_assert_str_eq(c->global.pid_file, "/a#b;c");
+    ck_assert_str_eq(c->global.fixed.pid_file, "/a#b;c");
     ck_assert_str_eq(c->global.user, "x");
     config_free(c);
 }
@@ -45,7 +45,7 @@ END_TEST
 START_TEST(continued_lines_are_joined_by_one_space)
 {
     struct config *c = load_good("[global]\npid_file = /a  \n    b=c\n\t\td:e\n  [f]\n" MINIMAL);
-    ck_assert_str_eq(c->global.pid_file, "/a b=c d:e [f]");
+    ck_assert_str_eq(c->global.fixed.pid_file, "/a b=c d:e [f]");
     config_free(c);
 }
 END_TEST
@@ -69,7 +69,7 @@ END_TEST
 START_TEST(a_line_may_have_199_bytes_and_a_comment)
 {
     struct config *c = load_good(long_line(199, "   # and so on, and so on, and so on"));
-    ck_assert_uint_eq(strlen(c->global.pid_file), 199 - strlen("pid_file = "));
+    ck_assert_uint_eq(strlen(c->global.fixed.pid_file), 199 - strlen("pid_file = "));
     config_free(c);
 }
 END_TEST
@@ -92,7 +92,7 @@ START_TEST(a_value_may_be_longer_than_a_line)
     char tail[400] = "\n ";
     memset(tail + 2, 'y', 198);
     struct config *c = load_good(long_line(199, tail));
-    ck_assert_uint_eq(strlen(c->global.pid_file), 199 - strlen("pid_file = ") + 1 + 198);
+    ck_assert_uint_eq(strlen(c->global.fixed.pid_file), 199 - strlen("pid_file = ") + 1 + 198);
     config_free(c);
     tail[200] = 'y'; /* one more */
     expect_errors(long_line(199, tail), "a.ini:8: [global]: longer than 199 bytes, expected the "

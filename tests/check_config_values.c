@@ -527,8 +527,8 @@ START_TEST(all_log_targets_are_read)
         char text[200];
         snprintf(text, sizeof text, MINIMAL "[global]\naccess_log = %s\n", targets[i].text);
         struct config *c = load_good(text);
-        ck_assert_int_eq(c->global.access_log.kind, targets[i].kind);
-        ck_assert_int_eq(c->global.access_log.facility, targets[i].facility);
+        ck_assert_int_eq(c->global.fixed.access_log.kind, targets[i].kind);
+        ck_assert_int_eq(c->global.fixed.access_log.facility, targets[i].facility);
         config_free(c);
     }
 }

@@ -235,7 +235,7 @@ START_TEST(variables_are_printed_as_they_were_written)
         "[defaults]\ncheck_interval = 9s\n" LISTEN "allow = ${ZT_NETS}, unix:\ndeny = all\n" POOL
         "check = send\ncheck_send = a\\${ZT_SECRET} $${b}\n";
     struct config *c = load_good("[global]\npid_file = /$${x\n" MINIMAL);
-    ck_assert_str_eq(c->global.pid_file, "/${x");
+    ck_assert_str_eq(c->global.fixed.pid_file, "/${x");
     config_free(c);
     expect_round_trip("[global]\npid_file = /$${x\n" MINIMAL);
     expect_errors(text, "a.ini:11: [pool p] check_send: \"a\\${ZT_SECRET} $${b}\": bad backslash, "

@@ -199,8 +199,8 @@ static const struct sorted_table_entry *find_bound_by(const struct bound_address
     return NULL;
 }
 
-/* Reports a server. why: the message up to the bound address; how: the chain of the loop, or NULL.
- */
+/* Reports a server. why: the message up to the bound address; how: the chain of the loop, or
+ * NULL. */
 static void check_bind_report_server(const struct bound_addresses *b, size_t i, size_t item,
                                      const char *why,
                                      const struct sorted_table_entry *bound_addresses,
@@ -268,8 +268,8 @@ static bool check_cycle(const struct bound_addresses *b, size_t i, size_t item,
 static bool check_bind_pool_leads_to(const struct config *c, const struct config_pool *from,
                                      const struct config_pool *to)
 {
-    for (size_t i = 0; i < c->pool_count && from != NULL && from != to;
-         i++) /* the limit: fallbacks may form a loop */
+    /* the limit: fallbacks may form a loop */
+    for (size_t i = 0; i < c->pool_count && from != NULL && from != to; i++)
         from = from->fallback;
     return from == to;
 }

@@ -9,9 +9,8 @@
 #include "config/keys.h"
 #include "config/variable.h"
 
-/* A member of a sorted set: a section, or a value of a key as text. Two sets are walked side by
- * side.
- */
+/* A member of a sorted set, which holds sections, or values of a key as text. Two sets are compared
+ * by walking them side by side. */
 struct member {
     const char *key; /* of a value; values of different keys are never the same */
     char *text;

@@ -127,22 +127,28 @@ struct config_range {
 
 #define CONFIG_BUSY_POLL_OFF UINT64_MAX
 
-struct config_global {
-    uint64_t workers; /* 0 = auto */
-    bool cpu_affinity;
-    uint64_t max_connections; /* 0 = auto */
-    char *user;               /* NULL = unset; also for the next three */
-    char *group;
-    char *chroot;
-    char *pid_file;
+/* Keys of [global] that a reload cannot change: a running process keeps the values that it was
+ * started with, and config_change_swap_fixed() swaps them as a whole. */
+struct config_fixed {
+    char *pid_file; /* NULL = unset */
     struct log_target log;
-    enum log_level log_level;
     enum log_format log_format;
     struct log_target access_log;
+    bool cpu_affinity;
     enum config_relay relay;
     uint64_t pipe_size;
     uint64_t max_pipes; /* 0 = auto */
     uint64_t busy_poll; /* us; 0 = auto */
+};
+
+struct config_global {
+    uint64_t workers;         /* 0 = auto */
+    uint64_t max_connections; /* 0 = auto */
+    char *user;               /* NULL = unset; also for the next two */
+    char *group;
+    char *chroot;
+    enum log_level log_level;
+    struct config_fixed fixed;
     uint64_t shutdown_timeout;
     struct addr *nameserver; /* none: those of resolv.conf */
     size_t nameserver_count;

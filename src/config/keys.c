@@ -89,20 +89,20 @@ static const char *const check_send_proxy_words[] = {
 #define GLOBAL(field) offsetof(struct config_global, field)
 static const struct key global_keys[] = {
     { "workers", VALUE_COUNT(1, 1024, "auto"), "auto", GLOBAL(workers), SINGLE_VALUE },
-    { "cpu_affinity", VALUE_BOOL, "no", GLOBAL(cpu_affinity), SINGLE_VALUE },
+    { "cpu_affinity", VALUE_BOOL, "no", GLOBAL(fixed.cpu_affinity), KEY_FIXED, NO_LIST },
     { "max_connections", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(max_connections), SINGLE_VALUE },
-    { "user", VALUE_WORD, NULL, GLOBAL(user), SINGLE_VALUE },
-    { "group", VALUE_WORD, NULL, GLOBAL(group), SINGLE_VALUE },
-    { "chroot", VALUE_PATH, NULL, GLOBAL(chroot), SINGLE_VALUE },
-    { "pid_file", VALUE_PATH, NULL, GLOBAL(pid_file), SINGLE_VALUE },
-    { "log", VALUE_LOG_TARGET(log_target_words), "stderr", GLOBAL(log), SINGLE_VALUE },
+    { "user", VALUE_WORD, NULL, GLOBAL(user), KEY_FIXED, NO_LIST },
+    { "group", VALUE_WORD, NULL, GLOBAL(group), KEY_FIXED, NO_LIST },
+    { "chroot", VALUE_PATH, NULL, GLOBAL(chroot), KEY_FIXED, NO_LIST },
+    { "pid_file", VALUE_PATH, NULL, GLOBAL(fixed.pid_file), KEY_FIXED, NO_LIST },
+    { "log", VALUE_LOG_TARGET(log_target_words), "stderr", GLOBAL(fixed.log), KEY_FIXED, NO_LIST },
     { "log_level", VALUE_CHOICE(log_level_words), "info", GLOBAL(log_level), SINGLE_VALUE },
-    { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(log_format), SINGLE_VALUE },
-    { "access_log", VALUE_LOG_TARGET(access_log_target_words), "same", GLOBAL(access_log), SINGLE_VALUE },
-    { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(relay), SINGLE_VALUE },
-    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(pipe_size), SINGLE_VALUE },
-    { "max_pipes", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(max_pipes), SINGLE_VALUE },
-    { "busy_poll", { .kind = &value_kind_busy_poll }, "auto", GLOBAL(busy_poll), SINGLE_VALUE },
+    { "log_format", VALUE_CHOICE(format_words), "text", GLOBAL(fixed.log_format), KEY_FIXED, NO_LIST },
+    { "access_log", VALUE_LOG_TARGET(access_log_target_words), "same", GLOBAL(fixed.access_log), KEY_FIXED, NO_LIST },
+    { "relay", VALUE_CHOICE(relay_words), "splice", GLOBAL(fixed.relay), KEY_FIXED, NO_LIST },
+    { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(fixed.pipe_size), KEY_FIXED, NO_LIST },
+    { "max_pipes", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(fixed.max_pipes), KEY_FIXED, NO_LIST },
+    { "busy_poll", { .kind = &value_kind_busy_poll }, "auto", GLOBAL(fixed.busy_poll), KEY_FIXED, NO_LIST },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), SINGLE_VALUE },
     { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },
@@ -353,4 +353,14 @@ char *keys_to_string(const struct section *s, const void *at, const char *name)
     }
     fclose(out);
     return text;
+}
+
+bool keys_equal(const struct section *s, const void *a, const void *b, const char *name)
+{
+    char *x = keys_to_string(s, a, name);
+    char *y = keys_to_string(s, b, name);
+    bool equal = x != NULL && y != NULL && strcmp(x, y) == 0;
+    free(x);
+    free(y);
+    return equal;
 }

@@ -21,7 +21,8 @@ enum key_flag {
     KEY_ORDERED = 1 << 5,     /* a list whose order matters */
     KEY_SAME_LIST = 1 << 6,   /* another name for the list of the row above */
     KEY_WHOLE = 1 << 7,       /* config_compare() tells its values apart by all words */
-    KEY_BYTES = 1 << 8,       /* its value is bytes, written with the escapes of C */
+    KEY_FIXED = 1 << 8,       /* a reload cannot change it */
+    KEY_BYTES = 1 << 9,       /* its value is bytes, written with the escapes of C */
 };
 
 struct key {
@@ -95,6 +96,9 @@ const char *keys_item_name(const struct key *k, const void *item);
 /* The value of a key as text, or its values with commas. The caller frees it with free(). NULL when
  * out of memory. */
 char *keys_to_string(const struct section *s, const void *at, const char *name);
+
+/* Whether two structures of a section have the same values of a key. False when out of memory. */
+bool keys_equal(const struct section *s, const void *a, const void *b, const char *name);
 
 /* Frees all values and the name of a section. */
 void keys_section_free(const struct section *s, void *at);

@@ -1,5 +1,6 @@
 #include "config/load_key.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,7 @@ static bool check_value(const struct load *l, const struct key *k, struct locati
 {
     _Alignas(max_align_t) char value[256] = { 0 }; /* of any type */
     struct value_error error;
+    assert(k->list.size <= sizeof value);
     if (value_parse(&k->value, value, text, &error) < 0) {
         report_value(l, at, k, &error);
         return false;

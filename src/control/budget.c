@@ -87,8 +87,8 @@ static uint64_t at_most(uint64_t a, uint64_t b)
 
 static uint64_t pipes_of(const struct budget *b, const struct config *c)
 {
-    if (c->global.max_pipes != 0)
-        return c->global.max_pipes;
+    if (c->global.fixed.max_pipes != 0)
+        return c->global.fixed.max_pipes;
     uint64_t pipes = at_least(b->descriptors / PIPES_PER_DESCRIPTORS, PIPES_MIN);
     if (b->user_pages != 0)
         pipes = at_most(pipes, at_least(b->user_pages / b->pipe_pages, 1));
@@ -112,7 +112,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) +
              (c->admin.http.len != 0 ? OWN_HTTP : 0) + checked_servers(c) +
              b->workers * OWN_WORKER + b->listening;
-    b->pipe_pages = at_least(c->global.pipe_size / PAGE, 1);
+    b->pipe_pages = at_least(c->global.fixed.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);
     uint64_t possible = at_least(session_descriptors(b) / 2, 1);

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/safe_open.h"
+#include "config/keys.h"
+#include "config/value_kinds.h"
 #include "control/health_checks.h"
 #include "control/names.h"
 
@@ -29,79 +31,37 @@ struct config_change {
 
 /* ---- what cannot change while it runs ---- */
 
-static bool same_text(const char *a, const char *b)
+static void report_fixed(const struct key *k, FILE *errors)
 {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool same_target(const struct log_target *a, const struct log_target *b)
-{
-    return a->kind == b->kind && a->facility == b->facility && same_text(a->path, b->path);
-}
-
-static int fixed(FILE *errors, const char *key, bool same)
-{
-    if (same)
-        return 0;
     fprintf(errors,
             "[global] %s: cannot be changed while zproxy runs, expected the value that it "
-            "was started with\n",
-            key);
-    return -1;
-}
-
-/* What was wanted may be but a new file under the same name. */
-static int fixed_log(FILE *errors, const char *key, bool same)
-{
-    if (same)
-        return 0;
-    fprintf(errors,
-            "[global] %s: cannot be changed while zproxy runs, expected the value that it "
-            "was started with; SIGUSR1 opens the same file again, as after a rotation; SIGUSR2 "
-            "(an upgrade) takes another\n",
-            key);
-    return -1;
+            "was started with",
+            k->name);
+    if (k->value.kind ==
+        &value_kind_log_target) /* perhaps only a new file of this name is wanted */
+        fprintf(errors, "; SIGUSR1 opens the same file again, as after a rotation; SIGUSR2 (an "
+                        "upgrade) takes another");
+    fputc('\n', errors);
 }
 
 static int check_fixed(const struct config_global *old, const struct config_global *new,
                        FILE *errors)
 {
+    const struct section *s = &keys_sections[SECTION_GLOBAL];
     int rc = 0;
-    rc |= fixed(errors, "user", same_text(old->user, new->user));
-    rc |= fixed(errors, "group", same_text(old->group, new->group));
-    rc |= fixed(errors, "chroot", same_text(old->chroot, new->chroot));
-    rc |= fixed(errors, "pid_file", same_text(old->pid_file, new->pid_file));
-    rc |= fixed_log(errors, "log", same_target(&old->log, &new->log));
-    rc |= fixed_log(errors, "access_log", same_target(&old->access_log, &new->access_log));
-    rc |= fixed(errors, "log_format", old->log_format == new->log_format);
-    rc |= fixed(errors, "cpu_affinity", old->cpu_affinity == new->cpu_affinity);
-    rc |= fixed(errors, "relay", old->relay == new->relay);
-    rc |= fixed(errors, "pipe_size", old->pipe_size == new->pipe_size);
-    rc |= fixed(errors, "max_pipes", old->max_pipes == new->max_pipes);
-    rc |= fixed(errors, "busy_poll", old->busy_poll == new->busy_poll);
+    for (const struct key *k = s->keys; k < s->keys + s->key_count; k++)
+        if ((k->flags & KEY_FIXED) != 0 && !keys_equal(s, old, new, k->name)) {
+            report_fixed(k, errors);
+            rc = -1;
+        }
     return rc;
 }
 
-#define SWAP(a, b)                \
-    do {                          \
-        __typeof__(a) kept = (a); \
-        (a) = (b);                \
-        (b) = kept;               \
-    } while (0)
-
 void config_change_swap_fixed(struct config *conf, struct config *own)
 {
-    struct config_global *a = &conf->global;
-    struct config_global *b = &own->global;
-    SWAP(a->pid_file, b->pid_file);
-    SWAP(a->log, b->log);
-    SWAP(a->access_log, b->access_log);
-    SWAP(a->log_format, b->log_format);
-    SWAP(a->cpu_affinity, b->cpu_affinity);
-    SWAP(a->relay, b->relay);
-    SWAP(a->pipe_size, b->pipe_size);
-    SWAP(a->max_pipes, b->max_pipes);
-    SWAP(a->busy_poll, b->busy_poll);
+    struct config_fixed kept = conf->global.fixed;
+    conf->global.fixed = own->global.fixed;
+    own->global.fixed = kept;
 }
 
 /* ---- prepared ---- */

@@ -65,7 +65,8 @@ static void print_missing_sockets(const struct config *conf)
 static void print_syslog_note(const struct config_global *g)
 {
     char path[PATH_MAX];
-    bool wanted = g->log.kind == LOG_TARGET_SYSLOG || g->access_log.kind == LOG_TARGET_SYSLOG;
+    bool wanted =
+        g->fixed.log.kind == LOG_TARGET_SYSLOG || g->fixed.access_log.kind == LOG_TARGET_SYSLOG;
     if (g->chroot == NULL || !wanted)
         return;
     snprintf(path, sizeof path, "%s/dev/log", g->chroot);

@@ -78,16 +78,16 @@ static int open_log(struct proxy *p)
 {
     const struct config_global *g = &p->conf->global;
     const struct log_settings settings = {
-        .log = g->log,
-        .access = g->access_log,
+        .log = g->fixed.log,
+        .access = g->fixed.access_log,
         .level = g->log_level,
-        .format = g->log_format,
+        .format = g->fixed.log_format,
         .owner = p->rt.privileges.uid,
         .group = p->rt.privileges.gid,
     };
     const char *failed = NULL;
     int rc = log_open(&settings, &failed);
-    bool access = failed != NULL && failed == g->access_log.path;
+    bool access = failed != NULL && failed == g->fixed.access_log.path;
     if (rc < 0)
         return proxy_start_error("[global] %s: %s: %s", access ? "access_log" : "log",
                                  failed != NULL ? failed : "?", safe_open_strerror(rc));
@@ -142,8 +142,8 @@ static void init_runtime(struct proxy *p)
     struct runtime *rt = &p->rt;
     const struct config_global *g = &p->conf->global;
     struct worker_setup setup = {
-        .splice = g->relay == CONFIG_RELAY_SPLICE,
-        .pipe_size = (int)g->pipe_size,
+        .splice = g->fixed.relay == CONFIG_RELAY_SPLICE,
+        .pipe_size = (int)g->fixed.pipe_size,
         .quota = &rt->quota,
         .grace = &rt->grace,
         .last_session_id = &rt->last_session_id,
@@ -152,18 +152,18 @@ static void init_runtime(struct proxy *p)
         .accept_paused_arg = &rt->accept_watch,
         .arg = p,
     };
-    worker_setup_busy_poll(&setup, g->busy_poll);
+    worker_setup_busy_poll(&setup, g->fixed.busy_poll);
     rt->loop = &p->loop;
     rt->pools.kept = on_keeps_pool;
     rt->pools.cleaned_up = on_tidy_pools;
     rt->pools.arg = rt;
     conn_limit_init(&rt->conn_limit, 0, on_conn_limit_wake, p);
-    workers_init(&rt->workers, &setup, g->cpu_affinity);
+    workers_init(&rt->workers, &setup, g->fixed.cpu_affinity);
 }
 
 static int init_pid_file(struct proxy *p)
 {
-    const char *path = p->pid_file != NULL ? p->pid_file : p->conf->global.pid_file;
+    const char *path = p->pid_file != NULL ? p->pid_file : p->conf->global.fixed.pid_file;
     return pid_file_init(&p->rt.pid_file, path) < 0 ? proxy_start_error("out of memory") : 0;
 }
 
@@ -433,7 +433,7 @@ static void log_started(struct proxy *p)
 {
     const struct budget *b = &p->rt.budget;
     const struct config_global *g = &runtime_conf(&p->rt)->global;
-    bool splice = g->relay == CONFIG_RELAY_SPLICE;
+    bool splice = g->fixed.relay == CONFIG_RELAY_SPLICE;
     struct log_line line;
     log_begin(&line, LOG_LEVEL_NOTICE, "start");
     log_str(&line, "version", PACKAGE_VERSION);

@@ -110,7 +110,7 @@ static void set_up(struct rig *g, const struct config_global *conf)
     const char *key = NULL;
     const struct worker_setup setup = {
         .splice = true,
-        .pipe_size = (int)conf->pipe_size,
+        .pipe_size = (int)conf->fixed.pipe_size,
         .quota = &rt->quota,
         .grace = &rt->grace,
         .last_session_id = &rt->last_session_id,
@@ -142,8 +142,8 @@ static void open_log(const struct config_global *conf)
 {
     const char *failed = NULL;
     const struct log_settings settings = {
-        .log = conf->log,
-        .access = conf->access_log,
+        .log = conf->fixed.log,
+        .access = conf->fixed.access_log,
         .level = conf->log_level,
         .owner = (uid_t)-1,
         .group = (gid_t)-1,
