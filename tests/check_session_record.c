@@ -14,8 +14,7 @@
 /* One worker's sessions, without the worker. */
 struct worker_rig {
     uv_loop_t loop;
-    uv_async_t awake;
-    struct poller poller;
+    struct event_set set;
     struct sessions all;
 };
 
@@ -69,19 +68,16 @@ static void open_worker_rig(struct worker_rig *o)
 {
     memset(o, 0, sizeof *o);
     ck_assert_int_eq(uv_loop_init(&o->loop), 0);
-    ck_assert_int_eq(uv_async_init(&o->loop, &o->awake, NULL), 0);
-    ck_assert_int_eq(poller_init(&o->poller, &o->loop, BUSY_POLL_NEVER, 0), 0);
+    ck_assert_int_eq(event_set_init(&o->set, &o->loop, BUSY_POLL_NEVER, 0), 0);
     ck_assert_int_eq(relay_stock_init(&o->all.relay_stock, true, &quota, 64 * 1024), 0);
-    sessions_init(&o->all, &o->poller, &last_id, on_ended, NULL, on_wake_inbox);
+    sessions_init(&o->all, &o->set, &last_id, on_ended, NULL, on_wake_inbox);
 }
 
 static void close_worker_rig(struct worker_rig *o)
 {
     sessions_fini(&o->all);
     relay_stock_fini(&o->all.relay_stock);
-    poller_fini(&o->poller);
-    uv_close((uv_handle_t *)&o->awake, NULL);
-    uv_run(&o->loop, UV_RUN_DEFAULT);
+    event_set_fini(&o->set);
     ck_assert_int_eq(uv_loop_close(&o->loop), 0);
 }
 
@@ -148,8 +144,11 @@ static void end(void)
 
 static void turn(struct worker_rig *o)
 {
-    uv_async_send(&o->awake); /* or it would wait for events that a test has not brought about */
-    sessions_run(&o->all, UINT64_MAX);
+    uv_update_time(&o->loop);
+    event_set_sleep(&o->set, UINT64_MAX);
+    event_set_wake(&o->set);
+    event_set_dispatch(&o->set, event_set_look(&o->set));
+    sessions_process(&o->all);
 }
 
 static struct session *only(struct worker_rig *o)

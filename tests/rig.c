@@ -40,13 +40,13 @@ void rig_open(struct rig *r, enum rig_kind kind)
     connect_pair(&r->server, &server);
     r->quota.left = 16;
     ck_assert_int_eq(uv_loop_init(&r->loop), 0);
-    ck_assert_int_eq(poller_init(&r->poller, &r->loop, BUSY_POLL_NEVER, 0), 0);
+    ck_assert_int_eq(event_set_init(&r->set, &r->loop, BUSY_POLL_NEVER, 0), 0);
     ck_assert_int_eq(relay_stock_init(&r->relay_stock, kind == RIG_SPLICE, &r->quota, 64 * 1024),
                      0);
     side_init(&r->client_side);
     side_init(&r->server_side);
-    ck_assert_int_eq(side_open(&r->client_side, client, true, &r->poller, on_event), 0);
-    ck_assert_int_eq(side_open(&r->server_side, server, true, &r->poller, on_event), 0);
+    ck_assert_int_eq(side_open(&r->client_side, client, true, &r->set, on_event), 0);
+    ck_assert_int_eq(side_open(&r->server_side, server, true, &r->set, on_event), 0);
     flow_init(&r->up, RELAY_UP);
     flow_init(&r->down, RELAY_DOWN);
 }
@@ -57,7 +57,7 @@ void rig_close(struct rig *r)
     flow_fini(&r->down, &r->relay_stock);
     side_close(&r->client_side);
     side_close(&r->server_side);
-    poller_fini(&r->poller);
+    event_set_fini(&r->set);
     relay_stock_fini(&r->relay_stock);
     ck_assert_int_eq(uv_loop_close(&r->loop), 0);
     close(r->client);
@@ -68,7 +68,7 @@ void rig_await(struct rig *r, struct side *sd, enum side_ready bit)
 {
     for (int i = 0; i < 2000 && !side_is(sd, bit); i++) {
         struct epoll_event ev[8];
-        int n = epoll_wait(r->poller.fd, ev, 8, 10);
+        int n = epoll_wait(r->set.fd, ev, 8, 10);
         for (int k = 0; k < n; k++)
             if (ev[k].data.ptr != NULL)
                 on_event(ev[k].data.ptr, ev[k].events);
@@ -79,7 +79,7 @@ void rig_await(struct rig *r, struct side *sd, enum side_ready bit)
 static bool take_events(struct rig *r)
 {
     struct epoll_event ev[8];
-    int n = epoll_wait(r->poller.fd, ev, 8, 1);
+    int n = epoll_wait(r->set.fd, ev, 8, 1);
     for (int k = 0; k < n; k++)
         if (ev[k].data.ptr != NULL)
             on_event(ev[k].data.ptr, ev[k].events);

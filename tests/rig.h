@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "relay/event_set.h"
 #include "relay/flow.h"
-#include "relay/poller.h"
 #include "relay/relay_stock.h"
 #include "relay/side.h"
 
@@ -19,14 +19,14 @@ enum rig_kind {
 struct rig {
     int client; /* the far ends, blocking */
     int server;
-    struct side client_side; /* the near ends, on a poller that is never asked to call back */
+    struct side client_side; /* the near ends, on an event set that is never asked to call back */
     struct side server_side;
     struct flow up;
     struct flow down;
     struct relay_stock relay_stock;
     struct pipe_quota quota;
     uv_loop_t loop;
-    struct poller poller;
+    struct event_set set;
 };
 
 /* Fails the test when it cannot. The near ends are TCP sockets of 127.0.0.1. */

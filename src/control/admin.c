@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/loop_watch.h"
 #include "control/admin_internal.h"
-#include "relay/poller.h"
 #include "relay/sock.h"
 
 #define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
@@ -337,7 +337,7 @@ static void client_open(struct admin_client *c, struct admin_listener *listener,
     bool is_open = uv_pipe_open(&c->pipe, fd) == 0;
     if (!is_open)
         close(fd);
-    if (!is_open || !is_authorized(listener, fd) || poller_check_loop(a->loop, fd) < 0)
+    if (!is_open || !is_authorized(listener, fd) || loop_watch_check(a->loop, fd) < 0)
         client_close(c);
     else
         admin_next_line(c);
@@ -456,7 +456,7 @@ static void admin_close_listener(struct admin_listener *listener)
 
 static int listen_at(struct admin_listener *listener)
 {
-    int rc = poller_check_loop(listener->admin->loop, listener->fd);
+    int rc = loop_watch_check(listener->admin->loop, listener->fd);
     if (rc == 0 && listen(listener->fd, BACKLOG) == -1)
         rc = -errno;
     return rc < 0 ? rc : uv_poll_start(&listener->knock, UV_READABLE, on_knock);

@@ -3,6 +3,8 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
+#include "session/listener.h"
+
 enum listener_task_kind {
     LISTENER_TASK_LISTEN,
     LISTENER_TASK_SET_FRONTEND,
@@ -13,7 +15,7 @@ enum listener_task_kind {
 struct listener_task {
     enum listener_task_kind kind;
     int fd; /* LISTEN */
-    struct worker_listener *listener;
+    struct listener *listener;
     struct frontend *frontend;
 };
 
@@ -36,7 +38,7 @@ struct worker_listener_tasks {
 };
 
 struct listener_tasks {
-    struct worker_listener **spare; /* for descriptors that are given */
+    struct listener **spare; /* for descriptors that are given */
     size_t spares;
     size_t workers;
     struct worker_listener_tasks to[];
@@ -59,11 +61,11 @@ static int listener_tasks_make_messages(struct worker_listener_tasks *to, size_t
 
 static int listener_tasks_make_listeners(struct listener_tasks *o, size_t count)
 {
-    o->spare = calloc(count + 1, sizeof(struct worker_listener *));
+    o->spare = calloc(count + 1, sizeof(struct listener *));
     if (o->spare == NULL)
         return -1;
     for (; o->spares < count; o->spares++)
-        if ((o->spare[o->spares] = worker_listener_new()) == NULL)
+        if ((o->spare[o->spares] = listener_new()) == NULL)
             return -1;
     return 0;
 }
@@ -92,7 +94,7 @@ void listener_tasks_free(struct listener_tasks *o)
         for (int round = 0; round < LISTENER_TASK_ROUNDS; round++)
             free(o->to[i].in[round]);
     while (o->spares > 0)
-        worker_listener_free(o->spare[--o->spares]);
+        listener_free(o->spare[--o->spares]);
     free(o->spare);
     free(o);
 }
@@ -150,13 +152,13 @@ static void listener_task_apply(struct worker *w, const struct listener_task *o)
         worker_listen(w, o->listener, o->fd, o->frontend);
         break;
     case LISTENER_TASK_SET_FRONTEND:
-        worker_set_frontend(o->listener, o->frontend);
+        listener_set_frontend(o->listener, o->frontend);
         break;
     case LISTENER_TASK_RELEASE:
-        worker_release(w, o->listener);
+        listener_detach(o->listener);
         break;
     case LISTENER_TASK_CLOSE:
-        worker_close(w, o->listener);
+        listener_close(o->listener);
         break;
     }
 }

@@ -17,7 +17,7 @@
 struct socket_share {
     int fd;
     size_t owner;
-    struct worker_listener *listener; /* what the owner knows it by */
+    struct listener *listener; /* what the owner knows it by */
 };
 
 struct listener_tasks;

@@ -15,7 +15,7 @@
 #include "session/session.h"
 
 struct worker;
-struct worker_listener;
+struct listener;
 
 /* Everything here outlives the worker. */
 struct worker_setup {
@@ -53,7 +53,7 @@ struct worker_stats {
     uint64_t cpu;        /* ns that its thread has been at work */
 };
 
-/* vigil and busy_poll_us, as the key of [global] has it. */
+/* Sets busy_poll and busy_poll_us by the key of [global]. */
 void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll);
 
 /* Makes a worker that does not run yet. Returns 0 or -errno. */
@@ -64,19 +64,9 @@ void worker_stop(struct worker *w);
  * in a queue, and the grace period has one reader less. NULL is allowed. */
 void worker_free(struct worker *w);
 
-/* What a worker knows a listening socket by. It is the caller's until worker_listen(), which cannot
- * fail, and the worker's from then on. New returns NULL when out of memory. */
-struct worker_listener *worker_listener_new(void);
-void worker_listener_free(struct worker_listener *wl);
-
-/* Listening sockets; before it starts, or on its thread. Listen takes wl and fd over: once it is
- * draining, it closes the socket at once; one that the kernel does not let it watch for the moment
- * is tried again. Serve: new clients are this service's. Close accepts the clients in the backlog
- * first. Release lets go of the socket, open as it is. */
-void worker_listen(struct worker *w, struct worker_listener *wl, int fd, struct frontend *frontend);
-void worker_set_frontend(struct worker_listener *wl, struct frontend *frontend);
-void worker_close(struct worker *w, struct worker_listener *wl);
-void worker_release(struct worker *w, struct worker_listener *wl);
+/* listener_open() among the listeners of this worker. Before the worker starts or on its thread,
+ * like every call about one of its listeners. */
+void worker_listen(struct worker *w, struct listener *l, int fd, struct frontend *frontend);
 
 /* Recruit: it has a thread, which waits for the start. Start: recruits it, if need be, and lets it
  * run; what has been recruited starts without fail. Return 0 or -errno. */

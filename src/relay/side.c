@@ -12,13 +12,13 @@ void side_init(struct side *sd)
     sd->ready = 0;
 }
 
-int side_open(struct side *sd, int fd, bool tcp, struct poller *poller,
+int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,
               void (*on_event)(struct watch *watch, uint32_t events))
 {
     sd->watch.on_event = on_event;
     sd->ready = tcp ? SIDE_TCP : 0;
     int rc =
-        poller_add(poller, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, &sd->watch);
+        event_set_add(set, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, &sd->watch);
     if (rc == 0)
         sd->fd = fd;
     return rc;

@@ -1,6 +1,6 @@
 /* One socket of a session: its descriptor and what is known of it.
  *
- * A socket is added to the poller once, edge-triggered, for everything: readiness is remembered
+ * A socket is added to the event set once, edge-triggered, for everything: readiness is remembered
  * here until the kernel says EAGAIN, so that a blocked peer costs no epoll_ctl(2) and a stalled
  * session cannot spin, not even on EPOLLHUP, which cannot be masked.
  */
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "relay/poller.h"
+#include "relay/event_set.h"
 
 enum side_ready {
     SIDE_READABLE = 1 << 0, /* a read may bring something */
@@ -33,7 +33,7 @@ struct side {
 void side_init(struct side *sd);
 
 /* Takes the descriptor over and watches it. Returns 0, or -errno and fd stays the caller's. */
-int side_open(struct side *sd, int fd, bool tcp, struct poller *poller,
+int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,
               void (*on_event)(struct watch *watch, uint32_t events));
 
 /* Remembers what an event said. */

@@ -144,7 +144,7 @@ int connect_watch(struct session *s, int fd)
 {
     struct sessions *all = s->sessions;
     bool tcp = s->target != NULL && !addr_is_unix(&s->target->addr);
-    int rc = side_open(&s->server, fd, tcp, all->poller, all->on_server_event);
+    int rc = side_open(&s->server, fd, tcp, all->set, all->on_server_event);
     if (rc == 0 && tcp && s->frontend->options.nodelay)
         side_set(&s->server, SIDE_NAGLE);
     return rc;

@@ -1,14 +1,17 @@
 #include "session/listener.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <sys/epoll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/loop_watch.h"
 #include "relay/syscall.h"
 
 #define LISTENER_BATCH 16 /* clients a wake-up at most */
+
+/* Out of descriptors with no session of its own to end, a worker looks again after this time. */
+#define RETRY_MS 100
 
 /* These are about one client, or come again; the others would come back at once. accept(2): Linux
  * hands network errors of the new connection through. */
@@ -32,6 +35,94 @@ static bool is_transient(int error)
     }
 }
 
+static void listener_on_event(uv_poll_t *poll, int status, int events);
+
+/* ---- paused and resumed ---- */
+
+static uint64_t listener_retry_time(const struct listeners *all)
+{
+    return all->sessions->set->now + RETRY_MS;
+}
+
+static void listener_note_paused(struct listener *l, enum accept_reason reason)
+{
+    l->paused = true;
+    LIST_INSERT_HEAD(&l->listeners->paused, l, in_paused);
+    if (accept_state_pause(&l->frontend->listener_state->accept, reason))
+        l->listeners->report(l->listeners->arg);
+}
+
+/* It is paused. */
+static void listener_unpause(struct listener *l)
+{
+    l->paused = false;
+    LIST_REMOVE(l, in_paused);
+    accept_state_resume(&l->frontend->listener_state->accept);
+}
+
+/* Returns 0 or -errno. */
+static int listener_watch(struct listener *l)
+{
+    int rc = l->has_poll ? 0 : uv_poll_init(l->listeners->loop, &l->poll, l->fd);
+    l->has_poll = rc == 0;
+    return rc < 0 ? rc : loop_watch_start(&l->poll, listener_on_event);
+}
+
+/* The kernel's backlog holds the clients. */
+static void listener_pause(struct listener *l, enum accept_reason reason)
+{
+    if (l->fd == -1 || l->paused)
+        return;
+    uv_poll_stop(&l->poll);
+    listener_note_paused(l, reason);
+}
+
+static void listener_pause_all(struct listeners *all, int error)
+{
+    struct listener *l;
+    LIST_FOREACH(l, &all->all, in_all)
+        listener_pause(l, accept_reason_of(error));
+    all->retry_at = listener_retry_time(all);
+}
+
+static bool listener_resume(struct listener *l)
+{
+    if (listener_watch(l) < 0)
+        return false;
+    listener_unpause(l);
+    return true;
+}
+
+bool listeners_resume(struct listeners *all)
+{
+    bool done = true;
+    if (all->draining)
+        return true;
+    if (!fd_reserve_fill(&all->sessions->fd_reserve))
+        return false;
+    struct listener *l = LIST_FIRST(&all->paused);
+    while (l != NULL) {
+        struct listener *next = LIST_NEXT(l, in_paused);
+        done &= listener_resume(l);
+        l = next;
+    }
+    return done;
+}
+
+void listeners_retry(struct listeners *all)
+{
+    if (all->retry_at <= all->sessions->set->now)
+        all->retry_at = listeners_resume(all) ? UINT64_MAX : listener_retry_time(all);
+}
+
+void listeners_note_room(struct listeners *all)
+{
+    if (all->retry_at != UINT64_MAX)
+        all->retry_at = 0;
+}
+
+/* ---- clients ---- */
+
 /* Both return whether there may be another client. */
 static bool listener_accept_failed(struct listener *l, int error)
 {
@@ -40,13 +131,13 @@ static bool listener_accept_failed(struct listener *l, int error)
         return false;
     if (is_transient(error))
         return true;
-    listener_pause(l, accept_reason_of(error));
-    l->exhausted(l, error);
+    listener_pause_all(l->listeners, error);
     return false;
 }
 
 static bool listener_accept_one(struct listener *l)
 {
+    struct listeners *all = l->listeners;
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
     if (!frontend_acquire_slot(l->frontend)) {
@@ -58,7 +149,9 @@ static bool listener_accept_one(struct listener *l)
         return listener_accept_failed(l, -fd);
     struct addr_peer client;
     addr_peer_set(&client, (const struct sockaddr *)&from, len);
-    l->accepted(l, fd, &client);
+    session_begin(all->sessions, l->frontend, fd, &client);
+    if (all->sessions->fd_reserve.fd == -1 && !all->draining)
+        listener_pause_all(all, EMFILE);
     return !l->paused;
 }
 
@@ -66,108 +159,155 @@ static bool listener_accept_one(struct listener *l)
  * many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
 static unsigned listener_next_batch(struct listener *l)
 {
-    bool in_a_row = l->poller->wakeups == l->last_wakeup + 1;
-    l->last_wakeup = l->poller->wakeups;
-    l->batch = in_a_row ? 2 * l->batch : 1;
+    uint64_t wakeup = l->listeners->sessions->set->wakeups;
+    l->batch = wakeup == l->last_wakeup + 1 ? 2 * l->batch : 1;
+    l->last_wakeup = wakeup;
     if (l->batch > LISTENER_BATCH)
         l->batch = LISTENER_BATCH;
     return l->batch;
 }
 
-static void on_listener_event(struct watch *watch, uint32_t events)
+/* status: libuv stops a handle whose descriptor has EPOLLERR; accept(2) knows what that is. */
+static void listener_on_event(uv_poll_t *poll, int status, int events)
 {
-    struct listener *l = (struct listener *)watch; /* its first member */
+    struct listener *l = (struct listener *)poll; /* its first member */
+    struct listeners *all = l->listeners;
     (void)events;
-    busy_poll_suspend(&l->poller->busy_poll);
+    event_set_wake(all->sessions->set);
+    if (status < 0 && listener_watch(l) < 0) {
+        listener_note_paused(l, ACCEPT_MEMORY);
+        all->retry_at = listener_retry_time(all);
+    }
+    busy_poll_suspend(&all->sessions->set->busy_poll);
     for (unsigned n = listener_next_batch(l); n > 0 && l->fd != -1 && !l->paused; n--)
         if (!listener_accept_one(l))
             return;
 }
 
-static void listener_note_paused(struct listener *l, enum accept_reason reason)
+/* ---- one listener ---- */
+
+struct listener *listener_new(void)
 {
-    l->paused = true;
-    LIST_INSERT_HEAD(l->all_paused, l, in_paused);
-    if (accept_state_pause(&l->frontend->listener_state->accept, reason))
-        l->report(l);
+    return calloc(1, sizeof(struct listener));
 }
 
-/* epoll_ctl(2): ENOMEM, or ENOSPC beyond fs.epoll.max_user_watches. */
-static int watch(struct listener *l)
+void listener_free(struct listener *l)
 {
-    int rc = l->watched ? poller_change(l->poller, l->fd, EPOLLIN, &l->watch)
-                        : poller_add(l->poller, l->fd, EPOLLIN, &l->watch);
-    l->watched = l->watched || rc == 0;
-    return rc;
+    free(l);
 }
 
-void listener_open(struct listener *l, int fd, struct frontend *frontend, struct poller *poller)
+static void listener_on_closed(uv_handle_t *poll)
 {
-    l->watch.on_event = on_listener_event;
-    l->frontend = frontend;
-    l->poller = poller;
-    l->fd = fd;
-    l->paused = l->watched = false;
-    l->batch = 1;
-    l->last_wakeup = 0;
-    int rc = watch(l);
-    if (rc < 0)
-        listener_note_paused(l, accept_reason_of(-rc));
+    struct listener *l = (struct listener *)poll; /* its first member */
+    l->has_poll = false;
+    if (l->discarded)
+        free(l);
 }
 
-void listener_pause(struct listener *l, enum accept_reason reason)
-{
-    if (l->fd == -1 || l->paused)
-        return;
-    poller_change(l->poller, l->fd, 0, &l->watch);
-    listener_note_paused(l, reason);
-}
-
-/* It is paused. */
-static void unpause(struct listener *l)
-{
-    l->paused = false;
-    LIST_REMOVE(l, in_paused);
-    accept_state_resume(&l->frontend->listener_state->accept);
-}
-
-bool listener_resume(struct listener *l)
-{
-    if (l->fd == -1 || !l->paused)
-        return true;
-    if (watch(l) < 0)
-        return false;
-    unpause(l);
-    return true;
-}
-
-void listener_set_frontend(struct listener *l, struct frontend *frontend)
-{
-    bool resumed = listener_resume(l); /* it is counted where it paused */
-    if (!resumed)
-        unpause(l);
-    l->frontend = frontend;
-    if (!resumed)
-        listener_note_paused(l, ACCEPT_MEMORY);
-}
-
-int listener_detach(struct listener *l)
+/* Gives the descriptor back; -1 where it was closed. */
+static int listener_take_fd(struct listener *l)
 {
     int fd = l->fd;
     if (fd == -1)
         return -1;
     if (l->paused)
-        unpause(l);
-    poller_remove(l->poller, fd); /* another descriptor may keep the socket open, and in the set */
+        listener_unpause(l);
     l->fd = -1;
+    if (l->has_poll)
+        uv_close((uv_handle_t *)&l->poll, listener_on_closed);
     return fd;
 }
 
-void listener_close(struct listener *l)
+static void listener_close_fd(struct listener *l)
 {
     if (l->fd == -1)
         return;
     while (!l->paused && listener_accept_one(l))
         ;
-    close(listener_detach(l));
+    close(listener_take_fd(l));
+}
+
+static void listener_discard(struct listener *l)
+{
+    LIST_REMOVE(l, in_all);
+    l->discarded = true;
+    if (!l->has_poll)
+        free(l);
+}
+
+void listener_open(struct listener *l, struct listeners *all, int fd, struct frontend *frontend)
+{
+    l->listeners = all;
+    l->frontend = frontend;
+    l->fd = fd;
+    l->batch = 1;
+    LIST_INSERT_HEAD(&all->all, l, in_all);
+    int rc = listener_watch(l);
+    if (rc < 0)
+        listener_note_paused(l, accept_reason_of(-rc));
+    if (all->draining)
+        listener_close_fd(l);
+    else if (l->paused)
+        all->retry_at = listener_retry_time(all);
+}
+
+void listener_set_frontend(struct listener *l, struct frontend *frontend)
+{
+    bool resumed =
+        l->fd == -1 || !l->paused || listener_resume(l); /* it is counted where it paused */
+    if (!resumed)
+        listener_unpause(l);
+    l->frontend = frontend;
+    if (!resumed)
+        listener_note_paused(l, ACCEPT_MEMORY);
+}
+
+void listener_close(struct listener *l)
+{
+    listener_close_fd(l);
+    listener_discard(l);
+}
+
+void listener_detach(struct listener *l)
+{
+    (void)listener_take_fd(l);
+    listener_discard(l);
+}
+
+/* ---- all of a worker ---- */
+
+void listeners_init(struct listeners *all, uv_loop_t *loop, struct sessions *sessions,
+                    void (*report)(void *arg), void *arg)
+{
+    all->loop = loop;
+    all->sessions = sessions;
+    LIST_INIT(&all->all);
+    LIST_INIT(&all->paused);
+    all->retry_at = UINT64_MAX;
+    all->draining = false;
+    all->report = report;
+    all->arg = arg;
+}
+
+void listeners_fini(struct listeners *all)
+{
+    struct listener *l = LIST_FIRST(&all->all);
+    while (l != NULL) {
+        struct listener *next = LIST_NEXT(l, in_all);
+        int fd = listener_take_fd(l);
+        if (fd != -1)
+            close(fd);
+        listener_discard(l);
+        l = next;
+    }
+}
+
+void listeners_drain(struct listeners *all)
+{
+    struct listener *l;
+    if (all->draining)
+        return;
+    all->draining = true;
+    LIST_FOREACH(l, &all->all, in_all)
+        listener_close_fd(l);
 }

@@ -1,7 +1,7 @@
-/* A listening socket on a worker's poller: accepts, as long as there is room.
+/* The listening sockets of a worker: accept clients, as long as there is room.
  *
- * Names no session: each client is handed to a callback. Level-triggered, since how many are
- * accepted a wake-up is bounded: relaying must not starve in a storm of connections.
+ * Each is a uv_poll_t of the worker's loop. Level-triggered, since how many are accepted a wake-up
+ * is bounded: relaying must not starve in a storm of connections.
  */
 #ifndef ZPROXY_SESSION_LISTENER_H
 #define ZPROXY_SESSION_LISTENER_H
@@ -9,50 +9,75 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <uv.h>
 
-#include "base/addr.h"
-#include "relay/poller.h"
 #include "session/frontend.h"
+#include "session/session.h"
 
 LIST_HEAD(listener_list, listener);
 
-struct listener {
-    struct watch watch;
-    struct poller *poller;
-    struct frontend *frontend;
-    int fd; /* -1: closed */
-    bool paused;
-    bool watched; /* in the poller's set; else it is paused until it can be added */
-    LIST_ENTRY(listener) in_paused;
-    unsigned batch;       /* clients to accept in this wake-up */
-    uint64_t last_wakeup; /* the poller's, that found clients */
-    /* Takes over fd and the places in the service's gates. */
-    void (*accepted)(struct listener *l, int fd, const struct addr_peer *client);
-    /* No descriptors or memory for another client: the listener has paused. error: positive. */
-    void (*exhausted)(struct listener *l, int error);
-    /* It has paused, and control has to be told. */
-    void (*report)(struct listener *l);
+/* All of one worker. */
+struct listeners {
+    uv_loop_t *loop;
+    struct sessions *sessions;
+    struct listener_list all;
+    struct listener_list paused; /* those of `all` that do not accept for the moment */
+    uint64_t retry_at;           /* ms, for want of descriptors or memory; UINT64_MAX: none does */
+    bool draining;               /* accepts no more clients */
+    void (*report)(void *arg);   /* called when one has paused and control has to be told */
     void *arg;
-    struct listener_list *all_paused; /* of many listeners few pause: these are found at once */
 };
 
-/* Takes fd over and watches it; accepted and what follows is set by the caller before. Where the
- * kernel has no room for it in the poller's set, it is paused, and resuming tries that again. */
-void listener_open(struct listener *l, int fd, struct frontend *frontend, struct poller *poller);
+struct listener {
+    uv_poll_t poll;
+    struct listeners *listeners; /* of which it is one */
+    struct frontend *frontend;
+    int fd;         /* -1: closed */
+    bool has_poll;  /* poll is a handle of the loop, until it has been closed */
+    bool discarded; /* closed or detached: freed when libuv has closed poll */
+    bool paused;
+    LIST_ENTRY(listener) in_all;
+    LIST_ENTRY(listener) in_paused;
+    unsigned batch;       /* clients to accept in this wake-up */
+    uint64_t last_wakeup; /* number of the last wake-up that found clients */
+};
 
-/* Stops and starts accepting; may be repeated. The kernel's backlog holds the clients. Resume
- * returns false when it cannot be watched yet. */
-void listener_pause(struct listener *l, enum accept_reason reason);
-bool listener_resume(struct listener *l);
+/* loop and sessions must outlive the listeners. report may be called in any function below. */
+void listeners_init(struct listeners *all, uv_loop_t *loop, struct sessions *sessions,
+                    void (*report)(void *arg), void *arg);
 
-/* New clients are this service's, whose limits may be others: one that has paused tries again. */
+/* Closes all sockets. The loop must run once more afterwards: it closes the handles, which frees
+ * the listeners. */
+void listeners_fini(struct listeners *all);
+
+/* Has all paused listeners accept again. Returns false when that has failed for one. */
+bool listeners_resume(struct listeners *all);
+
+/* listeners_resume(), if retry_at has come. To be called in each wake-up. */
+void listeners_retry(struct listeners *all);
+
+/* A session has ended: listeners that wait for descriptors are tried again in this wake-up. */
+void listeners_note_room(struct listeners *all);
+
+/* listener_close() for the socket of each, and at once for each that is opened later. */
+void listeners_drain(struct listeners *all);
+
+/* A listener without a socket; NULL when out of memory. listener_free() is only for one that
+ * listener_open() has not been called for. */
+struct listener *listener_new(void);
+void listener_free(struct listener *l);
+
+/* Takes l and fd over and starts to accept. Cannot fail: when the kernel refuses to watch fd
+ * (ENOSPC, ENOMEM), the listener pauses and is tried again. */
+void listener_open(struct listener *l, struct listeners *all, int fd, struct frontend *frontend);
+
+/* New clients belong to this frontend, whose limits may differ: a paused listener tries again. */
 void listener_set_frontend(struct listener *l, struct frontend *frontend);
 
-/* Accepts whoever is in the backlog already, then closes: those clients have been told that they
- * are connected. */
+/* Both end the listener; its memory is freed when libuv has closed its handle. Close first accepts
+ * the clients that are in the backlog: for them the connection is established. Detach leaves the
+ * socket open. */
 void listener_close(struct listener *l);
-
-/* Stops watching and gives the descriptor back; -1 where it was closed. */
-int listener_detach(struct listener *l);
+void listener_detach(struct listener *l);
 
 #endif

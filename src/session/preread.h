@@ -3,7 +3,7 @@
  *
  * The header is read as far as it goes and not one byte further; the hello is only looked at
  * (MSG_PEEK) and relayed as it came. While something is missing the client's next event is awaited:
- * the poller is edge-triggered, so what lies there unread does not wake anybody up.
+ * the event set is edge-triggered, so what lies there unread does not wake anybody up.
  */
 #ifndef ZPROXY_SESSION_PREREAD_H
 #define ZPROXY_SESSION_PREREAD_H

@@ -89,7 +89,7 @@ static void relay_count(struct session *s, uint64_t up, uint64_t down)
     up = s->up.bytes - up;
     down = s->down.bytes - down;
     if (up + down > LONG_MESSAGE)
-        busy_poll_suspend(&s->sessions->poller->busy_poll);
+        busy_poll_suspend(&s->sessions->set->busy_poll);
     if (up == 0 && down == 0)
         return;
     s->active = session_now(s);

@@ -291,11 +291,11 @@ static void on_server_event(struct watch *watch, uint32_t events)
  * this long to look. Those that have been granted a place are in the inbox. */
 static bool may_get_place(struct session *s)
 {
-    uint64_t until = s->sessions->poller->resumed + QUEUE_GRACE;
+    uint64_t until = s->sessions->set->resumed + QUEUE_GRACE;
     sessions_connect_granted(s->sessions);
     if (s->state != SESSION_WAITING)
         return true;
-    if (s->sessions->poller->resumed == 0 || session_now(s) >= until)
+    if (s->sessions->set->resumed == 0 || session_now(s) >= until)
         return false;
     timer_wheel_schedule(&s->sessions->timer_wheel, &s->timer, until);
     return true;
@@ -303,7 +303,7 @@ static bool may_get_place(struct session *s)
 
 static void session_expire(struct session *s)
 {
-    if (session_timers_last_deadline(s) <= s->sessions->poller->settled) {
+    if (session_timers_last_deadline(s) <= s->sessions->set->settled) {
         session_close(s, SESSION_END_SESSION_TIMEOUT);
         return;
     }
@@ -337,8 +337,8 @@ static void confirm(struct session *s)
         session_process(s);
 }
 
-/* When its time is over, but not all has been looked at that was ready by then (poller.h), the next
- * wake-up decides. */
+/* When its time is over, but not all has been looked at that was ready by then (event_set.h), the
+ * next wake-up decides. */
 static void on_session_due(struct timer_wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
@@ -351,7 +351,7 @@ static void on_session_due(struct timer_wheel_entry *e, void *arg)
     uint64_t deadline = session_timers_deadline(s);
     if (deadline > session_now(s))
         session_timers_arm(s);
-    else if (deadline > all->poller->settled || session_has_guessed(s))
+    else if (deadline > all->set->settled || session_has_guessed(s))
         timer_wheel_schedule(&all->timer_wheel, &s->timer, session_now(s));
     else
         session_expire(s);
@@ -397,7 +397,7 @@ static enum session_end session_admit_peer(struct sessions *all, struct frontend
                                            const struct addr_peer *peer)
 {
     if (frontend->trusted == NULL)
-        return frontend_admit_client(frontend, peer, all->poller->now);
+        return frontend_admit_client(frontend, peer, all->set->now);
     return access_allows(frontend->trusted, peer) ? SESSION_END_NONE : SESSION_END_UNTRUSTED_PROXY;
 }
 
@@ -415,7 +415,7 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
     struct session *s = session_new(all, frontend);
     if (s == NULL) {
         if (frontend->trusted == NULL)
-            frontend_release_client(frontend, client, all->poller->now);
+            frontend_release_client(frontend, client, all->set->now);
         session_refuse(all, frontend, fd, client, id, SESSION_END_RESOURCE);
         return;
     }
@@ -425,7 +425,7 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
     s->admitted = frontend->trusted == NULL;
     connect_set_pool(s, frontend->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
-    if (side_open(&s->client, fd, tcp, all->poller, on_client_event) < 0) {
+    if (side_open(&s->client, fd, tcp, all->set, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
         session_close(s, SESSION_END_RESOURCE);
     } else if (preread_is_wanted(frontend)) {
@@ -464,7 +464,7 @@ void session_discard(struct session *s)
     gauge_add(&all->count, -1);
 }
 
-/* Whoever did its share in the last wake-up, before anything new. */
+/* Whoever did its share in the last wake-up, before any timeout. */
 static void run_scheduled(struct sessions *all)
 {
     struct session_queue queue = all->scheduled;
@@ -478,15 +478,15 @@ static void run_scheduled(struct sessions *all)
     }
 }
 
-void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t *last_id,
+void sessions_init(struct sessions *all, struct event_set *set, _Atomic uint64_t *last_id,
                    void (*ended)(struct sessions *all, void *arg), void *arg,
                    void (*wake)(struct inbox *in))
 {
-    all->poller = poller;
+    all->set = set;
     all->on_client_event = on_client_event;
     all->on_server_event = on_server_event;
     inbox_init(&all->inbox, wake);
-    timer_wheel_init(&all->timer_wheel, poller->now);
+    timer_wheel_init(&all->timer_wheel, set->now);
     all->fd_reserve.fd = -1;
     fd_reserve_fill(&all->fd_reserve);
     LIST_INIT(&all->all);
@@ -507,26 +507,25 @@ void sessions_fini(struct sessions *all)
     inbox_fini(&all->inbox);
 }
 
-static int sessions_wait_timeout(const struct sessions *all, uint64_t until)
+bool sessions_are_busy(const struct sessions *all)
 {
-    uint64_t timer_wheel = timer_wheel_next_due(&all->timer_wheel);
-    uint64_t server_stats_table = server_stats_table_due(&all->server_stats_table);
-    uint64_t now = all->poller->now;
-    uint64_t due = timer_wheel < server_stats_table ? timer_wheel : server_stats_table;
-    if (until < due)
-        due = until;
-    if (!SLIST_EMPTY(&all->scheduled) || due <= now)
-        return 0;
-    return due == TIMER_WHEEL_NEVER ? -1 : (int)(due - now); /* at most one turn of the wheel */
+    return !SLIST_EMPTY(&all->scheduled);
 }
 
-void sessions_run(struct sessions *all, uint64_t until)
+uint64_t sessions_due(const struct sessions *all)
 {
-    poller_wait(all->poller, sessions_wait_timeout(all, until));
+    uint64_t timer_wheel =
+        timer_wheel_next_due(&all->timer_wheel); /* at most one turn of the wheel away */
+    uint64_t server_stats_table = server_stats_table_due(&all->server_stats_table);
+    return timer_wheel < server_stats_table ? timer_wheel : server_stats_table;
+}
+
+void sessions_process(struct sessions *all)
+{
     run_scheduled(all);
     reap_dead(all); /* the places that have come free may be what others wait for */
-    timer_wheel_advance(&all->timer_wheel, all->poller->now, on_session_due, all);
-    server_stats_table_flush(&all->server_stats_table, all->poller->now);
+    timer_wheel_advance(&all->timer_wheel, all->set->now, on_session_due, all);
+    server_stats_table_flush(&all->server_stats_table, all->set->now);
     reap_dead(all);
 }
 

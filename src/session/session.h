@@ -16,8 +16,8 @@
 #include "base/addr.h"
 #include "base/stats.h"
 #include "base/timer_wheel.h"
+#include "relay/event_set.h"
 #include "relay/flow.h"
-#include "relay/poller.h"
 #include "relay/relay_stock.h"
 #include "relay/side.h"
 #include "session/fd_reserve.h"
@@ -109,7 +109,7 @@ enum session_histogram {
 
 /* All sessions of one worker and what they share. */
 struct sessions {
-    struct poller *poller;
+    struct event_set *set;
     struct relay_stock relay_stock;
     struct timer_wheel timer_wheel;
     struct fd_reserve fd_reserve;
@@ -139,7 +139,7 @@ void sessions_record(struct sessions *all, enum session_histogram h, uint64_t va
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
  * is called for each session that ends; wake from any thread: sessions_connect_granted() is wanted.
  */
-void sessions_init(struct sessions *all, struct poller *poller, _Atomic uint64_t *last_id,
+void sessions_init(struct sessions *all, struct event_set *set, _Atomic uint64_t *last_id,
                    void (*ended)(struct sessions *all, void *arg), void *arg,
                    void (*wake)(struct inbox *in));
 /* Every session must have ended. */
@@ -161,10 +161,15 @@ void session_discard(struct session *s);
 /* The session has its turn in the next wake-up, without an event. */
 void session_schedule(struct session *s);
 
-/* One wake-up of the worker: waits for events, but not past `until` (ms; UINT64_MAX: for as long as
- * it takes), handles them, gives busy sessions their turn, ends sessions whose time is over, frees
- * what has ended. */
-void sessions_run(struct sessions *all, uint64_t until);
+/* What comes after the events of a wake-up: gives busy sessions their turn, ends sessions whose
+ * time is over, frees what has ended. */
+void sessions_process(struct sessions *all);
+
+/* Whether some could do more, without an event. */
+bool sessions_are_busy(const struct sessions *all);
+
+/* When sessions_process() is wanted at the latest, ms; UINT64_MAX: not before there is an event. */
+uint64_t sessions_due(const struct sessions *all);
 
 /* Closes and frees what has ended, not within an event. */
 void sessions_reap(struct sessions *all);

@@ -102,7 +102,7 @@ static int open_sides(struct session *s, const int fd[SESSION_RECORD_SETUP_FDS])
     struct sessions *all = s->sessions;
     const struct addr_peer *peer = s->proxy_info != NULL ? &s->proxy_info->peer : &s->client_addr;
     bool client_tcp = peer->sa.sa_family != AF_UNIX;
-    int rc = side_open(&s->client, fd[SESSION_RECORD_CLIENT], client_tcp, all->poller,
+    int rc = side_open(&s->client, fd[SESSION_RECORD_CLIENT], client_tcp, all->set,
                        all->on_client_event);
     if (rc == 0 && fd[SESSION_RECORD_SERVER] != -1)
         rc = connect_watch(s, fd[SESSION_RECORD_SERVER]);

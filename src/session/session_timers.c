@@ -97,5 +97,5 @@ bool session_is_shared(const struct session *s)
 void session_unwatch(struct session *s, const struct side *sd)
 {
     if (sd->fd != -1 && session_is_shared(s))
-        poller_remove(s->sessions->poller, sd->fd);
+        event_set_remove(s->sessions->set, sd->fd);
 }

@@ -11,7 +11,7 @@
 /* The time of this wake-up, ms. */
 static inline uint64_t session_now(const struct session *s)
 {
-    return s->sessions->poller->now;
+    return s->sessions->set->now;
 }
 
 /* start + timeout, ms; a timeout of 0 is TIMER_WHEEL_NEVER. */
@@ -44,7 +44,7 @@ void session_close(struct session *s, enum session_end why);
 bool session_is_shared(const struct session *s);
 
 /* Due before a socket of the session is closed: one that another process has open as well stays in
- * the poller's set otherwise, and its events would come to whoever is there then. */
+ * the event set otherwise, and its events would come to whoever is there then. */
 void session_unwatch(struct session *s, const struct side *sd);
 
 #endif

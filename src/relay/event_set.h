@@ -1,0 +1,71 @@
+/* The epoll set with the sockets of a worker's sessions.
+ *
+ * A uv_poll_t for each socket would cost six or more epoll_ctl(2) per session. So these sockets are
+ * in an epoll set of their own: each is added once, edge-triggered. The worker's loop watches the
+ * set's descriptor with one uv_poll_t (control/worker_loop.c).
+ */
+#ifndef ZPROXY_RELAY_EVENT_SET_H
+#define ZPROXY_RELAY_EVENT_SET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <uv.h>
+
+#include "relay/busy_poll.h"
+
+#define EVENT_SET_BATCH 256 /* events per look at most; the rest waits for the next look */
+
+/* What is called when a socket has something to say; embedded in the socket's owner. The owner
+ * keeps the memory until the wake-up is over, since later events of the same wake-up may still
+ * point to it. */
+struct watch {
+    void (*on_event)(struct watch *watch, uint32_t events); /* EPOLLIN, EPOLLOUT... */
+};
+
+struct event_set {
+    int fd;
+    bool awake; /* from event_set_wake() to event_set_sleep() */
+    const uv_loop_t *loop;
+    struct busy_poll busy_poll;
+    uint64_t wakeups;      /* so far */
+    uint64_t now;          /* ms, CLOCK_MONOTONIC: when the present one began */
+    uint64_t before;       /* ms: when the previous one began */
+    uint64_t due;          /* ms: when the next one is wanted; UINT64_MAX: at no time */
+    uint64_t settled;      /* ms: everything that was ready at that time has been handled */
+    uint64_t resumed;      /* ms: when a wake-up last came much later than wanted; 0: never */
+    uint64_t series_began; /* ms: of batches that were full */
+    uint32_t full_batches; /* of this series */
+    int highest_fd;        /* ever watched */
+    struct epoll_event events[EVENT_SET_BATCH];
+};
+
+/* loop: the set takes the time from it (uv_now). busy_poll: in which cases the worker looks at the
+ * set for `us` before it sleeps. Returns 0 or -errno. */
+int event_set_init(struct event_set *s, const uv_loop_t *loop, enum busy_poll_mode busy_poll,
+                   uint64_t us);
+void event_set_fini(struct event_set *s);
+
+/* events as for epoll_ctl(2). Closing the descriptor takes it out. Returns 0 or -errno. */
+int event_set_add(struct event_set *s, int fd, uint32_t events, struct watch *watch);
+
+/* Takes a descriptor out that stays open. */
+void event_set_remove(struct event_set *s, int fd);
+
+/* A wake-up begins with the first event_set_wake(), which every callback of the loop calls before
+ * all else, and lasts until event_set_sleep(). due: when the next one is wanted, ms; UINT64_MAX:
+ * only when there is an event. */
+void event_set_wake(struct event_set *s);
+void event_set_sleep(struct event_set *s, uint64_t due);
+
+/* event_set_look() fetches what is ready, without waiting, and returns the number of events, or
+ * -errno. event_set_dispatch() takes that result and calls the watches, within a wake-up.
+ *
+ * Compare a timeout with s->settled, not with s->now: the process may have been stopped, or held up
+ * by a disk, and what would have prevented the timeout may still wait in the kernel. s->settled
+ * becomes the time of the previous wake-up when a look has returned all that was ready; it stays
+ * behind after EINTR, and while batches are full. */
+int event_set_look(struct event_set *s);
+void event_set_dispatch(struct event_set *s, int count);
+
+#endif
