@@ -12,23 +12,10 @@
 
 /* --- Shared by all checks --- */
 
-static int check_compare_names(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
 struct check {
     const struct load *load;
     struct sorted_table names[SECTION_KINDS]; /* the names of sections */
 };
-
-/* Writes the label of a section to buf. */
-static const char *check_label(const struct check *c, enum section_kind kind, size_t section,
-                               char buf[KEYS_LABEL_MAX])
-{
-    const struct section *s = &keys_sections[kind];
-    return keys_section_label(s, keys_section_at(s, c->load->config, section), buf);
-}
 
 /* --- Any section --- */
 
@@ -42,7 +29,7 @@ static void check_name(const struct check *c, enum section_kind kind, size_t i)
     if (first == NULL || *name == '\0') /* an empty name was reported before */
         return;
     struct location at = c->load->origin[kind][i].at;
-    report_error(c->load->report, at, check_label(c, kind, i, label), NULL,
+    report_error(c->load->report, at, load_label(c->load, kind, i, label), NULL,
                  "given twice, first in %s",
                  report_location(c->load->origin[kind][first->section].at, at, location));
 }
@@ -55,8 +42,8 @@ static void check_required(const struct check *c, enum section_kind kind, size_t
     char label[KEYS_LABEL_MAX];
     for (size_t k = 0; k < s->key_count; k++)
         if ((s->keys[k].flags & KEY_REQUIRED) != 0 && o->key[k].given.line == 0)
-            report_error(c->load->report, o->at, check_label(c, kind, i, label), s->keys[k].name,
-                         "missing, expected %s",
+            report_error(c->load->report, o->at, load_label(c->load, kind, i, label),
+                         s->keys[k].name, "missing, expected %s",
                          s->keys[k].list.size > 0 ? "at least one" : "a value");
 }
 
@@ -71,7 +58,7 @@ static void report_unknown_pool(const struct check *c, enum section_kind kind, s
     suggestion_init(&hint, wanted);
     for (size_t p = 0; p < conf->pool_count; p++)
         suggestion_offer(&hint, conf->pool[p].name);
-    check_label(c, kind, i, label);
+    load_label(c->load, kind, i, label);
     if (hint.word != NULL)
         report_error(c->load->report, at, label, key, "\"%s\": no such pool, did you mean \"%s\"?",
                      wanted, hint.word);
@@ -126,7 +113,7 @@ static void check_server_name(const struct check *c, const struct sorted_table *
     char label[KEYS_LABEL_MAX];
     char other[REPORT_LOCATION_MAX];
     if (first != NULL)
-        report_error(c->load->report, location[item], check_label(c, SECTION_POOL, i, label),
+        report_error(c->load->report, location[item], load_label(c->load, SECTION_POOL, i, label),
                      "server", "\"%s\": name given twice in this pool, first in %s", name,
                      report_location(location[first->item], location[item], other));
 }
@@ -135,7 +122,7 @@ static bool check_servers(const struct check *c, size_t i)
 {
     const struct config_pool *pool = &c->load->config->pool[i];
     struct sorted_table names;
-    if (!sorted_table_init(&names, pool->server_count, check_compare_names))
+    if (!sorted_table_init(&names, pool->server_count, sorted_table_compare_names))
         return false;
     for (size_t item = 0; item < pool->server_count; item++)
         sorted_table_add(&names, pool->server[item].name, i, item);
@@ -152,7 +139,7 @@ static bool names_init(struct check *c, enum section_kind kind)
 {
     const struct section *s = &keys_sections[kind];
     size_t count = keys_section_count(s, c->load->config);
-    if (!sorted_table_init(&c->names[kind], count, check_compare_names))
+    if (!sorted_table_init(&c->names[kind], count, sorted_table_compare_names))
         return false;
     for (size_t i = 0; i < count && s->list.size > 0; i++)
         sorted_table_add(&c->names[kind],
@@ -248,7 +235,7 @@ static void check_owners(const struct load *l, size_t i)
     const struct config_listen *listen = &l->config->listen[i];
     const struct location *at = load_origin(l, SECTION_LISTEN, i, "bind")->item;
     char label[KEYS_LABEL_MAX];
-    keys_section_label(&keys_sections[SECTION_LISTEN], listen, label);
+    load_label(l, SECTION_LISTEN, i, label);
     for (size_t item = 0; item < listen->bind_count; item++) {
         check_user(l, at[item], label, "bind", listen->bind[item].user);
         check_group(l, at[item], label, "bind", listen->bind[item].group);
@@ -273,7 +260,7 @@ static void check_answer(const struct load *l, size_t i)
     char label[KEYS_LABEL_MAX];
     if (why != NULL)
         report_error(l->report, load_location(l, SECTION_POOL, i, "file"),
-                     keys_section_label(&keys_sections[SECTION_POOL], pool, label), "file",
+                     load_label(l, SECTION_POOL, i, label), "file",
                      "\"%s\": %s, expected a file that can be read", pool->file, why);
 }
 

@@ -16,11 +16,6 @@ struct bound_addresses {
     struct sorted_table inherited_fds; /* sockets from systemd, by name */
 };
 
-static int check_bind_compare_names(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
 static int compare_addresses(const void *a, const void *b)
 {
     return addr_compare(a, b);
@@ -50,7 +45,7 @@ static bool bound_addresses_init(struct bound_addresses *b)
             count += conf->listen[i].bind[item].addr_count;
     if (!sorted_table_init(&b->all, count, compare_addresses) ||
         !sorted_table_init(&b->wildcards, count, compare_ports) ||
-        !sorted_table_init(&b->inherited_fds, items, check_bind_compare_names))
+        !sorted_table_init(&b->inherited_fds, items, sorted_table_compare_names))
         return false;
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t item = 0; item < conf->listen[i].bind_count; item++)
@@ -77,14 +72,6 @@ static struct location check_bind_location(const struct bound_addresses *b,
     return load_origin(b->load, SECTION_LISTEN, e->section, "bind")->item[e->item];
 }
 
-/* Writes the label of a section to buf. */
-static const char *check_bind_label(const struct bound_addresses *b, enum section_kind kind,
-                                    size_t section, char buf[KEYS_LABEL_MAX])
-{
-    const struct section *s = &keys_sections[kind];
-    return keys_section_label(s, keys_section_at(s, b->load->config, section), buf);
-}
-
 /* --- Addresses bound twice --- */
 
 static void report_bind(const struct bound_addresses *b, const struct sorted_table_entry *self,
@@ -96,10 +83,10 @@ static void report_bind(const struct bound_addresses *b, const struct sorted_tab
     char address[ADDR_TEXT_MAX];
     char other_address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
-    report_error(b->load->report, at, check_bind_label(b, SECTION_LISTEN, self->section, label),
+    report_error(b->load->report, at, load_label(b->load, SECTION_LISTEN, self->section, label),
                  "bind", "\"%s\": already bound, as \"%s\" by [%s] in %s",
                  addr_print(self->key, address), addr_print(other->key, other_address),
-                 check_bind_label(b, SECTION_LISTEN, other->section, other_label),
+                 load_label(b->load, SECTION_LISTEN, other->section, other_label),
                  report_location(check_bind_location(b, other), at, location));
 }
 
@@ -134,9 +121,9 @@ static void check_inherited_fd(const struct bound_addresses *b, const char *fd, 
     char location[REPORT_LOCATION_MAX];
     if (other != NULL)
         report_error(b->load->report, check_bind_location(b, &self),
-                     check_bind_label(b, SECTION_LISTEN, i, label), "bind",
+                     load_label(b->load, SECTION_LISTEN, i, label), "bind",
                      "\"fd:%s\": already taken by [%s] in %s", fd,
-                     check_bind_label(b, SECTION_LISTEN, other->section, other_label),
+                     load_label(b->load, SECTION_LISTEN, other->section, other_label),
                      report_location(check_bind_location(b, other), check_bind_location(b, &self),
                                      location));
 }
@@ -168,7 +155,7 @@ static void check_admin_address(const struct bound_addresses *b, const char *key
     if (other != NULL)
         report_error(b->load->report, at, "admin", key, "already bound, as \"%s\" by [%s] in %s",
                      addr_print(other->key, address),
-                     check_bind_label(b, SECTION_LISTEN, other->section, label),
+                     load_label(b->load, SECTION_LISTEN, other->section, label),
                      report_location(check_bind_location(b, other), at, location));
 }
 
@@ -213,10 +200,10 @@ static void check_bind_report_server(const struct bound_addresses *b, size_t i, 
     char address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
     char *to = value_endpoint_to_string(server);
-    report_error(b->load->report, at, check_bind_label(b, SECTION_POOL, i, label), "server",
+    report_error(b->load->report, at, load_label(b->load, SECTION_POOL, i, label), "server",
                  "\"%s\": %s \"%s\" of [%s] in %s%s%s", to == NULL ? server->name : to, why,
                  addr_print(bound_addresses->key, address),
-                 check_bind_label(b, SECTION_LISTEN, bound_addresses->section, listen),
+                 load_label(b->load, SECTION_LISTEN, bound_addresses->section, listen),
                  report_location(check_bind_location(b, bound_addresses), at, location),
                  how == NULL ? "" : ": ", how == NULL ? "" : how);
     free(to);

@@ -17,10 +17,9 @@ static bool check_key_given(const struct load *l, enum section_kind kind, size_t
 static void check_key_report(const struct load *l, enum section_kind kind, size_t i,
                              const char *key, const char *what)
 {
-    const struct section *s = &keys_sections[kind];
     char label[KEYS_LABEL_MAX];
-    report_error(l->report, load_location(l, kind, i, key),
-                 keys_section_label(s, keys_section_at(s, l->config, i), label), key, "%s", what);
+    report_error(l->report, load_location(l, kind, i, key), load_label(l, kind, i, label), key,
+                 "%s", what);
 }
 
 /* A list is at its default while it is empty. */
@@ -182,11 +181,10 @@ static void check_unused_beside_file(const struct load *l, size_t i)
 
 static void check_pool_report_server(const struct load *l, size_t i, size_t item, const char *what)
 {
-    const struct section *s = &keys_sections[SECTION_POOL];
     const struct config_pool *pool = &l->config->pool[i];
     char label[KEYS_LABEL_MAX];
     report_error(l->report, load_origin(l, SECTION_POOL, i, "server")->item[item],
-                 keys_section_label(s, pool, label), "server", "\"%s\": %s",
+                 load_label(l, SECTION_POOL, i, label), "server", "\"%s\": %s",
                  pool->server[item].name, what);
 }
 
@@ -235,12 +233,12 @@ void check_pool(const struct load *l, size_t i)
 /* --- Loops of fallbacks --- */
 
 /* Reports the loop that `first` is in: "a -> b -> a". */
-static void report_cycle(const struct load *l, const struct config_pool *first)
+static void report_fallback_loop(const struct load *l, const struct config_pool *first)
 {
     const struct config_pool *p = first;
-    char *cycle = NULL;
+    char *loop = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&cycle, &size);
+    FILE *out = open_memstream(&loop, &size);
     if (out == NULL)
         return;
     fputs("a loop: ", out);
@@ -250,12 +248,12 @@ static void report_cycle(const struct load *l, const struct config_pool *first)
     } while (p != first);
     fputs(first->name, out);
     if (fclose(out) == 0)
-        report_key(l, (size_t)(first - l->config->pool), "fallback", cycle);
-    free(cycle);
+        report_key(l, (size_t)(first - l->config->pool), "fallback", loop);
+    free(loop);
 }
 
 /* Returns the pool of a loop that comes first in the file. */
-static const struct config_pool *cycle_first_pool(const struct config_pool *on)
+static const struct config_pool *fallback_loop_first(const struct config_pool *on)
 {
     const struct config_pool *first = on;
     for (const struct config_pool *p = on->fallback; p != on; p = p->fallback)
@@ -276,7 +274,7 @@ bool check_fallbacks(const struct load *l)
         for (; p != NULL && walk[p - c->pool] == 0; p = p->fallback)
             walk[p - c->pool] = i + 1;
         if (p != NULL && walk[p - c->pool] == i + 1) /* a loop that this walk found first */
-            report_cycle(l, cycle_first_pool(p));
+            report_fallback_loop(l, fallback_loop_first(p));
     }
     free(walk);
     return true;

@@ -51,8 +51,7 @@ enum config_check {
 
 /* Whether a health check sends a PROXY protocol header first. */
 enum config_check_send_proxy {
-    CONFIG_CHECK_SEND_PROXY_AUTO, /* if sessions do, and the check goes to the address of sessions
-                                   */
+    CONFIG_CHECK_SEND_PROXY_AUTO, /* as sessions, if it goes to their address */
     CONFIG_CHECK_SEND_PROXY_NO,
     CONFIG_CHECK_SEND_PROXY_YES,
 };
@@ -127,8 +126,8 @@ struct config_range {
 
 #define CONFIG_BUSY_POLL_OFF UINT64_MAX
 
-/* Keys of [global] that a reload cannot change: a running process keeps the values that it was
- * started with, and config_change_swap_fixed() swaps them as a whole. */
+/* Keys of [global] that a reload cannot change. After an upgrade the new process has those of its
+ * own file: config_change_swap_fixed(). */
 struct config_fixed {
     char *pid_file; /* NULL = unset */
     struct log_target log;

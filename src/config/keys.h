@@ -1,8 +1,10 @@
 /* The tables of all sections and keys: one row for each key.
  *
  * A row says where the value is in the structures of config.h and how it is read and written.
- * Loading, checking, printing and comparing work on rows, so that they need no change for a new
- * key. The tables are constant; any thread may use them. */
+ * Loading, printing and comparing work on rows and need no change for a new key, which has: its
+ * row, its field in config.h, an entry in zproxy.ini(5) and in etc/zproxy.ini, and a value in the
+ * tests (full_config in config_rig.c, check_config.c). The tables are constant; any thread may use
+ * them. */
 #ifndef ZPROXY_CONFIG_KEYS_H
 #define ZPROXY_CONFIG_KEYS_H
 
@@ -20,7 +22,8 @@ enum key_flag {
     KEY_OPTIONS = 1 << 4,     /* its value has options: "word=" never starts another key */
     KEY_ORDERED = 1 << 5,     /* a list whose order matters */
     KEY_SAME_LIST = 1 << 6,   /* another name for the list of the row above */
-    KEY_WHOLE = 1 << 7,       /* config_compare() tells its values apart by all words */
+    KEY_WHOLE = 1 << 7,       /* a list: config_compare() identifies a value by all of its words,
+                               * not by the first */
     KEY_FIXED = 1 << 8,       /* a reload cannot change it */
     KEY_BYTES = 1 << 9,       /* its value is bytes, written with the escapes of C */
 };
@@ -28,13 +31,15 @@ enum key_flag {
 struct key {
     const char *name;
     struct value value;
-    const char *default_value; /* as the user would write it; NULL: unset, or a list */
+    /* As the user would write it. NULL: a list, or unset: then the value begins with a pointer or a
+     * length, which is 0 while it is unset. */
+    const char *default_value;
     size_t offset; /* of the value in the structure; of a list: of the pointer to its items */
     unsigned flags;
     struct key_list {
         size_t size;  /* of an item; 0: no list: the key has one value and is given once */
         size_t count; /* offset of the number of items */
-        /* With KEY_SAME_LIST: returns the key that an item was given by. Otherwise NULL. */
+        /* If several keys add to the list: returns the one that gave an item. Otherwise NULL. */
         const char *(*name)(const void *item);
     } list;
 };

@@ -82,6 +82,10 @@ const struct origin_key *load_origin(const struct load *l, enum section_kind kin
 struct location load_location(const struct load *l, enum section_kind kind, size_t i,
                               const char *key);
 
+/* Writes the label of the i-th section of a kind, "listen web", to buf. Returns buf. */
+const char *load_label(const struct load *l, enum section_kind kind, size_t i,
+                       char buf[KEYS_LABEL_MAX]);
+
 /* --- While reading --- */
 
 /* A line of the file that is being read. */

@@ -182,3 +182,10 @@ struct location load_location(const struct load *l, enum section_kind kind, size
     struct location given = load_origin(l, kind, i, key)->given;
     return given.line > 0 ? given : l->origin[kind][i].at;
 }
+
+const char *load_label(const struct load *l, enum section_kind kind, size_t i,
+                       char buf[KEYS_LABEL_MAX])
+{
+    const struct section *s = &keys_sections[kind];
+    return keys_section_label(s, keys_section_at(s, l->config, i), buf);
+}

@@ -1,6 +1,12 @@
 #include "config/sorted_table.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+int sorted_table_compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
 
 bool sorted_table_init(struct sorted_table *t, size_t count, sorted_table_compare_fn *compare)
 {

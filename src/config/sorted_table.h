@@ -16,6 +16,9 @@ struct sorted_table_entry {
 /* Compares two keys: below, equal to or above 0. */
 typedef int sorted_table_compare_fn(const void *a, const void *b);
 
+/* For keys that are strings. */
+int sorted_table_compare_names(const void *a, const void *b);
+
 struct sorted_table {
     struct sorted_table_entry *entry;
     size_t count;

@@ -327,8 +327,8 @@ const struct value_kind value_kind_step = { parse_step, print_step, free_step };
 
 /* --- Ports: counts that are 0 while unset --- */
 
-static int probe_parse_port(const struct value *v, void *out, const char *text,
-                            struct value_error *error)
+static int value_check_parse_port(const struct value *v, void *out, const char *text,
+                                  struct value_error *error)
 {
     return value_kind_count.parse(v, out, text, error);
 }
@@ -343,12 +343,12 @@ static void free_port(void *value)
     *(uint64_t *)value = 0;
 }
 
-const struct value_kind value_kind_check_port = { probe_parse_port, print_port, free_port };
+const struct value_kind value_kind_check_port = { value_check_parse_port, print_port, free_port };
 
 /* --- Ranges --- */
 
 /* Reads a number and advances *text. Returns false if there is none or if it is too large. */
-static bool probe_read_number(const char **text, unsigned *number)
+static bool value_check_read_number(const char **text, unsigned *number)
 {
     size_t digits = strspn(*text, "0123456789");
     if (digits == 0 || digits > 9)
@@ -359,22 +359,22 @@ static bool probe_read_number(const char **text, unsigned *number)
 }
 
 /* Reads LOW or LOW-HIGH. */
-static bool probe_read_range(const char *text, struct config_range *r)
+static bool value_check_read_range(const char *text, struct config_range *r)
 {
-    if (!probe_read_number(&text, &r->low))
+    if (!value_check_read_number(&text, &r->low))
         return false;
     r->high = r->low;
     if (*text == '\0')
         return true;
-    return *text++ == '-' && probe_read_number(&text, &r->high) && *text == '\0';
+    return *text++ == '-' && value_check_read_number(&text, &r->high) && *text == '\0';
 }
 
-static int probe_parse_range(const struct value *v, void *out, const char *text,
-                             struct value_error *error)
+static int value_check_parse_range(const struct value *v, void *out, const char *text,
+                                   struct value_error *error)
 {
     struct config_range r;
     const char *wrong = "not understood";
-    if (probe_read_range(text, &r)) {
+    if (value_check_read_range(text, &r)) {
         if (r.low <= r.high && r.low >= v->min && r.high <= v->max) {
             *(struct config_range *)out = r;
             return 0;
@@ -394,7 +394,7 @@ static void print_range(const struct value *v, const void *in, FILE *out)
         fprintf(out, "-%u", r->high);
 }
 
-const struct value_kind value_kind_status_range = { probe_parse_range, print_range, NULL };
+const struct value_kind value_kind_status_range = { value_check_parse_range, print_range, NULL };
 
 /* --- Parts of HTTP requests: visible ASCII, which cannot end a line of the request --- */
 
@@ -430,20 +430,20 @@ static int parse_http_host(const struct value *v, void *out, const char *text,
     return value_strdup(out, text, error);
 }
 
-static void probe_print_text(const struct value *v, const void *in, FILE *out)
+static void value_check_print_text(const struct value *v, const void *in, FILE *out)
 {
     (void)v;
     fputs(*(char *const *)in, out);
 }
 
-static void probe_free_text(void *value)
+static void value_check_free_text(void *value)
 {
     char **text = value;
     free(*text);
     *text = NULL;
 }
 
-const struct value_kind value_kind_http_path = { parse_http_path, probe_print_text,
-                                                 probe_free_text };
-const struct value_kind value_kind_http_host = { parse_http_host, probe_print_text,
-                                                 probe_free_text };
+const struct value_kind value_kind_http_path = { parse_http_path, value_check_print_text,
+                                                 value_check_free_text };
+const struct value_kind value_kind_http_host = { parse_http_host, value_check_print_text,
+                                                 value_check_free_text };
