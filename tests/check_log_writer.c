@@ -351,6 +351,41 @@ START_TEST(the_log_tells_of_an_access_log_that_is_lost)
 }
 END_TEST
 
+#define ENDS 300
+
+/* Each end races with the thread that has just found its buffer empty. */
+START_TEST(a_line_just_before_the_end_is_written)
+{
+    char name[32];
+    for (int i = 0; i < ENDS; i++) {
+        start();
+        log_msg(LOG_LEVEL_INFO, "test", "end %d.", i);
+        log_close();
+    }
+    const char *text = contents(path);
+    for (int i = 0; i < ENDS; i++) {
+        snprintf(name, sizeof name, "end %d.", i);
+        ck_assert_msg(strstr(text, name) != NULL, "%s", name);
+    }
+}
+END_TEST
+
+/* The thread of the access log adds a line to the log when it finds the disk full at its end. */
+START_TEST(what_the_access_log_adds_at_the_end_is_written)
+{
+    char full[] = "/dev/full";
+    struct log_line line;
+    settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = full };
+    for (int i = 0; i < ENDS; i++) {
+        start();
+        log_begin_access(&line);
+        log_end(&line);
+        log_close();
+    }
+    ck_assert_uint_eq(count(contents(path), "no space left"), ENDS);
+}
+END_TEST
+
 START_TEST(the_journal_is_told_priorities)
 {
     struct stat st;
@@ -444,6 +479,8 @@ int main(void)
     tcase_add_loop_test(t, a_line_that_a_full_disk_has_cut_is_completed, 0, 2); /* thread or not */
     tcase_add_test(t, a_file_that_ends_within_a_line_is_ended_first);
     tcase_add_test(t, the_log_tells_of_an_access_log_that_is_lost);
+    tcase_add_test(t, a_line_just_before_the_end_is_written);
+    tcase_add_test(t, what_the_access_log_adds_at_the_end_is_written);
     tcase_add_loop_test(t, the_journal_is_told_priorities, 0, 2);
     tcase_add_test(t, a_ring_takes_lines_of_all_lengths_around_its_end);
     tcase_add_test(t, a_full_ring_refuses);

@@ -148,6 +148,9 @@ void log_reopen(void)
     reopen_done();
 }
 
+/* For the log, if the access log has used up LOG_CLOSE_MS. */
+#define LOG_CLOSE_LAST_MS 1000
+
 static uint64_t log_clock_ms(void)
 {
     struct timespec now;
@@ -180,11 +183,14 @@ static void close_writer(enum log_name name, uint64_t deadline)
 void log_close(void)
 {
     uint64_t deadline = log_clock_ms() + LOG_CLOSE_MS;
-    for (int i = 0; i < LOG_NAME_COUNT; i++)
+    /* The access log first: the log gets lines about it until its thread has ended. */
+    for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) {
         if (writers[i] != NULL)
             log_writer_stop(writers[i]);
-    for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) /* the log may get lines about the access log */
         close_writer((enum log_name)i, deadline);
+        if (deadline < log_clock_ms() + LOG_CLOSE_LAST_MS)
+            deadline = log_clock_ms() + LOG_CLOSE_LAST_MS;
+    }
     access_kind = LOG_TARGET_SAME;
 }
 

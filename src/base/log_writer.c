@@ -326,8 +326,10 @@ static void *log_writer_run(void *arg)
 {
     struct log_writer *w = arg;
     while (!atomic_load_explicit(&w->give_up, memory_order_relaxed)) {
+        bool is_last = atomic_load(&w->stop); /* before the look at the buffer: later lines do not
+                                                 exist once this is true */
         int rc = log_writer_work(w);
-        if (rc == 1 && atomic_load(&w->stop))
+        if (rc == 1 && is_last)
             break;
         if (rc < 0)
             log_writer_wait_writable(w);
