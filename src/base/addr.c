@@ -13,11 +13,12 @@
 #include "base/hostname.h"
 #include "base/utf8.h"
 
-#define UNIX_PREFIX     "unix:"
-#define UNIX_PATH_MAX   107 /* sun_path without its NUL, or without the one that says abstract */
+#define UNIX_PREFIX "unix:"
+#define UNIX_PATH_MAX \
+    107 /* sun_path without the NUL behind a path or in front of an abstract name */
 #define UNIX_PATH_BEGIN offsetof(struct sockaddr_un, sun_path)
 
-/* --- Reading --- */
+/* --- Parsing --- */
 
 static int addr_fail(const char **why, const char *text)
 {
@@ -64,7 +65,7 @@ static struct in_addr unmap_in6(const struct in6_addr *ip)
     return in;
 }
 
-/* A scope by the name or the number of its interface. */
+/* The scope is the name or the number of an interface. */
 static int parse_scope(struct addr *a, const char *scope, const char **why)
 {
     unsigned number = 0;
@@ -119,7 +120,7 @@ static int addr_parse_in6(struct addr *a, const char *text, const char **why)
     return parse_scope(a, scope, why);
 }
 
-/* Says what is wrong with something that should have been an IPv4 address. */
+/* The error message for a text that is not an IPv4 address. */
 static const char *host_error(const char *host)
 {
     if (strchr(host, ':') != NULL)
@@ -168,7 +169,8 @@ static int addr_hex_digit(char c)
     return -1;
 }
 
-/* Reads one byte of a path, "\xNN" or itself, and moves on. -1: a backslash with something else. */
+/* Reads one byte of a path, plain or as "\xNN", and advances *text. Returns -1 for another escape.
+ */
 static int next_path_byte(const char **text)
 {
     const char *at = *text;
@@ -198,7 +200,7 @@ static size_t shorten_path(char *path, size_t n)
     return kept;
 }
 
-/* What follows "unix:": an absolute path, or "@" and a name of any bytes. */
+/* Parses what follows "unix:": an absolute path, or "@" and a name of any bytes. */
 static int parse_unix(struct addr *a, const char *text, const char **why)
 {
     bool abstract = *text == '@';
@@ -241,7 +243,7 @@ int addr_parse(struct addr *a, const char *text, const char **why)
     return addr_parse_in(a, text, why);
 }
 
-/* --- Writing --- */
+/* --- Printing --- */
 
 static const char *print_word(const char *word, char buf[ADDR_TEXT_MAX])
 {
@@ -275,13 +277,13 @@ static const char *print_in6(const struct sockaddr_in6 *in6, bool dual_stack,
     return buf;
 }
 
-/* Whether the byte would be taken for something else in a configuration file. */
+/* Whether the byte has a meaning in a configuration file and must be escaped. */
 static bool addr_is_special(char c)
 {
     return (unsigned char)c <= ' ' || c == 0x7f || c == '\\' || c == ',';
 }
 
-/* Never longer than what addr_parse() was given: only what had to be escaped is. */
+/* Escapes only what must be escaped, so the result is never longer than what addr_parse() read. */
 static void print_path(const char *path, size_t n, char *out, size_t room)
 {
     while (n > 0) {
@@ -296,11 +298,11 @@ static void print_path(const char *path, size_t n, char *out, size_t room)
     }
 }
 
-/* The kernel counts the NUL behind a path or not, as it likes. */
+/* The length that the kernel returns may include the NUL behind a path, or not: unix(7). */
 static size_t path_length(const struct addr *a)
 {
     if (a->len <= UNIX_PATH_BEGIN)
-        return 0; /* a socket that was never bound */
+        return 0; /* an unbound socket */
     size_t n = a->len - UNIX_PATH_BEGIN;
     if (n > sizeof a->un.sun_path)
         n = sizeof a->un.sun_path;
@@ -371,9 +373,9 @@ void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len
     p->in = in;
 }
 
-/* --- Whether it is one --- */
+/* --- Validity --- */
 
-/* A flag that is neither true nor false must not be read as one. */
+/* Reads the byte, since reading a bool that is neither 0 nor 1 is undefined. */
 static bool addr_is_flag(const bool *flag)
 {
     return *(const unsigned char *)flag <= 1;
@@ -406,7 +408,7 @@ bool addr_is_valid(const struct addr *a)
 bool addr_peer_is_valid(const struct addr_peer *p)
 {
     switch (p->sa.sa_family) {
-    case AF_UNSPEC: /* it was not told */
+    case AF_UNSPEC: /* unknown */
     case AF_UNIX:
     case AF_INET:
     case AF_INET6:
@@ -418,7 +420,7 @@ bool addr_peer_is_valid(const struct addr_peer *p)
 
 /* --- Comparing --- */
 
-/* What makes an address: the bytes that count, in network order, the same on every machine. */
+/* The significant bytes of an address, in network byte order: the same on every machine. */
 struct addr_key {
     size_t len;
     unsigned char bytes[sizeof(struct sockaddr_un)];
@@ -434,7 +436,7 @@ static void addr_key_append(struct addr_key *e, const void *bytes, size_t n)
 static void addr_key_of(struct addr_key *e, const struct addr *a)
 {
     const unsigned char head[] = { (unsigned char)a->sa.sa_family, a->dual_stack };
-    e->len = 0; /* the rest need not be cleared: sorting does this often */
+    e->len = 0; /* bytes[] is not cleared: sorting calls this often */
     addr_key_append(e, head, sizeof head);
     switch (a->sa.sa_family) {
     case AF_INET:
@@ -490,7 +492,7 @@ uint64_t addr_peer_hash(const struct addr_peer *p, bool with_port)
     else if (a.sa.sa_family == AF_INET6)
         a.in6 = p->in6;
     if (!with_port && a.sa.sa_family != AF_UNIX)
-        a.in.sin_port = 0; /* where sin6_port is as well */
+        a.in.sin_port = 0; /* sin6_port has the same offset */
     return addr_hash(&a);
 }
 
@@ -558,7 +560,7 @@ static bool same_host(const struct addr *a, const struct sockaddr *b)
            in6->sin6_scope_id == a->in6.sin6_scope_id;
 }
 
-/* Of any interface; whole loopback networks are addresses as well. */
+/* Whether an interface of this machine has the address. All of 127.0.0.0/8 is local. */
 static bool is_local(const struct addr *a)
 {
     struct ifaddrs *all = NULL;

@@ -1,5 +1,6 @@
 #include "base/arena.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ static int arena_grow(struct arena *a, size_t least)
     size_t size = least > CHUNK ? least : CHUNK;
     struct arena_chunk *c = malloc(sizeof *c + size);
     if (c == NULL)
-        return -1;
+        return -ENOMEM;
     c->prev = a->chunk;
     c->size = size;
     a->chunk = c;

@@ -1,4 +1,4 @@
-/* Memory for many small things that go all at once. */
+/* An allocator for many small texts that are freed together. Used by one thread at a time. */
 #ifndef ZPROXY_BASE_ARENA_H
 #define ZPROXY_BASE_ARENA_H
 
@@ -6,16 +6,18 @@
 
 struct arena_chunk;
 
-/* All zeros: empty. */
+/* Zeroed memory is an empty arena. */
 struct arena {
-    struct arena_chunk *chunk; /* the newest one; each has the one before it */
-    size_t available;          /* bytes in it */
+    struct arena_chunk *chunk; /* the newest chunk; each points to the one before */
+    size_t available;          /* bytes left in it */
 };
 
-/* A copy of the text, or of its first length bytes. NULL when out of memory. */
+/* Copy the text, or its first `length` bytes, and terminate the copy. Return NULL when out of
+ * memory. */
 char *arena_strdup(struct arena *a, const char *text);
 char *arena_strndup(struct arena *a, const char *bytes, size_t length);
 
+/* Frees all copies. */
 void arena_fini(struct arena *a);
 
 #endif

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MASK(capability) (UINT32_C(1) << (capability)) /* of those below 32 */
+#define MASK(capability) (UINT32_C(1) << (capability)) /* for capabilities below 32 */
 
 /* Version 3 takes two words of 32 capabilities each. */
 struct capability_sets {
@@ -32,7 +32,8 @@ int capability_set_keepcaps(void)
     return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == -1 ? -errno : 0;
 }
 
-/* Only what is inheritable can be ambient, and only what is ambient outlives execve(2). */
+/* Only an inheritable capability can be ambient, and only an ambient one survives execve(2) of a
+ * program without file capabilities. */
 int capability_keep_transparent(void)
 {
     const uint32_t raw = MASK(CAP_NET_RAW);
@@ -44,7 +45,7 @@ int capability_keep_transparent(void)
     return rc;
 }
 
-/* The kernel refuses the first number that it has no capability for. */
+/* The loop ends at the first number that is no capability of this kernel: EINVAL. */
 void capability_drop_bounding_set(bool raw)
 {
     for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)

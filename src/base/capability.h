@@ -1,25 +1,26 @@
-/* The one right beyond those of ordinary users that relaying may take: to connect from addresses
- * that are not this machine's (IP_TRANSPARENT, ip(7)). CAP_NET_RAW gives it, and CAP_NET_ADMIN,
- * which allows far more; capabilities(7).
+/* The only capability that zproxy may keep: CAP_NET_RAW, to connect from addresses of clients
+ * (IP_TRANSPARENT, ip(7)). CAP_NET_ADMIN would do as well, but allows far more; capabilities(7).
+ * Capabilities belong to a thread: each function acts on the calling thread.
  */
 #ifndef ZPROXY_BASE_CAPABILITY_H
 #define ZPROXY_BASE_CAPABILITY_H
 
 #include <stdbool.h>
 
-/* Whether this thread may do it. */
+/* Whether the thread may use IP_TRANSPARENT. */
 bool capability_has_transparent(void);
 
-/* Before root becomes somebody else, for the thread that will: what it may is not all lost. */
+/* Call before setuid(2), which would drop all capabilities (PR_SET_KEEPCAPS). Returns 0 or -errno.
+ */
 int capability_set_keepcaps(void);
 
-/* And after: CAP_NET_RAW is what is kept, also by the program that this one is replaced by, and
- * nothing else. Both return 0 or -errno. */
+/* Call after setuid(2): keeps CAP_NET_RAW, also over execve(2), and drops the others. Returns 0 or
+ * -errno. */
 int capability_keep_transparent(void);
 
-/* Takes all other capabilities out of the bounding set, for this thread and those that it starts:
- * no program that is run later can gain them. raw: CAP_NET_RAW stays. Where this thread may not,
- * nothing changes. */
+/* Drops all capabilities from the bounding set, except CAP_NET_RAW if raw is true: no program that
+ * the thread, or a thread it starts later, executes can gain them. Does nothing without
+ * CAP_SETPCAP. */
 void capability_drop_bounding_set(bool raw);
 
 #endif

@@ -6,17 +6,18 @@
 #define REPOLL_MS 1 /* libuv before 1.45 runs a timer of 0 ms again before it polls */
 #define LATE_MS   100
 
-/* The loop's own set is readable when one of its descriptors is ready. */
+/* The epoll descriptor of a loop is readable when one of the loop's descriptors is ready. */
 static bool is_ready(const uv_loop_t *loop)
 {
     struct pollfd ask = { .fd = uv_backend_fd(loop), .events = POLLIN };
     return poll(&ask, 1, 0) == 1;
 }
 
-/* The first look is at what is not in the set yet: libuv adds it when it polls. */
+/* The first time the loop polls in any case: libuv adds new descriptors to its epoll set only when
+ * it polls, so is_ready() would not see them. */
 static void on_deadline_timer(uv_timer_t *timer)
 {
-    struct deadline *d = (struct deadline *)timer; /* its first member */
+    struct deadline *d = (struct deadline *)timer; /* timer is its first member */
     if (d->polls == 0)
         d->late = uv_now(timer->loop) > d->due + LATE_MS;
     if (d->polls == 0 || (d->polls < DEADLINE_POLLS_MAX && is_ready(timer->loop))) {

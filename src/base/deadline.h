@@ -1,13 +1,14 @@
-/* A timeout of a loop that decides only when the loop has looked at what the kernel has ready.
+/* A timeout that expires only after the loop has handled the events that were ready.
  *
- * libuv runs timers that are due before it polls (since 1.45 also after a poll that was cut short
- * by a signal). After a stall (SIGSTOP, a slow disk, a suspended machine) a plain timer would end
- * what has its answer waiting in a socket. A deadline that is due lets the loop poll at least once
- * more, and again while something is ready, at most DEADLINE_POLLS_MAX times: then a loop that
- * always has something ready has looked often enough.
+ * libuv runs due timers before it polls (since 1.45 also after a poll that a signal interrupted).
+ * After a stall (SIGSTOP, a slow disk, a suspended machine) a plain timer would expire although the
+ * awaited answer is waiting in a socket. A due deadline lets the loop poll at least once more, and
+ * again while events are ready, at most DEADLINE_POLLS_MAX times, so that a busy loop cannot put it
+ * off for ever.
  *
- * It is a uv_timer_t, which is closed as one; timer.data is the owner's. A callback that handles
- * what has arrived stops the deadline or starts it anew.
+ * The owner embeds it and uses timer.data; it closes the deadline by uv_close() on its timer. A
+ * callback that handles the awaited event stops the deadline or starts it again. For the thread of
+ * the loop.
  */
 #ifndef ZPROXY_BASE_DEADLINE_H
 #define ZPROXY_BASE_DEADLINE_H
@@ -21,14 +22,14 @@
 struct deadline {
     uv_timer_t timer;
     uv_timer_cb expired;
-    uint64_t due;   /* ms of the loop */
-    bool late;      /* it was seen to be due long after it was: the process has been stopped */
-    unsigned polls; /* polls of the loop since it was due */
+    uint64_t due;   /* ms, uv_now() */
+    bool late;      /* the timer ran long after `due`: the process was stalled */
+    unsigned polls; /* of the loop since the timer was due */
 };
 
 void deadline_init(struct deadline *d, uv_loop_t *loop);
 
-/* Calls expired once, a millisecond or more after ms have passed. Starts anew if it was started. */
+/* Calls expired once, 1 ms or more after `ms` have passed. Restarts a deadline that is running. */
 void deadline_start(struct deadline *d, uv_timer_cb expired, uint64_t ms);
 void deadline_stop(struct deadline *d);
 

@@ -1,4 +1,4 @@
-/* What tells one state of a file from another: a change is seen for the price of a stat(2). */
+/* Detects that a file has changed, by one stat(2): identity, size and modification time. */
 #ifndef ZPROXY_BASE_FILE_STAMP_H
 #define ZPROXY_BASE_FILE_STAMP_H
 
@@ -13,7 +13,7 @@ struct file_stamp {
 };
 
 struct file_stamp file_stamp_of(const struct stat *st);
-/* Follows symbolic links. All zero where the file cannot be seen. */
+/* Follows symbolic links. All zeros if stat(2) fails. */
 struct file_stamp file_stamp_get(const char *path);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 

@@ -1,5 +1,5 @@
-/* JSON (RFC 8259) written piece by piece: the commas are seen to, and what is not UTF-8 becomes
- * replacement characters. */
+/* Writes JSON (RFC 8259) piece by piece. The writer adds the commas; bytes that are not UTF-8
+ * become U+FFFD. */
 #ifndef ZPROXY_BASE_JSON_H
 #define ZPROXY_BASE_JSON_H
 
@@ -9,10 +9,11 @@
 
 struct json_writer {
     FILE *out;
-    bool comma; /* before what comes next */
+    bool comma; /* before the next value */
 };
 
-/* name: NULL in an array, and of the whole. Objects and arrays are ended in reverse order. */
+/* name: NULL in an array and for the outermost value. The caller ends objects and arrays in reverse
+ * order. */
 void json_begin_object(struct json_writer *w, const char *name);
 void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w, const char *name);
@@ -20,7 +21,7 @@ void json_end_array(struct json_writer *w);
 
 void json_string(struct json_writer *w, const char *name, const char *text); /* NULL: null */
 void json_uint(struct json_writer *w, const char *name, uint64_t number);
-void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0, none: null */
+void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0 (no limit): null */
 void json_double(struct json_writer *w, const char *name, double number); /* six digits */
 void json_bool(struct json_writer *w, const char *name, bool flag);
 

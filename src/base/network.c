@@ -9,7 +9,7 @@
 
 #define BITS_IN     32
 #define BITS_IN6    128
-#define BITS_MAPPED 96 /* of ::ffff:0:0/96, where IPv4 lives in IPv6 */
+#define BITS_MAPPED 96 /* of ::ffff:0:0/96, the IPv4-mapped addresses */
 
 static int network_fail(char why[NETWORK_WHY_MAX], const char *text)
 {
@@ -36,7 +36,7 @@ static void clear_host_bits(void *address, unsigned size, unsigned bits)
         byte[i] &= i == bits / 8 ? (unsigned char)(0xff00 >> bits % 8) : 0;
 }
 
-/* Says what is wrong with something that should have been an address. */
+/* The error message for a text that is not an address. */
 static const char *address_error(const char *text)
 {
     if (*text == '\0')
@@ -69,7 +69,7 @@ static int network_parse_address(struct network *n, const char *text, char why[N
     return 0;
 }
 
-/* NULL: there is no prefix, all bits count. */
+/* text: NULL for a single address, of which all bits count. */
 static int parse_prefix(struct network *n, const char *text, char why[NETWORK_WHY_MAX])
 {
     unsigned number = 0;

@@ -26,7 +26,7 @@ static bool is_ip(const struct addr_peer *p)
     return p->sa.sa_family == AF_INET || p->sa.sa_family == AF_INET6;
 }
 
-/* IPv4 in IPv6 clothes. */
+/* The IPv4-mapped IPv6 address; IPv6 is unchanged. */
 static struct addr_peer map_in(const struct addr_peer *p)
 {
     struct addr_peer in6 = { .in6 = { .sin6_family = AF_INET6, .sin6_port = p->in.sin_port } };

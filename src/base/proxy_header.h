@@ -1,7 +1,8 @@
-/* The PROXY protocol: what a proxy in front says of a client, and what zproxy says to servers.
+/* Headers of the PROXY protocol, by which a proxy tells a server the address of the client: parsing
+ * and writing, versions 1 and 2.
  *
- * After "The PROXY protocol, versions 1 & 2" of HAProxy (doc/proxy-protocol.txt, 2020/03/05).
- * Functions on bytes: nothing is allocated, nothing is kept.
+ * "The PROXY protocol, versions 1 & 2" of HAProxy (doc/proxy-protocol.txt, 2020/03/05). The
+ * functions allocate nothing and keep no state.
  */
 #ifndef ZPROXY_BASE_PROXY_HEADER_H
 #define ZPROXY_BASE_PROXY_HEADER_H
@@ -11,11 +12,11 @@
 
 #include "base/addr.h"
 
-/* The longest header that is taken. A line of version 1 has at most 107 bytes; a block of version 2
- * could have 64 KiB, but what proxies put into theirs is far shorter. */
+/* The longest header that is accepted. A line of version 1 has at most 107 bytes. A block of
+ * version 2 could have 64 KiB; those of real proxies are far shorter. */
 #define PROXY_HEADER_MAX 4096
 
-/* The longest header that is written: version 2 with two unix addresses. */
+/* The longest header that zproxy writes: version 2 with two unix addresses. */
 #define PROXY_HEADER_WRITE_MAX 232
 
 enum proxy_header_version {
@@ -24,37 +25,39 @@ enum proxy_header_version {
 };
 
 enum proxy_header_result {
-    PROXY_HEADER_MORE, /* valid so far, and not yet complete */
+    PROXY_HEADER_MORE, /* valid so far, but not complete */
     PROXY_HEADER_DONE,
-    PROXY_HEADER_INVALID, /* whatever follows */
+    PROXY_HEADER_INVALID,
 };
 
 struct proxy_header {
-    size_t length;      /* DONE: of the header; what follows is payload */
-    bool has_addresses; /* DONE: source and destination are known. Else (LOCAL, UNKNOWN, a family or
-                   a transport that is not ours to relay) the socket's own addresses hold */
-    struct addr_peer source;      /* the client; AF_UNIX has no name, IPv4 never hides in IPv6 */
-    struct addr_peer destination; /* what it connected to, of the same kind */
-    const char *why;              /* BAD: static text for the log */
+    size_t length;      /* DONE: of the header; payload follows */
+    bool has_addresses; /* DONE: source and destination are set. Otherwise (LOCAL, UNKNOWN, or a
+                           family or transport that zproxy does not relay) the addresses of the
+                           connection itself apply */
+    struct addr_peer source;      /* the client; IPv4-mapped IPv6 becomes IPv4 */
+    struct addr_peer destination; /* the address that the client connected to */
+    const char *why;              /* INVALID: static text for the log */
 };
 
-/* Looks at the first n bytes of a stream. An answer other than MORE is final: it does not change
- * when more bytes follow, and PROXY_HEADER_MAX bytes always give one. BAD comes with the first
- * byte, number or length that is wrong, not at the end.
+/* Parses the first n bytes of a stream. A result other than MORE is final: further bytes do not
+ * change it, and PROXY_HEADER_MAX bytes always suffice for one. INVALID is returned for the first
+ * wrong byte, number or length, before the header is complete.
  *
- * Of a block of version 2 that names its ends the TLVs must be well-formed, and a CRC32C among them
- * must be right; the other TLVs are ignored. Blocks that name nobody are skipped unread. */
+ * In a block of version 2 with addresses the TLVs must be well-formed, and a CRC32C TLV must match;
+ * other TLVs are ignored. A block without addresses is skipped unread. */
 enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *bytes, size_t n);
 
-/* Writes the header for a client that came to destination. Its family is the client's: where the
- * two differ, IPv4 goes as ::ffff:1.2.3.4, and a destination that is no IP address as 0.0.0.0:0 or
- * [::]:0. A client of a unix socket is UNKNOWN in version 1, AF_UNIX without names in version 2.
- * Scopes of IPv6 cannot be said. Returns its length. */
+/* Writes the header for a client that connected to destination, in the family of the client. If the
+ * families differ, both are written as IPv6, IPv4 as ::ffff:1.2.3.4; a destination that is not an
+ * IP address is written as 0.0.0.0:0 or [::]:0. A client of a unix socket is UNKNOWN in version 1,
+ * and AF_UNIX with empty paths in version 2. The protocol has no field for scopes of IPv6. Returns
+ * the length. */
 size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
                           const struct addr_peer *client, const struct addr_peer *destination);
 
-/* Writes the header for a connection of zproxy's own, a health check: LOCAL in version 2, and in
- * version 1, which has no such word, the connection's own ends. Returns its length. */
+/* Writes the header for a health check: LOCAL in version 2; in version 1, which has no such
+ * command, the addresses of the connection itself. Returns the length. */
 size_t proxy_header_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX],
                                 enum proxy_header_version v, const struct addr_peer *own,
                                 const struct addr_peer *server);

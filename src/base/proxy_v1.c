@@ -9,8 +9,8 @@
 #define GROUPS         8   /* of 16 bits in an IPv6 address */
 #define NO_GAP         GROUPS
 
-/* What is left of the line. A parser below takes what it knows from the front, and is done when it
- * has seen the byte that comes behind: only that one tells that a number or an address is over. */
+/* The rest of the line. Each parser below consumes its part from the front. It is done only when it
+ * has seen the next byte, since only that byte shows that a number or an address has ended. */
 struct line {
     const unsigned char *at;
     const unsigned char *end;
@@ -28,7 +28,7 @@ static bool is_digit(unsigned char c)
     return c >= '0' && c <= '9';
 }
 
-/* -1: not a hexadecimal digit. */
+/* Returns -1 for a byte that is not a hexadecimal digit. */
 static int proxy_v1_hex_digit(unsigned char c)
 {
     if (is_digit(c))
@@ -51,7 +51,7 @@ static enum proxy_header_result expect(struct line *l, const char *text, const c
     return PROXY_HEADER_DONE;
 }
 
-/* Decimal, without zeros in front. */
+/* Parses a decimal number without leading zeros. */
 static enum proxy_header_result proxy_v1_parse_number(struct line *l, unsigned max,
                                                       unsigned *number, const char *why)
 {
@@ -90,16 +90,16 @@ static const char not_in6[] = "not an IPv6 address";
 struct groups {
     uint16_t value[GROUPS];
     unsigned count;
-    unsigned gap; /* "::" stands before the group of this number */
+    unsigned gap; /* the number of groups before "::"; NO_GAP: there is none */
 };
 
-/* A gap stands for one group at least. */
+/* How many groups may follow. "::" stands for at least one group. */
 static unsigned groups_left(const struct groups *g)
 {
     return (g->gap == NO_GAP ? GROUPS : GROUPS - 1) - g->count;
 }
 
-/* The last two groups may be written as an IPv4 address. */
+/* Parses the last two groups, which may be written as an IPv4 address. */
 static enum proxy_header_result parse_dotted(struct line *l, struct groups *g)
 {
     unsigned char ip[4];
@@ -134,7 +134,7 @@ static enum proxy_header_result parse_group(struct line *l, struct groups *g)
     return PROXY_HEADER_DONE;
 }
 
-/* Takes what separates two groups. *more: whether a group must follow. */
+/* Parses ":" or "::" after a group. *more: whether another group must follow. */
 static enum proxy_header_result parse_separator(struct line *l, struct groups *g, bool *more)
 {
     *more = *l->at == ':';
@@ -161,7 +161,7 @@ static enum proxy_header_result parse_groups(struct line *l, struct groups *g)
     enum proxy_header_result rc = PROXY_HEADER_DONE;
     if (l->at == l->end)
         return PROXY_HEADER_MORE;
-    if (*l->at == ':') { /* nothing else than "::" begins so */
+    if (*l->at == ':') { /* only "::" may begin an address */
         if ((rc = parse_separator(l, g, &more)) != PROXY_HEADER_DONE)
             return rc;
         if (g->gap == NO_GAP)
@@ -197,13 +197,13 @@ static enum proxy_header_result proxy_v1_parse_address(struct line *l, struct so
     return proxy_v1_parse_in6(l, &((struct sockaddr_in6 *)ss)->sin6_addr);
 }
 
-/* sockaddr_in and sockaddr_in6 have it in the same place. */
+/* The port has the same offset in sockaddr_in and sockaddr_in6. */
 static void set_port(struct sockaddr_storage *ss, unsigned port)
 {
     ((struct sockaddr_in *)ss)->sin_port = htons((uint16_t)port);
 }
 
-/* What follows "TCP": family, two addresses, two ports. */
+/* Parses what follows "TCP": the family, two addresses, two ports. */
 static enum proxy_header_result parse_tcp(struct line *l, struct proxy_header *h)
 {
     static const char space[] = "no space where one must be";
@@ -237,7 +237,7 @@ static enum proxy_header_result parse_tcp(struct line *l, struct proxy_header *h
     return PROXY_HEADER_DONE;
 }
 
-/* "UNKNOWN", and whatever else stands in the line. */
+/* Parses "UNKNOWN" and ignores the rest of the line, as the specification requires. */
 static enum proxy_header_result parse_unknown(struct line *l)
 {
     enum proxy_header_result rc = expect(l, "UNKNOWN", "neither TCP4 nor TCP6 nor UNKNOWN");

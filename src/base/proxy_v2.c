@@ -28,7 +28,7 @@
 static const unsigned char signature[] = { '\r', '\n', '\r', '\n', 0,   '\r',
                                            '\n', 'Q',  'U',  'I',  'T', '\n' };
 
-/* Where what follows the signature stands. */
+/* Offsets of the fields after the signature. */
 enum {
     AT_COMMAND = sizeof signature,
     AT_FAMILY,
@@ -52,7 +52,7 @@ static enum proxy_header_result proxy_v2_invalid(struct proxy_header *h, const c
     return PROXY_HEADER_INVALID;
 }
 
-/* Bytes of the addresses of a family. */
+/* The size of the addresses of a family, bytes. */
 static size_t addresses_size(unsigned family)
 {
     switch (family) {
@@ -67,9 +67,9 @@ static size_t addresses_size(unsigned family)
     }
 }
 
-/* --- Reading --- */
+/* --- Parsing --- */
 
-/* Everything in front of the addresses, as far as it is there. */
+/* Checks the bytes before the addresses, as far as they have arrived. */
 static enum proxy_header_result proxy_v2_check_header(struct proxy_header *h,
                                                       const unsigned char *bytes, size_t n)
 {
@@ -89,7 +89,7 @@ static enum proxy_header_result proxy_v2_check_header(struct proxy_header *h,
     return n < AT_ADDRESSES ? PROXY_HEADER_MORE : PROXY_HEADER_DONE;
 }
 
-/* Whether it is known what the bytes behind the head are. */
+/* Whether addresses follow, in a known format. */
 static bool is_address_block(const unsigned char *bytes)
 {
     return (bytes[AT_COMMAND] & 0x0f) == COMMAND_PROXY &&
@@ -97,7 +97,7 @@ static bool is_address_block(const unsigned char *bytes)
            (bytes[AT_FAMILY] & 0x0f) != TRANSPORT_UNSPEC;
 }
 
-/* The TLVs, as far as they are there. *crc: where a checksum stands, else NULL. */
+/* Checks the TLVs, as far as they have arrived. *crc: the position of the checksum, or NULL. */
 static enum proxy_header_result check_tlvs(struct proxy_header *h, const unsigned char *bytes,
                                            size_t n, const unsigned char **crc)
 {
@@ -123,7 +123,7 @@ static enum proxy_header_result check_tlvs(struct proxy_header *h, const unsigne
     return n < h->length ? PROXY_HEADER_MORE : PROXY_HEADER_DONE;
 }
 
-/* The checksum is that of the header with zeros in its own place. */
+/* The checksum is computed with zeros in place of its own bytes. */
 static bool crc_is_right(const struct proxy_header *h, const unsigned char *bytes,
                          const unsigned char *crc)
 {
@@ -152,7 +152,8 @@ static void proxy_v2_set_in6(struct addr_peer *p, const unsigned char *ip,
     addr_peer_set(p, (struct sockaddr *)&in6, sizeof in6);
 }
 
-/* Datagrams are not ours to relay: then, as the specification has it, the header names nobody. */
+/* A header for datagrams counts as one without addresses, as the specification says for transports
+ * that the receiver does not handle. */
 static void read_addresses(struct proxy_header *h, const unsigned char *bytes)
 {
     const unsigned char *at = bytes + AT_ADDRESSES;

@@ -1,18 +1,19 @@
-/* Version 2 of the PROXY protocol: a binary block. For proxy_header alone. */
+/* Version 2 of the PROXY protocol: a binary block. Used by proxy_header only. */
 #ifndef ZPROXY_BASE_PROXY_V2_H
 #define ZPROXY_BASE_PROXY_V2_H
 
 #include "base/proxy_header.h"
 
-/* As proxy_header_parse(), of bytes that begin with CR. */
+/* As proxy_header_parse(); bytes[0] is CR. */
 enum proxy_header_result proxy_v2_parse(struct proxy_header *h, const unsigned char *bytes,
                                         size_t n);
 
-/* The two are of one family; anything but IP and unix is UNSPEC. */
+/* source and destination have the same family. Families other than IP and unix are written as
+ * UNSPEC. */
 size_t proxy_v2_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], const struct addr_peer *source,
                       const struct addr_peer *destination);
 
-/* LOCAL: a connection on behalf of nobody. */
+/* LOCAL: a connection of the proxy itself. */
 size_t proxy_v2_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX]);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define NONE UINT64_MAX
 
-/* Of text, the cell says where in `text` it begins. */
+/* A cell of text holds the offset of the text in `text`. */
 struct sheet {
     const struct sheet_column *column;
     size_t columns;
@@ -43,7 +43,7 @@ void sheet_free(struct sheet *s)
     free(s);
 }
 
-/* Makes room for `more` items behind `used`. */
+/* Makes room for `more` items after `used`. */
 static bool sheet_grow(void **items, size_t *room, size_t used, size_t more, size_t size)
 {
     if (used + more <= *room)
@@ -68,7 +68,7 @@ static void add_one_cell(struct sheet *s, uint64_t value)
     s->cell[s->cells++] = value;
 }
 
-/* The aliases of the column have its value as well. */
+/* Also fills the aliases of the column. */
 static void add_cell(struct sheet *s, uint64_t value)
 {
     do {
@@ -128,7 +128,7 @@ static enum sheet_kind sheet_kind_of(const struct sheet *s, size_t column)
 
 /* ---- for people ---- */
 
-/* The column itself, or the next one that tables have; s->columns where there is none. */
+/* This column or the next one that tables show; s->columns: there is none. */
 static size_t next_shown_column(const struct sheet *s, size_t column)
 {
     while (column < s->columns && s->column[column].kind >= SHEET_JSON_TEXT)
@@ -136,7 +136,7 @@ static size_t next_shown_column(const struct sheet *s, size_t column)
     return column;
 }
 
-/* buf is used for numbers. */
+/* Returns the text of a cell; numbers are written to buf. */
 static const char *format_cell(const struct sheet *s, size_t row, size_t column,
                                char buf[HUMAN_MAX])
 {
@@ -178,7 +178,7 @@ static size_t width_of(const struct sheet *s, size_t column)
     return width;
 }
 
-/* Words to the left, numbers to the right; no spaces at the end of a line. */
+/* Words are aligned left, numbers right; no spaces end a line. */
 static void print_cell(const struct sheet *s, size_t column, size_t width, const char *text,
                        FILE *out)
 {

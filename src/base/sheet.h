@@ -1,8 +1,8 @@
-/* An answer in rows and columns: filled in once, read by people as a table and by programs as JSON.
+/* A table that is filled once and written for people or as JSON.
  *
- * Columns are named once. For people values are rounded; in JSON they are exact, and the name tells
- * the unit: "age" of 1500 ms is 1.5s in a table and "age_ms": 1500 in JSON. A column that is
- * renamed keeps its former name as an alias, since programs read it.
+ * A table for people has rounded values. JSON has exact values, and names with units: "age" of
+ * 1500 ms is 1.5s in a table and "age_ms": 1500 in JSON. A renamed column keeps its former name as
+ * an alias in JSON, since programs read it.
  */
 #ifndef ZPROXY_BASE_SHEET_H
 #define ZPROXY_BASE_SHEET_H
@@ -14,14 +14,14 @@
 
 enum sheet_kind {
     SHEET_TEXT,
-    SHEET_BOOL, /* "yes" or "no", true or false */
+    SHEET_BOOL, /* "yes" or "no"; true or false in JSON */
     SHEET_COUNT,
     SHEET_BYTES,
     SHEET_RATE,   /* bytes a second; "_per_second" in JSON */
-    SHEET_TIME,   /* ms; "_ms" */
-    SHEET_MICROS, /* µs; "_us" */
+    SHEET_TIME,   /* ms; "_ms" in JSON */
+    SHEET_MICROS, /* µs; "_us" in JSON */
 
-    /* In JSON only: text; and a further name for the column to the left, which takes no value. */
+    /* In JSON only: a text; and a further name of the column to the left, which has its value. */
     SHEET_JSON_TEXT,
     SHEET_ALIAS,
 };
@@ -33,12 +33,12 @@ struct sheet_column {
 
 struct sheet;
 
-/* The columns outlive the sheet. NULL when out of memory. */
+/* columns must outlive the sheet. Returns NULL when out of memory. */
 struct sheet *sheet_new(const struct sheet_column *columns, size_t count);
 void sheet_free(struct sheet *s);
 
-/* The next value, from left to right, then on in the next row. Text is copied; NULL is none. A
- * lack of memory shows when the sheet is written. */
+/* Add the next value, row by row from left to right, none for an alias. Text is copied; NULL is no
+ * value. Without memory the sheet cannot be written: the functions below return -ENOMEM. */
 void sheet_text(struct sheet *s, const char *text);
 void sheet_number(struct sheet *s, uint64_t number);
 void sheet_bool(struct sheet *s, bool set);
@@ -46,9 +46,9 @@ void sheet_null(struct sheet *s);
 
 size_t sheet_rows(const struct sheet *s);
 
-/* Write it as a table with headings and a row to a line; its one row with a name and value to a
- * line; as an array of objects; its one row as an object. Return 0, or -ENOMEM when something could
- * not be kept. JSON has no line break. */
+/* Write the sheet: as a table with headings, one line per row; the only row, one line per column;
+ * as an array of objects; the only row as an object. JSON is written without line breaks. Return 0
+ * or -ENOMEM. */
 int sheet_print_table(const struct sheet *s, FILE *out);
 int sheet_print_record(const struct sheet *s, FILE *out);
 int sheet_print_json(const struct sheet *s, FILE *out);

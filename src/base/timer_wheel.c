@@ -23,7 +23,7 @@ static uint64_t find_next_tick(const struct timer_wheel *w)
     uint64_t first = w->tick + 1;
     uint64_t last = w->tick + TIMER_WHEEL_SLOTS;
     uint64_t tick = first;
-    while (tick <= last) { /* a word of slots at a time */
+    while (tick <= last) { /* 64 slots at a time */
         uint64_t word = w->occupied[tick % TIMER_WHEEL_SLOTS / 64] >> (tick % 64);
         if (word != 0) {
             tick += (uint64_t)__builtin_ctzll(word);
@@ -90,7 +90,7 @@ void timer_wheel_advance(struct timer_wheel *w, uint64_t now,
     uint64_t until = now / TIMER_WHEEL_TICK;
     while (w->next <= until) {
         uint64_t tick = w->next;
-        w->tick = tick; /* an entry set by due() goes to a later slot, so this loop ends */
+        w->tick = tick; /* due() can only schedule to later slots, so the inner loop ends */
         struct timer_wheel_entry *e;
         while ((e = LIST_FIRST(slot_of(w, tick))) != NULL) {
             timer_wheel_cancel(w, e);

@@ -1,11 +1,10 @@
 #include "base/utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
-#include <stdint.h>
-
-/* By the first byte: how long the sequence is and what its second byte may be. The bounds of the
- * second byte are what keeps over-long forms and surrogates out. */
+/* By first byte: the length of the sequence and the bounds of its second byte. These bounds exclude
+ * overlong forms and surrogates. */
 static const struct lead {
     unsigned char first, last;
     unsigned char length;

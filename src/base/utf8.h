@@ -1,16 +1,16 @@
-/* Telling text from bytes. */
+/* UTF-8 in texts of unknown origin. */
 #ifndef ZPROXY_BASE_UTF8_H
 #define ZPROXY_BASE_UTF8_H
 
 #include <stddef.h>
 #include <stdio.h>
 
-/* How many bytes the UTF-8 character at s takes, of the n > 0 that are there; 0 where they are not
- * UTF-8 (RFC 3629: no over-long forms, no surrogates, nothing above U+10FFFF). */
+/* The length of the UTF-8 character at s, 1 to 4; n > 0 bytes may be read. 0: not valid UTF-8
+ * (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 size_t utf8_length(const char *s, size_t n);
 
-/* Writes text, whatever its bytes, as valid UTF-8: what is none becomes U+FFFD, and each single
- * byte is put() there. */
+/* Writes the text as valid UTF-8: invalid bytes become U+FFFD. put() writes each ASCII character,
+ * so that it can escape it; other characters are written as they are. */
 void utf8_print(const char *text, void (*put)(char c, FILE *out), FILE *out);
 
 #endif

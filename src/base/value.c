@@ -11,7 +11,7 @@
 
 #define NAME_MAX_BYTES 64
 #define WORD_MAX_BYTES 255
-#define QUOTE_MAX      48 /* of a refused text, this much is repeated */
+#define QUOTE_MAX      48 /* bytes of a refused text that a message quotes */
 
 int value_parse(const struct value *v, void *out, const char *text, struct value_error *error)
 {
@@ -43,7 +43,7 @@ char *value_to_string(const struct value *v, const void *in)
     return NULL;
 }
 
-/* Where to cut a text that is too long to be repeated: between two characters. */
+/* How much of the text a message quotes; a long text is cut between two characters. */
 static size_t quote_length(const char *text)
 {
     size_t left = strlen(text);
@@ -94,7 +94,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first; the last is what a number without suffix means, if its suffix is empty. */
+/* Largest first. An empty suffix is the unit of a number without one. */
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = {
     { "g", 1 << 30 }, { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 }, { NULL, 0 },
@@ -110,8 +110,8 @@ static const struct unit duration_units[] = {
 enum number_result {
     NUMBER_OK,
     NUMBER_BAD,     /* not digits, or an unknown unit */
-    NUMBER_NO_UNIT, /* digits alone where a unit is needed */
-    NUMBER_TOO_BIG, /* for 64 bits */
+    NUMBER_NO_UNIT, /* digits alone, and a unit is required */
+    NUMBER_TOO_BIG, /* more than 64 bits */
 };
 
 static enum number_result value_parse_number(const struct unit *units, bool any_case,
@@ -135,7 +135,7 @@ static enum number_result value_parse_number(const struct unit *units, bool any_
     return NUMBER_OK;
 }
 
-/* In the largest unit that divides it. */
+/* Prints in the largest unit that divides the number. */
 static void print_number(const struct unit *units, uint64_t number, FILE *out)
 {
     while (units[1].suffix != NULL && (number == 0 || number % units->factor != 0))
@@ -143,7 +143,7 @@ static void print_number(const struct unit *units, uint64_t number, FILE *out)
     fprintf(out, "%llu%s", (unsigned long long)(number / units->factor), units->suffix);
 }
 
-/* "a size (4096, 64k, 1m, 2g) from 4k to 1g, or kernel" */
+/* Writes what is expected: "a size (4096, 64k, 1m, 2g) from 4k to 1g, or kernel". */
 static void expect_number(const struct value *v, const struct unit *units, const char *what,
                           char text[static 128])
 {
@@ -160,10 +160,10 @@ static void expect_number(const struct value *v, const struct unit *units, const
     fclose(out);
 }
 
-/* What the kinds of numbers differ in. */
+/* The differences between the kinds of numbers. */
 struct number_rules {
     const struct unit *units;
-    bool any_case; /* units may be upper case: "M" is never minutes */
+    bool any_case; /* units may be upper case; not of durations: "M" does not mean minutes */
     const char *what;
 };
 
@@ -313,7 +313,7 @@ static void print_bool(const struct value *v, const void *in, FILE *out)
     fputs(*(const bool *)in ? "yes" : "no", out);
 }
 
-/* "a", "a or b", "a, b or c" */
+/* Writes "a", "a or b" or "a, b or c". */
 static void list_choices(const char *const *choices, char *text, size_t size)
 {
     size_t len = 0;
@@ -330,7 +330,7 @@ static int parse_choice(const struct value *v, void *out, const char *text,
     char expected[160];
     for (unsigned i = 0; v->choices[i] != NULL; i++)
         if (strcmp(text, v->choices[i]) == 0) {
-            memcpy(out, &i, sizeof i); /* into an enum, which is an unsigned int */
+            memcpy(out, &i, sizeof i); /* *out is an enum, of the size of unsigned int */
             return 0;
         }
     list_choices(v->choices, expected, sizeof expected);

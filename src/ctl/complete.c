@@ -8,7 +8,7 @@
 
 #define WORDS_MAX 16
 
-/* A command, or what "help" says of one, in words. */
+/* The words of a command, or of its usage as "help" prints it. */
 struct words {
     char *copy;
     char *word[WORDS_MAX];
@@ -52,7 +52,7 @@ static json_t *complete_request(struct control_client *t, const char *command)
     return rows;
 }
 
-/* A column of a table; numbers as well. */
+/* Adds the values of a column, text or numbers, of the table that the command prints. */
 static void add_column(struct complete *c, struct control_client *t, const char *command,
                        const char *column, const char *text)
 {
@@ -70,12 +70,13 @@ static void add_column(struct complete *c, struct control_client *t, const char 
     json_decref(rows);
 }
 
-/* ---- what may stand there ---- */
+/* ---- placeholders ---- */
 
-/* Words for what "help" writes in capitals. */
+/* The words for a placeholder, which "help" prints in capitals. */
 static const struct placeholder {
     const char *name;
-    const char *command; /* a table, and its column with the words; NULL: the words themselves */
+    const char
+        *command; /* prints a table whose column has the words; NULL: `column` is the words */
     const char *column;
 } placeholders[] = {
     { "POOL", "show pools", "pool" },

@@ -1,5 +1,5 @@
-/* What may come next in a command that is being typed: its own words, names of pools, servers and
- * listeners, as the running zproxy has them. */
+/* Completion of a command that is being typed: words of commands, and the names of pools, servers
+ * and listeners of the running zproxy. */
 #ifndef ZPROXY_CTL_COMPLETE_H
 #define ZPROXY_CTL_COMPLETE_H
 
@@ -9,13 +9,13 @@
 #include "ctl/control_client.h"
 
 struct complete {
-    char **word; /* sorted by no order; free() is complete_free()'s */
+    char **word; /* in no order; complete_free() frees them */
     size_t count;
-    bool wants_file; /* a file of this machine may stand here */
+    bool wants_file; /* the next word may also be the name of a file */
 };
 
-/* Finds all words that begin with text and may follow the words in `before`, which ends where text
- * begins. Without an answer from zproxy there are none. */
+/* Finds the words that begin with text and may follow `before`, the line up to text. Finds none if
+ * zproxy does not answer. */
 void complete_find(struct complete *c, struct control_client *t, const char *before,
                    const char *text);
 void complete_free(struct complete *c);

@@ -11,7 +11,7 @@
 #define FAILED      "error: "
 #define FAILED_JSON "{\"errors\":"
 
-/* As zproxy.ini(5) would name it, or a path. */
+/* path: an address as in zproxy.ini(5), or a path alone. Returns the socket or -errno. */
 static int connect_to(const char *path)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -55,7 +55,8 @@ void control_client_close(struct control_client *t)
     t->stream = NULL;
 }
 
-/* The stream changes direction, which wants a seek in between: there is none on a socket. */
+/* Writes to the descriptor: a stdio stream must seek between reading and writing, and a socket
+ * cannot seek. */
 static int control_client_send_line(FILE *stream, bool json, const char *command)
 {
     char *line = NULL;

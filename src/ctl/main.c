@@ -1,4 +1,4 @@
-/* zproxyctl(8): options, and the exit status. */
+/* zproxyctl(8): options and exit status. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -19,17 +19,16 @@ enum status {
 
 static void ctl_usage(FILE *out)
 {
-    fprintf(out,
-            "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
-            "  -s, --socket SOCKET  where zproxy listens (default: " CONTROL_CLIENT_SOCKET ")\n"
-            "  -j, --json           answers as JSON\n"
-            "  -v, -V, --version    print the version\n"
-            "  -h, --help           print this\n"
-            "Without a command: a prompt. \"zproxyctl help\" asks zproxy for its commands;\n"
-            "\"zproxyctl top\" is a live view.\n");
+    fprintf(out, "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
+                 "  -s, --socket SOCKET  control socket (default: " CONTROL_CLIENT_SOCKET ")\n"
+                 "  -j, --json           print answers as JSON\n"
+                 "  -v, -V, --version    print the version\n"
+                 "  -h, --help           print this help\n"
+                 "Without COMMAND, commands are read from a prompt. \"zproxyctl help\" lists the\n"
+                 "commands of zproxy; \"zproxyctl top\" shows a live view.\n");
 }
 
-/* What to do about an error of the connection. */
+/* Advice on an error of the connection. */
 static const char *error_hint(int error)
 {
     switch (error) {
@@ -58,7 +57,8 @@ static enum status ctl_status_of(const struct control_client *t, int rc)
     return CTL_NOT_CONNECTED;
 }
 
-/* The words as one line. A file is named as it is known here, since zproxy is elsewhere. */
+/* Joins the words to one line. The file of "preview" becomes an absolute path, since zproxy has
+ * another working directory. Returns NULL when out of memory. */
 static char *ctl_join(char **words, int count)
 {
     char *line = NULL;
@@ -109,7 +109,7 @@ static enum status ctl_run(struct control_client *t, bool json, char **words, in
     return run_command(t, json, words, count);
 }
 
-/* What was asked for is said, or the exit status tells that it is not. */
+/* Returns the exit status: CTL_FAILED if the output could not be written. */
 static enum status ctl_flush_stdout(enum status status)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
         case 'V':
             printf("zproxyctl %s\n", PACKAGE_VERSION);
             return ctl_flush_stdout(CTL_DONE);
-        default: /* getopt(3) has said what is wrong */
+        default: /* getopt_long(3) has printed the error */
             fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
             return CTL_FAILED;
         }

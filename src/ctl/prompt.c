@@ -16,11 +16,12 @@
 #define PROMPT "zproxy> "
 
 #ifdef WITH_LIBEDIT
-/* ---- Tab: libedit has one line, and asks without an argument of ours ---- */
+/* ---- completion: libedit has one global line, and its callbacks take no argument ---- */
 
 static struct control_client *completion_client;
 
-/* Gives the candidates one by one, each to be freed; the first call of a series begins anew. */
+/* Returns the next candidate, which libedit frees, or NULL. state is 0 in the first call for a
+ * word. */
 static char *next_candidate(const char *text, int state)
 {
     static struct complete found;
@@ -42,20 +43,20 @@ static char **on_tab(const char *text, int begin, int end)
 {
     (void)begin;
     (void)end;
-    rl_attempted_completion_over = 1; /* files only where one may stand */
+    rl_attempted_completion_over = 1; /* no completion of file names unless wants_file */
     return rl_completion_matches(text, next_candidate);
 }
 
 static void init_completion(struct control_client *t)
 {
-    static char blanks[] = " \t"; /* an address has colons, a server's name a slash */
+    static char blanks[] = " \t"; /* colons and slashes are parts of addresses and names */
     completion_client = t;
     rl_completer_word_break_characters = blanks;
     rl_attempted_completion_function = on_tab;
 }
 #endif
 
-/* A line without its break, to be freed; NULL at the end. */
+/* Returns a line without its line break, which the caller frees; NULL at the end of the input. */
 static char *read_plain(bool terminal)
 {
     char *line = NULL;
@@ -86,7 +87,7 @@ static char *prompt_read_line(bool terminal)
     return read_plain(terminal);
 }
 
-/* Returns 1 when it succeeded, 0 when not, -errno when zproxy has gone. */
+/* Returns 1 if the command succeeded, 0 if not; -errno if the connection to zproxy failed. */
 static int run_line(struct control_client *t, bool json, const char *line)
 {
     char *answer = NULL;

@@ -1,4 +1,4 @@
-/* Commands typed one after the other, with editing and history where the build has libedit. */
+/* The prompt of zproxyctl, with editing, history and completion if it was built with libedit. */
 #ifndef ZPROXY_CTL_PROMPT_H
 #define ZPROXY_CTL_PROMPT_H
 
@@ -6,8 +6,8 @@
 
 #include "ctl/control_client.h"
 
-/* Reads until "quit" or the end of the input. Returns whether all commands succeeded; -errno when
- * zproxy has gone. */
+/* Reads and runs commands until "quit", "exit" or the end of the input. Returns 1 if all commands
+ * succeeded, 0 if not; -errno if the connection to zproxy failed. */
 int prompt_run(struct control_client *t, bool json);
 
 #endif

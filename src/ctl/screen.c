@@ -13,14 +13,14 @@
 
 #include "base/utf8.h"
 
-#define ENTER      "\033[?1049h\033[?25l\033[?7l" /* other screen, no cursor, no wrapping */
+#define ENTER      "\033[?1049h\033[?25l\033[?7l" /* alternate screen, no cursor, no wrapping */
 #define LEAVE      "\033[?7h\033[?25h\033[?1049l"
 #define HOME       "\033[H"
 #define CLEAR_LINE "\033[K"
 #define CLEAR_REST "\033[J"
 #define ESCAPE_MS  50
 
-/* One terminal, one process: what signal handlers need. */
+/* Used by signal handlers, hence global. */
 static struct termios saved_termios;
 static volatile sig_atomic_t is_open;
 static volatile sig_atomic_t end_requested;
@@ -28,7 +28,7 @@ static volatile sig_atomic_t end_requested;
 static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 
-/* Signal handlers call it. */
+/* Signal handlers call it, so it uses write(2) only. */
 static void screen_write(const char *text)
 {
     ssize_t n = write(STDOUT_FILENO, text, strlen(text));
@@ -64,7 +64,7 @@ static void on_end(int number)
 static void on_crash(int number)
 {
     screen_close();
-    raise(number); /* its handler has been reset */
+    raise(number); /* SA_RESETHAND: the default action follows */
 }
 
 static void on_stop(int number)
@@ -77,7 +77,7 @@ static void on_stop(int number)
     errno = error;
 }
 
-/* It interrupts screen_wait(), and is all that it is for. */
+/* SIGWINCH: its only effect is that poll(2) in screen_wait() returns. */
 static void on_resize(int number)
 {
     (void)number;
@@ -127,7 +127,7 @@ static size_t colour_length(const char *s)
     return s[len] == 'm' ? len + 1 : 0;
 }
 
-/* Writes the line at s, of which so many columns are shown. Returns where the next one begins. */
+/* Writes at most `columns` columns of the line at s. Returns the beginning of the next line. */
 static const char *put_line(const char *s, size_t columns, bool coloured, FILE *out)
 {
     size_t end = strcspn(s, "\n");
@@ -140,7 +140,7 @@ static const char *put_line(const char *s, size_t columns, bool coloured, FILE *
         if (length == 0)
             length = 1;
         if (!is_colour && columns > 0 && iscntrl((unsigned char)s[at]))
-            fputc('?', out); /* what it says comes from elsewhere */
+            fputc('?', out); /* texts of servers may contain control characters */
         else if (is_colour ? coloured : columns > 0)
             fwrite(s + at, 1, length, out);
         if (!is_colour && columns > 0)
@@ -180,7 +180,7 @@ void screen_draw(const char *picture, const char *bottom)
 
 /* ---- keys ---- */
 
-/* What the rest of an escape sequence stands for (xterm, also in application mode). */
+/* The key of an escape sequence without its ESC (xterm, also in application mode). */
 static int key_of_sequence(const char *s)
 {
     static const struct {
@@ -204,7 +204,7 @@ static bool has_input(int ms)
     return poll(&in, 1, ms) == 1;
 }
 
-/* A terminal sends a sequence at once: an escape that comes alone is the key. */
+/* Reads what follows ESC. A terminal sends a sequence at once, so ESC alone is the Escape key. */
 static int read_sequence(void)
 {
     char s[8];
@@ -212,7 +212,7 @@ static int read_sequence(void)
     while (n + 1 < sizeof s && has_input(n == 0 ? ESCAPE_MS : 0) &&
            read(STDIN_FILENO, s + n, 1) == 1) {
         n++;
-        if (n > 1 && s[n - 1] >= '@') /* the last byte of a sequence */
+        if (n > 1 && s[n - 1] >= '@') /* the final byte of a sequence */
             break;
     }
     s[n] = '\0';

@@ -1,31 +1,32 @@
-/* The whole terminal, for as long as something is shown there. Whatever ends the program gives it
- * back as it was. */
+/* Full-screen output to the terminal and input of single keys. The terminal is restored when the
+ * program ends, also by a signal. */
 #ifndef ZPROXY_CTL_SCREEN_H
 #define ZPROXY_CTL_SCREEN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Takes the terminal of standard input and output. Returns 0 or -errno (-ENOTTY). */
+/* Switches the terminal of standard input and output to the alternate screen. Returns 0, or -ENOTTY
+ * if one of them is not a terminal. */
 int screen_open(void);
 void screen_close(void);
 
-/* Its size by now. */
+/* The present size; 24 by 80 if it is unknown. */
 void screen_size(size_t *rows, size_t *columns);
 
-/* Writes a picture, lines of UTF-8 text, each cut to the width, and one line at the bottom of the
- * screen; what is between them is cleared. Colours (ECMA-48 SGR sequences) take no width; they are
- * left out where the environment has NO_COLOR (no-color.org). */
+/* Draws lines of UTF-8 text, each cut to the width of the screen, and one line at its bottom;
+ * clears the rest. Colours (ECMA-48 SGR sequences) take no width; they are left out if the
+ * environment variable NO_COLOR is set (no-color.org). */
 void screen_draw(const char *picture, const char *bottom);
 
-/* What screen_wait() returns beside characters. */
+/* Results of screen_wait() other than characters. */
 enum screen_key {
-    SCREEN_GONE = -1, /* the program is told to end, or the terminal has gone */
+    SCREEN_GONE = -1, /* a signal asks the program to end, or the terminal was closed */
     SCREEN_NONE = 0,
     SCREEN_ENTER = '\n',
     SCREEN_ESCAPE = 27,
     SCREEN_BACKSPACE = 127,
-    SCREEN_KEYS = 256, /* above: keys that are no characters */
+    SCREEN_KEYS = 256, /* above: keys that are not characters */
     SCREEN_UP,
     SCREEN_DOWN,
     SCREEN_PAGE_UP,
@@ -34,7 +35,9 @@ enum screen_key {
     SCREEN_END,
 };
 
-/* Waits for a key, or so many ms, or until the size has changed. */
+/* Waits for a key for `ms` at most, or until the size changes. Returns a character or a SCREEN_
+ * value.
+ */
 int screen_wait(int ms);
 
 #endif

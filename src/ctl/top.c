@@ -7,7 +7,7 @@
 #include "ctl/top_view.h"
 
 #define INTERVAL_MS  1000
-#define PAUSE_FACTOR 4 /* a pause takes at least so many times what the answers took */
+#define PAUSE_FACTOR 4 /* a pause is at least this many times as long as the answers took */
 
 /* ---- keys ---- */
 
@@ -41,10 +41,10 @@ static void scroll(struct top_options *c, int key)
     else if (key == SCREEN_HOME || key == 'g')
         *offset = 0;
     else if (key == SCREEN_END || key == 'G')
-        *offset = SIZE_MAX / 2; /* more than there is: the picture goes as far as it can */
+        *offset = SIZE_MAX / 2; /* beyond the end: top_draw() lowers it to the last page */
 }
 
-/* Returns whether top goes on. */
+/* Returns false if the user quits. */
 static bool on_key(struct top_options *c, struct top_view *v, int key)
 {
     if (key == SCREEN_GONE || key == SCREEN_NONE)
@@ -81,8 +81,8 @@ static bool on_key(struct top_options *c, struct top_view *v, int key)
 
 /* ---- the view ---- */
 
-/* Draws again after each key, and when the size of the screen has changed. Returns whether it is
- * time for the next view; false: the user has seen enough. */
+/* Shows a view until the next one is due; draws again after each key and change of size. Returns
+ * false if the user quits. */
 static bool top_show(struct top_view *v, const struct top_view *before, struct top_options *c)
 {
     uint64_t took = top_clock() - v->at;

@@ -8,9 +8,9 @@
 #include "base/human.h"
 #include "ctl/screen.h"
 
-#define NAME_MIN    20 /* columns of a server's name */
-#define OTHER_WIDTH 75 /* columns of a server's other values, with 18 for the reason */
-#define FRAME_ROWS  8  /* rows that are not a server's or a session's */
+#define NAME_MIN    20 /* least width of the names of servers */
+#define OTHER_WIDTH 75 /* width of the other columns, with 18 for the reason */
+#define FRAME_ROWS  8  /* rows other than servers and sessions */
 
 #define RED    "\033[31m"
 #define YELLOW "\033[33m"
@@ -77,7 +77,7 @@ static void top_draw_put_problems(const struct top_view *v, FILE *out)
 
 /* ---- tables ---- */
 
-/* Names have room for the longest, as long as the other columns have theirs. */
+/* The width of the longest name, or less if the other columns need the room. */
 static int name_width(const struct top_view *v, const size_t *match, size_t count, size_t columns)
 {
     size_t width = NAME_MIN;
@@ -96,7 +96,7 @@ static const char *row_colour(const struct top_server *row)
     return strcmp(top_text(row->server, "state"), "ready") == 0 ? "" : YELLOW;
 }
 
-/* What tells names apart is often at their end: a long one is cut in the middle. */
+/* Cuts a long name in the middle, since names often differ at their end. */
 static void top_draw_put_name(const char *name, int width, FILE *out)
 {
     int len = (int)strlen(name);
@@ -121,7 +121,8 @@ static void top_draw_put_server(const struct top_server *row, int width, FILE *o
             top_text(s, "why"));
 }
 
-/* "SERVER 11-20 of 300", where not all are shown. */
+/* The heading of the first column: "SERVER 11-20/300" if not all rows are shown; "*": this table
+ * scrolls. */
 static void format_title(const char *name, size_t offset, size_t shown, size_t count, bool scrolled,
                          char *title, size_t size)
 {
@@ -192,7 +193,7 @@ static void put_keys(const struct top_options *c, FILE *out)
 
 /* ---- the picture ---- */
 
-/* The tables share the rows; each takes what the other leaves, servers two thirds at least. */
+/* The rows for servers: two thirds of the room, or more if sessions leave more. */
 static size_t server_rows(size_t room, size_t servers, size_t sessions)
 {
     size_t most = 2 * room / 3 > 0 ? 2 * room / 3 : 1;

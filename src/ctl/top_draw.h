@@ -1,4 +1,4 @@
-/* The picture of top, as text of the terminal's size. */
+/* Draws top to fit the size of the terminal. */
 #ifndef ZPROXY_CTL_TOP_DRAW_H
 #define ZPROXY_CTL_TOP_DRAW_H
 
@@ -9,19 +9,19 @@
 
 #define TOP_FILTER_MAX 64
 
-/* What the user has chosen by keys. */
+/* The choices that the user has made by keys. */
 struct top_options {
     enum top_sort sort;
     bool trouble; /* only servers in trouble */
     bool typing;  /* the filter is being typed */
     char filter[TOP_FILTER_MAX];
     bool on_sessions;     /* the keys that scroll move the sessions, not the servers */
-    size_t server_offset; /* the first row that is shown; draw() lowers it to what there is */
+    size_t server_offset; /* the first row shown; top_draw() lowers it to the last page */
     size_t session_offset;
-    size_t page; /* rows that the scrolled table shows; draw() writes it */
+    size_t page; /* rows of the table that scrolls; set by top_draw() */
 };
 
-/* before: for the rates of the whole process. */
+/* before: the previous view, for the rates of the process. */
 void top_draw(const struct top_view *v, const struct top_view *before, struct top_options *c);
 
 #endif

@@ -40,15 +40,15 @@ static uint64_t transferred_bytes(const json_t *server)
     return top_number(server, "sent") + top_number(server, "received");
 }
 
-/* Several servers may have a name, or an address: both tell them apart. */
+/* Several servers may share a name or an address; name and address together are unique. */
 static const char *server_key(const json_t *server, char key[KEY_MAX])
 {
     snprintf(key, KEY_MAX, "%s %s", top_text(server, "server"), top_text(server, "address"));
     return key;
 }
 
-/* Servers by key, for a look-up in constant time; NULL when out of memory. The values are those of
- * the view. */
+/* Maps keys to the servers of the view, for a lookup in constant time. Returns NULL when out of
+ * memory. */
 static json_t *index_servers(const struct top_view *v)
 {
     char key[KEY_MAX];
@@ -71,7 +71,7 @@ static bool is_in_trouble(const json_t *server)
            strcmp(top_text(server, "status"), "up") != 0;
 }
 
-/* A server that was not there before has no rates yet. */
+/* before: the server in the previous view; NULL: it is new and has no rates yet. */
 static void fill_row(struct top_server *row, const json_t *server, const json_t *before,
                      uint64_t ms)
 {
@@ -105,7 +105,7 @@ static int fill_rows(struct top_view *v, const struct top_view *before)
     return 0;
 }
 
-/* ---- what zproxy says ---- */
+/* ---- requests ---- */
 
 static int top_view_request(struct control_client *t, const char *command, json_t **out)
 {
@@ -155,7 +155,7 @@ const char *top_sort_name(enum top_sort sort)
     return names[sort];
 }
 
-/* The larger one first. */
+/* Orders larger numbers first. */
 static int descending(uint64_t a, uint64_t b)
 {
     return (a < b) - (a > b);

@@ -57,7 +57,7 @@ static struct history_pool *history_find_pool(const struct history *h, const cha
     return NULL;
 }
 
-/* NULL when out of memory, or of places: it has no history. */
+/* Returns NULL when out of memory, or if HISTORY_POOLS pools have a history. */
 static struct history_pool *history_add_pool(struct history *h, const char *name,
                                              const struct snapshot_sums *now)
 {
@@ -74,7 +74,7 @@ static struct history_pool *history_add_pool(struct history *h, const char *name
     return p;
 }
 
-/* Servers that leave a pool take their counters along: then it goes down, and nothing is known. */
+/* Returns 0 if the sum has decreased: a removed server takes its counters out of the sum. */
 static float history_per_second(uint64_t now, uint64_t before, double seconds)
 {
     return now > before && seconds > 0 ? (float)((double)(now - before) / seconds) : 0;

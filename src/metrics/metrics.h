@@ -1,4 +1,4 @@
-/* Figures as Prometheus reads them: its text format, version 0.0.4. */
+/* /metrics: the figures of a snapshot in the text format of Prometheus. For the control thread. */
 #ifndef ZPROXY_METRICS_METRICS_H
 #define ZPROXY_METRICS_METRICS_H
 
@@ -9,7 +9,7 @@
 #include "metrics/process.h"
 #include "metrics/snapshot.h"
 
-/* The text in the making. It begins with all but s and process 0. */
+/* The position in the text. The caller sets s and process; the rest begins as 0. */
 struct metrics {
     const struct snapshot *s;
     struct process_stats process;
@@ -17,7 +17,7 @@ struct metrics {
     size_t item;
 };
 
-/* Writes the next piece, some thousand bytes. Returns false when that was the last one. */
+/* Writes the next piece, some thousand bytes. Returns false if it was the last one. */
 bool metrics_next(struct metrics *m, FILE *out);
 
 #endif

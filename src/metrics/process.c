@@ -31,14 +31,14 @@ void process_close(struct process_files *p)
     process_close_fd(&p->status);
 }
 
-/* The text anew, or "". */
+/* Reads the file from its beginning; "" if that fails. */
 static void read_text(int fd, char text[STAT_MAX])
 {
     ssize_t n = fd == -1 ? -1 : pread(fd, text, STAT_MAX - 1, 0);
     text[n > 0 ? n : 0] = '\0';
 }
 
-/* proc(5): the fields of "stat" behind the name, which may have blanks and brackets. */
+/* proc(5): the fields of "stat" follow the name, which is in parentheses and may contain some. */
 static void read_stat(const struct process_files *p, struct process_stats *f)
 {
     char text[STAT_MAX];
@@ -74,7 +74,7 @@ static uint64_t count_fds_by_readdir(void)
     return n - 3; /* "." and ".." and d itself */
 }
 
-/* In a chroot: one by one, up to how many the kernel has made room for. */
+/* In a chroot: tests each number up to FDSize, the size of the descriptor table. */
 static uint64_t count_fds_by_fcntl(const struct process_files *p)
 {
     char text[STAT_MAX];
@@ -87,8 +87,8 @@ static uint64_t count_fds_by_fcntl(const struct process_files *p)
     return size > 0 ? n : PROCESS_UNKNOWN;
 }
 
-/* Since Linux 6.2 the size of the directory is the number of descriptors; before, they have to be
- * counted. */
+/* Since Linux 6.2 the size of /proc/self/fd is the number of descriptors; older kernels report 0,
+ * and the entries are counted. */
 static uint64_t process_count_fds(const struct process_files *p)
 {
     struct stat st;

@@ -10,7 +10,7 @@
 #include "config/keys.h"
 #include "control/watchdog.h"
 
-/* A copy that lasts as long as the snapshot; NULL of NULL. */
+/* Copies the text into the snapshot. NULL stays NULL. */
 static const char *snapshot_strdup(struct snapshot *s, const char *text)
 {
     const char *copy = text == NULL ? NULL : arena_strdup(&s->texts, text);
@@ -203,18 +203,18 @@ static int take_workers(const struct runtime *rt, struct snapshot *s)
     return 0;
 }
 
-/* ---- the whole of it ---- */
+/* ---- health ---- */
 
-/* What clients who are sent to a pool find. */
+/* Whether a pool can serve clients. */
 enum availability {
-    AVAILABILITY_UNKNOWN, /* not looked at yet */
+    AVAILABILITY_UNKNOWN, /* not computed yet */
     AVAILABILITY_NONE,
-    AVAILABILITY_UNCHECKED, /* servers whose first check is not over */
-    AVAILABILITY_SERVER,    /* or a file */
+    AVAILABILITY_UNCHECKED, /* only by servers that wait for their first check */
+    AVAILABILITY_SERVER,    /* by a usable server or a file */
 };
 
-/* A server that is checked counts when it has passed a check; one that has served before is known
- * well enough. */
+/* A server with health checks counts once it has been checked. After the process has been healthy,
+ * a server without a result counts as well. */
 static enum availability server_availability(const struct runtime *rt, const struct pool *p,
                                              const struct server *srv)
 {
@@ -237,7 +237,7 @@ static enum availability pool_availability(const struct runtime *rt, const struc
     return best;
 }
 
-/* Of a pool and those to fall back on; found: of each pool of the configuration, looked at once. */
+/* The best of a pool and its fallbacks. found: the results so far, by the index of the pool. */
 static enum availability pool_chain_availability(const struct runtime *rt,
                                                  const struct config_pool *p,
                                                  enum availability *found)
@@ -271,7 +271,7 @@ static enum availability best_availability(const struct runtime *rt)
     enum availability best = AVAILABILITY_NONE;
     enum availability *found = calloc(conf->pool_count + 1, sizeof *found);
     if (found == NULL)
-        return AVAILABILITY_SERVER; /* the lack of memory is another matter */
+        return AVAILABILITY_SERVER; /* out of memory is not reported as ill health */
     for (size_t i = 0; i < conf->listen_count && best != AVAILABILITY_SERVER; i++) {
         enum availability one = listener_availability(rt, &conf->listen[i], found);
         best = one > best ? one : best;
@@ -314,6 +314,8 @@ const char *snapshot_health_name(enum snapshot_health health)
     return "unknown";
 }
 
+/* ---- the snapshot ---- */
+
 static uint64_t wall_clock(void)
 {
     struct timespec now;
@@ -321,7 +323,7 @@ static uint64_t wall_clock(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Never below 0. */
+/* Returns 0 if `then` is in the future. */
 static uint64_t elapsed_since(uint64_t now, uint64_t then)
 {
     return now > then ? now - then : 0;

@@ -1,9 +1,8 @@
-/* Everything that can be counted of the process, at one moment: for the metrics, JSON and the
- * status page.
+/* All figures of the process at one moment: for /metrics, /stats.json and the status page.
  *
- * Taken on the control thread from what workers count for themselves: they are not asked, and spend
- * nothing on it. It points to nothing of the process, so that a long text can be made of it in
- * pieces, while servers and configurations come and go.
+ * The control thread reads the counters that workers keep; workers do nothing for it. A snapshot
+ * holds no pointer to other objects of the process, so that a long answer can be written from it in
+ * pieces while servers and configurations come and go.
  */
 #ifndef ZPROXY_METRICS_SNAPSHOT_H
 #define ZPROXY_METRICS_SNAPSHOT_H
@@ -23,16 +22,16 @@
 #define SNAPSHOT_HOST_MAX 256 /* Linux: 65 at most */
 
 struct snapshot_check {
-    bool has_result; /* the server is checked, and has been; nothing else is good otherwise */
+    bool has_result; /* false: the server has not been checked, and the other fields are unset */
     bool passed;
     uint64_t passes;
     uint64_t failures;
-    uint64_t duration; /* ms, the last one */
-    uint64_t age;      /* ms, since it ended */
-    const char *why;   /* how it ended */
+    uint64_t duration; /* of the last check, ms */
+    uint64_t age;      /* since it ended, ms */
+    const char *why;   /* its result */
 };
 
-/* As server_view() has it. */
+/* As server_view() returns it. */
 struct snapshot_view {
     const char *status;
     const char *why;
@@ -41,10 +40,10 @@ struct snapshot_view {
 struct snapshot_server {
     const char *pool;
     const char *name;
-    const char *address; /* several servers may have a name, or an address */
+    const char *address; /* name and address together are unique in a pool */
     enum config_state state;
     struct snapshot_view view;
-    bool up; /* neither checks nor failed connects say otherwise */
+    bool up; /* neither health checks nor failed connects have taken it out */
     bool backup;
     unsigned weight;
     uint64_t active;
@@ -53,38 +52,38 @@ struct snapshot_server {
     struct snapshot_check check;
 };
 
-/* Figures of a pool as a whole. */
+/* The figures of a pool as a whole. */
 struct snapshot_sums {
-    uint64_t sessions; /* those that wait, and those on servers that have left, as well */
+    uint64_t sessions; /* including those that wait, and those on removed servers */
     uint64_t waiting;
-    uint64_t failures;                 /* sessions that it could not serve, or not to their end */
-    uint64_t counter[SERVER_COUNTERS]; /* of its servers together */
-    size_t usable;                     /* servers */
+    uint64_t failures;                 /* sessions that failed: session_end_is_failure() */
+    uint64_t counter[SERVER_COUNTERS]; /* sums over its servers */
+    size_t usable;                     /* servers that new sessions may be sent to */
 };
 
 struct snapshot_pool {
     const char *name;
     const char *fallback; /* NULL: none */
-    const char *file;     /* NULL: it has servers */
+    const char *file;     /* NULL: the pool has servers */
     const char *balance;
     struct snapshot_sums sums;
-    enum severity severity;         /* of what is wrong with it */
-    struct snapshot_server *server; /* of those of the snapshot */
+    enum severity severity;         /* of its worst problem */
+    struct snapshot_server *server; /* points into snapshot.server */
     size_t server_count;
 };
 
 struct snapshot_listener {
     const char *name;
     const char *pool;
-    const char *bind; /* as the configuration says it */
+    const char *bind; /* as the configuration has it */
     uint64_t active;
     uint64_t max_connections;  /* 0: no limit */
-    enum accept_reason paused; /* why it does not accept; ACCEPT_OPEN: it does */
+    enum accept_reason paused; /* why it does not accept; ACCEPT_OPEN: it accepts */
     uint64_t connections;
     uint64_t refused[SESSION_ENDS];
 };
 
-/* How sessions of a listener, in a pool, have ended. */
+/* How the sessions of a listener have ended in a pool. */
 struct snapshot_ended {
     const char *listener;
     const char *pool;
@@ -95,49 +94,51 @@ enum snapshot_health {
     SNAPSHOT_OK,
     SNAPSHOT_STARTING,
     SNAPSHOT_DRAINING,
-    SNAPSHOT_NO_SERVER, /* no listener has a server, or a file, for its clients */
+    SNAPSHOT_NO_SERVER, /* no listener has a usable server or a file for its clients */
 };
 
 struct snapshot {
-    uint64_t time;   /* ms since the epoch, by a clock that may be set */
-    uint64_t began;  /* likewise: uptime before that */
-    uint64_t uptime; /* ms, upgrades do not change it */
+    uint64_t time;   /* ms since the epoch, CLOCK_REALTIME */
+    uint64_t began;  /* time - uptime */
+    uint64_t uptime; /* ms; goes on over upgrades */
     enum snapshot_health health;
     uint64_t reloads;
     uint64_t failed_reloads;
     unsigned generation;
     uint64_t sessions;
     uint64_t max_sessions;
-    enum accept_reason paused; /* by a limit of the process; ACCEPT_OPEN: by none */
+    enum accept_reason
+        paused; /* the limit of the process that stops accepting; ACCEPT_OPEN: none */
     uint64_t max_pipes;
-    size_t workers; /* at work; there may be more that finish */
+    size_t workers; /* those that accept; worker_count includes those that drain */
     struct worker_stats *worker;
-    uint64_t *worker_hangs; /* ms that it has not answered; 0: it does */
+    uint64_t *worker_hangs; /* ms since the worker stopped answering; 0: it answers */
     size_t worker_count;
     struct worker_totals totals;
     struct snapshot_listener *listener;
     size_t listener_count;
-    struct snapshot_ended *ended; /* of each listener and each pool that its clients can reach */
+    struct snapshot_ended *ended; /* for each listener and each pool that its clients can reach */
     size_t ended_count;
     struct snapshot_pool *pool;
     size_t pool_count;
-    struct snapshot_server *server; /* of all pools, pool after pool */
+    struct snapshot_server *server; /* of all pools, in the order of pool[] */
     size_t server_count;
     struct arena texts;
-    bool incomplete; /* memory ran out while it was taken */
+    bool incomplete; /* memory ran out in snapshot_take() */
     struct problem_list problems;
     char host[SNAPSHOT_HOST_MAX];
 };
 
-/* Returns 0 or -ENOMEM. */
+/* Both for the control thread. Take returns 0, and the caller frees *s; or -ENOMEM. */
 int snapshot_take(struct runtime *rt, struct snapshot *s);
 void snapshot_free(struct snapshot *s);
 
+/* The sums of one pool; now: ms of uv_now(). */
 void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sums);
 
-/* A listener serves when any pool that its clients can reach, by a route or as a fallback, has a
- * usable server or is a file; as long as none does, servers whose first check is not over mean that
- * it is starting. */
+/* The answer of /healthz. The process is healthy if any listener can serve: if a pool that its
+ * clients can reach, by a route or as a fallback, has a usable server or a file. If none can, and a
+ * server still waits for its first check, the process is starting. For the control thread. */
 enum snapshot_health snapshot_health(struct runtime *rt);
 /* "ok", "starting", "draining", "no server". */
 const char *snapshot_health_name(enum snapshot_health health);

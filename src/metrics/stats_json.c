@@ -8,7 +8,7 @@
 #include "session/session_info.h"
 
 #define NS_PER_MS 1000000u
-#define PIECE     32 /* servers at a time */
+#define PIECE     32 /* servers in one call of stats_json_next() */
 
 /* ---- totals ---- */
 
@@ -85,7 +85,7 @@ static void stats_json_put_workers(struct json_writer *w, const struct snapshot 
 
 /* ---- listeners, pools ---- */
 
-/* null: it accepts */
+/* null: it accepts. */
 static void stats_json_put_paused(struct json_writer *w, enum accept_reason reason)
 {
     json_string(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
@@ -172,7 +172,7 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_begin_array(w, "servers");
 }
 
-/* So many servers, or the rest of a pool. */
+/* Writes up to PIECE servers of a pool; after the last one ends the pool. */
 static void stats_json_put_servers(struct json_writer *w, struct stats_json *j)
 {
     const struct snapshot_pool *p = &j->s->pool[j->item];

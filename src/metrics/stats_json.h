@@ -1,4 +1,5 @@
-/* Everything that can be counted, as JSON: /stats.json. Its names are part of the manual. */
+/* /stats.json: the figures of a snapshot as JSON. zproxy(8) documents its names. For the control
+ * thread. */
 #ifndef ZPROXY_METRICS_STATS_JSON_H
 #define ZPROXY_METRICS_STATS_JSON_H
 
@@ -14,18 +15,18 @@
 
 #define STATS_JSON_TYPE "application/json"
 
-/* Sessions that move most, the busiest first. */
+/* The sessions with the highest rates, in descending order. */
 struct busiest {
     const struct session_list_row *row;
     size_t count;
 };
 
-/* The text in the making. What is not set by the caller begins with 0. */
+/* The position in the text. The caller sets the first four fields; the rest begins as 0. */
 struct stats_json {
     const struct snapshot *s;
     const struct busiest *busiest;
     const struct history *history;
-    uint64_t since; /* of the history, steps from this one on */
+    uint64_t since; /* the first step of the history to write */
 
     struct json_writer writer;
     size_t part;
@@ -34,7 +35,7 @@ struct stats_json {
     const struct history_pool *next_history;
 };
 
-/* Writes the next piece, some thousand bytes. Returns false when that was the last one. */
+/* Writes the next piece, some thousand bytes. Returns false if it was the last one. */
 bool stats_json_next(struct stats_json *j, FILE *out);
 
 #endif

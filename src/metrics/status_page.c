@@ -12,8 +12,8 @@
 #include "session/session_info.h"
 
 #define NS_PER_MS    1000000u
-#define PROBLEMS_MAX 20 /* more are counted only */
-#define NAMED_MAX    3  /* in the badge */
+#define PROBLEMS_MAX 20 /* shown; further ones are counted */
+#define NAMED_MAX    3  /* subjects of problems in the badge */
 
 static const char page[] = {
 #include "metrics/page/status.inc"
@@ -35,7 +35,7 @@ struct page {
     FILE *out;
 };
 
-/* ---- what stands in the place of a mark ---- */
+/* ---- placeholders ---- */
 
 static void status_page_put_session(const struct page *p, const struct session_list_row *r)
 {
@@ -62,7 +62,7 @@ static void status_page_put_busiest(const struct page *p)
         html_empty_row(p->out, "no session");
 }
 
-/* The sum, and under it how many for which reason. */
+/* The sum, and below it the number for each reason. */
 static void status_page_put_refused(const struct page *p, const struct snapshot_listener *l)
 {
     uint64_t refused = 0;
@@ -79,7 +79,7 @@ static void status_page_put_refused(const struct page *p, const struct snapshot_
     html_end_cell(p->out);
 }
 
-/* Sessions, of how many; and why no more are accepted. */
+/* The sessions, the limit, and why the listener does not accept. */
 static void put_active(const struct page *p, const struct snapshot_listener *l)
 {
     html_begin_cell(p->out, "num");
@@ -125,7 +125,7 @@ static enum severity worst_problem(const struct page *p)
     return worst;
 }
 
-/* Green only while nothing is wrong. */
+/* The class of the badge: "good" only without any problem. */
 static void put_health_class(const struct page *p)
 {
     switch (p->s->health) {
@@ -147,7 +147,7 @@ static void put_problem_count(const struct page *p)
     fprintf(p->out, "%zu problem%s", p->s->problems.count, p->s->problems.count == 1 ? "" : "s");
 }
 
-/* The badge with the names of what is in trouble. */
+/* The badge with the subjects of the problems. */
 static void put_trouble(const struct page *p)
 {
     const struct problem_list *list = &p->s->problems;
@@ -262,7 +262,7 @@ static void put_host(const struct page *p)
     html_text(p->out, p->s->host);
 }
 
-/* What is wrong shows in the title of a tab, too. */
+/* The title of the tab shows the number of problems. */
 static void put_title(const struct page *p)
 {
     if (p->s->problems.count > 0)
@@ -344,7 +344,8 @@ void status_page_print(const struct snapshot *s, const struct busiest *busiest, 
     fputs(at, out);
 }
 
-/* Without the kernel's random numbers nothing bears the nonce: the page comes as plain tables. */
+/* Without random numbers of the kernel the nonce is empty: the browser shows the tables without
+ * style and script. */
 void status_page_policy(char nonce[STATUS_PAGE_NONCE], char policy[STATUS_PAGE_POLICY])
 {
     unsigned char random[(STATUS_PAGE_NONCE - 1) / 2];

@@ -1,6 +1,6 @@
-/* The status page: one HTML document with all that it needs, whose tables are complete without
- * JavaScript; with it, they are kept up to date and the last minutes are plotted. Its source is in
- * page/. */
+/* The status page: one self-contained HTML document. Its tables are complete without JavaScript;
+ * its script updates them and plots the last minutes. The sources are in page/: status.html, whose
+ * {{placeholders}} are replaced, style.css and script.js. For the control thread. */
 #ifndef ZPROXY_METRICS_STATUS_PAGE_H
 #define ZPROXY_METRICS_STATUS_PAGE_H
 
@@ -13,9 +13,11 @@
 #define STATUS_PAGE_NONCE  33
 #define STATUS_PAGE_POLICY 256
 
-/* The Content-Security-Policy of one delivery: of script and style only what bears the nonce. */
+/* Makes the nonce and the Content-Security-Policy of one response: the browser runs only the
+ * script, and applies only the style, that carries the nonce. */
 void status_page_policy(char nonce[STATUS_PAGE_NONCE], char policy[STATUS_PAGE_POLICY]);
 
+/* Writes the page to out. */
 void status_page_print(const struct snapshot *s, const struct busiest *busiest, const char *nonce,
                        FILE *out);
 

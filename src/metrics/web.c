@@ -16,14 +16,15 @@
 #include "metrics/stats_json.h"
 #include "metrics/status_page.h"
 
-#define BUSIEST         20
-#define BUSIEST_REST_MS 2000 /* ms between two looks at all sessions, */
-#define BUSIEST_WAIT_MS                                                                     \
-    2000               /* a worker that stands still does not keep the page from showing it \
-                        */
-#define WAITING_MAX 32 /* requests that wait for it; more are answered without */
-#define BUSIEST_SESSIONS_PER_MS \
-    5 /* and one more for so many sessions: workers have better things to do */
+#define BUSIEST 20 /* sessions listed */
+/* The least time between two scans of all sessions, ms; 1 ms more for each 5 sessions, so that
+ * scans do not load the workers. */
+#define BUSIEST_REST_MS         2000
+#define BUSIEST_SESSIONS_PER_MS 5
+/* How long a request waits for a scan, ms: a worker that hangs must not delay the page that shows
+ * it. */
+#define BUSIEST_WAIT_MS 2000
+#define WAITING_MAX     32 /* requests that wait; further ones get the former list */
 
 enum status {
     STATUS_OK = 200,
@@ -32,7 +33,7 @@ enum status {
     STATUS_UNAVAILABLE = 503,
 };
 
-/* A request that is answered when the busiest sessions are known. */
+/* A request that waits for the list of the busiest sessions. */
 struct pending_request {
     STAILQ_ENTRY(pending_request) in_web;
     struct http_call *call;
@@ -52,14 +53,14 @@ struct web {
     uint64_t session_list_time; /* ms; 0: never */
     bool session_list_runs;
     bool session_list_is_late;
-    struct deadline session_list_deadline; /* it has taken BUSIEST_WAIT_MS */
+    struct deadline session_list_deadline; /* expires BUSIEST_WAIT_MS after the scan began */
     struct pending_requests waiting;
     size_t waiting_count;
 };
 
-/* ---- an answer ---- */
+/* ---- responses ---- */
 
-/* Text in the making. */
+/* A text that is written to memory. */
 struct text_buffer {
     FILE *out;
     char *text;
@@ -98,9 +99,9 @@ static void web_send_line(struct http_call *call, unsigned status, const char *l
     web_send_buffer(call, status, "text/plain; charset=utf-8", NULL, &t);
 }
 
-/* ---- what is there ---- */
+/* ---- pages ---- */
 
-/* Those of many servers are made piece by piece, while the client reads them. */
+/* The text is written in pieces, while the client reads it: with many servers it is long. */
 struct metrics_reply {
     struct snapshot snapshot;
     struct metrics metrics;
@@ -146,7 +147,7 @@ static void answer_health(struct web *web, struct http_call *call)
                   snapshot_health_name(health));
 }
 
-/* Likewise. */
+/* Written in pieces, too. */
 struct json_reply {
     struct snapshot snapshot;
     struct session_list_row row[BUSIEST];
@@ -171,7 +172,7 @@ static void free_json(void *arg)
     free(t);
 }
 
-/* NULL when out of memory. */
+/* Returns NULL when out of memory. */
 static struct json_reply *json_new(const struct web *web, uint64_t since)
 {
     struct json_reply *t = calloc(1, sizeof *t);
@@ -236,7 +237,7 @@ static void answer_waiting(struct web *web)
     }
 }
 
-/* With the busiest sessions of the time before. */
+/* The scan takes too long: answers with the former list. */
 static void on_session_list_late(uv_timer_t *timer)
 {
     struct web *web = timer->data;
@@ -268,7 +269,7 @@ static uint64_t web_parse_number(const char *text)
     return text == NULL ? 0 : strtoull(text, NULL, 10);
 }
 
-/* With the busiest sessions of now, or of a moment ago. */
+/* Answers with a recent list of the busiest sessions: at once, or after a scan. */
 static void answer_with_sessions(struct web *web, struct http_call *call,
                                  void (*answer)(struct web *, struct http_call *, uint64_t))
 {
@@ -309,7 +310,7 @@ static void on_web_request(void *arg, struct http_call *call, const char *path)
                       "not found: there are /, /metrics, /stats.json, /healthz");
 }
 
-/* ---- begin and end ---- */
+/* ---- start and end ---- */
 
 static void on_history_timer(uv_timer_t *timer)
 {
@@ -340,7 +341,7 @@ int web_open(struct runtime *rt)
     return rt->http == NULL ? -ENOMEM : 0;
 }
 
-/* Whoever still waits is answered into nothing. */
+/* Answers the waiting requests, which frees them; no client reads the answers any more. */
 void web_fini(struct runtime *rt)
 {
     struct web *web = rt->web;
