@@ -46,15 +46,15 @@ static const struct {
     { "unix:@\\x00a\\x0a", "unix:@\\x00a\\x0a" },
 };
 
-START_TEST(an_address_is_read_and_written)
+START_TEST(addresses_parse_and_print)
 {
     struct addr a = parsed(good[_i].text);
     ck_assert_str_eq(printed(&a), good[_i].canonical);
-    ck_assert_uint_le(strlen(printed(&a)), strlen(good[_i].text)); /* never longer: see -T */
+    ck_assert_uint_le(strlen(printed(&a)), strlen(good[_i].text)); /* see print_path() */
 }
 END_TEST
 
-START_TEST(what_is_written_reads_as_the_same_address)
+START_TEST(a_printed_address_parses_to_the_same_address)
 {
     struct addr a = parsed(good[_i].text);
     struct addr b = parsed(printed(&a));
@@ -115,7 +115,7 @@ static const struct {
     { "unix:/a\\x00", "\\x00, expected a path without it" },
 };
 
-START_TEST(a_bad_address_is_explained)
+START_TEST(a_bad_address_gets_a_reason)
 {
     struct addr a;
     const char *why = "";
@@ -131,7 +131,7 @@ START_TEST(a_unix_name_may_have_107_bytes)
     const char *why = "";
     for (int abstract = 0; abstract < 2; abstract++) {
         const char *prefix = abstract ? "unix:@" : "unix:/";
-        size_t begin = abstract ? 6 : 5; /* of the 107 bytes: the slash is one of them */
+        size_t begin = abstract ? 6 : 5; /* the slash is one of the 107 bytes */
         memset(text, 'x', sizeof text);
         memcpy(text, prefix, 6);
         text[begin + 107] = '\0';
@@ -146,26 +146,27 @@ START_TEST(a_unix_name_may_have_107_bytes)
 }
 END_TEST
 
-START_TEST(every_unix_name_fits_the_buffer)
+START_TEST(the_longest_unix_name_fits_the_buffer)
 {
     struct addr a = { .un = { .sun_family = AF_UNIX }, .len = sizeof a.un };
     memset(a.un.sun_path, 0, sizeof a.un.sun_path);
     ck_assert_uint_lt(strlen(printed(&a)), ADDR_TEXT_MAX);
     ck_assert_uint_eq(strlen(printed(&a)), 6 + 107 * 4);
-    memset(a.un.sun_path, '/', sizeof a.un.sun_path); /* no NUL, as getsockname() may say it */
+    memset(a.un.sun_path, '/',
+           sizeof a.un.sun_path); /* without NUL, as getsockname(2) may return it */
     a.len = sizeof a.un + 1;
     ck_assert_uint_eq(strlen(printed(&a)), 5 + 108);
 }
 END_TEST
 
-START_TEST(a_socket_without_a_name_prints)
+START_TEST(an_unbound_unix_socket_prints)
 {
     struct addr a = { .un = { .sun_family = AF_UNIX }, .len = sizeof(sa_family_t) };
     ck_assert_str_eq(printed(&a), "unix:");
 }
 END_TEST
 
-START_TEST(different_addresses_differ)
+START_TEST(different_addresses_are_not_equal)
 {
     static const char *const all[] = {
         "10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:80",    "[::1]:80",
@@ -194,7 +195,7 @@ START_TEST(a_hash_is_the_same_on_every_machine)
 }
 END_TEST
 
-START_TEST(kinds_of_addresses_are_told_apart)
+START_TEST(unix_wildcard_and_loopback_are_recognised)
 {
     static const struct {
         const char *text;
@@ -221,7 +222,7 @@ START_TEST(kinds_of_addresses_are_told_apart)
 }
 END_TEST
 
-START_TEST(a_part_of_all_addresses_is_recognised)
+START_TEST(a_wildcard_covers_addresses_of_its_families)
 {
     static const struct {
         const char *at, *a;
@@ -256,7 +257,7 @@ START_TEST(a_part_of_all_addresses_is_recognised)
 }
 END_TEST
 
-START_TEST(a_connection_to_itself_is_recognised)
+START_TEST(a_connection_that_reaches_a_listener_is_recognised)
 {
     static const struct {
         const char *to, *at;
@@ -286,7 +287,7 @@ START_TEST(a_connection_to_itself_is_recognised)
 }
 END_TEST
 
-/* With the port of `at`; "" where there is none, as on a machine without a network. */
+/* An address of this machine with the port of `at`; "" if it has no network. */
 static const char *own_address(int family, char buf[ADDR_TEXT_MAX])
 {
     struct ifaddrs *all = NULL;
@@ -307,7 +308,7 @@ static const char *own_address(int family, char buf[ADDR_TEXT_MAX])
     return buf;
 }
 
-START_TEST(an_address_of_this_machine_is_behind_a_wildcard)
+START_TEST(an_address_of_this_machine_reaches_a_wildcard)
 {
     static const int families[] = { AF_INET, AF_INET6 };
     const struct addr all = parsed("*:80");
@@ -355,7 +356,7 @@ START_TEST(a_peer_of_a_dual_socket_prints_as_ipv4)
 }
 END_TEST
 
-START_TEST(a_peer_of_any_family_is_survived)
+START_TEST(a_peer_of_any_family_and_length_prints)
 {
     struct sockaddr sa = { .sa_family = AF_UNSPEC };
     struct addr_peer p;
@@ -364,13 +365,13 @@ START_TEST(a_peer_of_any_family_is_survived)
     ck_assert_str_eq(addr_peer_print(&p, out), "-");
     addr_peer_set(&p, &sa, sizeof sa);
     ck_assert_str_eq(addr_peer_print(&p, out), "-");
-    sa.sa_family = AF_INET6; /* too short for one */
+    sa.sa_family = AF_INET6; /* len is too short for it */
     addr_peer_set(&p, &sa, sizeof sa);
     ck_assert_str_eq(addr_peer_print(&p, out), "[::]:0");
 }
 END_TEST
 
-START_TEST(no_text_is_too_much)
+START_TEST(random_texts_do_not_crash_the_parser)
 {
     static const char letters[] = "0123456789.:[]*%@/\\xunix:af \xff";
     srand(4711);
@@ -401,22 +402,22 @@ int main(void)
     const int goods = sizeof good / sizeof *good;
     const int bads = sizeof bad / sizeof *bad;
     tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, an_address_is_read_and_written, 0, goods);
-    tcase_add_loop_test(t, what_is_written_reads_as_the_same_address, 0, goods);
-    tcase_add_loop_test(t, a_bad_address_is_explained, 0, bads);
+    tcase_add_loop_test(t, addresses_parse_and_print, 0, goods);
+    tcase_add_loop_test(t, a_printed_address_parses_to_the_same_address, 0, goods);
+    tcase_add_loop_test(t, a_bad_address_gets_a_reason, 0, bads);
     tcase_add_test(t, a_unix_name_may_have_107_bytes);
-    tcase_add_test(t, every_unix_name_fits_the_buffer);
-    tcase_add_test(t, a_socket_without_a_name_prints);
-    tcase_add_test(t, different_addresses_differ);
+    tcase_add_test(t, the_longest_unix_name_fits_the_buffer);
+    tcase_add_test(t, an_unbound_unix_socket_prints);
+    tcase_add_test(t, different_addresses_are_not_equal);
     tcase_add_test(t, a_hash_is_the_same_on_every_machine);
-    tcase_add_test(t, kinds_of_addresses_are_told_apart);
-    tcase_add_test(t, a_part_of_all_addresses_is_recognised);
-    tcase_add_test(t, a_connection_to_itself_is_recognised);
-    tcase_add_test(t, an_address_of_this_machine_is_behind_a_wildcard);
+    tcase_add_test(t, unix_wildcard_and_loopback_are_recognised);
+    tcase_add_test(t, a_wildcard_covers_addresses_of_its_families);
+    tcase_add_test(t, a_connection_that_reaches_a_listener_is_recognised);
+    tcase_add_test(t, an_address_of_this_machine_reaches_a_wildcard);
     tcase_add_test(t, a_peer_prints_as_its_address);
     tcase_add_test(t, a_peer_of_a_dual_socket_prints_as_ipv4);
-    tcase_add_test(t, a_peer_of_any_family_is_survived);
-    tcase_add_test(t, no_text_is_too_much);
+    tcase_add_test(t, a_peer_of_any_family_and_length_prints);
+    tcase_add_test(t, random_texts_do_not_crash_the_parser);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

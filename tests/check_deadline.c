@@ -8,7 +8,7 @@
 
 #define AFTER_MS 5
 
-/* A loop that waits for an answer until a deadline. */
+/* A loop that waits for an answer, with a deadline. */
 static struct rig {
     uv_loop_t loop;
     uv_poll_t poll;
@@ -18,7 +18,7 @@ static struct rig {
     int theirs;
     unsigned answers;
     unsigned expired;
-    bool always_ready; /* what has come is never read */
+    bool always_ready; /* the answer is never read */
 } rig;
 
 static void on_answer(uv_poll_t *poll, int status, int events)
@@ -69,7 +69,7 @@ static void close_rig(void)
     close(rig.theirs);
 }
 
-/* The process stands still until the deadline is over. */
+/* Stalls the process beyond the deadline. */
 static void stall(void)
 {
     const struct timespec pause = { .tv_nsec = 4 * AFTER_MS * 1000000 };
@@ -81,7 +81,7 @@ static void answer(void)
     ck_assert_int_eq(write(rig.theirs, "x", 1), 1);
 }
 
-START_TEST(an_answer_that_waits_comes_before_a_deadline_that_is_over)
+START_TEST(a_waiting_answer_is_handled_before_a_due_deadline)
 {
     open_rig();
     uv_run(&rig.loop, UV_RUN_NOWAIT);
@@ -94,7 +94,7 @@ START_TEST(an_answer_that_waits_comes_before_a_deadline_that_is_over)
 }
 END_TEST
 
-START_TEST(a_descriptor_that_the_loop_has_not_polled_yet_is_looked_at)
+START_TEST(a_new_descriptor_is_polled_before_a_due_deadline)
 {
     open_rig();
     answer();
@@ -113,7 +113,7 @@ static void on_tick(uv_timer_t *timer)
     stall();
 }
 
-START_TEST(an_answer_that_comes_within_the_last_turn_is_looked_at)
+START_TEST(an_answer_that_arrives_in_the_last_iteration_is_handled)
 {
     open_rig();
     uv_timer_start(&rig.ticker, on_tick, 1, 0);
@@ -124,7 +124,7 @@ START_TEST(an_answer_that_comes_within_the_last_turn_is_looked_at)
 }
 END_TEST
 
-START_TEST(without_an_answer_it_is_over_once)
+START_TEST(without_an_answer_it_expires_once)
 {
     open_rig();
     uv_run(&rig.loop, UV_RUN_DEFAULT);
@@ -134,7 +134,7 @@ START_TEST(without_an_answer_it_is_over_once)
 }
 END_TEST
 
-START_TEST(a_loop_that_always_has_something_ready_does_not_put_it_off_for_ever)
+START_TEST(it_expires_in_a_loop_that_always_has_events)
 {
     open_rig();
     rig.always_ready = true;
@@ -154,7 +154,7 @@ static void on_expired_again(uv_timer_t *timer)
         on_expired(timer);
 }
 
-START_TEST(it_may_be_started_anew_when_it_is_over)
+START_TEST(its_callback_may_start_it_again)
 {
     open_rig();
     deadline_start(&rig.deadline, on_expired_again, 0);
@@ -168,12 +168,12 @@ int main(void)
 {
     Suite *s = suite_create("deadline");
     TCase *t = tcase_create("deadline");
-    tcase_add_test(t, an_answer_that_waits_comes_before_a_deadline_that_is_over);
-    tcase_add_test(t, a_descriptor_that_the_loop_has_not_polled_yet_is_looked_at);
-    tcase_add_test(t, an_answer_that_comes_within_the_last_turn_is_looked_at);
-    tcase_add_test(t, without_an_answer_it_is_over_once);
-    tcase_add_test(t, a_loop_that_always_has_something_ready_does_not_put_it_off_for_ever);
-    tcase_add_test(t, it_may_be_started_anew_when_it_is_over);
+    tcase_add_test(t, a_waiting_answer_is_handled_before_a_due_deadline);
+    tcase_add_test(t, a_new_descriptor_is_polled_before_a_due_deadline);
+    tcase_add_test(t, an_answer_that_arrives_in_the_last_iteration_is_handled);
+    tcase_add_test(t, without_an_answer_it_expires_once);
+    tcase_add_test(t, it_expires_in_a_loop_that_always_has_events);
+    tcase_add_test(t, its_callback_may_start_it_again);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -33,7 +33,7 @@ static void begin(void)
         readers[i].wake = on_wake;
 }
 
-/* Each is released by its name. */
+/* Releasing an item appends its name to `released`. */
 static void retire(const char *name)
 {
     static char names[] = "abc";
@@ -46,7 +46,7 @@ static void expect_released(const char *names)
     ck_assert_str_eq(released, names);
 }
 
-START_TEST(with_no_reader_nothing_waits)
+START_TEST(without_readers_an_item_is_released_at_once)
 {
     retire("a");
     ck_assert(!grace_reclaim(&grace));
@@ -54,12 +54,12 @@ START_TEST(with_no_reader_nothing_waits)
 }
 END_TEST
 
-START_TEST(what_a_reader_may_see_is_kept_until_it_has_been_quiet)
+START_TEST(an_item_is_kept_until_each_reader_was_quiescent)
 {
     grace_register(&grace, &readers[0]);
     grace_register(&grace, &readers[1]);
     retire("a");
-    ck_assert_uint_eq(wakes, 2); /* one that sleeps would never be quiet */
+    ck_assert_uint_eq(wakes, 2); /* a reader that sleeps would never be quiescent */
     ck_assert(grace_reclaim(&grace));
     grace_quiescent(&grace, &readers[0]);
     ck_assert(grace_reclaim(&grace));
@@ -70,7 +70,7 @@ START_TEST(what_a_reader_may_see_is_kept_until_it_has_been_quiet)
 }
 END_TEST
 
-START_TEST(each_waits_for_its_own_time_only)
+START_TEST(an_item_does_not_wait_for_later_items)
 {
     grace_register(&grace, &readers[0]);
     retire("a");
@@ -85,7 +85,7 @@ START_TEST(each_waits_for_its_own_time_only)
 }
 END_TEST
 
-START_TEST(who_joins_later_has_seen_nothing)
+START_TEST(a_later_reader_is_not_waited_for)
 {
     grace_register(&grace, &readers[0]);
     retire("a");
@@ -96,7 +96,7 @@ START_TEST(who_joins_later_has_seen_nothing)
 }
 END_TEST
 
-START_TEST(who_has_left_is_not_waited_for)
+START_TEST(an_unregistered_reader_is_not_waited_for)
 {
     grace_register(&grace, &readers[0]);
     retire("a");
@@ -106,14 +106,14 @@ START_TEST(who_has_left_is_not_waited_for)
 }
 END_TEST
 
-/* Retires another one, as a pool does that frees a server. */
+/* Retires another item, as a pool does when it frees a server. */
 static void on_release_chain(void *what)
 {
     (void)what;
     retire("b");
 }
 
-START_TEST(a_release_may_retire_more)
+START_TEST(a_release_may_retire_another_item)
 {
     grace_register(&grace, &readers[0]);
     grace_retire(&grace, on_release_chain, NULL);
@@ -197,7 +197,7 @@ static void stop_readers(pthread_t threads[THREADS])
     free(atomic_load(&shared));
 }
 
-START_TEST(readers_see_only_what_lives)
+START_TEST(readers_never_see_a_released_item)
 {
     pthread_t threads[THREADS];
     start_readers(threads);
@@ -209,7 +209,7 @@ START_TEST(readers_see_only_what_lives)
 }
 END_TEST
 
-START_TEST(without_memory_it_waits_for_the_readers)
+START_TEST(without_memory_retire_waits_for_the_readers)
 {
     pthread_t threads[THREADS];
     start_readers(threads);
@@ -230,14 +230,14 @@ int main(void)
     TCase *t = tcase_create("grace");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, NULL);
-    tcase_add_test(t, with_no_reader_nothing_waits);
-    tcase_add_test(t, what_a_reader_may_see_is_kept_until_it_has_been_quiet);
-    tcase_add_test(t, each_waits_for_its_own_time_only);
-    tcase_add_test(t, who_joins_later_has_seen_nothing);
-    tcase_add_test(t, who_has_left_is_not_waited_for);
-    tcase_add_test(t, a_release_may_retire_more);
-    tcase_add_test(t, readers_see_only_what_lives);
-    tcase_add_test(t, without_memory_it_waits_for_the_readers);
+    tcase_add_test(t, without_readers_an_item_is_released_at_once);
+    tcase_add_test(t, an_item_is_kept_until_each_reader_was_quiescent);
+    tcase_add_test(t, an_item_does_not_wait_for_later_items);
+    tcase_add_test(t, a_later_reader_is_not_waited_for);
+    tcase_add_test(t, an_unregistered_reader_is_not_waited_for);
+    tcase_add_test(t, a_release_may_retire_another_item);
+    tcase_add_test(t, readers_never_see_a_released_item);
+    tcase_add_test(t, without_memory_retire_waits_for_the_readers);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -14,7 +14,7 @@
 
 static char dir[64];
 static char path[80];        /* the log */
-static char access_path[80]; /* the access log, where it is one of its own */
+static char access_path[80]; /* a separate access log */
 static struct log_settings settings;
 static const char *failed;
 
@@ -51,7 +51,7 @@ static void open_log(void)
     ck_assert_int_eq(log_open(&settings, &failed), 0);
 }
 
-/* What a file holds; the next call overwrites it. */
+/* The content of a file; overwritten by the next call. */
 static const char *contents(const char *file)
 {
     static char text[1 << 20];
@@ -63,7 +63,7 @@ static const char *contents(const char *file)
     return text;
 }
 
-/* The last line of the log behind its time. */
+/* The last line of the log, without its time. */
 static const char *last_line(void)
 {
     static char line[LOG_LINE_MAX + 1];
@@ -79,7 +79,7 @@ static const char *last_line(void)
     return line;
 }
 
-/* How a value is written. */
+/* A value as the log writes it. */
 static const char *written(const char *value)
 {
     struct log_line line;
@@ -120,7 +120,7 @@ START_TEST(a_line_has_time_level_event_and_fields)
 }
 END_TEST
 
-START_TEST(a_value_is_quoted_only_where_it_must_be)
+START_TEST(a_value_is_quoted_only_if_needed)
 {
     open_log();
     ck_assert_str_eq(written("plain"), "plain");
@@ -141,12 +141,12 @@ START_TEST(a_value_cannot_break_its_line)
     ck_assert_str_eq(written("\x1b[2J\x7f"), "\"\\x1b[2J\\x7f\"");
     ck_assert_str_eq(written("\xff\xc3"), "\"\\xff\\xc3\"");
     ck_assert_str_eq(written("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\""); /* a surrogate */
-    ck_assert_str_eq(written("\xc0\xaf"), "\"\\xc0\\xaf\"");          /* an over-long slash */
+    ck_assert_str_eq(written("\xc0\xaf"), "\"\\xc0\\xaf\"");          /* an overlong slash */
     ck_assert_uint_eq(lines_in(contents(path)), 5);
 }
 END_TEST
 
-START_TEST(json_is_one_object_a_line)
+START_TEST(json_is_one_object_per_line)
 {
     struct log_line line;
     settings.format = LOG_FORMAT_JSON;
@@ -189,7 +189,7 @@ START_TEST(a_field_that_does_not_fit_is_left_out)
 }
 END_TEST
 
-START_TEST(a_line_may_be_filled_to_the_last_byte)
+START_TEST(a_line_may_use_its_last_byte)
 {
     struct log_line line;
     char value[2] = { 0 };
@@ -247,7 +247,7 @@ static void access_line(void)
     log_end(&line);
 }
 
-START_TEST(access_lines_in_the_log_obey_its_level)
+START_TEST(access_lines_in_the_log_are_filtered_by_its_level)
 {
     open_log();
     ck_assert(log_access_is_enabled());
@@ -260,7 +260,7 @@ START_TEST(access_lines_in_the_log_obey_its_level)
 }
 END_TEST
 
-START_TEST(an_access_log_of_its_own_takes_every_line)
+START_TEST(a_separate_access_log_takes_every_line)
 {
     settings.level = LOG_LEVEL_ERROR;
     settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = access_path };
@@ -272,7 +272,7 @@ START_TEST(an_access_log_of_its_own_takes_every_line)
 }
 END_TEST
 
-START_TEST(an_access_log_that_is_off_takes_none)
+START_TEST(an_access_log_that_is_off_takes_no_line)
 {
     settings.access.kind = LOG_TARGET_OFF;
     open_log();
@@ -294,7 +294,7 @@ START_TEST(log_and_access_log_may_be_one_file)
 }
 END_TEST
 
-START_TEST(a_file_is_made_private_and_appended_to)
+START_TEST(a_file_is_created_private_and_appended_to)
 {
     struct stat st;
     mode_t mask = umask(0);
@@ -309,11 +309,11 @@ START_TEST(a_file_is_made_private_and_appended_to)
 }
 END_TEST
 
-START_TEST(a_new_file_is_given_to_its_owner_an_old_one_is_left_alone)
+START_TEST(only_a_new_file_is_given_to_the_owner)
 {
     struct stat st;
     if (geteuid() != 0)
-        return; /* only root gives files away */
+        return; /* only root may give files to other users */
     settings.owner = 12345;
     settings.group = 23456;
     open_log();
@@ -327,7 +327,7 @@ START_TEST(a_new_file_is_given_to_its_owner_an_old_one_is_left_alone)
 }
 END_TEST
 
-START_TEST(a_file_that_cannot_be_opened_is_named)
+START_TEST(the_file_that_cannot_be_opened_is_named)
 {
     char nowhere[] = "/nonexistent/zproxy.log";
     settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = nowhere };
@@ -349,7 +349,7 @@ START_TEST(reopening_follows_a_rotation)
     log_reopen();
     log_msg(LOG_LEVEL_INFO, "e", "three");
     if (_i == 1)
-        log_close(); /* writes what is left */
+        log_close(); /* writes the waiting lines */
     ck_assert_ptr_nonnull(strstr(contents(path), " level=info event=e msg=three\n"));
     ck_assert_uint_eq(lines_in(contents(path)), 2);
     ck_assert_ptr_nonnull(strstr(contents(path), "level=notice event=log_reopen msg="));
@@ -357,14 +357,14 @@ START_TEST(reopening_follows_a_rotation)
 }
 END_TEST
 
-START_TEST(a_file_that_cannot_be_reopened_stays)
+START_TEST(the_old_file_stays_if_it_cannot_be_reopened)
 {
     char old[96];
     snprintf(old, sizeof old, "%s.1", path);
     settings.access = (struct log_target){ .kind = LOG_TARGET_FILE, .path = access_path };
     open_log();
     ck_assert_int_eq(rename(path, old), 0);
-    ck_assert_int_eq(mkdir(path, 0700), 0); /* in its way, also for root */
+    ck_assert_int_eq(mkdir(path, 0700), 0); /* blocks the path, also for root */
     ck_assert_int_eq(unlink(access_path), 0);
     log_reopen();
     ck_assert_uint_eq(lines_in(contents(old)), 1);
@@ -372,13 +372,13 @@ START_TEST(a_file_that_cannot_be_reopened_stays)
     ck_assert_ptr_nonnull(strstr(contents(old), path));
     log_msg(LOG_LEVEL_INFO, "e", "one");
     ck_assert_uint_eq(lines_in(contents(old)), 2);
-    access_line(); /* the other one was reopened */
+    access_line(); /* the other file was reopened */
     ck_assert_uint_eq(lines_in(contents(access_path)), 1);
     rmdir(path);
 }
 END_TEST
 
-/* Puts fd in place of stderr; returns what was there. */
+/* Replaces stderr by fd. Returns the former stderr. */
 static int replace_stderr(int fd)
 {
     int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
@@ -394,7 +394,7 @@ static void restore_stderr(int saved)
     close(saved);
 }
 
-/* Everything that is there now. */
+/* Reads everything that is waiting. */
 static size_t drain(int fd, char *text, size_t size)
 {
     size_t len = 0;
@@ -406,7 +406,7 @@ static size_t drain(int fd, char *text, size_t size)
     return len;
 }
 
-/* stderr is whatever ends[1] is, and nobody reads at ends[0] for a while. */
+/* Logs to stderr, which is ends[1], while ends[0] is not read. */
 static void expect_drops(int ends[2])
 {
     static char text[1 << 20];
@@ -428,10 +428,10 @@ static void expect_drops(int ends[2])
     ck_assert_ptr_nonnull(strstr(text, expected));
     ck_assert_ptr_nonnull(strstr(strstr(text, expected), "msg=after\n"));
     ck_assert_uint_eq(lines_in(text), 2);
-    ck_assert_int_eq(flags & O_NONBLOCK, 0); /* others that share it were not told */
+    ck_assert_int_eq(flags & O_NONBLOCK, 0); /* O_NONBLOCK is not set for others that share it */
 }
 
-START_TEST(a_full_pipe_drops_lines_and_says_how_many)
+START_TEST(a_full_pipe_drops_lines_and_reports_their_number)
 {
     int ends[2];
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
@@ -441,7 +441,7 @@ START_TEST(a_full_pipe_drops_lines_and_says_how_many)
 }
 END_TEST
 
-START_TEST(a_full_socket_drops_lines_and_says_how_many)
+START_TEST(a_full_socket_drops_lines_and_reports_their_number)
 {
     int ends[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -451,7 +451,7 @@ START_TEST(a_full_socket_drops_lines_and_says_how_many)
 }
 END_TEST
 
-START_TEST(stderr_serves_before_and_after)
+START_TEST(lines_go_to_stderr_before_open_and_after_close)
 {
     int ends[2];
     char text[4096];
@@ -471,18 +471,18 @@ START_TEST(stderr_serves_before_and_after)
 }
 END_TEST
 
-START_TEST(syslog_lines_have_no_time_of_their_own)
+START_TEST(syslog_lines_have_no_time_field)
 {
     struct log_line line;
     settings.log = (struct log_target){ .kind = LOG_TARGET_SYSLOG, .facility = LOG_LOCAL7 };
     open_log();
     log_begin(&line, LOG_LEVEL_INFO, "e");
     ck_assert_int_eq(strncmp(line.text, "level=info event=e", line.len), 0);
-    log_end(&line); /* nobody may be listening: it is lost in silence */
+    log_end(&line); /* without a syslog daemon the line is lost */
 }
 END_TEST
 
-START_TEST(logging_leaves_errno_alone)
+START_TEST(logging_does_not_change_errno)
 {
     open_log();
     errno = E2BIG;
@@ -535,28 +535,28 @@ int main(void)
     tcase_add_checked_fixture(t, make_dir, remove_dir);
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_line_has_time_level_event_and_fields);
-    tcase_add_test(t, a_value_is_quoted_only_where_it_must_be);
+    tcase_add_test(t, a_value_is_quoted_only_if_needed);
     tcase_add_test(t, a_value_cannot_break_its_line);
-    tcase_add_test(t, json_is_one_object_a_line);
+    tcase_add_test(t, json_is_one_object_per_line);
     tcase_add_test(t, json_strings_are_escaped_and_are_utf8);
     tcase_add_loop_test(t, a_field_that_does_not_fit_is_left_out, 0, 2);
-    tcase_add_test(t, a_line_may_be_filled_to_the_last_byte);
+    tcase_add_test(t, a_line_may_use_its_last_byte);
     tcase_add_test(t, a_message_of_any_length_is_written);
     tcase_add_test(t, lines_below_the_level_are_not_written);
-    tcase_add_test(t, access_lines_in_the_log_obey_its_level);
-    tcase_add_test(t, an_access_log_of_its_own_takes_every_line);
-    tcase_add_test(t, an_access_log_that_is_off_takes_none);
+    tcase_add_test(t, access_lines_in_the_log_are_filtered_by_its_level);
+    tcase_add_test(t, a_separate_access_log_takes_every_line);
+    tcase_add_test(t, an_access_log_that_is_off_takes_no_line);
     tcase_add_test(t, log_and_access_log_may_be_one_file);
-    tcase_add_test(t, a_file_is_made_private_and_appended_to);
-    tcase_add_test(t, a_new_file_is_given_to_its_owner_an_old_one_is_left_alone);
-    tcase_add_test(t, a_file_that_cannot_be_opened_is_named);
+    tcase_add_test(t, a_file_is_created_private_and_appended_to);
+    tcase_add_test(t, only_a_new_file_is_given_to_the_owner);
+    tcase_add_test(t, the_file_that_cannot_be_opened_is_named);
     tcase_add_loop_test(t, reopening_follows_a_rotation, 0, 2); /* without and with a thread */
-    tcase_add_test(t, a_file_that_cannot_be_reopened_stays);
-    tcase_add_test(t, a_full_pipe_drops_lines_and_says_how_many);
-    tcase_add_test(t, a_full_socket_drops_lines_and_says_how_many);
-    tcase_add_test(t, stderr_serves_before_and_after);
-    tcase_add_test(t, syslog_lines_have_no_time_of_their_own);
-    tcase_add_test(t, logging_leaves_errno_alone);
+    tcase_add_test(t, the_old_file_stays_if_it_cannot_be_reopened);
+    tcase_add_test(t, a_full_pipe_drops_lines_and_reports_their_number);
+    tcase_add_test(t, a_full_socket_drops_lines_and_reports_their_number);
+    tcase_add_test(t, lines_go_to_stderr_before_open_and_after_close);
+    tcase_add_test(t, syslog_lines_have_no_time_field);
+    tcase_add_test(t, logging_does_not_change_errno);
     tcase_add_test(t, threads_write_whole_lines_while_the_file_is_reopened);
     suite_add_tcase(s, t);
     return suite_main(s);

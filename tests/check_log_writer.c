@@ -71,7 +71,7 @@ static size_t count(const char *text, const char *what)
     return n;
 }
 
-/* Lines that the log says are missing. */
+/* The sum of the lines that the log reports as dropped. */
 static uint64_t reported_dropped(const char *text)
 {
     uint64_t lines = 0;
@@ -145,7 +145,7 @@ static void expect_order(const char *text)
     }
 }
 
-START_TEST(threads_keep_their_order_and_each_line_is_written_or_counted)
+START_TEST(lines_of_a_thread_keep_their_order_and_each_is_written_or_counted)
 {
     static char names[THREADS][2] = { "a", "b", "c", "d" };
     pthread_t threads[THREADS];
@@ -162,11 +162,11 @@ START_TEST(threads_keep_their_order_and_each_line_is_written_or_counted)
     ck_assert_uint_eq(count(text, " end=here\n") + count(text, "event=last") +
                           reported_dropped(text),
                       THREADS * LINES + 1);
-    ck_assert_uint_ge(count(text, " end=here\n"), LINES / 2); /* a buffer full of them */
+    ck_assert_uint_ge(count(text, " end=here\n"), LINES / 2); /* the buffer holds at least these */
 }
 END_TEST
 
-START_TEST(a_line_before_the_reopening_is_in_the_old_file)
+START_TEST(a_line_before_a_reopening_goes_to_the_old_file)
 {
     char old[96];
     snprintf(old, sizeof old, "%s.1", path);
@@ -185,7 +185,7 @@ START_TEST(a_line_before_the_reopening_is_in_the_old_file)
 }
 END_TEST
 
-/* A FIFO that takes no more, as a log file. Returns the end to read from. */
+/* Opens a full FIFO as the log file. Returns its read end. */
 static int start_full_fifo(void)
 {
     char block[4096];
@@ -212,7 +212,7 @@ static size_t read_all(int fd, char *text, size_t size, size_t length)
     return length;
 }
 
-START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
+START_TEST(lines_that_find_the_buffer_full_are_counted_and_reported)
 {
     static char text[1 << 20];
     size_t length = 0;
@@ -223,7 +223,8 @@ START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
     ck_assert_uint_gt(dropped, 0);
     ck_assert_uint_lt(dropped, 5000);
     WAIT_FOR((length = read_all(fd, text, sizeof text, length), reported_dropped(text)) == dropped);
-    ck_assert_uint_eq(count(text, "event=e"), 5000 - dropped); /* without a further line */
+    ck_assert_uint_eq(count(text, "event=e"),
+                      5000 - dropped); /* the report needs no further line */
     ck_assert_uint_eq(state_of(LOG_MAIN).dropped, dropped);
     ck_assert_int_eq(state_of(LOG_MAIN).error, 0);
     log_msg(LOG_LEVEL_INFO, "later", "m");
@@ -233,7 +234,7 @@ START_TEST(what_finds_the_buffer_full_is_counted_and_told_when_there_is_room)
 }
 END_TEST
 
-START_TEST(the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_one)
+START_TEST(closing_waits_for_a_limited_time_and_the_next_process_reports_the_loss)
 {
     static char text[1 << 20];
     struct log_loss loss;
@@ -261,8 +262,8 @@ START_TEST(the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_o
 }
 END_TEST
 
-/* The log waits for its target while the access log is rotated, and rotated again. */
-START_TEST(a_file_is_opened_again_for_each_order)
+/* The log waits for its target while the access log is rotated twice. */
+START_TEST(a_file_is_reopened_for_each_request)
 {
     char old[96];
     snprintf(old, sizeof old, "%s.1", path);
@@ -278,7 +279,7 @@ START_TEST(a_file_is_opened_again_for_each_order)
 }
 END_TEST
 
-/* No file may be longer than this many bytes; 0: as long as it wants. */
+/* Limits the size of files, bytes; 0: no limit. */
 static void limit_files(rlim_t size)
 {
     struct rlimit limit;
@@ -287,7 +288,7 @@ static void limit_files(rlim_t size)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-START_TEST(a_line_that_a_full_disk_has_cut_is_completed)
+START_TEST(a_line_cut_by_a_full_disk_is_completed)
 {
     signal(SIGXFSZ, SIG_IGN);
     const char *failed = NULL;
@@ -302,12 +303,13 @@ START_TEST(a_line_that_a_full_disk_has_cut_is_completed)
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(st.st_size, 1000 + _i);
     limit_files(0);
-    if (_i == 1) /* the error is known before what it costs is counted */
+    if (_i == 1) /* the error is set before the lost lines are counted */
         WAIT_FOR(count(contents(path), "event=e") + state_of(LOG_MAIN).dropped == 100);
     uint64_t dropped = state_of(LOG_MAIN).dropped;
     if (_i == 0)
         log_msg(LOG_LEVEL_INFO, "e", "after");
-    WAIT_FOR(reported_dropped(contents(path)) == dropped); /* the thread tells by itself */
+    WAIT_FOR(reported_dropped(contents(path)) ==
+             dropped); /* the thread reports without a further line */
     if (_i == 1)
         log_msg(LOG_LEVEL_INFO, "e", "after");
     WAIT_FOR(count(contents(path), "msg=after") == 1);
@@ -317,7 +319,7 @@ START_TEST(a_line_that_a_full_disk_has_cut_is_completed)
 }
 END_TEST
 
-START_TEST(a_file_that_ends_within_a_line_is_ended_first)
+START_TEST(a_partial_last_line_of_a_file_is_ended_first)
 {
     FILE *f = fopen(path, "we");
     ck_assert_ptr_nonnull(f);
@@ -332,7 +334,7 @@ START_TEST(a_file_that_ends_within_a_line_is_ended_first)
 }
 END_TEST
 
-START_TEST(the_log_tells_of_an_access_log_that_is_lost)
+START_TEST(the_log_reports_that_the_access_log_fails)
 {
     struct log_line line;
     char full[] = "/dev/full";
@@ -386,7 +388,7 @@ START_TEST(what_the_access_log_adds_at_the_end_is_written)
 }
 END_TEST
 
-START_TEST(the_journal_is_told_priorities)
+START_TEST(the_journal_gets_priorities)
 {
     struct stat st;
     char stream[64];
@@ -408,7 +410,7 @@ START_TEST(the_journal_is_told_priorities)
     close(saved);
     close(fd);
     const char *text = contents(path);
-    if (_i == 1) { /* the variable is of another stream */
+    if (_i == 1) { /* the variable names another stream */
         expect_whole_lines(text);
         return;
     }
@@ -420,7 +422,7 @@ START_TEST(the_journal_is_told_priorities)
 }
 END_TEST
 
-START_TEST(a_ring_takes_lines_of_all_lengths_around_its_end)
+START_TEST(a_ring_takes_lines_of_all_lengths_across_its_end)
 {
     struct log_ring r;
     static char text[2048];
@@ -445,7 +447,7 @@ START_TEST(a_ring_takes_lines_of_all_lengths_around_its_end)
 }
 END_TEST
 
-START_TEST(a_full_ring_refuses)
+START_TEST(a_full_ring_refuses_a_line)
 {
     struct log_ring r;
     static const char text[100];
@@ -471,19 +473,20 @@ int main(void)
     TCase *t = tcase_create("log_writer");
     tcase_add_checked_fixture(t, make_dir, remove_dir);
     tcase_set_timeout(t, 120);
-    tcase_add_test(t, threads_keep_their_order_and_each_line_is_written_or_counted);
-    tcase_add_test(t, a_line_before_the_reopening_is_in_the_old_file);
-    tcase_add_test(t, what_finds_the_buffer_full_is_counted_and_told_when_there_is_room);
-    tcase_add_test(t, the_end_waits_but_not_for_ever_and_what_is_lost_is_told_by_the_next_one);
-    tcase_add_test(t, a_file_is_opened_again_for_each_order);
-    tcase_add_loop_test(t, a_line_that_a_full_disk_has_cut_is_completed, 0, 2); /* thread or not */
-    tcase_add_test(t, a_file_that_ends_within_a_line_is_ended_first);
-    tcase_add_test(t, the_log_tells_of_an_access_log_that_is_lost);
+    tcase_add_test(t, lines_of_a_thread_keep_their_order_and_each_is_written_or_counted);
+    tcase_add_test(t, a_line_before_a_reopening_goes_to_the_old_file);
+    tcase_add_test(t, lines_that_find_the_buffer_full_are_counted_and_reported);
+    tcase_add_test(t, closing_waits_for_a_limited_time_and_the_next_process_reports_the_loss);
+    tcase_add_test(t, a_file_is_reopened_for_each_request);
+    tcase_add_loop_test(t, a_line_cut_by_a_full_disk_is_completed, 0,
+                        2); /* with and without a thread */
+    tcase_add_test(t, a_partial_last_line_of_a_file_is_ended_first);
+    tcase_add_test(t, the_log_reports_that_the_access_log_fails);
     tcase_add_test(t, a_line_just_before_the_end_is_written);
     tcase_add_test(t, what_the_access_log_adds_at_the_end_is_written);
-    tcase_add_loop_test(t, the_journal_is_told_priorities, 0, 2);
-    tcase_add_test(t, a_ring_takes_lines_of_all_lengths_around_its_end);
-    tcase_add_test(t, a_full_ring_refuses);
+    tcase_add_loop_test(t, the_journal_gets_priorities, 0, 2);
+    tcase_add_test(t, a_ring_takes_lines_of_all_lengths_across_its_end);
+    tcase_add_test(t, a_full_ring_refuses_a_line);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

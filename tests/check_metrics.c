@@ -50,7 +50,7 @@ START_TEST(buckets_of_a_histogram_are_cumulative_and_in_base_units)
 }
 END_TEST
 
-START_TEST(nothing_in_a_text_is_markup)
+START_TEST(html_text_escapes_markup)
 {
     begin();
     html_text(out, "<script>&\"'\xfe\xe2\x80\x93");
@@ -58,7 +58,7 @@ START_TEST(nothing_in_a_text_is_markup)
 }
 END_TEST
 
-START_TEST(each_delivery_of_the_page_has_a_nonce_of_its_own)
+START_TEST(each_response_with_the_page_has_its_own_nonce)
 {
     char nonce[2][STATUS_PAGE_NONCE];
     char policy[2][STATUS_PAGE_POLICY];
@@ -72,7 +72,7 @@ START_TEST(each_delivery_of_the_page_has_a_nonce_of_its_own)
 }
 END_TEST
 
-START_TEST(json_has_commas_between_and_nowhere_else)
+START_TEST(json_commas_stand_only_between_values)
 {
     begin();
     struct json_writer w = { .out = out };
@@ -100,9 +100,9 @@ int main(void)
     TCase *t = tcase_create("metrics");
     tcase_add_test(t, labels_are_escaped);
     tcase_add_test(t, buckets_of_a_histogram_are_cumulative_and_in_base_units);
-    tcase_add_test(t, nothing_in_a_text_is_markup);
-    tcase_add_test(t, each_delivery_of_the_page_has_a_nonce_of_its_own);
-    tcase_add_test(t, json_has_commas_between_and_nowhere_else);
+    tcase_add_test(t, html_text_escapes_markup);
+    tcase_add_test(t, each_response_with_the_page_has_its_own_nonce);
+    tcase_add_test(t, json_commas_stand_only_between_values);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

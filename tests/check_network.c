@@ -45,7 +45,7 @@ static const struct {
       "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127" },
 };
 
-START_TEST(a_network_is_read_and_written)
+START_TEST(networks_parse_and_print)
 {
     struct network n = parsed(good[_i].text);
     ck_assert_str_eq(printed(&n), good[_i].canonical);
@@ -97,7 +97,7 @@ static const struct {
       "bits are set beyond the prefix, expected ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127" },
 };
 
-START_TEST(a_bad_network_is_explained)
+START_TEST(a_bad_network_gets_a_reason)
 {
     struct network n;
     char why[NETWORK_WHY_MAX] = "";
@@ -106,7 +106,7 @@ START_TEST(a_bad_network_is_explained)
 }
 END_TEST
 
-START_TEST(no_text_is_too_much)
+START_TEST(random_texts_do_not_crash_the_parser)
 {
     static const char letters[] = "0123456789.:/[]*%abcdefunix ";
     srandom(4711);
@@ -133,9 +133,9 @@ int main(void)
     Suite *s = suite_create("network");
     TCase *t = tcase_create("network");
     tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, a_network_is_read_and_written, 0, sizeof good / sizeof *good);
-    tcase_add_loop_test(t, a_bad_network_is_explained, 0, sizeof bad / sizeof *bad);
-    tcase_add_test(t, no_text_is_too_much);
+    tcase_add_loop_test(t, networks_parse_and_print, 0, sizeof good / sizeof *good);
+    tcase_add_loop_test(t, a_bad_network_gets_a_reason, 0, sizeof bad / sizeof *bad);
+    tcase_add_test(t, random_texts_do_not_crash_the_parser);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -10,9 +10,9 @@
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define PAYLOAD   "GET / HTTP/1.1\r\n\r\n"
 
-/* --- What is wanted, written in another way than the code under test --- */
+/* --- Expected results --- */
 
-/* A header: its bytes, and the two ends as text; "-" where it names nobody. */
+/* A header: its bytes, and its two addresses as text; "-": it has none. */
 struct sample {
     const char *bytes;
     size_t size;
@@ -82,7 +82,7 @@ static const struct sample samples[] = {
 
 #define SAMPLES ((int)(sizeof samples / sizeof *samples))
 
-/* Copies that end where the bytes end, so that a sanitizer sees who reads beyond. */
+/* Copies of the exact size, so that a sanitizer reports a read beyond the end. */
 static enum proxy_header_result parse_copy(struct proxy_header *h, const void *bytes, size_t n)
 {
     char *copy = malloc(n + 1);
@@ -110,7 +110,7 @@ static const char *printed(const struct addr_peer *p)
     return addr_peer_print(p, text);
 }
 
-START_TEST(a_header_says_who_came_and_where_payload_begins)
+START_TEST(a_header_gives_the_addresses_and_its_length)
 {
     const struct sample *s = &samples[_i];
     char stream[512];
@@ -126,7 +126,7 @@ START_TEST(a_header_says_who_came_and_where_payload_begins)
 }
 END_TEST
 
-START_TEST(a_header_may_be_cut_anywhere)
+START_TEST(a_partial_header_wants_more_bytes)
 {
     const struct sample *s = &samples[_i];
     struct proxy_header h;
@@ -138,7 +138,7 @@ START_TEST(a_header_may_be_cut_anywhere)
 }
 END_TEST
 
-/* The last byte is the one that cannot be. */
+/* The last byte is the first wrong one. */
 /* clang-format off */
 static const struct {
     const char *bytes;
@@ -225,7 +225,7 @@ static const struct {
 };
 /* clang-format on */
 
-START_TEST(what_cannot_become_a_header_is_refused_at_the_first_wrong_byte)
+START_TEST(an_invalid_header_is_refused_at_its_first_wrong_byte)
 {
     struct proxy_header h;
     const size_t last = bad[_i].size - 1;
@@ -266,7 +266,7 @@ START_TEST(a_block_has_at_most_4096_bytes)
 }
 END_TEST
 
-/* --- A second opinion on whole headers, made of other parts --- */
+/* --- A reference parser for complete headers, made from library functions --- */
 
 static bool same_text_port(const char *text, unsigned *port)
 {
@@ -292,7 +292,7 @@ static bool read_end(struct addr_peer *p, int family, const char *ip, const char
     return true;
 }
 
-/* A line with its CR LF. */
+/* Judges a line with its CR LF. */
 static bool second_opinion_v1(struct proxy_header *h, const char *bytes, size_t n)
 {
     char line[128] = "";
@@ -342,7 +342,7 @@ static bool tlvs_are_good(const unsigned char *header, size_t at, size_t size)
     return ntohl(stored) == hash_crc32c(HASH_CRC32C_EMPTY, copy, size);
 }
 
-/* A block, all of it. */
+/* Judges a complete block. */
 static bool second_opinion_v2(struct proxy_header *h, const unsigned char *b, size_t n)
 {
     static const size_t sizes[] = { 0, 12, 36, 216 };
@@ -381,8 +381,8 @@ static bool second_opinion_v2(struct proxy_header *h, const unsigned char *b, si
            read_end(&h->destination, family, ip[1], port[1]);
 }
 
-/* Whatever the bytes are: DONE is said of exactly what the second opinion takes for a header; and
- * what is said of a part holds for the whole. */
+/* For any bytes: the result is DONE exactly if the reference accepts the header, and a result other
+ * than MORE for a prefix is that of the whole. */
 static void judge(const unsigned char *bytes, size_t n, bool parts)
 {
     struct proxy_header whole;
@@ -402,7 +402,7 @@ static void judge(const unsigned char *bytes, size_t n, bool parts)
     }
 }
 
-START_TEST(every_byte_counts)
+START_TEST(every_changed_byte_is_judged_as_by_the_reference)
 {
     const struct sample *s = &samples[_i];
     unsigned char bytes[300];
@@ -415,7 +415,7 @@ START_TEST(every_byte_counts)
 }
 END_TEST
 
-START_TEST(no_bytes_are_too_much)
+START_TEST(random_bytes_are_judged_as_by_the_reference)
 {
     unsigned char bytes[400];
     srandom(4711);
@@ -426,13 +426,13 @@ START_TEST(no_bytes_are_too_much)
         for (long k = random() % 4; k >= 0; k--) {
             size_t at = (size_t)random() % n;
             switch (random() % 4) {
-            case 0: /* another byte, one that occurs in headers */
+            case 0: /* changes a byte to one that occurs in headers */
                 bytes[at] = (unsigned char)" \r\n:.0159afPTU\x03\x04\x11\x21"[random() % 18];
                 break;
-            case 1: /* one more */
+            case 1: /* inserts a byte */
                 memmove(bytes + at + 1, bytes + at, n++ - at);
                 break;
-            case 2: /* one less */
+            case 2: /* removes a byte */
                 memmove(bytes + at, bytes + at + 1, --n - at);
                 break;
             default:
@@ -463,7 +463,7 @@ static struct addr_peer peer(const char *text)
 static const struct {
     const char *client, *destination;
     const char *line;
-    const char *block; /* what follows the signature, in hexadecimal */
+    const char *block; /* the bytes after the signature, in hexadecimal */
 } written[] = {
     { "10.0.0.1:51234", "192.168.0.2:443", "PROXY TCP4 10.0.0.1 192.168.0.2 51234 443\r\n",
       "2111000c" "0a000001" "c0a80002" "c822" "01bb" },
@@ -483,7 +483,7 @@ static const struct {
 
 #define WRITTEN ((int)(sizeof written / sizeof *written))
 
-START_TEST(a_header_is_written)
+START_TEST(headers_are_written)
 {
     struct addr_peer client = peer(written[_i].client);
     struct addr_peer destination = peer(written[_i].destination);
@@ -500,7 +500,7 @@ START_TEST(a_header_is_written)
 }
 END_TEST
 
-START_TEST(a_client_of_a_unix_socket_has_no_name)
+START_TEST(a_client_of_a_unix_socket_has_no_address)
 {
     struct addr_peer client = peer("unix:");
     unsigned char buf[PROXY_HEADER_WRITE_MAX];
@@ -513,7 +513,7 @@ START_TEST(a_client_of_a_unix_socket_has_no_name)
 }
 END_TEST
 
-START_TEST(a_health_check_comes_from_nobody)
+START_TEST(a_health_check_is_local)
 {
     struct addr_peer own = peer("127.0.0.1:4000");
     struct addr_peer server = peer("127.0.0.1:80");
@@ -542,7 +542,7 @@ static struct addr_peer random_peer(void)
     return p;
 }
 
-START_TEST(what_is_written_is_read_again)
+START_TEST(a_written_header_parses_to_the_same_addresses)
 {
     srandom(1147);
     for (int round = 0; round < 5000; round++) {
@@ -566,18 +566,18 @@ int main(void)
     Suite *s = suite_create("proxy_header");
     TCase *t = tcase_create("proxy_header");
     tcase_set_timeout(t, 120);
-    tcase_add_loop_test(t, a_header_says_who_came_and_where_payload_begins, 0, SAMPLES);
-    tcase_add_loop_test(t, a_header_may_be_cut_anywhere, 0, SAMPLES);
-    tcase_add_loop_test(t, what_cannot_become_a_header_is_refused_at_the_first_wrong_byte, 0,
+    tcase_add_loop_test(t, a_header_gives_the_addresses_and_its_length, 0, SAMPLES);
+    tcase_add_loop_test(t, a_partial_header_wants_more_bytes, 0, SAMPLES);
+    tcase_add_loop_test(t, an_invalid_header_is_refused_at_its_first_wrong_byte, 0,
                         sizeof bad / sizeof *bad);
     tcase_add_test(t, a_line_has_at_most_107_bytes);
     tcase_add_test(t, a_block_has_at_most_4096_bytes);
-    tcase_add_loop_test(t, every_byte_counts, 0, SAMPLES);
-    tcase_add_test(t, no_bytes_are_too_much);
-    tcase_add_loop_test(t, a_header_is_written, 0, WRITTEN);
-    tcase_add_test(t, a_client_of_a_unix_socket_has_no_name);
-    tcase_add_test(t, a_health_check_comes_from_nobody);
-    tcase_add_test(t, what_is_written_is_read_again);
+    tcase_add_loop_test(t, every_changed_byte_is_judged_as_by_the_reference, 0, SAMPLES);
+    tcase_add_test(t, random_bytes_are_judged_as_by_the_reference);
+    tcase_add_loop_test(t, headers_are_written, 0, WRITTEN);
+    tcase_add_test(t, a_client_of_a_unix_socket_has_no_address);
+    tcase_add_test(t, a_health_check_is_local);
+    tcase_add_test(t, a_written_header_parses_to_the_same_addresses);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -12,11 +12,11 @@
 
 #include "suite.h"
 
-#define BOB   1234 /* another user, without an account */
+#define BOB   1234 /* a user other than root; needs no account */
 #define CAROL 1235
 
-static char top[32];  /* root's */
-static char bobs[48]; /* a directory in it that BOB may write to */
+static char top[32];  /* a directory of root */
+static char bobs[48]; /* a directory in it that BOB owns */
 static char victim[48];
 
 static const char *in(const char *directory, const char *name)
@@ -127,9 +127,9 @@ static void expect_untouched(void)
     ck_assert_uint_eq(st.st_uid, geteuid());
 }
 
-/* ---- what everybody expects ---- */
+/* ---- directories that are not shared ---- */
 
-START_TEST(a_file_is_made_and_appended_to)
+START_TEST(a_file_is_created_and_appended_to)
 {
     struct stat st;
     mode_t mask = umask(0);
@@ -142,7 +142,7 @@ START_TEST(a_file_is_made_and_appended_to)
 }
 END_TEST
 
-START_TEST(a_relative_path_begins_here)
+START_TEST(a_relative_path_begins_in_the_working_directory)
 {
     ck_assert_int_eq(chdir(top), 0);
     ck_assert_int_eq(append("log"), 0);
@@ -151,7 +151,7 @@ START_TEST(a_relative_path_begins_here)
 }
 END_TEST
 
-START_TEST(what_is_no_path_of_a_file_is_refused)
+START_TEST(a_path_that_names_no_file_is_refused)
 {
     char longer[PATH_MAX + 10];
     memset(longer, 'x', sizeof longer - 1);
@@ -171,7 +171,7 @@ START_TEST(what_is_no_path_of_a_file_is_refused)
 }
 END_TEST
 
-START_TEST(our_own_links_are_followed)
+START_TEST(links_of_the_process_owner_are_followed)
 {
     directory_of(geteuid(), 0755, in(top, "real"));
     link_by(geteuid(), "real", in(top, "directory"));
@@ -184,8 +184,8 @@ START_TEST(our_own_links_are_followed)
 }
 END_TEST
 
-/* Once an endless loop: the link is there, and what it leads to is not. */
-START_TEST(a_link_to_nowhere_ends)
+/* The link exists and its target does not: this has been an endless loop. */
+START_TEST(a_dangling_link_fails)
 {
     link_by(geteuid(), in(top, "nowhere/log"), in(top, "a"));
     ck_assert_int_eq(append(in(top, "a")), -ENOENT);
@@ -195,7 +195,7 @@ START_TEST(a_link_to_nowhere_ends)
 }
 END_TEST
 
-START_TEST(a_circle_of_links_ends)
+START_TEST(a_circle_of_links_fails)
 {
     link_by(geteuid(), "b", in(top, "a"));
     link_by(geteuid(), "a", in(top, "b"));
@@ -205,7 +205,7 @@ START_TEST(a_circle_of_links_ends)
 }
 END_TEST
 
-START_TEST(devices_and_links_of_proc_are_opened)
+START_TEST(devices_and_links_of_procfs_are_opened)
 {
     char path[64];
     int fd = open(in(top, "there"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -248,7 +248,7 @@ START_TEST(a_link_is_replaced_and_a_device_is_not)
 }
 END_TEST
 
-START_TEST(what_a_process_of_our_number_left_is_no_obstacle)
+START_TEST(a_file_left_by_a_process_with_the_same_pid_is_replaced)
 {
     char name[64];
     snprintf(name, sizeof name, "%s/pid.%ld", top, (long)getpid());
@@ -260,7 +260,7 @@ START_TEST(what_a_process_of_our_number_left_is_no_obstacle)
 }
 END_TEST
 
-START_TEST(only_the_file_that_is_meant_is_removed)
+START_TEST(unlink_removes_only_the_given_file)
 {
     struct file_id first;
     struct file_id second;
@@ -279,14 +279,14 @@ START_TEST(only_the_file_that_is_meant_is_removed)
 }
 END_TEST
 
-/* ---- where another user may write ---- */
+/* ---- shared directories ---- */
 
 static bool is_root(void)
 {
-    return geteuid() == 0; /* only root plays two users */
+    return geteuid() == 0; /* only root can act as two users */
 }
 
-START_TEST(in_a_directory_of_others_no_link_is_followed)
+START_TEST(in_a_shared_directory_no_link_is_followed)
 {
     const uid_t owners[] = { BOB, 0 };
     if (!is_root())
@@ -303,12 +303,12 @@ START_TEST(in_a_directory_of_others_no_link_is_followed)
     ck_assert_int_eq(access(in(top, "made"), F_OK), -1);
     ck_assert_int_eq(reads(in(bobs, "log"), ""), -ELOOP);
     ck_assert_int_eq(reads(in(bobs, "directory/victim"), ""), -ELOOP);
-    ck_assert_int_eq(replaced(in(bobs, "log")), 0); /* the link goes */
+    ck_assert_int_eq(replaced(in(bobs, "log")), 0); /* replaces the link */
     expect_untouched();
 }
 END_TEST
 
-START_TEST(a_group_or_all_that_may_write_are_others)
+START_TEST(a_directory_writable_by_a_group_or_by_all_is_shared)
 {
     const mode_t modes[] = { 0775, 0757, 0777 };
     if (!is_root())
@@ -322,7 +322,7 @@ START_TEST(a_group_or_all_that_may_write_are_others)
 }
 END_TEST
 
-START_TEST(where_a_sticky_bit_is_set_links_of_root_are_followed)
+START_TEST(in_a_sticky_directory_links_of_root_are_followed)
 {
     if (!is_root())
         return;
@@ -335,7 +335,7 @@ START_TEST(where_a_sticky_bit_is_set_links_of_root_are_followed)
 }
 END_TEST
 
-START_TEST(in_a_directory_of_others_only_a_file_with_one_name_is_used)
+START_TEST(in_a_shared_directory_only_a_file_with_one_name_is_used)
 {
     if (!is_root())
         return;
@@ -356,21 +356,21 @@ START_TEST(in_a_directory_of_others_only_a_file_with_one_name_is_used)
 }
 END_TEST
 
-START_TEST(in_tmp_a_file_that_another_user_has_laid_out_is_not_used)
+START_TEST(in_tmp_a_file_of_another_user_is_not_used)
 {
     if (!is_root())
         return;
     directory_of(0, 01777, in(top, "tmp"));
     write_file(in(top, "tmp/log"), "", BOB);
     ck_assert_int_eq(append(in(top, "tmp/log")), -EACCES);
-    int fd = safe_open_append(in(top, "tmp/log"), 0640, BOB, (gid_t)-1); /* he is the user */
+    int fd = safe_open_append(in(top, "tmp/log"), 0640, BOB, (gid_t)-1); /* BOB is the owner */
     ck_assert_int_ge(fd, 0);
     close(fd);
 }
 END_TEST
 
-/* A tool that deploys: "current" leads to what is in force. */
-START_TEST(a_link_of_another_user_leads_to_that_users_files_only)
+/* As deployment tools do: "current" is a link to the version in use. */
+START_TEST(a_link_of_another_user_leads_only_to_files_of_that_user)
 {
     if (!is_root())
         return;
@@ -390,7 +390,7 @@ START_TEST(a_link_of_another_user_leads_to_that_users_files_only)
 }
 END_TEST
 
-START_TEST(a_new_file_is_given_away_and_an_old_one_is_not)
+START_TEST(only_a_new_file_is_given_to_the_owner)
 {
     struct stat st;
     if (!is_root())
@@ -405,7 +405,7 @@ START_TEST(a_new_file_is_given_away_and_an_old_one_is_not)
 }
 END_TEST
 
-START_TEST(it_is_known_whether_the_directory_may_be_moved)
+START_TEST(a_directory_that_others_may_rename_is_reported)
 {
     struct safe_path p;
     if (!is_root())
@@ -429,28 +429,28 @@ static Suite *suite(void)
     Suite *s = suite_create("safe_open");
     TCase *tc = tcase_create("own");
     tcase_add_checked_fixture(tc, make_tree, remove_tree);
-    tcase_add_test(tc, a_file_is_made_and_appended_to);
-    tcase_add_test(tc, a_relative_path_begins_here);
-    tcase_add_test(tc, what_is_no_path_of_a_file_is_refused);
-    tcase_add_test(tc, our_own_links_are_followed);
-    tcase_add_test(tc, a_link_to_nowhere_ends);
-    tcase_add_test(tc, a_circle_of_links_ends);
-    tcase_add_test(tc, devices_and_links_of_proc_are_opened);
+    tcase_add_test(tc, a_file_is_created_and_appended_to);
+    tcase_add_test(tc, a_relative_path_begins_in_the_working_directory);
+    tcase_add_test(tc, a_path_that_names_no_file_is_refused);
+    tcase_add_test(tc, links_of_the_process_owner_are_followed);
+    tcase_add_test(tc, a_dangling_link_fails);
+    tcase_add_test(tc, a_circle_of_links_fails);
+    tcase_add_test(tc, devices_and_links_of_procfs_are_opened);
     tcase_add_test(tc, a_fifo_is_opened_and_does_not_block);
     tcase_add_test(tc, a_link_is_replaced_and_a_device_is_not);
-    tcase_add_test(tc, what_a_process_of_our_number_left_is_no_obstacle);
-    tcase_add_test(tc, only_the_file_that_is_meant_is_removed);
+    tcase_add_test(tc, a_file_left_by_a_process_with_the_same_pid_is_replaced);
+    tcase_add_test(tc, unlink_removes_only_the_given_file);
     suite_add_tcase(s, tc);
     tc = tcase_create("of others");
     tcase_add_checked_fixture(tc, make_tree, remove_tree);
-    tcase_add_loop_test(tc, in_a_directory_of_others_no_link_is_followed, 0, 2);
-    tcase_add_loop_test(tc, a_group_or_all_that_may_write_are_others, 0, 3);
-    tcase_add_test(tc, where_a_sticky_bit_is_set_links_of_root_are_followed);
-    tcase_add_test(tc, in_a_directory_of_others_only_a_file_with_one_name_is_used);
-    tcase_add_test(tc, in_tmp_a_file_that_another_user_has_laid_out_is_not_used);
-    tcase_add_test(tc, a_link_of_another_user_leads_to_that_users_files_only);
-    tcase_add_test(tc, a_new_file_is_given_away_and_an_old_one_is_not);
-    tcase_add_test(tc, it_is_known_whether_the_directory_may_be_moved);
+    tcase_add_loop_test(tc, in_a_shared_directory_no_link_is_followed, 0, 2);
+    tcase_add_loop_test(tc, a_directory_writable_by_a_group_or_by_all_is_shared, 0, 3);
+    tcase_add_test(tc, in_a_sticky_directory_links_of_root_are_followed);
+    tcase_add_test(tc, in_a_shared_directory_only_a_file_with_one_name_is_used);
+    tcase_add_test(tc, in_tmp_a_file_of_another_user_is_not_used);
+    tcase_add_test(tc, a_link_of_another_user_leads_only_to_files_of_that_user);
+    tcase_add_test(tc, only_a_new_file_is_given_to_the_owner);
+    tcase_add_test(tc, a_directory_that_others_may_rename_is_reported);
     suite_add_tcase(s, tc);
     return s;
 }

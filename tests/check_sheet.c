@@ -74,7 +74,7 @@ START_TEST(a_table_without_rows_has_its_headings)
 }
 END_TEST
 
-START_TEST(what_is_not_known_is_a_dash_or_null)
+START_TEST(a_missing_value_is_a_dash_or_null)
 {
     put_empty_row();
     ck_assert_str_eq(print(sheet_print_json),
@@ -84,7 +84,7 @@ START_TEST(what_is_not_known_is_a_dash_or_null)
 }
 END_TEST
 
-START_TEST(json_is_exact_and_says_units)
+START_TEST(json_has_exact_values_and_units)
 {
     put_row("a \"b\"", "c");
     ck_assert_str_eq(print(sheet_print_json_record),
@@ -93,7 +93,7 @@ START_TEST(json_is_exact_and_says_units)
 }
 END_TEST
 
-START_TEST(a_record_has_a_line_for_each_value)
+START_TEST(a_record_has_one_line_per_value)
 {
     put_row("a", "c");
     ck_assert_str_eq(print(sheet_print_record), "name   a\nup     yes\ncount  12\nmoved  1.5k\n"
@@ -132,7 +132,7 @@ static void put_renamed(uint64_t queued, const char *why)
     sheet_text(sheet, why);
 }
 
-START_TEST(former_names_and_parts_are_in_json_only)
+START_TEST(aliases_and_json_texts_are_in_json_only)
 {
     sheet_free(sheet);
     sheet = sheet_new(renamed, sizeof renamed / sizeof *renamed);
@@ -214,11 +214,11 @@ int main(void)
     tcase_add_checked_fixture(c, begin, end);
     tcase_add_test(c, a_table_is_aligned_words_left_numbers_right);
     tcase_add_test(c, a_table_without_rows_has_its_headings);
-    tcase_add_test(c, what_is_not_known_is_a_dash_or_null);
-    tcase_add_test(c, json_is_exact_and_says_units);
-    tcase_add_test(c, a_record_has_a_line_for_each_value);
+    tcase_add_test(c, a_missing_value_is_a_dash_or_null);
+    tcase_add_test(c, json_has_exact_values_and_units);
+    tcase_add_test(c, a_record_has_one_line_per_value);
     tcase_add_test(c, thousands_of_rows_keep_their_values);
-    tcase_add_test(c, former_names_and_parts_are_in_json_only);
+    tcase_add_test(c, aliases_and_json_texts_are_in_json_only);
     tcase_add_test(c, a_json_string_holds_any_text);
     tcase_add_test(c, numbers_for_people_are_short);
     suite_add_tcase(s, c);

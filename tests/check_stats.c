@@ -1,9 +1,11 @@
+#include <pthread.h>
+
 #include "base/stats.h"
 #include "suite.h"
 
 static const struct histogram_scale scale = { .first = 10, .shift = 1 };
 
-START_TEST(a_value_is_counted_under_the_lowest_bound_that_it_does_not_exceed)
+START_TEST(a_value_is_counted_in_the_bucket_of_the_lowest_bound_not_below_it)
 {
     static const struct {
         uint64_t value;
@@ -28,7 +30,7 @@ START_TEST(a_value_is_counted_under_the_lowest_bound_that_it_does_not_exceed)
 }
 END_TEST
 
-START_TEST(totals_add_up_over_histograms)
+START_TEST(totals_are_sums_over_histograms)
 {
     struct histogram one = { .sum = { 0 } };
     struct histogram two = { .sum = { 0 } };
@@ -53,13 +55,39 @@ START_TEST(a_gauge_goes_up_and_down)
 }
 END_TEST
 
+#define THREADS   4
+#define ADDITIONS 10000
+
+static struct counter shared;
+
+static void *add_to_shared(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < ADDITIONS; i++)
+        counter_add_shared(&shared, 1);
+    return NULL;
+}
+
+START_TEST(a_shared_counter_loses_no_addition)
+{
+    pthread_t threads[THREADS];
+    counter_set(&shared, 7);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, add_to_shared, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(counter_get(&shared), 7 + THREADS * ADDITIONS);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("stats");
     TCase *t = tcase_create("stats");
-    tcase_add_test(t, a_value_is_counted_under_the_lowest_bound_that_it_does_not_exceed);
-    tcase_add_test(t, totals_add_up_over_histograms);
+    tcase_add_test(t, a_value_is_counted_in_the_bucket_of_the_lowest_bound_not_below_it);
+    tcase_add_test(t, totals_are_sums_over_histograms);
     tcase_add_test(t, a_gauge_goes_up_and_down);
+    tcase_add_test(t, a_shared_counter_loses_no_addition);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -8,7 +8,7 @@
 struct item {
     struct timer_wheel_entry entry; /* first */
     uint64_t at;
-    uint64_t fell_due; /* 0: not yet */
+    uint64_t fell_due; /* 0: not due yet */
 };
 
 static struct timer_wheel timer_wheel;
@@ -19,7 +19,7 @@ static void on_due(struct timer_wheel_entry *e, void *arg)
 {
     struct item *it = (struct item *)e;
     (void)arg;
-    if (it->at > now) { /* beyond the wheel's reach: back again, as its owner would */
+    if (it->at > now) { /* beyond the reach of the wheel: scheduled again by its owner */
         timer_wheel_schedule(&timer_wheel, e, it->at);
         return;
     }
@@ -43,7 +43,7 @@ static void set(int i, uint64_t at)
     timer_wheel_schedule(&timer_wheel, &items[i].entry, at);
 }
 
-/* As the worker does: sleeps until the wheel wants to be turned. */
+/* Sleeps until timer_wheel_next_due(), as a worker does. */
 static void run_until(uint64_t end)
 {
     while (now < end) {
@@ -54,7 +54,7 @@ static void run_until(uint64_t end)
     }
 }
 
-START_TEST(entries_fall_due_never_early_and_at_most_a_tick_late)
+START_TEST(entries_are_due_never_early_and_at_most_a_tick_late)
 {
     start(1000003);
     srandom(1);
@@ -69,14 +69,14 @@ START_TEST(entries_fall_due_never_early_and_at_most_a_tick_late)
 }
 END_TEST
 
-START_TEST(a_cleared_entry_never_falls_due)
+START_TEST(a_cancelled_entry_is_never_due)
 {
     start(50);
     for (int i = 0; i < ENTRIES; i++)
         set(i, now + (uint64_t)i);
     for (int i = 0; i < ENTRIES; i += 2) {
         timer_wheel_cancel(&timer_wheel, &items[i].entry);
-        timer_wheel_cancel(&timer_wheel, &items[i].entry); /* twice is once */
+        timer_wheel_cancel(&timer_wheel, &items[i].entry); /* a second cancel does nothing */
     }
     run_until(now + ENTRIES + 100);
     for (int i = 0; i < ENTRIES; i++)
@@ -84,7 +84,7 @@ START_TEST(a_cleared_entry_never_falls_due)
 }
 END_TEST
 
-START_TEST(a_moved_entry_falls_due_at_its_new_time_alone)
+START_TEST(a_moved_entry_is_due_only_at_its_new_time)
 {
     start(0);
     set(0, 100);
@@ -97,7 +97,7 @@ START_TEST(a_moved_entry_falls_due_at_its_new_time_alone)
 }
 END_TEST
 
-START_TEST(a_time_that_is_past_falls_due_with_the_next_tick)
+START_TEST(a_past_time_is_due_with_the_next_tick)
 {
     start(100000);
     set(0, 5);
@@ -106,7 +106,7 @@ START_TEST(a_time_that_is_past_falls_due_with_the_next_tick)
 }
 END_TEST
 
-START_TEST(a_long_sleep_of_an_empty_wheel_does_no_harm)
+START_TEST(an_empty_wheel_may_sleep_long)
 {
     start(100000);
     now += 3600 * 1000;
@@ -118,7 +118,7 @@ START_TEST(a_long_sleep_of_an_empty_wheel_does_no_harm)
 }
 END_TEST
 
-START_TEST(covers_says_whether_an_entry_need_not_be_moved)
+START_TEST(covers_tells_whether_an_entry_must_be_moved)
 {
     start(1000);
     ck_assert(!timer_wheel_covers(&items[0].entry, 5000));
@@ -133,12 +133,12 @@ int main(void)
 {
     Suite *s = suite_create("timer_wheel");
     TCase *t = tcase_create("timer_wheel");
-    tcase_add_test(t, entries_fall_due_never_early_and_at_most_a_tick_late);
-    tcase_add_test(t, a_cleared_entry_never_falls_due);
-    tcase_add_test(t, a_moved_entry_falls_due_at_its_new_time_alone);
-    tcase_add_test(t, a_time_that_is_past_falls_due_with_the_next_tick);
-    tcase_add_test(t, a_long_sleep_of_an_empty_wheel_does_no_harm);
-    tcase_add_test(t, covers_says_whether_an_entry_need_not_be_moved);
+    tcase_add_test(t, entries_are_due_never_early_and_at_most_a_tick_late);
+    tcase_add_test(t, a_cancelled_entry_is_never_due);
+    tcase_add_test(t, a_moved_entry_is_due_only_at_its_new_time);
+    tcase_add_test(t, a_past_time_is_due_with_the_next_tick);
+    tcase_add_test(t, an_empty_wheel_may_sleep_long);
+    tcase_add_test(t, covers_tells_whether_an_entry_must_be_moved);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -68,7 +68,7 @@ static const struct {
     { &byte_rate, "off", 0, "off" },
 };
 
-START_TEST(a_number_is_read_and_written)
+START_TEST(numbers_parse_and_print)
 {
     uint64_t number = 77;
     struct value_error error;
@@ -80,7 +80,7 @@ START_TEST(a_number_is_read_and_written)
 }
 END_TEST
 
-START_TEST(what_is_written_reads_as_the_same_number)
+START_TEST(a_printed_number_parses_to_the_same_number)
 {
     static const struct value *const kinds[] = { &any_count, &any_size, &any_duration };
     srand(4711);
@@ -192,7 +192,7 @@ static const struct {
     { &path, "", "\"\": not absolute, expected a path that begins with /" },
 };
 
-START_TEST(what_is_wrong_and_what_was_expected_is_said)
+START_TEST(the_message_has_the_error_and_what_is_expected)
 {
     _Alignas(max_align_t) char out[16] = "untouched";
     struct value_error error;
@@ -202,7 +202,7 @@ START_TEST(what_is_wrong_and_what_was_expected_is_said)
 }
 END_TEST
 
-START_TEST(a_long_text_is_not_repeated_whole)
+START_TEST(a_long_text_is_cut_in_the_message)
 {
     char text[400];
     struct value_error error;
@@ -212,11 +212,12 @@ START_TEST(a_long_text_is_not_repeated_whole)
     text[sizeof text - 2] = '\0';
     ck_assert_int_eq(value_parse(&yes, &b, text, &error), -EINVAL);
     ck_assert_uint_lt(strlen(error.text), 120);
-    ck_assert_ptr_nonnull(strstr(error.text, "\xc3\xbc...\": not understood")); /* not cut in two */
+    ck_assert_ptr_nonnull(
+        strstr(error.text, "\xc3\xbc...\": not understood")); /* the character is not split */
 }
 END_TEST
 
-START_TEST(yes_has_three_spellings)
+START_TEST(yes_and_no_have_three_spellings_each)
 {
     static const char *const words[] = { "no", "yes", "off", "on", "false", "true" };
     struct value_error error;
@@ -253,7 +254,7 @@ static const struct {
     { &path, "/var/log/my log" }, { &path, "/" },
 };
 
-START_TEST(a_text_is_copied_and_given_back)
+START_TEST(a_text_is_copied_and_freed)
 {
     char *text = NULL;
     struct value_error error;
@@ -265,7 +266,7 @@ START_TEST(a_text_is_copied_and_given_back)
     free(again);
     value_free(texts[_i].value, &text);
     ck_assert_ptr_null(text);
-    value_free(texts[_i].value, &text); /* twice does no harm */
+    value_free(texts[_i].value, &text); /* a second call does nothing */
 }
 END_TEST
 
@@ -283,7 +284,7 @@ START_TEST(a_name_has_1_to_64_bytes)
 }
 END_TEST
 
-START_TEST(a_path_fits_the_kernel)
+START_TEST(a_path_is_absolute_and_shorter_than_path_max)
 {
     char text[5000];
     char *out = NULL;
@@ -302,17 +303,17 @@ int main(void)
 {
     Suite *s = suite_create("value");
     TCase *t = tcase_create("value");
-    tcase_add_loop_test(t, a_number_is_read_and_written, 0, sizeof numbers / sizeof *numbers);
-    tcase_add_test(t, what_is_written_reads_as_the_same_number);
+    tcase_add_loop_test(t, numbers_parse_and_print, 0, sizeof numbers / sizeof *numbers);
+    tcase_add_test(t, a_printed_number_parses_to_the_same_number);
     tcase_add_test(t, modes_are_octal);
-    tcase_add_loop_test(t, what_is_wrong_and_what_was_expected_is_said, 0,
+    tcase_add_loop_test(t, the_message_has_the_error_and_what_is_expected, 0,
                         sizeof refused / sizeof *refused);
-    tcase_add_test(t, a_long_text_is_not_repeated_whole);
-    tcase_add_test(t, yes_has_three_spellings);
+    tcase_add_test(t, a_long_text_is_cut_in_the_message);
+    tcase_add_test(t, yes_and_no_have_three_spellings_each);
     tcase_add_test(t, a_choice_is_an_enum);
-    tcase_add_loop_test(t, a_text_is_copied_and_given_back, 0, sizeof texts / sizeof *texts);
+    tcase_add_loop_test(t, a_text_is_copied_and_freed, 0, sizeof texts / sizeof *texts);
     tcase_add_test(t, a_name_has_1_to_64_bytes);
-    tcase_add_test(t, a_path_fits_the_kernel);
+    tcase_add_test(t, a_path_is_absolute_and_shorter_than_path_max);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -1,5 +1,5 @@
 "use strict";
-/* Keeps the page up to date from /stats.json, and plots what it tells of the last minutes. */
+/* Updates the page from /stats.json and plots the history of the last minutes. */
 (() => {
     const PERIOD = 2000, PATIENCE = 15000, LINES = 4, PROBLEMS = 20, NAMED = 3;
     const $ = id => document.getElementById(id);
@@ -61,7 +61,7 @@
         });
     };
 
-    /* What counters have grown by each second, since the last time. */
+    /* The growth of a counter per second since the last update. */
     let before = new Map(), after = new Map(), elapsed = 0;
     const speed = (key, value) => {
         after.set(key, value);
@@ -111,8 +111,8 @@
         [count(w.pipes_idle), "num"],
         [time(w.loop_ms), "num", `${Math.round(speed("w/" + w.worker, w.loop_ms) / 10)} %`] ] });
 
-    /* Hides what was not searched for: rows, and pools of which nothing is left. All of a pool is
-       meant by its name. */
+    /* Hides the rows that do not match the filter, and pools without a row. If the name of a pool
+       matches, all of its rows do. */
     const sift = () => {
         const wanted = $("filter").value.trim().toLowerCase(), trouble = $("trouble").checked;
         let shown = 0;
@@ -148,8 +148,8 @@
         Object.assign(past, { end: h.end, step: h.step_ms, pools });
     };
 
-    /* The pools that moved most have lines of their own, the others one together: more lines
-       than four cannot be told apart. */
+    /* The busiest pools get a line each, the others share one: more than four lines cannot be
+       told apart. */
     const plotted = () => {
         const weight = p => p.up.reduce((a, v, i) => a + v + p.down[i], 0) +
             p.sessions.reduce((a, v) => a + v, 0);
@@ -199,7 +199,7 @@
                     `${x(0, s.points.length).toFixed(1)} ${y(0)}Z` }));
             svg.append(shape("path", { class: `s${n}`, d: line }));
         });
-        for (const part of [.5, 1])     // over the curves, which may be anywhere
+        for (const part of [.5, 1])     // drawn last, above the curves
             svg.append(shape("text", { x: 0, y: y(part * top) - 3 }, format(part * top)));
         box.replaceChildren(svg);
         box.shown = { list, format, steps, width };
@@ -256,13 +256,13 @@
             }));
     };
 
-    /* ---- the whole of it ---- */
+    /* ---- updates ---- */
 
     const looks = { critical: "bad", warning: "warn" };
     const ranks = { critical: 0, warning: 1 };
     const look_of = severity => looks[severity] || "good";
 
-    /* Pools in trouble come first; cards move only when that has changed. */
+    /* Pools with problems come first. Cards move only if the order has changed. */
     const order = (pools, cards) => {
         const rank = p => p.severity in ranks ? ranks[p.severity] : 2;
         const wanted = pools.map((p, i) => ({ card: cards[i], rank: rank(p), i }))
@@ -290,7 +290,7 @@
         }
         order(pools, cards);
     };
-    /* A closed card costs nothing, unless its rows are searched. */
+    /* The rows of a collapsed card are updated only while a filter is set. */
     const showRows = card => {
         const body = card.querySelector("tbody");
         if (body && card.rows && (card.open || searching()))
@@ -358,7 +358,7 @@
         remember(s.history);
         drawAll();
     };
-    /* Figures that are not those of now fade. */
+    /* Without contact to zproxy the figures are shown faded. */
     let heard = performance.now();
     const contact = found => {
         if (found) heard = performance.now();
@@ -377,15 +377,14 @@
             contact(false);
         }
     };
-    /* A table of thousands of servers takes long to send and to show: a pause is never shorter
-       than what it took. */
+    /* With thousands of servers an update takes long: the pause is at least twice as long. */
     const again = async () => {
         const began = performance.now();
         if (!document.hidden)
             await look();
         setTimeout(again, Math.max(PERIOD, 2 * (performance.now() - began)));
     };
-    /* What is searched for stands in the address, so that it can be kept and passed on. */
+    /* The filter is kept in the fragment of the URL, so that it can be bookmarked and shared. */
     const addressed = () => new URLSearchParams(location.hash.slice(1));
     const showAddressed = () => {
         $("filter").value = addressed().get("find") || "";
