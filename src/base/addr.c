@@ -186,7 +186,7 @@ static int next_path_byte(const char **text)
     return high * 16 + low;
 }
 
-/* One file has one spelling: without "//" and "/./". Returns the length of what is left. */
+/* Removes "//" and "/./", so that a file has one spelling. Returns the new length. */
 static size_t shorten_path(char *path, size_t n)
 {
     size_t kept = 0;

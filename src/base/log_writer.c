@@ -67,7 +67,7 @@ struct log_writer {
     size_t batch_end;
     unsigned stuck;       /* attempts at a full target that poll(2) called writable */
     enum log_level level; /* of the last line in batch */
-    uint64_t seconds;     /* when that line was put, since the epoch; 0 but for syslog */
+    uint64_t seconds;     /* its time, since the epoch; only syslog uses it */
     char batch[BATCH_SIZE];
 };
 

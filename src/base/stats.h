@@ -5,7 +5,7 @@
  *
  * Most figures have one writer: each worker keeps its own, and a reader adds up those of all
  * workers. For one writer a relaxed load and store is a plain addition, without a locked
- * instruction, so that counting costs a relayed byte next to nothing.
+ * instruction, so that counting is cheap even for each message.
  */
 #ifndef ZPROXY_BASE_STATS_H
 #define ZPROXY_BASE_STATS_H

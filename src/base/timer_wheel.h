@@ -1,9 +1,9 @@
 /* A timer wheel: many timeouts, each at the cost of a list insertion. For one thread.
  *
- * An entry is due in the slot of its time: never early, and at most TIMER_WHEEL_TICK late. An entry
- * beyond the reach of the wheel is due earlier, after one turn; its owner then schedules it again.
- * So a timeout that each event extends costs nothing per event: the owner leaves the entry in its
- * slot and checks the time when the entry is due.
+ * An entry whose time is within the reach of the wheel is due at that time: never early, and at
+ * most TIMER_WHEEL_TICK late. An entry further away is due after one turn of the wheel, before its
+ * time; its owner then schedules it again. So a timeout that each event extends costs nothing per
+ * event: the owner leaves the entry in its slot and checks the time when the entry is due.
  *
  * Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
  */

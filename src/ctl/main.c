@@ -34,15 +34,15 @@ static const char *error_hint(int error)
     switch (error) {
     case ENOENT:
     case ECONNREFUSED:
-        return ": is zproxy running, with this socket in [admin]? -s names another";
+        return ": is zproxy running, with this socket in [admin]? -s selects another socket";
     case EACCES:
     case EPERM:
-        return ": expected a user that socket_mode in [admin] allows, such as root";
+        return ": run zproxyctl as root, or as a user that socket_mode in [admin] allows";
     case ENAMETOOLONG:
         return ", expected a path of at most 107 bytes";
     case EPIPE:
     case ECONNRESET:
-        return ": is it still running? Its log says why";
+        return ": is it still running? Its log has the reason";
     default:
         return "";
     }
@@ -53,7 +53,7 @@ static enum status ctl_status_of(const struct control_client *t, int rc)
     if (rc >= 0)
         return rc > 0 ? CTL_DONE : CTL_FAILED;
     fprintf(stderr, "zproxyctl: %s: %s%s\n", t->path,
-            rc == -EPIPE ? "zproxy hung up" : strerror(-rc), error_hint(-rc));
+            rc == -EPIPE ? "zproxy closed the connection" : strerror(-rc), error_hint(-rc));
     return CTL_NOT_CONNECTED;
 }
 
@@ -96,7 +96,7 @@ static enum status run_top(struct control_client *t)
     int rc = top_run(t);
     if (rc != -ENOTTY)
         return rc < 0 ? ctl_status_of(t, rc) : CTL_DONE;
-    fprintf(stderr, "zproxyctl: top: no terminal, expected one; \"show servers\" needs none\n");
+    fprintf(stderr, "zproxyctl: top needs a terminal; \"show servers\" does not\n");
     return CTL_FAILED;
 }
 

@@ -59,7 +59,7 @@ void html_bytes(FILE *out, uint64_t n)
     static const char units[] = "KMGTPE";
     double value = (double)n;
     int unit = -1;
-    while (value >= 1023.95) { /* or it would read 1024.0 */
+    while (value >= 1023.95) { /* below 1024.0 when rounded */
         value /= 1024;
         unit++;
     }
