@@ -1,9 +1,12 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "metrics/html.h"
+#include "metrics/metrics.h"
 #include "metrics/prometheus.h"
+#include "metrics/stats_json.h"
 #include "metrics/status_page.h"
 #include "suite.h"
 
@@ -94,6 +97,70 @@ START_TEST(json_commas_stand_only_between_values)
 }
 END_TEST
 
+/* A process with one pool of one server. Each counter of it has a value of its own. */
+static struct snapshot one_server(struct snapshot_pool *pool, struct snapshot_server *server)
+{
+    *server = (struct snapshot_server){
+        .pool = "p", .name = "s", .address = "a", .view = { .status = "up", .why = "" }
+    };
+    *pool = (struct snapshot_pool){
+        .name = "p", .balance = "first", .server = server, .server_count = 1
+    };
+    struct snapshot s = { .pool = pool, .pool_count = 1, .server = server, .server_count = 1 };
+    for (uint64_t i = 0; i < SERVER_COUNTERS; i++)
+        server->counter[i] = 100 + i;
+    for (uint64_t i = 0; i < SESSION_HISTOGRAMS; i++)
+        s.totals.histogram[i].sum = 1000 * (200 + i);
+    return s;
+}
+
+static void expect_value(const char *before, uint64_t value, const char *after)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%s%" PRIu64 "%s", before, value, after);
+    ck_assert_msg(strstr(text, wanted) != NULL, "%s", wanted);
+}
+
+START_TEST(each_counter_and_histogram_is_a_metric)
+{
+    struct snapshot_pool pool;
+    struct snapshot_server server;
+    struct snapshot s = one_server(&pool, &server);
+    struct metrics m = { .s = &s };
+    begin();
+    while (metrics_next(&m, out))
+        ;
+    fclose(out);
+    for (uint64_t i = 0; i < SERVER_COUNTERS; i++)
+        expect_value("address=\"a\"} ", 100 + i, "\n");
+    for (uint64_t i = 0; i < SESSION_HISTOGRAMS; i++)
+        expect_value("_sum ", 200 + i, ""); /* seconds; followed by 000 for bytes */
+    free(text);
+}
+END_TEST
+
+START_TEST(each_counter_and_histogram_is_in_json)
+{
+    struct snapshot_pool pool;
+    struct snapshot_server server;
+    struct snapshot s = one_server(&pool, &server);
+    struct busiest busiest = { .count = 0 };
+    struct history history;
+    history_init(&history);
+    struct stats_json j = { .s = &s, .busiest = &busiest, .history = &history };
+    begin();
+    while (stats_json_next(&j, out))
+        ;
+    fclose(out);
+    for (uint64_t i = 0; i < SERVER_COUNTERS; i++)
+        expect_value("\":", 100 + i, ",");
+    for (uint64_t i = 0; i < SESSION_HISTOGRAMS; i++)
+        expect_value("\"sum\":", 1000 * (200 + i), "}");
+    free(text);
+    history_fini(&history);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("metrics");
@@ -103,6 +170,8 @@ int main(void)
     tcase_add_test(t, html_text_escapes_markup);
     tcase_add_test(t, each_response_with_the_page_has_its_own_nonce);
     tcase_add_test(t, json_commas_stand_only_between_values);
+    tcase_add_test(t, each_counter_and_histogram_is_a_metric);
+    tcase_add_test(t, each_counter_and_histogram_is_in_json);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -7,8 +7,9 @@
 #include "session/session_end.h"
 #include "session/session_info.h"
 
-#define NS_PER_MS 1000000u
-#define PIECE     32 /* servers in one call of stats_json_next() */
+#define NS_PER_MS    1000000u
+#define LENGTH(list) (sizeof(list) / sizeof(list)[0])
+#define PIECE        32 /* servers in one call of stats_json_next() */
 
 /* ---- totals ---- */
 
@@ -37,11 +38,12 @@ static void put_histogram(struct json_writer *w, const char *name, const struct 
     json_end_object(w);
 }
 
-static const char *const histogram_names[SESSION_HISTOGRAMS] = {
+static const char *const histogram_names[] = {
     [SESSION_CONNECT_TIME] = "connect_ms", [SESSION_PREREAD_TIME] = "preread_ms",
     [SESSION_QUEUE_TIME] = "queue_ms",     [SESSION_DURATION] = "duration_ms",
     [SESSION_BYTES] = "session_bytes",
 };
+_Static_assert(LENGTH(histogram_names) == SESSION_HISTOGRAMS, "each histogram has a name");
 
 static void put_totals(struct json_writer *w, const struct worker_totals *t)
 {
@@ -127,12 +129,13 @@ static void put_check(struct json_writer *w, const struct snapshot_check *c)
     json_end_object(w);
 }
 
-static const char *const server_counter_names[SERVER_COUNTERS] = {
+static const char *const server_counter_names[] = {
     [SERVER_CONNECTIONS] = "connections",
     [SERVER_FAILURES] = "connect_failures",
     [SERVER_RECEIVED] = "received",
     [SERVER_SENT] = "sent",
 };
+_Static_assert(LENGTH(server_counter_names) == SERVER_COUNTERS, "each counter has a name");
 
 static void stats_json_put_server(struct json_writer *w, const struct snapshot_server *s)
 {
@@ -357,5 +360,5 @@ bool stats_json_next(struct stats_json *j, FILE *out)
     if (parts[j->part](j, &j->writer))
         return true;
     j->item = 0;
-    return ++j->part < sizeof parts / sizeof parts[0];
+    return ++j->part < LENGTH(parts);
 }

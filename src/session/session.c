@@ -77,23 +77,15 @@ static void session_free(struct session *s, enum session_end why)
     free(s);
 }
 
-#define SCALE_WAIT             \
-    {                          \
-        .first = 1, .shift = 1 \
-    } /* 1 ms to 33 s */
-#define SCALE_DURATION         \
-    {                          \
-        .first = 1, .shift = 2 \
-    } /* 1 ms to 12 days */
-#define SCALE_BYTES             \
-    {                           \
-        .first = 64, .shift = 2 \
-    } /* 64 bytes to 64 GB */
-
-const struct histogram_scale session_histogram_scales[SESSION_HISTOGRAMS] = {
-    [SESSION_CONNECT_TIME] = SCALE_WAIT, [SESSION_PREREAD_TIME] = SCALE_WAIT,
-    [SESSION_QUEUE_TIME] = SCALE_WAIT,   [SESSION_DURATION] = SCALE_DURATION,
-    [SESSION_BYTES] = SCALE_BYTES,
+const struct histogram_scale session_histogram_scales[] = {
+    /* 1 ms to 33 s */
+    [SESSION_CONNECT_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_PREREAD_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_QUEUE_TIME] = { .first = 1, .shift = 1 },
+    /* 1 ms to 12 days */
+    [SESSION_DURATION] = { .first = 1, .shift = 2 },
+    /* 64 bytes to 64 GB */
+    [SESSION_BYTES] = { .first = 64, .shift = 2 },
 };
 
 void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value)
