@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/hostname.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 #define UNIX_PREFIX "unix:"
@@ -158,17 +159,6 @@ static int addr_parse_in(struct addr *a, const char *text, const char **why)
     return 0;
 }
 
-static int addr_hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Reads one byte of a path, plain or as "\xNN", and advances *text. Returns -1 for another escape.
  */
 static int next_path_byte(const char **text)
@@ -178,8 +168,8 @@ static int next_path_byte(const char **text)
         *text = at + 1;
         return (unsigned char)at[0];
     }
-    int high = at[1] == 'x' ? addr_hex_digit(at[2]) : -1;
-    int low = high != -1 ? addr_hex_digit(at[3]) : -1;
+    int high = at[1] == 'x' ? text_hex_digit(at[2]) : -1;
+    int low = high != -1 ? text_hex_digit(at[3]) : -1;
     if (low == -1)
         return -1;
     *text = at + 4;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define LINE_MAX_BYTES 107 /* with CR LF */
 #define GROUPS         8   /* of 16 bits in an IPv6 address */
 #define NO_GAP         GROUPS
@@ -26,18 +28,6 @@ static enum proxy_header_result proxy_v1_invalid(struct line *l, const char *why
 static bool is_digit(unsigned char c)
 {
     return c >= '0' && c <= '9';
-}
-
-/* Returns -1 for a byte that is not a hexadecimal digit. */
-static int proxy_v1_hex_digit(unsigned char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 static enum proxy_header_result expect(struct line *l, const char *text, const char *why)
@@ -117,10 +107,10 @@ static enum proxy_header_result parse_group(struct line *l, struct groups *g)
 {
     const unsigned char *begin = l->at;
     unsigned value = 0;
-    for (; l->at < l->end && proxy_v1_hex_digit(*l->at) != -1; l->at++) {
+    for (; l->at < l->end && text_hex_digit((char)*l->at) != -1; l->at++) {
         if (l->at - begin == 4 || groups_left(g) == 0)
             return proxy_v1_invalid(l, not_in6);
-        value = value * 16 + (unsigned)proxy_v1_hex_digit(*l->at);
+        value = value * 16 + (unsigned)text_hex_digit((char)*l->at);
     }
     if (l->at == l->end)
         return PROXY_HEADER_MORE;

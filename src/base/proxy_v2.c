@@ -217,24 +217,33 @@ static unsigned char *append_header(unsigned char *at, unsigned command, unsigne
     return proxy_v2_append(at, head, sizeof head);
 }
 
+/* Two addresses of n bytes each, then their ports. */
+static unsigned char *append_addresses(unsigned char *at, const void *source_ip,
+                                       const void *destination_ip, size_t n, in_port_t source_port,
+                                       in_port_t destination_port)
+{
+    at = proxy_v2_append(at, source_ip, n);
+    at = proxy_v2_append(at, destination_ip, n);
+    at = proxy_v2_append(at, &source_port, sizeof source_port);
+    return proxy_v2_append(at, &destination_port, sizeof destination_port);
+}
+
 size_t proxy_v2_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], const struct addr_peer *source,
                       const struct addr_peer *destination)
 {
+    const struct sockaddr_in *in = &source->in;
+    const struct sockaddr_in6 *in6 = &source->in6;
     unsigned char *at = buf;
     switch (source->sa.sa_family) {
     case AF_INET:
         at = append_header(at, COMMAND_PROXY, FAMILY_IN | TRANSPORT_STREAM);
-        at = proxy_v2_append(at, &source->in.sin_addr, sizeof source->in.sin_addr);
-        at = proxy_v2_append(at, &destination->in.sin_addr, sizeof destination->in.sin_addr);
-        at = proxy_v2_append(at, &source->in.sin_port, sizeof source->in.sin_port);
-        at = proxy_v2_append(at, &destination->in.sin_port, sizeof destination->in.sin_port);
+        at = append_addresses(at, &in->sin_addr, &destination->in.sin_addr, sizeof in->sin_addr,
+                              in->sin_port, destination->in.sin_port);
         break;
     case AF_INET6:
         at = append_header(at, COMMAND_PROXY, FAMILY_IN6 | TRANSPORT_STREAM);
-        at = proxy_v2_append(at, &source->in6.sin6_addr, sizeof source->in6.sin6_addr);
-        at = proxy_v2_append(at, &destination->in6.sin6_addr, sizeof destination->in6.sin6_addr);
-        at = proxy_v2_append(at, &source->in6.sin6_port, sizeof source->in6.sin6_port);
-        at = proxy_v2_append(at, &destination->in6.sin6_port, sizeof destination->in6.sin6_port);
+        at = append_addresses(at, &in6->sin6_addr, &destination->in6.sin6_addr,
+                              sizeof in6->sin6_addr, in6->sin6_port, destination->in6.sin6_port);
         break;
     case AF_UNIX:
         at = append_header(at, COMMAND_PROXY, FAMILY_UNIX | TRANSPORT_STREAM);
