@@ -15,7 +15,7 @@
         if (text !== undefined) e.textContent = text;
         return e;
     };
-    const say = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
+    const setText = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 
     /* ---- numbers ---- */
 
@@ -47,7 +47,7 @@
         for (const line of under ? [].concat(under) : [])
             td.append(make("small", "", line));
     };
-    const fill = (body, rows, nothing) => {
+    const fillTable = (body, rows, nothing) => {
         while (body.rows.length > Math.max(rows.length, 1)) body.deleteRow(-1);
         if (rows.length === 0)
             rows = [{ cells: [[nothing, "none"]] }];
@@ -69,13 +69,13 @@
         return elapsed > 0 && grown > 0 ? grown / elapsed : 0;
     };
 
-    const standing = s => s.state !== "ready" ? [s.state, s.state === "drain" ? "warn" : "off"]
+    const statusOf = s => s.state !== "ready" ? [s.state, s.state === "drain" ? "warn" : "off"]
         : [s.status, s.status === "up" ? "good" : "bad"];
     const reason = s => s.why ? s.why : !s.check ? "not checked" :
         `${s.check.why}, ${time(s.check.duration_ms)}, ${time(s.check.age_ms)} ago`;
     const serverRow = (pool, s) => {
         const key = `${pool.name}/${s.name}/${s.address}`;
-        const [word, look] = standing(s);
+        const [word, look] = statusOf(s);
         const up = speed(key + ">", s.sent), down = speed(key + "<", s.received);
         return {
             find: `${s.name} ${s.address} ${word}`.toLowerCase(), trouble: look !== "good",
@@ -113,19 +113,19 @@
 
     /* Hides the rows that do not match the filter, and pools without a row. If the name of a pool
        matches, all of its rows do. */
-    const sift = () => {
+    const applyFilter = () => {
         const wanted = $("filter").value.trim().toLowerCase(), trouble = $("trouble").checked;
         let shown = 0;
         for (const card of document.querySelectorAll(".pool")) {
-            const meant = card.dataset.pool.toLowerCase().includes(wanted);
+            const nameMatches = card.dataset.pool.toLowerCase().includes(wanted);
             let rows = 0;
             for (const tr of card.querySelectorAll("tbody tr")) {
-                const hit = (meant || (tr.dataset.find || "").includes(wanted)) &&
+                const hit = (nameMatches || (tr.dataset.find || "").includes(wanted)) &&
                     (!trouble || tr.dataset.trouble !== "");
                 tr.classList.toggle("hidden", !hit);
                 rows += hit;
             }
-            const hide = (!meant && rows === 0) || (trouble && !card.dataset.severity);
+            const hide = (!nameMatches && rows === 0) || (trouble && !card.dataset.severity);
             card.classList.toggle("hidden", hide);
             shown += !hide;
         }
@@ -135,7 +135,7 @@
     /* ---- plots ---- */
 
     const past = { end: 0, step: PERIOD, pools: new Map() };
-    const remember = h => {
+    const appendHistory = h => {
         const fresh = h.first !== past.end;
         const pools = new Map();
         for (const p of h.pools) {
@@ -150,7 +150,7 @@
 
     /* The busiest pools get a line each, the others share one: more than four lines cannot be
        told apart. */
-    const plotted = () => {
+    const plottedPools = () => {
         const weight = p => p.up.reduce((a, v, i) => a + v + p.down[i], 0) +
             p.sessions.reduce((a, v) => a + v, 0);
         const all = [...past.pools].map(([name, p], i) => ({ name, p, i, weight: weight(p) }));
@@ -161,7 +161,7 @@
                  others: all.slice(LINES - 1) };
     };
     const series = value => {
-        const chosen = plotted();
+        const chosen = plottedPools();
         const lines = list => list.map(({ name, p }) => ({ name, points: value(p) }));
         const own = lines(chosen.own), others = lines(chosen.others);
         if (others.length > 0)
@@ -258,9 +258,9 @@
 
     /* ---- updates ---- */
 
-    const looks = { critical: "bad", warning: "warn" };
+    const badges = { critical: "bad", warning: "warn" };
     const ranks = { critical: 0, warning: 1 };
-    const look_of = severity => looks[severity] || "good";
+    const badgeOf = severity => badges[severity] || "good";
 
     /* Pools with problems come first. Cards move only if the order has changed. */
     const order = (pools, cards) => {
@@ -280,7 +280,7 @@
             card.querySelector(".usable").textContent = pool.file ? "a file" :
                 `${count(pool.usable)} of ${count(pool.servers.length)} usable`;
             card.querySelector(".usable").className = "usable badge " +
-                (pool.file ? "" : look_of(pool.severity));
+                (pool.file ? "" : badgeOf(pool.severity));
             card.dataset.severity = pool.severity || "";
             cards.push(card);
             card.querySelector(".sessions").textContent = `${count(pool.sessions)} sessions` +
@@ -294,7 +294,7 @@
     const showRows = card => {
         const body = card.querySelector("tbody");
         if (body && card.rows && (card.open || searching()))
-            fill(body, card.rows, "no server");
+            fillTable(body, card.rows, "no server");
     };
     const searching = () => $("filter").value.trim() !== "" || $("trouble").checked;
 
@@ -302,11 +302,11 @@
         const worst = list.some(p => p.severity === "critical") ? "bad" : "warn";
         const badge = $("trouble_badge"), more = list.length - NAMED;
         badge.className = "badge warn" + (list.length ? "" : " hidden");
-        say("trouble_badge", list.slice(0, NAMED).map(p => p.subject).join(", ") +
+        setText("trouble_badge", list.slice(0, NAMED).map(p => p.subject).join(", ") +
             (more > 0 ? ` and ${more} more` : ""));
         const rows = list.slice(0, PROBLEMS).map(p => {
             const item = make("li");
-            item.append(make("span", "badge " + look_of(p.severity), p.subject), " ",
+            item.append(make("span", "badge " + badgeOf(p.severity), p.subject), " ",
                         make("span", "", p.problem));
             return item;
         });
@@ -321,27 +321,27 @@
         const failed = s.pools.reduce((a, p) =>
             a + p.failures + p.servers.reduce((b, v) => b + v.connect_failures, 0), 0);
         const worst = showProblems(s.problems), problems = s.problems.length;
-        say("health", s.health !== "ok" || !problems ? s.health :
+        setText("health", s.health !== "ok" || !problems ? s.health :
             `${problems} problem${problems === 1 ? "" : "s"}`);
         $("health").className = "badge " + (s.health === "ok" ? worst :
                                             s.health === "no server" ? "bad" : "warn");
-        say("host", s.host);
+        setText("host", s.host);
         document.title = (problems ? `(${problems}) ` : "") +
             (s.host ? `${s.host} - zproxy` : "zproxy");
-        say("uptime", time(s.uptime_ms));
-        say("generation", String(s.generation));
-        say("sessions", count(s.sessions));
-        say("limit", `of ${count(s.max_sessions)}`);
-        say("up", byteRate(speed("up", bytesOf("up"))));
-        say("up_total", bytes(bytesOf("up")));
-        say("down", byteRate(speed("down", bytesOf("down"))));
-        say("down_total", bytes(bytesOf("down")));
-        say("new", rate(speed("new", s.totals.sessions)));
-        say("new_total", count(s.totals.sessions));
-        say("failures", rate(speed("failures", failed)));
-        say("failures_total", count(failed));
-        say("usable", count(s.pools.reduce((a, p) => a + p.usable, 0)));
-        say("servers", count(s.pools.reduce((a, p) => a + p.servers.length, 0)));
+        setText("uptime", time(s.uptime_ms));
+        setText("generation", String(s.generation));
+        setText("sessions", count(s.sessions));
+        setText("limit", `of ${count(s.max_sessions)}`);
+        setText("up", byteRate(speed("up", bytesOf("up"))));
+        setText("up_total", bytes(bytesOf("up")));
+        setText("down", byteRate(speed("down", bytesOf("down"))));
+        setText("down_total", bytes(bytesOf("down")));
+        setText("new", rate(speed("new", s.totals.sessions)));
+        setText("new_total", count(s.totals.sessions));
+        setText("failures", rate(speed("failures", failed)));
+        setText("failures_total", count(failed));
+        setText("usable", count(s.pools.reduce((a, p) => a + p.usable, 0)));
+        setText("servers", count(s.pools.reduce((a, p) => a + p.servers.length, 0)));
     };
     let last = 0;
     const show = s => {
@@ -349,65 +349,65 @@
         last = s.uptime_ms;
         showSummary(s);
         showPools(s.pools);
-        fill($("busiest"), s.busiest.map(sessionRow), "no session");
-        fill($("listeners"), s.listeners.map(listenerRow), "no listener");
-        fill($("workers"), s.workers.map(workerRow), "no worker");
+        fillTable($("busiest"), s.busiest.map(sessionRow), "no session");
+        fillTable($("listeners"), s.listeners.map(listenerRow), "no listener");
+        fillTable($("workers"), s.workers.map(workerRow), "no worker");
         before = after;
         after = new Map();
-        sift();
-        remember(s.history);
+        applyFilter();
+        appendHistory(s.history);
         drawAll();
     };
     /* Without contact to zproxy the figures are shown faded. */
-    let heard = performance.now();
-    const contact = found => {
-        if (found) heard = performance.now();
-        say("contact", found ? "live" : `no contact for ${time(performance.now() - heard)}`);
+    let lastContact = performance.now();
+    const setContact = found => {
+        if (found) lastContact = performance.now();
+        setText("contact", found ? "live" : `no contact for ${time(performance.now() - lastContact)}`);
         $("contact").classList.toggle("lost", !found);
         document.documentElement.classList.toggle("stale", !found);
     };
-    const look = async () => {
+    const update = async () => {
         try {
             const answer = await fetch(`/stats.json?since=${past.end}`,
                                        { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
             if (!answer.ok) throw new Error(answer.statusText);
             show(await answer.json());
-            contact(true);
+            setContact(true);
         } catch (error) {
-            contact(false);
+            setContact(false);
         }
     };
     /* With thousands of servers an update takes long: the pause is at least twice as long. */
-    const again = async () => {
+    const updateForever = async () => {
         const began = performance.now();
         if (!document.hidden)
-            await look();
-        setTimeout(again, Math.max(PERIOD, 2 * (performance.now() - began)));
+            await update();
+        setTimeout(updateForever, Math.max(PERIOD, 2 * (performance.now() - began)));
     };
     /* The filter is kept in the fragment of the URL, so that it can be bookmarked and shared. */
-    const addressed = () => new URLSearchParams(location.hash.slice(1));
-    const showAddressed = () => {
-        $("filter").value = addressed().get("find") || "";
-        $("trouble").checked = addressed().has("trouble");
+    const urlParameters = () => new URLSearchParams(location.hash.slice(1));
+    const loadFilter = () => {
+        $("filter").value = urlParameters().get("find") || "";
+        $("trouble").checked = urlParameters().has("trouble");
     };
-    const keepAddressed = () => {
+    const saveFilter = () => {
         const wanted = new URLSearchParams();
         if ($("filter").value) wanted.set("find", $("filter").value);
         if ($("trouble").checked) wanted.set("trouble", "only");
         history.replaceState(null, "", "#" + wanted);
     };
-    const showAgain = () => {
-        keepAddressed();
+    const filterChanged = () => {
+        saveFilter();
         document.querySelectorAll(".pool").forEach(showRows);
-        sift();
+        applyFilter();
     };
     document.documentElement.classList.add("js");
-    $("filter").addEventListener("input", showAgain);
-    $("trouble").addEventListener("change", showAgain);
+    $("filter").addEventListener("input", filterChanged);
+    $("trouble").addEventListener("change", filterChanged);
     $("pools").addEventListener("toggle", e => showRows(e.target), true);
-    addEventListener("hashchange", () => { showAddressed(); showAgain(); });
-    showAddressed();
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+    addEventListener("hashchange", () => { loadFilter(); filterChanged(); });
+    loadFilter();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) update(); });
     addEventListener("resize", drawAll);
-    again();
+    updateForever();
 })();
