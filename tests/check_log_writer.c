@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/log_ring.h"
+#include "base/syslogger.h"
 #include "suite.h"
 
 static char dir[64];
@@ -388,6 +389,18 @@ START_TEST(what_the_access_log_adds_at_the_end_is_written)
 }
 END_TEST
 
+/* The thread of one log still writes when the other log is closed. */
+START_TEST(the_syslog_socket_is_open_until_its_last_user_closes_it)
+{
+    ck_assert_int_eq(syslogger_open(), 0);
+    ck_assert_int_eq(syslogger_open(), 0);
+    syslogger_close();
+    ck_assert_int_ne(syslogger_fd(), -1);
+    syslogger_close();
+    ck_assert_int_eq(syslogger_fd(), -1);
+}
+END_TEST
+
 START_TEST(the_journal_gets_priorities)
 {
     struct stat st;
@@ -484,6 +497,7 @@ int main(void)
     tcase_add_test(t, the_log_reports_that_the_access_log_fails);
     tcase_add_test(t, a_line_just_before_the_end_is_written);
     tcase_add_test(t, what_the_access_log_adds_at_the_end_is_written);
+    tcase_add_test(t, the_syslog_socket_is_open_until_its_last_user_closes_it);
     tcase_add_loop_test(t, the_journal_gets_priorities, 0, 2);
     tcase_add_test(t, a_ring_takes_lines_of_all_lengths_across_its_end);
     tcase_add_test(t, a_full_ring_refuses_a_line);

@@ -11,6 +11,7 @@
 #define HEAD_MAX 64
 
 static int fd = -1;
+static unsigned users; /* log and access_log may both go to syslog */
 
 static int connect_daemon(void)
 {
@@ -20,19 +21,21 @@ static int connect_daemon(void)
 
 int syslogger_open(void)
 {
-    if (fd != -1)
-        return 0;
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -errno;
-    (void)connect_daemon();
+    if (users == 0) {
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd == -1)
+            return -errno;
+        (void)connect_daemon();
+    }
+    users++;
     return 0;
 }
 
 void syslogger_close(void)
 {
-    if (fd != -1)
-        close(fd);
+    if (--users > 0)
+        return;
+    close(fd);
     fd = -1;
 }
 
