@@ -182,7 +182,7 @@ static void top_draw_put_sessions(const struct top_view *v, size_t rows, struct 
 static void put_keys(const struct top_options *c, FILE *out)
 {
     if (c->typing)
-        fprintf(out, BOLD "filter: %s_" PLAIN "   Enter: keep   Esc: drop", c->filter);
+        fprintf(out, BOLD "filter: %s_" PLAIN "   Enter: keep   Esc: clear", c->filter);
     else
         fprintf(out,
                 DIM

@@ -50,14 +50,14 @@ static void snapshot_take_server(const struct runtime *rt, const struct pool *p,
     s->address = strcmp(addr_print(&srv->addr, address), s->name == NULL ? "" : s->name) == 0
                      ? s->name
                      : snapshot_strdup(all, address);
-    s->state = (enum config_state)atomic_load(&srv->state);
+    s->state = (enum config_state)atomic_load_explicit(&srv->state, memory_order_relaxed);
     s->view.status = view.status;
     s->view.why = view.why[0] == '\0' ? "" : snapshot_strdup(all, view.why);
     s->up = strcmp(view.status, "up") == 0;
     s->backup = pool_is_backup(p, srv);
     s->weight = server_weight(srv);
     s->active = server_active(srv);
-    s->max_connections = atomic_load(&srv->max_connections);
+    s->max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed);
     for (int k = 0; k < SERVER_COUNTERS; k++)
         s->counter[k] = counter_get(&srv->counter[k]);
     take_check(rt, p, srv, all, &s->check);
