@@ -356,7 +356,7 @@ END_TEST
 
 #define ENDS 300
 
-/* Each end races with the thread that has just found its buffer empty. */
+/* Each log_close() races with the writer, which has just found its buffer empty. */
 START_TEST(a_line_just_before_the_end_is_written)
 {
     char name[32];
@@ -374,7 +374,7 @@ START_TEST(a_line_just_before_the_end_is_written)
 END_TEST
 
 /* The thread of the access log adds a line to the log when it finds the disk full at its end. */
-START_TEST(what_the_access_log_adds_at_the_end_is_written)
+START_TEST(lines_about_the_access_log_at_the_end_are_written)
 {
     char full[] = "/dev/full";
     struct log_line line;
@@ -496,7 +496,7 @@ int main(void)
     tcase_add_test(t, a_partial_last_line_of_a_file_is_ended_first);
     tcase_add_test(t, the_log_reports_that_the_access_log_fails);
     tcase_add_test(t, a_line_just_before_the_end_is_written);
-    tcase_add_test(t, what_the_access_log_adds_at_the_end_is_written);
+    tcase_add_test(t, lines_about_the_access_log_at_the_end_are_written);
     tcase_add_test(t, the_syslog_socket_is_open_until_its_last_user_closes_it);
     tcase_add_loop_test(t, the_journal_gets_priorities, 0, 2);
     tcase_add_test(t, a_ring_takes_lines_of_all_lengths_across_its_end);

@@ -148,7 +148,7 @@ void log_reopen(void)
     reopen_done();
 }
 
-/* For the log, if the access log has used up LOG_CLOSE_MS. */
+/* The least time for the log, after the access log has used up LOG_CLOSE_MS. */
 #define LOG_CLOSE_LAST_MS 1000
 
 static uint64_t log_clock_ms(void)
@@ -183,7 +183,7 @@ static void close_writer(enum log_name name, uint64_t deadline)
 void log_close(void)
 {
     uint64_t deadline = log_clock_ms() + LOG_CLOSE_MS;
-    /* The access log first: the log gets lines about it until its thread has ended. */
+    /* The access log first: until its thread has ended, it may add lines to the log. */
     for (int i = LOG_NAME_COUNT - 1; i >= 0; i--) {
         if (writers[i] != NULL)
             log_writer_stop(writers[i]);

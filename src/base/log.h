@@ -82,9 +82,10 @@ struct log_loss {
     uint64_t unreported; /* of these, those that no log_dropped line reports */
 };
 
-/* Writes the waiting lines, for LOG_CLOSE_MS at most, and closes the targets; later lines go to
- * stderr. Unreported losses are reported on stderr, unless stderr is the target or is full. No
- * other thread may log during the call. */
+/* Writes the waiting lines, for LOG_CLOSE_MS at most (one second more for the log, if the access
+ * log takes that long), and closes the targets; later lines go to stderr. Unreported losses are
+ * reported on stderr, unless stderr is the target or is full. No other thread may log during the
+ * call. */
 #define LOG_CLOSE_MS 5000
 void log_close(void);
 

@@ -326,8 +326,8 @@ static void *log_writer_run(void *arg)
 {
     struct log_writer *w = arg;
     while (!atomic_load_explicit(&w->give_up, memory_order_relaxed)) {
-        bool is_last = atomic_load(&w->stop); /* before the look at the buffer: later lines do not
-                                                 exist once this is true */
+        /* read before the buffer is looked at: once it is set, no thread adds lines */
+        bool is_last = atomic_load(&w->stop);
         int rc = log_writer_work(w);
         if (rc == 1 && is_last)
             break;
