@@ -244,6 +244,19 @@ START_TEST(every_key_is_in_the_manual_and_in_the_example)
 }
 END_TEST
 
+START_TEST(every_key_is_in_the_full_file)
+{
+    for (size_t s = 0; s < SECTION_KINDS; s++)
+        for (size_t k = 0; k < keys_sections[s].key_count; k++) {
+            const struct key *key = &keys_sections[s].keys[k];
+            char line[80];
+            snprintf(line, sizeof line, "\n%s = ", key->name);
+            ck_assert_msg((key->flags & KEY_INCLUDE) != 0 || strstr(full_config, line) != NULL,
+                          "%s", line);
+        }
+}
+END_TEST
+
 /* Whether all errors are about keys that do not go together. */
 static bool only_unfit(void)
 {
@@ -356,6 +369,7 @@ static void add_tests(TCase *t)
     tcase_add_loop_test(t, the_order_of_a_list_is_compared_if_it_matters, 0, COUNT(orders));
     tcase_add_test(t, the_order_of_servers_is_compared);
     tcase_add_test(t, every_key_is_in_the_manual_and_in_the_example);
+    tcase_add_test(t, every_key_is_in_the_full_file);
     tcase_add_test(t, the_example_is_valid);
     tcase_add_loop_test(t, a_corrupted_file_loads_or_reports_errors, 0, 4);
 }
