@@ -176,16 +176,16 @@ static const struct {
     { MINIMAL, "check_path = health\n",
       "[pool p] check_path: \"health\": expected a path that begins with /\n" },
     { MINIMAL, "check_path = /a b\n",
-      "[pool p] check_path: \"/a b\": not a path of HTTP, expected visible ASCII, all other bytes "
+      "[pool p] check_path: \"/a b\": not an HTTP path, expected visible ASCII, all other bytes "
       "and # as %HH\n" },
     { MINIMAL, "check_path = /\xc3\xa4\n",
-      "[pool p] check_path: \"/\xc3\xa4\": not a path of HTTP, expected visible ASCII, all other "
+      "[pool p] check_path: \"/\xc3\xa4\": not an HTTP path, expected visible ASCII, all other "
       "bytes and # as %HH\n" },
     { MINIMAL, "check_host = a b\n",
-      "[pool p] check_host: \"a b\": not a host of HTTP, expected one as in www.example or "
+      "[pool p] check_host: \"a b\": not an HTTP host, expected one as in www.example or "
       "www.example:8080\n" },
     { MINIMAL, "check_host = http://a\n",
-      "[pool p] check_host: \"http://a\": not a host of HTTP, expected one as in www.example or "
+      "[pool p] check_host: \"http://a\": not an HTTP host, expected one as in www.example or "
       "www.example:8080\n" },
     { MINIMAL, "check_status = 2xx\n",
       "[pool p] check_status: \"2xx\": not understood, expected a number from 100 to 599, or two "
@@ -287,11 +287,11 @@ static const struct {
     { LISTEN "[pool p]\n", "server = 2001:db8::1\n",
       "[pool p] server: \"2001:db8::1\": no brackets, expected [IPv6]:PORT\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:2\n",
-      "[listen l] bind: \"fd:2\": not a descriptor of systemd, expected fd:3 or above\n" },
+      "[listen l] bind: \"fd:2\": not a descriptor from systemd, expected fd:3 or above\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:\n",
-      "[listen l] bind: \"fd:\": not a socket of systemd, expected fd:NAME or fd:3\n" },
+      "[listen l] bind: \"fd:\": not a socket from systemd, expected fd:NAME or fd:3\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:a:1-2\n",
-      "[listen l] bind: \"fd:a:1-2\": not a socket of systemd, expected fd:NAME or fd:3\n" },
+      "[listen l] bind: \"fd:a:1-2\": not a socket from systemd, expected fd:NAME or fd:3\n" },
     { POOL "[listen l]\npool = p\n", "bind = fd:a mode=0600\n",
       "[listen l] bind: \"fd:a\": has no file, expected mode=, user= and group= only for "
       "unix:/PATH\n" },

@@ -162,7 +162,7 @@ static void check_resolve(const struct load *l)
     const char *key = given ? "resolve_min" : "resolve_max";
     if (g->resolve_min > g->resolve_max)
         report_error(l->report, load_location(l, SECTION_GLOBAL, 0, key), "global", key,
-                     "resolve_min is longer than resolve_max, expected at most as long");
+                     "resolve_min is longer than resolve_max, expected no longer");
 }
 
 static bool check_all(struct check *c)

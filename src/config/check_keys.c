@@ -85,8 +85,7 @@ void check_listen(const struct load *l, size_t i)
     else if (listen->trusted_proxy_count == 0 && !check_key_given(l, SECTION_LISTEN, i, trusted))
         check_key_report(
             l, SECTION_LISTEN, i, accept,
-            "needs trusted_proxies, expected the networks whose header is believed, or "
-            "all");
+            "needs trusted_proxies, expected the networks whose headers are trusted, or all");
 }
 
 static void report_key(const struct load *l, size_t i, const char *key, const char *what)
@@ -197,7 +196,7 @@ static void check_addresses(const struct load *l, size_t i)
         const struct config_server *s = &pool->server[item];
         if (s->same_port && is_checked(pool) && s->check_address.len == 0 && pool->check_port == 0)
             check_pool_report_server(
-                l, i, item, "has no port to be checked at, expected check_port, or check_address=");
+                l, i, item, "has no port for checks, expected check_port or check_address=");
         if (from_address && s->host == NULL && !addr_is_unix(&s->addr) &&
             s->addr.sa.sa_family != pool->source.addr.sa.sa_family)
             check_pool_report_server(

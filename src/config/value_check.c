@@ -414,7 +414,7 @@ static int parse_http_path(const struct value *v, void *out, const char *text,
         return value_invalid(error, text, "expected a path that begins with /");
     if (!is_printable(text) || strchr(text, '#') != NULL)
         return value_invalid(error, text,
-                             "not a path of HTTP, expected visible ASCII, all other bytes and # "
+                             "not an HTTP path, expected visible ASCII, all other bytes and # "
                              "as %%HH");
     return value_strdup(out, text, error);
 }
@@ -425,7 +425,7 @@ static int parse_http_host(const struct value *v, void *out, const char *text,
     (void)v;
     if (*text == '\0' || !is_printable(text) || strpbrk(text, "/?#@,") != NULL)
         return value_invalid(error, text,
-                             "not a host of HTTP, expected one as in www.example or "
+                             "not an HTTP host, expected one as in www.example or "
                              "www.example:8080");
     return value_strdup(out, text, error);
 }

@@ -83,9 +83,9 @@ static int parse_fd(struct config_bind *b, const char *name, const char *text,
     while (name[n] > ' ' && name[n] < 0x7f && name[n] != ':')
         n++;
     if (n == 0 || n > FD_MAX || name[n] != '\0')
-        return value_invalid(error, text, "not a socket of systemd, expected fd:NAME or fd:3");
+        return value_invalid(error, text, "not a socket from systemd, expected fd:NAME or fd:3");
     if (strspn(name, "0123456789") == n && value_parse(&number, &fd, name, &ignored) < 0)
-        return value_invalid(error, text, "not a descriptor of systemd, expected fd:3 or above");
+        return value_invalid(error, text, "not a descriptor from systemd, expected fd:3 or above");
     return value_strdup(&b->fd, name, error);
 }
 

@@ -65,9 +65,9 @@ static const char *value_of(const char *reference, const char *name, enum variab
 {
     const char *value = getenv(name);
     if (value == NULL)
-        value_invalid(error, reference,
-                      "not set, expected a variable of zproxy's environment, or $${ for these "
-                      "characters");
+        value_invalid(
+            error, reference,
+            "not set, expected a variable of zproxy's environment, or $${ for a literal ${");
     else if (quoting == VARIABLE_AS_TEXT && !variable_is_text(value))
         value_invalid(error, reference,
                       "its value has a control character, or is not UTF-8, expected text");
@@ -102,9 +102,9 @@ static int read_variable(struct config *c, const char **text, enum variable_quot
     size_t n = name_length(*text + strlen(OPEN));
     size_t length = strlen(OPEN) + n + strlen("}");
     if (n == 0 || (*text)[length - 1] != '}')
-        return value_invalid(error, *text,
-                             "not a variable, expected ${NAME} with letters, digits and _, or $${ "
-                             "for these characters");
+        return value_invalid(
+            error, *text,
+            "not a variable, expected ${NAME} with letters, digits and _, or $${ for a literal ${");
     char *reference = strndup(*text, length);
     int rc = reference == NULL ? value_no_memory(error)
                                : put_variable(c, reference, quoting, out, error);
