@@ -217,7 +217,7 @@ static size_t check_bind_find_listener(void *arg, const struct addr *to)
     return found == NULL ? CYCLE_NONE : found->section;
 }
 
-/* Where a name leads to is unknown here: its len is 0. */
+/* The addresses of a name are unknown here: len = 0. */
 static bool check_bind_next_server(void *arg, size_t pool, size_t n, struct addr *at,
                                    bool *same_port)
 {
@@ -251,7 +251,7 @@ static bool check_cycle(const struct bound_addresses *b, size_t i, size_t item,
     return rc != 0;
 }
 
-/* Whether a pool is, or falls back to, another one. */
+/* Whether the pool `from` is `to` or falls back to it. */
 static bool check_bind_pool_leads_to(const struct config *c, const struct config_pool *from,
                                      const struct config_pool *to)
 {

@@ -82,7 +82,8 @@ static bool visit_address(struct walk *w, const struct addr *to)
     return listener != CYCLE_NONE && visit_listener(w, listener, addr_port(to));
 }
 
-/* Marks a port of a pool as visited. Returns whether it was not before. */
+/* Marks a port of a pool as visited. Returns true at the first visit; false also when out of
+ * memory. */
 static bool mark_port(struct walk *w, struct visit *v, uint16_t port)
 {
     uint64_t bit = UINT64_C(1) << port % 64;

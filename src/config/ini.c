@@ -232,8 +232,8 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
 
 /* --- Lines, before inih gets them --- */
 
-/* Reads "[title]". With an error in the line, too, the section begins, so that its keys are
- * checked. */
+/* Reads "[title]". The section begins even if the line has an error, so that its keys are checked.
+ */
 static void read_section(struct reader *r, const char *text)
 {
     char title[INI_LINE_MAX + 1];

@@ -80,7 +80,7 @@ static void on_defaults(struct load *l)
             l->default_value[kind][i].given.line = 0;
 }
 
-/* Called for "[type name]". With a wrong name, too, the section begins, so that its keys are
+/* Called for "[type name]". The section begins even if its name is wrong, so that its keys are
  * checked. */
 static void on_section(void *arg, unsigned line, const char *title)
 {
@@ -120,8 +120,8 @@ static void on_section(void *arg, unsigned line, const char *title)
 
 typedef void include_file_fn(void *arg, const char *path);
 
-/* Returns the pattern, if it is relative with the directory of the file `from` in front. wild:
- * escapes wildcards in that directory. NULL when out of memory; the caller frees the result. */
+/* Returns the pattern, a relative one with the directory of the file `from` in front. wild: escapes
+ * wildcards in that directory. NULL when out of memory; the caller frees the result. */
 static char *make_absolute(const char *from, const char *pattern, bool wild)
 {
     const char *slash = strrchr(from, '/');

@@ -147,7 +147,7 @@ static void read_values(struct load *l, const struct key *k, struct location at,
         load_report_no_memory(l);
 }
 
-/* The first value that a section gives replaces the list of [defaults]. */
+/* The first value that a section gives itself replaces the list that [defaults] gives. */
 static void clear_defaults(const struct load *l, const struct key *k, struct origin_key *o)
 {
     keys_items_clear(k, load_current_data(l));

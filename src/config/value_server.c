@@ -221,7 +221,8 @@ static int parse_server(const struct value *v, void *out, const char *text,
     return rc;
 }
 
-/* A name that reads as the address is the address as the user wrote it: one word is both. */
+/* A name that reads as the address came without name=: it is the address as the user wrote it, and
+ * is printed alone. */
 static void print_server(const struct value *v, const void *in, FILE *out)
 {
     const struct config_server *s = in;
