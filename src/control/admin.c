@@ -1,6 +1,5 @@
 #include "control/admin.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,15 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/loop_watch.h"
 #include "control/admin_internal.h"
-#include "relay/sock.h"
 
-#define WAITING_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
-#define BACKLOG     511
-#define RETRY_MS    100 /* while a client waits for a place, memory or a descriptor */
-#define ACCEPTS     16  /* a wake-up */
+#define UNREAD_MAX (64u << 20) /* bytes of answers that clients have not read, all together */
+#define STALLED_MS 1000        /* a client that reads nothing for so long may be evicted */
 
 struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
 {
@@ -28,17 +23,15 @@ struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg)
     a->command = command;
     a->arg = arg;
     LIST_INIT(&a->clients);
-    LIST_INIT(&a->gone);
+    LIST_INIT(&a->closing);
     return a;
 }
-
-static void admin_accept_waiting(struct admin *a);
 
 /* ---- the end of a client ---- */
 
 static void free_answer(struct admin_client *c)
 {
-    c->admin->waiting -= c->answer_length;
+    c->admin->unread -= c->answer_length;
     free(c->answer);
     c->answer = NULL;
     c->answer_length = 0;
@@ -53,14 +46,14 @@ static void client_free(struct admin_client *c)
 static void admin_on_client_closed(uv_handle_t *handle)
 {
     struct admin_client *c = handle->data;
-    if (--c->open > 0)
+    if (--c->handles > 0)
         return;
     struct admin *a = c->admin;
     LIST_REMOVE(c, in_list);
     client_free(c);
-    if (a->listener != NULL && !a->listener->waits)
+    if (a->listener != NULL && !a->listener->paused)
         (void)fd_reserve_fill(&a->listener->fd_reserve);
-    admin_accept_waiting(a);
+    admin_resume(a);
 }
 
 static void client_close(struct admin_client *c)
@@ -70,10 +63,48 @@ static void client_close(struct admin_client *c)
     if (c->call != NULL)
         c->call->client = NULL;
     LIST_REMOVE(c, in_list);
-    LIST_INSERT_HEAD(&c->admin->gone, c, in_list);
+    LIST_INSERT_HEAD(&c->admin->closing, c, in_list);
     c->admin->count--;
     uv_close((uv_handle_t *)&c->pipe, admin_on_client_closed);
     uv_close((uv_handle_t *)&c->read_deadline, admin_on_client_closed);
+}
+
+/* ---- eviction ---- */
+
+static bool is_ready(const struct admin_client *c, short events)
+{
+    struct pollfd query = { .fd = -1, .events = events };
+    return uv_fileno((const uv_handle_t *)&c->pipe, &query.fd) == 0 && poll(&query, 1, 0) == 1;
+}
+
+/* Whether the client does not read its answer, or takes too long to read all of it. */
+static bool is_stalled(struct admin_client *c, uint64_t now)
+{
+    size_t unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+    if (unread < c->evict_unread || is_ready(c, POLLOUT)) {
+        c->evict_unread = unread;
+        c->progressed = now;
+    }
+    return now - c->progressed >= STALLED_MS || now - c->answered >= ADMIN_READ_MS;
+}
+
+bool admin_evict(struct admin *a)
+{
+    uint64_t now = uv_now(a->loop);
+    struct admin_client *c;
+    struct admin_client *idle = NULL;
+    struct admin_client *stalled = NULL;
+    LIST_FOREACH(c, &a->clients, in_list) {
+        if (c->state == CLIENT_READING && !is_ready(c, POLLIN))
+            idle = c;
+        else if (c->state == CLIENT_WRITING && is_stalled(c, now) &&
+                 (stalled == NULL || c->progressed <= stalled->progressed))
+            stalled = c;
+    }
+    if (idle == NULL && stalled == NULL)
+        return false;
+    client_close(idle != NULL ? idle : stalled);
+    return true;
 }
 
 /* ---- answers ---- */
@@ -87,7 +118,7 @@ static void on_read_timeout(uv_timer_t *timer)
     if (unread >= c->unread)
         client_close(c);
     else
-        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_PATIENCE_MS);
+        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_READ_MS);
     c->unread = unread;
 }
 
@@ -107,29 +138,31 @@ static void on_written(uv_write_t *write, int status)
 static void admin_send_answer(struct admin_client *c, char *text, size_t length)
 {
     const uv_buf_t parts[] = { uv_buf_init(text, (unsigned)length), uv_buf_init((char *)"\n", 1) };
-    c->state = CLIENT_ANSWERING;
+    c->state = CLIENT_WRITING;
     c->answer = text;
     c->answer_length = length;
-    c->admin->waiting += length;
+    c->admin->unread += length;
     c->write.data = c;
     if (uv_write(&c->write, (uv_stream_t *)&c->pipe, parts, 2, on_written) < 0) {
         client_close(c);
         return;
     }
     c->unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
-    c->behind = c->unread;
+    c->evict_unread = c->unread;
     c->progressed = c->answered = uv_now(c->admin->loop);
     if (c->unread > 0)
-        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_PATIENCE_MS);
+        deadline_start(&c->read_deadline, on_read_timeout, ADMIN_READ_MS);
 }
 
+/* why needs no escapes in JSON. */
 static void admin_refuse(struct admin_client *c, const char *why)
 {
-    char *text = strdup(why);
-    if (text == NULL)
+    char *text = NULL;
+    int length = asprintf(&text, c->json ? "{\"errors\":[\"%s\"]}\n" : "error: %s\n", why);
+    if (length < 0)
         client_close(c);
     else
-        admin_send_answer(c, text, strlen(text));
+        admin_send_answer(c, text, (size_t)length);
 }
 
 void admin_answer(struct admin_call *call, char *text, size_t length)
@@ -142,18 +175,30 @@ void admin_answer(struct admin_call *call, char *text, size_t length)
         free(text);
     } else if (text == NULL || length > UINT32_MAX) {
         free(text);
-        admin_refuse(c, "error: out of memory\n");
-    } else if (c->admin->waiting + length > WAITING_MAX && c->admin->waiting > 0) {
+        admin_refuse(c, "out of memory");
+    } else if (c->admin->unread + length > UNREAD_MAX && c->admin->unread > 0) {
         free(text);
-        admin_refuse(
-            c, "error: other clients do not read their answers, and there is no room for this "
-               "one\n");
+        admin_refuse(c, "other clients do not read their answers: no room for this one");
     } else {
         admin_send_answer(c, text, length);
     }
 }
 
 /* ---- commands ---- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool admin_wants_json(const char *line, size_t length)
+{
+    while (length > 0 && is_blank(*line)) {
+        line++;
+        length--;
+    }
+    return length >= 4 && memcmp(line, "json", 4) == 0 && (length == 4 || is_blank(line[4]));
+}
 
 static bool admin_is_text(const char *line, size_t length)
 {
@@ -163,7 +208,7 @@ static bool admin_is_text(const char *line, size_t length)
     return true;
 }
 
-static void ask(struct admin_client *c, char *line)
+static void admin_run_command(struct admin_client *c, char *line)
 {
     struct admin *a = c->admin;
     c->state = CLIENT_ASKING;
@@ -178,8 +223,8 @@ static void ask(struct admin_client *c, char *line)
     a->command(a->arg, c->call, line);
 }
 
-/* The line's length without its break, and in *taken with it; false: it is not whole yet. The last
- * one needs no break. */
+/* Returns whether a whole line has come; the last one needs no line break. *length is without its
+ * break, *taken with it. */
 static bool admin_find_line(const struct admin_client *c, size_t *length, size_t *taken)
 {
     const char *end = memchr(c->line, '\n', c->length);
@@ -197,12 +242,13 @@ static void admin_take_line(struct admin_client *c, size_t length, size_t taken)
     line[length] = '\0';
     c->length -= taken;
     memmove(c->line, c->line + taken, c->length);
+    c->json = admin_wants_json(line, length);
     if (admin_is_text(line, length)) {
-        ask(c, line);
+        admin_run_command(c, line);
         return;
     }
     c->close_after_answer = true;
-    admin_refuse(c, "error: control characters, expected a line of text\n");
+    admin_refuse(c, "control characters, expected a line of text");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -230,7 +276,7 @@ static void admin_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     admin_next_line(c);
 }
 
-/* Empty lines are passed over. */
+/* Empty lines are skipped. */
 static void admin_next_line(struct admin_client *c)
 {
     size_t length = 0;
@@ -245,93 +291,36 @@ static void admin_next_line(struct admin_client *c)
         admin_take_line(c, length, taken);
     } else if (c->length > ADMIN_LINE_MAX) {
         c->close_after_answer = true;
-        admin_refuse(c, "error: the line is too long, expected at most 4096 bytes\n");
+        c->json = admin_wants_json(c->line, c->length);
+        admin_refuse(c, "the line is too long, expected at most 4096 bytes");
     } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, admin_on_read) < 0) {
         client_close(c);
     } else {
-        admin_accept_waiting(c->admin);
+        admin_resume(c->admin);
     }
 }
 
-/* ---- new clients ---- */
-
-static bool has_file(const struct addr *at)
-{
-    return at->un.sun_path[0] != '\0'; /* else it is an abstract name */
-}
-
-/* A file's mode has said so already. An abstract name has none: then it is root's and ours. */
+/* The mode of the socket's file has been checked by the kernel. An abstract name has no mode: only
+ * root and the user of this process may connect to it. */
 static bool is_authorized(const struct admin_listener *listener, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
-    if (has_file(&listener->at))
+    if (listener->at.un.sun_path[0] != '\0')
         return true;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
         return false;
     return peer.uid == 0 || peer.uid == geteuid();
 }
 
-static bool evict(struct admin *a)
-{
-    struct admin_client *c = admin_find_evictable(a);
-    if (c != NULL)
-        client_close(c);
-    return c != NULL;
-}
-
-static void on_knock(uv_poll_t *poll, int status, int events);
-
-static void admin_on_retry(uv_timer_t *timer)
-{
-    const struct admin_listener *listener = timer->data;
-    admin_accept_waiting(listener->admin);
-}
-
-/* It stays where it is, and all others behind it. Its socket would wake the loop again and again.
- */
-static void keep_waiting(struct admin_listener *listener)
-{
-    listener->waits = true;
-    uv_poll_stop(&listener->knock);
-    uv_timer_start(&listener->retry, admin_on_retry, RETRY_MS, 0);
-}
-
-static int accept_one(const struct admin_listener *listener)
-{
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    return fd == -1 ? -errno : fd;
-}
-
-/* accept4(2) looks for a descriptor before it looks for a client. */
-static bool is_client_there(const struct admin_listener *listener)
-{
-    struct pollfd ask = { .fd = listener->fd, .events = POLLIN };
-    return poll(&ask, 1, 0) == 1;
-}
-
-/* Without descriptors the one that is kept for that is taken, else that of another client. */
-static int accept_client(struct admin_listener *listener)
-{
-    int fd = accept_one(listener);
-    if (fd != -EMFILE && fd != -ENFILE)
-        return fd;
-    if (!is_client_there(listener))
-        return -EAGAIN;
-    return fd_reserve_release(&listener->fd_reserve) || evict(listener->admin)
-               ? accept_one(listener)
-               : fd;
-}
-
-/* Takes fd over. */
-static void client_open(struct admin_client *c, struct admin_listener *listener, int fd)
+void admin_open_client(struct admin_client *c, const struct admin_listener *listener, int fd)
 {
     struct admin *a = listener->admin;
     c->admin = a;
     uv_pipe_init(a->loop, &c->pipe, 0);
     deadline_init(&c->read_deadline, a->loop);
     c->pipe.data = c->read_deadline.timer.data = c;
-    c->open = 2;
+    c->handles = 2;
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     a->count++;
     bool is_open = uv_pipe_open(&c->pipe, fd) == 0;
@@ -341,226 +330,6 @@ static void client_open(struct admin_client *c, struct admin_listener *listener,
         client_close(c);
     else
         admin_next_line(c);
-}
-
-/* Returns whether there may be another one. */
-static bool admin_accept(struct admin_listener *listener)
-{
-    if (listener->admin->count >= ADMIN_CLIENTS_MAX && !evict(listener->admin)) {
-        keep_waiting(listener);
-        return false;
-    }
-    struct admin_client *c = calloc(1, sizeof *c);
-    int fd = c == NULL ? -ENOMEM : accept_client(listener);
-    if (fd >= 0) {
-        client_open(c, listener, fd);
-        return true;
-    }
-    free(c);
-    if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
-        keep_waiting(listener);
-    return fd == -ECONNABORTED || fd == -EINTR;
-}
-
-static void on_knock(uv_poll_t *poll, int status, int events)
-{
-    struct admin_listener *listener = poll->data;
-    (void)status;
-    (void)events;
-    for (int n = 0; n < ACCEPTS && admin_accept(listener); n++) {
-    }
-}
-
-static void admin_accept_waiting(struct admin *a)
-{
-    struct admin_listener *listener = a->listener;
-    if (listener == NULL || !listener->waits ||
-        uv_is_closing((const uv_handle_t *)&listener->knock))
-        return;
-    listener->waits = false;
-    uv_timer_stop(&listener->retry);
-    uv_poll_start(&listener->knock, UV_READABLE, on_knock);
-}
-
-/* ---- the socket ---- */
-
-struct admin_change {
-    struct admin *admin;
-    bool stays; /* as it is */
-    struct admin_listener *listener;
-    unsigned mode;
-};
-
-static int admin_open_socket(const struct admin_address *address, struct file_id *file)
-{
-    const struct unix_owner owner = { address->owner, address->group };
-    const struct sock_options options = { .mode = address->mode, .owner = &owner };
-    int rc = sock_probe(&address->at);
-    return rc < 0 ? rc : sock_bind(&address->at, &options, file);
-}
-
-static int admin_print_error(FILE *errors, const struct addr *at, int rc)
-{
-    char text[ADDR_TEXT_MAX];
-    fprintf(errors, "[admin] socket: %s: %s\n", addr_print(at, text), sock_bind_strerror(rc));
-    return -1;
-}
-
-static void admin_on_listener_closed(uv_handle_t *handle)
-{
-    struct admin_listener *listener = handle->data;
-    if (--listener->open == 0)
-        free(listener);
-}
-
-static void admin_close_handles(struct admin_listener *listener)
-{
-    uv_close((uv_handle_t *)&listener->knock, admin_on_listener_closed);
-    uv_close((uv_handle_t *)&listener->retry, admin_on_listener_closed);
-    close(listener->fd);
-    (void)fd_reserve_release(&listener->fd_reserve);
-}
-
-static int admin_open_listener(struct admin *a, int fd, const struct addr *at,
-                               const struct file_id *file, struct admin_listener **out)
-{
-    struct admin_listener *listener = calloc(1, sizeof *listener);
-    if (listener == NULL)
-        return -ENOMEM;
-    listener->admin = a;
-    listener->at = *at;
-    listener->file = *file;
-    listener->fd = fd;
-    listener->fd_reserve.fd = -1;
-    int rc = uv_poll_init(a->loop, &listener->knock, fd);
-    if (rc < 0) {
-        free(listener);
-        return rc;
-    }
-    uv_timer_init(a->loop, &listener->retry);
-    listener->knock.data = listener->retry.data = listener;
-    listener->open = 2;
-    (void)fd_reserve_fill(&listener->fd_reserve);
-    *out = listener;
-    return 0;
-}
-
-/* Takes the file away as well. */
-static void admin_close_listener(struct admin_listener *listener)
-{
-    if (listener == NULL)
-        return;
-    unix_socket_unlink(&listener->at, &listener->file);
-    admin_close_handles(listener);
-}
-
-static int listen_at(struct admin_listener *listener)
-{
-    int rc = loop_watch_check(listener->admin->loop, listener->fd);
-    if (rc == 0 && listen(listener->fd, BACKLOG) == -1)
-        rc = -errno;
-    return rc < 0 ? rc : uv_poll_start(&listener->knock, UV_READABLE, on_knock);
-}
-
-static int admin_make_listener(struct admin_change *ch, const struct admin_address *address)
-{
-    struct file_id file;
-    int fd = admin_open_socket(address, &file);
-    if (fd < 0)
-        return fd;
-    int rc = admin_open_listener(ch->admin, fd, &address->at, &file, &ch->listener);
-    if (rc < 0) {
-        unix_socket_unlink(&address->at, &file);
-        close(fd);
-    }
-    return rc;
-}
-
-/* A file that others have removed comes back; where it may not be made again, that is no reason to
- * refuse the change. */
-static int admin_prepare_listener(struct admin_change *ch, const struct admin_address *address)
-{
-    const struct admin_listener *now = ch->admin->listener;
-    ch->stays = now != NULL && addr_equal(&now->at, &address->at);
-    if (!ch->stays)
-        return admin_make_listener(ch, address);
-    int rc = unix_socket_check(&now->at, &now->file);
-    if (rc == -ENOENT && (rc = admin_make_listener(ch, address)) == 0)
-        ch->stays = false;
-    if (rc < 0)
-        log_msg(LOG_LEVEL_WARNING, "socket_file", "%s: cannot be reached: %s",
-                address->at.un.sun_path, safe_open_strerror(rc));
-    return 0;
-}
-
-int admin_prepare(struct admin *a, const struct admin_address *address, FILE *errors,
-                  struct admin_change **change)
-{
-    struct admin_change *ch = calloc(1, sizeof *ch);
-    if (ch == NULL)
-        return admin_print_error(errors, &address->at, -ENOMEM);
-    ch->admin = a;
-    ch->mode = address->mode;
-    int rc = address->at.len == 0 ? 0 : admin_prepare_listener(ch, address);
-    if (rc < 0) {
-        free(ch);
-        return admin_print_error(errors, &address->at, rc);
-    }
-    *change = ch;
-    return 0;
-}
-
-int admin_listen(struct admin_change *ch, FILE *errors)
-{
-    int rc = ch->listener == NULL ? 0 : listen_at(ch->listener);
-    return rc < 0 ? admin_print_error(errors, &ch->listener->at, rc) : 0;
-}
-
-void admin_abort(struct admin_change *ch)
-{
-    if (ch == NULL)
-        return;
-    admin_close_listener(ch->listener);
-    free(ch);
-}
-
-void admin_commit(struct admin_change *ch)
-{
-    struct admin *a = ch->admin;
-    if (ch->stays) {
-        (void)unix_socket_set_mode(&a->listener->at, &a->listener->file,
-                                   ch->mode); /* where we may */
-        free(ch);
-        return;
-    }
-    admin_close_listener(a->listener);
-    a->listener = ch->listener;
-    free(ch);
-}
-
-int admin_socket(const struct admin *a, struct addr *at, struct file_id *file)
-{
-    if (a == NULL || a->listener == NULL)
-        return -1;
-    *at = a->listener->at;
-    *file = a->listener->file;
-    return a->listener->fd;
-}
-
-int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd)
-{
-    int rc = admin_open_listener(a, fd, at, file, &a->listener);
-    if (rc < 0)
-        close(fd);
-    else
-        rc = listen_at(a->listener);
-    return rc;
-}
-
-void admin_unlink(const struct admin *a)
-{
-    if (a != NULL && a->listener != NULL)
-        unix_socket_unlink(&a->listener->at, &a->listener->file);
 }
 
 static void free_all(struct admin_clients *list)
@@ -579,11 +348,7 @@ void admin_free(struct admin *a)
     if (a == NULL)
         return;
     free_all(&a->clients);
-    free_all(&a->gone);
-    if (a->listener != NULL) {
-        close(a->listener->fd);
-        (void)fd_reserve_release(&a->listener->fd_reserve);
-    }
-    free(a->listener);
+    free_all(&a->closing);
+    admin_free_listener(a->listener);
     free(a);
 }

@@ -1,10 +1,10 @@
-/* The control socket: commands come in, a line each, answers go out, each followed by an empty
- * line.
+/* The control socket: a unix socket on which clients send commands, one on a line, and read
+ * answers, each followed by an empty line.
  *
- * Knows no command: lines are handed to a callback, which answers at once or later. Everything that
- * a client can do is bounded: how many there are, how long a line is, how much waits to be read by
- * them and for how long. A client's next line is taken when it has read the last answer. For the
- * control thread.
+ * The commands themselves are not known here: a callback gets each line and answers it at once or
+ * later. All that a client can do is bounded: the number of clients, the length of a line, the
+ * bytes of answers that wait to be read, and the time they wait. A client's next line is read after
+ * it has read the last answer. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_ADMIN_H
 #define ZPROXY_CONTROL_ADMIN_H
@@ -26,48 +26,52 @@ struct admin;
 struct admin_call;
 struct admin_change;
 
-/* A command has come. line, a string without control characters, is good during the call and may
- * be changed. It is answered by admin_answer(), once, now or later. */
+/* A command has come. line, a string without control characters, is valid during the call and may
+ * be changed. The callback must answer with admin_answer(), once, during the call or later. */
 typedef void admin_command_fn(void *arg, struct admin_call *call, char *line);
 
-/* NULL when out of memory. */
+/* Returns NULL when out of memory. */
 struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg);
-/* The loop is closed, and every call has been answered. NULL is allowed. */
+/* To be called after the loop is closed and every call is answered. a may be NULL. */
 void admin_free(struct admin *a);
 
-/* Takes text over: whole lines, none of them empty; NULL: out of memory. */
+/* Sends the answer to a command and frees call. Takes over text, from malloc(3): lines, none of
+ * them empty. text NULL: the client is told that memory is short. */
 void admin_answer(struct admin_call *call, char *text, size_t length);
 
-/* Where the socket is, and who may come. */
+/* Whether a command's answer, also a refusal, is to be JSON: its first word is "json". */
+bool admin_wants_json(const char *line, size_t length);
+
 struct admin_address {
-    struct addr at; /* len 0: there is to be none */
+    struct addr at; /* len 0: no control socket */
     unsigned mode;  /* of its file */
-    uid_t owner;    /* (uid_t)-1: whoever we are; likewise group */
+    uid_t owner;    /* of its file; (uid_t)-1: the user of this process; likewise group */
     gid_t group;
 };
 
-/* Opens the socket, unless it is open there already and has its file. Nothing changes yet. Returns
- * 0, or -1 after having told errors, as "[admin] socket: ...", why not. */
+/* Changes the socket in steps. Prepare binds the new socket, unless the present one has the same
+ * address and its file is there; listen lets clients connect, who are served when the loop next
+ * runs; commit closes the old socket, and clients that are connected stay; abort undoes prepare and
+ * listen, and takes NULL. Prepare and listen return 0; or -1 after printing to errors, as "[admin]
+ * socket: ...", what has failed. */
 int admin_prepare(struct admin *a, const struct admin_address *address, FILE *errors,
                   struct admin_change **change);
-/* Clients come to the new socket from here on; those who are there stay. */
-void admin_commit(struct admin_change *c);
-/* NULL is allowed. */
-/* Clients can connect from here on, and are heard when the loop next runs. Same results. */
-int admin_listen(struct admin_change *c, FILE *errors);
-void admin_abort(struct admin_change *c);
+int admin_listen(struct admin_change *ch, FILE *errors);
+void admin_commit(struct admin_change *ch);
+void admin_abort(struct admin_change *ch);
 
-/* Its descriptor, for another process; -1: there is none. There that process opens it with what it
- * was given, before it has another one. Takes fd over, also on failure. Returns 0 or -errno. */
+/* For a handover. admin_socket() returns the descriptor of the listening socket, which stays the
+ * admin's, with its address and file; -1: there is none. admin_adopt() opens it in the new process,
+ * before its first admin_prepare(); takes over fd, also on failure; returns 0 or -errno. */
 int admin_socket(const struct admin *a, struct addr *at, struct file_id *file);
 int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd);
 
-/* Another process has taken over, and the loop does not run any more: what is being answered is
- * sent to its end, other questions are refused in words. To be called again until it returns false:
- * every client that has asked has its answer. */
+/* After another process has taken over and the loop has stopped: sends the rest of answers that are
+ * being sent and refuses all other commands, without blocking. To be called again until it returns
+ * false: then nothing is left to send. */
 bool admin_finish(struct admin *a);
 
-/* Removes the socket's file. */
+/* Removes the socket's file. a may be NULL. */
 void admin_unlink(const struct admin *a);
 
 #endif

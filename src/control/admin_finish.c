@@ -5,138 +5,131 @@
 
 #include "control/admin_internal.h"
 
-static const char refusal[] = "error: zproxy is being upgraded, ask again\n\n";
+#define REASON "zproxy is being upgraded, ask again"
 
-/* What is still owed to a client. */
-struct last_answers {
-    int fd; /* -1: nothing */
-    const char *text;
-    size_t left;
-    bool newline;      /* the empty line behind an answer */
-    bool heard;        /* all that it has asked */
-    bool in_line;      /* a part of its next question has come */
-    unsigned refusals; /* of questions */
-};
+static const char refusal[] = "error: " REASON "\n\n";
+static const char refusal_json[] = "{\"errors\":[\"" REASON "\"]}\n\n";
 
-static struct last_answers clients[ADMIN_CLIENTS_MAX];
-static size_t client_count;
-static bool begun;
-
-static void count_lines(struct last_answers *l, const char *text, size_t length)
+static void set_text(struct admin_rest *r, const char *text)
 {
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '\n') {
-            l->refusals += l->in_line;
-            l->in_line = false;
-        } else if (text[i] != '\r') {
-            l->in_line = true;
-        }
-    }
+    r->text = text;
+    r->left = strlen(text);
 }
 
-static void end_lines(struct last_answers *l)
+static void set_refusal(struct admin_rest *r, bool json)
 {
-    l->refusals += l->in_line;
-    l->in_line = false;
-    l->heard = true;
+    set_text(r, json ? refusal_json : refusal);
 }
 
-/* Nothing more can be asked from here on: what comes too late fails where it is sent. */
-static void begin_client(struct last_answers *l, const struct admin_client *c)
+/* From here on the client cannot send another command: send(2) fails there. */
+static void begin_client(struct admin_client *c, int fd)
 {
-    uv_os_fd_t fd = -1;
-    *l = (struct last_answers){ .fd = -1 };
-    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) < 0)
-        return;
+    struct admin_rest *r = &c->rest;
     size_t unsent = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
-    l->fd = fd;
-    l->newline = unsent > 0;
+    *r = (struct admin_rest){
+        .newline = unsent > 0,
+        .refuse = c->state == CLIENT_ASKING,
+        .eof = c->close_after_answer,
+        .input = c->line,
+        .input_left = c->close_after_answer ? 0 : c->length,
+    };
     if (unsent > 1) {
-        l->text = c->answer + (c->answer_length + 1 - unsent);
-        l->left = unsent - 1;
+        r->text = c->answer + (c->answer_length + 1 - unsent);
+        r->left = unsent - 1;
     }
-    l->refusals = c->state == CLIENT_ASKING;
-    if (c->close_after_answer) {
-        l->heard = true;
+    if (!r->eof)
+        (void)shutdown(fd, SHUT_RD);
+}
+
+/* Reads more of what the client has sent. Returns false when there is no more. */
+static bool read_input(struct admin_rest *r, int fd)
+{
+    ssize_t n = 0;
+    if (r->eof)
+        return false;
+    do
+        n = recv(fd, r->buffer, sizeof r->buffer, MSG_DONTWAIT);
+    while (n == -1 && errno == EINTR);
+    r->input = r->buffer;
+    r->input_left = n > 0 ? (size_t)n : 0;
+    r->eof = n <= 0;
+    return n > 0;
+}
+
+/* Adds a byte of a line to its begin, of which only the first word matters. */
+static void add_to_line(struct admin_rest *r, char byte)
+{
+    r->in_line = true;
+    if (r->begin_length == 0 && (byte == ' ' || byte == '\t'))
         return;
+    if (r->begin_length < sizeof r->begin)
+        r->begin[r->begin_length++] = byte;
+}
+
+/* Returns whether a line has ended that is not empty. The last line needs no line break. */
+static bool next_line(struct admin_rest *r, int fd)
+{
+    r->in_line = false;
+    r->begin_length = 0;
+    while (r->input_left > 0 || read_input(r, fd)) {
+        char byte = *r->input++;
+        r->input_left--;
+        if (byte == '\n' && r->in_line)
+            return true;
+        if (byte != '\n' && byte != '\r')
+            add_to_line(r, byte);
     }
-    (void)shutdown(fd, SHUT_RD);
-    count_lines(l, c->line, c->length);
-    if (c->ended)
-        end_lines(l);
+    return r->in_line;
 }
 
-static void begin(const struct admin *a)
+/* Returns false when nothing is left to send. */
+static bool next_text(struct admin_client *c, int fd)
 {
-    const struct admin_client *c;
-    LIST_FOREACH(c, &a->clients, in_list)
-        if (client_count < ADMIN_CLIENTS_MAX)
-            begin_client(&clients[client_count++], c);
-    begun = true;
-}
-
-static void hear(struct last_answers *l)
-{
-    char text[ADMIN_LINE_MAX];
-    while (!l->heard) {
-        ssize_t n = recv(l->fd, text, sizeof text, MSG_DONTWAIT);
-        if (n > 0)
-            count_lines(l, text, (size_t)n);
-        else if (n == 0 || errno != EINTR)
-            end_lines(l);
-    }
-}
-
-/* Returns false when there is nothing more to send. */
-static bool next_text(struct last_answers *l)
-{
-    if (l->left > 0)
+    struct admin_rest *r = &c->rest;
+    if (r->left > 0)
         return true;
-    if (l->newline) {
-        l->newline = false;
-        l->text = "\n";
-        l->left = 1;
-    } else if (l->refusals > 0) {
-        l->refusals--;
-        l->text = refusal;
-        l->left = sizeof refusal - 1;
+    if (r->newline) {
+        r->newline = false;
+        set_text(r, "\n");
+    } else if (r->refuse) {
+        r->refuse = false;
+        set_refusal(r, c->json);
+    } else if (next_line(r, fd)) {
+        set_refusal(r, admin_wants_json(r->begin, r->begin_length));
     }
-    return l->left > 0;
+    return r->left > 0;
 }
 
-/* Returns whether something is still to be sent. */
-static bool send_rest(struct last_answers *l)
+/* Returns whether something is left to send. */
+static bool finish_client(struct admin_client *c, bool begin)
 {
-    while (next_text(l)) {
-        ssize_t n = send(l->fd, l->text, l->left, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct admin_rest *r = &c->rest;
+    uv_os_fd_t fd = -1;
+    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) < 0)
+        return false;
+    if (begin)
+        begin_client(c, fd);
+    while (next_text(c, fd)) {
+        ssize_t n = send(fd, r->text, r->left, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n == -1 && errno == EINTR)
             continue;
-        if (n == -1 && errno == EAGAIN)
-            return true;
         if (n == -1)
-            return false;
-        l->text += n;
-        l->left -= (size_t)n;
+            return errno == EAGAIN;
+        r->text += n;
+        r->left -= (size_t)n;
     }
     return false;
 }
 
+/* The sockets are closed by the end of the process. */
 bool admin_finish(struct admin *a)
 {
+    struct admin_client *c;
     bool more = false;
     if (a == NULL)
         return false;
-    if (!begun)
-        begin(a);
-    for (size_t i = 0; i < client_count; i++) {
-        struct last_answers *l = &clients[i];
-        if (l->fd == -1)
-            continue;
-        hear(l);
-        if (send_rest(l))
-            more = true;
-        else
-            l->fd = -1; /* closed by the end of the process */
-    }
+    LIST_FOREACH(c, &a->clients, in_list)
+        more |= finish_client(c, !a->finishing);
+    a->finishing = true;
     return more;
 }

@@ -1,4 +1,4 @@
-/* What admin.c and admin_finish.c share: the control socket's clients. */
+/* What admin.c, admin_listener.c and admin_finish.c share: the control socket and its clients. */
 #ifndef ZPROXY_CONTROL_ADMIN_INTERNAL_H
 #define ZPROXY_CONTROL_ADMIN_INTERNAL_H
 
@@ -9,19 +9,22 @@
 #include "control/admin.h"
 #include "session/fd_reserve.h"
 
+#define ADMIN_READ_MS 30000 /* a client that reads nothing of its answer for so long is closed */
+
 LIST_HEAD(admin_clients, admin_client);
 
-/* Its socket is listened on by one, and closed when another one is in force. */
+/* A listening socket. Freed after its handles are closed; fd is closed when another listener has
+ * taken its place. */
 struct admin_listener {
     int fd;
-    uv_poll_t knock;
-    uv_timer_t retry; /* for lack of a place, memory or descriptors */
-    unsigned open;    /* handles */
+    uv_poll_t poll;   /* of fd */
+    uv_timer_t retry; /* accept again, while paused */
+    unsigned handles; /* open */
     struct admin *admin;
     struct addr at;
     struct file_id file;          /* the socket's */
-    struct fd_reserve fd_reserve; /* a client is heard without descriptors as well */
-    bool waits;                   /* a client is at the door, and there is no room for it yet */
+    struct fd_reserve fd_reserve; /* for a client that connects when no descriptor is left */
+    bool paused; /* clients wait in the backlog: no place, memory or descriptor is free */
 };
 
 struct admin {
@@ -29,19 +32,34 @@ struct admin {
     admin_command_fn *command;
     void *arg;
     struct admin_listener *listener; /* NULL: none */
-    struct admin_clients clients;
-    struct admin_clients gone; /* until the loop has closed them */
-    size_t count;              /* of clients */
-    size_t waiting;            /* bytes of answers */
+    struct admin_clients clients;    /* the one that sent the most recent command is first */
+    struct admin_clients closing;    /* their handles are not closed yet */
+    size_t count;                    /* of clients */
+    size_t unread;                   /* bytes of answers held for clients */
+    bool finishing;                  /* admin_finish() has been called */
 };
 
 enum client_state {
-    CLIENT_READING,   /* waits for a line */
-    CLIENT_ASKING,    /* for an answer */
-    CLIENT_ANSWERING, /* until it has read that */
+    CLIENT_READING, /* no whole line has come */
+    CLIENT_ASKING,  /* its command is being executed */
+    CLIENT_WRITING, /* its answer is being sent */
 };
 
-/* Those who have asked least recently are at the end of the list. */
+/* What admin_finish() still has to do for a client. */
+struct admin_rest {
+    const char *text; /* to be sent */
+    size_t left;      /* bytes of it */
+    bool newline;     /* then the empty line that ends an answer */
+    bool refuse;      /* then a refusal of the command that is being executed */
+    bool eof;         /* nothing is left to read */
+    bool in_line;     /* a part of a line has been read; its begin: */
+    char begin[8];
+    size_t begin_length;
+    const char *input; /* read, and not looked at: */
+    size_t input_left;
+    char buffer[512];
+};
+
 struct admin_client {
     uv_pipe_t pipe;
     struct deadline read_deadline;
@@ -50,15 +68,17 @@ struct admin_client {
     LIST_ENTRY(admin_client) in_list;
     enum client_state state;
     bool ended;              /* it sends nothing more */
-    bool close_after_answer; /* what it sends is no command: the answer is the last one */
-    unsigned open;           /* handles */
-    size_t unread;           /* bytes of the answer at the last look */
-    size_t behind;           /* the same at the last look for room; */
-    uint64_t progressed;     /* when that was less than before, ms; */
-    uint64_t answered;       /* and when the answer began */
+    bool close_after_answer; /* what it sends is not text */
+    bool json;               /* its command wants JSON */
+    unsigned handles;        /* open */
+    size_t unread;           /* bytes of the answer when read_deadline was set */
+    size_t evict_unread;     /* bytes of the answer when it was last considered for eviction */
+    uint64_t progressed;     /* ms: when evict_unread was last found smaller */
+    uint64_t answered;       /* ms: when the answer began */
     char *answer;
     size_t answer_length;
     struct admin_call *call;
+    struct admin_rest rest;
     size_t length; /* of what has been read, in line */
     char line[ADMIN_LINE_MAX + 1];
 };
@@ -67,10 +87,18 @@ struct admin_call {
     struct admin_client *client; /* NULL: it has gone */
 };
 
-#define ADMIN_PATIENCE_MS 30000 /* in which a client reads some of its answer */
+/* Takes over fd, which listener has accepted. */
+void admin_open_client(struct admin_client *c, const struct admin_listener *listener, int fd);
 
-/* The one that has waited for nothing for the longest time, else the one that has not read its
- * answer for the longest; NULL: none. One whose command waits in its socket is none of them. */
-struct admin_client *admin_find_evictable(struct admin *a);
+/* Closes a client that waits for nothing, the one with the oldest command; else the one that has
+ * read nothing of its answer for the longest time. A client whose command waits in its socket is
+ * not closed. Returns false when there is no such client. */
+bool admin_evict(struct admin *a);
+
+/* Accepts again, if the listener is paused: something may be free. */
+void admin_resume(struct admin *a);
+
+/* Closes the listener with its socket and reserve, but not its handles: the loop is closed. */
+void admin_free_listener(struct admin_listener *listener);
 
 #endif

@@ -21,7 +21,8 @@
 
 #define PAGE 4096
 
-uint64_t budget_workers(const struct config *c)
+/* [global] workers; 0 is one for each usable CPU. */
+static uint64_t budget_workers(const struct config *c)
 {
     cpu_set_t usable;
     if (c->global.workers != 0)

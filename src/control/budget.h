@@ -20,9 +20,6 @@ struct budget {
     bool by_descriptors;  /* these make that limit, max_connections is higher or off */
 };
 
-/* The number of worker threads for `workers = ` as configured: 0 is one per usable CPU. */
-uint64_t budget_workers(const struct config *c);
-
 /* Raises the soft limit on descriptors to the hard one. Returns the limit now in force. */
 uint64_t budget_raise_descriptors(void);
 

@@ -239,6 +239,30 @@ static int config_change_open(struct config_change *c, FILE *errors)
     return listen_on_all(c, errors);
 }
 
+static void config_change_free(struct config_change *c)
+{
+    free(c->pool);
+    free(c);
+}
+
+/* New pools are gone only after a while, and have their settings there. */
+static void config_change_abort(struct config_change *c)
+{
+    for (size_t i = 0; i < c->pool_count; i++) {
+        if (c->pool[i].update != NULL)
+            pool_abort(c->pool[i].update);
+        else
+            pools_drop(&c->rt->pools, c->pool[i].pool);
+    }
+    listen_sockets_abort(c->listen_sockets);
+    admin_abort(c->admin);
+    http_abort(c->http);
+    workers_drain_last(&c->rt->workers, c->more_workers);
+    LIST_INSERT_HEAD(&c->rt->generations, c->generation, in_all);
+    pools_schedule_cleanup(&c->rt->pools);
+    config_change_free(c);
+}
+
 int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
                           struct config_change **config_change)
 {
@@ -258,30 +282,6 @@ int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
     }
     *config_change = c;
     return 0;
-}
-
-static void config_change_free(struct config_change *c)
-{
-    free(c->pool);
-    free(c);
-}
-
-/* New pools are gone only after a while, and have their settings there. */
-void config_change_abort(struct config_change *c)
-{
-    for (size_t i = 0; i < c->pool_count; i++) {
-        if (c->pool[i].update != NULL)
-            pool_abort(c->pool[i].update);
-        else
-            pools_drop(&c->rt->pools, c->pool[i].pool);
-    }
-    listen_sockets_abort(c->listen_sockets);
-    admin_abort(c->admin);
-    http_abort(c->http);
-    workers_drain_last(&c->rt->workers, c->more_workers);
-    LIST_INSERT_HEAD(&c->rt->generations, c->generation, in_all);
-    pools_schedule_cleanup(&c->rt->pools);
-    config_change_free(c);
 }
 
 /* ---- committed ---- */

@@ -27,7 +27,6 @@ int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
 
 /* Puts it in force. */
 void config_change_commit(struct config_change *c);
-void config_change_abort(struct config_change *c);
 
 /* Whether a configuration that is kept may still send somebody to a pool that was dropped. */
 bool config_change_uses_pool(const struct runtime *rt, const struct pool *p);

@@ -49,14 +49,6 @@ void generation_free(struct generation *g)
     free(g);
 }
 
-struct frontend *generation_frontend(const struct generation *g, const char *listen)
-{
-    for (size_t i = 0; i < g->conf->listen_count; i++)
-        if (strcmp(g->conf->listen[i].name, listen) == 0)
-            return &g->frontend[i];
-    return NULL;
-}
-
 bool generation_has_sessions(const struct generation *g)
 {
     for (size_t i = 0; i < g->conf->listen_count; i++)

@@ -29,8 +29,6 @@ void generation_free(struct generation *g);
 int generation_init_frontends(struct generation *g, const struct pools *pools,
                               struct listener_state_list *listener_states, struct conn_limit *all);
 
-struct frontend *generation_frontend(const struct generation *g, const char *listen);
-
 bool generation_has_sessions(const struct generation *g);
 
 /* A session keeps it, or a worker can see it: then its pools are to stay as well, to which routes

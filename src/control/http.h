@@ -1,8 +1,9 @@
-/* A small HTTP server on the control thread's loop, for those who look after zproxy.
+/* A small HTTP server on the control thread's loop, for metrics and the status page.
  *
- * Knows no page: requests are handed to a callback, which answers at once or later. All that a
- * client can do is bounded: how many there are, what they send, how long they take; each connection
- * is for one request. libmicrohttpd does the work (a build without it has http_none.c).
+ * The pages themselves are not known here: a callback gets each request and answers it at once or
+ * later. All that a client can do is bounded: the number of clients, what they send, how long they
+ * take. Each connection is for one request. libmicrohttpd does the work; a build without it has
+ * http_none.c. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_HTTP_H
 #define ZPROXY_CONTROL_HTTP_H
@@ -21,59 +22,60 @@ struct http;
 struct http_call;
 struct http_change;
 
-/* A GET or HEAD request has come. path and what http_query() tells are good during the call. It is
- * answered by http_answer(), once, now or later. */
+/* A GET or HEAD request has come. path and the results of http_query() are valid during the call.
+ * The callback must answer with http_answer(), once, during the call or later. */
 typedef void http_request_fn(void *arg, struct http_call *call, const char *path);
 
-/* Whether this build can, and the version of the library. */
+/* Whether this build has libmicrohttpd, and the version of it; "no". */
 bool http_is_built(void);
 const char *http_version(void);
 
-/* NULL when out of memory. */
+/* Returns NULL when out of memory. */
 struct http *http_new(uv_loop_t *loop, http_request_fn *request, void *arg);
-/* The loop is closed, and every call has been answered. NULL is allowed. */
+/* To be called after the loop is closed and every call is answered. h may be NULL. */
 void http_free(struct http *h);
 
-/* The value of "?name=value", or NULL. */
+/* The value of "?name=value" in the request, or NULL. */
 const char *http_query(const struct http_call *call, const char *name);
 
 /* Writes the next piece of a text. Returns false when that was the last one. */
 typedef bool http_next_fn(void *arg, FILE *out);
 
+/* The content is text, or, where next is not NULL, what next writes while the client reads. */
 struct http_answer {
     unsigned status;    /* of RFC 9110 */
-    const char *type;   /* of the content; static text */
-    const char *policy; /* what the content may do, Content-Security-Policy; NULL: nothing */
-    char *text;         /* taken over; NULL: out of memory, */
+    const char *type;   /* Content-Type; static text */
+    const char *policy; /* Content-Security-Policy; NULL: the strictest */
+    char *text;         /* from malloc(3), taken over; NULL without next: out of memory */
     size_t length;
-    http_next_fn *next;      /* or, where this is not NULL, it is made while the client reads it */
-    void (*done)(void *arg); /* arg is not needed any more; also when no client reads it */
+    http_next_fn *next;
+    void (*done)(void *arg); /* called when arg is not used any more, also if nothing was sent */
     void *arg;
 };
 void http_answer(struct http_call *call, const struct http_answer *a);
 
-/* The listening socket at that address, from another process; taken over. */
-void http_adopt(struct http *h, const struct addr *at, const struct file_id *file, int fd);
-
-/* Binds the socket, unless it is open there already; at->len 0: there is to be none. Nothing
- * changes yet. Returns 0; or -1 after having told errors, as "[admin] http: ...", why not. */
+/* Changes the socket in steps. Prepare binds the new socket, unless the present one has the same
+ * address and its file is there; at->len 0: no socket. Listen lets clients connect; commit closes
+ * the old socket and serves the clients of the new one; abort undoes prepare and listen, and takes
+ * NULL. Prepare and listen return 0; or -1 after printing to errors, as "[admin] http: ...", what
+ * has failed. */
 int http_prepare(struct http *h, const struct addr *at, FILE *errors, struct http_change **change);
-/* Clients can connect to the new socket from here on. Same results. */
 int http_listen(struct http_change *c, FILE *errors);
-/* Clients are served. */
 void http_commit(struct http_change *c);
-/* NULL is allowed. */
 void http_abort(struct http_change *c);
 
-/* The listening socket, which stays ours, and its address; -1: there is none. */
+/* For a handover. http_socket() returns the descriptor of the listening socket, which stays the
+ * server's, with its address and file; -1: there is none. http_adopt() takes it over in the new
+ * process, for an http_prepare() with the same address. */
 int http_socket(const struct http *h, struct addr *at, struct file_id *file);
+void http_adopt(struct http *h, const struct addr *at, const struct file_id *file, int fd);
 
-/* Another process has taken over, and the loop does not run any more: what is being answered is
- * sent to its end, other requests are refused with 503. To be called again until it returns false:
- * every client that has asked has its answer. */
+/* After another process has taken over and the loop has stopped: sends the rest of answers that are
+ * being sent and refuses all other requests with 503, without blocking. To be called again until it
+ * returns false: then nothing is left to send. */
 bool http_finish(struct http *h);
 
-/* Removes the file of a unix socket. */
+/* Removes the file of a unix socket. h may be NULL. */
 void http_unlink(const struct http *h);
 
 #endif

@@ -1,4 +1,4 @@
-/* What http.c and http_finish.c share: the HTTP server's clients and what they ask. */
+/* What http.c and http_listener.c share: the listening socket, the library's daemon, the calls. */
 #ifndef ZPROXY_CONTROL_HTTP_INTERNAL_H
 #define ZPROXY_CONTROL_HTTP_INTERNAL_H
 
@@ -12,38 +12,38 @@
 
 enum call_state {
     CALL_NEW,      /* its head has been read */
-    CALL_ASKED,    /* waits for the answer, suspended */
-    CALL_ANSWERED, /* the answer can go */
+    CALL_ASKED,    /* its connection is suspended until the answer comes */
+    CALL_ANSWERED, /* response is there */
 };
 
-/* Freed when it has been answered, and its client has been served or is gone. */
+/* Freed when it has been answered and its client has been served or has gone. */
 struct http_call {
     LIST_ENTRY(http_call) in_listener;
-    struct http_listener *listener; /* NULL: the client is gone */
+    struct http_listener *listener; /* NULL: the client has gone */
     struct MHD_Connection *connection;
     struct MHD_Response *response;
     unsigned status;
     enum call_state state;
-    bool asking; /* within the callback */
+    bool asking; /* the request callback is running */
 };
 
 LIST_HEAD(http_calls, http_call);
 
-/* A socket that is listened on, and who came by it. */
+/* A listening socket and the clients that it accepted. */
 struct http_listener {
     struct http *http;
     struct addr at;
-    struct file_id file; /* that of a unix socket */
+    struct file_id file; /* of a unix socket */
     int fd;
-    struct MHD_Daemon *daemon; /* NULL: not open yet */
-    uv_poll_t poll;            /* of the daemon's epoll set */
-    uv_poll_t listen_poll;     /* of the listening socket */
-    uv_timer_t timer;          /* the daemon wants to look at its clients */
-    uv_timer_t retry;          /* accept(2) has failed: try again */
-    struct deadline expiry;
-    struct fd_reserve fd_reserve; /* who asks what is wrong is heard without descriptors as well */
-    bool reserve_spent; /* and a client that has gone may have left its descriptor for it */
-    unsigned handles;   /* open */
+    struct MHD_Daemon *daemon;    /* NULL: not started */
+    uv_poll_t poll;               /* of the daemon's epoll set */
+    uv_poll_t listen_poll;        /* of fd */
+    uv_timer_t timer;             /* the daemon's next deadline */
+    uv_timer_t retry;             /* accept again after a failure */
+    struct deadline expiry;       /* the next check of the clients' deadlines */
+    struct fd_reserve fd_reserve; /* for a client that connects when no descriptor is left */
+    bool refill_reserve;          /* a client has closed its descriptor, and the reserve is empty */
+    unsigned handles;             /* open */
     struct http_calls calls;
     struct http_clients clients;
 };
@@ -55,7 +55,17 @@ struct http {
     struct http_listener *listener; /* NULL: there is none */
     struct addr adopted_at;
     struct file_id adopted_file;
-    int adopted; /* until it is used; -1: none */
+    int adopted; /* until http_prepare() uses it; -1: none */
 };
+
+/* Starts the library for the listener. Returns 0 or -ENOMEM. */
+int http_start_daemon(struct http_listener *listener);
+/* Calls that are not answered yet lose their clients. */
+void http_stop_daemon(struct http_listener *listener);
+/* Lets the library handle what is ready, and sets the timer of its next deadline. */
+void http_run(struct http_listener *listener);
+
+/* Frees the listener after the loop, with its handles, is closed. It may be NULL. */
+void http_free_listener(struct http_listener *listener);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/file_owner.h"
 #include "control/listen_sockets_internal.h"
 #include "relay/sock.h"
 
@@ -119,12 +120,54 @@ static int listen_socket_open_fd(struct listen_socket *ls, const struct sock_opt
     return fd == -1 ? -errno : fd;
 }
 
+/* ---- the owner of a unix socket's file ---- */
+
+static int read_id(const char *text, long *id)
+{
+    char *end = NULL;
+    *id = strtol(text, &end, 10);
+    return end != text && *end == '\0' && *id >= 0 ? 0 : -ENOENT;
+}
+
+static int find_user(const char *name, long *uid)
+{
+    const struct passwd *pw = getpwnam(name);
+    if (pw == NULL)
+        return read_id(name, uid);
+    *uid = (long)pw->pw_uid;
+    return 0;
+}
+
+static int find_group(const char *name, long *gid)
+{
+    const struct group *gr = getgrnam(name);
+    if (gr == NULL)
+        return read_id(name, gid);
+    *gid = (long)gr->gr_gid;
+    return 0;
+}
+
+/* Names or numbers; NULL leaves the owner or group as it is created. Returns 0 or -ENOENT: no such
+ * user or group. */
+static int find_owner(const struct config_bind *b, struct unix_owner *owner)
+{
+    long uid = -1;
+    long gid = -1;
+    int rc = b->user == NULL ? 0 : find_user(b->user, &uid);
+    if (rc == 0 && b->group != NULL)
+        rc = find_group(b->group, &gid);
+    *owner = (struct unix_owner){ .uid = (uid_t)uid, .gid = (gid_t)gid };
+    return rc;
+}
+
+/* ---- opened ---- */
+
 static int open_wanted(const struct listen_sockets_change *ch, const struct wanted *w)
 {
     struct listen_socket *ls = w->socket;
     struct sock_options options = frontend_sock_options(&ch->conf->listen[w->listen]);
     struct unix_owner owner;
-    int rc = file_owner_find(w->bind->user, w->bind->group, &owner);
+    int rc = find_owner(w->bind, &owner);
     options.mode = w->bind->mode;
     options.owner = &owner;
     if (rc == 0)

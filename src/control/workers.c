@@ -65,6 +65,16 @@ static int workers_add_one(struct workers *c)
     return 0;
 }
 
+static void workers_remove(struct workers *c, size_t count)
+{
+    for (; count > 0; count--) {
+        struct worker **at = &c->worker[--c->active];
+        worker_free(*at);
+        memmove(at, at + 1, c->finishing * sizeof(struct worker *));
+        c->next_index--;
+    }
+}
+
 int workers_add(struct workers *c, size_t count)
 {
     size_t room = c->active + c->finishing + count + 1;
@@ -80,16 +90,6 @@ int workers_add(struct workers *c, size_t count)
         }
     }
     return 0;
-}
-
-void workers_remove(struct workers *c, size_t count)
-{
-    for (; count > 0; count--) {
-        struct worker **at = &c->worker[--c->active];
-        worker_free(*at);
-        memmove(at, at + 1, c->finishing * sizeof(struct worker *));
-        c->next_index--;
-    }
 }
 
 int workers_spawn(struct workers *c)

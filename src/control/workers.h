@@ -32,8 +32,6 @@ void workers_fini(struct workers *c);
 /* Makes count more workers, not running yet. Returns 0, or -errno and there are as many as before.
  */
 int workers_add(struct workers *c, size_t count);
-/* Unmakes the last count workers, which do not run. */
-void workers_remove(struct workers *c, size_t count);
 /* Makes threads for those that do not run yet, so that their start cannot fail. Returns 0 or
  * -errno; after a failure there is nothing left but to end the process. */
 int workers_spawn(struct workers *c);
