@@ -1,4 +1,4 @@
-#include "command/command_config.h"
+#include "command/command.h"
 
 #include <stdlib.h>
 
@@ -46,12 +46,12 @@ static enum request_result set_log_level(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "preview", "FILE", "what a reload would change if this were the configuration", 1, 1,
-      preview },
+    { "preview", "FILE", "what a reload would change if this were the configuration", 1, 1, preview,
+      COMMAND_SUGGEST_ALWAYS },
     { "reload", "", "read the configuration again; all of its errors, or what has changed", 0, 0,
-      command_reload },
+      command_reload, COMMAND_SUGGEST_NEAR },
     { "set log_level", "LEVEL", "what is logged: error, warning, notice, info or debug", 1, 1,
-      set_log_level },
+      set_log_level, COMMAND_SUGGEST_GROUP },
 };
 
-const struct command_list command_config = { commands, sizeof commands / sizeof *commands };
+const struct command_list command_config = COMMAND_LIST(commands);

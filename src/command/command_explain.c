@@ -1,4 +1,4 @@
-#include "command/command_explain.h"
+#include "command/command.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -151,8 +151,8 @@ static enum request_result command_explain_run(struct request *r)
 
 static const struct command commands[] = {
     { "explain", "POOL CLIENT-ADDRESS",
-      "which server a client would get just now, and why not the others", 2, 2,
-      command_explain_run },
+      "which server a client would get just now, and why not the others", 2, 2, command_explain_run,
+      COMMAND_SUGGEST_ALWAYS },
 };
 
-const struct command_list command_explain = { commands, sizeof commands / sizeof *commands };
+const struct command_list command_explain = COMMAND_LIST(commands);

@@ -1,4 +1,4 @@
-#include "command/command_process.h"
+#include "command/command.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static enum request_result shut_down(struct request *r)
 static const struct command commands[] = {
     { "shutdown", "[over TIME]",
       "end zproxy as SIGTERM does; close its sessions evenly over TIME, silent ones first", 0, 2,
-      shut_down },
+      shut_down, COMMAND_SUGGEST_NEVER },
 };
 
-const struct command_list command_process = { commands, sizeof commands / sizeof *commands };
+const struct command_list command_process = COMMAND_LIST(commands);

@@ -1,4 +1,4 @@
-#include "command/command_server.h"
+#include "command/command.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -262,14 +262,14 @@ static enum request_result del_server(struct request *r)
 static const struct command commands[] = {
     { "set server", "POOL/SERVER state|weight VALUE",
       "whether it gets new sessions: ready, drain or maint; its share of them: 1 to 256", 3, 3,
-      command_set_server },
+      command_set_server, COMMAND_SUGGEST_GROUP },
     { "drain", "POOL/SERVER [over TIME]",
       "no new sessions; close those that it has evenly over TIME, silent ones first", 1, 3,
-      command_drain },
+      command_drain, COMMAND_SUGGEST_NEVER },
     { "add server", "POOL ADDRESS [OPTION...]", "add one, as a server line would", 2,
-      REQUEST_WORDS_MAX, add_server },
+      REQUEST_WORDS_MAX, add_server, COMMAND_SUGGEST_GROUP },
     { "del server", "POOL/SERVER", "remove one that was added; its sessions go on", 1, 1,
-      del_server },
+      del_server, COMMAND_SUGGEST_NEVER },
 };
 
-const struct command_list command_server = { commands, sizeof commands / sizeof *commands };
+const struct command_list command_server = COMMAND_LIST(commands);

@@ -1,4 +1,4 @@
-#include "command/command_session.h"
+#include "command/command.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -307,12 +307,14 @@ static enum request_result close_sessions(struct request *r)
 
 static const struct command commands[] = {
     { "show sessions busiest", "[COUNT]", "those that have moved most since this was last asked", 0,
-      1, show_busiest },
-    { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions },
+      1, show_busiest, COMMAND_SUGGEST_ALWAYS },
+    { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions,
+      COMMAND_SUGGEST_ALWAYS },
     { "show session", "ID", "both ends of one: bytes, queues, pipes, round-trip times", 1, 1,
-      show_session },
-    { "close session", "ID", "reset both ends of one", 1, 1, close_session },
-    { "close sessions", "POOL/SERVER", "reset all that a server has", 1, 1, close_sessions },
+      show_session, COMMAND_SUGGEST_ALWAYS },
+    { "close session", "ID", "reset both ends of one", 1, 1, close_session, COMMAND_SUGGEST_NEVER },
+    { "close sessions", "POOL/SERVER", "reset all that a server has", 1, 1, close_sessions,
+      COMMAND_SUGGEST_NEVER },
 };
 
-const struct command_list command_session = { COLUMNS(commands) };
+const struct command_list command_session = COMMAND_LIST(commands);

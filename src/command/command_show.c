@@ -1,4 +1,4 @@
-#include "command/command_show.h"
+#include "command/command.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -356,16 +356,19 @@ static enum request_result show_config(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "show info", "", "version, limits and totals of the process", 0, 0, show_info },
+    { "show info", "", "version, limits and totals of the process", 0, 0, show_info,
+      COMMAND_SUGGEST_ALWAYS },
     { "show problems", "", "what is wrong now: pools, listeners, the last reload", 0, 0,
-      show_problems },
-    { "show listeners", "", "where clients come in", 0, 0, show_listeners },
-    { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools },
+      show_problems, COMMAND_SUGGEST_ALWAYS },
+    { "show listeners", "", "where clients come in", 0, 0, show_listeners, COMMAND_SUGGEST_ALWAYS },
+    { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools,
+      COMMAND_SUGGEST_ALWAYS },
     { "show servers", "[POOL]", "servers: state, sessions, bytes, and why they are down", 0, 1,
-      show_servers },
+      show_servers, COMMAND_SUGGEST_ALWAYS },
     { "show names", "", "names in server lines: addresses, and what is asked when", 0, 0,
-      show_names },
-    { "show config", "", "the configuration in force, defaults filled in", 0, 0, show_config },
+      show_names, COMMAND_SUGGEST_ALWAYS },
+    { "show config", "", "the configuration in force, defaults filled in", 0, 0, show_config,
+      COMMAND_SUGGEST_ALWAYS },
 };
 
-const struct command_list command_show = { COLUMNS(commands) };
+const struct command_list command_show = COMMAND_LIST(commands);

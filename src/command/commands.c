@@ -1,43 +1,40 @@
 #include "command/commands.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/suggestion.h"
-#include "command/command_config.h"
-#include "command/command_explain.h"
-#include "command/command_process.h"
-#include "command/command_server.h"
-#include "command/command_session.h"
-#include "command/command_show.h"
-#include "command/request.h"
+#include "command/command.h"
 
-#define PHRASE_MAX      64
-#define RELOAD_DISTANCE 2 /* "relaod" is meant, "remote" is not */
+#define PHRASE_MAX       64
+#define PHRASE_WORDS     3 /* of the longest command */
+#define SUGGEST_DISTANCE 2 /* letters: "relaod" means reload, "remote" does not */
 
-static enum request_result help(struct request *r);
+static enum request_result command_help(struct request *r);
 
-static enum request_result top(struct request *r)
+static enum request_result command_top(struct request *r)
 {
-    return request_fail(r, "top: zproxyctl(8) has it: a terminal is needed");
+    return request_fail(r, "top: run \"zproxyctl top\" in a terminal");
 }
 
-static const struct command help_commands[] = {
-    { "top", "", "a live view of rates, servers and the busiest sessions", 0, 0, top },
-    { "help", "[COMMAND]", "all commands, or those that begin so", 0, REQUEST_WORDS_MAX, help },
+static const struct command commands[] = {
+    { "top", "", "live view of rates, servers and the busiest sessions", 0, 0, command_top,
+      COMMAND_SUGGEST_ALWAYS },
+    { "help", "[COMMAND]", "list all commands, or those that begin with these words", 0,
+      REQUEST_WORDS_MAX, command_help, COMMAND_SUGGEST_ALWAYS },
 };
 
-static const struct command_list help_list = { help_commands, 2 };
+static const struct command_list command_help_list = COMMAND_LIST(commands);
 
-/* In the order that help has. */
 static const struct command_list *const lists[] = {
-    &command_show,   &command_session, &command_explain, &command_server,
-    &command_config, &command_process, &help_list,
+    &command_show,   &command_session, &command_explain,   &command_server,
+    &command_config, &command_process, &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 
-/* ---- which command ---- */
+/* ---- finding the command ---- */
 
-/* How many words there are in words, if r begins with them; else 0. */
+/* Returns the number of words in `words` if the request begins with them, else 0. */
 static size_t commands_match(const struct request *r, const char *words)
 {
     size_t n = 0;
@@ -53,7 +50,7 @@ static size_t commands_match(const struct request *r, const char *words)
     return 0;
 }
 
-/* The one with most words: "show sessions busiest" rather than "show sessions". */
+/* The longest match wins: "show sessions busiest" before "show sessions". */
 static const struct command *commands_find(const struct request *r, size_t *taken)
 {
     const struct command *best = NULL;
@@ -77,7 +74,7 @@ static size_t count_words(const char *phrase)
     return n;
 }
 
-/* The first n words that were given. */
+/* Joins the first n words of the request. */
 static void commands_join(const struct request *r, size_t n, char phrase[PHRASE_MAX])
 {
     size_t len = 0;
@@ -87,63 +84,71 @@ static void commands_join(const struct request *r, size_t n, char phrase[PHRASE_
             (size_t)snprintf(phrase + len, PHRASE_MAX - len, "%s%s", i == 0 ? "" : " ", r->word[i]);
 }
 
-static bool is_whole_word(const char *words, const char *word)
+static bool is_first_word(const char *words, const char *word)
 {
     size_t len = strlen(word);
     return strncmp(words, word, len) == 0 && (words[len] == ' ' || words[len] == '\0');
 }
 
-/* A word that begins a command, with the rest missing or unknown. */
-static bool is_command_prefix(const char *word)
+/* Whether a command begins with this word: the words after it are missing or unknown. */
+static bool begins_command(const char *word)
 {
     for (size_t i = 0; i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++)
-            if (is_whole_word(lists[i]->command[j].words, word))
+            if (is_first_word(lists[i]->command[j].words, word))
                 return true;
     return false;
 }
 
-/* Whether a mistyped command may be answered with this one. What ends sessions or takes a server
- * out is never suggested: the suggestion might be run unread. What changes something else is, if
- * its first word was typed as it is; reload has one word, of which two letters may be wrong. */
 static bool may_suggest(const struct request *r, const struct command *c, size_t distance)
 {
-    static const char *const harmless[] = { "show", "explain", "preview", "top", "help" };
-    static const char *const changing[] = { "set", "add" };
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (is_whole_word(c->words, harmless[i]))
-            return true;
-    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
-        if (is_whole_word(c->words, changing[i]))
-            return strcmp(r->word[0], changing[i]) == 0;
-    return is_whole_word(c->words, "reload") && distance <= RELOAD_DISTANCE;
+    switch (c->suggest) {
+    case COMMAND_SUGGEST_NEVER:
+        return false;
+    case COMMAND_SUGGEST_GROUP:
+        return is_first_word(c->words, r->word[0]);
+    case COMMAND_SUGGEST_NEAR:
+        return distance <= SUGGEST_DISTANCE;
+    case COMMAND_SUGGEST_ALWAYS:
+        return true;
+    }
+    return false;
 }
 
-/* Compares as many words as each command has. What must not be suggested takes part: where it is
- * the nearest, nothing else was meant. */
-static enum request_result commands_refuse(struct request *r)
+/* Finds the nearest command, comparing as many words as each one has. Commands that must not be
+ * suggested take part: if one of them is the nearest, no other was meant. */
+static const struct command *commands_find_nearest(char given[PHRASE_WORDS][PHRASE_MAX],
+                                                   size_t *distance)
 {
-    char given[3][PHRASE_MAX];
     const struct command *best = NULL;
-    size_t distance = SIZE_MAX;
-    for (size_t n = 0; n < 3; n++)
-        commands_join(r, n + 1, given[n]);
+    *distance = SIZE_MAX;
     for (size_t i = 0; i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++) {
             const struct command *c = &lists[i]->command[j];
             struct suggestion near;
             suggestion_init(&near, given[count_words(c->words) - 1]);
             suggestion_offer(&near, c->words);
-            if (near.word != NULL && near.distance < distance) {
-                distance = near.distance;
+            if (near.word != NULL && near.distance < *distance) {
+                *distance = near.distance;
                 best = c;
             }
         }
+    return best;
+}
+
+static enum request_result commands_refuse(struct request *r)
+{
+    char given[PHRASE_WORDS][PHRASE_MAX];
+    size_t distance = 0;
+    for (size_t n = 0; n < PHRASE_WORDS; n++)
+        commands_join(r, n + 1, given[n]);
+    const char *all = given[PHRASE_WORDS - 1];
+    const struct command *best = commands_find_nearest(given, &distance);
     if (best != NULL && may_suggest(r, best, distance))
-        return request_fail(r, "%s: unknown command, did you mean \"%s\"?", given[2], best->words);
-    return request_fail(r, "%s: unknown command, try \"help%s%s\"", given[2],
-                        is_command_prefix(r->word[0]) ? " " : "",
-                        is_command_prefix(r->word[0]) ? r->word[0] : "");
+        return request_fail(r, "%s: unknown command, did you mean \"%s\"?", all, best->words);
+    if (begins_command(r->word[0]))
+        return request_fail(r, "%s: unknown command, try \"help %s\"", all, r->word[0]);
+    return request_fail(r, "%s: unknown command, try \"help\"", all);
 }
 
 static enum request_result execute(struct request *r)
@@ -180,7 +185,7 @@ static void put_help(struct sheet *s, const struct command *c)
     sheet_text(s, c->help);
 }
 
-static enum request_result help(struct request *r)
+static enum request_result command_help(struct request *r)
 {
     static const struct sheet_column columns[] = { { "command", SHEET_TEXT },
                                                    { "help", SHEET_TEXT } };
@@ -194,5 +199,35 @@ static enum request_result help(struct request *r)
     if (s == NULL || sheet_rows(s) > 0)
         return request_table(r, s);
     sheet_free(s);
-    return request_fail(r, "%s: no command begins so", wanted);
+    return request_fail(r, "%s: no command begins with this", wanted);
+}
+
+/* ---- start and end ---- */
+
+static void on_command(void *arg, struct admin_call *call, char *line)
+{
+    commands_run(arg, call, line);
+}
+
+int commands_open(struct runtime *rt)
+{
+    int rc = scan_replies_open(&rt->scan_replies, rt->loop);
+    if (rc < 0)
+        return rc;
+    session_lists_init(&rt->session_lists, &rt->scan_replies, &rt->workers);
+    drains_init(&rt->drains, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
+    rt->admin = admin_new(rt->loop, on_command, rt);
+    return rt->admin == NULL ? -ENOMEM : 0;
+}
+
+/* The replies come first: they answer the calls that are open. */
+void commands_fini(struct runtime *rt)
+{
+    if (rt->admin == NULL)
+        return;
+    scan_replies_fini(&rt->scan_replies);
+    drains_fini(&rt->drains);
+    session_lists_fini(&rt->session_lists);
+    admin_free(rt->admin);
+    rt->admin = NULL;
 }

@@ -32,22 +32,6 @@ enum request_result {
     REQUEST_LATER, /* request_finish() will be called */
 };
 
-/* A command: one row of a table. */
-struct command {
-    const char *words; /* "set server": what its line begins with */
-    const char *usage; /* what follows them; "" nothing */
-    const char *help;  /* one line */
-    size_t min_args;   /* how many words follow */
-    size_t max_args;
-    enum request_result (*execute)(struct request *r);
-};
-
-/* A file's commands. */
-struct command_list {
-    const struct command *command;
-    size_t count;
-};
-
 /* Splits line into words, of which a first "json" asks for JSON. NULL when out of memory. */
 struct request *request_new(struct runtime *rt, struct admin_call *call, const char *line);
 

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/safe_open.h"
 #include "build.h"
-#include "command/console.h"
+#include "command/commands.h"
 #include "control/config_change.h"
 #include "control/health_checks.h"
 #include "control/names.h"
@@ -173,9 +173,9 @@ static int open_checks(struct proxy *p)
     return rc < 0 ? proxy_start_error("health checks: %s", strerror(-rc)) : 0;
 }
 
-static int open_console(struct proxy *p)
+static int open_commands(struct proxy *p)
 {
-    int rc = console_open(&p->rt);
+    int rc = commands_open(&p->rt);
     return rc < 0 ? proxy_start_error("control socket: %s", strerror(-rc)) : 0;
 }
 
@@ -477,7 +477,7 @@ static int proxy_prepare(struct proxy *p)
     rt->shut_down = on_shutdown_command;
     rt->shut_down_arg = p;
     rt->watchdog = &p->watchdog;
-    if (open_checks(p) < 0 || open_console(p) < 0 || open_web(p) < 0)
+    if (open_checks(p) < 0 || open_commands(p) < 0 || open_web(p) < 0)
         return -1;
     if (p->handover_sock != -1 && start_log() < 0) /* what can fail does before it takes over */
         return -1;
@@ -509,7 +509,7 @@ static void proxy_fini(struct proxy *p)
     struct generation *g;
     watchdog_fini(&p->watchdog);
     log_loss_fini(&p->log_loss);
-    console_fini(rt);
+    commands_fini(rt);
     web_fini(rt);
     workers_fini(&rt->workers);
     listen_sockets_fini(&rt->listen_sockets);

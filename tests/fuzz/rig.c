@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "command/console.h"
+#include "command/commands.h"
 #include "control/config_change.h"
 #include "control/health_checks.h"
 #include "fuzz.h"
@@ -159,7 +159,7 @@ struct config *rig_begin_empty(struct rig *g)
     FUZZ_REQUIRE(conf != NULL);
     open_log(&conf->global);
     set_up(g, &conf->global);
-    FUZZ_REQUIRE(health_checks_open(&g->rt) == 0 && console_open(&g->rt) == 0 &&
+    FUZZ_REQUIRE(health_checks_open(&g->rt) == 0 && commands_open(&g->rt) == 0 &&
                  web_open(&g->rt) == 0);
     return conf;
 }
@@ -207,7 +207,7 @@ void rig_end(struct rig *g)
     listen_sockets_unlink(&rt->listen_sockets);
     admin_unlink(rt->admin);
     close_loop(g);
-    console_fini(rt);
+    commands_fini(rt);
     web_fini(rt);
     workers_fini(&rt->workers);
     listen_sockets_fini(&rt->listen_sockets);
