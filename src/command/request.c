@@ -9,11 +9,10 @@
 static void request_split(struct request *r)
 {
     char *rest = NULL;
+    r->json = admin_wants_json(r->line, strlen(r->line));
     char *word = strtok_r(r->line, " \t", &rest);
-    if (word != NULL && strcmp(word, "json") == 0) {
-        r->json = true;
+    if (r->json)
         word = strtok_r(NULL, " \t", &rest);
-    }
     for (; word != NULL && r->count < REQUEST_WORDS_MAX - 1; word = strtok_r(NULL, " \t", &rest))
         r->word[r->count++] = word;
 }
@@ -106,7 +105,7 @@ enum request_result request_record(struct request *r, struct sheet *s)
 
 /* ---- the answer as it is sent ---- */
 
-/* The next line of *text that is not empty, or NULL; ends it with NUL. */
+/* Returns the next line of *text that is not empty, ended by a NUL, or NULL. */
 static char *request_next_line(char **text)
 {
     char *line = *text + strspn(*text, "\n");
@@ -137,7 +136,7 @@ static void write_json(const struct request *r, char *text, FILE *out)
     fputc('\n', out);
 }
 
-/* What ends an answer is an empty line, so there is none in it. */
+/* An empty line ends the answer, so empty lines of the text are left out. */
 static char *make_answer(const struct request *r, size_t *size)
 {
     char *answer = NULL;

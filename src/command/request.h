@@ -1,4 +1,5 @@
-/* A command under way: what was asked, and the answer in the making. For the control thread. */
+/* A command that is being executed: its arguments and the answer written so far. For the control
+ * thread. */
 #ifndef ZPROXY_COMMAND_REQUEST_H
 #define ZPROXY_COMMAND_REQUEST_H
 
@@ -14,11 +15,11 @@
 
 struct request {
     struct runtime *rt;
-    char *word[REQUEST_WORDS_MAX]; /* the command's arguments; NULL behind the last one */
+    char *word[REQUEST_WORDS_MAX]; /* the command's arguments; NULL after the last one */
     size_t count;
 
     struct admin_call *call;
-    char *line; /* where the words are */
+    char *line; /* the memory of the words */
     bool json;
     bool failed;
     bool is_sheet;
@@ -28,26 +29,26 @@ struct request {
 };
 
 enum request_result {
-    REQUEST_DONE,  /* the answer is whole */
-    REQUEST_LATER, /* request_finish() will be called */
+    REQUEST_DONE,  /* the answer is complete */
+    REQUEST_LATER, /* the command will call request_finish() */
 };
 
-/* Splits line into words, of which a first "json" asks for JSON. NULL when out of memory. */
+/* Splits line into words; a first word "json" selects JSON. Returns NULL when out of memory. */
 struct request *request_new(struct runtime *rt, struct admin_call *call, const char *line);
 
-/* Lines of the answer; text may have several. In JSON they are an array "lines". */
+/* Add lines to the answer; text may have several. In JSON they are an array "lines". */
 void request_print(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void request_print_lines(struct request *r, const char *text);
 
-/* The command has failed: "error: ..." for each line, in JSON an array "errors". Whatever the
- * answer was before is dropped. Return REQUEST_DONE. */
+/* Fail the command: the answer is "error: ..." for each line, in JSON an array "errors". What was
+ * added to the answer before is dropped. Return REQUEST_DONE. */
 enum request_result request_fail(struct request *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 enum request_result request_fail_lines(struct request *r, const char *text);
 enum request_result request_fail_memory(struct request *r);
 
-/* A table, or its one row as a record, is the whole answer. Frees the sheet, which may be NULL:
- * out of memory. Return REQUEST_DONE. */
+/* Make the sheet the whole answer, as a table, or its only row as a record. They free the sheet;
+ * NULL means out of memory. Return REQUEST_DONE. */
 enum request_result request_table(struct request *r, struct sheet *s);
 enum request_result request_record(struct request *r, struct sheet *s);
 

@@ -1,7 +1,7 @@
-/* Which listeners do not accept, since a limit is reached: logged when it begins and when it is
- * over, at most once a second for each listener, and told to the metrics and zproxyctl.
+/* Watches which listeners have stopped accepting because a limit is reached. Logs when that begins
+ * and ends, at most once a second for each listener; the metrics and zproxyctl read it here.
  *
- * Under a steady crowd a full listener pauses and goes on with each session that ends. It counts as
+ * Under constant load a full listener pauses and resumes with each session that ends. It counts as
  * paused until it has not paused for a second. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_ACCEPT_WATCH_H
@@ -20,20 +20,21 @@ struct accept_watch {
     bool stopped;
 };
 
-/* Both outlive it. Returns 0 or -errno. */
+/* listener_states and conn_limit must outlive the watch. Returns 0 or -errno. */
 int accept_watch_init(struct accept_watch *w, uv_loop_t *loop,
                       struct listener_state_list *listener_states,
                       const struct conn_limit *conn_limit);
 
-/* From any thread: a listener has paused. arg: the watch. */
+/* Reports that a listener has paused. From any thread. arg: the watch. */
 void accept_watch_report(void *arg);
 
-/* The listeners are closed for good: says no more, and none is paused. */
+/* To be called when the listeners are closed for good: nothing is logged any more, and no listener
+ * counts as paused. */
 void accept_watch_stop(struct accept_watch *w);
 
 /* Why the listener does not accept; ACCEPT_OPEN: it does. */
 enum accept_reason accept_watch_reason(const struct listener_state *e);
-/* Why one of them does not, if that is a limit of the process. */
+/* Why listeners do not accept, if the reason is a limit of the process; else ACCEPT_OPEN. */
 enum accept_reason accept_watch_process(const struct accept_watch *w);
 
 #endif

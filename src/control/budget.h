@@ -11,26 +11,27 @@
 struct budget {
     uint64_t workers;
     uint64_t descriptors; /* RLIMIT_NOFILE after raising it to its hard limit */
-    uint64_t listening;   /* of these for listening sockets */
-    uint64_t own;         /* for these, loops, logs, checks */
-    uint64_t pipes;       /* at most, all workers together */
+    uint64_t listening;   /* descriptors of listening sockets */
+    uint64_t own;         /* the same, and those of loops, logs and checks */
+    uint64_t pipes;       /* maximum of all workers together */
     uint64_t pipe_pages;  /* of each pipe */
-    uint64_t user_pages;  /* fs.pipe-user-pages-soft where it binds; 0: it does not */
-    uint64_t sessions;    /* at most */
-    bool by_descriptors;  /* these make that limit, max_connections is higher or off */
+    uint64_t user_pages;  /* fs.pipe-user-pages-soft; 0: it does not apply */
+    uint64_t sessions;    /* maximum */
+    bool by_descriptors;  /* descriptors set that maximum: max_connections is higher or off */
 };
 
-/* Raises the soft limit on descriptors to the hard one. Returns the limit now in force. */
+/* Raises the soft limit on descriptors to the hard one. Returns the limit that is then in force. */
 uint64_t budget_raise_descriptors(void);
 
 /* unprivileged: the program will run without CAP_SYS_RESOURCE. */
 void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
                     bool unprivileged);
 
-/* Whether the listening sockets alone fit beside so many sessions; if not, tells errors. */
+/* Whether there are descriptors for the listening sockets beside those of so many sessions. If not,
+ * prints to errors what to raise. */
 bool budget_suffices(const struct budget *b, uint64_t sessions, FILE *errors);
 
-/* Writes it as lines for people, each begun with prefix. */
+/* Prints the budget for the user, each line after prefix. */
 void budget_print(const struct budget *b, const struct config *c, FILE *out, const char *prefix);
 
 #endif

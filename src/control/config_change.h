@@ -1,5 +1,6 @@
-/* From one configuration to the next: prepared whole, which can fail and changes nothing, then
- * committed at once. The first one, at the start, is such a change as well. */
+/* The step from one configuration to the next: everything that can fail is prepared first and
+ * changes nothing; the commit cannot fail. The first configuration, at the start, is such a change
+ * too. For the control thread. */
 #ifndef ZPROXY_CONTROL_CONFIG_CHANGE_H
 #define ZPROXY_CONTROL_CONFIG_CHANGE_H
 
@@ -9,30 +10,30 @@
 
 struct config_change;
 
-/* What cannot change while a process runs is, in one that takes over from another, as its own file
- * says, whatever the configuration that it takes over has: exchanges these values. Privileges are
- * not among them, since they come from the other one. */
+/* For a process that takes over from another with the configuration of that one: exchanges the
+ * values that a reload cannot change, so that conf has those of the process's own file. Not user,
+ * group and chroot: the process has inherited its privileges. */
 void config_change_swap_fixed(struct config *conf, struct config *own);
 
-/* Finds out what is in the way of a configuration as far as that can be known without touching
- * anything but memory: no socket, thread, file or question is opened, made or asked. Returns 0; or
- * -1 after having written to errors, a line each, what is. */
+/* Checks what a change to conf would meet, as far as that is possible without opening sockets or
+ * files, starting threads or asking name servers. Returns 0; or -1 after printing each error as a
+ * line to errors. */
 int config_change_preview(struct runtime *rt, const struct config *conf, FILE *errors);
 
-/* Plans the same way, then binds sockets, makes workers and pools, and listens last. Takes conf
- * over, also on failure. Returns 0; or -1 after having written to errors what is in the way: then
- * no client has come to anything that was opened. */
+/* Checks the same, then binds sockets, makes workers and pools, and calls listen(2) last. Takes
+ * over conf, also on failure. Returns 0; or -1 after printing the errors: then no client has
+ * connected to a socket that was opened. */
 int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
                           struct config_change **config_change);
 
-/* Puts it in force. */
+/* Puts the new configuration in force and frees the change. */
 void config_change_commit(struct config_change *c);
 
-/* Whether a configuration that is kept may still send somebody to a pool that was dropped. */
+/* Whether sessions of an older configuration may still be sent to a pool that was dropped. */
 bool config_change_uses_pool(const struct runtime *rt, const struct pool *p);
 
-/* Frees configurations that nobody keeps any more. Returns whether there are others but the one in
- * force. */
+/* Frees older configurations that are not used any more, and workers that have finished. Returns
+ * whether some of either are left. */
 bool config_change_cleanup(struct runtime *rt);
 
 #endif

@@ -1,6 +1,6 @@
-/* Servers that are emptied over a time: their sessions are closed evenly, those that have been
- * silent longest first. New ones do not come, since the server's state says so; sessions that end
- * by themselves count. For the control thread. */
+/* Servers that are drained over a time: their sessions are closed at an even rate, those that have
+ * been idle longest first. The caller sets the server's state, so that no new session comes.
+ * Sessions that end by themselves count. For the control thread. */
 #ifndef ZPROXY_CONTROL_DRAINS_H
 #define ZPROXY_CONTROL_DRAINS_H
 
@@ -32,27 +32,28 @@ struct drains {
 
 void drains_init(struct drains *ds, uv_loop_t *loop, struct scan_replies *scan_replies,
                  struct workers *workers, const struct pools *pools);
-/* The survey desk is gone. */
+/* To be called after scan_replies_fini(). */
 void drains_fini(struct drains *ds);
 
-/* How far one is; with this it goes on in another process. Times are ms of CLOCK_MONOTONIC. */
+/* The progress of a drain; with this it continues in another process. Times are in ms of
+ * CLOCK_MONOTONIC. */
 struct drain_progress {
     uint64_t began;
     uint64_t length;
     uint64_t sessions; /* when it began */
-    uint64_t closed;   /* by it */
+    uint64_t closed;   /* by the drain */
 };
 
-/* Empties srv, whose state says that it gets no new sessions, over so many ms; anew, if that is
- * under way. Returns 0 or -ENOMEM. */
+/* Closes the sessions of srv over so many ms. A drain of srv that is under way is cancelled first.
+ * Returns 0 or -ENOMEM. */
 int drains_start(struct drains *ds, const struct pool *p, const struct server *srv, uint64_t over);
 void drains_cancel(struct drains *ds, const struct server *srv);
 
-/* Goes on with one that was begun by another process. Same results. */
+/* Continues a drain that another process began. Returns 0 or -ENOMEM. */
 int drains_resume(struct drains *ds, const struct pool *p, const struct server *srv,
                   const struct drain_progress *progress);
 
-/* Returns whether one is under way, with how far it is, and how many ms are left. */
+/* Returns whether a drain of srv is under way, with its progress and how many ms are left. */
 bool drains_progress(const struct drains *ds, const struct server *srv,
                      struct drain_progress *progress, uint64_t *left);
 size_t drains_count(const struct drains *ds);

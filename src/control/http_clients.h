@@ -1,8 +1,9 @@
-/* The connections of the HTTP server: none keeps another one out.
+/* The connections of the HTTP server: a list by idle time, with deadlines, so that no client keeps
+ * others out.
  *
- * When there is no room the client that has been silent longest makes it, and one that does not
- * send its request, or reads its answer too slowly, is sent away after a while. It is shut down
- * here; the library notices that and closes it.
+ * When there is no room, the client that has been idle longest is evicted. A client that does not
+ * send its request in time, or reads its answer too slowly, is closed. Closing is shutdown(2) here;
+ * the library notices it and closes the descriptor. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_HTTP_CLIENTS_H
 #define ZPROXY_CONTROL_HTTP_CLIENTS_H
@@ -15,45 +16,45 @@
 
 #include "session/fd_reserve.h"
 
-#define HTTP_HEAD_MS  5000        /* to send a request's head */
-#define HTTP_READ_MS  30000       /* of a connection, unless it has read so much of its answer */
-#define HTTP_READ_MIN (64 * 1024) /* in that time; then it has the same time again */
+#define HTTP_HEAD_MS  5000        /* for sending the head of a request */
+#define HTTP_READ_MS  30000       /* for reading the answer, and again each time that the client */
+#define HTTP_READ_MIN (64 * 1024) /* has read so many bytes in that time */
 
 struct http_client {
     TAILQ_ENTRY(http_client) in_clients;
     int fd;
-    bool requested;    /* its request is here */
-    bool pending;      /* for an answer of ours: it is not its silence */
-    bool shut_down;    /* it has been shut down */
+    bool requested;    /* its request has been read */
+    bool pending;      /* the answer is being made: the client is not to blame for its silence */
+    bool shut_down;    /* by http_clients_evict() or http_clients_expire() */
     uint64_t began;    /* ms */
-    uint64_t measured; /* ms: since when it has read this: */
+    uint64_t measured; /* ms; since then the client has read this: */
     uint64_t read;     /* bytes */
 };
 
 TAILQ_HEAD(http_client_list, http_client);
 
-/* Those that were silent longest are first. */
 struct http_clients {
-    struct http_client_list all;
-    size_t count; /* that have not been shut down */
+    struct http_client_list all; /* the one that has been idle longest is first */
+    size_t count;                /* of those that have not been shut down */
 };
 
-/* Accepts one, non-blocking: with the descriptor that was kept for it where there is no other.
- * Returns its descriptor or -errno. */
+/* Accepts a client, non-blocking; when no descriptor is left, with the reserved one. Returns its
+ * descriptor or -errno. */
 int http_clients_accept(int fd, struct fd_reserve *fd_reserve, struct sockaddr_storage *from,
                         socklen_t *len);
 
 void http_clients_init(struct http_clients *cs);
+/* Initializes c, which is the caller's. now in ms. */
 void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, uint64_t now);
-/* It has been closed. */
+/* To be called when the client has been closed. */
 void http_clients_remove(struct http_clients *cs, struct http_client *c);
 
-/* It has sent a request, or read so many bytes of the answer. */
+/* Notes that the client has sent a request, or has read so many bytes of its answer. */
 void http_clients_touch(struct http_clients *cs, struct http_client *c, size_t bytes);
 
-/* Shuts down the one that has been silent longest. Returns false when all wait for answers. */
+/* Shuts down the client that has been idle longest. Returns false when all wait for answers. */
 bool http_clients_evict(struct http_clients *cs);
-/* Shuts down those whose time is over. */
+/* Shuts down the clients whose deadline has passed. */
 void http_clients_expire(struct http_clients *cs, uint64_t now);
 
 #endif

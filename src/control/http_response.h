@@ -1,6 +1,6 @@
-/* An answer as libmicrohttpd sends it. A long text is made piece by piece while the client reads
- * it: making it does not keep the control thread from other work, and a client that does not read
- * costs no more than a piece. */
+/* An answer in the form that libmicrohttpd sends. A long text is made piece by piece while the
+ * client reads: making it does not hold up the control thread, and a client that does not read
+ * costs the memory of one piece. For the control thread. */
 #ifndef ZPROXY_CONTROL_HTTP_RESPONSE_H
 #define ZPROXY_CONTROL_HTTP_RESPONSE_H
 
@@ -9,12 +9,13 @@
 #include "control/http.h"
 #include "control/http_clients.h"
 
-/* Takes over what a has, also on failure: NULL when out of memory. client: who reads a long text;
- * it outlives the connection. */
+/* Takes over what a points to, also on failure: returns NULL when out of memory. client is the
+ * reader of a long text and must outlive the connection; for a text that is certainly short it may
+ * be NULL. */
 struct MHD_Response *http_response_new(const struct http_answer *a, struct http_clients *clients,
                                        struct http_client *client);
 
-/* The answer has no reader. */
+/* Frees an answer that is not sent: its client has gone. */
 void http_response_drop(const struct http_answer *a);
 
 #endif

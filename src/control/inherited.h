@@ -1,6 +1,6 @@
-/* The sockets that the service manager has opened and hands over at the start: sd_listen_fds(3),
- * which is three environment variables and needs no library. All of them are kept for as long as
- * the process lives, used or not: a later configuration may name them. For the control thread. */
+/* Sockets that the service manager has opened and passes at the start, sd_listen_fds(3): three
+ * environment variables, so no library is needed. All of them are kept for the life of the process,
+ * used or not: a later configuration may name them. For the control thread. */
 #ifndef ZPROXY_CONTROL_INHERITED_H
 #define ZPROXY_CONTROL_INHERITED_H
 
@@ -14,37 +14,39 @@
 #define INHERITED_NAME 256 /* bytes of a name, with its NUL: systemd.socket(5) */
 
 struct inherited_socket {
-    char name[INHERITED_NAME]; /* FileDescriptorName=; several may have the same */
-    int number;                /* of the descriptor, as the service manager passed it */
+    char name[INHERITED_NAME]; /* FileDescriptorName=; several sockets may have the same */
+    int number;                /* of the descriptor when the service manager passed it */
     int fd;
 };
 
 struct inherited {
-    struct inherited_socket **socket; /* they stay where they are: pointers to them may be kept */
+    struct inherited_socket **socket; /* pointers to the sockets stay valid until the fini */
     size_t count;
 };
 
-/* Takes what was meant for this process, and the variables out of the environment in any case: they
- * are no child's. Returns 0 or -ENOMEM. */
+/* Takes the sockets that are meant for this process, and removes the variables from the environment
+ * in any case, so that no child finds them. Returns 0 or -ENOMEM. */
 int inherited_init(struct inherited *in);
-/* Closes the sockets. Ours are duplicates, so this ends no listening of the service manager's. */
+/* Closes the sockets. The service manager has the same ones open and goes on listening. */
 void inherited_fini(struct inherited *in);
 
-/* One that another process was handed. Takes fd over, also on failure. Returns 0 or -ENOMEM. */
+/* Adds a socket that was passed to the process before this one. Takes over fd, also on failure.
+ * Returns 0 or -ENOMEM. */
 int inherited_adopt(struct inherited *in, const char *name, int number, int fd);
 
-/* Whether this is one of those that "fd:NAME" or "fd:NUMBER" in a configuration stands for. */
+/* Whether "fd:NAME" or "fd:NUMBER" in the configuration means this socket; name is without "fd:".
+ */
 bool inherited_matches(const struct inherited_socket *s, const char *name);
-/* Writes which sockets there are, as the configuration may name them. */
+/* Prints the sockets by the names that the configuration may use. */
 void inherited_print(const struct inherited *in, FILE *out);
 
-/* Where it listens. Returns 0; or -errno: -ENOTSOCK, -EPROTONOSUPPORT when it is no stream of TCP
- * or unix, -EDESTADDRREQ when it does not listen. */
+/* The address that the socket listens on. Returns 0; or -errno: -ENOTSOCK, -EPROTONOSUPPORT (not
+ * a stream of TCP or unix), -EDESTADDRREQ (not listening). */
 int inherited_address(const struct inherited_socket *s, struct addr *at);
-/* What that result says of the unit file. */
+/* An error of inherited_address() in words, with what the socket unit should have. */
 const char *inherited_error(int rc);
 
-/* Writes a line, begun with prefix, for each name in conf that nothing was handed over by. */
+/* Prints a line, after prefix, for each name in conf that no socket has. */
 void inherited_print_missing(const struct inherited *in, const struct config *conf, FILE *out,
                              const char *prefix);
 

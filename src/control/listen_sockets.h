@@ -1,9 +1,9 @@
-/* The listening sockets of the process: for each address a descriptor for each worker.
+/* The listening sockets of the process: for each address one descriptor for each worker.
  *
- * A change of configuration is planned, which touches nothing; opened, which binds what is new;
- * listened on, the last step that can fail; and committed, which cannot: sockets that stay keep
- * their descriptors and what waits in their backlogs, also those of workers that are no longer
- * needed, and only their clients are another service's. For the control thread.
+ * A change of configuration has four steps: plan, which touches nothing; open, which binds new
+ * sockets; listen, the last step that can fail; commit, which cannot. A socket whose address stays
+ * keeps its descriptors, also those of workers that are no longer needed, and the clients in its
+ * backlogs; only the frontend of its clients changes. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_LISTEN_SOCKETS_H
 #define ZPROXY_CONTROL_LISTEN_SOCKETS_H
@@ -19,18 +19,18 @@
 #include "control/listener_tasks.h"
 #include "control/workers.h"
 
-#define LISTEN_SOCKETS_CHAINS 4096 /* a power of two; there are ranges of all 65,535 ports */
+#define LISTEN_SOCKETS_CHAINS 4096 /* a power of two; a range may have all 65,535 ports */
 
 /* An address that is listened on. */
 struct listen_socket {
     TAILQ_ENTRY(listen_socket) in_list;
-    SLIST_ENTRY(listen_socket) in_chain; /* of those whose addresses have the same hash */
+    SLIST_ENTRY(listen_socket) in_chain; /* of addresses with the same hash */
     struct addr at;
-    struct file_id file;                      /* that of a unix socket which was opened here */
-    const struct inherited_socket *inherited; /* all are duplicates of it; NULL: opened here */
+    struct file_id file;                      /* of a unix socket that was opened here */
+    const struct inherited_socket *inherited; /* all descriptors are duplicates of it; NULL: none */
     size_t count;
     struct socket_share *share;
-    bool wanted; /* by the change that is committed */
+    bool wanted; /* by the change that is being committed */
 };
 
 TAILQ_HEAD(listen_socket_list, listen_socket);
@@ -44,39 +44,40 @@ struct listen_sockets {
 
 struct listen_sockets_change;
 
-void listen_sockets_init(struct listen_sockets *s); /* inherited is the caller's to fill */
-/* Closes what no worker has; the rest is the workers'. */
+void listen_sockets_init(struct listen_sockets *s); /* the caller fills s->inherited */
+/* Closes the descriptors that no worker has. */
 void listen_sockets_fini(struct listen_sockets *s);
 
-/* Descriptors that were opened elsewhere and belong to nobody yet. Takes them over, also on
- * failure. Returns 0 or -ENOMEM. */
+/* Adds descriptors that another process has opened. Takes them over, also on failure. Returns 0 or
+ * -ENOMEM. */
 int listen_sockets_adopt(struct listen_sockets *s, const struct addr *at,
                          const struct file_id *file, const int *fd, size_t count);
 
-/* Finds out what conf asks for, for so many workers; conf outlives the change. Returns 0; or -1
- * after having told errors, as "[listen NAME] bind: ...", what is in the way. */
+/* Finds out which sockets conf needs, for so many workers; conf must outlive the change. Returns 0;
+ * or -1 after printing to errors, as "[listen NAME] bind: ...", what is wrong. */
 int listen_sockets_plan(struct listen_sockets *s, const struct config *conf, size_t workers,
                         FILE *errors, struct listen_sockets_change **change);
-/* Binds what is not there, and anew a unix socket whose file has gone. Returns 0; or -1 after
- * having told errors, and the change is to be abandoned. No client can tell that by now. */
+/* Binds the sockets that are missing, and again a unix socket whose file was removed. Clients
+ * cannot connect yet. Returns 0; or -1 after printing the errors: the caller must abort. */
 int listen_sockets_open(struct listen_sockets_change *change, FILE *errors);
-/* Lets clients come to them; the last step that may fail. Same results: after a failure no socket
- * of an address that is in force has been listened on. */
+/* Lets clients connect. Returns 0; or -1 after printing the errors: the caller must abort, and no
+ * new socket listens on an address that is in force. */
 int listen_sockets_listen(struct listen_sockets_change *change, FILE *errors);
+/* Undoes the steps before. change may be NULL. */
 void listen_sockets_abort(struct listen_sockets_change *change);
 
-/* Spreads the descriptors over the first workers of the crew, as many as were prepared for, and has
- * the clients of each served by g's services; g has the configuration that was prepared. What is
- * superfluous is closed when those in its backlog have been accepted, and stays where its address
- * is part of one that is listened on. Returns when every worker has done its part, which takes a
- * wake-up: whoever connects later is served by g. */
+/* Spreads the descriptors over the first workers, as many as were planned for, and sets the
+ * frontends of g, whose configuration is the planned one. A socket that is not needed any more is
+ * closed after the clients in its backlog are accepted; it stays where its address is part of
+ * another one that is listened on. Returns when every worker has done its part, which takes a
+ * wake-up: all later clients are served by g. */
 void listen_sockets_commit(struct listen_sockets_change *change, const struct generation *g,
                            struct workers *workers);
 
 /* Removes the files of unix sockets that were opened here. */
 void listen_sockets_unlink(const struct listen_sockets *s);
 
-/* Logs which of the sockets that were handed over have no listener. */
+/* Logs the sockets of the service manager that no listener uses. */
 void listen_sockets_log_unused(const struct listen_sockets *s);
 
 #endif

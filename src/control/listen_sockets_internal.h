@@ -1,17 +1,17 @@
-/* What sockets.c and listen_sockets_open.c share: a change of the listening sockets. */
+/* What listen_sockets.c and listen_sockets_open.c share: a change of the listening sockets. */
 #ifndef ZPROXY_CONTROL_LISTEN_SOCKETS_INTERNAL_H
 #define ZPROXY_CONTROL_LISTEN_SOCKETS_INTERNAL_H
 
 #include "control/listen_sockets.h"
 
-/* One address of the new configuration. */
+/* An address of the new configuration. */
 struct wanted {
-    size_t listen; /* the section */
+    size_t listen; /* index of its section */
     const struct config_bind *bind;
     struct listen_socket *socket;
-    bool is_new;
-    struct listen_socket *replaced; /* what it replaces, where that has no file any more; or NULL */
-    size_t had;                     /* descriptors before */
+    bool is_new;                    /* socket was made by this change */
+    struct listen_socket *replaced; /* the old socket, whose file was removed; NULL: none */
+    size_t had;                     /* descriptors before the change */
 };
 
 struct listen_sockets_change {
@@ -20,13 +20,13 @@ struct listen_sockets_change {
     size_t workers;
     struct wanted *wanted;
     size_t count;
-    struct listener_tasks *listener_tasks; /* for the workers that are at work before or after */
+    struct listener_tasks *listener_tasks; /* for all workers, before and after the change */
 };
 
-/* Closes what no worker has. */
+/* Closes the descriptors that no worker has. */
 void listen_socket_free(struct listen_socket *ls);
 
-/* Makes room for count descriptors; what it had stays. Returns 0 or -ENOMEM. */
+/* Makes room for count descriptors. Returns 0 or -ENOMEM. */
 int listen_socket_reserve(struct listen_socket *ls, size_t count);
 void listen_socket_add(struct listen_socket *ls, int fd);
 
@@ -39,8 +39,8 @@ int listen_sockets_print_error(FILE *errors, const struct listen_sockets_change 
 void listen_sockets_warn(const struct addr *at, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Looks whether any address is in use, and binds what is not there. Both return 0, or -1 after
- * having told errors. */
+/* Probe checks whether another program uses one of the addresses; open binds the missing sockets.
+ * Return 0, or -1 after printing the errors. */
 int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *errors);
 int listen_sockets_open_all(const struct listen_sockets_change *ch, FILE *errors);
 

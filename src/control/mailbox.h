@@ -1,4 +1,5 @@
-/* What other threads want done on a thread: functions to be called there, in order. */
+/* A queue of messages from other threads to one thread. A message is a function that the owner of
+ * the mailbox calls; messages run in the order of posting. */
 #ifndef ZPROXY_CONTROL_MAILBOX_H
 #define ZPROXY_CONTROL_MAILBOX_H
 
@@ -6,10 +7,10 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/* Embedded by whoever posts it, who keeps it until it is run; it may free itself then. */
+/* Embedded in an object of the poster, who must keep it until run is called; run may free it. */
 struct worker_message {
     STAILQ_ENTRY(worker_message) in_mailbox;
-    void (*run)(struct worker_message *l, void *owner); /* on the mailbox's thread */
+    void (*run)(struct worker_message *l, void *owner); /* on the owner's thread */
 };
 
 STAILQ_HEAD(worker_messages, worker_message);
@@ -22,21 +23,22 @@ struct mailbox {
     bool closed;
 };
 
-/* wake(arg) is called from the thread that posts, with the lock held, and must make the owner call
- * mailbox_run() soon. So once mailbox_close() has returned no thread is within wake, or will be. */
+/* wake(arg) is called on the posting thread with the lock held, and must make the owner call
+ * mailbox_run() soon. Because of the lock, no thread is in wake once mailbox_close() has returned.
+ */
 void mailbox_init(struct mailbox *m, void (*wake)(void *arg), void *arg);
-/* It must be empty. */
+/* The mailbox must be empty. */
 void mailbox_fini(struct mailbox *m);
 
-/* From any thread: the owner is woken. Returns false when the mailbox is closed. Once it has
- * returned true the letter is the owner's, which may have freed it. */
+/* Posts a message and wakes the owner. From any thread. Returns false when the mailbox is closed.
+ * After true the message belongs to the owner, which may have freed it already. */
 bool mailbox_post(struct mailbox *m, struct worker_message *l);
 
-/* Runs what is there, for the owner's thread; what is posted meanwhile waits for the next time, so
- * that a letter may come again in the next wake-up. */
+/* Runs the messages that are there. For the owner's thread. A message that is posted meanwhile is
+ * left for the next call, so a message may post itself again without holding up the owner. */
 void mailbox_run(struct mailbox *m, void *owner);
 
-/* Takes no more letters, and runs those that are there. */
+/* Refuses further messages and runs those that are there. */
 void mailbox_close(struct mailbox *m, void *owner);
 
 #endif

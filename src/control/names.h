@@ -1,4 +1,5 @@
-/* Names of servers: the resolver of the process, and how long the start waits for it. */
+/* Names in server lines: the resolver of the process, and how long the start waits for it. For the
+ * control thread. */
 #ifndef ZPROXY_CONTROL_NAMES_H
 #define ZPROXY_CONTROL_NAMES_H
 
@@ -21,28 +22,28 @@ struct names {
     bool waiting;
 };
 
-/* Whether this build can do what conf asks for. If not, says so as lines "FILE: [section] key:
- * what" to errors; without FILE where file is NULL. */
+/* Whether this build can resolve names, if conf has any. If not, prints a line "FILE: [section]
+ * key: reason" to errors for each pool; file NULL: without "FILE: ". */
 bool names_are_supported(const struct config *conf, const char *file, FILE *errors);
 
 void names_init(struct names *n, uv_loop_t *loop);
-/* Ends all look-ups. May be called twice. */
+/* Ends all look-ups. A second call does nothing. */
 void names_close(struct names *n);
 
-/* Makes ready for the names in conf; the first time while resolv.conf can still be read (chroot).
- * Returns 0; or -1 after having written to errors what is in the way. */
+/* Makes the resolver, if conf has names. The first call must come before chroot(2), while
+ * resolv.conf can be read. Returns 0; or -1 after printing the reason to errors. */
 int names_prepare(struct names *n, const struct config *conf, FILE *errors);
-/* Resolves the names in conf, which is in force now, and all of them anew: resolv.conf and the
- * name servers may be others. */
+/* Resolves all names in conf, which is in force now, also those that were resolved before: the name
+ * servers may have changed. */
 void names_commit(struct names *n, const struct config *conf, const struct pools *pools);
-/* The names of a pool that no configuration has any more. */
+/* Drops the names of a pool that is not in force any more. */
 void names_remove_pool(struct names *n, const struct pool *pool);
 
-/* As resolver_each() and resolver_held_until(); nothing where no configuration has had a name. */
+/* As resolver_each() and resolver_held_until(); without a resolver, nothing and 0. */
 void names_each(const struct names *n, resolver_each_fn *each, void *arg);
 uint64_t names_held_until(const struct names *n, const struct pool *pool, const struct addr *at);
 
-/* Runs the loop until every name has had its first answer or failure, but 5 seconds at most. */
+/* Runs the loop until every name has had its first answer or failure, for 5 seconds at most. */
 void names_wait(struct names *n);
 void names_wait_stop(struct names *n);
 

@@ -1,14 +1,14 @@
-/* The file with the process's number. Whoever reads it finds one number and never less: not while
- * it is written, nor when a new program takes over from an old one. */
+/* The file with the process id. A reader finds a whole number at any time, also while the file is
+ * written and while a new process takes over from an old one. For the control thread. */
 #ifndef ZPROXY_CONTROL_PID_FILE_H
 #define ZPROXY_CONTROL_PID_FILE_H
 
 struct pid_file {
     char *path; /* NULL: none is wanted */
-    int fd;     /* the file that is there, open for who may not open it again; or -1 */
+    int fd;     /* of the file that was written; kept, since it may not be opened later; or -1 */
 };
 
-/* path: NULL: none. Returns 0 or -ENOMEM. */
+/* path NULL: no file. Returns 0 or -ENOMEM. */
 int pid_file_init(struct pid_file *f, const char *path);
 void pid_file_fini(struct pid_file *f);
 
@@ -18,7 +18,7 @@ void pid_file_adopt(struct pid_file *f, int fd);
 /* Returns 0 or -errno. */
 int pid_file_write(struct pid_file *f);
 
-/* Removes it, where we may, if it is still the file that was written. */
+/* Removes the file if it is still the one that was written; ignores failures. */
 void pid_file_remove(struct pid_file *f);
 
 #endif

@@ -1,4 +1,4 @@
-/* From root to nobody in particular, once everything is bound. */
+/* Drops root's privileges once all sockets are bound. For the control thread. */
 #ifndef ZPROXY_CONTROL_PRIVILEGES_H
 #define ZPROXY_CONTROL_PRIVILEGES_H
 
@@ -8,28 +8,30 @@
 #include "config/config.h"
 
 struct privileges {
-    uid_t uid; /* (uid_t)-1: stays who it is */
-    gid_t gid; /* (gid_t)-1: likewise */
+    uid_t uid; /* (uid_t)-1: is not changed */
+    gid_t gid; /* (gid_t)-1: is not changed */
 };
 
-/* Looks user and group up; a group left out is the user's own. Returns 0, or -errno (-ENOENT: no
- * such name) with *key naming the one that failed. */
+/* Looks up user and group; without a group it is the user's own. Returns 0; or -errno (-ENOENT: no
+ * such name), with *key naming the key that failed. */
 int privileges_find(struct privileges *p, const struct config_global *g, const char **key);
 
-/* Whether the program, once it has dropped them, may not have more pipes than other users. */
+/* Whether the limits on pipes for unprivileged users will apply (pipe(7)), once privileges are
+ * dropped. */
 bool privileges_will_be_limited(const struct privileges *p);
 
-/* chroot(2), groups, group, user, in that order. Of root's capabilities one is kept, and that only
- * where a pool has source = client; no program that is run later gets others (bounding set,
- * no_new_privs), and it leaves no core. Same results. */
+/* Calls chroot(2) and sets groups, group and user, in that order. Of root's capabilities only the
+ * one for `source = client` is kept, and only if a pool has that. Programs that are executed later
+ * get no others (bounding set, no_new_privs), and the process leaves no core. Returns 0; or -errno,
+ * with *key naming the key that failed. */
 int privileges_drop(const struct privileges *p, const struct config *c, const char **key);
 
-/* Whether others of this user may look into the process: not, once it has dropped privileges.
- * execve(2) forgets that. */
+/* Whether other processes of this user may read this one's memory, prctl(2) PR_SET_DUMPABLE. They
+ * may not after privileges are dropped. execve(2) resets it. */
 bool privileges_is_dumpable(void);
 void privileges_set_dumpable(bool open);
 
-/* Says in the log what the configuration needs and zproxy may not do. */
+/* Logs a warning if the configuration needs a capability that the process does not have. */
 void privileges_warn(const struct config *c);
 
 #endif

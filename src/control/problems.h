@@ -1,5 +1,5 @@
-/* What is wrong with the process at this moment. zproxyctl, the status page and /stats.json read
- * this one list, so that they agree. For the control thread. */
+/* The list of what is wrong with the process at this moment. zproxyctl, the status page and
+ * /stats.json show the same list. For the control thread. */
 #ifndef ZPROXY_CONTROL_PROBLEMS_H
 #define ZPROXY_CONTROL_PROBLEMS_H
 
@@ -27,14 +27,14 @@ struct problem_list {
     size_t count;
 };
 
-/* All problems, critical ones first, otherwise in the order of the configuration. Returns 0 or
- * -ENOMEM; the caller calls problems_free() in both cases. */
+/* Lists all problems, critical ones first, otherwise in the order of the configuration. Returns 0
+ * or -ENOMEM; the caller must call problems_free() in both cases. */
 int problems_list(const struct runtime *rt, struct problem_list *list);
 void problems_free(struct problem_list *list);
 
-/* What is wrong with one pool; problem, where not NULL, says it. A server that the user put into
- * maintenance or drains is no problem while the pool has another usable one. now in ms of the
- * loop. */
+/* How severe the problem of a pool is; describes it in *problem, if that is not NULL. A server that
+ * the user has put into maintenance or is draining is no problem while the pool has another usable
+ * server. now in ms of the loop. */
 enum severity problems_of_pool(const struct pool *p, uint64_t now, struct problem *problem);
 
 /* "warning", "critical"; NULL for SEVERITY_NONE. */

@@ -1,5 +1,5 @@
-/* What the running process consists of. One thread owns it, control; workers see only what they
- * were given of it. */
+/* The objects that the running process consists of. The control thread owns them; workers use only
+ * those that are passed to them. */
 #ifndef ZPROXY_CONTROL_RUNTIME_H
 #define ZPROXY_CONTROL_RUNTIME_H
 
@@ -49,7 +49,7 @@ struct runtime {
     struct grace grace;
     struct pools pools;
     struct names names;
-    struct health *health; /* NULL: not begun, or ended */
+    struct health *health; /* NULL: not started, or ended */
     struct listener_state_list listener_states;
     struct conn_limit conn_limit; /* max_connections of the process */
     struct accept_watch accept_watch;
@@ -59,11 +59,11 @@ struct runtime {
     const struct watchdog *watchdog; /* NULL: none */
     struct budget budget;
     struct generation *current;         /* the configuration in force; NULL before the start */
-    struct generation_list generations; /* and those that sessions keep */
+    struct generation_list generations; /* older ones, in use or to be freed */
     unsigned last_generation;
     struct admin *admin;
     struct http *http;
-    struct web *web; /* what it shows */
+    struct web *web; /* the pages of http */
     struct scan_replies scan_replies;
     struct session_lists session_lists;
     struct drains drains;
@@ -71,11 +71,11 @@ struct runtime {
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
     uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
-    uint64_t log_dropped_sent[LOG_NAME_COUNT]; /* to the process that is to follow */
+    uint64_t log_dropped_sent[LOG_NAME_COUNT]; /* to the next process, in a handover */
     bool relaying;                             /* the workers have been started */
     bool draining;
-    bool was_healthy;                            /* a server, or a file, was there for clients */
-    void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not from here */
+    bool was_healthy;                            /* a server or file has been usable */
+    void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not possible */
     void *shut_down_arg;
     _Atomic uint64_t last_session_id;
 };

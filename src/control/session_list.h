@@ -1,7 +1,7 @@
-/* What all sessions of the process are doing, gathered from the workers. For the control thread.
+/* Lists of all sessions of the process, collected from the workers. For the control thread.
  *
- * One census is taken at a time, others wait for their turn, so that what they need is bounded
- * however many ask.
+ * One list is made at a time and further requests wait, so the memory needed is bounded whatever
+ * the number of requests.
  */
 #ifndef ZPROXY_CONTROL_SESSION_LIST_H
 #define ZPROXY_CONTROL_SESSION_LIST_H
@@ -15,16 +15,16 @@
 #include "control/workers.h"
 #include "session/session_info.h"
 
-#define SESSION_LIST_MAX 100000 /* sessions; more are not told of */
+#define SESSION_LIST_MAX 100000 /* sessions; further ones are left out */
 
-/* A session, and what it moved since the busiest were last asked for. */
 struct session_list_row {
     struct session_info info;
-    uint64_t
-        rate; /* bytes a second; of its whole life, a second at least, when it was not there then */
+    /* Bytes a second since the last list of the busiest; for a session that was not in it, since
+     * its start, but at least over a second. */
+    uint64_t rate;
 };
 
-/* By age, or the busiest first. Good during the call. NULL: out of memory. */
+/* The rows, sorted by age or by rate, are valid during the call. row NULL: out of memory. */
 typedef void session_list_done_fn(void *arg, const struct session_list_row *row, size_t count);
 
 struct session_list_request;
@@ -34,19 +34,19 @@ TAILQ_HEAD(session_list_queue, session_list_request);
 struct session_lists {
     struct scan_replies *scan_replies;
     struct workers *workers;
-    struct session_list_queue waiting; /* the first is being taken */
-    struct session_list_sample *last;  /* what all had moved when the busiest were last asked for */
+    struct session_list_queue waiting; /* the first one is being made */
+    struct session_list_sample *last;  /* bytes of each session at the last list of the busiest */
     size_t last_count;
-    uint64_t last_time; /* ms, of the loop's clock */
+    uint64_t last_time; /* ms of the loop */
 };
 
 void session_lists_init(struct session_lists *cs, struct scan_replies *scan_replies,
                         struct workers *workers);
-/* The survey desk is gone: nothing is being taken any more. */
+/* To be called after scan_replies_fini(). */
 void session_lists_fini(struct session_lists *cs);
 
-/* busiest: those that move most, and no more than limit. Returns 0, or -ENOMEM and done will not
- * be called; otherwise never before this returns. */
+/* Lists all sessions; busiest: the `limit` sessions with the highest rates. Returns 0 and calls
+ * done later; or -ENOMEM: then done is not called. */
 int session_list_start(struct session_lists *cs, bool busiest, size_t limit,
                        session_list_done_fn *done, void *arg);
 

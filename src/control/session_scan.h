@@ -1,6 +1,6 @@
-/* Visits every session of every worker on the worker's own thread, some at each wake-up, and then
- * tells the control thread that all have been visited. So nobody waits for anybody, and a worker
- * with thousands of sessions relays on in between. */
+/* Visits every session of every worker, on the worker's own thread, and then calls the control
+ * thread back. A worker visits a limited number of sessions in one wake-up and relays in between.
+ * Neither thread blocks. */
 #ifndef ZPROXY_CONTROL_SESSION_SCAN_H
 #define ZPROXY_CONTROL_SESSION_SCAN_H
 
@@ -12,42 +12,43 @@
 #include "control/workers.h"
 #include "session/session.h"
 
-/* Where the control thread is told. */
+/* The mailbox of the control thread in which parts of scans come back. */
 struct scan_replies {
     struct mailbox mailbox;
     uv_async_t wakeup;
-    size_t under_way; /* surveys whose done is still to be called */
+    size_t under_way; /* scans whose done has not been called */
     bool open;
 };
 
 struct session_scan_part;
 
-/* Embedded by whoever begins it, who keeps it until done is called. */
+/* Embedded in an object of the caller, who must keep it until done is called. */
 struct session_scan {
-    /* On a worker's thread: part numbers the workers from 0; nobody else visits with that number.
-     * Returns false when the worker need not go on. It may end the session. */
+    /* Called for a session on its worker's thread, and may close it. part is the number of the
+     * worker, from 0; only that worker's thread calls with it. Returns false to end the part. */
     bool (*visit)(struct session_scan *scan, size_t part, struct session *s);
-    /* On the control thread. */
+    /* Called on the control thread when all parts have ended. */
     void (*done)(struct session_scan *scan);
 
     struct scan_replies *scan_replies;
     struct session_scan_part *part;
-    size_t left; /* parts that are not over */
+    size_t left; /* parts that have not ended */
 };
 
 /* Returns 0 or -errno. */
 int scan_replies_open(struct scan_replies *scan_replies, uv_loop_t *loop);
-/* All workers have been joined: calls done for every survey that is under way, and for those that
- * begin meanwhile. A desk that was never opened is allowed. */
+/* To be called when all workers are joined: calls done for every scan that is under way, and for
+ * those that a done starts. Without a scan_replies_open() it does nothing. */
 void scan_replies_drain(struct scan_replies *scan_replies);
-/* All workers have been joined, and the loop is closed: what is over is told. */
+/* To be called when all workers are joined and the loop is closed: calls done as above, and lets no
+ * scan start. */
 void scan_replies_fini(struct scan_replies *scan_replies);
 
-/* How many parts a survey that begins now has. */
+/* The number of parts of a scan that starts now. */
 size_t session_scan_parts(const struct workers *workers);
 
-/* visit and done are set by the caller. Returns 0; or -ENOMEM, or -ECANCELED at the end of the
- * process, and done will not be called. Otherwise it will be, never before this returns. */
+/* Starts a scan; the caller has set visit and done. Returns 0, and calls done later; or -ENOMEM, or
+ * -ECANCELED at the end of the process: then done is not called. */
 int session_scan_start(struct session_scan *scan, struct scan_replies *scan_replies,
                        struct workers *workers);
 

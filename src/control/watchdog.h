@@ -1,7 +1,7 @@
-/* Asks every worker again and again; one that does not answer hangs, which the log, the metrics and
- * zproxyctl tell. While all answer the service manager, if it wants to know, is told that all is
- * well, sd_watchdog_enabled(3). When a worker hangs, or the control loop itself, it is told
- * nothing, and does what the unit says. For the control thread. */
+/* Pings every worker in turn. A worker that does not answer hangs: the log, the metrics and
+ * zproxyctl show it. While all workers answer, the service manager gets WATCHDOG=1, if it wants
+ * that (sd_watchdog_enabled(3)). If a worker or the control loop hangs, it gets nothing and acts as
+ * the unit says. For the control thread. */
 #ifndef ZPROXY_CONTROL_WATCHDOG_H
 #define ZPROXY_CONTROL_WATCHDOG_H
 
@@ -16,29 +16,30 @@ struct watchdog_round;
 struct watchdog {
     uv_timer_t timer;
     uv_async_t wakeup;
-    struct mailbox answers; /* questions that come back from the workers */
-    uint64_t interval;      /* ms, of the service manager; 0: it does not want to know */
-    uint64_t pinged_at;     /* ms, when the round began */
-    unsigned ticks;         /* of the timer, since then */
+    struct mailbox answers; /* pings that come back from the workers */
+    uint64_t interval;      /* ms, of the service manager; 0: it has no watchdog for us */
+    uint64_t pinged_at;     /* ms: when the round began */
+    unsigned ticks;         /* of the timer since then */
     struct workers *workers;
     struct notify *notify;
-    struct watchdog_round *round; /* who has been asked; NULL: nobody yet */
-    bool hanging;                 /* a worker did not answer in time, and the log has said so */
+    struct watchdog_round *round; /* the pings under way; NULL: none */
+    bool hanging;                 /* a worker has not answered in time; that has been logged */
 };
 
-/* Opens its handles on the loop, which whoever ends the loop closes; and takes WATCHDOG_PID out of
- * the environment: a process that takes over is watched in our place. Returns 0 or -errno. */
+/* Opens handles, which are closed with the loop's others. Removes WATCHDOG_PID from the
+ * environment: after a handover the new process is watched in place of this one. Returns 0 or
+ * -errno. */
 int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct workers *workers,
                   struct notify *notify);
-/* The workers must have ended. */
+/* To be called when the workers have ended. */
 void watchdog_fini(struct watchdog *w);
 
-/* Asks the workers for the first time, and from now on every two seconds, or twice in each interval
- * of the service manager. */
+/* Pings the workers now, and then every two seconds, or twice in each interval of the service
+ * manager. */
 void watchdog_start(struct watchdog *w);
 
-/* Returns whether the log has said that the worker of that index hangs; and for how many ms it has
- * not answered. */
+/* Whether the worker of that index hangs and that has been logged; *ms: for how long it has not
+ * answered. */
 bool watchdog_hangs(const struct watchdog *w, unsigned worker, uint64_t *ms);
 
 #endif
