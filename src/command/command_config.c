@@ -6,7 +6,7 @@
 #include "base/value.h"
 #include "control/reload.h"
 
-/* Takes text over. */
+/* Takes over text. */
 static enum request_result command_config_answer(struct request *r, int rc, char *text)
 {
     if (text == NULL)
@@ -46,12 +46,12 @@ static enum request_result set_log_level(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "preview", "FILE", "what a reload would change if this were the configuration", 1, 1, preview,
-      COMMAND_SUGGEST_ALWAYS },
-    { "reload", "", "read the configuration again; all of its errors, or what has changed", 0, 0,
+    { "preview", "FILE", "list what a reload would change if FILE were the configuration", 1, 1,
+      preview, COMMAND_SUGGEST_ALWAYS },
+    { "reload", "", "read the configuration again; list its errors or the changes", 0, 0,
       command_reload, COMMAND_SUGGEST_NEAR },
-    { "set log_level", "LEVEL", "what is logged: error, warning, notice, info or debug", 1, 1,
-      set_log_level, COMMAND_SUGGEST_GROUP },
+    { "set log_level", "LEVEL", "log this level and above: error, warning, notice, info or debug",
+      1, 1, set_log_level, COMMAND_SUGGEST_GROUP },
 };
 
 const struct command_list command_config = COMMAND_LIST(commands);

@@ -7,7 +7,7 @@
 #include "balance/passive_check.h"
 #include "command/server_view.h"
 
-/* A client's address, with a port or without. */
+/* Parses the address of a client, with or without a port. */
 static bool read_client(const char *text, struct addr_peer *client)
 {
     const char *why = NULL;
@@ -32,16 +32,16 @@ static bool read_client(const char *text, struct addr_peer *client)
 struct explain_context {
     const struct pool *pool;
     const struct server *chosen; /* NULL: none */
-    bool backups;                /* no other can be had */
+    bool backups;                /* only backups are usable */
     uint64_t now;
 };
 
 static const char *explain_reason(const struct explain_context *v, const struct server *srv,
                                   const struct server_view *view)
 {
-    int state = atomic_load(&srv->state);
+    int state = atomic_load_explicit(&srv->state, memory_order_relaxed);
     if (srv == v->chosen)
-        return passive_check_is_out(srv) ? "it is tried again, though connects failed" : "";
+        return passive_check_is_out(srv) ? "probed after failed connects" : "";
     if (state == CONFIG_STATE_DRAIN)
         return "its state is drain";
     if (state == CONFIG_STATE_MAINT)
@@ -51,7 +51,7 @@ static const char *explain_reason(const struct explain_context *v, const struct 
     if (server_is_full(srv))
         return "full";
     if (pool_is_backup(v->pool, srv) && !v->backups)
-        return "a backup: others can be had";
+        return "a backup, and other servers are usable";
     return policy_find(pool_conf(v->pool)->balance)->not_picked;
 }
 
@@ -73,7 +73,7 @@ static void command_explain_put_servers(struct sheet *s, const struct runtime *r
     }
 }
 
-/* What becomes of the client where no server can be had. */
+/* The row for a pool without a usable server: where the client goes. */
 static void put_no_server(struct sheet *s, const struct pool *p, enum pool_refusal refusal)
 {
     const struct pool *next = pool_fallback(p);
@@ -83,9 +83,10 @@ static void put_no_server(struct sheet *s, const struct pool *p, enum pool_refus
     sheet_null(s);
     sheet_bool(s, waits);
     if (waits)
-        sheet_text(s, "it waits until a server has room");
+        sheet_text(s, "the client waits until a server has room");
     else
-        sheet_text(s, next == NULL ? "nobody is left: it is refused" : "on to the fallback");
+        sheet_text(s, next == NULL ? "no server and no fallback: the client is refused"
+                                   : "the client goes to the fallback");
 }
 
 static void put_file(struct sheet *s, const struct pool *p)
@@ -151,7 +152,7 @@ static enum request_result command_explain_run(struct request *r)
 
 static const struct command commands[] = {
     { "explain", "POOL CLIENT-ADDRESS",
-      "which server a client would get just now, and why not the others", 2, 2, command_explain_run,
+      "which server a client would get now, and why not the others", 2, 2, command_explain_run,
       COMMAND_SUGGEST_ALWAYS },
 };
 

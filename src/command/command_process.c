@@ -7,7 +7,8 @@
 #include "base/value.h"
 #include "session/conn_limit.h"
 
-/* ms; 0: as shutdown_timeout says. Returns false after having refused. */
+/* Reads a time in ms; without arguments *over stays 0: shutdown_timeout applies. Returns false
+ * after failing the request. */
 static bool read_time(struct request *r, uint64_t *over)
 {
     static const struct value time = VALUE_DURATION(1, 365 * VALUE_DAY, NULL);
@@ -32,7 +33,7 @@ static enum request_result shut_down(struct request *r)
     if (!read_time(r, &over))
         return REQUEST_DONE;
     if (rt->draining || rt->shut_down == NULL)
-        return request_fail(r, "shutdown: zproxy is ending already");
+        return request_fail(r, "shutdown: zproxy is shutting down already");
     if (over == 0)
         request_print(r, "no new sessions, %" PRIu64 " to finish",
                       conn_limit_used(&rt->conn_limit));
@@ -45,8 +46,8 @@ static enum request_result shut_down(struct request *r)
 
 static const struct command commands[] = {
     { "shutdown", "[over TIME]",
-      "end zproxy as SIGTERM does; close its sessions evenly over TIME, silent ones first", 0, 2,
-      shut_down, COMMAND_SUGGEST_NEVER },
+      "end zproxy as SIGTERM does; with TIME, close sessions at an even rate, idle ones first", 0,
+      2, shut_down, COMMAND_SUGGEST_NEVER },
 };
 
 const struct command_list command_process = COMMAND_LIST(commands);

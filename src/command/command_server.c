@@ -13,7 +13,7 @@
 #include "config/value_kinds.h"
 #include "control/cycles.h"
 
-/* ---- which one ---- */
+/* ---- finding the servers ---- */
 
 static bool command_server_find(struct request *r, const char *text, struct server_matches *matches)
 {
@@ -25,7 +25,7 @@ static bool command_server_find(struct request *r, const char *text, struct serv
     return false;
 }
 
-/* What all lines about a server have; server_addr is the older name of address. */
+/* The fields of all events about a server; server_addr is the older name of address. */
 static void command_server_begin_line(struct log_line *line, enum log_level level,
                                       const char *event, const char *pool, const char *server,
                                       const struct addr *addr)
@@ -38,7 +38,7 @@ static void command_server_begin_line(struct log_line *line, enum log_level leve
     log_str(line, "server_addr", text);
 }
 
-/* Tells the client and the log. */
+/* Adds the change to the answer and logs it. */
 static void report_changed(struct request *r, const struct pool *p, const struct server *srv,
                            const char *what, const char *from, const char *to)
 {
@@ -69,7 +69,8 @@ static void log_server_event(enum log_level level, const char *event, const stru
 static void set_state(struct request *r, struct pool *p, struct server *srv,
                       enum config_state state)
 {
-    enum config_state before = (enum config_state)atomic_load(&srv->state);
+    enum config_state before =
+        (enum config_state)atomic_load_explicit(&srv->state, memory_order_relaxed);
     drains_cancel(&r->rt->drains, srv);
     pool_set_state(p, srv, state, uv_now(r->rt->loop));
     report_changed(r, p, srv, "state", config_state_words[before], config_state_words[state]);
@@ -85,7 +86,7 @@ static void set_weight(struct request *r, struct pool *p, struct server *srv, ui
     report_changed(r, p, srv, "weight", from, to);
 }
 
-/* Reads the third word of "POOL/SERVER state WORD". */
+/* Parses the third word of "POOL/SERVER state|weight WORD". */
 static bool read_value(struct request *r, bool is_state, uint64_t *number)
 {
     static const struct value state = VALUE_CHOICE(config_state_words);
@@ -166,7 +167,7 @@ static enum request_result command_drain(struct request *r)
 
 /* ---- add and del ---- */
 
-/* The words from the second on, as the configuration would have them after "server =". */
+/* Joins the words from the second on to the value of a server line. NULL: out of memory. */
 static char *join_words(const struct request *r)
 {
     char *text = NULL;
@@ -189,7 +190,8 @@ static enum request_result command_server_add_line(struct request *r, struct poo
                             "expected an address",
                             r->word[1]);
     if (cycles_would_form(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
-        return request_fail(r, "%s: a loop: zproxy listens there itself, and leads back to pool %s",
+        return request_fail(r,
+                            "%s: a loop: zproxy itself listens there and sends clients to pool %s",
                             r->word[1], pool_name(p));
     switch (pool_add_server(p, line)) {
     case 0:
@@ -236,12 +238,12 @@ static void del_one(struct request *r, struct pool *p, struct server *srv)
     if (rc == -ENOENT) {
         request_fail(r,
                      "%s/%s: it is in the configuration, expected one that was added at run time; "
-                     "set its state to maint instead, or remove it there and reload",
+                     "set its state to maint, or remove it from the configuration and reload",
                      pool_name(p), name);
     } else if (rc < 0) {
         request_fail_memory(r);
     } else {
-        request_print(r, "%s/%s: removed, its sessions go on", pool_name(p), name);
+        request_print(r, "%s/%s: removed; its sessions continue", pool_name(p), name);
         log_server_event(LOG_LEVEL_NOTICE, "server_removed", p, name, &addr);
     }
     free(name);
@@ -254,21 +256,22 @@ static enum request_result del_server(struct request *r)
         return REQUEST_DONE;
     drains_cancel(&r->rt->drains, matches.server[0]);
     del_one(r, matches.pool,
-            matches.server[0]); /* of those that were added there is one by a name */
+            matches.server[0]); /* the only match: names of added servers are unique */
     server_matches_free(&matches);
     return REQUEST_DONE;
 }
 
 static const struct command commands[] = {
     { "set server", "POOL/SERVER state|weight VALUE",
-      "whether it gets new sessions: ready, drain or maint; its share of them: 1 to 256", 3, 3,
+      "set the state: ready, or drain or maint (no new sessions); or the weight: 1 to 256", 3, 3,
       command_set_server, COMMAND_SUGGEST_GROUP },
     { "drain", "POOL/SERVER [over TIME]",
-      "no new sessions; close those that it has evenly over TIME, silent ones first", 1, 3,
+      "set the state drain; with TIME, close its sessions at an even rate, idle ones first", 1, 3,
       command_drain, COMMAND_SUGGEST_NEVER },
-    { "add server", "POOL ADDRESS [OPTION...]", "add one, as a server line would", 2,
-      REQUEST_WORDS_MAX, add_server, COMMAND_SUGGEST_GROUP },
-    { "del server", "POOL/SERVER", "remove one that was added; its sessions go on", 1, 1,
+    { "add server", "POOL ADDRESS [OPTION...]",
+      "add a server; ADDRESS and OPTIONs are those of a server line", 2, REQUEST_WORDS_MAX,
+      add_server, COMMAND_SUGGEST_GROUP },
+    { "del server", "POOL/SERVER", "remove a server that was added; its sessions continue", 1, 1,
       del_server, COMMAND_SUGGEST_NEVER },
 };
 

@@ -11,7 +11,7 @@
 #include "session/session_info.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
-#define BUSIEST       20 /* sessions, unless told */
+#define BUSIEST       20 /* sessions, without a COUNT */
 
 static bool read_count(struct request *r, const char *text, uint64_t *count)
 {
@@ -23,7 +23,7 @@ static bool read_count(struct request *r, const char *text, uint64_t *count)
     return false;
 }
 
-/* ---- all of them ---- */
+/* ---- all sessions ---- */
 
 static void command_session_put_server(struct sheet *s, const struct session_info *b)
 {
@@ -97,7 +97,7 @@ static enum request_result show_busiest(struct request *r)
     return list_sessions(r, true, limit);
 }
 
-/* ---- one of them ---- */
+/* ---- one session ---- */
 
 struct detail_request {
     struct session_scan session_scan;
@@ -112,9 +112,9 @@ static bool command_session_visit(struct session_scan *scan, size_t part, struct
     struct detail_request *l = (struct detail_request *)scan; /* its first member */
     (void)part;
     if (s->id != l->id)
-        return !atomic_load(&l->found);
-    session_detail(s, &l->detail); /* there is one worker that has it */
-    atomic_store(&l->found, true);
+        return !atomic_load_explicit(&l->found, memory_order_relaxed);
+    session_detail(s, &l->detail); /* one worker alone has the session */
+    atomic_store_explicit(&l->found, true, memory_order_relaxed); /* the reply orders detail */
     return false;
 }
 
@@ -220,7 +220,7 @@ static void on_detail_done(struct session_scan *scan)
 {
     struct detail_request *l = (struct detail_request *)scan;
     struct request *r = l->request;
-    if (atomic_load(&l->found))
+    if (atomic_load_explicit(&l->found, memory_order_relaxed))
         request_record(r, detail_sheet(&l->detail));
     else
         request_fail(r, "%" PRIu64 ": no such session", l->id);
@@ -306,14 +306,16 @@ static enum request_result close_sessions(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "show sessions busiest", "[COUNT]", "those that have moved most since this was last asked", 0,
-      1, show_busiest, COMMAND_SUGGEST_ALWAYS },
+    { "show sessions busiest", "[COUNT]",
+      "the sessions with most bytes since the last such command; 20 by default", 0, 1, show_busiest,
+      COMMAND_SUGGEST_ALWAYS },
     { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions,
       COMMAND_SUGGEST_ALWAYS },
-    { "show session", "ID", "both ends of one: bytes, queues, pipes, round-trip times", 1, 1,
+    { "show session", "ID", "both ends of a session: bytes, queues, pipes, round-trip times", 1, 1,
       show_session, COMMAND_SUGGEST_ALWAYS },
-    { "close session", "ID", "reset both ends of one", 1, 1, close_session, COMMAND_SUGGEST_NEVER },
-    { "close sessions", "POOL/SERVER", "reset all that a server has", 1, 1, close_sessions,
+    { "close session", "ID", "reset both ends of a session", 1, 1, close_session,
+      COMMAND_SUGGEST_NEVER },
+    { "close sessions", "POOL/SERVER", "reset all sessions of a server", 1, 1, close_sessions,
       COMMAND_SUGGEST_NEVER },
 };
 

@@ -134,7 +134,7 @@ static void command_show_value(struct sheet *s, enum section_kind kind, const vo
     free(text);
 }
 
-/* 0 stands for none. */
+/* 0: no limit. */
 static void put_limit(struct sheet *s, uint64_t limit)
 {
     if (limit == 0)
@@ -232,12 +232,12 @@ static void command_show_server(struct sheet *s, const struct runtime *rt, const
     server_view(rt, p, srv, &view);
     server_view_put(s, pool_name(p), server_name(srv));
     sheet_text(s, addr_print(&srv->addr, address));
-    sheet_text(s, config_state_words[atomic_load(&srv->state)]);
+    sheet_text(s, config_state_words[atomic_load_explicit(&srv->state, memory_order_relaxed)]);
     sheet_text(s, view.status);
     sheet_number(s, server_weight(srv));
     sheet_bool(s, pool_is_backup(p, srv));
     sheet_number(s, server_active(srv));
-    put_limit(s, atomic_load(&srv->max_connections));
+    put_limit(s, atomic_load_explicit(&srv->max_connections, memory_order_relaxed));
     sheet_number(s, counter_get(&srv->counter[SERVER_CONNECTIONS]));
     sheet_number(s, counter_get(&srv->counter[SERVER_FAILURES]));
     sheet_number(s, counter_get(&srv->counter[SERVER_SENT]));
@@ -306,7 +306,7 @@ static const char *name_status(const struct resolver_state *state)
     return state->answered == 0 ? "pending" : "resolved";
 }
 
-/* A time to come, as how far it is away. */
+/* The time from now to `when`; 0: none. */
 static void put_until(struct sheet *s, uint64_t when, uint64_t now)
 {
     if (when == 0)
@@ -358,16 +358,17 @@ static enum request_result show_config(struct request *r)
 static const struct command commands[] = {
     { "show info", "", "version, limits and totals of the process", 0, 0, show_info,
       COMMAND_SUGGEST_ALWAYS },
-    { "show problems", "", "what is wrong now: pools, listeners, the last reload", 0, 0,
+    { "show problems", "", "what is wrong now, such as servers, listeners, the last reload", 0, 0,
       show_problems, COMMAND_SUGGEST_ALWAYS },
-    { "show listeners", "", "where clients come in", 0, 0, show_listeners, COMMAND_SUGGEST_ALWAYS },
-    { "show pools", "", "pools, and how many of their servers can be had", 0, 0, show_pools,
+    { "show listeners", "", "listeners: addresses, sessions, refused clients", 0, 0, show_listeners,
       COMMAND_SUGGEST_ALWAYS },
-    { "show servers", "[POOL]", "servers: state, sessions, bytes, and why they are down", 0, 1,
+    { "show pools", "", "pools: usable servers, sessions, queue", 0, 0, show_pools,
+      COMMAND_SUGGEST_ALWAYS },
+    { "show servers", "[POOL]", "servers: state, sessions, bytes, and why one is down", 0, 1,
       show_servers, COMMAND_SUGGEST_ALWAYS },
-    { "show names", "", "names in server lines: addresses, and what is asked when", 0, 0,
+    { "show names", "", "names in server lines: addresses, and when they are resolved again", 0, 0,
       show_names, COMMAND_SUGGEST_ALWAYS },
-    { "show config", "", "the configuration in force, defaults filled in", 0, 0, show_config,
+    { "show config", "", "the configuration in force, with all defaults", 0, 0, show_config,
       COMMAND_SUGGEST_ALWAYS },
 };
 

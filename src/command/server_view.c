@@ -11,7 +11,7 @@
 #include "base/human.h"
 #include "base/suggestion.h"
 
-/* ---- what there is to say ---- */
+/* ---- status ---- */
 
 static void describe_drain(const struct drain_progress *c, uint64_t active, uint64_t left,
                            struct server_view *v)
@@ -36,13 +36,13 @@ static void describe_down(const struct runtime *rt, const struct pool *p, const 
 static void describe_out(const struct server *srv, uint64_t now, struct server_view *v)
 {
     char left[HUMAN_MAX];
-    uint64_t until = atomic_load(&srv->out_until);
+    uint64_t until = atomic_load_explicit(&srv->out_until, memory_order_relaxed);
     v->status = "out";
     if (until > now)
-        snprintf(v->why, sizeof v->why, "failed connects; tried again in %s",
+        snprintf(v->why, sizeof v->why, "failed connects; probed in %s",
                  human_time(until - now, left));
     else
-        snprintf(v->why, sizeof v->why, "failed connects; tried again with the next session");
+        snprintf(v->why, sizeof v->why, "failed connects; the next session probes it");
 }
 
 static void describe_up(const struct runtime *rt, const struct pool *p, const struct server *srv,
@@ -69,11 +69,12 @@ void server_view(const struct runtime *rt, const struct pool *p, const struct se
     uint64_t now = uv_now(rt->loop);
     struct drain_progress progress;
     uint64_t left = 0;
-    v->status = atomic_load(&srv->up) ? "up" : "down";
+    bool up = atomic_load_explicit(&srv->up, memory_order_relaxed);
+    v->status = up ? "up" : "down";
     v->why[0] = '\0';
     if (drains_progress(&rt->drains, srv, &progress, &left))
         describe_drain(&progress, server_active(srv), left, v);
-    else if (!atomic_load(&srv->up))
+    else if (!up)
         describe_down(rt, p, srv, now, v);
     else if (passive_check_is_out(srv))
         describe_out(srv, now, v);

@@ -1,4 +1,4 @@
-/* Servers as the user names and sees them. For the control thread. */
+/* Servers as the user names them and as tables show them. For the control thread. */
 #ifndef ZPROXY_COMMAND_SERVER_VIEW_H
 #define ZPROXY_COMMAND_SERVER_VIEW_H
 
@@ -15,38 +15,38 @@
 
 struct server_view {
     const char *status;            /* "up", "down" by its checks, "out" after failed connects */
-    char why[SERVER_VIEW_WHY_MAX]; /* what there is to say about it, "" nothing */
+    char why[SERVER_VIEW_WHY_MAX]; /* details of the status; "": none */
 };
 
 void server_view(const struct runtime *rt, const struct pool *p, const struct server *srv,
                  struct server_view *view);
 
-/* A server of any pool: "POOL/SERVER", as commands take it; in JSON pool and name by themselves
- * too. */
+/* The columns that name a server: "POOL/SERVER", as in commands; in JSON also pool and name by
+ * themselves. */
 #define SERVER_COLUMNS                                     \
     { "server", SHEET_TEXT }, { "pool", SHEET_JSON_TEXT }, \
     {                                                      \
         "server_name", SHEET_JSON_TEXT                     \
     }
 
-/* Fills in SERVER_COLUMNS. name is NULL where there is no server: then the pool stands alone. */
+/* Fills SERVER_COLUMNS. name NULL: there is no server, only the pool is shown. */
 void server_view_put(struct sheet *s, const char *pool, const char *name);
 
-/* What follows "POOL/" in text names: a server by its name, of which there are several where a
- * name has several addresses; or by its address. */
+/* The servers that "POOL/SERVER" means. SERVER is an address, or a name, which several servers have
+ * if it resolves to several addresses. */
 struct server_matches {
     struct pool *pool;
     struct server **server; /* at least one */
     size_t count;
 };
 
-/* Returns 0 (server_matches_free() is the caller's), or -1 with *why, to be freed, saying what
- * there is not; *why is NULL when out of memory. */
+/* Returns 0, and the caller must call server_matches_free(); or -1 and the reason in *why, to be
+ * freed by the caller; *why NULL: out of memory. */
 int server_view_find(const struct runtime *rt, const char *text, struct server_matches *matches,
                      char **why);
 void server_matches_free(struct server_matches *matches);
 
-/* The pool of that name, or NULL with *why as above. */
+/* Returns the pool of that name, or NULL with *why as above. */
 struct pool *server_view_find_pool(const struct runtime *rt, const char *name, char **why);
 
 #endif

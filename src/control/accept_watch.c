@@ -6,7 +6,7 @@
 
 /* ---- the log ---- */
 
-/* The limit that was reached, and how many sessions there are of it. */
+/* The limit that was reached, with the number of its sessions. */
 static const struct conn_limit *conn_limit_of(const struct accept_watch *w,
                                               const struct listener_state *e,
                                               enum accept_reason reason)
@@ -47,25 +47,30 @@ static void log_resumed(const struct listener_state *e, uint64_t now)
     log_end(&line);
 }
 
-/* ---- a look at a listener ---- */
+/* ---- one listener ---- */
 
-/* It has paused since the last look, or is paused still: under this reason. */
+/* Why the listener has paused since the last check, or is still paused. */
 static enum accept_reason accept_watch_read(struct listener_state *e)
 {
     struct accept_state *s = &e->accept;
-    uint64_t pauses = atomic_load(&s->pauses);
-    bool paused = pauses != e->watched.pauses || atomic_load(&s->paused) > 0;
+    /* acquire: the reason, which is written before pauses, is read after it */
+    uint64_t pauses = atomic_load_explicit(&s->pauses, memory_order_acquire);
+    bool paused =
+        pauses != e->watched.pauses || atomic_load_explicit(&s->paused, memory_order_relaxed) > 0;
     e->watched.pauses = pauses;
-    return paused ? (enum accept_reason)atomic_load(&s->reason) : ACCEPT_OPEN;
+    return paused ? (enum accept_reason)atomic_load_explicit(&s->reason, memory_order_relaxed)
+                  : ACCEPT_OPEN;
 }
 
-/* A socket that pauses from here on reports it; one that has paused just now has not. */
+/* The next pause of the listener is to be reported. A pause between the check and this call was
+ * not. Store and load are sequentially consistent, as in accept_state_pause(), which writes pauses
+ * and then exchanges reported: one of the two threads sees the other's write. */
 static void rearm_report(struct listener_state *e)
 {
     struct accept_state *s = &e->accept;
     atomic_store(&s->reported, false);
     if (atomic_load(&s->pauses) != e->watched.pauses)
-        atomic_store(&s->reported, true);
+        atomic_store_explicit(&s->reported, true, memory_order_relaxed);
 }
 
 static void accept_watch_set_paused(const struct accept_watch *w, struct listener_state *e,
@@ -100,17 +105,17 @@ static void accept_watch_update(const struct accept_watch *w, struct listener_st
         accept_watch_set_paused(w, e, reason, uv_now(w->check_timer.loop));
 }
 
-/* ---- all of them ---- */
+/* ---- all listeners ---- */
 
 static bool is_reported(const struct listener_state *e)
 {
-    return atomic_load(&e->accept.reported);
+    return atomic_load_explicit(&e->accept.reported, memory_order_relaxed);
 }
 
 static void on_check_timer(uv_timer_t *timer);
 
-/* Those that are known to be paused are looked at by the timer alone: not more than once a second.
- */
+/* Checks the listeners that have paused for the first time. Those that are known to be paused are
+ * checked by the timer, once a second. */
 static void on_reported(uv_async_t *async)
 {
     struct accept_watch *w = async->data;

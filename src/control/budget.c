@@ -8,14 +8,14 @@
 #include "control/admin.h"
 #include "control/http.h"
 
-/* Descriptors that are no session's: standard ones, logs, the control loop, a worker's epoll sets,
- * event descriptor and reserve. Rounded up. */
+/* Descriptors that belong to no session: standard ones, logs, the control loop; epoll sets, event
+ * descriptor and reserve of a worker. Rounded up. */
 #define OWN_PROCESS 32
 #define OWN_WORKER  12
-#define OWN_ADMIN   (ADMIN_CLIENTS_MAX + 2) /* with a socket, which may be moving */
-#define OWN_HTTP    (HTTP_CLIENTS_MAX + 8)  /* likewise, with what libmicrohttpd needs */
+#define OWN_ADMIN   (ADMIN_CLIENTS_MAX + 2) /* and the socket, twice while it is changed */
+#define OWN_HTTP    (HTTP_CLIENTS_MAX + 8)  /* the same, and those of libmicrohttpd */
 
-/* One pipe in flight for every twenty sessions; beyond it a flow copies for a turn. */
+/* One pipe for every twenty sessions. When no pipe is free, a flow copies once. */
 #define PIPES_PER_DESCRIPTORS 40
 #define PIPES_MIN             16
 
@@ -66,7 +66,7 @@ static uint64_t listeners(const struct config *c)
     return n;
 }
 
-/* Checks may be under way for all of them at once. A name counts as one. */
+/* All servers may be checked at once. A name counts as one server. */
 static uint64_t checked_servers(const struct config *c)
 {
     uint64_t n = 0;
@@ -96,8 +96,8 @@ static uint64_t pipes_of(const struct budget *b, const struct config *c)
     return pipes;
 }
 
-/* What is left for sessions. Pipes, however many are asked for, get no more than half: a flow that
- * is short of pipes copies, a client without descriptors waits. */
+/* What is left for sessions. Pipes get no more than half of it, whatever max_pipes is: a flow
+ * without a pipe copies, but a client without descriptors has to wait. */
 static uint64_t session_descriptors(const struct budget *b)
 {
     uint64_t left = b->descriptors > b->own ? b->descriptors - b->own : 0;
@@ -123,7 +123,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->by_descriptors = c->global.max_connections == 0 || c->global.max_connections > possible;
 }
 
-/* Descriptors that so many sessions take, and all else. */
+/* Descriptors that so many sessions need together with everything else. */
 static uint64_t descriptors_for(const struct budget *b, uint64_t sessions)
 {
     return 2 * sessions + b->own + 2 * b->pipes;

@@ -11,7 +11,7 @@
 #include "control/health_checks.h"
 #include "control/names.h"
 
-/* A pool of the new configuration: one that is there and will be updated, or a new one. */
+/* A pool of the new configuration: an existing one that is updated, or a new one. */
 struct pool_change {
     struct pool *pool;
     struct pool_update *update; /* NULL: new */
@@ -29,7 +29,7 @@ struct config_change {
     struct http_change *http;
 };
 
-/* ---- what cannot change while it runs ---- */
+/* ---- keys that cannot change at run time ---- */
 
 static void report_fixed(const struct key *k, FILE *errors)
 {
@@ -112,8 +112,8 @@ static int prepare_workers(struct config_change *c, FILE *errors)
     size_t more = wanted > workers->active ? wanted - workers->active : 0;
     int rc = workers_add(workers, more);
     if (rc == 0)
-        c->more_workers = more;     /* also when they do not start */
-    if (rc == 0 && c->rt->relaying) /* else they start when all others do */
+        c->more_workers = more;     /* also if their start fails */
+    if (rc == 0 && c->rt->relaying) /* else they start with all others */
         rc = workers_start(workers);
     if (rc < 0)
         fprintf(errors, "[global] workers: %s\n", strerror(-rc));
@@ -131,7 +131,7 @@ static int prepare_admin(struct config_change *c, const struct config *conf, FIL
     return admin_prepare(c->rt->admin, &address, errors, &c->admin);
 }
 
-/* ---- planned: nothing but memory is touched ---- */
+/* ---- plan: uses only memory ---- */
 
 static int config_change_check_files(const struct config *conf, FILE *errors)
 {
@@ -162,7 +162,7 @@ struct config_plan {
     struct listen_sockets_change *listen_sockets;
 };
 
-/* The caller is told of everything that is in the way at once. */
+/* Prints all errors at once. */
 static int config_plan_make(struct runtime *rt, const struct config *conf, FILE *errors,
                             struct config_plan *config_plan)
 {
@@ -172,7 +172,7 @@ static int config_plan_make(struct runtime *rt, const struct config *conf, FILE 
     budget_compute(&config_plan->budget, conf, rt->descriptors,
                    privileges_will_be_limited(&rt->privileges));
     if (!budget_suffices(&config_plan->budget, conn_limit_used(&rt->conn_limit), errors))
-        return -1; /* opening what there is room for would leave none for clients */
+        return -1; /* to open some of them would leave no descriptors for clients */
     int rc = names_are_supported(conf, NULL, errors) ? 0 : -1;
     rc |= config_change_check_files(conf, errors);
     rc |= check_http(conf, errors);
@@ -189,19 +189,19 @@ int config_change_preview(struct runtime *rt, const struct config *conf, FILE *e
     return rc;
 }
 
-/* ---- opened, and listened on at last ---- */
+/* ---- open, and listen last ---- */
 
 static int open_addresses(struct config_change *c, const struct config *conf, FILE *errors)
 {
     int rc = listen_sockets_open(c->listen_sockets, errors);
     rc |= prepare_admin(c, conf, errors);
-    if (config_change_can_serve_http(conf)) /* else it was told */
+    if (config_change_can_serve_http(conf)) /* else the error is printed already */
         rc |= http_prepare(c->rt->http, &conf->admin.http, errors, &c->http);
     return rc;
 }
 
-/* The pools come last: their servers are looked at with the settings to come, which no worker
- * should see before they are in force. */
+/* The pools come last: the new settings of existing servers must not be seen by workers before they
+ * are in force. */
 static int prepare_rest(struct config_change *c, const struct config *conf, FILE *errors)
 {
     if (names_prepare(&c->rt->names, conf, errors) < 0 || prepare_workers(c, errors) < 0)
@@ -225,8 +225,7 @@ static int config_change_open(struct config_change *c, FILE *errors)
     int rc = config_plan_make(rt, conf, errors, &config_plan);
     c->budget = config_plan.budget;
     c->listen_sockets = config_plan.listen_sockets;
-    if (c->listen_sockets !=
-        NULL) /* also when a file cannot be read: all errors are told at once */
+    if (c->listen_sockets != NULL) /* also after an error: all errors are printed at once */
         rc |= open_addresses(c, conf, errors);
     if (rc < 0 || prepare_rest(c, conf, errors) < 0)
         return -1;
@@ -245,7 +244,7 @@ static void config_change_free(struct config_change *c)
     free(c);
 }
 
-/* New pools are gone only after a while, and have their settings there. */
+/* The generation is freed later: the new pools, which are freed after a while, use its settings. */
 static void config_change_abort(struct config_change *c)
 {
     for (size_t i = 0; i < c->pool_count; i++) {
@@ -284,7 +283,7 @@ int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
     return 0;
 }
 
-/* ---- committed ---- */
+/* ---- commit ---- */
 
 static bool has_pool(const struct config *conf, const char *name)
 {
@@ -338,7 +337,7 @@ static void on_invisible(void *what)
     g->visible = false;
 }
 
-/* Sessions may keep it, and workers see it until they have been told of the new one. */
+/* Sessions may keep the generation, and workers use it until the end of the grace period. */
 static void retire(struct runtime *rt, struct generation *g)
 {
     g->visible = true;
@@ -364,7 +363,8 @@ void config_change_commit(struct config_change *c)
     rt->last_generation = c->generation->number;
     if (old != NULL) {
         if (old->conf->global.log_level != runtime_conf(rt)->global.log_level)
-            log_set_level(runtime_conf(rt)->global.log_level); /* else that set at run time stays */
+            log_set_level(
+                runtime_conf(rt)->global.log_level); /* else that of `set log_level` stays */
         drop_pools(rt, old->conf, runtime_conf(rt));
         retire(rt, old);
     }

@@ -10,14 +10,14 @@ struct cycles {
     const struct pools *pools;
 };
 
-/* Of a range only the port that the address has comes into question. */
+/* Of a range, only the port of the address is compared. */
 static bool is_bound(const struct config_bind *b, const struct addr *a)
 {
     size_t at = b->addr_count > 1 ? (size_t)addr_port(a) - addr_port(&b->addr[0]) : 0;
     return at < b->addr_count && addr_reaches(a, &b->addr[at]);
 }
 
-/* A socket of the very address is found before one that is a wildcard's, as the kernel does. */
+/* A socket of the exact address is found before one of a wildcard address, as in the kernel. */
 static size_t cycles_listener_at(void *arg, const struct addr *to)
 {
     const struct cycles *c = arg;

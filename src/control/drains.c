@@ -10,22 +10,22 @@
 
 struct drain {
     LIST_ENTRY(drain) in_all;
-    LIST_ENTRY(drain) in_list; /* of its server's */
+    LIST_ENTRY(drain) in_list; /* of its server's serial */
     struct drains *owner;
-    char *pool; /* its name: the pool, and the server, may go before the drain is over */
+    char *pool; /* its name: pool and server may be freed before the drain ends */
     uint32_t server;
     struct drain_progress progress;
-    bool busy; /* sessions are being looked for, or closed: the next tick waits */
+    bool busy; /* a search for sessions, or their closing, is under way */
     bool cancelled;
 };
 
-/* A session of the server. */
+/* A session of the server that is drained. */
 struct drain_candidate {
     uint64_t active;
     uint64_t id;
 };
 
-/* Who has been silent longest. */
+/* The search for the sessions that have been idle longest. */
 struct drain_search {
     struct session_scan session_scan;
     struct drain *drain;
@@ -52,9 +52,9 @@ static void drain_free(struct drain *d)
     free(d);
 }
 
-/* ---- looking for them, on the workers' threads ---- */
+/* ---- the search, on the workers' threads ---- */
 
-/* Without memory for it, one is not found. */
+/* Without memory the session is skipped. */
 static void add_candidate(struct drain_search_part *p, const struct session *s)
 {
     if (p->count == p->room) {
@@ -142,7 +142,7 @@ static int kill_first(struct drain *d, const struct drain_candidate *all, size_t
     return rc;
 }
 
-/* What fails here is tried again with the next tick. */
+/* After a failure the next tick tries again. */
 static void on_found(struct session_scan *scan)
 {
     struct drain_search *f = (struct drain_search *)scan;
@@ -177,7 +177,7 @@ static void drain_search_start(struct drain *d, uint64_t wanted)
         drain_search_free(f);
 }
 
-/* NULL: it is no longer there. */
+/* NULL: the server is no longer in the pool. */
 static const struct server *server_of(const struct drain *d)
 {
     const struct pool *p = pools_find(d->owner->pools, d->pool);
@@ -189,7 +189,7 @@ static const struct server *server_of(const struct drain *d)
     return NULL;
 }
 
-/* How many sessions there may still be. */
+/* The number of sessions that may be left at this time. */
 static uint64_t sessions_allowed(const struct drain_progress *c, uint64_t now)
 {
     uint64_t elapsed = now - c->began;
@@ -198,7 +198,7 @@ static uint64_t sessions_allowed(const struct drain_progress *c, uint64_t now)
     return c->sessions - (uint64_t)((double)c->sessions * (double)elapsed / (double)c->length);
 }
 
-/* Returns false when the drain is over. */
+/* Returns false when the drain has ended. */
 static bool drain_continue(struct drain *d, uint64_t now)
 {
     const struct server *srv = server_of(d);
@@ -225,7 +225,7 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
 }
 
-/* ---- begin and end ---- */
+/* ---- start and end ---- */
 
 void drains_init(struct drains *ds, uv_loop_t *loop, struct scan_replies *scan_replies,
                  struct workers *workers, const struct pools *pools)

@@ -50,7 +50,7 @@ void health_checks_remove(struct runtime *rt, const struct pool *p)
         health_remove_pool(rt->health, p);
 }
 
-/* One that is not checked is not in force yet, or will be synced when its settings are. */
+/* A pool that is not checked is not in force yet, or health_checks_sync() is still to come. */
 static void health_checks_on_changed(void *arg, struct pool *p)
 {
     struct runtime *rt = arg;

@@ -1,4 +1,4 @@
-/* http.h where there is no libmicrohttpd. */
+/* http.h for a build without libmicrohttpd. */
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -5,24 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE      (32 * 1024)  /* of a long text, made at a time */
-#define SHORT_TEXT (128 * 1024) /* is made whole, and its length told */
+#define PIECE      (32 * 1024)  /* bytes of a long text that are made at a time */
+#define SHORT_TEXT (128 * 1024) /* up to this a text is made at once and has a Content-Length */
 
-/* A text that is made while it is sent. Freed with the response. */
+/* A text that is made while it is sent. Owned by the response. */
 struct http_text {
     struct http_clients *clients;
-    struct http_client *client; /* who reads it */
-    http_next_fn *next;         /* NULL: that was all */
+    struct http_client *client; /* the reader */
+    http_next_fn *next;         /* NULL: the end has been made */
     void (*done)(void *arg);
     void *arg;
-    char *text; /* made, and not sent yet from `at` on */
+    char *text; /* made; not sent yet from `at` on */
     size_t length;
     size_t at;
 };
 
 static void http_response_add(struct MHD_Response *r, const char *name, const char *value)
 {
-    (void)MHD_add_response_header(r, name, value); /* for lack of memory it goes without */
+    (void)MHD_add_response_header(r, name, value); /* without memory the header is left out */
 }
 
 static void text_free(void *arg)
@@ -34,8 +34,8 @@ static void text_free(void *arg)
     free(t);
 }
 
-/* Makes more of the text, behind what there is: until there are so many bytes, or all. Returns 0 or
- * -ENOMEM. */
+/* Replaces the text, all of which has been sent, by the next piece: at least so many bytes, or the
+ * rest. Returns 0 or -ENOMEM. */
 static int text_make(struct http_text *t, size_t enough)
 {
     char *more = NULL;
@@ -56,7 +56,7 @@ static int text_make(struct http_text *t, size_t enough)
     return failed ? -ENOMEM : 0;
 }
 
-/* A piece more. The library asks when the client has read what it had. */
+/* Called by the library when the client has read what was sent. */
 static ssize_t on_read_text(void *arg, uint64_t position, char *buffer, size_t room)
 {
     struct http_text *t = arg;

@@ -10,7 +10,7 @@
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
-/* A whole number in the environment, or -1. */
+/* A decimal number in the environment; -1: none. */
 static long number_in(const char *variable)
 {
     const char *text = getenv(variable);
@@ -41,7 +41,7 @@ int inherited_adopt(struct inherited *in, const char *name, int number, int fd)
     return 0;
 }
 
-/* A shared socket must not block whoever comes second to a client. */
+/* Workers share the socket: accept(2) must not block when another worker has taken the client. */
 static void set_fd_flags(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -50,7 +50,7 @@ static void set_fd_flags(int fd)
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* Names stand between colons, fewer than descriptors where the service manager is older. */
+/* Names are separated by colons; an older service manager passes fewer names than descriptors. */
 static int inherited_take_all(struct inherited *in, long count, const char *names)
 {
     int rc = 0;
@@ -62,7 +62,7 @@ static int inherited_take_all(struct inherited *in, long count, const char *name
             names = names[len] == ':' ? names + len + 1 : NULL;
         }
         if (fcntl(fd, F_GETFD) == -1)
-            continue; /* somebody has closed it on the way */
+            continue; /* a program between the service manager and this one has closed it */
         set_fd_flags(fd);
         rc = inherited_adopt(in, name, fd, fd);
     }
@@ -104,9 +104,9 @@ bool inherited_matches(const struct inherited_socket *s, const char *name)
 void inherited_print(const struct inherited *in, FILE *out)
 {
     if (in->count == 0)
-        fprintf(out, "none was handed over");
+        fprintf(out, "none was passed");
     for (size_t i = 0; i < in->count; i++)
-        fprintf(out, "%sfd:%s (fd:%d)", i == 0 ? "there is " : ", ", in->socket[i]->name,
+        fprintf(out, "%sfd:%s (fd:%d)", i == 0 ? "it passed " : ", ", in->socket[i]->name,
                 in->socket[i]->number);
 }
 
@@ -150,7 +150,7 @@ void inherited_print_missing(const struct inherited *in, const struct config *co
         const struct config_listen *c = &conf->listen[i];
         for (size_t j = 0; j < c->bind_count; j++)
             if (c->bind[j].fd != NULL && !inherited_has(in, c->bind[j].fd))
-                fprintf(out, "%s[listen %s] bind: fd:%s has to be handed over by systemd\n", prefix,
+                fprintf(out, "%s[listen %s] bind: fd:%s must be passed by systemd\n", prefix,
                         c->name, c->bind[j].fd);
     }
 }

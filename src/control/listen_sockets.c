@@ -48,7 +48,7 @@ static struct listen_socket *listen_socket_new(const struct addr *at,
     return ls;
 }
 
-/* What was handed over is known by its number, whatever its address. */
+/* An inherited socket is found by its number, whatever its address. */
 static size_t listen_sockets_chain(const struct addr *at, const struct inherited_socket *inherited)
 {
     return (inherited != NULL ? (size_t)inherited->number : addr_hash(at)) % LISTEN_SOCKETS_CHAINS;
@@ -98,9 +98,9 @@ int listen_sockets_adopt(struct listen_sockets *s, const struct addr *at,
     return 0;
 }
 
-/* ---- planned ---- */
+/* ---- plan ---- */
 
-/* Whether the file of a unix socket was removed by others: then no client finds it any more. */
+/* Whether the file of a unix socket was removed by others: clients cannot connect any more. */
 static bool listen_socket_file_is_gone(const struct listen_socket *ls)
 {
     int rc = ls->inherited != NULL ? 0 : unix_socket_check(&ls->at, &ls->file);
@@ -141,9 +141,9 @@ static int plan_range(struct listen_sockets_change *ch, size_t listen, const str
     return rc;
 }
 
-/* ---- sockets that were handed over ---- */
+/* ---- inherited sockets ---- */
 
-/* By its name and by its number, the same socket may be meant twice. */
+/* The same socket may be named twice, by its name and by its number. */
 static int check_not_taken(const struct listen_sockets_change *ch, size_t listen, const char *name,
                            const struct inherited_socket *inherited, FILE *errors)
 {
@@ -175,7 +175,7 @@ static int plan_one_inherited(struct listen_sockets_change *ch, size_t listen,
     return plan_address(ch, listen, b, &at, inherited, errors);
 }
 
-/* All that have the name. */
+/* Plans all sockets with the name. */
 static int plan_inherited(struct listen_sockets_change *ch, size_t listen,
                           const struct config_bind *b, FILE *errors)
 {
@@ -190,7 +190,7 @@ static int plan_inherited(struct listen_sockets_change *ch, size_t listen,
     }
     if (found > 0)
         return 0;
-    fprintf(errors, "[listen %s] bind: fd:%s: no such socket of systemd's, ",
+    fprintf(errors, "[listen %s] bind: fd:%s: no such socket from systemd, ",
             ch->conf->listen[listen].name, b->fd);
     inherited_print(in, errors);
     fputc('\n', errors);
@@ -249,7 +249,7 @@ static size_t count_moves(const struct listen_sockets_change *ch, const struct l
     return count;
 }
 
-/* Those that another worker is to have than now. */
+/* Descriptors that move to another worker. */
 static size_t count_given(const struct listen_sockets_change *ch)
 {
     const struct listen_socket *ls;
@@ -313,7 +313,7 @@ static void listen_sockets_change_free(struct listen_sockets_change *ch)
     free(ch);
 }
 
-/* What was opened is closed; an unix socket file that was made is removed. */
+/* Closes the descriptors that were opened, and removes unix socket files that were made. */
 void listen_sockets_abort(struct listen_sockets_change *ch)
 {
     if (ch == NULL)
@@ -330,9 +330,9 @@ void listen_sockets_abort(struct listen_sockets_change *ch)
     listen_sockets_change_free(ch);
 }
 
-/* ---- committed ---- */
+/* ---- commit ---- */
 
-/* Descriptor i is the business of worker i, or, with fewer workers, of one that has others too. */
+/* Worker i has descriptor i; with fewer workers than descriptors a worker has several. */
 static void assign_to_workers(struct listen_sockets_change *ch, struct listen_socket *ls,
                               struct frontend *frontend)
 {
@@ -366,8 +366,8 @@ static void mark_wanted(const struct listen_sockets_change *ch)
         ch->wanted[i].socket->wanted = true;
 }
 
-/* What takes the clients of one that is not wanted any more, since that is a part of it; or NULL.
- */
+/* The wanted address that an unwanted socket is a part of, such as 0.0.0.0:80 for 10.0.0.1:80; or
+ * NULL. */
 static const struct wanted *find_cover(const struct listen_sockets_change *ch,
                                        const struct listen_socket *ls)
 {
@@ -377,7 +377,7 @@ static const struct wanted *find_cover(const struct listen_sockets_change *ch,
     return NULL;
 }
 
-/* What had been there before gets the options that can still be changed. */
+/* On sockets that existed before, sets the options that can still be changed. */
 static void set_frontend(struct listen_sockets_change *ch, struct listen_socket *ls, size_t had,
                          struct frontend *frontend)
 {
@@ -386,7 +386,7 @@ static void set_frontend(struct listen_sockets_change *ch, struct listen_socket 
     assign_to_workers(ch, ls, frontend);
 }
 
-/* A part of one that is wanted stays: whoever is in its backlog, or on the way there, is welcome.
+/* A socket that is a part of a wanted address stays: clients may be in its backlog or connecting.
  */
 static void retire_socket(struct listen_sockets_change *ch, struct listen_socket *ls,
                           const struct generation *g)
@@ -439,6 +439,7 @@ void listen_sockets_log_unused(const struct listen_sockets *s)
         const struct inherited_socket *in = s->inherited.socket[i];
         if (listen_sockets_find(s, &nowhere, in) == NULL)
             log_msg(LOG_LEVEL_NOTICE, "unused_socket",
-                    "fd:%s (fd:%d) was handed over, and no listener uses it", in->name, in->number);
+                    "fd:%s (fd:%d) was passed by systemd, and no listener uses it", in->name,
+                    in->number);
     }
 }

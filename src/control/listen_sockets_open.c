@@ -15,7 +15,7 @@
 #include "control/listen_sockets_internal.h"
 #include "relay/sock.h"
 
-/* ---- one of them ---- */
+/* ---- one socket ---- */
 
 void listen_socket_free(struct listen_socket *ls)
 {
@@ -26,7 +26,6 @@ void listen_socket_free(struct listen_socket *ls)
     free(ls);
 }
 
-/* Room for count descriptors; what it had stays. */
 int listen_socket_reserve(struct listen_socket *ls, size_t count)
 {
     struct socket_share *share = realloc(ls->share, (count + 1) * sizeof *share);
@@ -41,14 +40,13 @@ void listen_socket_add(struct listen_socket *ls, int fd)
     ls->share[ls->count++] = (struct socket_share){ .fd = fd, .owner = SOCKET_SHARE_NO_OWNER };
 }
 
-/* What the service manager has made is not ours to remove. */
 void listen_socket_remove_file(const struct listen_socket *ls)
 {
     if (ls->inherited == NULL)
         unix_socket_unlink(&ls->at, &ls->file);
 }
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 int listen_sockets_print_error(FILE *errors, const struct listen_sockets_change *ch, size_t listen,
                                const struct addr *at, int rc)
@@ -73,8 +71,8 @@ void listen_sockets_warn(const struct addr *at, const char *fmt, ...)
 
 /* ---- opened ---- */
 
-/* Whether the address is there already, as that of a socket of ours or as a part of one: then
- * no other program has it. */
+/* Whether a socket of this process has the address, or it is a part of one's address: then no other
+ * program has it. */
 static bool listen_sockets_overlap(const struct listen_sockets *s, const struct addr *at)
 {
     const struct listen_socket *ls;
@@ -84,8 +82,8 @@ static bool listen_sockets_overlap(const struct listen_sockets *s, const struct 
     return false;
 }
 
-/* Before any is opened: those of one configuration may overlap as well. Of a range, the first that
- * fails says it for all. */
+/* Comes before any is opened: addresses of one configuration may overlap too. Of a range, only the
+ * first error is printed. */
 int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *errors)
 {
     const struct config_bind *failed = NULL;
@@ -105,9 +103,8 @@ int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *error
     return rc;
 }
 
-/* A duplicate serves where another socket cannot be had: unix sockets are bound once, those that
- * were handed over are not ours to bind, and without the privileges of the start the others may not
- * be bound again. */
+/* A duplicate is used where no further socket can be bound: a unix socket is bound once, an
+ * inherited one is not ours to bind, and others may need the privileges of the start. */
 static int listen_socket_open_fd(struct listen_socket *ls, const struct sock_options *options)
 {
     int one = ls->inherited != NULL ? ls->inherited->fd : ls->count > 0 ? ls->share[0].fd : -1;
@@ -182,15 +179,15 @@ static int open_wanted(const struct listen_sockets_change *ch, const struct want
     return rc;
 }
 
-/* Where the file cannot be made again, such as for lack of privileges, what is there goes on. */
+/* If the file cannot be made again, for example for lack of privileges, the old socket stays. */
 static int reopen_wanted(struct wanted *w, const struct listen_sockets_change *ch)
 {
     int rc = open_wanted(ch, w);
     if (rc == 0) {
-        listen_sockets_warn(&w->socket->at, "its file had gone, and is there again");
+        listen_sockets_warn(&w->socket->at, "its file was removed; made again");
         return 0;
     }
-    listen_sockets_warn(&w->socket->at, "its file has gone, and cannot be made again: %s",
+    listen_sockets_warn(&w->socket->at, "its file was removed and cannot be made again: %s",
                         safe_open_strerror(rc));
     listen_socket_remove_file(w->socket);
     listen_socket_free(w->socket);
@@ -223,9 +220,9 @@ static int backlog_of(const struct listen_sockets_change *ch, const struct wante
     return frontend_sock_options(&ch->conf->listen[w->listen]).backlog;
 }
 
-/* The others of an address that is listened on: they get a part of its clients at once, who would
- * be reset if they were closed again. So this cannot fail: a duplicate takes the place of one that
- * cannot listen. */
+/* Listens on the further descriptors of an address. The kernel sends clients to each one at once,
+ * and closing it again would reset them, so this must not fail: a duplicate of the first one
+ * replaces a socket that cannot listen. */
 static void listen_on_rest(const struct listen_sockets_change *ch, const struct wanted *w)
 {
     const struct listen_socket *ls = w->socket;
@@ -235,8 +232,8 @@ static void listen_on_rest(const struct listen_sockets_change *ch, const struct 
             (void)dup3(ls->share[0].fd, ls->share[j].fd, O_CLOEXEC);
 }
 
-/* The first of each new address may fail, so all of these come before those that cannot: an address
- * that was in force before gets no socket that would be closed again. */
+/* The first socket of a new address may fail, so all of these come first: after a failure no
+ * address that is in force has got a socket that would have to be closed again. */
 int listen_sockets_listen(struct listen_sockets_change *ch, FILE *errors)
 {
     int rc = 0;

@@ -19,7 +19,7 @@ struct listener_task {
     struct frontend *frontend;
 };
 
-/* What one worker is told at once. */
+/* The tasks of one worker in one round. */
 struct listener_task_message {
     struct worker_message worker_message;
     sem_t *done;
@@ -28,7 +28,7 @@ struct listener_task_message {
 };
 
 enum listener_task_round {
-    LISTENER_TASK_TAKE, /* and serve */
+    LISTENER_TASK_TAKE, /* all tasks but LISTEN */
     LISTENER_TASK_GIVE,
     LISTENER_TASK_ROUNDS,
 };
@@ -38,7 +38,7 @@ struct worker_listener_tasks {
 };
 
 struct listener_tasks {
-    struct listener **spare; /* for descriptors that are given */
+    struct listener **spare; /* for descriptors that move to a worker */
     size_t spares;
     size_t workers;
     struct worker_listener_tasks to[];
@@ -70,7 +70,7 @@ static int listener_tasks_make_listeners(struct listener_tasks *o, size_t count)
     return 0;
 }
 
-/* A descriptor is at most once given to, and once taken from, a worker. */
+/* Each descriptor has at most one task in the first round, and one in the second if it moves. */
 struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t given)
 {
     struct listener_tasks *o =
@@ -107,7 +107,7 @@ static void listener_tasks_add(struct listener_tasks *o, size_t worker, struct l
     l->listener_task[l->count++] = what;
 }
 
-/* About the listener that the owner has now. */
+/* A task about the listener that the present owner has. */
 static void listener_tasks_add_for_owner(struct listener_tasks *o, const struct socket_share *share,
                                          enum listener_task_kind kind, struct frontend *frontend)
 {
@@ -174,7 +174,7 @@ static void on_listener_tasks(struct worker_message *worker_message, void *owner
     sem_post(done);
 }
 
-/* A worker that does not run yet is told directly. */
+/* For a worker that is not started, the tasks are done here. */
 static void listener_tasks_send(struct listener_tasks *o, size_t worker,
                                 enum listener_task_round round, struct workers *workers,
                                 sem_t *done)
@@ -187,8 +187,8 @@ static void listener_tasks_send(struct listener_tasks *o, size_t worker,
         on_listener_tasks(&l->worker_message, workers->worker[worker]);
 }
 
-/* Every worker has a letter in the first round: from then on no client is served by what was in
- * force before. */
+/* In the first round every worker gets a message, even without a task: after it no worker serves a
+ * client by the old configuration. */
 static void listener_tasks_run_round(struct listener_tasks *o, struct workers *workers,
                                      enum listener_task_round round)
 {

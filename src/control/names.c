@@ -91,7 +91,7 @@ static void sync_pool(struct names *n, struct pool *p)
                 pool_name(p));
 }
 
-/* Only memory can be short here, and the configuration is in force: what can be done is done. */
+/* Only a lack of memory can fail here. The configuration is in force already, so it goes on. */
 void names_commit(struct names *n, const struct config *conf, const struct pools *pools)
 {
     bool first = n->conf == NULL;
@@ -100,7 +100,8 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
     if (n->resolver == NULL)
         return;
     if (!first && resolver_configure(n->resolver, &conf->global) < 0)
-        log_msg(LOG_LEVEL_ERROR, "resolve_failed", "the name servers are those of before");
+        log_msg(LOG_LEVEL_ERROR, "resolve_failed",
+                "out of memory, the name servers have not been changed");
     for (size_t i = 0; i < conf->pool_count; i++) {
         struct pool *p = pools_find(pools, conf->pool[i].name);
         if (p != NULL)

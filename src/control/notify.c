@@ -49,7 +49,7 @@ void notify_close(struct notify *n)
     n->waiting = 0;
 }
 
-/* ---- messages that wait ---- */
+/* ---- messages that are kept ---- */
 
 static bool starts_with(const char *message, const char *word)
 {
@@ -62,7 +62,7 @@ static void remove_message(struct notify *n, size_t i)
     memmove(n->message[i], n->message[i + 1], (n->waiting - i) * sizeof n->message[0]);
 }
 
-/* The line of a message that begins with STATUS=; it is the last one. NULL: none. */
+/* The STATUS= line of a message, which is its last line; NULL: none. */
 static char *notify_status_line(char *message)
 {
     if (starts_with(message, "STATUS="))
@@ -82,7 +82,7 @@ static void drop_status(struct notify *n)
     }
 }
 
-/* A reload that the manager was told nothing of is as good as none when another one begins. */
+/* When a reload begins, one before it whose messages are all unsent is dropped. */
 static void drop_reload(struct notify *n)
 {
     for (size_t i = 0; i + 1 < n->waiting; i++) {
@@ -128,7 +128,7 @@ static void send_waiting(struct notify *n)
     }
 }
 
-/* No event tells that another socket's queue has room again for a socket that has room itself. */
+/* A timer, since epoll does not report room in the queue of the receiving socket. */
 static void notify_on_retry(uv_timer_t *timer)
 {
     struct notify *n = timer->data;

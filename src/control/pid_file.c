@@ -30,7 +30,7 @@ void pid_file_fini(struct pid_file *f)
     free(f->path);
 }
 
-/* Whether the descriptor is what the path names: others may have put something else there. */
+/* Whether the path still names the file of the descriptor. */
 static bool pid_file_is_ours(const struct pid_file *f)
 {
     struct file_id there;
@@ -45,7 +45,7 @@ static int pid_file_put(int fd, const char *text, size_t len)
     return n == (ssize_t)len ? 0 : n == -1 ? -errno : -ENOSPC;
 }
 
-/* In one write: line ends cover what is left of a longer number until the file is cut. */
+/* Writes once: line ends overwrite the rest of a longer number until the file is truncated. */
 static int overwrite(const struct pid_file *f, const char *text)
 {
     char covering[64];
@@ -64,8 +64,9 @@ static int overwrite(const struct pid_file *f, const char *text)
     return rc;
 }
 
-/* Where no file can be made, since privileges have been dropped or the directory is not ours, the
- * one that is there is written to; and where it is a special file, such as /dev/null. */
+/* The file that is there is overwritten if no new one can be made, since privileges have been
+ * dropped or the directory belongs to another user, or if it is a special file such as /dev/null.
+ */
 int pid_file_write(struct pid_file *f)
 {
     char text[32];

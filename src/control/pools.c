@@ -6,8 +6,8 @@
 
 #include "base/hash.h"
 
-#define CLEANUP_MS     20   /* from a change to what it brings about: many at once are one */
-#define CLEANUP_MAX_MS 1000 /* from round to round while old sessions keep something */
+#define CLEANUP_MS     20   /* from a change to the cleanup: one serves many changes */
+#define CLEANUP_MAX_MS 1000 /* between cleanups while old sessions keep something */
 
 static uint64_t on_now(void *arg)
 {
@@ -22,7 +22,7 @@ static void pools_on_changed(void *arg, struct pool *p)
         ps->changed(ps->arg, p);
 }
 
-/* From any thread. */
+/* Called from any thread. */
 static void on_cleanup_needed(void *arg)
 {
     struct pools *ps = arg;
@@ -49,8 +49,8 @@ static bool is_kept(const struct pools *ps, const struct pool *p)
     return ps->kept != NULL && ps->kept(ps->arg, p);
 }
 
-/* A dropped pool may be what another one falls back on until the workers have seen the change: its
- * last look is taken after the grace period of that change, so it stays one round longer. */
+/* A dropped pool may be the fallback of another one until the workers have seen the change. So it
+ * is freed only when the grace period of that change was over before this cleanup. */
 static bool cleanup(struct pools *ps)
 {
     bool pending = grace_reclaim(ps->grace);
@@ -86,7 +86,7 @@ static void on_cleanup_timer(uv_timer_t *timer)
     bool again = cleanup(ps);
     if (ps->cleaned_up != NULL)
         again |= ps->cleaned_up(ps->arg);
-    if (again && ps->pause == 0) /* nothing new has come up meanwhile */
+    if (again && ps->pause == 0) /* no other cleanup was scheduled meanwhile */
         start_cleanup_timer(ps, 2 * pause < CLEANUP_MAX_MS ? 2 * pause : CLEANUP_MAX_MS);
 }
 

@@ -10,7 +10,7 @@
 #include "base/capability.h"
 #include "base/log.h"
 
-/* getpwnam(3) leaves errno alone, or sets one of several, when there is no such name. */
+/* getpwnam(3): without such a name errno is unchanged or one of several. */
 static int lookup_error(void)
 {
     return errno == 0 || errno == ESRCH || errno == EBADF || errno == EPERM ? -ENOENT : -errno;
@@ -45,7 +45,7 @@ bool privileges_will_be_limited(const struct privileges *p)
     return p->uid != (uid_t)-1 ? p->uid != 0 : geteuid() != 0;
 }
 
-/* Supplementary groups are looked up while /etc is still in sight. */
+/* Supplementary groups must be looked up before chroot(2) hides /etc. */
 static int set_groups(const struct privileges *p, const struct config_global *g)
 {
     if (p->uid != (uid_t)-1)
@@ -120,6 +120,6 @@ int privileges_drop(const struct privileges *p, const struct config *c, const ch
         rc = capability_keep_transparent();
     if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
         rc = -errno;
-    privileges_set_dumpable(false); /* where fs.suid_dumpable is 2, root could have a core */
+    privileges_set_dumpable(false); /* with fs.suid_dumpable = 2 the kernel would write a core */
     return rc;
 }

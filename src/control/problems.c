@@ -56,7 +56,7 @@ static struct servers count_servers(const struct pool *p, uint64_t now)
     return n;
 }
 
-/* The pool that serves the clients of p, which has no usable server; NULL: there is none. */
+/* The fallback that serves the clients of p, which has no usable server; NULL: none. */
 static const struct pool *find_fallback(const struct pool *p, uint64_t now)
 {
     while ((p = pool_fallback(p)) != NULL)
@@ -160,7 +160,7 @@ static int add_pools(const struct runtime *rt, enum severity severity, struct pr
     return 0;
 }
 
-/* The time of the wall clock that was so many ms ago. */
+/* The wall-clock time of so many ms ago, in UTC. */
 static const char *print_time(uint64_t ago, char buf[32])
 {
     struct tm tm;
@@ -201,7 +201,7 @@ static int add_workers(const struct runtime *rt, struct problem_list *list)
             return -ENOMEM;
         snprintf(problem->subject, sizeof problem->subject, "worker %u", worker);
         (void)problem_set(problem, SEVERITY_CRITICAL,
-                          "has not answered for %s: its sessions stand still", human_time(ms, age));
+                          "has not answered for %s: its sessions are stalled", human_time(ms, age));
     }
     return 0;
 }
@@ -220,7 +220,7 @@ static int add_logs(struct problem_list *list)
         snprintf(problem->subject, sizeof problem->subject, "%s", log_name((enum log_name)i));
         (void)problem_set(problem, SEVERITY_WARNING, "lines are lost, %" PRIu64 " so far: %s",
                           state.dropped,
-                          state.error == 0 ? "they are not taken in time"
+                          state.error == 0 ? "the target does not take them in time"
                                            : human_error(state.error, why));
     }
     return 0;
@@ -228,7 +228,7 @@ static int add_logs(struct problem_list *list)
 
 /* ---- names ---- */
 
-#define NAMES_MAX 16 /* problems of names in the list; the others are one more */
+#define NAMES_MAX 16 /* names in the list; a further row counts the rest */
 
 struct name_problems {
     struct problem_list *list;

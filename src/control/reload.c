@@ -8,8 +8,8 @@
 #include "control/config_change.h"
 #include "control/privileges.h"
 
-/* systemd wants to know when it was told to reload (sd_notify(3), MONOTONIC_USEC). Once it has been
- * told of the end (STOPPING=1) it is told of no other begin. */
+/* systemd wants the time of the reload (sd_notify(3), MONOTONIC_USEC). After STOPPING=1 no
+ * RELOADING=1 must be sent. */
 static void report_reloading(struct runtime *rt)
 {
     if (rt->draining)
@@ -52,7 +52,7 @@ static void ignore_difference(void *arg, const char *section, const char *key, c
     (void)after;
 }
 
-/* Takes conf over. */
+/* Takes over conf. */
 static int reload_change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
                             struct config_change **config_change)
 {
@@ -63,7 +63,7 @@ static int reload_change_to(struct runtime *rt, struct config *conf, bool commit
     return rc;
 }
 
-/* Prepares and commits, or only looks. Takes conf over. */
+/* Changes to conf, or without commit only previews the change. Takes over conf. */
 static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
     struct config_change *config_change = NULL;
@@ -92,7 +92,7 @@ static int reload_run(struct runtime *rt, const char *file, bool commit, char **
     if (out == NULL)
         return -1;
     if (rt->draining) {
-        fprintf(out, "zproxy is draining: nothing can be changed any more\n");
+        fprintf(out, "zproxy is draining: its configuration cannot be changed any more\n");
     } else {
         struct config *conf = config_load(file, out);
         if (conf != NULL)
@@ -111,7 +111,7 @@ static void log_lines(enum log_level level, const char *event, const char *text)
     }
 }
 
-/* The first error stands for all; the log has the others. */
+/* Keeps the first error; the log has all. */
 static void save_failure(struct runtime *rt, const char *lines)
 {
     size_t len = strcspn(lines, "\n");
@@ -158,7 +158,7 @@ int reload_file(struct runtime *rt, char **text)
     return rc;
 }
 
-/* What it says by now decides: conf may be older than what is in force. */
+/* The file is read again: it may have changed since conf was read. */
 void reload_if_changed(struct runtime *rt, const struct config *conf)
 {
     char *text = NULL;

@@ -33,16 +33,17 @@ static bool session_kill_matches(const struct session_kill *c, const struct sess
     return false;
 }
 
-/* With all of the wanted ones found there is nothing more to look for. */
+/* Ends the scan when all sessions of the request have been found. */
 static bool session_kill_visit(struct session_scan *scan, size_t part, struct session *s)
 {
     struct session_kill *c = (struct session_kill *)scan; /* its first member */
     (void)part;
     if (session_kill_matches(c, s)) {
         session_close(s, SESSION_END_ADMIN);
-        atomic_fetch_add(&c->closed, 1);
+        atomic_fetch_add_explicit(&c->closed, 1, memory_order_relaxed);
     }
-    return c->request.servers > 0 || atomic_load(&c->closed) < c->request.ids;
+    return c->request.servers > 0 ||
+           atomic_load_explicit(&c->closed, memory_order_relaxed) < c->request.ids;
 }
 
 static void session_kill_free(struct session_kill *c)
@@ -55,7 +56,7 @@ static void session_kill_free(struct session_kill *c)
 static void session_kill_on_done(struct session_scan *scan)
 {
     struct session_kill *c = (struct session_kill *)scan;
-    c->request.done(c->request.arg, atomic_load(&c->closed));
+    c->request.done(c->request.arg, atomic_load_explicit(&c->closed, memory_order_relaxed));
     session_kill_free(c);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a worker has told. */
+/* The sessions of one worker. */
 struct session_list_part {
     struct session_list_row *row;
     size_t count;
@@ -64,10 +64,10 @@ static bool session_list_visit(struct session_scan *scan, size_t part, struct se
 {
     struct session_list_request *c = (struct session_list_request *)scan; /* its first member */
     struct session_list_part *p = &c->part[part];
-    if (atomic_fetch_add(&c->total, 1) >= SESSION_LIST_MAX)
+    if (atomic_fetch_add_explicit(&c->total, 1, memory_order_relaxed) >= SESSION_LIST_MAX)
         return false;
     if (!session_list_grow(p)) {
-        atomic_store(&c->out_of_memory, true);
+        atomic_store_explicit(&c->out_of_memory, true, memory_order_relaxed);
         return false;
     }
     p->row[p->count].rate = 0;
@@ -98,20 +98,20 @@ static uint64_t bytes_of(const struct session_list_row *r)
     return r->info.up + r->info.down;
 }
 
-/* Less than a tick of the clock counts as one: the order among them is what matters then. */
+/* Less than a ms counts as one: it keeps the order of the sessions. */
 static uint64_t session_list_per_second(uint64_t bytes, uint64_t ms)
 {
     return (uint64_t)((double)bytes * 1000 / (double)(ms == 0 ? 1 : ms));
 }
 
-/* A few bytes in the first moments are no stream: what a session younger than a second has moved is
- * that of a second. */
+/* For a session younger than a second the rate is over a second, so that a few bytes at its start
+ * do not count as a high rate. */
 static uint64_t rate_period(const struct session_list_row *r)
 {
     return r->info.age < 1000 ? 1000 : r->info.age;
 }
 
-/* Both are sorted by id. */
+/* Rows and samples are sorted by id. */
 static void compute_rates(const struct session_lists *cs, struct session_list_row *row,
                           size_t count, uint64_t now)
 {
@@ -127,7 +127,7 @@ static void compute_rates(const struct session_lists *cs, struct session_list_ro
     }
 }
 
-/* Without memory the next rates are those of whole lives. */
+/* Without memory the next rates are over the whole time of each session. */
 static void save_samples(struct session_lists *cs, const struct session_list_row *row, size_t count,
                          uint64_t now)
 {
@@ -147,7 +147,7 @@ static struct session_list_row *session_list_merge(const struct session_list_req
     for (size_t i = 0; i < c->parts; i++)
         total += c->part[i].count;
     *count = 0;
-    if (!atomic_load(&c->out_of_memory))
+    if (!atomic_load_explicit(&c->out_of_memory, memory_order_relaxed))
         all = malloc((total + 1) * sizeof *all);
     for (size_t i = 0; i < c->parts && all != NULL; i++) {
         if (c->part[i].count > 0)
@@ -196,7 +196,7 @@ static int session_list_run(struct session_list_request *c)
                : session_scan_start(&c->session_scan, c->owner->scan_replies, c->owner->workers);
 }
 
-/* Those whose turn cannot begin are told so. */
+/* Starts the next request. One that cannot be started is answered with NULL. */
 static void begin_next(struct session_lists *cs)
 {
     struct session_list_request *c;

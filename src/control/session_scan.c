@@ -8,7 +8,7 @@
 #define VISITS_PER_WAKEUP 256 /* sessions visited in one wake-up of a worker */
 
 struct session_scan_part {
-    struct worker_message worker_message; /* there and back again */
+    struct worker_message worker_message; /* to the worker, and back as the reply */
     struct session_scan *session_scan;
     struct session_iter session_iter;
     bool begun;
@@ -16,7 +16,7 @@ struct session_scan_part {
 
 /* ---- on a worker's thread ---- */
 
-/* Returns whether there are more. */
+/* Returns whether sessions are left. */
 static bool session_scan_visit_slice(struct session_scan_part *p, struct worker *w)
 {
     struct session_scan *scan = p->session_scan;
@@ -41,10 +41,10 @@ static void on_worker(struct worker_message *l, void *owner)
     struct session_scan_part *p = (struct session_scan_part *)l; /* its first member */
     struct scan_replies *scan_replies = p->session_scan->scan_replies;
     while (session_scan_visit_slice(p, owner))
-        if (worker_post(owner, l)) /* else it is about to end: there are none any more */
+        if (worker_post(owner, l)) /* else the worker is ending: it has no sessions any more */
             return;
     l->run = session_scan_on_reply;
-    mailbox_post(&scan_replies->mailbox, l); /* the last look at it: control may free it now */
+    mailbox_post(&scan_replies->mailbox, l); /* from here on control may free it */
 }
 
 /* ---- on the control thread ---- */
@@ -70,7 +70,7 @@ static void session_scan_on_wakeup(uv_async_t *async)
     mailbox_run(&scan_replies->mailbox, NULL);
 }
 
-/* From a worker's thread. */
+/* Called from a worker's thread. */
 static void session_scan_on_posted(void *arg)
 {
     struct scan_replies *scan_replies = arg;
@@ -108,16 +108,16 @@ size_t session_scan_parts(const struct workers *workers)
     return workers_running(workers);
 }
 
-/* A part that no worker has: it is over, which the desk is told as well, so that done is not called
- * from here. */
+/* Ends a part that no worker visits, by a reply, so that done is not called before
+ * session_scan_start() returns. */
 static void session_scan_skip(struct session_scan_part *p)
 {
     p->worker_message.run = session_scan_on_reply;
     mailbox_post(&p->session_scan->scan_replies->mailbox, &p->worker_message);
 }
 
-/* One part more than there are workers is never any worker's: so a survey is over also where there
- * are none, or all have ended. */
+/* A scan has one part more than there are workers. No worker has it, so a scan ends also if there
+ * are no workers or all have finished. */
 int session_scan_start(struct session_scan *scan, struct scan_replies *scan_replies,
                        struct workers *workers)
 {

@@ -7,27 +7,26 @@
 
 #include "base/log.h"
 
-/* Without a service manager that wants to know. A worker counts as hanging after so many turns: not
- * by the clock, which goes on while the whole process is stopped. */
-#define PERIOD_MS  2000
-#define HANG_TICKS 2
+#define PERIOD_MS 2000 /* between pings, without a service manager's interval */
+#define HANG_TICKS \
+    2 /* ticks of the timer, not ms: the clock goes on while the process is stopped */
 
-/* A worker that is asked. Whose it is moves with the letter: to the worker and back to control, so
- * that the round is read and freed by control alone. */
+/* A ping to a worker. Its memory belongs to the worker until the reply has come back, so only the
+ * control thread reads and frees the round. */
 struct watchdog_ping {
-    struct worker_message worker_message; /* there and back again */
+    struct worker_message worker_message; /* to the worker, and back as the reply */
     struct watchdog *watchdog;
     unsigned worker;
-    bool answered; /* it is back */
+    bool answered;
 };
 
 struct watchdog_round {
-    size_t open; /* questions that have not been answered */
+    size_t open; /* pings that have not been answered */
     size_t count;
     struct watchdog_ping watchdog_ping[];
 };
 
-/* ---- what systemd wants ---- */
+/* ---- the service manager's interval ---- */
 
 static bool watchdog_read_number(const char *variable, uint64_t *number)
 {
@@ -40,7 +39,7 @@ static bool watchdog_read_number(const char *variable, uint64_t *number)
     return *end == '\0' && errno == 0;
 }
 
-/* ms. */
+/* In ms; 0: the service manager has no watchdog for this process. */
 static uint64_t read_interval(void)
 {
     uint64_t us = 0;
@@ -55,7 +54,7 @@ static uint64_t read_interval(void)
     return 0;
 }
 
-/* ---- a round of questions ---- */
+/* ---- a round of pings ---- */
 
 static void watchdog_on_reply(struct worker_message *l, void *owner);
 
@@ -77,7 +76,7 @@ static void watchdog_ping_workers(struct watchdog *w)
     size_t count = workers_running(w->workers);
     struct watchdog_round *r = calloc(1, sizeof *r + count * sizeof r->watchdog_ping[0]);
     if (r == NULL)
-        return; /* the next time */
+        return; /* the next tick tries again */
     r->count = r->open = count;
     w->round = r;
     w->pinged_at = uv_now(w->timer.loop);
@@ -115,7 +114,7 @@ static void watchdog_on_wakeup(uv_async_t *async)
     mailbox_run(&w->answers, w);
 }
 
-/* From a worker's thread. */
+/* Called from a worker's thread. */
 static void watchdog_on_posted(void *arg)
 {
     struct watchdog *w = arg;
@@ -129,14 +128,14 @@ static void log_hanging(struct watchdog *w)
         if (!r->watchdog_ping[i].answered)
             log_msg(LOG_LEVEL_ERROR, "watchdog", "worker %u has not answered for %" PRIu64 " ms%s",
                     r->watchdog_ping[i].worker, uv_now(w->timer.loop) - w->pinged_at,
-                    w->interval != 0 ? ": systemd is told nothing" : "");
+                    w->interval != 0 ? ": the watchdog of systemd is not reset" : "");
     w->hanging = true;
 }
 
 static void on_watchdog_timer(uv_timer_t *timer)
 {
     struct watchdog *w = timer->data;
-    mailbox_run(&w->answers, w); /* the last answer may be newer than the wake-up */
+    mailbox_run(&w->answers, w); /* answers whose wake-up has not been handled yet */
     w->ticks++;
     if (w->round == NULL)
         watchdog_ping_workers(w);
@@ -144,7 +143,7 @@ static void on_watchdog_timer(uv_timer_t *timer)
         log_hanging(w);
 }
 
-/* ---- its life ---- */
+/* ---- start and end ---- */
 
 int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct workers *workers,
                   struct notify *notify)
@@ -164,7 +163,7 @@ void watchdog_fini(struct watchdog *w)
 {
     mailbox_close(&w->answers, w);
     mailbox_fini(&w->answers);
-    free(w->round); /* a question that no worker has read comes back from none */
+    free(w->round); /* its pings that workers have not read will not come back */
     w->round = NULL;
 }
 

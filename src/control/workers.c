@@ -35,7 +35,7 @@ void workers_fini(struct workers *c)
     c->active = c->finishing = c->started = 0;
 }
 
-/* The CPU number of the n-th usable CPU, in turn. */
+/* The number of the n-th usable CPU, modulo their count; -1: unknown. */
 static int nth_cpu(unsigned n)
 {
     cpu_set_t usable;
