@@ -71,7 +71,7 @@ START_TEST(pending_client_is_not_evicted)
 }
 END_TEST
 
-START_TEST(a_request_has_less_time_than_the_reading_of_its_answer)
+START_TEST(deadline_of_a_request_is_shorter_than_that_of_an_answer)
 {
     begin();
     client[0].requested = client[1].requested = true;
@@ -124,7 +124,7 @@ int main(void)
     TCase *t = tcase_create("room");
     tcase_add_test(t, the_longest_idle_is_evicted);
     tcase_add_test(t, pending_client_is_not_evicted);
-    tcase_add_test(t, a_request_has_less_time_than_the_reading_of_its_answer);
+    tcase_add_test(t, deadline_of_a_request_is_shorter_than_that_of_an_answer);
     tcase_add_test(t, reserved_fd_accepts_a_client);
     suite_add_tcase(s, t);
     return suite_main(s);

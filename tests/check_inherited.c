@@ -11,7 +11,7 @@
 
 #define FIRST 3
 
-/* Keeps 3 to 5 from being anybody's, Check's own files above all, until they are handed over. */
+/* Occupies descriptors 3 to 5, so that Check opens no file there before the test uses them. */
 static void reserve_fds(void)
 {
     int fd = open("/dev/null", O_RDONLY);
@@ -20,7 +20,7 @@ static void reserve_fds(void)
     close(fd);
 }
 
-/* As the service manager leaves it. */
+/* Moves a descriptor to the number that the service manager passes. */
 static void move_fd(int fd, int number)
 {
     if (fd != number) {
@@ -149,7 +149,7 @@ START_TEST(prints_the_sockets)
     ck_assert_int_eq(inherited_adopt(&in, "mail", 4, listening()), 0);
     inherited_print(&in, out);
     fclose(out);
-    ck_assert_str_eq(text, "there is fd:web (fd:3), fd:mail (fd:4)");
+    ck_assert_str_eq(text, "it passed fd:web (fd:3), fd:mail (fd:4)");
     inherited_fini(&in);
 }
 END_TEST

@@ -70,7 +70,7 @@ START_TEST(messages_are_run_in_order)
 }
 END_TEST
 
-/* Answers with another letter, as a worker does that is told something by itself. */
+/* Posts another message while it runs. */
 static void on_read_answer(struct worker_message *l, void *owner)
 {
     on_read(l, owner);
@@ -142,7 +142,7 @@ static void *post_one(void *arg)
     return NULL;
 }
 
-/* The owner, and all that a wake needs, may be freed when it is closed. */
+/* So the owner, and what wake() uses, may be freed after the close. */
 START_TEST(no_wake_runs_after_close)
 {
     struct worker_message worker_message = { .run = ignore };
@@ -168,7 +168,7 @@ static size_t received;
 static void on_count(struct worker_message *l, void *owner)
 {
     (void)owner;
-    received++; /* the owner's thread alone */
+    received++; /* only by the owner's thread */
     free(l);
 }
 
@@ -187,7 +187,7 @@ static void *post_until_closed(void *arg)
     return NULL;
 }
 
-/* Whoever was told that its letter is there may count on it. */
+/* Threads post while the owner closes: each post that returned true is run. */
 START_TEST(every_posted_message_is_run)
 {
     pthread_t threads[THREADS];

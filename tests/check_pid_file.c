@@ -13,7 +13,7 @@
 static char directory[32];
 static char path[64];
 
-/* Ours, as it is to stand there. */
+/* The expected content: the number of this process. */
 static const char *number(void)
 {
     static char text[32];
@@ -32,7 +32,7 @@ static void make_directory(void)
 static void remove_directory(void)
 {
     (void)unlink(path);
-    ck_assert_int_eq(rmdir(directory), 0); /* nothing else is left there */
+    ck_assert_int_eq(rmdir(directory), 0); /* fails if a file is left there */
 }
 
 static void write_text(const char *text)
@@ -53,7 +53,7 @@ static const char *text_there(void)
     return text;
 }
 
-/* Somebody else's directory: nothing can be made or replaced in it. */
+/* As in another user's directory: no file can be made or replaced in it. */
 static void become_nobody(void)
 {
     ck_assert_int_eq(setgid(65534), 0);
@@ -135,7 +135,7 @@ START_TEST(says_what_is_in_the_way)
 }
 END_TEST
 
-/* Forked: only root may become nobody. */
+/* In a child: it becomes the user nobody, which only root may do. */
 START_TEST(the_descriptor_is_enough)
 {
     static const char *const before[] = { "4194304999\n", "1\n", "" };
