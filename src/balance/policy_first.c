@@ -1,7 +1,8 @@
-/* Filled in order: the first server that has room. For pools whose last servers are to stay idle
- * as long as possible.
+/* Policy "first": the first server with a free slot, in the order of the configuration. For pools
+ * whose last servers should stay idle as long as possible.
  *
- * A server whose share grows takes so many of its turns, and leaves the others to those behind it.
+ * During slow start a server takes only its share of the turns and leaves the others to the servers
+ * behind it.
  */
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 
 enum policy_first_standing {
     HAS_ROOM,
-    CLOSED, /* full, or not usable */
+    CLOSED, /* full or not usable */
 };
 
 struct first {
@@ -55,7 +56,8 @@ static void *policy_first_create(struct server *const *servers, size_t count, co
     return f;
 }
 
-/* For when every server with room has forgone its turn, or the search ran out of exclusions. */
+/* Used if servers with room have forgone their turns, or the search has no room for another
+ * exclusion. */
 static long policy_first_pick_any(const struct first *f, const struct pick_request *r,
                                   policy_acquire_fn *acquire)
 {

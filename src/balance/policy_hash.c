@@ -1,27 +1,26 @@
-/* The same server for the same key: consistent hashing by Maglev's permutation table.
+/* Policy "hash": the same server for the same key, by consistent hashing with Maglev's table.
  *
  * Eisenbud et al., "Maglev: a fast and reliable software network load balancer" (NSDI 2016): each
- * server has a preference list of its own of all slots of a table, a permutation that its identity
- * names; servers take turns at claiming the slot they like best among those left. A key goes to
- * the server of its slot. How often a server's turns are depends on its own weight alone.
+ * server has a permutation of the table's slots, which its identity determines. The servers take
+ * turns; in its turn a server claims the first free slot of its permutation. A key belongs to the
+ * server of its slot. The interval between a server's turns depends only on its own weight.
  *
- * A server's identity is made of the hashes (base/hash.h) of its name and of its address as text,
- * so the table is the same on every machine with the same servers, in whatever order.
+ * The identity of a server is a hash (base/hash.h) of its name and of its address as text, so the
+ * table is the same on every machine with the same servers, in any order.
  *
- * The table has all servers in it, also those that are down, and is made anew only when the
- * servers or their weights are others. A key whose server cannot be had goes to the slots of a
- * random sequence that the key names, and then to all servers in an order that it names: so a
- * server that goes down moves its own keys alone, and has them back when it returns. A server
- * whose share grows has a part of its keys as large as the share, always the same ones and more
- * and more of them.
+ * The table has all servers, also those that are down, and is computed again only when servers or
+ * weights change. If the server of a key cannot be acquired, the key goes through further slots, in
+ * a random sequence that the key determines, and then through all servers in an order that it
+ * determines. So a server that goes down moves only its own keys, and gets them back when it
+ * returns. During slow start a server has a part of its keys as large as its share; a key that it
+ * has got stays.
  *
- * Keys that move, in percent of all; in brackets what cannot be avoided (200,000 keys counted,
- * equal weights):
+ * Keys that move, in percent of all keys; in brackets the minimum (200,000 keys, equal weights):
  *                              10 servers     100 servers    1,000 servers
  *   one added                  9.38 (9.09)    1.61 (0.99)    0.63 (0.10)
  *   one removed                10.3 (10.0)    1.56 (1.00)    0.62 (0.10)
  *   weight 100 becomes 101     0.14 (0.09)    0.11 (0.01)    0.02 (0.00)
- * A server more or less that changes the size of the table moves nearly all.
+ * A change of the number of servers that changes the table's size moves nearly all keys.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -34,12 +33,12 @@
 
 #define SMALL_TABLE  65537u  /* slots, a prime: 128 KiB */
 #define LARGE_TABLE  262147u /* a prime: 512 KiB */
-#define SLOTS_WANTED 100u    /* for each server: one more or less is 1 % then */
-#define PROBES       64u     /* of a key in the table, before it asks everybody */
+#define SLOTS_WANTED 100u    /* for each server, so that one slot is 1 % of its keys */
+#define PROBES       64u     /* slots tried for a key, before all servers in turn */
 
 #define FREE UINT16_MAX
 
-#define TURN_OF_WEIGHT_1 (UINT64_C(1) << 32) /* time a turn takes */
+#define TURN_OF_WEIGHT_1 (UINT64_C(1) << 32) /* interval of turns at weight 1 */
 
 struct maglev {
     struct server *const *servers;
@@ -47,18 +46,18 @@ struct maglev {
     uint32_t size;       /* of the table */
     uint32_t modulus;    /* a prime, at least count */
     uint64_t *identity;  /* of each server */
-    uint16_t *canonical; /* the servers in an order that is the same everywhere */
+    uint16_t *canonical; /* the servers in an order that is the same on every machine */
     uint16_t table[];
 };
 
 /* ---- the table ---- */
 
-/* A server on its way through its preferences. */
+/* A server while the table is filled. */
 struct claimant {
     uint64_t identity;
-    uint64_t turn_at; /* when its next turn is; turns have a time of their own */
+    uint64_t turn_at; /* the next turn, in virtual time */
     uint64_t turn_length;
-    uint32_t slot; /* the next that it likes */
+    uint32_t slot; /* the next one of its permutation */
     uint32_t skip;
     uint16_t server;
 };
@@ -93,7 +92,7 @@ static bool comes_before(const struct claimant *a, const struct claimant *b)
     return a->turn_at != b->turn_at ? a->turn_at < b->turn_at : a->identity < b->identity;
 }
 
-/* Puts the claimant at `at` of the heap to where it belongs, at or below. */
+/* Restores the heap below `at`. */
 static void sink(struct claimant *heap, size_t count, size_t at)
 {
     struct claimant c = heap[at];
@@ -120,8 +119,8 @@ static void claim(struct maglev *m, struct claimant *c)
     c->turn_at += c->turn_length;
 }
 
-/* When a server's turns are depends on its own weight alone: the others claim in the same order
- * with it and without it. */
+/* The interval of a server's turns depends only on its own weight, so the other servers claim in
+ * the same order with it and without it. */
 static void fill_table(struct maglev *m, struct claimant *heap)
 {
     for (size_t i = 0; i < m->count; i++)
@@ -189,7 +188,7 @@ static void *policy_hash_create(struct server *const *servers, size_t count, con
     return m;
 }
 
-/* Whether the key is among those that the server has while its share grows. */
+/* Whether the key is in the server's share. */
 static bool is_admitted(const struct maglev *m, const struct pick_request *r, size_t i)
 {
     unsigned share = server_share(m->servers[i], r->now);
@@ -197,7 +196,7 @@ static bool is_admitted(const struct maglev *m, const struct pick_request *r, si
            hash_splitmix64(r->key, m->identity[i]) % SERVER_FULL_SHARE < share;
 }
 
-/* All servers, with a first one and a stride that the key names. */
+/* Tries all servers, with a start and a stride that the key determines. */
 static long policy_hash_pick_any(const struct maglev *m, const struct pick_request *r,
                                  policy_acquire_fn *acquire)
 {

@@ -1,13 +1,13 @@
-/* The fewest sessions for its weight, exact over all workers.
+/* Policy "least_conn": the server with the fewest sessions for its weight, exact over all workers.
  *
- * Compared are active / (weight * share), by cross-multiplication, so without rounding. A place is
- * taken only if as many sessions are on the server as when it won: of two workers that pick at the
- * same moment one finds that it has changed, and picks again.
+ * The policy compares active / (weight * share) by cross-multiplication, without rounding. A slot
+ * is acquired only if the server has as many sessions as when it won: of two workers that pick at
+ * the same moment one finds that the number has changed, and picks again.
  *
- * Ties, as among idle servers, are broken by turns: each server has a clock of its own that a turn
- * moves by 1 / (weight * share), and the one whose next turn begins first is next. A server that
- * was busy while others had turns is brought up to them, so that it does not get all at once what
- * it has missed. That is start-time fair queueing: Goyal, Vin and Cheng (SIGCOMM 1996).
+ * Ties, as among idle servers, are broken by turns: each server has a virtual clock, which a turn
+ * advances by 1 / (weight * share), and the server whose next turn begins first is picked. The
+ * clock of a server that was busy while others had turns is set to theirs, so that it does not get
+ * all missed turns at once. This is start-time fair queueing: Goyal, Vin and Cheng (SIGCOMM 1996).
  */
 #include <stdatomic.h>
 #include <stdint.h>
@@ -16,20 +16,20 @@
 #include "balance/policy.h"
 #include "balance/tournament.h"
 
-/* A standing: sessions, and weight * share - 1 in the low bits; or the server cannot be had. */
+/* A standing: sessions, with weight * share - 1 in the low bits; or CLOSED: full or not usable. */
 #define CLOSED      (UINT64_C(1) << 47)
 #define ACTIVE_MAX  (CLOSED / POWER_RANGE - 1)
 #define POWER_RANGE UINT64_C(65536) /* of weight * share */
 
-#define TURN_OF_POWER_1 (UINT64_C(1) << 32) /* time a turn takes */
-#define CHANGES_MAX     64                  /* before a place is taken without being exact */
+#define TURN_OF_POWER_1 (UINT64_C(1) << 32) /* length of a turn at weight * share = 1 */
+#define CHANGES_MAX     64                  /* lost races before a pick that need not be exact */
 
 struct least_conn {
     struct tournament *tree;
     struct server *const *servers;
     size_t count;
-    _Atomic uint64_t now;      /* when the latest turn began; turns have a time of their own */
-    _Atomic uint64_t latest[]; /* when the latest turn of each began */
+    _Atomic uint64_t now;      /* virtual time when the latest turn began */
+    _Atomic uint64_t latest[]; /* virtual time when the server's latest turn began */
 };
 
 static uint64_t power_of(uint64_t standing)
@@ -78,7 +78,7 @@ static bool policy_least_conn_before(const void *arg, size_t i, uint64_t si, siz
 
 /* ---- turns ---- */
 
-/* Where the previous state has the server; looked for from `from` on, where it should be. */
+/* The index of the server in the previous state. The search begins at from, the expected index. */
 static size_t policy_least_conn_find(const struct least_conn *previous, const struct server *srv,
                                      size_t from)
 {
@@ -90,7 +90,8 @@ static size_t policy_least_conn_find(const struct least_conn *previous, const st
     return previous->count;
 }
 
-/* A new server begins in the middle of a turn: 5:1:1 is aabacaa then, not aaaaabc. */
+/* A new server starts in the middle of a turn, so that weights 5, 1, 1 give aabacaa, not aaaaabc.
+ */
 static void init_turns(struct least_conn *lc, const struct least_conn *previous)
 {
     uint64_t now =
@@ -153,7 +154,7 @@ static void *policy_least_conn_create(struct server *const *servers, size_t coun
     return lc;
 }
 
-/* For when the search ran out of exclusions. */
+/* Used if the search has no room for another exclusion. */
 static long policy_least_conn_pick_any(const struct least_conn *lc, const struct pick_request *r,
                                        policy_acquire_fn *acquire)
 {
@@ -163,7 +164,8 @@ static long policy_least_conn_pick_any(const struct least_conn *lc, const struct
     return -1;
 }
 
-/* Returns the acquired server and the standing it won with, or CLOSED if it did not win; or -1. */
+/* Returns the acquired server or -1. *won_at: the standing that the server won with; CLOSED if it
+ * was acquired without a match. */
 static inline long policy_least_conn_search(const struct least_conn *lc,
                                             const struct pick_request *r,
                                             policy_acquire_fn *acquire, uint64_t *won_at)

@@ -1,13 +1,13 @@
-/* The better of two drawn by lot.
+/* Policy "random": the better of two servers drawn at random.
  *
- * Two different servers are drawn, each with a chance in proportion to weight * share; the one with
- * fewer sessions for its weight is asked first. That keeps the load nearly as even as asking all
- * (Mitzenmacher, "The power of two choices in randomized load balancing", 2001), and of several
- * proxies that know nothing of each other none follows the others to the same server.
+ * Two different servers are drawn, with chances in proportion to weight * share, and the one with
+ * fewer sessions for its weight is tried first. The load is nearly as even as with least_conn
+ * (Mitzenmacher, "The power of two choices in randomized load balancing", 2001), and several
+ * proxies without knowledge of each other do not all choose the same server.
  *
- * The chances are kept in a Fenwick tree ("A new data structure for cumulative frequency tables",
- * 1994): a change and a draw each cost O(log n). Additions commute, so threads need no order among
- * them. The numbers are a counter, stirred: to draw is one atomic addition.
+ * The chances are in a Fenwick tree ("A new data structure for cumulative frequency tables", 1994):
+ * a change and a draw are O(log n). Additions commute, so threads need no order among them. The
+ * random numbers are hashes of a counter, so a pick costs one atomic addition for all its numbers.
  */
 #include <stdatomic.h>
 #include <stdint.h>
@@ -24,12 +24,12 @@
 struct lottery {
     struct server *const *servers;
     size_t count;
-    size_t top; /* the greatest power of 2 that is not above count */
+    size_t top; /* the greatest power of 2 up to count */
     uint64_t seed;
     _Atomic uint64_t next_number; /* each pick reserves PICK_NUMBERS */
-    _Atomic uint64_t total;       /* of all chances */
+    _Atomic uint64_t total;       /* sum of all chances */
     _Atomic uint64_t *chances;    /* weight * share of each server; 0: not usable */
-    _Atomic uint64_t sums[];      /* k, from 1: of the chances k - (k & -k) .. k - 1 */
+    _Atomic uint64_t sums[];      /* sums[k], k >= 1: of the chances k - (k & -k) .. k - 1 */
 };
 
 /* ---- chances ---- */
@@ -60,12 +60,12 @@ static void policy_random_changed(void *state, size_t i, uint64_t now)
         if (chance == written)
             return;
         written = atomic_exchange(&l->chances[i], chance);
-        policy_random_add(l, i, chance - written); /* wraps, and back again */
+        policy_random_add(l, i, chance - written); /* modulo 2^64 */
         written = chance;
     }
 }
 
-/* Of all chances before server i. */
+/* The sum of the chances before server i. */
 static uint64_t sum_before(const struct lottery *l, size_t i)
 {
     uint64_t sum = 0;
@@ -74,7 +74,7 @@ static uint64_t sum_before(const struct lottery *l, size_t i)
     return sum;
 }
 
-/* The server whose chances the point falls into. While chances change that may be a neighbour. */
+/* The server whose chances include the point. May be a neighbour while chances change. */
 static size_t server_at(const struct lottery *l, uint64_t point)
 {
     size_t i = 0;
@@ -104,7 +104,7 @@ static size_t policy_random_draw(const struct lottery *l, uint64_t total, uint64
     return server_at(l, policy_random_number(l, n) % total);
 }
 
-/* Another than the first: the points are those that are left without its chances. */
+/* A server other than the first: draws a point outside the first one's chances. */
 static size_t draw_other(const struct lottery *l, uint64_t total, size_t first, uint64_t n)
 {
     uint64_t gap = atomic_load_explicit(&l->chances[first], memory_order_relaxed);
@@ -131,7 +131,7 @@ static void policy_random_destroy(void *state)
     free(l);
 }
 
-/* A number that nothing foretells, of the clock where the kernel has none yet. */
+/* From getrandom(2), or from the clock while the kernel's generator is not ready. */
 static uint64_t make_seed(void)
 {
     uint64_t seed = 0;
@@ -218,7 +218,7 @@ static long policy_random_pick(void *state, const struct pick_request *r,
     return policy_random_pick_by(l, r, acquire, n);
 }
 
-/* Draws with numbers of its own: one of the possible answers. */
+/* Draws with random numbers of its own: the result is one of the possible picks. */
 static long policy_random_peek(const void *state, const struct pick_request *r,
                                policy_acquire_fn *could_acquire)
 {

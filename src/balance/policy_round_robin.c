@@ -1,12 +1,13 @@
-/* Smooth weighted round robin, exact over all workers.
+/* Policy "round_robin": smooth weighted round robin, exact over all workers.
  *
- * The order that nginx's smooth weighted round robin would produce repeats after as many turns as
- * the weights add up to, divided by their greatest common divisor. So it is computed once, and a
- * pick is one atomic ticket and one table look-up, whatever the number of servers. Who cannot be
- * had forfeits the turn and the next ticket is drawn: the others share its turns in proportion.
+ * The order that nginx's smooth weighted round robin produces repeats after a number of turns: the
+ * sum of the weights, divided by their greatest common divisor. It is computed once; then a pick
+ * draws a ticket from an atomic counter and looks up a table, whatever the number of servers. If
+ * the server cannot be acquired, the next ticket is drawn, so the other servers share its turns in
+ * proportion to their weights.
  *
- * Second attempts draw from a counter of their own. From the same one they would step in time with
- * the first ones: with one of two servers dead every session would be sent to the dead one first.
+ * Second attempts have their own counter. With a common one they would alternate with the first
+ * attempts: if one of two servers is dead, every session would try the dead one first.
  */
 #include <stdatomic.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 
 #include "balance/policy.h"
 
-#define TURNS_MAX 4096 /* of one pick: when nobody can be had that is found out soon enough */
+#define TURNS_MAX 4096 /* tickets of one pick: without a usable server it ends soon */
 
 struct round_robin {
     struct server *const *servers;
@@ -40,8 +41,8 @@ struct weight_class {
     unsigned weight; /* divided by the greatest common divisor */
     size_t first;
     size_t last;
-    size_t next;    /* of them to be picked */
-    int64_t gained; /* of next */
+    size_t next;    /* the next server to be picked */
+    int64_t gained; /* the balance of next */
 };
 
 struct weight_classes {
@@ -66,7 +67,7 @@ static void add_to_class(struct weight_classes *w, size_t server, unsigned weigh
     w->following[server] = server;
 }
 
-/* The richest; of several, the first server. */
+/* The class with the highest balance; of several, the one with the first server. */
 static struct weight_class *next_turn(struct weight_classes *w)
 {
     struct weight_class *best = w->classes;
@@ -78,9 +79,9 @@ static struct weight_class *next_turn(struct weight_classes *w)
     return best;
 }
 
-/* Each turn every server gains its weight; the richest is picked and pays the sum of all. Servers
- * of one weight are picked one after the other, so one of each weight is looked at: the time is
- * that of the turns, and not of turns times servers. */
+/* In each turn every server gains its weight; the server with the highest balance is picked and
+ * pays the sum of all weights. Servers of one weight are picked one after the other, so only one of
+ * each weight is compared: the cost grows with the turns and not with turns times servers. */
 static void fill_order(struct round_robin *rr, struct weight_classes *w)
 {
     for (size_t turn = 0; turn < rr->length; turn++) {
@@ -140,8 +141,8 @@ static void *policy_round_robin_create(struct server *const *servers, size_t cou
     return rr;
 }
 
-/* Every server, from one on: other workers draw tickets at the same time, so a pick may miss
- * servers; or all servers forgo their turns, since they recovered at the same time. */
+/* Tries every server once. A pick may miss servers, since other workers draw tickets at the same
+ * time; or all servers forgo their turns, since they recovered at the same time. */
 static long policy_round_robin_pick_any(const struct round_robin *rr, size_t begin,
                                         const struct pick_request *r, policy_acquire_fn *acquire)
 {

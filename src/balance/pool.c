@@ -15,7 +15,7 @@ static uint64_t pool_now(const struct pool *p)
 
 /* ---- new servers, new settings ---- */
 
-/* A set that was replaced, and the servers that left with it. */
+/* A set that was replaced, and the servers that only it has. */
 struct retired_set {
     struct pool *pool;
     struct server_set *set;
@@ -35,7 +35,7 @@ static void pool_on_set_retired(void *what)
     free(r);
 }
 
-/* What the set replaces goes when no worker can see it any more. */
+/* Publishes the set. The replaced one is freed after the grace period. */
 static void pool_publish_set(struct pool *p, struct server_set *set, struct retired_set *retired)
 {
     uint64_t now = pool_now(p);
@@ -57,7 +57,7 @@ struct pool_update {
     struct retired_set *retired;
 };
 
-/* All that can fail. Takes plan and file over, also on failure. */
+/* Does what may fail. Owns plan and file, also on failure. */
 static struct pool_update *pool_prepare_plan(struct pool *p, const struct config_pool *conf,
                                              struct server_list_plan *plan,
                                              struct answer_file *file)
@@ -66,7 +66,7 @@ static struct pool_update *pool_prepare_plan(struct pool *p, const struct config
     const struct server_member *members = server_list_plan_members(plan, &count);
     struct pool_update *u = calloc(1, sizeof *u);
     struct retired_set *retired = calloc(1, sizeof *retired);
-    server_list_try(plan); /* the order of the new set depends on the weights to come */
+    server_list_try(plan); /* the order of the new set depends on the new weights */
     struct server_set *set = server_set_new(conf, members, count, file, pool_set(p));
     server_list_revert(plan);
     if (u == NULL || retired == NULL || set == NULL) {
@@ -218,7 +218,7 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
     return rc < 0 ? rc : 1;
 }
 
-/* The set is not as the servers' states and weights say: the next tidying makes a new one. */
+/* The set no longer matches the servers' states and weights: pool_tidy() makes a new one. */
 static void pool_mark_stale(struct pool *p)
 {
     p->stale = true;
@@ -226,8 +226,8 @@ static void pool_mark_stale(struct pool *p)
     p->events.untidy(p->events.arg);
 }
 
-/* The same servers, each where its state puts it now. Without memory it stays stale: whom the set
- * should not have is refused all the same. */
+/* Publishes a set of the same servers for their present states. If memory runs out the pool stays
+ * stale: server_is_usable() still refuses the servers that the set should not have. */
 static void pool_renew_set(struct pool *p)
 {
     struct server_set *old = pool_set(p);
@@ -250,7 +250,8 @@ static void pool_on_server_retired(void *what)
     server_free(what);
 }
 
-/* A session that has just left may still be at work on its server in this wake-up. */
+/* Retires removed servers without sessions. The worker whose session has just left may still use
+ * the server in its wake-up. */
 static void pool_retire_removed(struct pool *p)
 {
     struct server *srv = SLIST_FIRST(&p->removed_servers);
@@ -279,7 +280,7 @@ bool pool_is_idle(const struct pool *p)
     return p->retiring == 0 && SLIST_EMPTY(&p->removed_servers) && pool_sessions(p) == 0;
 }
 
-/* ---- looking at it ---- */
+/* ---- servers ---- */
 
 void pool_set_fallback(struct pool *p, struct pool *fallback)
 {
@@ -300,7 +301,7 @@ bool pool_is_backup(const struct pool *p, const struct server *srv)
     return srv->backup;
 }
 
-/* ---- verdicts and wishes ---- */
+/* ---- states and weights ---- */
 
 static void state_changed(struct pool *p, struct server *srv, uint64_t now)
 {
@@ -308,7 +309,7 @@ static void state_changed(struct pool *p, struct server *srv, uint64_t now)
     server_set_changed(pool_set(p), srv, now);
 }
 
-/* Whether the set has anybody else for new sessions. */
+/* Whether the set has another eligible server. */
 static bool pool_has_other_eligible(const struct pool *p, const struct server *srv)
 {
     const struct server_set *set = pool_set(p);
@@ -329,20 +330,20 @@ bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now)
     bool was_only_eligible = up && !pool_has_other_eligible(p, srv);
     state_changed(p, srv, now);
     if (was_only_eligible)
-        pool_renew_set(p); /* clients are being turned away: no later */
+        pool_renew_set(p); /* at once: clients are being refused */
     else
         pool_serve_waiters(p, now);
     return true;
 }
 
-/* The user expects that it is so as soon as it is said: no waiting for the next tidying. */
+/* A command takes effect at once, without waiting for pool_tidy(). */
 static void setting_changed(struct pool *p, struct server *srv, uint64_t now)
 {
     state_changed(p, srv, now);
     pool_renew_set(p);
 }
 
-/* One that comes back has its share grow, as after checks have found it up. */
+/* A server that becomes ready has a slow start, as one that comes up. */
 void pool_set_state(struct pool *p, struct server *srv, enum config_state state, uint64_t now)
 {
     int before = atomic_exchange(&srv->state, (int)state);
@@ -361,7 +362,7 @@ void pool_set_weight(struct pool *p, struct server *srv, unsigned weight, uint64
         setting_changed(p, srv, now);
 }
 
-/* ---- from another process ---- */
+/* ---- handover ---- */
 
 const struct pool_answer *pool_answers(const struct pool *p, size_t server, size_t *count)
 {

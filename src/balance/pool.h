@@ -1,11 +1,11 @@
-/* The servers of a pool and the policy that chooses among them. Shared by all workers.
+/* A pool: its servers, the policy that chooses among them, and the sessions that wait for a slot.
  *
- * A pool outlives configurations: it is updated when a new one, or an answer to a name, brings
- * other servers, and those that stay keep their sessions, health and counters. Workers see the
- * servers through an immutable set that is replaced whole (server_set.h).
+ * A pool outlives configurations. An update, by a reload or by new addresses of a name, replaces
+ * its servers; servers that stay keep their sessions, health and counters. Workers see the servers
+ * through an immutable set (server_set.h) that an update replaces.
  *
- * Threads: pool_pick(), pool_release(), pool_connected() and pool_connect_failed() and the waiting
- * are for any thread; all else is for the control thread.
+ * The control thread owns the pool. Sessions call the functions under "for sessions" from any
+ * thread; all others are for the control thread.
  */
 #ifndef ZPROXY_BALANCE_POOL_H
 #define ZPROXY_BALANCE_POOL_H
@@ -24,149 +24,145 @@
 
 struct pool;
 
-/* What a pool tells the control thread that owns it; from that thread where nothing else is said.
- */
+/* Called by the pool, from the control thread where nothing else is said. */
 struct pool_events {
     uint64_t (*now)(void *arg); /* ms */
-    /* Its servers are others now. */
+    /* The pool has other servers than before. */
     void (*changed)(void *arg, struct pool *p);
-    /* pool_tidy() has something to do, before long. From any thread. */
+    /* pool_tidy() must be called soon. From any thread. */
     void (*untidy)(void *arg);
     void *arg;
 };
 
-/* conf outlives the pool, or the update that replaces it by the grace period. NULL with errno when
- * out of memory, or when conf->file cannot be opened (EINVAL: not a regular file). */
+/* Allocates a pool. conf outlives the pool or, after an update that replaces conf, the grace
+ * period. Returns NULL with errno set when out of memory, or if conf->file cannot be opened
+ * (EINVAL: not a regular file). */
 struct pool *pool_new(const struct config_pool *conf, struct grace *grace,
                       const struct pool_events *events);
-/* No session may use the pool any more, and nobody wait. */
+/* pool_is_idle() must be true, and no session may wait. */
 void pool_free(struct pool *p);
-
-/* The current settings; good until the thread's next wake-up. */
-const struct config_pool *pool_conf(const struct pool *p);
-const char *pool_name(const struct pool *p);
 
 /* ---- for sessions ---- */
 
-/* A session uses the pool from here to there, which keeps it in being. */
+/* The current settings, valid until the thread's next wake-up. */
+const struct config_pool *pool_conf(const struct pool *p);
+const char *pool_name(const struct pool *p);
+
+/* A session uses the pool until it calls pool_unref(); the pool is not freed meanwhile. */
 void pool_ref(struct pool *p);
 void pool_unref(struct pool *p);
 uint64_t pool_sessions(const struct pool *p);
 
-/* A session has failed for the pool's sake; and how many have. */
+/* Counts a session that failed because of the pool. */
 void pool_count_failure(struct pool *p);
 uint64_t pool_failures(const struct pool *p);
 
 enum pool_refusal {
     POOL_NO_SERVER, /* no server is usable */
-    POOL_FULL,      /* those that are usable are full */
+    POOL_FULL,      /* the usable servers are full */
 };
 
-/* The next server with a place for a session, by the pool's policy; backups only when no other can
- * be had; servers taken out by failed connects when nobody else is usable. The place is taken: give
- * it back with pool_release(). NULL, and *lack tells why, when there is none. */
+/* Acquires a slot on the next server by the pool's policy. Backups are picked only if no regular
+ * server can be acquired, servers that are out after failed connects only if no other is usable.
+ * The caller calls pool_release(). Returns NULL and *refusal if no server can be acquired. */
 struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal);
 
-/* Which one pool_pick() would give just now: no place is taken, and nobody's turn passes. */
+/* Returns the server that pool_pick() would return now. Acquires no slot, and does not advance the
+ * rotation. */
 struct server *pool_peek(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal);
 
-/* Gives a place back, or hands it to the session that has waited longest. */
+/* Releases a slot, or passes it to the session that has waited longest. */
 void pool_release(struct pool *p, struct server *srv, uint64_t now);
 
-/* What came of a connect: a session has reached the server, or has not. */
+/* The result of a connect, for the passive checks. */
 void pool_connected(struct pool *p, struct server *srv, uint64_t now);
 void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now);
-/* The server has refused a client whose address it saw: a failed connect once it has refused
- * another one as well. client: a hash of the address, not 0. */
+/* The server refused a client whose address it sees. Counts as a failed connect if the server has
+ * refused another client as well. client: a hash of the address, not 0. */
 void pool_connect_refused(struct pool *p, struct server *srv, uint64_t client, uint64_t now);
-/* Neither: the client left first, or the failure says nothing about the server. */
+/* The client left first, or the failure is not the server's. */
 void pool_connect_cancelled(struct pool *p, struct server *srv, uint64_t now);
 
-/* Whether the pool has one server alone that new sessions may be sent to, tried or not. */
+/* Whether exactly one server of the pool is eligible. */
 bool pool_has_single_server(const struct pool *p);
 
-/* Remembers that srv has been tried; *tried is NULL at first and freed by the caller. Returns 0 or
- * -ENOMEM. */
+/* Adds srv to *tried, which is NULL at first; the caller frees it. Returns 0 or -ENOMEM. */
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct server *srv);
 
-/* Waits for a place, first come, first served. Returns 0 when w waits, and w->tried stays as it is
- * meanwhile; 1 when a place came free just now: it is *srv, and w does not wait; -EAGAIN when as
- * many wait as may; -ENOENT when there is nobody to wait for. When that comes later w is in its
- * inbox without a place. */
+/* Queues w for a slot. Returns 0: queued, w->tried must not change meanwhile; 1: a slot on *srv was
+ * acquired, w is not queued; -EAGAIN: queue full; -ENOENT: no eligible server that w has not tried.
+ * If the last such server goes later, w arrives in its inbox with granted == NULL. */
 int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv);
-/* Waits no longer. A place that has been granted meanwhile goes to the next. */
+/* Ends the wait. A slot that was granted meanwhile goes to the next waiting session. */
 void pool_cancel(struct pool *p, struct waiter *w, uint64_t now);
 uint64_t pool_waiting(const struct pool *p);
 
-/* Where to go when no server of this pool can be had; NULL: nowhere. */
+/* The pool to use if no server of this one can be acquired; NULL: none. */
 struct pool *pool_fallback(const struct pool *p);
 
-/* The file that is this pool's answer; NULL: it has servers. */
+/* The file that is sent to each client instead; NULL: the pool has servers. */
 struct answer_file *pool_file(const struct pool *p);
 
 /* ---- for the control thread ---- */
 
-/* Prepares new settings and servers; what name answers there were stays for the same names. Returns
- * 0, or -errno: then nothing was prepared. A prepared update is committed, which cannot fail, or
- * abandoned, before anything else changes the pool's servers. */
+/* Prepares new settings and servers; addresses of names that stay are kept. Returns 0, or -errno
+ * and *update is not set. The caller commits a prepared update, which cannot fail, or aborts it,
+ * before it changes the pool's servers in another way. */
 struct pool_update;
-/* Whether the file of such a pool could be had: 0 or -errno. */
+/* Whether the file of such a pool can be opened: 0 or -errno. */
 int pool_check_file(const struct config_pool *conf);
 int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
 void pool_commit(struct pool_update *update);
 void pool_abort(struct pool_update *update);
 
-/* Puts the addresses of conf->server[server], a name, in force. Returns 1 when the servers have
- * changed, 0 when they are as they were, or -errno and nothing has changed. */
+/* Sets the addresses of the name in conf->server[server]. Returns 1 if the servers changed, 0 if
+ * they are the same, or -errno and nothing changed. */
 int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answers, size_t count);
 
-/* What the user wants of a server, until the configuration says something else of it than it does
- * now. weight: 1..256. */
+/* Sets the state or weight (1..256) of a server, until a configuration changes this setting. */
 void pool_set_state(struct pool *p, struct server *srv, enum config_state state, uint64_t now);
 void pool_set_weight(struct pool *p, struct server *srv, unsigned weight, uint64_t now);
 
-/* Adds a server that the configuration does not have; its line has an address, no name to be
- * resolved. It stays until it is removed, or until a configuration has a server of this name or
- * address. Returns 0, -EEXIST when there is such a server, -EINVAL when the pool's answer is a
- * file, or -ENOMEM. */
+/* Adds a server that is not in the configuration. line has an address, not a name. The server stays
+ * until pool_del_server(), or until a configuration has a server with its name or address. Returns
+ * 0, -EEXIST if there is such a server, -EINVAL if the pool has a file, or -ENOMEM. */
 int pool_add_server(struct pool *p, const struct config_server *line);
-/* Removes one that was added so; its sessions go on. Returns 0, -ENOENT when it was not, -ENOMEM.
- */
+/* Removes a server that was added; its sessions go on. Returns 0, -ENOENT if it was not added, or
+ * -ENOMEM. */
 int pool_del_server(struct pool *p, const struct server *srv);
 bool pool_was_added(const struct pool *p, const struct server *srv);
 
-/* The answers in force for conf->server[server], a name. */
+/* The current addresses of the name in conf->server[server]. */
 const struct pool_answer *pool_answers(const struct pool *p, size_t server, size_t *count);
 
-/* The server in use at that address, by that name if there is more than one; NULL: none. */
+/* Finds a server by its address, and by its name if several have this address. */
 struct server *pool_find(const struct pool *p, const struct addr *at, const char *name);
 
-/* For a session that another process has handed over: a place on the server it is on, taken
- * whatever the limits; one that has left the pool meanwhile is kept for it. NULL when out of
- * memory. */
+/* For a session from another process: acquires a slot on its server regardless of limits. If the
+ * pool no longer has the server, one is kept for the session. Returns NULL when out of memory. */
 struct server *pool_adopt(struct pool *p, const struct addr *at, const char *name);
 
-/* Servers' states or weights were set by other means than the functions here: has the policy go by
- * them from now on. Before any worker uses the pool. Returns 0 or -ENOMEM. */
+/* Makes the policy use states and weights that were stored in the servers directly. Must be called
+ * before a worker uses the pool. Returns 0 or -ENOMEM. */
 int pool_rebuild(struct pool *p);
 
-/* Where sessions go when this pool has no server for them; NULL: nowhere. */
+/* fallback: may be NULL. */
 void pool_set_fallback(struct pool *p, struct pool *fallback);
 
-/* The verdict of a check. Returns whether that was news. */
+/* Sets the result of the active checks. Returns whether it changed. */
 bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now);
 
-/* The servers in use, regular and backup, in the configuration's order. Good until the next
- * update. */
+/* The servers, regular and backup, in the order of the configuration. Valid until the next update.
+ */
 struct server *const *pool_servers(const struct pool *p, size_t *count);
 bool pool_is_backup(const struct pool *p, const struct server *srv);
 
-/* Puts servers where their state says, frees those that have left and have no session, has those
- * who wait try who was taken out. Returns whether it should be called again, after some hundred ms.
- */
+/* Publishes a new set if states changed, frees removed servers that have no session, and lets
+ * waiting sessions probe servers whose time out is over. Returns true if it must be called again,
+ * in some 100 ms. */
 bool pool_tidy(struct pool *p);
 
-/* Whether pool_free() is allowed: no session, nothing that a worker can still see. */
+/* Whether pool_free() is allowed: no session uses the pool, and no worker sees a part of it. */
 bool pool_is_idle(const struct pool *p);
 
 #endif

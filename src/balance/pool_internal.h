@@ -20,16 +20,16 @@ struct pool {
     _Atomic(struct pool *) fallback;
     _Atomic uint64_t sessions;
     struct counter failures;
-    _Atomic uint64_t review_at; /* ms: when time changes a server next */
+    _Atomic uint64_t review_at; /* ms, when time changes a server next */
     struct queue queue;
-    _Atomic bool awaits_trials; /* pool_tidy() is called again and again, for those who wait */
-    pthread_mutex_t lock;       /* of the decision to take a server out */
+    _Atomic bool awaits_trials; /* sessions wait for a server to probe: pool_tidy() goes on */
+    pthread_mutex_t lock;       /* held while a server is taken out */
 
-    /* the control thread's */
+    /* control thread only */
     struct server_list server_list;
-    struct removed_servers removed_servers; /* no longer in the set; sessions may be on them */
-    size_t retiring;                        /* sets, and servers, that workers may still see */
-    bool stale; /* the set leaves out, or has, servers that it should not */
+    struct removed_servers removed_servers; /* not in the set; sessions may be on them */
+    size_t retiring;                        /* sets that workers may still see */
+    bool stale;                             /* the set does not match the states of the servers */
 };
 
 /* seq_cst: a worker changes a server and then loads the set, the control thread publishes a set and
@@ -46,12 +46,12 @@ static inline void pool_schedule_review(struct pool *p)
     atomic_store_explicit(&p->review_at, 0, memory_order_release);
 }
 
-/* There are other servers, or fewer that can be had: whoever waits is given what there is, or sent
- * back to look elsewhere. */
+/* Serves the waiting sessions after a change of the servers: grants free slots, and ends the wait
+ * of sessions that no server is left for. */
 void pool_serve_waiters(struct pool *p, uint64_t now);
 
-/* Has those who wait try who was taken out, if its time is over. Returns whether that is still to
- * come for somebody. */
+/* Lets waiting sessions probe servers that were taken out. Returns true if sessions wait while a
+ * server is out. */
 bool pool_offer_trials(struct pool *p, uint64_t now);
 
 #endif

@@ -135,7 +135,7 @@ int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struc
     return 0;
 }
 
-/* ---- places, and who waits for one ---- */
+/* ---- slots and waiting sessions ---- */
 
 static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t now)
 {
@@ -143,8 +143,8 @@ static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t n
     return server_set_has(set, srv) && server_is_usable(srv, now) && !passive_check_is_out(srv);
 }
 
-/* Hands a free place on srv to who has waited longest, if pool_pick() would: as its trial where it
- * was taken out, and as the last resort where nobody else is usable. */
+/* Grants a free slot on srv to the session that has waited longest, if pool_pick() would: as a
+ * probe if srv is out, and as the last resort if no server is usable. */
 static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
 {
     struct server_set *set = pool_set(p);
@@ -160,8 +160,7 @@ static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
     return false;
 }
 
-/* The order is told of free places first: whoever has looked there in vain stands in the queue by
- * now. */
+/* Updates the order first: a session that found no slot in it is in the queue by then. */
 static void pool_offer_server(struct pool *p, struct server *srv, uint64_t now)
 {
     server_set_changed(pool_set(p), srv, now);
@@ -176,7 +175,7 @@ static void pool_offer_all_servers(struct pool *p, uint64_t now)
         pool_offer_server(p, set->servers[i], now);
 }
 
-/* Who waits while nobody, or nobody but those it has tried, is left to wait for. */
+/* Selects sessions that wait although no server is left, or none that they have not tried. */
 struct waiter_filter {
     const struct server_set *set;
     uint64_t now;
@@ -204,7 +203,8 @@ void pool_serve_waiters(struct pool *p, uint64_t now)
     queue_reject(&p->queue, is_hopeless, &filter);
 }
 
-/* Whether time alone may bring a place for who waits: on a server that may be tried again. */
+/* Whether a slot may come from time alone: sessions wait, and a server is out that can be probed.
+ */
 static bool are_trials_awaited(const struct pool *p)
 {
     const struct server_set *set = pool_set(p);
@@ -233,8 +233,8 @@ bool pool_offer_trials(struct pool *p, uint64_t now)
     return true;
 }
 
-/* The place is given back before the queue is looked at again: whoever has joined it meanwhile
- * either sees the place or is seen here. */
+/* Releases the slot before looking at the queue again: a session that has joined meanwhile either
+ * finds the slot or is found in the queue. */
 void pool_release(struct pool *p, struct server *srv, uint64_t now)
 {
     if (queue_length(&p->queue) > 0 && is_in_use(p, srv, now) && !server_is_over_limit(srv) &&
@@ -244,8 +244,8 @@ void pool_release(struct pool *p, struct server *srv, uint64_t now)
     pool_offer_server(p, srv, now);
 }
 
-/* Once it is in the queue any thread may hand it a place, which it finds in its inbox, and nowhere
- * else: so what came free before it stood there is told apart. */
+/* Joins the queue first, and then picks: a slot that comes free in between is granted through the
+ * inbox, one that was free before is found by the pick. */
 int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv)
 {
     const struct pick_request r = { .key = key, .now = now, .tried = w->tried };
@@ -275,7 +275,7 @@ uint64_t pool_waiting(const struct pool *p)
     return queue_length(&p->queue);
 }
 
-/* ---- what came of a connect ---- */
+/* ---- results of connects ---- */
 
 static void pool_log_passive_check(const struct pool *p, const struct server *srv,
                                    enum log_level level, const char *event)
@@ -300,7 +300,7 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
     if (!passive_check_trial_passed(srv, now)) {
         if (server_set_is_usable(set, now))
             return;
-        passive_check_reset(srv); /* taken out, it is the only one that works */
+        passive_check_reset(srv); /* it works, and no server is usable */
     }
     server_start_slow_start(srv, now, set->conf->slow_start);
     pool_schedule_review(p);
@@ -308,8 +308,8 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
     pool_offer_server(p, srv, now);
 }
 
-/* The last one that sessions can be sent to stays, whatever it does: to try it is better than to
- * have nobody. */
+/* Whether no other server can take sessions. Such a server is not taken out: to try it is better
+ * than to refuse the client. */
 static bool is_last(const struct server_set *set, const struct server *srv)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -323,7 +323,7 @@ static bool is_last(const struct server_set *set, const struct server *srv)
 static bool pool_take_out(struct pool *p, const struct server_set *set, struct server *srv,
                           uint64_t until)
 {
-    pthread_mutex_lock(&p->lock); /* or two workers would take out the last two */
+    pthread_mutex_lock(&p->lock); /* otherwise two workers could take out the last two servers */
     bool out = !passive_check_is_out(srv) && !is_last(set, srv);
     if (out)
         passive_check_take_out(srv, until);

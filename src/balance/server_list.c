@@ -9,7 +9,7 @@
 
 #include "balance/server_list_names.h"
 
-/* What the configuration, or an answer, says of a server. */
+/* The settings of a server, by a server line and perhaps an address of its name. */
 struct server_spec {
     const struct config_server *line;
     const struct addr *addr;
@@ -22,12 +22,11 @@ struct server_spec {
 
 struct server_list_entry {
     struct server *server;
-    struct server_spec
-        server_spec; /* the last one; its pointers are only good while it is planned */
-    bool stays;      /* while a plan is applied */
+    struct server_spec server_spec; /* last applied; its pointers are valid in the plan only */
+    bool stays;                     /* while a plan is applied */
 };
 
-/* What a server had before a plan was tried. */
+/* A server's settings before server_list_try(). */
 struct settings {
     unsigned weight;
     uint64_t max_connections;
@@ -36,16 +35,15 @@ struct settings {
 
 struct server_list_plan {
     struct server_spec *server_spec;
-    struct server_list_entry
-        *entry; /* what will be of each wish: with a server that stays, or a new one */
-    const struct server_list_entry **previous; /* NULL: new */
-    struct server_name **renamed; /* the name that one that stays will have; NULL: the same */
+    struct server_list_entry *entry; /* for each spec: a server that stays, or a new one */
+    const struct server_list_entry **previous; /* NULL: a new server */
+    struct server_name **renamed; /* the new name of a server that stays; NULL: the same */
     struct settings *before;
     struct server_member *member;
     size_t count;
-    struct server_list_name *name; /* the answers, as they will be, sorted */
+    struct server_list_name *name; /* the addresses of names, sorted */
     size_t name_count;
-    struct config_server **added; /* likewise; those of the roster, and perhaps the newest */
+    struct config_server **added; /* the lines of the list, and newest if not NULL */
     size_t added_count;
     struct config_server *newest;
     bool applied;
@@ -88,7 +86,7 @@ static bool same_answers(const struct server_list_name *n, const struct pool_ans
     return true;
 }
 
-/* The answers in force, but for one line that has new ones. */
+/* The current addresses, and new ones for one line. */
 static int plan_names(const struct server_list *list, const struct config_pool *conf,
                       const struct config_server *changed_line, const struct pool_answer *answer,
                       size_t count, struct server_list_plan *plan)
@@ -103,7 +101,7 @@ static int plan_names(const struct server_list *list, const struct config_pool *
     return 0;
 }
 
-/* ---- servers that were added ---- */
+/* ---- added servers ---- */
 
 static struct config_server *copy_line(const struct config_server *line)
 {
@@ -124,7 +122,7 @@ static bool server_list_is_same(const struct config_server *a, const struct conf
     return strcmp(a->name, b->name) == 0 || (a->host == NULL && addr_equal(&a->addr, &b->addr));
 }
 
-/* The configuration is the truth for what it has. */
+/* An added server goes when the configuration has one with its name or address. */
 static bool conf_has(const struct config_pool *conf, const struct config_server *line)
 {
     for (size_t i = 0; i < conf->server_count; i++)
@@ -133,7 +131,7 @@ static bool conf_has(const struct config_pool *conf, const struct config_server 
     return false;
 }
 
-/* Those that there are, but for one that is removed, and a further one. */
+/* A change of the added lines; NULL: none. */
 struct server_list_change {
     const struct config_server *add;
     const struct config_server *remove;
@@ -158,7 +156,7 @@ static int server_list_plan_added(const struct server_list *list, const struct c
     return 0;
 }
 
-/* ---- wishes ---- */
+/* ---- specs ---- */
 
 static struct server_spec spec_of_line(const struct config_server *line)
 {
@@ -223,9 +221,9 @@ static int plan_specs(const struct config_pool *conf, struct server_list_plan *p
     return 0;
 }
 
-/* ---- who stays ---- */
+/* ---- servers that stay ---- */
 
-/* The servers sorted by address, so that each wish finds its own without looking at all. */
+/* A present server. The candidates are sorted by address, for binary search. */
 struct candidate {
     const struct server_list_entry *entry;
     bool taken;
@@ -255,7 +253,7 @@ static struct candidate *first_at(struct candidate *s, size_t count, const struc
     return s + low;
 }
 
-/* One address may stand in a pool twice, by two names: then each keeps its own. */
+/* A pool may have an address twice, with two names: by_name matches these first. */
 static void server_list_match(struct server_list_plan *plan, struct candidate *s, size_t count,
                               bool by_name)
 {
@@ -407,9 +405,9 @@ const struct server_member *server_list_plan_members(const struct server_list_pl
     return plan->member;
 }
 
-/* ---- in force ---- */
+/* ---- apply ---- */
 
-/* Set at run time is what differs from the last wish; a new wish that is the old one leaves it. */
+/* A setting that the spec has not changed is left as it is: it may have been set at run time. */
 static void apply_spec(struct server *srv, const struct server_spec *spec,
                        const struct server_spec *before)
 {
@@ -427,6 +425,7 @@ void server_list_try(struct server_list_plan *plan)
         struct server *srv = plan->entry[i].server;
         const struct server_list_entry *previous = plan->previous[i];
         plan->before[i] = (struct settings){
+            /* relaxed: only this thread stores them */
             .weight = atomic_load_explicit(&srv->weight, memory_order_relaxed),
             .max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed),
             .state = atomic_load_explicit(&srv->state, memory_order_relaxed),
@@ -463,7 +462,7 @@ static void remove_unplanned(struct server_list *list, const struct server_list_
             remove_server(list->entry[i].server, removed_servers);
 }
 
-/* The plan keeps the order, so one step through both finds those that are not in it. */
+/* Frees the lines that the plan does not have. The plan keeps their order. */
 static void drop_added(struct server_list *list, const struct server_list_plan *plan)
 {
     size_t kept = 0;

@@ -1,8 +1,8 @@
-/* The servers of a pool and where each comes from: a line of the configuration, an answer to the
- * name that stands there, or a line that was added at run time. For the control thread.
+/* The servers of a pool and where each comes from: a server line, the addresses of a name in a
+ * server line, or a line that was added at run time. For the control thread.
  *
- * Changes are planned first, which can fail and changes nothing, then applied, which cannot. A
- * server that stays (the same address) is the same object before and after.
+ * A change is first planned, which may fail and changes nothing, and then applied, which cannot
+ * fail. A server whose address stays is the same object before and after.
  */
 #ifndef ZPROXY_BALANCE_SERVER_LIST_H
 #define ZPROXY_BALANCE_SERVER_LIST_H
@@ -19,29 +19,29 @@ struct server_list_entry;
 struct server_list_plan;
 
 struct server_list {
-    struct server_list_entry *entry; /* in the configuration's order */
+    struct server_list_entry *entry; /* in the order of the configuration */
     size_t count;
-    struct server_list_name *name; /* the answers in force, by name */
+    struct server_list_name *name; /* the current addresses of names */
     size_t name_count;
-    struct config_server **added; /* at run time, beside those of the configuration */
+    struct config_server **added; /* at run time */
     size_t added_count;
 };
 
 void server_list_init(struct server_list *list);
-/* Frees the servers: no session may be on them. */
+/* Frees the servers. No session may be on them. */
 void server_list_fini(struct server_list *list);
 
-/* What a configuration asks for, with the answers in force for names that it still has. Returns 0
- * or -ENOMEM; *plan is freed by the caller, applied or not. conf outlives the plan. */
+/* Plans the servers of a configuration, with the current addresses of names that it still has.
+ * Returns 0 or -ENOMEM. The caller frees *plan, applied or not. conf outlives the plan. */
 int server_list_plan_config(const struct server_list *list, const struct config_pool *conf,
                             struct server_list_plan **plan);
-/* What becomes of it with these answers for conf->server[line], which has a name. Returns 1, 0
- * when nothing would change (no plan), or -ENOMEM. */
+/* Plans new addresses for the name in conf->server[line]. Returns 1, 0 if nothing changes (and no
+ * plan is made), or -ENOMEM. */
 int server_list_plan_answers(const struct server_list *list, const struct config_pool *conf,
                              size_t line, const struct pool_answer *answers, size_t count,
                              struct server_list_plan **plan);
-/* What becomes of it with a further server, or without one that was added. Return 0; -EEXIST when
- * there is one of this name or address; -ENOENT when it was not added; -ENOMEM. */
+/* Plan to add a server, or to remove an added one. Return 0, -EEXIST if a server has this name or
+ * address, -ENOENT if srv was not added, or -ENOMEM. */
 int server_list_plan_add(const struct server_list *list, const struct config_pool *conf,
                          const struct config_server *line, struct server_list_plan **plan);
 int server_list_plan_remove(const struct server_list *list, const struct config_pool *conf,
@@ -49,25 +49,25 @@ int server_list_plan_remove(const struct server_list *list, const struct config_
 /* NULL is allowed. */
 void server_list_plan_free(struct server_list_plan *plan);
 
-/* The servers that there will be. */
+/* The servers once the plan is applied. */
 const struct server_member *server_list_plan_members(const struct server_list_plan *plan,
                                                      size_t *count);
 
-/* Gives the servers the settings of the plan, and those that they had: where the configuration
- * says what it said before, what was set at run time stays. */
+/* server_list_try() gives the servers the settings of the plan, server_list_revert() their former
+ * ones. A setting that was changed at run time stays if the configuration has not changed it. */
 void server_list_try(struct server_list_plan *plan);
 void server_list_revert(struct server_list_plan *plan);
 
-/* Puts a plan that has been tried in force. leavers: the servers that are no longer in the roster;
- * they are the caller's. */
+/* Applies a plan after server_list_try(). The caller owns removed_servers, the servers that are no
+ * longer in the list. */
 void server_list_apply(struct server_list *list, struct server_list_plan *plan,
                        struct removed_servers *removed_servers);
 
-/* The answers in force for a server line with a name. */
+/* The current addresses of the name in a server line. */
 const struct pool_answer *server_list_answers(const struct server_list *list,
                                               const struct config_server *line, size_t *count);
 
-/* places[list->count] */
+/* members[list->count] */
 void server_list_members(const struct server_list *list, struct server_member *members);
 
 #endif

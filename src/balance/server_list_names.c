@@ -33,7 +33,6 @@ static bool is_name_of(const struct server_list_name *n, const struct config_ser
            strcasecmp(n->host, line->host) == 0;
 }
 
-/* A pool may have thousands of names, each of which has an answer of its own. */
 static const struct server_list_name *find_hashed(const struct server_list_name *name, size_t count,
                                                   const struct config_server *line, uint64_t hash)
 {
@@ -71,7 +70,7 @@ static int server_list_names_copy_answers(struct server_list_name *to,
     return 0;
 }
 
-/* A line with a name, by the name's hash. */
+/* A line with a name, to be sorted by the name's hash. */
 struct hashed_line {
     uint64_t hash;
     const struct config_server *line;
@@ -84,7 +83,7 @@ static int compare_lines(const void *left, const void *right)
     return (a->hash > b->hash) - (a->hash < b->hash);
 }
 
-/* Returns how many lines have names, or -ENOMEM; *out is the caller's. */
+/* Returns the number of lines with names, or -ENOMEM. The caller frees *out. */
 static ssize_t sort_lines(const struct config_pool *conf, struct hashed_line **out)
 {
     ssize_t count = 0;
@@ -118,7 +117,7 @@ static int server_list_names_add(struct server_list_name *n, const struct hashed
     return 1;
 }
 
-/* Adds the name of a line, if there is an answer. Returns 1, 0, or -ENOMEM. */
+/* Adds the name of a line if it has been resolved. Returns 1 if added, 0 if not, or -ENOMEM. */
 static int plan_name(struct server_list_name *n, const struct hashed_line *at,
                      const struct server_list_name *known,
                      const struct server_list_new_answers *new_answers)

@@ -6,8 +6,8 @@
 
 #define STANDING_MASK ((UINT64_C(1) << TOURNAMENT_STANDING_BITS) - 1)
 
-/* A complete binary tree in an array: the children of k are 2k and 2k+1, 1 is the root, and n+i is
- * the leaf of server i. */
+/* A complete binary tree in an array: node 1 is the root, 2k and 2k+1 are the children of node k,
+ * and node count+i is the leaf of server i. */
 struct tournament {
     struct tournament_rules rules;
     struct server *const *servers;
@@ -16,8 +16,7 @@ struct tournament {
     _Atomic uint32_t nodes[]; /* winner and its stamp; 1..count-1 are in use */
 };
 
-/* All accesses are sequentially consistent: the proof needs "I have changed something, and then
- * looked" on one side and "I have written the result, and then looked again" on the other. */
+/* All accesses are sequentially consistent; tournament.h has the reason. */
 
 /* ---- words ---- */
 
@@ -61,7 +60,7 @@ static uint32_t word_at(const struct tournament *t, size_t node)
     return winner_word(i, atomic_load(&t->leaves[i]));
 }
 
-/* The word of the winner of two. */
+/* Returns the word of the winner. */
 static uint32_t tournament_match(const struct tournament *t, uint32_t a, uint32_t b)
 {
     size_t i = winner_of(a);
@@ -84,11 +83,11 @@ static void play(struct tournament *t, size_t node)
         if (right == written)
             return;
         if (atomic_compare_exchange_strong(&t->nodes[node], &written, right))
-            written = right; /* and once more: the children may have changed meanwhile */
+            written = right; /* then play again: the children may have changed meanwhile */
     }
 }
 
-/* Returns whether the server stands elsewhere than the leaf has said. */
+/* Returns whether the leaf had another standing. */
 static bool update_leaf(struct tournament *t, size_t i, uint64_t now)
 {
     bool changed = false;
@@ -180,7 +179,7 @@ long tournament_best(struct tournament_search *s, uint64_t *standing)
         *standing = standing_of(leaf);
         if (!is_outdated(best, leaf))
             return (long)i;
-        play_up(t, i); /* somebody is about to do that, but here it is needed */
+        play_up(t, i); /* another thread is about to; this one needs the result now */
     }
 }
 
@@ -190,7 +189,7 @@ bool tournament_exclude(struct tournament_search *s, size_t i)
     size_t k = 0;
     uint32_t siblings[32];
     size_t found = 0;
-    for (;;) { /* up to the subtree that i is in */
+    for (;;) { /* up to the root of the subtree that has i */
         for (k = 0; k < s->count && s->subtree[k] != node; k++)
             ;
         if (k < s->count)

@@ -1,18 +1,22 @@
-/* A tournament of servers: who comes first is known at any time, and a change costs one way up the
- * tree, O(log n). Shared by all threads, without locks.
+/* A tournament tree of servers: the root names the best server, and a change of a server updates
+ * the path from its leaf to the root, in O(log n). Shared by all threads without locks.
  *
  * After Jayanti, "f-arrays: implementation and applications" (PODC 2002): each node holds the
- * winner of its two children, and whoever has changed something plays the matches from that leaf
- * to the root again. Jayanti plays each at most twice; here each is played until its result is the
- * one that is written there, which needs no version numbers in the nodes. A result that is out of
- * date is put right by the one who has written it, or by the one whose change it does not know of:
- * when all calls have returned, every node tells the truth.
+ * winner of its two children, and a thread that changes a leaf replays the matches on the path to
+ * the root. Jayanti plays each match at most twice; here a thread plays a match until the node
+ * holds the result, which needs no version numbers in the nodes. An outdated result is corrected by
+ * the thread that stored it, or by the thread whose change it misses: when all calls have returned,
+ * every node is right.
  *
- * A node names its winner and the standing with which it has won, by a stamp that changes with the
- * standing. Where that is no longer the server's standing the match is not played: the outdated
- * one passes as the winner, all the way up if need be, so that whoever reads the root sees that
- * the tree is not up to date and helps. So what tournament_best() returns has won every match
- * with the standing that is returned along with it.
+ * A node holds its winner and a stamp of the standing that it won with; the stamp changes with the
+ * standing. A match against a winner whose standing has changed is not played: the outdated winner
+ * is passed up, if need be to the root, where a reader finds that the tree is outdated and updates
+ * it. So the server that tournament_best() returns has won all its matches with the returned
+ * standing.
+ *
+ * All accesses are sequentially consistent, and so must be those to values that the rules compare.
+ * The proof needs that of two threads, one that changes a leaf and then loads a node, the other
+ * that stores the node and then loads the leaf, one sees what the other stored.
  */
 #ifndef ZPROXY_BALANCE_TOURNAMENT_H
 #define ZPROXY_BALANCE_TOURNAMENT_H
@@ -25,30 +29,32 @@
 
 #define TOURNAMENT_SERVERS_MAX 65536u
 
-/* What counts of a server: 48 bits, as the rules have it. */
+/* A standing is what the rules compare of a server, in 48 bits. */
 #define TOURNAMENT_STANDING_BITS 48
 
 struct tournament;
 
 struct tournament_rules {
-    uint64_t (*standing)(const struct server *srv, uint64_t now);
-    /* Whether server i, standing at si, comes before j; a strict order. */
+    uint64_t (*standing)(const struct server *srv, uint64_t now); /* now in ms */
+    /* Whether server i with standing si is better than server j with standing sj. A strict order.
+     */
     bool (*before)(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj);
     const void *arg;
 };
 
-/* servers[count] and what they point to outlive it. NULL when out of memory. */
+/* Allocates a tree over servers[count], which outlive it. Returns NULL when out of memory. */
 struct tournament *tournament_new(struct server *const *servers, size_t count,
                                   const struct tournament_rules *rules);
 void tournament_free(struct tournament *t);
 
-/* Server i may stand elsewhere now. Costs next to nothing if it does not. */
+/* Updates the tree after a change of server i. If its standing is the same, this is a few loads. */
 void tournament_changed(struct tournament *t, size_t i, uint64_t now);
-/* The same where the order depends on more than the standing: plays all matches of i. */
+/* Plays all matches of server i, also if its standing is the same: for rules that compare more than
+ * the standing. */
 void tournament_replay(struct tournament *t, size_t i, uint64_t now);
 
-/* A search for the best, without those that have been excluded from it: the subtrees in which they
- * are not. Plain data, on the caller's stack. */
+/* A search for the best server among those not excluded: the roots of the subtrees that have no
+ * excluded server. On the caller's stack; needs no cleanup. */
 #define TOURNAMENT_SUBTREES_MAX 256u
 struct tournament_search {
     struct tournament *tree;
@@ -59,11 +65,11 @@ struct tournament_search {
 
 void tournament_search(struct tournament_search *s, struct tournament *t, uint64_t now);
 
-/* The best of those that are left, and its standing; -1 when none is left. */
+/* Returns the best server that is not excluded, and its standing; -1 if all are excluded. */
 long tournament_best(struct tournament_search *s, uint64_t *standing);
 
-/* Leaves out i, which tournament_best() has returned. False when there is no room for what remains:
- * after 15 exclusions at the earliest, 24 among 1,000 servers. */
+/* Excludes server i, the result of tournament_best(). Returns false if the search has no room for
+ * the remaining subtrees: after 15 exclusions at the earliest, after 24 with 1,000 servers. */
 bool tournament_exclude(struct tournament_search *s, size_t i);
 
 #endif
