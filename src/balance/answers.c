@@ -66,21 +66,20 @@ void answers_fini(struct answers *s)
 static const char *why_ipv4_unusable(struct in_addr ip)
 {
     uint32_t host = ntohl(ip.s_addr);
-    if (host >> 24 == 0) /* RFC 1122, 3.2.1.3: "this network" */
-        return "0.0.0.0 is no server's address";
+    if (host >> 24 == 0) /* "this network": RFC 1122, 3.2.1.3 */
+        return "unspecified address";
     if (IN_MULTICAST(host))
-        return "a multicast address is no server's";
-    return host == INADDR_BROADCAST ? "the broadcast address is no server's" : NULL;
+        return "multicast address";
+    return host == INADDR_BROADCAST ? "broadcast address" : NULL;
 }
 
 static const char *why_ipv6_unusable(const struct in6_addr *ip)
 {
     if (IN6_IS_ADDR_UNSPECIFIED(ip))
-        return ":: is no server's address";
+        return "unspecified address";
     if (IN6_IS_ADDR_MULTICAST(ip))
-        return "a multicast address is no server's";
-    return IN6_IS_ADDR_LINKLOCAL(ip) ? "a fe80:: address without its interface leads nowhere"
-                                     : NULL;
+        return "multicast address";
+    return IN6_IS_ADDR_LINKLOCAL(ip) ? "link-local address without an interface" : NULL;
 }
 
 const char *answers_why_unusable(const struct addr *a)

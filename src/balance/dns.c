@@ -15,21 +15,21 @@
 #include "base/hash.h"
 
 #define RESOLV_CONF   "/etc/resolv.conf"
-#define FAILOVER_MS   1500 /* after which the next server is asked as well */
-#define PROBE_MS      5000 /* how often one that is dead is asked all the same */
+#define FAILOVER_MS   1500 /* without an answer the next server is asked, too */
+#define PROBE_MS      5000 /* between questions to a dead server */
 #define ROUNDS        2    /* how often each server is asked */
-#define IN_FLIGHT_MAX 64   /* queries on their way; the others wait: some servers drop a flood */
-#define SERVERS_MAX   16   /* that are asked */
+#define IN_FLIGHT_MAX 64   /* queries in flight; the others wait, since some servers drop a flood */
+#define SERVERS_MAX   16   /* name servers in use */
 
 struct nameserver {
     struct addr at;
     struct dns_server *dns;
-    uint64_t heard; /* when it last said anything; ms of the loop */
-    uint64_t probe; /* of one that is dead: when it is asked again all the same */
+    uint64_t heard; /* ms of the loop, its last message; 0: none */
+    uint64_t probe; /* ms, when a dead server is asked again */
     bool dead;
 };
 
-/* One that asks. */
+/* One caller of dns_ask(). */
 struct dns_question {
     LIST_ENTRY(dns_question) by_query;
     struct dns_query *query;
@@ -37,26 +37,26 @@ struct dns_question {
     void *arg;
 };
 
-/* What a query had to do with a server. */
+/* The tries of a query at one server. */
 struct attempt {
-    struct dns_try *in_flight[ROUNDS]; /* a late answer is as good; NULL: none, or it has ended */
+    struct dns_try *in_flight[ROUNDS]; /* a late answer counts; NULL: ended */
     uint64_t began;
     unsigned count;
-    bool refused; /* it has said that it cannot answer, or is not there */
+    bool refused; /* it refused, or is not reachable */
 };
 
 LIST_HEAD(dns_questions, dns_question);
 
-/* A name and a type, for all that ask for them. */
+/* A name and a type, for all callers that ask for them. */
 struct dns_query {
-    TAILQ_ENTRY(dns_query) by_dns; /* of those that wait, then of those that were asked */
+    TAILQ_ENTRY(dns_query) by_dns; /* in dns.waiting, then in dns.asked */
     struct dns *dns;
     struct dns_questions questions;
     struct attempt attempt[SERVERS_MAX];
-    size_t last;       /* the server that was asked last */
-    bool is_last_wait; /* all were asked */
-    uint64_t due;      /* when the next one is asked, or the last wait is over */
-    const char *error; /* of the answers so far */
+    size_t last;       /* the last server asked */
+    bool is_last_wait; /* all servers were asked in all rounds */
+    uint64_t due;      /* when the next server is asked, or the last wait ends */
+    const char *error; /* of the last failed try */
     uint64_t hash;
     enum dns_type type;
     bool asked;
@@ -67,18 +67,18 @@ TAILQ_HEAD(dns_queries, dns_query);
 
 struct dns {
     uv_loop_t *loop;
-    struct deadline failover; /* to the next server for a query */
+    struct deadline failover; /* for the first query that is due */
     uint64_t failover_due;    /* ms of the loop, while that runs */
-    uv_timer_t soon;          /* some that wait may be asked */
+    uv_timer_t soon;          /* to send waiting queries */
     unsigned handles;         /* open */
     struct nameserver nameserver[SERVERS_MAX];
     size_t nameserver_count;
     bool from_file;
-    struct file_stamp stamp; /* of resolv.conf as it was read */
+    struct file_stamp stamp; /* of resolv.conf when it was read */
     struct dns_queries waiting;
     struct dns_queries asked;
     size_t asked_count;
-    struct dns_query *notifying; /* whose questions are answered right now */
+    struct dns_query *notifying; /* its callbacks are being called */
     bool closing;
 };
 
@@ -106,7 +106,8 @@ static uint64_t first_due(const struct dns *d)
     return due;
 }
 
-/* One that runs is not started anew for the same query: answers to others must not put it off. */
+/* A running timer is not restarted for the same query, so that answers to others do not delay it.
+ */
 static void await_failover(struct dns *d)
 {
     uint64_t now = uv_now(d->loop);
@@ -161,7 +162,7 @@ static void dns_query_unlink(struct dns_query *q)
     }
 }
 
-/* Tells all that ask. They may ask, forget and close meanwhile. */
+/* Calls done() of all callers. They may ask, cancel and close from there. */
 static void dns_query_finish(struct dns_query *q, const struct dns_reply *reply)
 {
     struct dns *d = q->dns;
@@ -177,9 +178,9 @@ static void dns_query_finish(struct dns_query *q, const struct dns_reply *reply)
     free_query(q);
 }
 
-/* ---- which server ---- */
+/* ---- choice of the server ---- */
 
-/* The first one of this round that is dead, or is not. SIZE_MAX: none. */
+/* The first dead or live server that has not been asked in this round. SIZE_MAX: none. */
 static size_t find_server(const struct dns *d, const struct dns_query *q, unsigned round, bool dead)
 {
     for (size_t i = 0; i < d->nameserver_count; i++)
@@ -203,7 +204,7 @@ static void note_timeout(struct dns *d, size_t i, uint64_t since)
 {
     struct nameserver *s = &d->nameserver[i];
     if (s->heard >= since && s->heard != 0)
-        return; /* it answers other questions */
+        return; /* it answers other questions meanwhile */
     if (!s->dead)
         s->probe = uv_now(d->loop) + PROBE_MS;
     s->dead = true;
@@ -254,7 +255,7 @@ static void dns_query_fail(struct dns_query *q)
     dns_query_finish(q, &r);
 }
 
-/* Asks the next server; where there is none, waits for those that were asked. */
+/* Asks the next server. If there is none, waits for the tries in flight. */
 static void ask_next(struct dns_query *q)
 {
     struct dns *d = q->dns;
@@ -270,7 +271,7 @@ static void ask_next(struct dns_query *q)
         dns_query_fail(q);
 }
 
-/* Those that are dead and due to be asked whether they still are: beside the one that is asked. */
+/* Asks dead servers that are due, in parallel with the server whose turn it is. */
 static void probe_dead(struct dns_query *q)
 {
     struct dns *d = q->dns;
@@ -290,11 +291,11 @@ static void dns_query_begin(struct dns_query *q)
     ask_next(q);
 }
 
-/* A query that nothing is heard of: what it waited for is silent. */
+/* The last server asked did not answer in time. */
 static void dns_query_failover(struct dns_query *q)
 {
     const struct attempt *last = &q->attempt[q->last];
-    if (last->count == 0) { /* other servers */
+    if (last->count == 0) { /* the servers were replaced */
         dns_query_begin(q);
         return;
     }
@@ -306,7 +307,7 @@ static void dns_query_failover(struct dns_query *q)
         ask_next(q);
 }
 
-/* The server that has ended a try; the try is off. */
+/* Removes the try from the query. Returns the index of its server. */
 static size_t end_try(struct dns_query *q, const struct dns_try *t)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
@@ -357,7 +358,7 @@ static void dns_send_waiting(struct dns *d)
     }
 }
 
-/* One query that is due. */
+/* A query that is due. */
 static struct dns_query *find_due(struct dns *d, uint64_t now)
 {
     struct dns_query *q = NULL;
@@ -375,7 +376,7 @@ static void dns_on_soon(uv_timer_t *timer)
     dns_rearm(d);
 }
 
-/* Each query that goes on is due later, or has ended; it may have ended others, or all. */
+/* A query that is not finished gets a later due time. A callback may end other queries, or all. */
 static void on_failover(uv_timer_t *timer)
 {
     struct dns *d = timer->data;
@@ -471,13 +472,13 @@ static void close_servers(struct nameserver *s, size_t count)
         dns_server_close(s[i].dns);
 }
 
-/* What was asked of other servers is asked anew. */
+/* Sends all queries again, to the new servers. */
 static void ask_anew(struct dns *d)
 {
     struct dns_query *q = NULL;
     TAILQ_FOREACH(q, &d->asked, by_dns) {
         cancel_tries(q);
-        q->due = 0; /* by the timer: it may end the query */
+        q->due = 0; /* asked by the timer, since asking may end the query */
     }
     dns_rearm(d);
 }
@@ -534,7 +535,7 @@ int dns_check_servers(struct dns *d)
     return dns_read_file(d);
 }
 
-/* ---- begin and end ---- */
+/* ---- open and close ---- */
 
 static void dns_on_closed(uv_handle_t *handle)
 {

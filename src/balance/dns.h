@@ -1,14 +1,14 @@
-/* Questions to name servers. Nothing here waits; reading resolv.conf is all that it does with
- * files.
+/* Questions to name servers. For the control thread, on its loop. Nothing blocks, apart from
+ * reading resolv.conf.
  *
- * Each question goes to the first server that is not known to be dead, to the next one when that
- * says nothing for a while or cannot answer, and so on, twice round. A server that said nothing is
- * dead until it answers again: it is tried last, and once in a while beside the one that is asked.
- * The same question asked twice is one on the way; a question forgotten while it is on its way goes
- * on, and the next one to ask it gets its answer.
+ * A question goes to the first server that is not dead; to the next server if that one does not
+ * answer for 1.5 s or refuses; and so on, in two rounds. A server that did not answer is dead until
+ * it answers again: it is tried last, and every 5 s in parallel with the server whose turn it is.
+ * The same question asked twice is sent once. A question that is cancelled after it was sent stays,
+ * and its answer serves the next caller that asks it.
  *
- * Names are taken as they are written: neither the search list nor ndots of resolv.conf applies, so
- * the same configuration means the same servers on every machine.
+ * Names are absolute: the search list and ndots of resolv.conf do not apply, so a configuration
+ * means the same servers on every machine.
  */
 #ifndef ZPROXY_BALANCE_DNS_H
 #define ZPROXY_BALANCE_DNS_H
@@ -20,36 +20,36 @@
 #include "balance/dns_answer.h"
 #include "base/addr.h"
 
-/* Whether this build can ask at all; where it cannot, dns_open() fails with -ENOSYS. */
+/* Whether this build has c-ares. Without it dns_open() fails with -ENOSYS. */
 bool dns_is_built(void);
-/* The version of c-ares; "no" where there is none. */
+/* The version of c-ares, or "no" and a reason. */
 const char *dns_version(void);
 
 struct dns;
 struct dns_question;
 
-/* The reply is good during the call. */
+/* The reply is valid during the call. */
 typedef void dns_done_fn(void *arg, const struct dns_reply *reply);
 
-/* servers: who is asked, in this order; none: those of resolv.conf as it is now. Returns 0 or
+/* servers: the name servers, in order of preference; count 0: those of resolv.conf. Returns 0 or
  * -errno. */
 int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size_t count);
-/* Forgets all questions without a call and closes all handles; memory goes when the loop runs on.
+/* Cancels all questions and closes all handles. Memory is freed in the close callbacks of the loop.
  * May be called from done(). */
 void dns_close(struct dns *d);
 
-/* Other servers than before, likewise; questions on their way are asked of these. Without a
- * resolv.conf to be read the servers stay (chroot may hide it). Returns 1, 0 when they are the
- * same, or -errno: then they are those of before. */
+/* Replaces the servers, as in dns_open(); questions that were sent are sent again to the new ones.
+ * If resolv.conf is missing, as under chroot, the servers stay. Returns 1, 0 if the servers are the
+ * same, or -errno and the servers stay. */
 int dns_set_servers(struct dns *d, const struct addr *servers, size_t count);
-/* Costs one stat(2), and reads resolv.conf when it is not what was read last. Returns as above. */
+/* Reads resolv.conf if it has changed; costs one stat(2). Returns as dns_set_servers(). */
 int dns_check_servers(struct dns *d);
 
-/* Asks for the records of a name. done() is called once, never before this returns. NULL when out
- * of memory. */
+/* Asks for the records of a name. done() is called once, and not before dns_ask() returns. Returns
+ * NULL when out of memory. */
 struct dns_question *dns_ask(struct dns *d, const char *name, enum dns_type type, dns_done_fn *done,
                              void *arg);
-/* done() is not called any more. */
+/* done() will not be called. */
 void dns_cancel(struct dns_question *q);
 
 #endif

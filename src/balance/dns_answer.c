@@ -8,13 +8,13 @@
 #include "base/hostname.h"
 
 #define HEADER_LEN   12
-#define ALIASES_MAX  16 /* CNAMEs in a row; a ring of them ends here */
+#define ALIASES_MAX  16 /* CNAMEs in a row; ends a loop of them */
 #define NAME_LEN_MAX 255
 
 #define FLAG_RESPONSE  0x8000u
 #define FLAG_TRUNCATED 0x0200u
 
-/* The message, and how far it has been read. A read past its end reads zeros and says so. */
+/* A message and the read position. A read past its end returns 0 and sets bad. */
 struct reader {
     const uint8_t *bytes;
     size_t len;
@@ -23,11 +23,11 @@ struct reader {
 };
 
 struct record {
-    size_t owner; /* where its name begins */
+    size_t owner; /* offset of its name */
     unsigned type;
     unsigned class;
     uint32_t ttl;
-    size_t data; /* where its data begins, all of it within the message */
+    size_t data; /* offset of its data, which lies within the message */
     size_t len;
 };
 
@@ -62,9 +62,9 @@ static void dns_answer_skip(struct reader *r, size_t n)
 
 /* ---- names ---- */
 
-/* The next label of a name at *at, which moves behind it; compression is followed. A pointer leads
- * towards the begin of the message, and below every one before it (*floor): so they end. Returns
- * the label's length, 0 at the end of the name, or -1. */
+/* Reads the next label of a name at *at and advances *at. Follows compression pointers; each must
+ * point below all earlier ones (*floor), so a loop is impossible. Returns the length of the label,
+ * 0 at the end of the name, or -1. */
 static int next_label(const struct reader *r, size_t *at, size_t *floor, const uint8_t **label)
 {
     while (*at < r->len) {
@@ -86,7 +86,7 @@ static int next_label(const struct reader *r, size_t *at, size_t *floor, const u
     return -1;
 }
 
-/* Whether there is a name at all; its letters do not matter. */
+/* Whether a well-formed name begins at `at`, of any characters. */
 static bool dns_answer_is_name(const struct reader *r, size_t at)
 {
     const uint8_t *label = NULL;
@@ -101,7 +101,7 @@ static bool dns_answer_is_name(const struct reader *r, size_t at)
     return length == 0;
 }
 
-/* Moves the reader behind a name, where what follows it begins. */
+/* Skips a name. Returns its offset. */
 static size_t dns_answer_read_name(struct reader *r)
 {
     size_t begin = r->at;
@@ -128,7 +128,7 @@ static bool same_label(const uint8_t *a, const uint8_t *b, size_t n)
     return true;
 }
 
-/* Both are names, is_name() says so. */
+/* Both must have passed dns_answer_is_name(). */
 static bool same_name(const struct reader *r, size_t a, size_t b)
 {
     const uint8_t *label_a = NULL;
@@ -146,7 +146,7 @@ static bool same_name(const struct reader *r, size_t a, size_t b)
     return length == 0;
 }
 
-/* Letters that names of hosts are made of (RFC 952), and the underscore that many have. */
+/* Characters of host names (RFC 952), and the underscore that many host names have. */
 static bool is_host_letter(uint8_t c)
 {
     c = lower(c);
@@ -167,7 +167,7 @@ static bool append_label(char *text, size_t *used, const uint8_t *label, size_t 
     return true;
 }
 
-/* Writes the name of a host as text. False when it is none. */
+/* Writes a host name as text. Returns false if the name is no host name. */
 static bool print_host(const struct reader *r, size_t at, char text[DNS_NAME_MAX])
 {
     const uint8_t *label = NULL;
@@ -181,7 +181,7 @@ static bool print_host(const struct reader *r, size_t at, char text[DNS_NAME_MAX
     return length == 0;
 }
 
-/* Writes any name so that it can be shown. */
+/* Writes any name as printable text. */
 static void print_bad_target(const struct reader *r, size_t at, char text[DNS_NAME_MAX])
 {
     const uint8_t *label = NULL;
@@ -220,7 +220,7 @@ static bool is_answer_to(const struct reader *r, const struct record *record, si
            same_name(r, record->owner, name);
 }
 
-/* Reads the data of an SRV record. A target that is not the name of a host is told in odd. */
+/* Reads the data of an SRV record. bad_target: the target if it is no host name, otherwise "". */
 static bool read_service(struct reader *r, size_t end, struct dns_service *out,
                          char bad_target[DNS_NAME_MAX])
 {
@@ -236,7 +236,7 @@ static bool read_service(struct reader *r, size_t end, struct dns_service *out,
     return true;
 }
 
-/* Reads the data of a record of that type, which fills its length exactly. */
+/* Reads the data of a record of that type, which must have exactly its length. */
 static bool read_data(const struct reader *message, const struct record *record, enum dns_type type,
                       union dns_record *out, char bad_target[DNS_NAME_MAX])
 {
@@ -266,7 +266,7 @@ static void note_ttl(struct dns_answer *a, const struct record *record)
         a->ttl = record->ttl;
 }
 
-/* The alias that name has, if any: where its target begins. */
+/* Follows an alias of *name, if there is one: sets *name to the offset of its target. */
 static bool find_alias(const struct reader *message, unsigned count, size_t *name,
                        struct dns_answer *a)
 {
@@ -308,9 +308,9 @@ static int read_records(struct reader *r, unsigned count, size_t name, struct dn
     return 0;
 }
 
-/* ---- beside the answer ---- */
+/* ---- other sections ---- */
 
-/* Seconds that an answer without records holds: what its SOA record says (RFC 2308, 5). */
+/* Reads the TTL of an answer without records from its SOA record (RFC 2308, section 5). */
 static void read_negative_ttl(struct reader *r, unsigned count, struct dns_answer *a)
 {
     for (unsigned i = 0; i < count && !r->bad; i++) {
@@ -336,7 +336,7 @@ static int compare_extra(const void *left, const void *right)
     return order != 0 ? order : (a->type > b->type) - (a->type < b->type);
 }
 
-/* Addresses of hosts. What is odd there is left out: all of it can be asked for. */
+/* Reads the addresses of hosts. Invalid records are skipped: their names can be queried. */
 static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
 {
     char bad_target[DNS_NAME_MAX] = "";
@@ -361,7 +361,7 @@ static int read_extra(struct reader *r, unsigned count, struct dns_answer *a)
     return 0;
 }
 
-/* What follows the answer: all of it may be missing. */
+/* Reads the sections after the answer, which may be missing. */
 static int read_other_sections(struct reader *r, unsigned authority, unsigned additional,
                                struct dns_answer *a)
 {
@@ -376,9 +376,9 @@ static int read_other_sections(struct reader *r, unsigned authority, unsigned ad
     return r->bad ? 0 : read_extra(r, additional, a);
 }
 
-/* ---- all of it ---- */
+/* ---- message ---- */
 
-/* How many records each section has. */
+/* The number of records in each section. */
 struct counts {
     unsigned answer;
     unsigned authority;
@@ -388,7 +388,7 @@ struct counts {
 /* Reads the header and the question. Returns 0 or -errno. */
 static int read_question(struct reader *r, enum dns_type type, struct counts *n, size_t *name)
 {
-    dns_answer_skip(r, 2); /* its number is for who has asked */
+    dns_answer_skip(r, 2); /* the ID, which c-ares has checked */
     unsigned flags = read_u16(r);
     unsigned questions = read_u16(r);
     n->answer = read_u16(r);
@@ -452,7 +452,7 @@ int dns_answer_copy(struct dns_answer *to, const struct dns_answer *from)
     return 0;
 }
 
-/* The first one that is not before it; they are sorted. */
+/* The first additional record that is not before e. They are sorted. */
 static size_t find_extra(const struct dns_answer *a, const struct dns_extra *e)
 {
     size_t low = 0;

@@ -1,4 +1,4 @@
-/* Instead of dns.c and dns_server.c, in a build without c-ares: no name server is ever asked. */
+/* Replaces dns.c and dns_server.c in a build without c-ares: dns_open() fails. */
 #include "balance/dns.h"
 
 #include <assert.h>
@@ -23,7 +23,7 @@ int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size
     return -ENOSYS;
 }
 
-/* There is no struct dns that the others could be called with. */
+/* Never called with a struct dns, since there is none. */
 
 void dns_close(struct dns *d)
 {

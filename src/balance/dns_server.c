@@ -1,4 +1,4 @@
-#define CARES_NO_DEPRECATED /* what 1.18 has is what we call; later versions would warn of it */
+#define CARES_NO_DEPRECATED /* this file uses the API of 1.18; later versions would warn */
 #include "balance/dns_server.h"
 
 #include <ares.h>
@@ -11,11 +11,11 @@
 #include "base/deadline.h"
 
 #define DNS_PORT   53
-#define EDNS_SIZE  1232 /* bytes of an answer by UDP: fits every path (DNS flag day 2020) */
-#define TIMEOUT_MS 4500 /* for an answer; balance/dns.c asks others earlier */
+#define EDNS_SIZE  1232 /* bytes of an answer by UDP: not fragmented (DNS flag day 2020) */
+#define TIMEOUT_MS 4500 /* for an answer; dns.c asks the next server earlier */
 #define NO_RESOLV  "/dev/null"
 
-/* A socket of c-ares: it makes and closes them, and says what each is to be watched for. */
+/* A socket of c-ares, which opens and closes it, and sets the events to watch for. */
 struct dns_socket {
     uv_poll_t poll;
     struct dns_server *server;
@@ -25,11 +25,11 @@ struct dns_socket {
 
 struct dns_try {
     struct dns_server *server;
-    dns_try_done_fn *done; /* NULL: forgotten */
+    dns_try_done_fn *done; /* NULL: cancelled */
     void *arg;
     enum dns_type type;
     int status;
-    LIST_ENTRY(dns_try) by_server; /* of those that are c-ares's; or of those that failed at once */
+    LIST_ENTRY(dns_try) by_server; /* in asked: owned by c-ares; or in failed */
 };
 
 LIST_HEAD(dns_sockets, dns_socket);
@@ -38,12 +38,12 @@ LIST_HEAD(dns_tries, dns_try);
 struct dns_server {
     ares_channel channel;
     uv_loop_t *loop;
-    struct deadline timeout; /* c-ares's */
-    uv_timer_t soon;         /* a try has failed at once */
+    struct deadline timeout; /* of c-ares */
+    uv_timer_t soon;         /* to report tries that could not be sent */
     struct dns_sockets sockets;
     struct dns_tries asked;
     struct dns_tries failed;
-    size_t handles; /* open ones: the last frees all */
+    size_t handles; /* open; closing the last one frees the server */
     bool asking;    /* ares_query() is on the stack */
     bool closing;
 };
@@ -51,7 +51,7 @@ struct dns_server {
 static void dns_server_on_soon(uv_timer_t *timer);
 static void on_timeout(uv_timer_t *timer);
 
-/* Sleeps until c-ares has to look after time-outs. */
+/* Sets the timer to the next timeout of c-ares. */
 static void dns_server_rearm(struct dns_server *s)
 {
     struct timeval left;
@@ -89,7 +89,7 @@ static void dns_server_on_poll(uv_poll_t *poll, int status, int events)
 {
     struct dns_socket *k = poll->data;
     struct dns_server *s = k->server;
-    bool failed = status < 0; /* reading or writing will tell c-ares why */
+    bool failed = status < 0; /* c-ares gets the error when it reads or writes */
     if (s->closing)
         return;
     ares_process_fd(s->channel, failed || (events & UV_READABLE) ? k->fd : ARES_SOCKET_BAD,
@@ -107,7 +107,7 @@ static struct dns_socket *find_socket(struct dns_server *s, ares_socket_t fd)
     return NULL;
 }
 
-/* Without memory for it the socket is not watched, and c-ares sees a time-out. */
+/* If memory runs out the socket is not watched, and c-ares times out. */
 static struct dns_socket *add_socket(struct dns_server *s, ares_socket_t fd)
 {
     struct dns_socket *k = calloc(1, sizeof *k);
@@ -129,8 +129,8 @@ static void dns_server_close_socket(struct dns_socket *k)
     uv_close((uv_handle_t *)&k->poll, on_socket_closed);
 }
 
-/* With neither wanted c-ares closes the socket as soon as this returns: the number may be another
- * one's when the handle has been closed. */
+/* With no events c-ares closes the socket when this returns. Its number may be reused before the
+ * handle is closed, so the handle leaves the list at once. */
 static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 {
     struct dns_server *s = arg;
@@ -153,13 +153,13 @@ static const char *error_of(int rc)
 {
     switch (rc) {
     case -E2BIG:
-        return "more records than can be servers";
+        return "too many records";
     case -EMSGSIZE:
-        return "an answer cut short";
+        return "truncated answer";
     case -ENOMEM:
         return "out of memory";
     default:
-        return "an answer that makes no sense";
+        return "invalid answer";
     }
 }
 
@@ -178,11 +178,11 @@ static const char *error_of_status(int status)
     case ARES_ECONNREFUSED:
         return "not reachable, no name server gave an answer";
     case ARES_EBADNAME:
-        return "not a name";
+        return "invalid name";
     case ARES_ENOMEM:
         return "out of memory";
     case ARES_EBADRESP:
-        return "an answer that makes no sense";
+        return "invalid answer";
     default:
         return ares_strerror(status);
     }
@@ -205,7 +205,7 @@ static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t
         return failure(error_of(rc));
     if (r.answer.count == 0 && r.answer.bad_target_count > 0) {
         r.outcome = DNS_FAILED;
-        r.error = "no target is the name of a host";
+        r.error = "no target is a host name";
     } else if (r.answer.count == 0) {
         r.outcome = DNS_EMPTY;
         r.error = status == ARES_ENOTFOUND ? "NXDOMAIN, no such name" : "no such records";
@@ -238,7 +238,7 @@ static void on_answer(void *arg, int status, int timeouts, unsigned char *bytes,
         dns_try_finish(t, status, bytes, bytes == NULL ? 0 : (size_t)len);
         return;
     }
-    t->status = status; /* it could not be sent: told when the caller is off the stack */
+    t->status = status; /* not sent: reported later, not within dns_server_ask() */
     LIST_REMOVE(t, by_server);
     LIST_INSERT_HEAD(&s->failed, t, by_server);
 }
@@ -247,7 +247,7 @@ static void dns_server_on_soon(uv_timer_t *timer)
 {
     struct dns_server *s = timer->data;
     struct dns_try *t = LIST_FIRST(&s->failed);
-    if (t != NULL) /* one at a time: it may lead to others, or to the end */
+    if (t != NULL) /* one at a time: done() may ask or close */
         dns_try_finish(t, t->status, NULL, 0);
     dns_server_rearm(s);
 }
@@ -283,7 +283,7 @@ void dns_try_cancel(struct dns_try *t)
     t->done = NULL;
 }
 
-/* ---- begin and end ---- */
+/* ---- open and close ---- */
 
 static int to_errno(int status)
 {
@@ -301,9 +301,9 @@ static int dns_server_set_address(ares_channel channel, const struct addr *a)
     return ares_set_servers_ports(channel, &node);
 }
 
-/* NOCHECKRESP: an answer that says SERVFAIL or REFUSED is one that we want to see. Later versions
- * than 1.18 wait only for as long as a server has mostly taken, but try again within the time; and
- * they keep answers, which resolve_max would know nothing of. */
+/* NOCHECKRESP: SERVFAIL and REFUSED are passed on as answers. Versions after 1.18 adapt the timeout
+ * to the server's usual time, so they get more tries within the same time; and they cache answers,
+ * which is turned off, since the cache would ignore resolve_max. */
 static int open_channel(struct dns_server *s, const struct addr *at)
 {
     char files_alone[] = "f";
@@ -363,11 +363,11 @@ free_server:
     return to_errno(status);
 }
 
-/* Nothing of c-ares is on the stack here, as it may have been in dns_server_close(). */
+/* Unlike dns_server_close(), this never runs within a callback of c-ares. */
 static void on_soon_closed(uv_handle_t *handle)
 {
     struct dns_server *s = handle->data;
-    ares_destroy(s->channel); /* gives back what was asked */
+    ares_destroy(s->channel); /* ends all tries in asked */
     struct dns_try *t = LIST_FIRST(&s->failed);
     while (t != NULL) {
         struct dns_try *next = LIST_NEXT(t, by_server);

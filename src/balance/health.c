@@ -13,11 +13,11 @@
 #include "base/log.h"
 #include "base/timer_wheel.h"
 
-#define EVENTS               64   /* of sockets, a wake-up; the rest waits for the next one */
-#define FIRST_WITHIN         1000 /* ms: servers that nothing is known of */
-#define CLOSE_WITHIN         1000 /* ms for the server to end its side of a connection too */
-#define LATE                 100 /* ms after the time asked for: this process was stopped or held up */
-#define LOCAL_ERROR_INTERVAL 10000 /* ms between two lines about what is lacking here */
+#define EVENTS               64    /* at most in one wake-up */
+#define FIRST_WITHIN         1000  /* ms, of the first probe */
+#define CLOSE_WITHIN         1000  /* ms for the server to close too */
+#define LATE                 100   /* ms: this process was stopped or blocked */
+#define LOCAL_ERROR_INTERVAL 10000 /* ms between two log lines about local errors */
 
 /* One server's checks. */
 struct check {
@@ -28,8 +28,8 @@ struct check {
     struct script script;
     struct probe probe;
     struct health_state state;
-    uint64_t begun; /* ms, the last probe */
-    uint64_t due;   /* ms: when the next probe begins, or the running one is over */
+    uint64_t begun; /* ms, the start of the last probe */
+    uint64_t due;   /* ms, start of the next probe or end of the running one */
 };
 
 TAILQ_HEAD(checks, check);
@@ -38,7 +38,7 @@ TAILQ_HEAD(checks, check);
 struct checked_pool {
     struct health *health;
     struct pool *pool;
-    const struct config_pool *conf; /* in force when the checks were made */
+    const struct config_pool *conf; /* the settings of the checks */
     struct checks checks;           /* in the order of the pool's servers */
     TAILQ_ENTRY(checked_pool) in_health;
 };
@@ -50,11 +50,10 @@ struct health {
     uv_timer_t timer;
     uv_poll_t poll; /* of epoll */
     int epoll;      /* -1: closed */
-    unsigned open;  /* handles whose close callback has not been called */
+    unsigned open;  /* handles not closed yet */
     struct timer_wheel timer_wheel;
     struct checked_pools pools;
-    struct checks
-        stopped; /* freed before the next events are asked for: those at hand may be theirs */
+    struct checks stopped; /* freed before the next epoll_wait(2): present events may be theirs */
     uint64_t random;
     uint64_t lack_logged; /* ms; 0: never */
     health_went_down_fn *went_down;
@@ -68,7 +67,8 @@ static uint64_t health_now(const struct health *h)
 
 /* ---- when ---- */
 
-/* 0 to below - 1, evenly enough for times. Marsaglia, "Xorshift RNGs" (2003). */
+/* A random number from 0 to below - 1; the modulo bias does not matter for times. Marsaglia,
+ * "Xorshift RNGs" (2003). */
 static uint64_t random_below(struct health *h, uint64_t below)
 {
     h->random ^= h->random << 13;
@@ -77,7 +77,7 @@ static uint64_t random_below(struct health *h, uint64_t below)
     return below == 0 ? 0 : h->random % below;
 }
 
-/* Ninety to a hundred and ten hundredths of it, so that checks of many servers drift apart. */
+/* 90 % to 110 % of the interval, so that checks of many servers do not stay together. */
 static uint64_t jitter(struct health *h, uint64_t interval)
 {
     return interval - interval / 10 + random_below(h, interval / 5 + 1);
@@ -101,8 +101,8 @@ static void set_timer(struct check *c, uint64_t due)
     timer_wheel_schedule(&c->checked_pool->health->timer_wheel, &c->timer, due);
 }
 
-/* The first probe comes soon; those that follow it are spread over one interval, so that servers
- * that were begun with together are not probed together for ever. */
+/* The first probe comes soon. The second is spread over one interval, so that servers that were
+ * added together are not probed together for ever. */
 static void schedule_first(struct check *c)
 {
     struct health *h = c->checked_pool->health;
@@ -119,7 +119,7 @@ static void schedule_next(struct check *c)
     set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
-/* A connection that is being ended in order is given some time for it. */
+/* Gives a connection that is being closed in order some time. */
 static void schedule_close(struct check *c)
 {
     uint64_t end = health_now(c->checked_pool->health) + CLOSE_WITHIN;
@@ -127,7 +127,7 @@ static void schedule_close(struct check *c)
         timer_wheel_schedule(&c->checked_pool->health->timer_wheel, &c->timer, end);
 }
 
-/* ---- verdicts ---- */
+/* ---- results ---- */
 
 static void log_local_error(struct health *h, const char *why)
 {
@@ -136,10 +136,10 @@ static void log_local_error(struct health *h, const char *why)
         return;
     h->lack_logged = now;
     log_msg(LOG_LEVEL_WARNING, "check_impossible",
-            "%s: servers are not checked, and stay as they were, until this is over", why);
+            "%s: servers are not checked and keep their state until this is over", why);
 }
 
-/* The callback may change everything: nothing is touched after it. */
+/* The callback may free c: nothing is touched after it. */
 static void health_apply_result(struct check *c)
 {
     struct checked_pool *w = c->checked_pool;
@@ -152,7 +152,7 @@ static void health_apply_result(struct check *c)
         h->went_down(h->arg, w->pool, c->server);
 }
 
-/* c may be gone afterwards. */
+/* May free c. */
 static void health_finish_check(struct check *c, enum probe_outcome outcome)
 {
     const struct config_pool *conf = c->checked_pool->conf;
@@ -171,7 +171,7 @@ static void health_finish_check(struct check *c, enum probe_outcome outcome)
     if (!passed)
         health_state_log_failed(c->checked_pool->pool, c->server, state);
     if (state->up !=
-        atomic_load(&c->server->up)) /* also where somebody else has set it meanwhile */
+        atomic_load(&c->server->up)) /* also if it was set meanwhile, as by a handover */
         health_apply_result(c);
 }
 
@@ -192,7 +192,7 @@ static void health_begin_check(struct check *c)
 {
     c->begun = health_now(c->checked_pool->health);
     if (atomic_load(&c->server->state) == CONFIG_STATE_MAINT) {
-        health_state_unsettle(&c->state); /* what was known is of another time when it comes back */
+        health_state_unsettle(&c->state); /* after maintenance the first check decides */
         schedule_next(c);
         return;
     }
@@ -203,8 +203,8 @@ static void health_begin_check(struct check *c)
         health_finish_check(c, outcome);
 }
 
-/* Where this process comes late, since it was stopped or held up, the steps that could have been
- * taken meanwhile are taken now, and the server has as much time again as was lost. */
+/* If this process is late, since it was stopped or blocked, the probe first takes the steps it
+ * could have taken, and the server gets the lost time again. */
 static void health_expire_check(struct check *c)
 {
     uint64_t timeout = c->checked_pool->conf->check_timeout;
@@ -224,7 +224,7 @@ static void health_on_due(struct timer_wheel_entry *e, void *arg)
     struct health *h = arg;
     if (c->probe.state == PROBE_CLOSE)
         probe_stop(&c->probe);
-    if (health_now(h) < c->due) /* further away than the wheel reaches */
+    if (health_now(h) < c->due) /* beyond the range of the wheel */
         timer_wheel_schedule(&h->timer_wheel, &c->timer, c->due);
     else if (c->probe.fd == -1)
         health_begin_check(c);
@@ -235,7 +235,7 @@ static void health_on_due(struct timer_wheel_entry *e, void *arg)
 static void health_on_timer(uv_timer_t *timer)
 {
     struct health *h = timer->data;
-    uv_update_time(h->loop); /* timers that ran before this one may have taken long */
+    uv_update_time(h->loop); /* timers before this one may have taken long */
     timer_wheel_advance(&h->timer_wheel, health_now(h), health_on_due, h);
     health_arm_timer(h);
 }
@@ -291,7 +291,7 @@ static struct checked_pool *add_pool(struct health *h, struct pool *p)
     return w;
 }
 
-/* NULL: the server is not checked for this pool. */
+/* Returns NULL if the server is not checked for this pool. */
 static struct check *find_check(const struct checked_pool *w, const struct server *srv)
 {
     return srv->check != NULL && srv->check->checked_pool == w ? srv->check : NULL;
@@ -340,7 +340,7 @@ static int restart_check(struct check *c)
     return rc;
 }
 
-/* The check of one server is there and runs by the settings of now; old has those that were. */
+/* Makes or keeps the check of one server. old: the former checks; kept ones are moved out. */
 static int sync_server(struct checked_pool *w, struct checks *old, struct server *srv,
                        bool new_settings)
 {

@@ -42,7 +42,7 @@ bool health_state_add(struct health_state *state, bool passed, uint64_t rise, ui
 /* ---- log ---- */
 
 struct server_counts {
-    size_t up; /* servers that new sessions may be sent to */
+    size_t up; /* eligible servers */
     size_t all;
 };
 
@@ -92,11 +92,11 @@ void health_state_log_changed(const struct pool *p, const struct server *srv,
     log_uint(&line, "servers", t.all);
     log_end(&line);
     if (atomic_load(&srv->state) != CONFIG_STATE_READY)
-        return; /* no new sessions went there anyway */
+        return; /* it got no new sessions before either */
     if (!state->up && t.up == 0)
-        log_pool(LOG_LEVEL_ERROR, "pool_down", p, "no server is left that is up");
+        log_pool(LOG_LEVEL_ERROR, "pool_down", p, "no server is up");
     if (state->up && t.up == 1)
-        log_pool(LOG_LEVEL_NOTICE, "pool_up", p, "there is a server again that is up");
+        log_pool(LOG_LEVEL_NOTICE, "pool_up", p, "a server is up again");
 }
 
 void health_state_log_failed(const struct pool *p, const struct server *srv,

@@ -1,4 +1,4 @@
-/* What the checks of a server have found, and what follows from it. */
+/* The result of a server's checks so far: up or down, counts, and the last reason. */
 #ifndef ZPROXY_BALANCE_HEALTH_STATE_H
 #define ZPROXY_BALANCE_HEALTH_STATE_H
 
@@ -10,26 +10,27 @@
 #include "balance/server.h"
 
 struct health_state {
-    bool up;                 /* what has been concluded */
-    bool settled;            /* the next state decides alone while this is false */
+    bool up;                 /* the conclusion, by rise and fall */
+    bool settled;            /* false: the next check alone decides */
     bool passed;             /* the last check */
-    uint64_t streak;         /* checks in a row that ended like the last one; 0: there was none */
+    uint64_t streak;         /* checks in a row with the last result; 0: no check yet */
     uint64_t successes;      /* of all checks */
     uint64_t failures;       /* of all checks */
-    uint64_t checked;        /* ms, when the last check ended; 0: there was none */
-    uint64_t changed;        /* ms, since when up has been what it is; 0: always */
+    uint64_t checked;        /* ms, the end of the last check; 0: none */
+    uint64_t changed;        /* ms, the last change of up; 0: none */
     uint64_t duration;       /* ms, of the last check */
     char why[PROBE_WHY_MAX]; /* how the last check ended: "connection refused", "HTTP 200" */
 };
 
-/* Nothing is known yet; up until a check says otherwise. */
+/* Before the first check. up: the conclusion until then. */
 void health_state_init(struct health_state *state, bool up);
 
-/* The next state decides alone, as the first one does. */
+/* The next check alone decides, as the first one does. */
 void health_state_unsettle(struct health_state *state);
 
-/* A check has ended. It takes rise passed in a row to come up, fall failed ones to go down (both at
- * least 1), the first one alone excepted. Returns whether up has changed. */
+/* Adds the result of a check. The server comes up after rise passed checks in a row, and goes down
+ * after fall failed ones (both at least 1); the first check alone decides. Returns whether up
+ * changed. */
 bool health_state_add(struct health_state *state, bool passed, uint64_t rise, uint64_t fall,
                       uint64_t now);
 

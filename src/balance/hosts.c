@@ -29,24 +29,24 @@ struct address {
 /* A name at an address. */
 struct entry {
     uint32_t hash; /* of the name in lower case */
-    uint32_t name; /* where it begins in the text */
+    uint32_t name; /* offset in the text */
     uint32_t address;
-    uint32_t order; /* in the file */
+    uint32_t order; /* of entries in the file */
 };
 
-/* What the file had: sorted by hash, then by order. */
+/* The contents of the file; entries are sorted by hash, then by order. */
 struct table {
-    char *text; /* names end in NUL there */
+    char *text; /* of the file; names are NUL-terminated in place */
     struct address *address;
     size_t address_count, address_room;
     struct entry *entry;
     size_t count, room;
 };
 
-/* A read by a thread, which has it alone until on_read() is called. */
+/* A read in progress. It belongs to the thread of the pool until hosts_on_read() is called. */
 struct reading {
     uv_work_t work;
-    struct hosts *hosts; /* NULL: closed meanwhile */
+    struct hosts *hosts; /* NULL: hosts_close() was called */
     struct table table;
     struct file_stamp stamp;
     int error;
@@ -58,7 +58,7 @@ struct hosts {
     hosts_changed_fn *changed;
     void *arg;
     struct table table;
-    struct file_stamp stamp; /* of the file that the table is of; all zero: there was none */
+    struct file_stamp stamp; /* of the file when it was read; all zero: no file */
     struct reading *reading;
     bool ready;
     char path[];
@@ -130,8 +130,8 @@ static int hosts_add_name(struct table *t, const char *name)
     return 0;
 }
 
-/* "ADDRESS NAME...", of which names stay in place. A line that begins with something else says
- * nothing. */
+/* "ADDRESS NAME..."; the names stay in the text. A line without an address at its start is ignored.
+ */
 static int hosts_add_line(struct table *t, char *line)
 {
     char *rest = NULL;
@@ -156,7 +156,7 @@ static int hosts_compare_entries(const void *left, const void *right)
     return (a->order > b->order) - (a->order < b->order);
 }
 
-/* text is the table's, size bytes and a NUL. */
+/* The table owns text, which has size bytes and a NUL. */
 static int table_fill(struct table *t, char *text, size_t size)
 {
     int rc = 0;
@@ -175,7 +175,7 @@ static int table_fill(struct table *t, char *text, size_t size)
 
 /* ---- the file ---- */
 
-/* Returns how much was read, or -errno. */
+/* Returns the number of bytes, or -errno. */
 static ssize_t hosts_read_all(int fd, char *text, size_t size)
 {
     size_t got = 0;
@@ -213,7 +213,7 @@ static int read_open(struct reading *r, int fd)
     return table_fill(&r->table, text, (size_t)n);
 }
 
-/* In a thread. A file that is not there has no names. */
+/* In a thread of the pool. A missing file has no names. */
 static void on_work(uv_work_t *work)
 {
     struct reading *r = work->data;
@@ -226,7 +226,7 @@ static void on_work(uv_work_t *work)
     close(fd);
 }
 
-/* Of a file that could not be read what was known of it stays, until it changes once more. */
+/* If the file could not be read, the former table stays until the file changes again. */
 static void hosts_on_read(uv_work_t *work, int status)
 {
     struct reading *r = work->data;
@@ -249,7 +249,7 @@ static void hosts_on_read(uv_work_t *work, int status)
         h->changed(h->arg);
 }
 
-/* ---- the whole ---- */
+/* ---- open and close ---- */
 
 int hosts_open(struct hosts **out, uv_loop_t *loop, const char *path, hosts_changed_fn *changed,
                void *arg)
@@ -272,14 +272,14 @@ void hosts_close(struct hosts *h)
         return;
     if (h->reading != NULL) {
         h->reading->hosts = NULL;
-        (void)uv_cancel((uv_req_t *)&h->reading->work); /* or it ends in a moment */
+        (void)uv_cancel((uv_req_t *)&h->reading->work); /* if it runs already, it ends soon */
     }
     table_free(&h->table);
     free(h);
 }
 
-/* The threads that libuv makes with its first work inherit what is blocked here: a signal that
- * came to one of them would end the process once its handler has been closed. */
+/* libuv starts its threads with the first request, and they inherit the signal mask: a signal to
+ * one of them would end the process once its handler is closed. */
 static int queue_work(uv_loop_t *loop, uv_work_t *work)
 {
     sigset_t all, before;
@@ -295,7 +295,7 @@ static void start_reading(struct hosts *h, const struct file_stamp *seen)
     size_t n = strlen(h->path) + 1;
     struct reading *r = calloc(1, sizeof *r + n);
     if (r == NULL)
-        return; /* the next check tries it again */
+        return; /* hosts_check() tries again */
     r->hosts = h;
     r->stamp = *seen;
     r->work.data = r;
@@ -347,7 +347,7 @@ static void hosts_report(const struct address *a, hosts_found_fn *found, void *a
     found(arg, a->in6 ? (const struct sockaddr *)&in6 : (const struct sockaddr *)&in);
 }
 
-/* The first entry that is not before the hash. */
+/* The first entry with this hash or a greater one. */
 static size_t first_of(const struct table *t, uint32_t hash)
 {
     size_t low = 0;
@@ -368,7 +368,7 @@ size_t hosts_find(const struct hosts *h, const char *name, hosts_found_fn *found
     char copy[NAME_MAX_LEN + 1];
     size_t n = strlen(name);
     size_t count = 0;
-    if (n > 0 && name[n - 1] == '.') /* the file has none there */
+    if (n > 0 && name[n - 1] == '.') /* names in the file have no last dot */
         n--;
     if (n > NAME_MAX_LEN)
         return 0;

@@ -1,5 +1,5 @@
-/* The hosts file, read once for each change by a thread of libuv's pool, so that the loop never
- * waits for it, and kept as a table in which a name is found at once.
+/* The hosts file as a sorted table. A thread of libuv's pool reads the file after each change, so
+ * that the loop does not block. For the control thread.
  */
 #ifndef ZPROXY_BALANCE_HOSTS_H
 #define ZPROXY_BALANCE_HOSTS_H
@@ -9,26 +9,28 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-#define HOSTS_SIZE_MAX (64 << 20) /* bytes of the file; what is beyond is not read */
+#define HOSTS_SIZE_MAX (64 << 20) /* bytes of the file that are read */
 
 struct hosts;
 
-/* What is in the file has changed, or was read for the first time. */
+/* The file was read for the first time, or again after a change. */
 typedef void hosts_changed_fn(void *arg);
 
-/* Reads nothing yet. path is copied. Returns 0 or -ENOMEM. */
+/* Does not read the file yet. path is copied. Returns 0 or -ENOMEM. */
 int hosts_open(struct hosts **out, uv_loop_t *loop, const char *path, hosts_changed_fn *changed,
                void *arg);
-/* changed() is not called any more; memory goes when the loop runs on. */
+/* changed() will not be called. Memory is freed when the loop runs on. h may be NULL. */
 void hosts_close(struct hosts *h);
 
-/* Costs one stat(2), and has the file read when it is not what was read last. */
+/* Starts to read the file if it has changed; costs one stat(2). */
 void hosts_check(struct hosts *h);
-/* Whether it has been read at all, or found to be missing. */
+/* Whether the file has been read, or found missing. */
 bool hosts_ready(const struct hosts *h);
 
-/* Calls found() for each address that the file has for a name, in its order, and for those that
- * "localhost" has without it (RFC 6761). Returns how many there were. */
+/* Calls found() for each address of a name, in the order of the file. "localhost" and names below
+ * it have the loopback addresses even if the file has none (RFC 6761). Returns the number of
+ * addresses.
+ */
 typedef void hosts_found_fn(void *arg, const struct sockaddr *sa);
 size_t hosts_find(const struct hosts *h, const char *name, hosts_found_fn *found, void *arg);
 

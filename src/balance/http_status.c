@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* What the line begins with: d is a digit, s a digit that a status begins with, e what may follow
- * the status, all else is itself. */
+/* The pattern of a status line: d is a digit, s the first digit of a status, e the byte after the
+ * status; all other characters match themselves. */
 static const char line[] = "HTTP/1.d sdde";
 #define LINE_LENGTH (sizeof line - 1)
 #define STATUS_AT   9
@@ -35,13 +35,13 @@ static int status_line(const char *data, size_t len)
     return 100 * (status[0] - '0') + 10 * (status[1] - '0') + (status[2] - '0');
 }
 
-/* 101 is the last answer of HTTP on a connection. */
+/* 101 is final: no further HTTP answer follows it. */
 static bool is_interim(int status)
 {
     return status >= 100 && status < 200 && status != 101;
 }
 
-/* Passes over a part of one line. Returns how many bytes, 0: it takes more of them to tell. */
+/* Skips a part of a line. Returns the number of bytes; 0: more bytes are needed. */
 static size_t http_status_skip(enum http_position *at, const char *data, size_t len)
 {
     const char *end = NULL;
@@ -50,7 +50,7 @@ static size_t http_status_skip(enum http_position *at, const char *data, size_t 
         if (!is_interim(status_line(data, len)))
             return 0;
         *at = HTTP_WITHIN_LINE;
-        return LINE_LENGTH - 1; /* the byte behind it may be the line's end */
+        return LINE_LENGTH - 1; /* the next byte may be the line end */
     case HTTP_AT_FIELD:
         if (len == 0 || (data[0] == '\r' && len == 1))
             return 0;

@@ -4,22 +4,21 @@
 
 #include <stddef.h>
 
-/* Where the next byte stands. */
+/* What the next byte belongs to. */
 enum http_position {
-    HTTP_AT_STATUS,   /* an answer begins */
-    HTTP_AT_FIELD,    /* a line of an interim answer's head begins */
-    HTTP_WITHIN_LINE, /* a line of that head goes on */
+    HTTP_AT_STATUS,   /* the start of an answer */
+    HTTP_AT_FIELD,    /* the start of a header line of an interim answer */
+    HTTP_WITHIN_LINE, /* the rest of a line of that header */
 };
 
-/* Interim answers, such as 100 and 103, are passed over: the final one follows. Returns how many
- * bytes at the begin of data belong to them; *at tells where data begins, and then where what is
- * left begins. */
+/* Skips interim answers, such as 100 and 103, which precede the final one. Returns the number of
+ * bytes that belong to them. *at: position at the start of data; updated to the position after the
+ * skipped bytes. */
 size_t http_skip_interim(enum http_position *at, const char *data, size_t len);
 
-/* Reads "HTTP/1.1 200" and the space or line end behind it, behind interim answers; "HTTP/1.0 200"
- * without a reason, as some servers send it, is fine. Returns the final status, 101 or 200..599; 0
- * when it takes more bytes to tell; or -EPROTO when this is not HTTP/1, told by the first byte that
- * cannot be. */
+/* Reads "HTTP/1.1 200" and the following space or line end, after interim answers. A status line
+ * without a reason phrase, which some servers send, is accepted. Returns the final status, 101 or
+ * 200..599; 0 if more bytes are needed; or -EPROTO from the first byte that is not HTTP/1. */
 int http_status(const char *data, size_t len);
 
 #endif

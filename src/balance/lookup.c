@@ -28,12 +28,12 @@ struct host {
 struct lookup {
     struct lookup_setup setup;
     char *name;
-    struct host *hosts; /* the one of that name, or those of the service */
+    struct host *hosts; /* the host itself, or the targets of the service */
     size_t host_count;
     struct lookup_part services;
-    struct lookup_hold hold; /* of a service */
-    uint64_t failed;         /* the last wait after answers that were of no use */
-    size_t pending;          /* hosts' questions on their way, and one while they are asked */
+    struct lookup_hold hold; /* of the service */
+    uint64_t failed;         /* ms, the last wait after unusable addresses */
+    size_t pending;          /* questions of hosts in flight, and one while they are sent */
     char error[LOOKUP_ERROR_MAX];
 };
 
@@ -85,7 +85,7 @@ static void host_ask(struct host *h, enum family f)
         l->pending++;
 }
 
-/* An address of the hosts file, as if it had been a record. */
+/* Adds an address of the hosts file as a record. */
 static void on_found_in_hosts(void *arg, const struct sockaddr *sa)
 {
     struct dns_reply *replies = arg;
@@ -139,9 +139,9 @@ static bool host_is_known(const struct host *h)
     return h->hold.gone || h->part[FAMILY_IN].cached.count + h->part[FAMILY_IN6].cached.count > 0;
 }
 
-/* ---- what went wrong ---- */
+/* ---- errors ---- */
 
-/* The first thing that went wrong is told. what: the host or address that it went wrong with. */
+/* Keeps the first error of a round. */
 __attribute__((format(printf, 2, 3))) static void note_error(struct lookup *l, const char *text,
                                                              ...)
 {
@@ -153,15 +153,15 @@ __attribute__((format(printf, 2, 3))) static void note_error(struct lookup *l, c
     va_end(args);
 }
 
-/* That a name has no records of one family is no news beside a failure of the other; that there is
- * no such name is. */
-static bool tells(const struct lookup_part *p, const struct lookup_part *other)
+/* Whether this answer belongs into the error. If the other family failed, "no records" of this one
+ * does not, but NXDOMAIN does. */
+static bool belongs_in_error(const struct lookup_part *p, const struct lookup_part *other)
 {
     return p->outcome == DNS_FAILED || (p->outcome == DNS_EMPTY && other->outcome == DNS_FAILED &&
                                         strncmp(p->error, "NXDOMAIN", strlen("NXDOMAIN")) == 0);
 }
 
-/* With either family, or that there is no address at all; only what is told by name for a service.
+/* Notes a failure of a family, or that the host has no addresses. For a service the host is named.
  */
 static void note_host_error(struct lookup *l, const struct host *h)
 {
@@ -170,7 +170,7 @@ static void note_host_error(struct lookup *l, const struct host *h)
     const char *name = l->setup.service ? h->name : "";
     const char *colon = l->setup.service ? ": " : "";
     bool empty = in->outcome == DNS_EMPTY && in6->outcome == DNS_EMPTY;
-    bool both = tells(in, in6) && tells(in6, in);
+    bool both = belongs_in_error(in, in6) && belongs_in_error(in6, in);
     if ((empty || both) && in->error == in6->error) {
         note_error(l, "%s%sA, AAAA: %s", name, colon, in->error);
     } else if (empty || both) {
@@ -182,13 +182,13 @@ static void note_host_error(struct lookup *l, const struct host *h)
     }
 }
 
-/* ---- the end of a round ---- */
+/* ---- end of a round ---- */
 
-/* What a round has come to, while it is put together. */
+/* The result of a round while it is computed. */
 struct sum {
     struct answers set;
-    size_t refused; /* addresses that no server can have */
-    size_t unknown; /* hosts that there was never an answer for */
+    size_t refused; /* unusable addresses */
+    size_t unknown; /* hosts and services without any answer so far */
 };
 
 static int lookup_add_address(struct lookup *l, struct sum *sum, const struct pool_answer *one)
@@ -204,7 +204,7 @@ static int lookup_add_address(struct lookup *l, struct sum *sum, const struct po
     return 0;
 }
 
-/* like: weight and backup of the host's addresses. */
+/* like: has the weight and backup flag for the host's addresses. */
 static int add_host(struct lookup *l, struct sum *sum, const struct host *h, uint16_t port,
                     struct pool_answer like)
 {
@@ -251,7 +251,7 @@ static void set_earliest(uint64_t *when, uint64_t other)
         *when = other;
 }
 
-/* When the first question is to be asked again, and when the first address goes. */
+/* Sets when the next question is due and when the first held address is dropped. */
 static void set_times(const struct lookup *l, struct lookup_result *result)
 {
     if (l->setup.service) {
@@ -283,7 +283,7 @@ static void lookup_finish(struct lookup *l, const struct sum *sum)
     l->setup.done(l->setup.arg, &result);
 }
 
-/* Nothing can be made of what is known. */
+/* Ends the round with an error and without addresses. */
 static void lookup_fail(struct lookup *l, const char *error)
 {
     const struct sum none = { .unknown = 1 };
@@ -304,13 +304,13 @@ static void lookup_make_result(struct lookup *l)
                               : add_host(l, &sum, &l->hosts[0], l->setup.port, plain);
     answers_sort_unique(&sum.set);
     if (rc < 0)
-        lookup_fail(l, rc == -E2BIG ? "more addresses than can be servers" : "out of memory");
+        lookup_fail(l, rc == -E2BIG ? "too many addresses" : "out of memory");
     else
         lookup_finish(l, &sum);
     answers_fini(&sum.set);
 }
 
-/* Gives back the place that a question had; the last one ends the round. */
+/* Counts a question as answered; the last one ends the round. */
 static void lookup_end_question(struct lookup *l)
 {
     if (--l->pending == 0)
@@ -326,7 +326,7 @@ static void host_on_reply(struct host *h, enum family f, const struct dns_reply 
 
 static void start_hosts(struct lookup *l)
 {
-    l->pending = 1; /* so that it ends only when all were asked */
+    l->pending = 1; /* the round must not end before all are sent */
     for (size_t i = 0; i < l->host_count; i++)
         host_start(&l->hosts[i]);
     lookup_end_question(l);
@@ -343,7 +343,7 @@ static void free_hosts(struct lookup *l)
     l->host_count = 0;
 }
 
-/* What was known of a host that stays is not lost. */
+/* A host that stays keeps its answers. */
 static void inherit(struct host *to, struct host *from)
 {
     if (from == NULL)
@@ -356,7 +356,7 @@ static void inherit(struct host *to, struct host *from)
     to->hold = from->hold;
 }
 
-/* Makes the hosts of the service those that its records name, each once. */
+/* Sets the hosts of the service to the targets of its records, each once. */
 static int lookup_set_hosts(struct lookup *l)
 {
     const struct dns_answer *services = &l->services.cached;
@@ -382,7 +382,8 @@ static int lookup_set_hosts(struct lookup *l)
     return 0;
 }
 
-/* Addresses that came with the services need not be asked for. The hosts file is before them. */
+/* Uses the additional records, so that these addresses need not be asked for. The hosts file has
+ * precedence. */
 static void take_extra(struct lookup *l, const struct dns_answer *services)
 {
     for (size_t i = 0; i < l->host_count; i++) {
@@ -398,7 +399,7 @@ static void take_extra(struct lookup *l, const struct dns_answer *services)
     }
 }
 
-/* Whether the service is said not to exist: its only target is the root. */
+/* Whether the only target is the root: the service does not exist (RFC 2782). */
 static bool is_none(const struct dns_answer *services)
 {
     return services->count == 1 && services->record[0].srv.target[0] == '\0';
@@ -414,12 +415,12 @@ static void services_are_none(struct lookup *l, const struct dns_reply *reply)
     l->services.failed = 0;
     l->services.answered = true;
     l->services.outcome = DNS_EMPTY;
-    l->services.error = root ? "the service is said not to exist" : reply->error;
+    l->services.error = root ? "the service does not exist, its target is ." : reply->error;
     if (l->hold.empty_since == 0)
         l->hold.empty_since = uv_now(context_of(l)->loop);
 }
 
-/* Of a service that has been without hosts for long enough none is left. */
+/* Drops the hosts of a service without records after resolve_hold. */
 static void drop_services(struct lookup *l)
 {
     if (!lookup_hold_is_over(context_of(l), &l->hold))
@@ -428,7 +429,7 @@ static void drop_services(struct lookup *l)
     free_hosts(l);
 }
 
-/* Goes on with the hosts, whatever is known of the services. */
+/* Goes on with the hosts of the last good answer. */
 static void lookup_use_services(struct lookup *l)
 {
     if (l->hold.empty_since != 0)
@@ -436,7 +437,7 @@ static void lookup_use_services(struct lookup *l)
     if (l->services.outcome != DNS_ANSWERED)
         note_error(l, "SRV: %s", l->services.error);
     else if (l->services.cached.bad_target_count > 0)
-        note_error(l, "SRV: %s: not the name of a host", l->services.cached.bad_target);
+        note_error(l, "SRV: %s: not a host name", l->services.cached.bad_target);
     start_hosts(l);
 }
 
@@ -471,7 +472,7 @@ static void ask_services(struct lookup *l)
     lookup_use_services(l);
 }
 
-/* ---- the whole ---- */
+/* ---- new and free ---- */
 
 struct lookup *lookup_new(const struct lookup_setup *setup)
 {
@@ -528,7 +529,7 @@ void lookup_stop(struct lookup *l)
 
 void lookup_expire(struct lookup *l)
 {
-    l->services.due = 1; /* 0 would be never */
+    l->services.due = 1; /* 0 means never */
     for (size_t i = 0; i < l->host_count; i++)
         for (int f = 0; f < FAMILIES; f++)
             l->hosts[i].part[f].due = 1;

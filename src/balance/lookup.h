@@ -1,9 +1,9 @@
-/* What is behind one name: all questions that it takes, asked in rounds.
+/* A lookup of one name: all questions that it needs, asked in rounds. For the control thread.
  *
- * A host's questions are for its A and AAAA records, a service's for its SRV records and for the
- * addresses of every host that they name, if they do not come with them. Each is asked again when
- * its own answer runs out. What could not be learned is taken from an earlier answer, as long as
- * that takes; what an answer says there is not any more, for resolve_hold.
+ * For a host these are its A and AAAA records; for a service its SRV records and the addresses of
+ * each target, unless the answer has them as additional records. A question is asked again when its
+ * own answer expires. If it fails, its former records stay in use without limit; if the answer has
+ * no records, for resolve_hold.
  */
 #ifndef ZPROXY_BALANCE_LOOKUP_H
 #define ZPROXY_BALANCE_LOOKUP_H
@@ -22,36 +22,36 @@
 struct lookup;
 
 struct lookup_result {
-    const struct answers *answers; /* settled; NULL: nothing is known, or not enough */
-    bool complete;                 /* no part of it is missing that was never answered */
-    const char *error;             /* what went wrong with all or some of it, or NULL */
-    uint64_t next;                 /* when something is to be asked again; ms of the loop */
-    bool all_held;                 /* and that all of them go then */
-    uint64_t held_until; /* when the first address goes that there is not any more; 0: none */
+    const struct answers *answers; /* sorted, without duplicates; NULL: not known */
+    bool complete;                 /* every host and service was resolved at least once */
+    const char *error;             /* of one of the questions; NULL: none */
+    uint64_t next;                 /* ms of the loop, when the next round is due */
+    bool all_held;                 /* held_until applies to all addresses */
+    uint64_t held_until; /* ms of the loop, when the first held address is dropped; 0: none */
 };
 
 struct lookup_setup {
     const struct lookup_context *context;
     const char *host; /* copied */
-    bool service;     /* host is the name of SRV records */
-    uint16_t port;    /* of the host's addresses */
-    /* Whether zproxy may connect there at all: it must not reach itself. */
+    bool service;     /* host has SRV records */
+    uint16_t port;    /* of the addresses, unless service */
+    /* Whether zproxy may connect to the address; it must not connect to itself. */
     bool (*usable)(void *arg, const struct addr *a);
-    /* A round is over. The result is good during the call. */
+    /* Called at the end of a round. The result is valid during the call. */
     void (*done)(void *arg, const struct lookup_result *result);
     void *arg;
 };
 
-/* NULL when out of memory. */
+/* Returns NULL when out of memory. */
 struct lookup *lookup_new(const struct lookup_setup *setup);
 void lookup_free(struct lookup *l);
 
-/* Begins a round, of what has run out; none may be running. done() may be called before this
- * returns: the hosts file answers at once. */
+/* Starts a round, which asks the questions that are due. No round may be running. done() may be
+ * called before lookup_start() returns, since the hosts file answers at once. */
 void lookup_start(struct lookup *l);
-/* Ends a round without done(). */
+/* Cancels the round; done() is not called. */
 void lookup_stop(struct lookup *l);
-/* The next round is of all questions, however long their answers hold. */
+/* Makes all questions due, so that the next round asks them. */
 void lookup_expire(struct lookup *l);
 
 #endif

@@ -71,7 +71,7 @@ bool lookup_part_is_due(const struct lookup_context *c, const struct lookup_part
     return !p->answered || p->due <= uv_now(c->loop);
 }
 
-/* ---- what is held ---- */
+/* ---- held records ---- */
 
 uint64_t lookup_hold_end(const struct lookup_context *c, const struct lookup_hold *h)
 {
@@ -90,8 +90,7 @@ bool lookup_hold_is_over(const struct lookup_context *c, struct lookup_hold *h)
 
 /* ---- both families ---- */
 
-/* One family without records beside another that has some: nothing is missing, and nothing is held.
- */
+/* One family has no records and the other has some: the former records are not held. */
 static void settle_missing(const struct lookup_context *c, struct lookup_part *p,
                            const struct lookup_part *other)
 {
@@ -103,7 +102,8 @@ static void settle_missing(const struct lookup_context *c, struct lookup_part *p
                  : other->due;
 }
 
-/* No family has records: they are held for a time, and the question is asked again soon. */
+/* No family has records: the former ones are held for a time, and the question is asked again soon.
+ */
 static void settle_empty(const struct lookup_context *c, struct lookup_part part[LOOKUP_PARTS],
                          struct lookup_hold *h)
 {
@@ -124,7 +124,7 @@ void lookup_parts_settle(const struct lookup_context *c, struct lookup_part part
                          struct lookup_hold *h)
 {
     bool has_some = false; /* a family has records */
-    bool may_have = false; /* or had some when it last could be asked */
+    bool may_have = false; /* a family that failed had some before */
     bool is_empty = h->empty_since != 0;
     for (int i = 0; i < LOOKUP_PARTS; i++) {
         const struct lookup_part *p = &part[i];

@@ -1,5 +1,5 @@
-/* One question of a look-up: its last answer, when it is asked again, and for how long the records
- * stay in use of which an answer says that there are not any more.
+/* One question of a lookup: its last answer, when it is asked again, and how long its records are
+ * held after an answer without records. For the control thread.
  */
 #ifndef ZPROXY_BALANCE_LOOKUP_PART_H
 #define ZPROXY_BALANCE_LOOKUP_PART_H
@@ -32,7 +32,7 @@ uint64_t lookup_refresh_empty(const struct lookup_refresh *r, uint32_t ttl);
  * failure. */
 uint64_t lookup_refresh_failed(const struct lookup_refresh *r, uint64_t *last);
 
-/* What all look-ups of a process have in common. */
+/* Shared by all lookups. */
 struct lookup_context {
     uv_loop_t *loop;
     struct dns *dns;
@@ -40,40 +40,40 @@ struct lookup_context {
     struct lookup_refresh refresh;
 };
 
-/* One question, and what is known of its answer. */
+/* One question and its last answer. */
 struct lookup_part {
-    struct dns_question *question; /* NULL: not on its way */
-    struct dns_answer cached;      /* the last good records */
+    struct dns_question *question; /* NULL: not in flight */
+    struct dns_answer cached;      /* the last records */
     enum dns_outcome outcome;      /* of the last answer */
     const char *error;
-    bool answered;         /* or failed, at all */
-    bool fresh;            /* in this round */
-    uint32_t negative_ttl; /* of the last answer, if it said that there is nothing */
-    uint64_t due;          /* when it is asked again; ms of the loop */
-    uint64_t failed;       /* the last wait after a failure */
+    bool answered;         /* there was an answer or a failure */
+    bool fresh;            /* answered in this round */
+    uint32_t negative_ttl; /* of the last answer, if it had no records */
+    uint64_t due;          /* ms of the loop, when it is asked again */
+    uint64_t failed;       /* ms, the last wait after a failure */
 };
 
 struct lookup_hold {
-    uint64_t
-        empty_since; /* an answer has said that there is nothing; ms of the loop; 0: none has */
-    bool gone;       /* for so long that nothing is left for us either */
+    uint64_t empty_since; /* ms of the loop, first answer without records; 0: none */
+    bool gone;            /* resolve_hold is over: the records were dropped */
 };
 
 void lookup_part_cancel(struct lookup_part *p);
 bool lookup_part_is_due(const struct lookup_context *c, const struct lookup_part *p);
 
-/* Takes an answer in. What it says there is not is dropped later: others may hold it. */
+/* Stores an answer. An answer without records does not drop the former ones; lookup_parts_settle()
+ * does. */
 void lookup_part_set(const struct lookup_context *c, struct lookup_part *p,
                      const struct dns_reply *reply);
 void lookup_part_fail(const struct lookup_context *c, struct lookup_part *p, const char *error);
 
-/* When what is held goes; 0: nothing is. */
+/* When the held records are dropped, ms of the loop; 0: none are held. */
 uint64_t lookup_hold_end(const struct lookup_context *c, const struct lookup_hold *h);
-/* Whether it has gone. */
+/* Whether that time has come. */
 bool lookup_hold_is_over(const struct lookup_context *c, struct lookup_hold *h);
 
-/* What an answer without records means depends on the other family's. A failure neither begins the
- * hold nor ends it. */
+/* Applies answers without records, whose meaning depends on the other family. A failure neither
+ * begins nor ends the hold. */
 void lookup_parts_settle(const struct lookup_context *c, struct lookup_part part[LOOKUP_PARTS],
                          struct lookup_hold *h);
 

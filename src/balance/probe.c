@@ -36,8 +36,8 @@ static void probe_close_socket(struct probe *p)
     p->fd = -1;
 }
 
-/* Waits for the server's end of the stream: what comes before it is dropped, since unread bytes
- * would make close(2) a reset. */
+/* Waits until the server closes. Drops what arrives before, since close(2) with unread bytes sends
+ * a reset. */
 static void probe_await_end(struct probe *p)
 {
     char data[PROBE_RECEIVE_MAX];
@@ -50,8 +50,8 @@ static void probe_await_end(struct probe *p)
         probe_close_socket(p);
 }
 
-/* The end of the stream tells a server that this is over. One of HTTP was told by the request, and
- * might take it for a client that has lost its interest. */
+/* A FIN tells the server that the check is over. To an HTTP server the request has said so
+ * (Connection: close); it might take a FIN for a client that has gone. */
 static void probe_close_gracefully(struct probe *p)
 {
     p->state = PROBE_CLOSE;
@@ -61,7 +61,7 @@ static void probe_close_gracefully(struct probe *p)
     probe_await_end(p);
 }
 
-/* The last words of a probe; where they are about a step the user can tell which. */
+/* Sets p->why, with the number of the step if the user wrote steps. */
 static void __attribute__((format(printf, 2, 0)))
 probe_set_reason(struct probe *p, const char *why, va_list args)
 {
@@ -72,7 +72,7 @@ probe_set_reason(struct probe *p, const char *why, va_list args)
     vsnprintf(p->why + n, sizeof p->why - (size_t)n, why, args);
 }
 
-/* The server has been heard, and is left in order. */
+/* Ends the probe and closes the connection in order. */
 static enum probe_outcome __attribute__((format(printf, 3, 4)))
 probe_finish(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 {
@@ -87,7 +87,7 @@ probe_finish(struct probe *p, enum probe_outcome outcome, const char *why, ...)
     return outcome;
 }
 
-/* It has not, and what has been begun with it is over at once. */
+/* Ends the probe and resets the connection. */
 static enum probe_outcome __attribute__((format(printf, 3, 4)))
 probe_fail(struct probe *p, enum probe_outcome outcome, const char *why, ...)
 {
@@ -99,14 +99,14 @@ probe_fail(struct probe *p, enum probe_outcome outcome, const char *why, ...)
     return outcome;
 }
 
-/* ---- words ---- */
+/* ---- texts ---- */
 
 static const struct script_step *step_of(const struct probe *p)
 {
     return &p->script->step[p->step];
 }
 
-/* Room for a text with the names of variables in it. */
+/* Room for a text in which values are replaced by the names of variables. */
 #define MASKED_MAX (PROBE_RECEIVE_MAX + 1024)
 
 static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], const char *data,
@@ -117,7 +117,7 @@ static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], cons
                        variable_mask(p->script->secrets, data, len, masked, sizeof masked));
 }
 
-/* What is waited for: `"+PONG"`. */
+/* What the step expects: `"+PONG"`. */
 #define EXPECTED_MAX (PROBE_QUOTE_MAX + 16)
 static const char *quote_expected(const struct probe *p, char text[EXPECTED_MAX])
 {
@@ -138,7 +138,7 @@ static const char *quote_expected(const struct probe *p, char text[EXPECTED_MAX]
     return "an answer";
 }
 
-/* Of a regular expression, what a line would begin with that matches it. */
+/* The length of the literal text that a regular expression begins with. */
 static size_t literal_length(const char *ere, size_t len)
 {
     size_t n = 0;
@@ -147,7 +147,7 @@ static size_t literal_length(const char *ere, size_t len)
     return n;
 }
 
-/* The line of an answer that tells why the step is not content with it. */
+/* The line of an answer that explains why it does not match. */
 static const char *quote_received(const struct probe *p, const struct script_step *s,
                                   char text[PROBE_QUOTE_MAX], const char *data, size_t len)
 {
@@ -250,9 +250,9 @@ static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
     return PROBE_RUNNING;
 }
 
-/* ---- hear ---- */
+/* ---- receive ---- */
 
-/* Takes so many bytes from the socket, which have been looked at already. */
+/* Reads len bytes from the socket, which were peeked at before. */
 static void probe_discard(struct probe *p, size_t len)
 {
     char data[PROBE_RECEIVE_MAX];
@@ -284,7 +284,7 @@ static bool probe_step_matches(const struct script_step *s, const char *data, si
     case SCRIPT_EXPECT:
     case SCRIPT_EXPECT_NOT:
         return memmem(data, len, s->data, s->len) != NULL;
-    case SCRIPT_EXPECT_REGEX: /* bytes, zeros among them: not up to the first of these */
+    case SCRIPT_EXPECT_REGEX: /* REG_STARTEND: the bytes may include NUL */
         return regexec(s->regex, data, 0, &within, REG_STARTEND) == 0;
     case SCRIPT_SEND:
     case SCRIPT_EXPECT_STATUS:
@@ -293,7 +293,8 @@ static bool probe_step_matches(const struct script_step *s, const char *data, si
     return false;
 }
 
-/* The expect_not of this answer, up to the step under way, whose bytes have come; NULL: none. */
+/* The expect_not step of this answer, up to the current step, that the answer violates; NULL: none.
+ */
 static const struct script_step *find_unwanted(struct probe *p, const char *data, size_t len)
 {
     const struct script *s = p->script;
@@ -322,7 +323,7 @@ static enum probe_outcome probe_pass(struct probe *p, const char *data, size_t l
     return probe_finish(p, PROBE_PASSED, "sent");
 }
 
-/* Goes on to the next step that has to wait for something. */
+/* Goes on to the next step that has to wait. */
 static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t len)
 {
     const struct script *s = p->script;
@@ -343,13 +344,13 @@ static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t 
     }
     if (p->step == s->step_count)
         return probe_pass(p, data, len);
-    probe_discard(p, len); /* what is expected next is an answer to what is said next */
+    probe_discard(p, len); /* the next answer is to the next send */
     p->state = PROBE_SEND;
     p->sent = 0;
     return PROBE_RUNNING;
 }
 
-/* No more will come. error: the socket's, or 0 where it was ended in order. */
+/* Ends the probe when the server sends nothing more. error: of the socket; 0: closed in order. */
 static enum probe_outcome judge_end(struct probe *p, const char *data, size_t len, int error)
 {
     char expected[EXPECTED_MAX];
@@ -364,7 +365,8 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
                         quote_expected(p, expected));
 }
 
-/* What has come so far, without interim answers of HTTP. Returns its length, or -errno. */
+/* Peeks at the bytes received so far, after interim HTTP answers. Returns their number or -errno.
+ */
 static ssize_t probe_peek(struct probe *p, char data[PROBE_RECEIVE_MAX])
 {
     for (;;) {
@@ -385,7 +387,7 @@ static ssize_t probe_peek(struct probe *p, char data[PROBE_RECEIVE_MAX])
     }
 }
 
-/* error: what has been taken from the socket already, or 0. */
+/* error: of the socket, if the caller has read it already; or 0. */
 static enum probe_outcome receive(struct probe *p, int error)
 {
     char data[PROBE_RECEIVE_MAX];
@@ -412,14 +414,14 @@ static enum probe_outcome cannot_send(struct probe *p, int error)
     char text[HUMAN_ERROR_MAX];
     size_t next = p->step + 1;
     if (next < p->script->step_count && p->script->step[next].kind != SCRIPT_SEND) {
-        p->step = next; /* it may have answered before it closed */
+        p->step = next; /* the server may have answered before it closed */
         p->state = PROBE_RECEIVE;
         return receive(p, error);
     }
     return probe_fail(p, PROBE_FAILED, "%s while sending", human_error(error, text));
 }
 
-/* Sends what is left of the steps up to one that waits for an answer. */
+/* Sends the rest of the steps before the next one that expects an answer. */
 static enum probe_outcome send_rest(struct probe *p)
 {
     const struct script *s = p->script;
@@ -440,10 +442,10 @@ static enum probe_outcome send_rest(struct probe *p)
     return PROBE_RUNNING;
 }
 
-/* ---- the whole of it ---- */
+/* ---- run ---- */
 
-/* Sends and hears until it has to wait. What has come may be the answer to what was sent just now,
- * without an event of its own. */
+/* Sends and receives until the probe has to wait. After a send it looks for bytes at once: the
+ * answer may be there already, without a further event. */
 static enum probe_outcome run_steps(struct probe *p, bool may_receive)
 {
     enum probe_outcome outcome = PROBE_RUNNING;

@@ -7,7 +7,7 @@
 
 static const char cut[] = "...";
 
-/* The length of the line at data, without its end. A line end at the begin is a part of it. */
+/* The length of the line at data, without its line end. A line end at the start is part of it. */
 static size_t probe_quote_line_length(const char *data, size_t len)
 {
     const char *end = len > 1 ? memchr(data + 1, '\n', len - 1) : NULL;
@@ -16,10 +16,10 @@ static size_t probe_quote_line_length(const char *data, size_t len)
     return (size_t)(end - data) - (end[-1] == '\r' ? 1 : 0);
 }
 
-/* Returns how many characters were written to out, four at most. */
+/* Returns the number of characters written, at most 4. */
 static size_t probe_quote_put_escaped(char *out, unsigned char c)
 {
-    static const char letters[] = "\"\"\\\\\nn\rr\tt"; /* in pairs: the byte, what stands for it */
+    static const char letters[] = "\"\"\\\\\nn\rr\tt"; /* pairs: byte, letter of its escape */
     for (size_t i = 0; i + 1 < sizeof letters; i += 2)
         if (c == (unsigned char)letters[i]) {
             out[0] = '\\';
@@ -52,9 +52,9 @@ const char *probe_quote(char out[PROBE_QUOTE_MAX], const void *data, size_t len)
     return quote_at(out, data, len, 0);
 }
 
-/* ---- the line that matters ---- */
+/* ---- choice of the line ---- */
 
-/* How many bytes two texts begin with alike. */
+/* The length of the common prefix. */
 static size_t common_length(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t n = 0;
@@ -63,7 +63,7 @@ static size_t common_length(const char *a, size_t a_len, const char *b, size_t b
     return n;
 }
 
-/* Redis: -ERR. POP3: -ERR. SMTP, FTP, NNTP: 4yz and 5yz. Others say so in words. */
+/* Redis and POP3: -ERR. SMTP, FTP and NNTP: 4yz and 5yz. Others: a word. */
 static bool looks_like_error(const char *line, size_t len)
 {
     static const char *const words[] = { "err", "fatal", "fail", "denied", "refused", "-" };
@@ -74,11 +74,11 @@ static bool looks_like_error(const char *line, size_t len)
            line[2] >= '0' && line[2] <= '9' && (line[3] == ' ' || line[3] == '-');
 }
 
-/* Where it begins. */
+/* Returns the offset of the line. */
 static size_t probe_quote_find_line(const char *data, size_t len, const char *wanted,
                                     size_t wanted_len)
 {
-    size_t alike = wanted_len / 3 > 2 ? wanted_len / 3 : 2; /* less is by chance */
+    size_t alike = wanted_len / 3 > 2 ? wanted_len / 3 : 2; /* a shorter prefix may be chance */
     size_t best = len;
     size_t wrong = len;
     for (size_t at = 0; at < len;) {

@@ -10,32 +10,32 @@
 #include "balance/lookup.h"
 #include "base/log.h"
 
-#define LOGGED_ADDRESSES 8 /* of those in use; a line has an end */
+#define LOGGED_ADDRESSES 8 /* at most in one log line */
 
 #define HOSTS_FILE "/etc/hosts"
-#define WATCH_MS   5000 /* how often files are looked at */
-#define CHECK_MS   1000 /* how often at most, where look-ups fail */
+#define WATCH_MS   5000 /* between looks at the files */
+#define CHECK_MS   1000 /* the same after failures, at least */
 
 /* A name in a server line. */
 struct name {
     TAILQ_ENTRY(name) by_resolver;
     struct resolver *resolver;
     struct pool *pool;
-    size_t server;     /* which line of the pool it is */
-    char *server_name; /* how the line calls itself */
+    size_t server;     /* index of the line in the pool */
+    char *server_name; /* name of the line */
     char *host;
     bool service;
     uint16_t port;
     struct lookup *lookup;
-    uv_timer_t timer;       /* to the next round */
-    struct answers current; /* in force */
+    uv_timer_t timer;       /* of the next round */
+    struct answers current; /* in use */
     struct resolver_state state;
-    char error[LOOKUP_ERROR_MAX]; /* of the last round, "": none */
-    bool asking;                  /* its questions are on their way */
-    bool had_answer;              /* or a failure */
-    bool adopted;                 /* what the pool had before the first round is in current */
-    bool inherited;               /* and not all of it has been answered since */
-    bool listed;                  /* while the pool is gone through: still in its settings */
+    char error[LOOKUP_ERROR_MAX]; /* of the last round; "": none */
+    bool asking;                  /* a round is running */
+    bool had_answer;              /* an answer or a failure */
+    bool adopted;                 /* current has the addresses that the pool had before */
+    bool inherited;               /* from the former process; not completely resolved since */
+    bool listed;                  /* in resolver_sync(): still in the settings */
 };
 
 TAILQ_HEAD(names, name);
@@ -43,15 +43,15 @@ TAILQ_HEAD(names, name);
 struct resolver {
     uv_loop_t *loop;
     struct lookup_context context;
-    uv_timer_t watch; /* of files that change */
+    uv_timer_t watch; /* looks at the files */
     bool watches_servers;
-    uint64_t checked; /* when they were looked at */
+    uint64_t checked; /* ms of the loop, the last look at the files */
     const struct resolver_ops *ops;
     void *arg;
     struct names names;
-    size_t held;       /* names all of whose addresses are to go */
-    size_t unanswered; /* names that have had neither answer nor failure */
-    size_t handles;    /* timers not closed yet */
+    size_t held;       /* names with state.all_held */
+    size_t unanswered; /* names without an answer or a failure so far */
+    size_t handles;    /* timers that are not closed */
     bool closed;
 };
 
@@ -71,7 +71,7 @@ static void free_if_unused(struct resolver *r)
         free(r);
 }
 
-/* ---- what the log says ---- */
+/* ---- log ---- */
 
 static void resolver_begin_line(struct log_line *line, enum log_level level, const char *event,
                                 const struct name *n)
@@ -93,7 +93,7 @@ static void log_failed(const struct name *n)
     log_end(&line);
 }
 
-/* What an answer said is true for us too from now on. */
+/* After resolve_hold: the addresses were dropped. */
 static void log_expired(const struct name *n)
 {
     struct log_line line;
@@ -124,7 +124,8 @@ static void resolver_on_due(uv_timer_t *timer)
 {
     struct name *n = timer->data;
     n->state.next = 0;
-    n->asking = hosts_ready(n->resolver->context.hosts); /* otherwise when it is */
+    n->asking =
+        hosts_ready(n->resolver->context.hosts); /* otherwise on_hosts_changed() starts it */
     if (n->asking)
         lookup_start(n->lookup);
 }
@@ -135,7 +136,7 @@ static void ask_in(struct name *n, uint64_t ms)
     uv_timer_start(&n->timer, resolver_on_due, ms, 0);
 }
 
-/* Unless its questions are on their way. */
+/* Makes all questions of a name due now; a running round goes on. */
 static void ask_now(struct name *n)
 {
     lookup_expire(n->lookup);
@@ -145,7 +146,7 @@ static void ask_now(struct name *n)
 
 /* ---- files ---- */
 
-/* Looks whether the name servers or hosts are others by now. */
+/* Checks whether resolv.conf or the hosts file has changed. */
 static void resolver_check_files(struct resolver *r)
 {
     struct name *n = NULL;
@@ -153,7 +154,7 @@ static void resolver_check_files(struct resolver *r)
     hosts_check(r->context.hosts);
     if (!r->watches_servers || dns_check_servers(r->context.dns) <= 0)
         return;
-    log_msg(LOG_LEVEL_NOTICE, "nameservers", "resolv.conf has others");
+    log_msg(LOG_LEVEL_NOTICE, "nameservers", "resolv.conf has other name servers");
     TAILQ_FOREACH(n, &r->names, by_resolver) {
         ask_now(n);
     }
@@ -164,7 +165,7 @@ static void on_watch(uv_timer_t *timer)
     resolver_check_files(timer->data);
 }
 
-/* Called for each look-up that fails. */
+/* Called for each failed lookup. */
 static void check_files_in_time(struct resolver *r)
 {
     if (uv_now(r->loop) - r->checked >= CHECK_MS)
@@ -184,7 +185,7 @@ static void on_hosts_changed(void *arg)
 
 /* ---- answers ---- */
 
-/* Puts the addresses in force. Returns what pool_resolved() says. */
+/* Sets the addresses in the pool. Returns the result of pool_resolved(). */
 static int resolver_apply(struct name *n, const struct answers *answers)
 {
     return pool_resolved(n->pool, n->server, answers->list, answers->count);
@@ -200,7 +201,7 @@ static int resolver_copy_answers(struct answers *to, const struct answers *from)
     return rc;
 }
 
-/* Returns 1 when other addresses are in force than before, 0 when the same, or -errno. */
+/* Returns 1 if the addresses changed, 0 if they are the same, or -errno. */
 static int resolver_replace(struct name *n, const struct answers *answers)
 {
     struct answers copy = { .count = 0 };
@@ -219,7 +220,7 @@ static int resolver_replace(struct name *n, const struct answers *answers)
     return rc;
 }
 
-/* A pool may know addresses from the process before this one. */
+/* Takes the addresses that the pool has from the former process. */
 static void adopt(struct name *n)
 {
     struct answers answers = { .count = 0 };
@@ -244,8 +245,8 @@ static void note_first(struct name *n)
         r->ops->ready(r->arg);
 }
 
-/* Whether the addresses are to be put in force: not in place of those that another process knew,
- * while some of the question has no answer. */
+/* Whether the addresses replace the current ones: an incomplete result does not replace those from
+ * the former process. */
 static bool is_news(const struct name *n, const struct lookup_result *result)
 {
     return result->answers != NULL && (result->complete || !n->inherited);
@@ -376,7 +377,8 @@ static bool resolver_is_same(const struct name *n, const struct config_server *s
     return strcmp(n->host, s->host) == 0 && n->service == s->service && n->port == s->port;
 }
 
-/* The line may call itself otherwise by now, unless another one is called so. */
+/* Finds the name of a server line, preferably with the same name of the line, which may have
+ * changed. */
 static struct name *find_same(struct resolver *r, const struct pool *pool,
                               const struct config_server *s)
 {
@@ -392,7 +394,7 @@ static struct name *find_same(struct resolver *r, const struct pool *pool,
     return other;
 }
 
-/* What is known stays good in the pool's new settings. */
+/* Keeps the name and its addresses in the pool's new settings. */
 static int keep_name(struct name *n, const struct config_server *s, size_t server)
 {
     n->listed = true;
@@ -449,7 +451,7 @@ void resolver_remove_pool(struct resolver *r, const struct pool *pool)
     remove_unlisted(r, pool);
 }
 
-/* ---- the whole ---- */
+/* ---- resolver ---- */
 
 static void set_bounds(struct resolver *r, const struct config_global *conf)
 {
@@ -457,7 +459,7 @@ static void set_bounds(struct resolver *r, const struct config_global *conf)
                                                   .max = conf->resolve_max,
                                                   .retry = conf->resolve_retry,
                                                   .hold = conf->resolve_hold };
-    /* in a root directory of its own there is another resolv.conf, or none */
+    /* under chroot there is another resolv.conf, or none */
     r->watches_servers = conf->nameserver_count == 0 && conf->chroot == NULL;
 }
 
@@ -481,7 +483,7 @@ int resolver_new(struct resolver **out, uv_loop_t *loop, const struct config_glo
         return rc;
     }
     uv_timer_init(loop, &r->watch);
-    uv_timer_start(&r->watch, on_watch, 0, WATCH_MS); /* from when the loop runs */
+    uv_timer_start(&r->watch, on_watch, 0, WATCH_MS); /* at once when the loop runs */
     r->watch.data = r;
     r->handles = 1;
     *out = r;
@@ -507,8 +509,8 @@ void resolver_close(struct resolver *r)
     uv_close((uv_handle_t *)&r->watch, on_watch_closed);
 }
 
-/* Everything is asked again: with other name servers the answers may be others. Where reloads come
- * faster than answers, the questions that are on their way must be let go on. */
+/* All names are asked again, since other name servers may give other answers. Questions in flight
+ * go on; otherwise reloads faster than the answers would prevent any answer. */
 int resolver_configure(struct resolver *r, const struct config_global *conf)
 {
     struct name *n = NULL;
@@ -553,7 +555,7 @@ uint64_t resolver_held_until(const struct resolver *r, const struct pool *pool,
                              const struct addr *at)
 {
     const struct name *n = NULL;
-    if (r->held == 0) /* the rule, for which nothing is gone through */
+    if (r->held == 0) /* the common case, without a search */
         return 0;
     TAILQ_FOREACH(n, &r->names, by_resolver) {
         if (n->state.all_held && n->pool == pool && has_address(n, at))

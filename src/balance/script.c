@@ -14,8 +14,9 @@ struct addr script_target(const struct config_pool *conf, const struct addr *ser
     return to;
 }
 
-/* What listens elsewhere than sessions go does not expect the header that sessions begin with.
- * Without a version for sessions it is the first, which all programs know that know any. */
+/* elsewhere: the checked address is not the one of sessions, so by default the check sends no
+ * header. If sessions send none either, "yes" means version 1, which every program with PROXY
+ * support has. */
 static enum config_send_proxy header_of(const struct config_pool *conf, bool elsewhere)
 {
     switch (conf->check_send_proxy) {
@@ -29,8 +30,8 @@ static enum config_send_proxy header_of(const struct config_pool *conf, bool els
     return CONFIG_SEND_PROXY_NO;
 }
 
-/* RFC 9112, section 3.2: a Host is always there. A unix socket has no name that could be one, and
- * an IPv6 address no zone, which means something on this machine only (RFC 6874). */
+/* HTTP/1.1 requires Host (RFC 9112, section 3.2). A unix socket gets "localhost"; an IPv6 address
+ * goes without its zone, which is valid on this machine only (RFC 6874). */
 static const char *host_of(const struct config_pool *conf, const struct addr *to,
                            char text[ADDR_TEXT_MAX])
 {
@@ -42,7 +43,7 @@ static const char *host_of(const struct config_pool *conf, const struct addr *to
     return addr_is_unix(to) ? "localhost" : addr_print(&host, text);
 }
 
-/* Makes room for up to count steps; they are added in order. */
+/* Allocates room for count steps. */
 static int script_reserve(struct script *s, size_t count)
 {
     s->step = calloc(count, sizeof *s->step);
@@ -117,7 +118,8 @@ int script_init(struct script *s, const struct config_pool *conf, const struct a
         .secrets = conf->config,
         .header = header_of(conf, !addr_equal(&to, server)),
     };
-    if (conf->source.kind == CONFIG_SOURCE_ADDRESS) /* no client stands behind a check */
+    if (conf->source.kind ==
+        CONFIG_SOURCE_ADDRESS) /* source = client does not apply: a check has no client */
         s->source.addr = conf->source.addr;
     switch (conf->check) {
     case CONFIG_CHECK_HTTP:

@@ -1,4 +1,4 @@
-/* What a check says to a server, and what it wants to hear. */
+/* The script of a check: where it connects, what it sends and what it expects. */
 #ifndef ZPROXY_BALANCE_SCRIPT_H
 #define ZPROXY_BALANCE_SCRIPT_H
 
@@ -12,39 +12,40 @@
 
 enum script_kind {
     SCRIPT_SEND,
-    SCRIPT_EXPECT,     /* these bytes, wherever in what comes first */
-    SCRIPT_EXPECT_NOT, /* an answer without these bytes */
+    SCRIPT_EXPECT,     /* these bytes anywhere in the answer */
+    SCRIPT_EXPECT_NOT, /* some answer, and these bytes nowhere in it */
     SCRIPT_EXPECT_REGEX,
-    SCRIPT_EXPECT_STATUS, /* an HTTP status in the range of the script */
+    SCRIPT_EXPECT_STATUS, /* an HTTP status in the script's range */
 };
 
-/* Bytes are the configuration's, or the script's request. */
+/* data points into the configuration, or at the script's request. */
 struct script_step {
     enum script_kind kind;
     const char *data;
     size_t len;
-    const regex_t *regex; /* SCRIPT_EXPECT_REGEX; data is its text */
+    const regex_t *regex; /* for SCRIPT_EXPECT_REGEX; data is its source text */
 };
 
 struct script {
     struct addr to;
-    struct script_step *step; /* in order; none: a connection is all that is wanted */
+    struct script_step *step; /* none: the check only connects */
     size_t step_count;
-    bool is_numbered; /* reasons name the step: there are several, and the user wrote them so */
-    char *request;    /* of HTTP, otherwise NULL */
+    bool is_numbered;                  /* reasons name the step, since the user wrote steps */
+    char *request;                     /* the HTTP request; NULL: none */
     const struct config_range *status; /* the configuration's */
-    const struct config *secrets;      /* whose variables no reason shows; NULL: there are none */
+    const struct config
+        *secrets; /* its variables' values are masked in reasons; NULL: no variables */
     struct sock_source source;
-    enum config_send_proxy header; /* in front of everything: that this is zproxy's own */
+    enum config_send_proxy header; /* PROXY header, sent first: a connection of zproxy itself */
 };
 
-/* Where a server is checked: at its check_address (len 0: it has none), at its address with the
- * pool's check_port, or at its address. */
+/* The address that is checked: check_address (len 0: none), or the server's address with the pool's
+ * check_port, or the server's address. */
 struct addr script_target(const struct config_pool *conf, const struct addr *server,
                           const struct addr *check_address);
 
-/* The script for a server of a pool whose check is not CONFIG_CHECK_NONE. conf outlives it. Returns
- * 0 or -ENOMEM. */
+/* Makes the script for a server of a pool with checks. conf outlives the script. Returns 0 or
+ * -ENOMEM. */
 int script_init(struct script *s, const struct config_pool *conf, const struct addr *server,
                 const struct addr *check_address);
 void script_fini(struct script *s);
