@@ -14,12 +14,12 @@
 
 #define SERVERS_MAX 1000
 #define INTERVAL    20  /* ms */
-#define PATIENCE    300 /* s, of the guard: what must come has come long before */
+#define PATIENCE    300 /* s, of the watchdog; far more than needed */
 
-/* Pools of servers that listen, or do not, at addresses of the test's own. */
+/* A pool and servers that listen or not. */
 static struct {
     uv_loop_t loop;
-    uv_timer_t tick; /* so that the loop wakes up, and the test can look */
+    uv_timer_t tick; /* wakes the loop, so that the test can check its condition */
     struct grace grace;
     struct health *health;
     struct pool *pool;
@@ -28,12 +28,12 @@ static struct {
     char names[SERVERS_MAX][8];
     int listeners[SERVERS_MAX]; /* -1: not listening */
     FILE *log;
-    struct server *went_down; /* told to close its sessions */
-    uint64_t streak;          /* of its failures then */
+    struct server *went_down; /* reported by the callback */
+    uint64_t streak;          /* its failures in a row then */
     void (*when_down)(void);
 } r;
 
-/* ---- what surrounds a pool ---- */
+/* ---- rig ---- */
 
 static uint64_t now_of_loop(void *arg)
 {
@@ -83,7 +83,7 @@ static void set_listening(size_t i, bool listening)
     }
 }
 
-/* An address where nobody else is: as many of 127.0.0.0/8 as there are servers. */
+/* An unused address for each server, in 127.0.0.0/8. */
 static void choose_addresses(void)
 {
     struct addr any = { .len = sizeof any.in };
@@ -160,7 +160,7 @@ static void make_pool(size_t count)
     ck_assert_int_eq(health_sync(r.health, r.pool), 0);
 }
 
-/* A reload: other settings, the first `count` servers. */
+/* A reload with other settings and the first `count` servers. */
 static struct config_pool *other_settings(size_t count)
 {
     r.conf[1] = r.conf[0];
@@ -221,7 +221,7 @@ static void expect_logged(const char *text)
     ck_abort_msg("not in the log: %s", text);
 }
 
-/* ---- promises ---- */
+/* ---- tests ---- */
 
 START_TEST(a_server_is_up_until_its_first_check_fails)
 {
@@ -253,7 +253,7 @@ START_TEST(fall_failures_take_a_server_down_and_rise_successes_bring_it_back)
 }
 END_TEST
 
-START_TEST(a_recovered_server_starts_slowly_and_one_that_was_never_down_does_not)
+START_TEST(only_a_recovered_server_has_a_slow_start)
 {
     r.conf[0].slow_start = 3600 * 1000;
     set_listening(0, true);
@@ -268,7 +268,7 @@ START_TEST(a_recovered_server_starts_slowly_and_one_that_was_never_down_does_not
 }
 END_TEST
 
-START_TEST(the_log_says_why)
+START_TEST(the_log_has_the_reason)
 {
     set_listening(0, true);
     set_listening(1, true);
@@ -293,12 +293,12 @@ START_TEST(the_log_says_why)
 }
 END_TEST
 
-START_TEST(the_last_words_of_a_server_are_kept)
+START_TEST(the_reason_of_the_last_check_is_kept)
 {
     r.conf[0].check = CONFIG_CHECK_SEND;
     r.conf[0].check_timeout = INTERVAL;
     r.conf[0].check_expect = (struct config_bytes){ (char *)"+PONG", 5 };
-    set_listening(0, true); /* and never answers */
+    set_listening(0, true); /* accepts, and never answers */
     make_pool(1);
     run_until(!is_up(0));
     ck_assert_str_eq(state_of(0)->why, "timeout after 20 ms while waiting for \"+PONG\"");
@@ -306,7 +306,7 @@ START_TEST(the_last_words_of_a_server_are_kept)
 }
 END_TEST
 
-START_TEST(a_check_address_is_where_probes_go)
+START_TEST(probes_go_to_check_address)
 {
     r.servers[0].check_address = r.servers[1].addr;
     set_listening(1, true);
@@ -319,7 +319,7 @@ START_TEST(a_check_address_is_where_probes_go)
 }
 END_TEST
 
-START_TEST(a_check_port_is_where_probes_go)
+START_TEST(probes_go_to_check_port)
 {
     uint16_t port = (uint16_t)(addr_port(&r.servers[0].addr) ^ 1);
     r.servers[1].addr = r.servers[0].addr;
@@ -335,7 +335,7 @@ START_TEST(a_check_port_is_where_probes_go)
 }
 END_TEST
 
-START_TEST(a_server_in_maintenance_is_left_alone)
+START_TEST(a_server_in_maintenance_is_not_checked)
 {
     r.servers[0].state = CONFIG_STATE_MAINT;
     r.conf[0].on_down = CONFIG_ON_DOWN_CLOSE;
@@ -354,11 +354,11 @@ START_TEST(a_server_in_maintenance_is_left_alone)
     ck_assert(state_of(0)->up);
     atomic_store(&server(0)->state, CONFIG_STATE_READY);
     run_until(!state_of(0)->up);
-    ck_assert_uint_le(r.streak, 2); /* judged anew */
+    ck_assert_uint_le(r.streak, 2); /* the first check decided again */
 }
 END_TEST
 
-START_TEST(servers_that_stay_keep_what_is_known_of_them)
+START_TEST(servers_that_stay_keep_their_state)
 {
     set_listening(0, true);
     make_pool(2);
@@ -376,7 +376,7 @@ START_TEST(servers_that_stay_keep_what_is_known_of_them)
 }
 END_TEST
 
-START_TEST(servers_that_leave_are_not_checked_any_more)
+START_TEST(removed_servers_are_not_checked)
 {
     make_pool(3);
     run_checks(2, 2);
@@ -402,7 +402,7 @@ START_TEST(without_checks_all_servers_are_up)
 }
 END_TEST
 
-START_TEST(a_forgotten_pool_may_be_freed)
+START_TEST(a_removed_pool_may_be_freed)
 {
     make_pool(2);
     run_checks(0, 1);
@@ -413,7 +413,7 @@ START_TEST(a_forgotten_pool_may_be_freed)
 }
 END_TEST
 
-START_TEST(sessions_are_closed_only_where_the_pool_wants_it)
+START_TEST(sessions_are_closed_only_with_on_down_close)
 {
     r.conf[0].on_down = _i == 0 ? CONFIG_ON_DOWN_KEEP : CONFIG_ON_DOWN_CLOSE;
     make_pool(1);
@@ -439,7 +439,7 @@ static void reload_all(void)
     reload();
 }
 
-START_TEST(everything_may_change_when_a_server_goes_down)
+START_TEST(the_callback_may_change_the_pool)
 {
     static void (*const changes[])(void) = { end_all_checks, forget_pool, reload_all };
     r.conf[0].on_down = CONFIG_ON_DOWN_CLOSE;
@@ -452,7 +452,7 @@ START_TEST(everything_may_change_when_a_server_goes_down)
 }
 END_TEST
 
-START_TEST(a_thousand_servers_are_told_apart)
+START_TEST(a_thousand_servers_are_checked)
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
         set_listening(i, i % 3 == 0);
@@ -464,7 +464,7 @@ START_TEST(a_thousand_servers_are_told_apart)
 }
 END_TEST
 
-START_TEST(what_is_lacking_here_is_no_verdict)
+START_TEST(a_local_error_is_no_result)
 {
     struct rlimit before;
     set_listening(0, true);
@@ -489,7 +489,7 @@ START_TEST(what_is_lacking_here_is_no_verdict)
 }
 END_TEST
 
-START_TEST(what_another_process_knew_of_a_server_holds_until_its_first_check)
+START_TEST(a_restored_state_holds_until_the_first_check)
 {
     set_listening(0, true);
     make_pool(1);
@@ -500,7 +500,7 @@ START_TEST(what_another_process_knew_of_a_server_holds_until_its_first_check)
 }
 END_TEST
 
-START_TEST(checks_that_are_running_end_with_the_rest)
+START_TEST(closing_ends_running_checks)
 {
     r.conf[0].check = CONFIG_CHECK_SEND;
     r.conf[0].check_expect = (struct config_bytes){ (char *)"x", 1 };
@@ -520,22 +520,22 @@ int main(void)
     tcase_set_timeout(t, PATIENCE);
     tcase_add_test(t, a_server_is_up_until_its_first_check_fails);
     tcase_add_test(t, fall_failures_take_a_server_down_and_rise_successes_bring_it_back);
-    tcase_add_test(t, a_recovered_server_starts_slowly_and_one_that_was_never_down_does_not);
-    tcase_add_test(t, the_log_says_why);
-    tcase_add_test(t, the_last_words_of_a_server_are_kept);
-    tcase_add_test(t, a_check_address_is_where_probes_go);
-    tcase_add_test(t, a_check_port_is_where_probes_go);
-    tcase_add_test(t, a_server_in_maintenance_is_left_alone);
-    tcase_add_test(t, servers_that_stay_keep_what_is_known_of_them);
-    tcase_add_test(t, servers_that_leave_are_not_checked_any_more);
+    tcase_add_test(t, only_a_recovered_server_has_a_slow_start);
+    tcase_add_test(t, the_log_has_the_reason);
+    tcase_add_test(t, the_reason_of_the_last_check_is_kept);
+    tcase_add_test(t, probes_go_to_check_address);
+    tcase_add_test(t, probes_go_to_check_port);
+    tcase_add_test(t, a_server_in_maintenance_is_not_checked);
+    tcase_add_test(t, servers_that_stay_keep_their_state);
+    tcase_add_test(t, removed_servers_are_not_checked);
     tcase_add_test(t, without_checks_all_servers_are_up);
-    tcase_add_test(t, a_forgotten_pool_may_be_freed);
-    tcase_add_loop_test(t, sessions_are_closed_only_where_the_pool_wants_it, 0, 2);
-    tcase_add_loop_test(t, everything_may_change_when_a_server_goes_down, 0, 3);
-    tcase_add_test(t, a_thousand_servers_are_told_apart);
-    tcase_add_test(t, what_is_lacking_here_is_no_verdict);
-    tcase_add_test(t, what_another_process_knew_of_a_server_holds_until_its_first_check);
-    tcase_add_test(t, checks_that_are_running_end_with_the_rest);
+    tcase_add_test(t, a_removed_pool_may_be_freed);
+    tcase_add_loop_test(t, sessions_are_closed_only_with_on_down_close, 0, 2);
+    tcase_add_loop_test(t, the_callback_may_change_the_pool, 0, 3);
+    tcase_add_test(t, a_thousand_servers_are_checked);
+    tcase_add_test(t, a_local_error_is_no_result);
+    tcase_add_test(t, a_restored_state_holds_until_the_first_check);
+    tcase_add_test(t, closing_ends_running_checks);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

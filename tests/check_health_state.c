@@ -13,8 +13,7 @@ static void nothing_known(void)
     health_state_init(&state, true);
 }
 
-/* Adds results, "+" passed and "-" failed; after each the server must be as in expected, "^" up and
- * "v" down. */
+/* Adds results, "+" passed and "-" failed. expected: the state after each, "^" up and "v" down. */
 static void expect(const char *results, const char *expected)
 {
     for (; *results != '\0'; results++, expected++) {
@@ -47,7 +46,7 @@ START_TEST(it_takes_rise_successes_in_a_row_to_come_up)
 }
 END_TEST
 
-START_TEST(a_server_that_was_not_checked_for_a_while_is_judged_anew)
+START_TEST(after_a_pause_the_next_result_decides_alone)
 {
     expect("++++", "^^^^");
     health_state_unsettle(&state);
@@ -76,7 +75,7 @@ int main(void)
     tcase_add_test(t, the_first_result_decides_alone);
     tcase_add_test(t, it_takes_fall_failures_in_a_row_to_go_down);
     tcase_add_test(t, it_takes_rise_successes_in_a_row_to_come_up);
-    tcase_add_test(t, a_server_that_was_not_checked_for_a_while_is_judged_anew);
+    tcase_add_test(t, after_a_pause_the_next_result_decides_alone);
     tcase_add_test(t, checks_are_counted);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -16,7 +16,7 @@ static const struct {
 };
 
 static const struct {
-    const char *before; /* the final answer */
+    const char *before; /* of the final answer */
     int status;
 } interim[] = {
     { "HTTP/1.1 100 Continue\r\n\r\n", 200 },
@@ -26,7 +26,7 @@ static const struct {
 
 static const struct {
     const char *line;
-    size_t told; /* so many bytes are enough to tell */
+    size_t told; /* bytes that are needed for the result */
 } others[] = {
     { "220 mail.example ESMTP\r\n", 1 }, { "HTTX", 4 },
     { "http/1.1 200 OK\r\n", 1 },        { "HTTP/2.0 200 OK\r\n", 6 },
@@ -36,7 +36,7 @@ static const struct {
     { "\r\nHTTP/1.1 200 OK\r\n", 1 },
 };
 
-/* In memory of its own, so that a sanitizer sees who reads too far. */
+/* In a separate allocation, so that a sanitizer finds a read beyond its end. */
 static int status_of(const char *line, size_t len)
 {
     char *copy = malloc(len + 1);
@@ -46,7 +46,7 @@ static int status_of(const char *line, size_t len)
     return status;
 }
 
-START_TEST(the_status_is_known_from_the_byte_behind_it)
+START_TEST(the_status_needs_the_byte_after_it)
 {
     const char *line = lines[_i].line;
     for (size_t len = 0; len <= strlen(line); len++)
@@ -54,7 +54,7 @@ START_TEST(the_status_is_known_from_the_byte_behind_it)
 }
 END_TEST
 
-START_TEST(interim_answers_are_passed_over)
+START_TEST(interim_answers_are_skipped)
 {
     char text[256];
     size_t last = strlen(interim[_i].before) + strlen("HTTP/1.1 200");
@@ -64,14 +64,14 @@ START_TEST(interim_answers_are_passed_over)
 }
 END_TEST
 
-START_TEST(what_is_not_http_is_told_behind_an_interim_answer_too)
+START_TEST(after_an_interim_answer_other_bytes_are_not_http)
 {
     const char *line = "HTTP/1.1 100 Continue\r\n\r\n220 mail";
     ck_assert_int_eq(status_of(line, strlen(line)), -EPROTO);
 }
 END_TEST
 
-START_TEST(what_is_not_http_is_told_by_its_first_wrong_byte)
+START_TEST(the_first_wrong_byte_is_not_http)
 {
     const char *line = others[_i].line;
     for (size_t len = 0; len <= strlen(line); len++)
@@ -79,7 +79,7 @@ START_TEST(what_is_not_http_is_told_by_its_first_wrong_byte)
 }
 END_TEST
 
-START_TEST(zeros_are_not_http)
+START_TEST(nul_bytes_are_not_http)
 {
     ck_assert_int_eq(status_of("\0\0\0", 3), -EPROTO);
 }
@@ -89,13 +89,11 @@ int main(void)
 {
     Suite *s = suite_create("http_status");
     TCase *t = tcase_create("http_status");
-    tcase_add_loop_test(t, the_status_is_known_from_the_byte_behind_it, 0,
-                        sizeof lines / sizeof *lines);
-    tcase_add_loop_test(t, what_is_not_http_is_told_by_its_first_wrong_byte, 0,
-                        sizeof others / sizeof *others);
-    tcase_add_loop_test(t, interim_answers_are_passed_over, 0, sizeof interim / sizeof *interim);
-    tcase_add_test(t, what_is_not_http_is_told_behind_an_interim_answer_too);
-    tcase_add_test(t, zeros_are_not_http);
+    tcase_add_loop_test(t, the_status_needs_the_byte_after_it, 0, sizeof lines / sizeof *lines);
+    tcase_add_loop_test(t, the_first_wrong_byte_is_not_http, 0, sizeof others / sizeof *others);
+    tcase_add_loop_test(t, interim_answers_are_skipped, 0, sizeof interim / sizeof *interim);
+    tcase_add_test(t, after_an_interim_answer_other_bytes_are_not_http);
+    tcase_add_test(t, nul_bytes_are_not_http);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -25,7 +25,7 @@ static bool fails_at(uint64_t now)
     return passive_check_count(server, now, FAILS, WINDOW);
 }
 
-START_TEST(so_many_failures_in_time_are_enough)
+START_TEST(max_fails_within_the_window_is_enough)
 {
     ck_assert(!fails_at(1000));
     ck_assert(!fails_at(1050));
@@ -33,7 +33,7 @@ START_TEST(so_many_failures_in_time_are_enough)
 }
 END_TEST
 
-START_TEST(a_window_that_is_over_does_not_count)
+START_TEST(failures_of_a_former_window_do_not_count)
 {
     ck_assert(!fails_at(1000));
     ck_assert(!fails_at(1050));
@@ -43,10 +43,10 @@ START_TEST(a_window_that_is_over_does_not_count)
 }
 END_TEST
 
-START_TEST(a_clock_that_is_a_little_behind_begins_no_window)
+START_TEST(a_clock_that_is_slightly_behind_starts_no_window)
 {
     ck_assert(!fails_at(1000));
-    ck_assert(!fails_at(999)); /* another worker's */
+    ck_assert(!fails_at(999)); /* the time of another worker */
     ck_assert(fails_at(998));
 }
 END_TEST
@@ -58,7 +58,7 @@ START_TEST(with_max_fails_0_no_failure_counts)
 }
 END_TEST
 
-START_TEST(out_until_its_time_and_then_for_one_trial)
+START_TEST(after_its_time_out_one_session_probes)
 {
     passive_check_take_out(server, 1000);
     ck_assert(passive_check_is_out(server));
@@ -66,25 +66,25 @@ START_TEST(out_until_its_time_and_then_for_one_trial)
     ck_assert(!passive_check_trial_begin(server, 999));
     ck_assert(server_is_usable(server, 1000));
     ck_assert(passive_check_trial_begin(server, 1000));
-    ck_assert(!server_is_usable(server, 1001)); /* for nobody else */
+    ck_assert(!server_is_usable(server, 1001)); /* not for other sessions */
     ck_assert(!passive_check_trial_begin(server, 1001));
     ck_assert(passive_check_is_out(server));
 }
 END_TEST
 
-START_TEST(a_trial_that_reaches_it_brings_it_back)
+START_TEST(a_probe_that_connects_ends_the_time_out)
 {
     passive_check_take_out(server, 1000);
     passive_check_trial_begin(server, 1000);
     ck_assert(passive_check_trial_passed(server, 1005));
     ck_assert(!passive_check_is_out(server));
     ck_assert(server_is_usable(server, 1005));
-    ck_assert(passive_check_trial_begin(server, 1005)); /* anybody may */
+    ck_assert(passive_check_trial_begin(server, 1005)); /* it is no longer out */
     ck_assert(passive_check_trial_begin(server, 1005));
 }
 END_TEST
 
-START_TEST(a_trial_that_fails_keeps_it_out)
+START_TEST(a_probe_that_fails_extends_the_time_out)
 {
     passive_check_take_out(server, 1000);
     passive_check_trial_begin(server, 1000);
@@ -94,7 +94,7 @@ START_TEST(a_trial_that_fails_keeps_it_out)
 }
 END_TEST
 
-START_TEST(a_trial_that_is_left_goes_to_the_next)
+START_TEST(after_a_cancelled_probe_the_next_session_probes)
 {
     passive_check_take_out(server, 1000);
     passive_check_trial_begin(server, 1000);
@@ -104,19 +104,19 @@ START_TEST(a_trial_that_is_left_goes_to_the_next)
 }
 END_TEST
 
-START_TEST(a_connect_from_before_is_no_trial)
+START_TEST(a_connect_that_began_before_the_time_out_is_no_probe)
 {
     passive_check_take_out(server, 1000);
     ck_assert(!passive_check_trial_passed(server, 999));
     ck_assert(!passive_check_trial_failed(server, 999, 1999));
-    ck_assert(!passive_check_trial_passed(server, 1000)); /* nobody has been sent to try it */
+    ck_assert(!passive_check_trial_passed(server, 1000)); /* no session is probing */
     ck_assert(!passive_check_trial_failed(server, 1000, 2000));
     ck_assert(passive_check_trial_begin(server, 1000));
 }
 END_TEST
 
-/* Two workers: one has begun a trial of a time that the other has ended meanwhile. */
-START_TEST(a_trial_of_former_times_blocks_nobody)
+/* One worker begins a probe of a time out that another worker has ended meanwhile. */
+START_TEST(a_probe_of_a_former_time_out_blocks_no_session)
 {
     passive_check_take_out(server, 1000);
     passive_check_trial_begin(server, 1000);
@@ -127,7 +127,7 @@ START_TEST(a_trial_of_former_times_blocks_nobody)
 }
 END_TEST
 
-START_TEST(forgiven_it_has_no_past)
+START_TEST(a_reset_forgets_failures)
 {
     fails_at(1000);
     fails_at(1001);
@@ -139,13 +139,14 @@ START_TEST(forgiven_it_has_no_past)
 }
 END_TEST
 
-START_TEST(a_refusal_of_one_client_alone_is_not_the_servers)
+START_TEST(refusals_of_a_single_client_do_not_count)
 {
     ck_assert(!passive_check_refuses_all(server, 7, 1000, WINDOW));
     ck_assert(!passive_check_refuses_all(server, 7, 1001, WINDOW));
     ck_assert(passive_check_refuses_all(server, 8, 1002, WINDOW));
     ck_assert(passive_check_refuses_all(server, 8, 1099, WINDOW));
-    ck_assert(!passive_check_refuses_all(server, 8, 1100, WINDOW)); /* of another time */
+    ck_assert(
+        !passive_check_refuses_all(server, 8, 1100, WINDOW)); /* the first refusal is too old */
     ck_assert(passive_check_refuses_all(server, 7, 1101, WINDOW));
 }
 END_TEST
@@ -155,18 +156,18 @@ int main(void)
     Suite *s = suite_create("passive_check");
     TCase *t = tcase_create("passive_check");
     tcase_add_checked_fixture(t, begin, end);
-    tcase_add_test(t, so_many_failures_in_time_are_enough);
-    tcase_add_test(t, a_window_that_is_over_does_not_count);
-    tcase_add_test(t, a_clock_that_is_a_little_behind_begins_no_window);
+    tcase_add_test(t, max_fails_within_the_window_is_enough);
+    tcase_add_test(t, failures_of_a_former_window_do_not_count);
+    tcase_add_test(t, a_clock_that_is_slightly_behind_starts_no_window);
     tcase_add_test(t, with_max_fails_0_no_failure_counts);
-    tcase_add_test(t, out_until_its_time_and_then_for_one_trial);
-    tcase_add_test(t, a_trial_that_reaches_it_brings_it_back);
-    tcase_add_test(t, a_trial_that_fails_keeps_it_out);
-    tcase_add_test(t, a_trial_that_is_left_goes_to_the_next);
-    tcase_add_test(t, a_connect_from_before_is_no_trial);
-    tcase_add_test(t, a_trial_of_former_times_blocks_nobody);
-    tcase_add_test(t, forgiven_it_has_no_past);
-    tcase_add_test(t, a_refusal_of_one_client_alone_is_not_the_servers);
+    tcase_add_test(t, after_its_time_out_one_session_probes);
+    tcase_add_test(t, a_probe_that_connects_ends_the_time_out);
+    tcase_add_test(t, a_probe_that_fails_extends_the_time_out);
+    tcase_add_test(t, after_a_cancelled_probe_the_next_session_probes);
+    tcase_add_test(t, a_connect_that_began_before_the_time_out_is_no_probe);
+    tcase_add_test(t, a_probe_of_a_former_time_out_blocks_no_session);
+    tcase_add_test(t, a_reset_forgets_failures);
+    tcase_add_test(t, refusals_of_a_single_client_do_not_count);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

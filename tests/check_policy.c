@@ -1,4 +1,4 @@
-/* What every policy promises. */
+/* Tests of all policies. */
 #include <stdlib.h>
 
 #include "balance/policy.h"
@@ -14,7 +14,7 @@ static void make(int policy, size_t count)
     policy_rig_open(&f, policy_find((enum config_balance)policy), NULL, count);
 }
 
-START_TEST(no_servers_is_no_server)
+START_TEST(without_servers_none_is_picked)
 {
     make(_i, 0);
     ck_assert_int_eq(policy_rig_pick(&f, 1), -1);
@@ -22,7 +22,7 @@ START_TEST(no_servers_is_no_server)
 }
 END_TEST
 
-START_TEST(all_refusing_is_no_server)
+START_TEST(if_all_refuse_none_is_picked)
 {
     make(_i, 100);
     for (size_t i = 0; i < 100; i++)
@@ -32,7 +32,7 @@ START_TEST(all_refusing_is_no_server)
 }
 END_TEST
 
-START_TEST(all_full_is_no_server)
+START_TEST(if_all_are_full_none_is_picked)
 {
     make(_i, 10);
     for (size_t i = 0; i < 10; i++)
@@ -46,7 +46,7 @@ START_TEST(all_full_is_no_server)
 }
 END_TEST
 
-START_TEST(the_last_one_that_does_not_refuse_is_found)
+START_TEST(the_only_server_that_does_not_refuse_is_picked)
 {
     make(_i, 100);
     for (size_t i = 0; i < 100; i++)
@@ -75,7 +75,7 @@ START_TEST(a_server_that_is_down_gets_nothing_until_it_is_up)
 }
 END_TEST
 
-/* The part of the sessions that the first of two servers gets. */
+/* The first server's part of the sessions, of two servers. */
 static double part_of_first(void)
 {
     const unsigned sessions = 40000;
@@ -91,9 +91,9 @@ static void expect_near(double got, double expected)
     ck_assert_double_le(got, expected + 0.03);
 }
 
-/* A quarter of the weight is 1 against 4, or a quarter of the server's keys, or of all sessions, as
- * the policy works. */
-START_TEST(a_share_grows_while_time_goes_by)
+/* A share of a quarter gives, depending on the policy, 1 session to 4 of the other server, a
+ * quarter of the server's keys, or a quarter of all sessions. */
+START_TEST(a_share_grows_with_time)
 {
     static const double quarter[POLICIES] = { 0.2, 0.2, 0.2, 0.125, 0.25 };
     static const double whole[POLICIES] = { 0.5, 0.5, 0.5, 0.5, 1 };
@@ -112,7 +112,7 @@ START_TEST(a_share_grows_while_time_goes_by)
 }
 END_TEST
 
-START_TEST(one_whose_share_grows_is_better_than_none)
+START_TEST(a_server_in_slow_start_is_picked_if_it_is_the_only_one)
 {
     make(_i, 2);
     f.refuses[1] = true;
@@ -124,7 +124,7 @@ START_TEST(one_whose_share_grows_is_better_than_none)
 }
 END_TEST
 
-START_TEST(one_of_a_thousand_is_found_at_the_first_question)
+START_TEST(one_of_a_thousand_is_acquired_at_the_first_try)
 {
     make(_i, 1000);
     for (uint64_t n = 0; n < 1000; n++)
@@ -134,7 +134,7 @@ START_TEST(one_of_a_thousand_is_found_at_the_first_question)
 }
 END_TEST
 
-START_TEST(a_new_state_knows_weights_and_sessions)
+START_TEST(a_new_state_has_the_present_weights_and_sessions)
 {
     make(_i, 3);
     for (uint64_t n = 0; n < 50; n++)
@@ -154,15 +154,15 @@ int main(void)
 {
     Suite *s = suite_create("policy");
     TCase *t = tcase_create("all");
-    tcase_add_loop_test(t, no_servers_is_no_server, 0, POLICIES);
-    tcase_add_loop_test(t, all_refusing_is_no_server, 0, POLICIES);
-    tcase_add_loop_test(t, all_full_is_no_server, 0, POLICIES);
-    tcase_add_loop_test(t, the_last_one_that_does_not_refuse_is_found, 0, POLICIES);
+    tcase_add_loop_test(t, without_servers_none_is_picked, 0, POLICIES);
+    tcase_add_loop_test(t, if_all_refuse_none_is_picked, 0, POLICIES);
+    tcase_add_loop_test(t, if_all_are_full_none_is_picked, 0, POLICIES);
+    tcase_add_loop_test(t, the_only_server_that_does_not_refuse_is_picked, 0, POLICIES);
     tcase_add_loop_test(t, a_server_that_is_down_gets_nothing_until_it_is_up, 0, POLICIES);
-    tcase_add_loop_test(t, a_share_grows_while_time_goes_by, 0, POLICIES);
-    tcase_add_loop_test(t, one_whose_share_grows_is_better_than_none, 0, POLICIES);
-    tcase_add_loop_test(t, one_of_a_thousand_is_found_at_the_first_question, 0, POLICIES);
-    tcase_add_loop_test(t, a_new_state_knows_weights_and_sessions, 0, POLICIES);
+    tcase_add_loop_test(t, a_share_grows_with_time, 0, POLICIES);
+    tcase_add_loop_test(t, a_server_in_slow_start_is_picked_if_it_is_the_only_one, 0, POLICIES);
+    tcase_add_loop_test(t, one_of_a_thousand_is_acquired_at_the_first_try, 0, POLICIES);
+    tcase_add_loop_test(t, a_new_state_has_the_present_weights_and_sessions, 0, POLICIES);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

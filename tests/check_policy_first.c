@@ -20,7 +20,7 @@ START_TEST(servers_are_filled_in_order)
 }
 END_TEST
 
-START_TEST(the_first_is_next_as_soon_as_it_has_room)
+START_TEST(the_first_is_picked_as_soon_as_it_has_room)
 {
     make(10, 2);
     for (int n = 0; n < 15; n++)
@@ -34,7 +34,7 @@ START_TEST(the_first_is_next_as_soon_as_it_has_room)
 }
 END_TEST
 
-START_TEST(one_that_refuses_is_passed_over)
+START_TEST(a_server_that_refuses_is_skipped)
 {
     make(100, 1);
     f.refuses[0] = true;
@@ -46,7 +46,7 @@ START_TEST(one_that_refuses_is_passed_over)
 }
 END_TEST
 
-START_TEST(full_ones_are_not_even_asked)
+START_TEST(full_servers_are_not_tried)
 {
     make(1000, 1);
     for (int n = 0; n < 1000; n++)
@@ -62,13 +62,13 @@ static void *come_and_go(void *arg)
 {
     for (int n = 0; n < 5000; n++) {
         size_t i = (size_t)policy_rig_pick(arg, 0);
-        if (n % 100 < 90) /* 2,000 of 2,400 places stay taken */
+        if (n % 100 < 90) /* 2,000 of 2,400 slots stay acquired */
             policy_rig_release(arg, i);
     }
     return NULL;
 }
 
-START_TEST(when_all_is_quiet_no_room_was_forgotten)
+START_TEST(after_concurrent_changes_all_room_is_found)
 {
     make(600, 4);
     policy_rig_run(&f, 4, come_and_go);
@@ -88,10 +88,10 @@ int main(void)
     TCase *t = tcase_create("first");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, servers_are_filled_in_order);
-    tcase_add_test(t, the_first_is_next_as_soon_as_it_has_room);
-    tcase_add_test(t, one_that_refuses_is_passed_over);
-    tcase_add_test(t, full_ones_are_not_even_asked);
-    tcase_add_test(t, when_all_is_quiet_no_room_was_forgotten);
+    tcase_add_test(t, the_first_is_picked_as_soon_as_it_has_room);
+    tcase_add_test(t, a_server_that_refuses_is_skipped);
+    tcase_add_test(t, full_servers_are_not_tried);
+    tcase_add_test(t, after_concurrent_changes_all_room_is_found);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

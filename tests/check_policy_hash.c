@@ -32,7 +32,7 @@ static void remember(void)
         home[n] = server_of(n);
 }
 
-/* The part of the keys that is elsewhere now, in percent. */
+/* The part of the keys that moved, in percent. */
 static double moved(void)
 {
     size_t count = 0;
@@ -54,7 +54,7 @@ END_TEST
 
 static size_t keys_of[POLICY_RIG_MAX];
 
-/* Many: chance alone is worth 0.3 % of what a server of ten gets of them. */
+/* So many that chance is 0.3 % of the keys of one of ten servers. */
 static void count_keys(void)
 {
     for (size_t i = 0; i < f.count; i++)
@@ -63,7 +63,7 @@ static void count_keys(void)
         keys_of[policy_rig_visit(&f, n)]++;
 }
 
-START_TEST(servers_have_as_many_keys_within_one_percent)
+START_TEST(equal_servers_have_equally_many_keys_within_one_percent)
 {
     make(NULL, 10);
     count_keys();
@@ -75,7 +75,7 @@ START_TEST(servers_have_as_many_keys_within_one_percent)
 }
 END_TEST
 
-START_TEST(servers_have_keys_as_their_weights_say)
+START_TEST(servers_have_keys_in_proportion_to_their_weights)
 {
     const unsigned weights[] = { 10, 20, 40, 30 };
     make(weights, 4);
@@ -112,8 +112,8 @@ START_TEST(the_order_in_the_file_does_not_matter)
 }
 END_TEST
 
-/* What other machines have: this must not change from one version to the next. */
-START_TEST(keys_are_where_they_are_on_every_machine)
+/* Other machines have the same table, so it must not change from one version to the next. */
+START_TEST(keys_are_on_the_same_servers_on_every_machine)
 {
     make((const unsigned[]){ 1, 2, 3 }, 3);
     char servers[33] = "";
@@ -124,7 +124,7 @@ START_TEST(keys_are_where_they_are_on_every_machine)
 }
 END_TEST
 
-/* Removes the last server, as its part of the keys must move; more of them do. */
+/* Removes the last server: its keys must move; a few more do. */
 static double excess_of_removal(size_t count)
 {
     make(NULL, count);
@@ -150,7 +150,7 @@ static double excess_of_addition(size_t count)
     return excess;
 }
 
-START_TEST(servers_that_come_and_go_move_hardly_more_keys_than_they_must)
+START_TEST(adding_and_removing_a_server_moves_few_keys_of_others)
 {
     ck_assert_double_lt(excess_of_removal(10), 0.5);
     ck_assert_double_lt(excess_of_addition(10), 0.5);
@@ -161,7 +161,7 @@ START_TEST(servers_that_come_and_go_move_hardly_more_keys_than_they_must)
 }
 END_TEST
 
-START_TEST(a_weight_changed_moves_hardly_more_keys_than_it_must)
+START_TEST(a_change_of_a_weight_moves_few_keys)
 {
     static unsigned weights[100];
     for (size_t i = 0; i < 100; i++)
@@ -170,18 +170,18 @@ START_TEST(a_weight_changed_moves_hardly_more_keys_than_it_must)
     remember();
     policy_rig_set_weight(&f, 0, 101);
     policy_rig_renew(&f);
-    ck_assert_double_lt(moved(), 0.2); /* 0.09 must */
+    ck_assert_double_lt(moved(), 0.2); /* the minimum is 0.09 */
     policy_rig_close(&f);
     make(weights, 100);
     remember();
     policy_rig_set_weight(&f, 0, 101);
     policy_rig_renew(&f);
-    ck_assert_double_lt(moved(), 0.2); /* 0.01 must */
+    ck_assert_double_lt(moved(), 0.2); /* the minimum is 0.01 */
     policy_rig_close(&f);
 }
 END_TEST
 
-START_TEST(a_server_down_moves_its_own_keys_alone_and_evenly)
+START_TEST(a_server_down_moves_only_its_own_keys_and_evenly)
 {
     size_t got[POLICY_RIG_MAX] = { 0 };
     size_t lost = 0;
@@ -208,7 +208,7 @@ START_TEST(a_server_down_moves_its_own_keys_alone_and_evenly)
 }
 END_TEST
 
-START_TEST(keys_come_back_one_after_the_other_and_stay)
+START_TEST(in_slow_start_keys_return_gradually_and_stay)
 {
     make(NULL, 4);
     remember();
@@ -231,7 +231,7 @@ START_TEST(keys_come_back_one_after_the_other_and_stay)
 }
 END_TEST
 
-START_TEST(full_servers_pass_keys_on_and_nobody_is_forgotten)
+START_TEST(keys_of_full_servers_reach_every_other_server)
 {
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
@@ -249,15 +249,15 @@ int main(void)
     TCase *t = tcase_create("hash");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, a_key_stays_with_its_server);
-    tcase_add_test(t, servers_have_as_many_keys_within_one_percent);
-    tcase_add_test(t, servers_have_keys_as_their_weights_say);
+    tcase_add_test(t, equal_servers_have_equally_many_keys_within_one_percent);
+    tcase_add_test(t, servers_have_keys_in_proportion_to_their_weights);
     tcase_add_test(t, the_order_in_the_file_does_not_matter);
-    tcase_add_test(t, keys_are_where_they_are_on_every_machine);
-    tcase_add_test(t, servers_that_come_and_go_move_hardly_more_keys_than_they_must);
-    tcase_add_test(t, a_weight_changed_moves_hardly_more_keys_than_it_must);
-    tcase_add_test(t, a_server_down_moves_its_own_keys_alone_and_evenly);
-    tcase_add_test(t, keys_come_back_one_after_the_other_and_stay);
-    tcase_add_test(t, full_servers_pass_keys_on_and_nobody_is_forgotten);
+    tcase_add_test(t, keys_are_on_the_same_servers_on_every_machine);
+    tcase_add_test(t, adding_and_removing_a_server_moves_few_keys_of_others);
+    tcase_add_test(t, a_change_of_a_weight_moves_few_keys);
+    tcase_add_test(t, a_server_down_moves_only_its_own_keys_and_evenly);
+    tcase_add_test(t, in_slow_start_keys_return_gradually_and_stay);
+    tcase_add_test(t, keys_of_full_servers_reach_every_other_server);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

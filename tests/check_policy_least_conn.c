@@ -24,7 +24,7 @@ static bool is_lighter(size_t i, size_t j)
            server_active(f.servers[j]) * server_weight(f.servers[i]);
 }
 
-START_TEST(the_one_with_the_fewest_sessions_is_next)
+START_TEST(the_server_with_the_fewest_sessions_is_next)
 {
     const unsigned weights[] = { 3, 1, 7, 256, 20, 5, 5 };
     make(weights, 7);
@@ -69,7 +69,7 @@ START_TEST(turns_are_exact_in_the_long_run)
 }
 END_TEST
 
-START_TEST(one_that_was_busy_does_not_make_up_for_missed_turns)
+START_TEST(a_server_that_was_busy_does_not_make_up_for_missed_turns)
 {
     unsigned got = 0;
     make(NULL, 3);
@@ -85,7 +85,7 @@ START_TEST(one_that_was_busy_does_not_make_up_for_missed_turns)
 }
 END_TEST
 
-START_TEST(a_new_state_goes_on_with_the_turns)
+START_TEST(a_new_state_continues_the_turns)
 {
     make(NULL, 3);
     for (long n = 0; n < 30; n++) {
@@ -96,7 +96,7 @@ START_TEST(a_new_state_goes_on_with_the_turns)
 }
 END_TEST
 
-START_TEST(those_that_refuse_are_stepped_around_in_order)
+START_TEST(servers_that_refuse_are_skipped_in_order)
 {
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
@@ -105,14 +105,14 @@ START_TEST(those_that_refuse_are_stepped_around_in_order)
     for (size_t i = 0; i < 1000; i++)
         policy_rig_changed(&f, i);
     for (size_t i = 0; i < 1000; i += 100)
-        f.refuses[i] = true; /* all that are idle */
+        f.refuses[i] = true; /* all idle servers */
     ck_assert_int_eq(policy_rig_pick(&f, 0), 1);
     ck_assert_uint_eq(f.asked, 11);
     policy_rig_close(&f);
 }
 END_TEST
 
-START_TEST(a_weight_changed_counts_at_once)
+START_TEST(a_change_of_a_weight_counts_at_once)
 {
     make(NULL, 2);
     for (int n = 0; n < 20; n++)
@@ -137,7 +137,7 @@ static enum server_acquired acquire_late(const struct pick_request *r, struct se
     return server_acquire(srv, expected);
 }
 
-START_TEST(a_place_taken_meanwhile_counts)
+START_TEST(a_slot_acquired_by_another_worker_meanwhile_counts)
 {
     for (size_t count = 2; count < 10; count++) {
         const struct pick_request r = { .now = 1000000 };
@@ -157,8 +157,8 @@ static void *pick_many(void *arg)
     return NULL;
 }
 
-/* Each had the fewest for its weight when it got its last one: no place is taken in error. */
-START_TEST(no_worker_takes_what_only_another_should)
+/* Each server had the fewest sessions for its weight when it got its last one. */
+START_TEST(picks_are_exact_over_all_workers)
 {
     const unsigned weights[] = { 3, 2, 1, 7, 1, 11, 256, 2 };
     make(weights, 8);
@@ -192,7 +192,7 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-START_TEST(when_all_is_quiet_the_order_is_right)
+START_TEST(after_concurrent_changes_the_order_is_right)
 {
     make(NULL, 13);
     for (int round = 0; round < 20; round++) {
@@ -212,16 +212,16 @@ int main(void)
     Suite *s = suite_create("policy_least_conn");
     TCase *t = tcase_create("least conn");
     tcase_set_timeout(t, 60);
-    tcase_add_test(t, the_one_with_the_fewest_sessions_is_next);
+    tcase_add_test(t, the_server_with_the_fewest_sessions_is_next);
     tcase_add_test(t, idle_servers_take_turns_by_weight);
     tcase_add_test(t, turns_are_exact_in_the_long_run);
-    tcase_add_test(t, one_that_was_busy_does_not_make_up_for_missed_turns);
-    tcase_add_test(t, a_new_state_goes_on_with_the_turns);
-    tcase_add_test(t, those_that_refuse_are_stepped_around_in_order);
-    tcase_add_test(t, a_weight_changed_counts_at_once);
-    tcase_add_test(t, a_place_taken_meanwhile_counts);
-    tcase_add_test(t, no_worker_takes_what_only_another_should);
-    tcase_add_test(t, when_all_is_quiet_the_order_is_right);
+    tcase_add_test(t, a_server_that_was_busy_does_not_make_up_for_missed_turns);
+    tcase_add_test(t, a_new_state_continues_the_turns);
+    tcase_add_test(t, servers_that_refuse_are_skipped_in_order);
+    tcase_add_test(t, a_change_of_a_weight_counts_at_once);
+    tcase_add_test(t, a_slot_acquired_by_another_worker_meanwhile_counts);
+    tcase_add_test(t, picks_are_exact_over_all_workers);
+    tcase_add_test(t, after_concurrent_changes_the_order_is_right);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

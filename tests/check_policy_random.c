@@ -8,7 +8,7 @@ static void make(const unsigned *weights, size_t count)
     policy_rig_open(&f, &policy_random, weights, count);
 }
 
-/* Chi-square of what was got against what weights[count] promise. */
+/* Chi-square of the picks against the weights. */
 static double deviation(const unsigned *got, const unsigned *weights, size_t count)
 {
     double sum_got = 0;
@@ -26,7 +26,7 @@ static double deviation(const unsigned *got, const unsigned *weights, size_t cou
 }
 
 /* With 9 degrees of freedom chance alone gives more than 80 once in 10^13 runs. */
-START_TEST(idle_servers_are_drawn_as_their_weights_say)
+START_TEST(idle_servers_are_drawn_in_proportion_to_their_weights)
 {
     const unsigned weights[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 256 };
     unsigned got[10] = { 0 };
@@ -38,7 +38,7 @@ START_TEST(idle_servers_are_drawn_as_their_weights_say)
 }
 END_TEST
 
-START_TEST(weights_changed_count_for_the_next_draw)
+START_TEST(a_change_of_weights_counts_for_the_next_draw)
 {
     const unsigned weights[10] = { 9, 1, 1, 1, 20, 1, 1, 1, 1, 1 };
     unsigned got[10] = { 0 };
@@ -52,8 +52,8 @@ START_TEST(weights_changed_count_for_the_next_draw)
 }
 END_TEST
 
-/* Plain lots put 10 sessions more or less than 100 on each third server, and 30 more on one. */
-START_TEST(the_better_of_two_keeps_the_load_even)
+/* With one draw a third of the servers would be more than 10 sessions off 100, and one 30 off. */
+START_TEST(the_better_of_two_draws_keeps_the_load_even)
 {
     make(NULL, 100);
     for (int n = 0; n < 10000; n++)
@@ -66,7 +66,7 @@ START_TEST(the_better_of_two_keeps_the_load_even)
 }
 END_TEST
 
-START_TEST(two_draws_are_two_servers)
+START_TEST(two_draws_give_two_servers)
 {
     make((const unsigned[]){ 256, 1 }, 2);
     for (int n = 0; n < 1000; n++) {
@@ -80,7 +80,7 @@ START_TEST(two_draws_are_two_servers)
 }
 END_TEST
 
-START_TEST(those_down_are_not_drawn)
+START_TEST(servers_that_are_down_are_not_drawn)
 {
     make(NULL, 1000);
     for (size_t i = 0; i < 1000; i++)
@@ -107,7 +107,7 @@ static void *change(void *arg)
     return NULL;
 }
 
-START_TEST(when_all_is_quiet_the_chances_are_right)
+START_TEST(after_concurrent_changes_the_chances_are_right)
 {
     const unsigned weights[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
     unsigned got[10] = { 0 };
@@ -127,12 +127,12 @@ int main(void)
     Suite *s = suite_create("policy_random");
     TCase *t = tcase_create("random");
     tcase_set_timeout(t, 60);
-    tcase_add_test(t, idle_servers_are_drawn_as_their_weights_say);
-    tcase_add_test(t, weights_changed_count_for_the_next_draw);
-    tcase_add_test(t, the_better_of_two_keeps_the_load_even);
-    tcase_add_test(t, two_draws_are_two_servers);
-    tcase_add_test(t, those_down_are_not_drawn);
-    tcase_add_test(t, when_all_is_quiet_the_chances_are_right);
+    tcase_add_test(t, idle_servers_are_drawn_in_proportion_to_their_weights);
+    tcase_add_test(t, a_change_of_weights_counts_for_the_next_draw);
+    tcase_add_test(t, the_better_of_two_draws_keeps_the_load_even);
+    tcase_add_test(t, two_draws_give_two_servers);
+    tcase_add_test(t, servers_that_are_down_are_not_drawn);
+    tcase_add_test(t, after_concurrent_changes_the_chances_are_right);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -47,7 +47,8 @@ START_TEST(shares_are_exact_over_a_round)
 }
 END_TEST
 
-/* Each turn every server gains its weight; the richest, the first of several, pays the sum. */
+/* In each turn every server gains its weight; the one with the highest balance, the first of
+ * several, pays the sum. */
 static size_t smooth_turn(const unsigned *weights, int64_t *gained, size_t count)
 {
     size_t best = 0;
@@ -62,7 +63,7 @@ static size_t smooth_turn(const unsigned *weights, int64_t *gained, size_t count
     return best;
 }
 
-START_TEST(many_weights_give_the_order_of_nginx)
+START_TEST(the_order_is_that_of_nginx)
 {
     enum {
         SERVERS = 60
@@ -88,7 +89,7 @@ static double cpu_time(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Of as many servers in all, whatever the number at a time. */
+/* The seconds for states with the same number of servers in total. */
 static double cost_of_states(size_t servers)
 {
     make(NULL, servers);
@@ -108,7 +109,7 @@ START_TEST(the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square)
 }
 END_TEST
 
-START_TEST(the_turns_of_one_that_is_gone_are_shared_fairly)
+START_TEST(the_turns_of_a_server_that_refuses_are_shared_evenly)
 {
     make(NULL, 4);
     f.refuses[0] = true;
@@ -128,8 +129,8 @@ static enum server_acquired acquire_second(const struct pick_request *r, struct 
     return policy_rig_index(srv) == 1 ? SERVER_ACQUIRED : SERVER_REFUSED;
 }
 
-/* One of two is dead: half of the sessions meet it, and go to the other. */
-START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
+/* One of two servers is dead: half of the sessions try it first and then go to the other. */
+START_TEST(second_attempts_do_not_alternate_with_first_attempts)
 {
     static const struct pool_tried tried = { .count = 0 };
     const struct pick_request retry = { .tried = &tried };
@@ -146,7 +147,7 @@ START_TEST(second_attempts_do_not_step_in_time_with_first_ones)
 }
 END_TEST
 
-START_TEST(a_new_state_goes_on_where_the_old_one_was)
+START_TEST(a_new_state_continues_the_rotation)
 {
     make(NULL, 3);
     for (long n = 0; n < 30; n++) {
@@ -158,7 +159,7 @@ START_TEST(a_new_state_goes_on_where_the_old_one_was)
 END_TEST
 
 /* Weights without a common divisor: the order is 128,000 turns long. */
-START_TEST(that_nobody_can_be_had_is_found_out_within_bounds)
+START_TEST(a_pick_without_usable_servers_is_bounded)
 {
     static unsigned weights[1000];
     for (unsigned i = 0; i < 1000; i++)
@@ -197,12 +198,12 @@ int main(void)
     tcase_add_test(t, equal_servers_take_turns);
     tcase_add_test(t, weights_are_spread_smoothly);
     tcase_add_test(t, shares_are_exact_over_a_round);
-    tcase_add_test(t, many_weights_give_the_order_of_nginx);
+    tcase_add_test(t, the_order_is_that_of_nginx);
     tcase_add_test(t, the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square);
-    tcase_add_test(t, the_turns_of_one_that_is_gone_are_shared_fairly);
-    tcase_add_test(t, second_attempts_do_not_step_in_time_with_first_ones);
-    tcase_add_test(t, a_new_state_goes_on_where_the_old_one_was);
-    tcase_add_test(t, that_nobody_can_be_had_is_found_out_within_bounds);
+    tcase_add_test(t, the_turns_of_a_server_that_refuses_are_shared_evenly);
+    tcase_add_test(t, second_attempts_do_not_alternate_with_first_attempts);
+    tcase_add_test(t, a_new_state_continues_the_rotation);
+    tcase_add_test(t, a_pick_without_usable_servers_is_bounded);
     tcase_add_test(t, shares_are_exact_over_all_workers);
     suite_add_tcase(s, t);
     return suite_main(s);

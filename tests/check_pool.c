@@ -50,7 +50,7 @@ static void pass(uint64_t ms)
     atomic_fetch_add(&rig.now, ms);
 }
 
-/* The names of the servers picked one after the other, places kept; "-" for none. */
+/* The names of the servers picked one after the other, which stay acquired; "-": none. */
 static void expect_picks(const char *expected)
 {
     for (; *expected != '\0'; expected++) {
@@ -67,7 +67,7 @@ static void expect_refusal(enum pool_refusal expected)
     ck_assert_int_eq(refusal, expected);
 }
 
-/* Gives all places back. */
+/* Releases all slots. */
 static void leave_all(void)
 {
     size_t count = 0;
@@ -85,7 +85,7 @@ static void close_rig(void)
 
 /* ---- picking ---- */
 
-START_TEST(a_full_server_is_passed_over_until_a_place_is_free)
+START_TEST(a_full_server_is_skipped_until_a_slot_is_free)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B "\n");
     expect_picks("abbb");
@@ -98,7 +98,7 @@ START_TEST(a_full_server_is_passed_over_until_a_place_is_free)
 }
 END_TEST
 
-START_TEST(all_full_is_no_server)
+START_TEST(if_all_are_full_none_is_picked)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=2\n");
     expect_picks("abb--");
@@ -107,7 +107,7 @@ START_TEST(all_full_is_no_server)
 }
 END_TEST
 
-START_TEST(backups_serve_only_when_no_other_can)
+START_TEST(backups_are_picked_only_without_regular_servers)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " backup\n" C " backup\n");
     expect_picks("abcbc");
@@ -124,7 +124,7 @@ START_TEST(drained_and_maintained_servers_get_nothing)
 }
 END_TEST
 
-START_TEST(nobody_ready_is_another_lack_than_nobody_free)
+START_TEST(no_usable_server_and_no_free_slot_are_told_apart)
 {
     pool_rig_open(&rig, A " state=drain\n" B " state=maint\n");
     expect_refusal(POOL_NO_SERVER);
@@ -132,11 +132,11 @@ START_TEST(nobody_ready_is_another_lack_than_nobody_free)
 }
 END_TEST
 
-START_TEST(a_server_tried_is_not_picked_again)
+START_TEST(a_tried_server_is_not_picked_again)
 {
     pool_rig_open(&rig, A "\n" B "\n" C "\n" D "\nretries = 1\n");
     struct pool_tried *tried = NULL;
-    for (int i = 0; i < 4; i++) { /* more than retries allows: a reload may have lowered them */
+    for (int i = 0; i < 4; i++) { /* more than retries allows: a reload may have lowered it */
         struct server *srv = pool_rig_pick(&rig, tried);
         ck_assert_ptr_nonnull(srv);
         ck_assert(!pool_was_tried(tried, srv));
@@ -199,7 +199,7 @@ START_TEST(failures_far_apart_do_not_count)
 }
 END_TEST
 
-/* Which of the next picks, places given back, are a. */
+/* Picks and releases, and counts how often the server is a. */
 static unsigned count_a(int picks)
 {
     unsigned count = 0;
@@ -208,7 +208,7 @@ static unsigned count_a(int picks)
     return count;
 }
 
-START_TEST(one_session_tries_whether_it_is_back)
+START_TEST(one_session_probes_after_the_time_out)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     fail_to_reach("a", 2);
@@ -220,7 +220,7 @@ START_TEST(one_session_tries_whether_it_is_back)
 }
 END_TEST
 
-START_TEST(a_trial_that_fails_takes_it_out_anew)
+START_TEST(a_probe_that_fails_takes_the_server_out_again)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     fail_to_reach("a", 2);
@@ -236,7 +236,7 @@ START_TEST(a_trial_that_fails_takes_it_out_anew)
 }
 END_TEST
 
-START_TEST(a_trial_whose_client_leaves_goes_to_another)
+START_TEST(if_the_probing_client_leaves_another_session_probes)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     fail_to_reach("a", 2);
@@ -269,7 +269,7 @@ START_TEST(a_backup_counts_as_usable)
 }
 END_TEST
 
-START_TEST(one_that_is_down_does_not_count_as_usable)
+START_TEST(a_server_that_is_down_does_not_count_as_usable)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     pool_set_up(rig.pool, named("b"), false, now());
@@ -279,7 +279,7 @@ START_TEST(one_that_is_down_does_not_count_as_usable)
 }
 END_TEST
 
-START_TEST(with_max_fails_0_nobody_is_taken_out)
+START_TEST(with_max_fails_0_no_server_is_taken_out)
 {
     pool_rig_open(&rig, A "\n" B "\nmax_fails = 0\n");
     fail_to_reach("a", 100);
@@ -288,13 +288,13 @@ START_TEST(with_max_fails_0_nobody_is_taken_out)
 }
 END_TEST
 
-START_TEST(when_nobody_is_usable_one_taken_out_is_better_than_none)
+START_TEST(without_usable_servers_one_that_is_out_is_picked)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     fail_to_reach("a", 2);
     pool_set_up(rig.pool, named("b"), false, now());
     expect_picks("aa");
-    pool_connected(rig.pool, named("a"), now()); /* it works, and it is all there is */
+    pool_connected(rig.pool, named("a"), now()); /* it works, and no other is usable */
     pool_set_up(rig.pool, named("b"), true, now());
     pool_rig_tidy(&rig);
     ck_assert_uint_eq(count_a(4), 2);
@@ -302,7 +302,7 @@ START_TEST(when_nobody_is_usable_one_taken_out_is_better_than_none)
 }
 END_TEST
 
-START_TEST(a_verdict_of_up_forgives_failed_connects)
+START_TEST(a_passed_check_resets_failed_connects)
 {
     pool_rig_open(&rig, A "\n" B PASSIVE);
     fail_to_reach("a", 2);
@@ -324,7 +324,7 @@ START_TEST(a_recovered_server_begins_with_a_small_share)
     pass(10000);
     ck_assert_uint_eq(count_a(2), 1);
     pool_connected(rig.pool, named("a"), now());
-    pass(25000); /* a quarter: of 4 turns it takes one, and b all that are left */
+    pass(25000); /* a quarter: a takes one of 4 turns, and b the others */
     unsigned got = count_a(1000);
     ck_assert_uint_ge(got, 190);
     ck_assert_uint_le(got, 210);
@@ -334,7 +334,7 @@ START_TEST(a_recovered_server_begins_with_a_small_share)
 }
 END_TEST
 
-START_TEST(servers_that_recover_together_share_alike)
+START_TEST(servers_in_slow_start_together_share_equally)
 {
     pool_rig_open(&rig, A "\n" B "\nslow_start = 100s\n");
     for (int i = 0; i < 2; i++) {
@@ -370,7 +370,7 @@ static void expect_waits(int i)
     ck_assert_ptr_null(srv);
 }
 
-/* The next in the inbox, and on which server: "0a", "0-" for one who waits in vain; "-": nobody. */
+/* The first waiter in the inbox and its server: "0a"; "0-": without a slot; "-": inbox empty. */
 static void expect_granted(const char *expected)
 {
     char text[8] = "-";
@@ -381,7 +381,7 @@ static void expect_granted(const char *expected)
     ck_assert_str_eq(text, expected);
 }
 
-START_TEST(a_freed_place_goes_to_the_head_without_becoming_free)
+START_TEST(a_released_slot_goes_to_the_head_of_the_queue)
 {
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
     expect_picks("a");
@@ -391,7 +391,7 @@ START_TEST(a_freed_place_goes_to_the_head_without_becoming_free)
     pool_rig_release(&rig, named("a"));
     ck_assert_uint_eq(wakes, 1);
     ck_assert_uint_eq(server_active(named("a")), 1);
-    expect_picks("-"); /* nobody is faster than the one at the head */
+    expect_picks("-"); /* no session gets ahead of the queue */
     expect_granted("0a");
     expect_granted("-");
     pool_rig_release(&rig, named("a"));
@@ -402,7 +402,7 @@ START_TEST(a_freed_place_goes_to_the_head_without_becoming_free)
 }
 END_TEST
 
-START_TEST(no_more_wait_than_may)
+START_TEST(the_queue_is_bounded)
 {
     struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
@@ -421,7 +421,7 @@ START_TEST(no_more_wait_than_may)
 }
 END_TEST
 
-START_TEST(a_place_that_came_free_just_now_is_taken_at_once)
+START_TEST(a_slot_that_has_just_come_free_is_acquired_at_once)
 {
     struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
@@ -434,7 +434,7 @@ START_TEST(a_place_that_came_free_just_now_is_taken_at_once)
 }
 END_TEST
 
-START_TEST(who_has_tried_a_server_is_passed_over_and_keeps_its_turn)
+START_TEST(a_session_that_tried_the_server_is_skipped_and_keeps_its_position)
 {
     struct server *srv = NULL;
     struct pool_tried *tried = NULL;
@@ -452,7 +452,7 @@ START_TEST(who_has_tried_a_server_is_passed_over_and_keeps_its_turn)
 }
 END_TEST
 
-START_TEST(who_leaves_with_a_place_passes_it_on)
+START_TEST(a_session_that_leaves_passes_its_slot_on)
 {
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
     expect_picks("a");
@@ -470,7 +470,7 @@ START_TEST(who_leaves_with_a_place_passes_it_on)
 }
 END_TEST
 
-START_TEST(nobody_is_sent_to_a_server_that_is_out_or_down)
+START_TEST(no_slot_is_granted_on_a_server_that_is_out_or_down)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
     expect_picks("ab");
@@ -479,7 +479,7 @@ START_TEST(nobody_is_sent_to_a_server_that_is_out_or_down)
     pool_rig_release(&rig, named("a"));
     expect_granted("-");
     pass(10000);
-    expect_picks("a"); /* the trial */
+    expect_picks("a"); /* the probe */
     pool_connected(rig.pool, named("a"), now());
     pool_rig_release(&rig, named("a"));
     expect_granted("0a");
@@ -494,7 +494,7 @@ START_TEST(nobody_is_sent_to_a_server_that_is_out_or_down)
 }
 END_TEST
 
-START_TEST(when_the_last_server_goes_down_nobody_waits_on)
+START_TEST(if_the_last_server_goes_down_all_waits_end)
 {
     struct server *srv = NULL;
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" QUEUE);
@@ -515,7 +515,7 @@ START_TEST(when_the_last_server_goes_down_nobody_waits_on)
 }
 END_TEST
 
-START_TEST(whoever_waits_for_one_that_is_drained_waits_in_vain)
+START_TEST(if_the_last_server_is_drained_all_waits_end)
 {
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
     expect_picks("a");
@@ -536,7 +536,7 @@ START_TEST(whoever_waits_for_one_that_is_drained_waits_in_vain)
 }
 END_TEST
 
-START_TEST(whoever_has_tried_all_that_are_left_waits_in_vain)
+START_TEST(a_session_that_tried_all_remaining_servers_stops_waiting)
 {
     struct server *srv = NULL;
     struct pool_tried *tried = NULL;
@@ -557,7 +557,7 @@ START_TEST(whoever_has_tried_all_that_are_left_waits_in_vain)
 }
 END_TEST
 
-START_TEST(whoever_waits_tries_a_server_that_was_out_long_enough)
+START_TEST(a_waiting_session_probes_after_the_time_out)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B PASSIVE QUEUE);
     expect_picks("a");
@@ -572,7 +572,7 @@ START_TEST(whoever_waits_tries_a_server_that_was_out_long_enough)
     ck_assert(pool_tidy(rig.pool));
     expect_granted("0b");
     pool_tidy(rig.pool);
-    expect_granted("-"); /* one tries */
+    expect_granted("-"); /* one session probes */
     fail_to_reach("b", 1);
     pool_rig_release(&rig, named("b"));
     pass(10000);
@@ -588,7 +588,7 @@ START_TEST(whoever_waits_tries_a_server_that_was_out_long_enough)
 }
 END_TEST
 
-START_TEST(who_leaves_with_a_trial_passes_it_on)
+START_TEST(a_session_that_leaves_passes_its_probe_on)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B PASSIVE QUEUE);
     expect_picks("a");
@@ -605,7 +605,7 @@ START_TEST(who_leaves_with_a_trial_passes_it_on)
 }
 END_TEST
 
-START_TEST(a_server_taken_out_while_somebody_waits_is_looked_at_again)
+START_TEST(while_a_session_waits_tidying_goes_on_until_the_probe)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
     expect_picks("ab");
@@ -624,7 +624,7 @@ START_TEST(a_server_taken_out_while_somebody_waits_is_looked_at_again)
 }
 END_TEST
 
-START_TEST(when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out)
+START_TEST(without_usable_servers_a_waiting_session_gets_one_that_is_out)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=1" PASSIVE QUEUE);
     expect_picks("a");
@@ -633,7 +633,7 @@ START_TEST(when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out)
     expect_waits(1);
     pool_set_up(rig.pool, named("a"), false, now());
     expect_granted("0b");
-    expect_granted("-"); /* for a place it is worth waiting */
+    expect_granted("-"); /* a slot may come free */
     pool_rig_release(&rig, named("b"));
     expect_granted("1b");
     pool_rig_release(&rig, named("b"));
@@ -642,7 +642,7 @@ START_TEST(when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out)
 }
 END_TEST
 
-START_TEST(whoever_waits_gets_the_places_of_new_servers)
+START_TEST(waiting_sessions_get_slots_of_new_servers)
 {
     pool_rig_open(&rig, A " max_connections=1" QUEUE);
     expect_picks("a");
@@ -657,7 +657,7 @@ START_TEST(whoever_waits_gets_the_places_of_new_servers)
 }
 END_TEST
 
-START_TEST(whoever_waits_gets_the_places_of_a_server_that_is_ready_again)
+START_TEST(waiting_sessions_get_slots_of_a_server_that_is_ready_again)
 {
     pool_rig_open(&rig, A " max_connections=1\n" B " max_connections=2 state=maint" QUEUE);
     expect_picks("a");
@@ -672,7 +672,7 @@ START_TEST(whoever_waits_gets_the_places_of_a_server_that_is_ready_again)
 }
 END_TEST
 
-START_TEST(a_lowered_limit_is_reached_before_anybody_is_let_in)
+START_TEST(after_a_lowered_limit_slots_are_granted_only_below_it)
 {
     pool_rig_open(&rig, A " max_connections=3" QUEUE);
     expect_picks("aaa");
@@ -689,7 +689,7 @@ END_TEST
 
 /* ---- new configurations ---- */
 
-START_TEST(an_update_keeps_sessions_health_and_turn)
+START_TEST(an_update_keeps_sessions_health_and_rotation)
 {
     pool_rig_open(&rig, A "\n" B "\n" C PASSIVE);
     expect_picks("a");
@@ -704,7 +704,7 @@ START_TEST(an_update_keeps_sessions_health_and_turn)
 }
 END_TEST
 
-START_TEST(who_has_left_is_freed_after_its_last_session)
+START_TEST(a_removed_server_is_freed_after_its_last_session)
 {
     pool_rig_open(&rig, A "\n" B "\n");
     expect_picks("ab");
@@ -714,10 +714,10 @@ START_TEST(who_has_left_is_freed_after_its_last_session)
     ck_assert(!pool_is_idle(rig.pool));
     ck_assert_str_eq(server_name(srv), "b");
     expect_picks("aa");
-    pool_rig_release(&rig, srv); /* nobody gets this place */
+    pool_rig_release(&rig, srv); /* no session gets this slot */
     grace_reclaim(&rig.grace);
     ck_assert(!pool_tidy(rig.pool));
-    close_rig(); /* a sanitizer finds what was not freed */
+    close_rig(); /* a sanitizer finds leaks */
 }
 END_TEST
 
@@ -726,7 +726,7 @@ static void no_wake(struct grace_reader *r)
     (void)r;
 }
 
-START_TEST(what_a_worker_may_see_is_kept)
+START_TEST(objects_that_a_worker_may_see_are_kept)
 {
     struct grace_reader worker = { .wake = no_wake };
     pool_rig_open(&rig, A "\n" B "\n");
@@ -739,7 +739,7 @@ START_TEST(what_a_worker_may_see_is_kept)
     ck_assert_str_eq(server_name(srv), "b");
     ck_assert_str_eq(conf->name, "p");
     grace_quiescent(&rig.grace, &worker);
-    ck_assert(!grace_reclaim(&rig.grace)); /* the set has gone, the server has not */
+    ck_assert(!grace_reclaim(&rig.grace)); /* the set is freed, the server is not */
     ck_assert(!pool_tidy(rig.pool));
     ck_assert_str_eq(server_name(srv), "b");
     ck_assert(grace_reclaim(&rig.grace));
@@ -750,7 +750,7 @@ START_TEST(what_a_worker_may_see_is_kept)
 }
 END_TEST
 
-START_TEST(answers_to_a_name_are_its_servers)
+START_TEST(addresses_of_a_name_become_servers)
 {
     struct pool_answer answers[2] = { 0 };
     const char *why = NULL;
@@ -812,7 +812,7 @@ START_TEST(without_memory_no_pool_is_made)
 }
 END_TEST
 
-/* Its servers are then in the old order, and whom it should not have is refused. */
+/* The set stays as it is, and the server that is down is refused. */
 START_TEST(without_memory_a_server_that_is_down_gets_nothing)
 {
     pool_rig_open(&rig, A "\n" B "\n");
@@ -830,7 +830,7 @@ END_TEST
 
 /* ---- files ---- */
 
-/* A line of the configuration for "answer" in the directory of this test. */
+/* The line "file = …" for a file in the directory of this test. */
 static const char *file_line(void)
 {
     static char line[256];
@@ -838,7 +838,7 @@ static const char *file_line(void)
     return line;
 }
 
-START_TEST(a_file_is_a_pools_whole_answer)
+START_TEST(a_pool_with_a_file_has_no_servers)
 {
     write_file("answer", "sorry\n");
     pool_rig_open(&rig, file_line());
@@ -846,7 +846,7 @@ START_TEST(a_file_is_a_pools_whole_answer)
     ck_assert_ptr_nonnull(f);
     ck_assert_int_eq(f->length, 6);
     expect_refusal(POOL_NO_SERVER);
-    answer_file_ref(f); /* a session's */
+    answer_file_ref(f); /* for a session */
     pool_rig_update(&rig, A "\n");
     ck_assert_ptr_null(pool_file(rig.pool));
     ck_assert_int_eq((int)lseek(f->fd, 0, SEEK_END), 6);
@@ -855,7 +855,7 @@ START_TEST(a_file_is_a_pools_whole_answer)
 }
 END_TEST
 
-START_TEST(an_update_opens_the_file_anew)
+START_TEST(an_update_opens_the_file_again)
 {
     write_file("answer", "old");
     pool_rig_open(&rig, file_line());
@@ -887,9 +887,9 @@ START_TEST(a_file_that_cannot_be_opened_changes_nothing)
 }
 END_TEST
 
-/* ---- by order of the user ---- */
+/* ---- commands ---- */
 
-START_TEST(a_state_and_a_weight_hold_from_the_next_session_on)
+START_TEST(a_state_and_a_weight_apply_to_the_next_session)
 {
     pool_rig_open(&rig, A "\n" B "\n");
     pool_set_state(rig.pool, named("a"), CONFIG_STATE_DRAIN, now());
@@ -908,8 +908,8 @@ START_TEST(a_state_and_a_weight_hold_from_the_next_session_on)
 }
 END_TEST
 
-/* Each policy: what is foreseen comes true, however often it was asked for. */
-START_TEST(what_is_foreseen_is_picked_and_asking_takes_nothing)
+/* For each policy but random, whose peek is one of the possible picks. */
+START_TEST(the_peeked_server_is_picked_and_a_peek_changes_nothing)
 {
     static const char *const balance[] = { "round_robin", "least_conn", "hash", "first" };
     char lines[256];
@@ -951,19 +951,19 @@ END_TEST
 
 static void add_orders(TCase *t)
 {
-    tcase_add_test(t, a_state_and_a_weight_hold_from_the_next_session_on);
-    tcase_add_loop_test(t, what_is_foreseen_is_picked_and_asking_takes_nothing, 0, 4);
+    tcase_add_test(t, a_state_and_a_weight_apply_to_the_next_session);
+    tcase_add_loop_test(t, the_peeked_server_is_picked_and_a_peek_changes_nothing, 0, 4);
     tcase_add_test(t, a_server_is_added_and_removed_at_run_time);
 }
 
 static void add_picking(TCase *t)
 {
-    tcase_add_test(t, a_full_server_is_passed_over_until_a_place_is_free);
-    tcase_add_test(t, all_full_is_no_server);
-    tcase_add_test(t, backups_serve_only_when_no_other_can);
+    tcase_add_test(t, a_full_server_is_skipped_until_a_slot_is_free);
+    tcase_add_test(t, if_all_are_full_none_is_picked);
+    tcase_add_test(t, backups_are_picked_only_without_regular_servers);
     tcase_add_test(t, drained_and_maintained_servers_get_nothing);
-    tcase_add_test(t, nobody_ready_is_another_lack_than_nobody_free);
-    tcase_add_test(t, a_server_tried_is_not_picked_again);
+    tcase_add_test(t, no_usable_server_and_no_free_slot_are_told_apart);
+    tcase_add_test(t, a_tried_server_is_not_picked_again);
     tcase_add_test(t, a_failed_connect_is_logged_once_a_second);
 }
 
@@ -971,50 +971,50 @@ static void add_failures(TCase *t)
 {
     tcase_add_test(t, failed_connects_take_a_server_out_for_a_while);
     tcase_add_test(t, failures_far_apart_do_not_count);
-    tcase_add_test(t, one_session_tries_whether_it_is_back);
-    tcase_add_test(t, a_trial_that_fails_takes_it_out_anew);
-    tcase_add_test(t, a_trial_whose_client_leaves_goes_to_another);
+    tcase_add_test(t, one_session_probes_after_the_time_out);
+    tcase_add_test(t, a_probe_that_fails_takes_the_server_out_again);
+    tcase_add_test(t, if_the_probing_client_leaves_another_session_probes);
     tcase_add_test(t, the_last_usable_server_is_never_taken_out);
     tcase_add_test(t, a_backup_counts_as_usable);
-    tcase_add_test(t, one_that_is_down_does_not_count_as_usable);
-    tcase_add_test(t, with_max_fails_0_nobody_is_taken_out);
-    tcase_add_test(t, when_nobody_is_usable_one_taken_out_is_better_than_none);
-    tcase_add_test(t, a_verdict_of_up_forgives_failed_connects);
+    tcase_add_test(t, a_server_that_is_down_does_not_count_as_usable);
+    tcase_add_test(t, with_max_fails_0_no_server_is_taken_out);
+    tcase_add_test(t, without_usable_servers_one_that_is_out_is_picked);
+    tcase_add_test(t, a_passed_check_resets_failed_connects);
     tcase_add_test(t, a_recovered_server_begins_with_a_small_share);
-    tcase_add_test(t, servers_that_recover_together_share_alike);
+    tcase_add_test(t, servers_in_slow_start_together_share_equally);
 }
 
 static void add_waiting(TCase *t)
 {
-    tcase_add_test(t, a_freed_place_goes_to_the_head_without_becoming_free);
-    tcase_add_test(t, no_more_wait_than_may);
-    tcase_add_test(t, a_place_that_came_free_just_now_is_taken_at_once);
-    tcase_add_test(t, who_has_tried_a_server_is_passed_over_and_keeps_its_turn);
-    tcase_add_test(t, who_leaves_with_a_place_passes_it_on);
-    tcase_add_test(t, nobody_is_sent_to_a_server_that_is_out_or_down);
-    tcase_add_test(t, when_the_last_server_goes_down_nobody_waits_on);
-    tcase_add_test(t, whoever_waits_for_one_that_is_drained_waits_in_vain);
-    tcase_add_test(t, whoever_has_tried_all_that_are_left_waits_in_vain);
-    tcase_add_test(t, whoever_waits_tries_a_server_that_was_out_long_enough);
-    tcase_add_test(t, who_leaves_with_a_trial_passes_it_on);
-    tcase_add_test(t, a_server_taken_out_while_somebody_waits_is_looked_at_again);
-    tcase_add_test(t, when_nobody_else_is_usable_whoever_waits_tries_one_that_is_out);
-    tcase_add_test(t, whoever_waits_gets_the_places_of_new_servers);
-    tcase_add_test(t, a_lowered_limit_is_reached_before_anybody_is_let_in);
-    tcase_add_test(t, whoever_waits_gets_the_places_of_a_server_that_is_ready_again);
+    tcase_add_test(t, a_released_slot_goes_to_the_head_of_the_queue);
+    tcase_add_test(t, the_queue_is_bounded);
+    tcase_add_test(t, a_slot_that_has_just_come_free_is_acquired_at_once);
+    tcase_add_test(t, a_session_that_tried_the_server_is_skipped_and_keeps_its_position);
+    tcase_add_test(t, a_session_that_leaves_passes_its_slot_on);
+    tcase_add_test(t, no_slot_is_granted_on_a_server_that_is_out_or_down);
+    tcase_add_test(t, if_the_last_server_goes_down_all_waits_end);
+    tcase_add_test(t, if_the_last_server_is_drained_all_waits_end);
+    tcase_add_test(t, a_session_that_tried_all_remaining_servers_stops_waiting);
+    tcase_add_test(t, a_waiting_session_probes_after_the_time_out);
+    tcase_add_test(t, a_session_that_leaves_passes_its_probe_on);
+    tcase_add_test(t, while_a_session_waits_tidying_goes_on_until_the_probe);
+    tcase_add_test(t, without_usable_servers_a_waiting_session_gets_one_that_is_out);
+    tcase_add_test(t, waiting_sessions_get_slots_of_new_servers);
+    tcase_add_test(t, after_a_lowered_limit_slots_are_granted_only_below_it);
+    tcase_add_test(t, waiting_sessions_get_slots_of_a_server_that_is_ready_again);
 }
 
 static void add_updates(TCase *t)
 {
-    tcase_add_test(t, an_update_keeps_sessions_health_and_turn);
-    tcase_add_test(t, who_has_left_is_freed_after_its_last_session);
-    tcase_add_test(t, what_a_worker_may_see_is_kept);
-    tcase_add_test(t, answers_to_a_name_are_its_servers);
+    tcase_add_test(t, an_update_keeps_sessions_health_and_rotation);
+    tcase_add_test(t, a_removed_server_is_freed_after_its_last_session);
+    tcase_add_test(t, objects_that_a_worker_may_see_are_kept);
+    tcase_add_test(t, addresses_of_a_name_become_servers);
     tcase_add_test(t, without_memory_an_update_changes_nothing);
     tcase_add_test(t, without_memory_no_pool_is_made);
     tcase_add_test(t, without_memory_a_server_that_is_down_gets_nothing);
-    tcase_add_test(t, a_file_is_a_pools_whole_answer);
-    tcase_add_test(t, an_update_opens_the_file_anew);
+    tcase_add_test(t, a_pool_with_a_file_has_no_servers);
+    tcase_add_test(t, an_update_opens_the_file_again);
     tcase_add_test(t, a_file_that_cannot_be_opened_changes_nothing);
 }
 

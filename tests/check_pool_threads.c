@@ -1,5 +1,5 @@
-/* A pool under workers that pick, wait, fail and release, and a control thread that changes it all
- * the time. ThreadSanitizer and AddressSanitizer see what the counts do not show. */
+/* A pool with workers that pick, wait, fail and release, while a control thread changes it. The
+ * counts must be right at the end; ThreadSanitizer and AddressSanitizer find the rest. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -7,12 +7,12 @@
 #include "pool_rig.h"
 
 #define WORKERS  4
-#define SESSIONS 8 /* of a worker at once */
+#define SESSIONS 8 /* of one worker at a time */
 #define ROUNDS   50000
 
 struct session {
     struct waiter waiter;
-    struct server *server; /* NULL: waits, or does not exist */
+    struct server *server; /* NULL: it waits, or is unused */
     bool waits;
     bool connected;
 };
@@ -82,7 +82,7 @@ static void try_connect(struct worker *w, struct session *s)
         s->connected = true;
     } else {
         pool_connect_failed(rig.pool, s->server, now());
-        s->connected = true; /* no more to be said of it */
+        s->connected = true; /* its connect is over */
         leave(s);
     }
 }
@@ -94,7 +94,7 @@ static void take_in(struct worker *w)
         struct session *s = (struct session *)granted; /* its first member */
         s->waits = false;
         s->server = s->waiter.granted;
-        if (s->server == NULL) /* nobody was left to wait for */
+        if (s->server == NULL) /* no server was left */
             pool_unref(rig.pool);
     }
 }
@@ -163,7 +163,7 @@ static void give_up(const struct config_pool *conf)
     pool_abort(update);
 }
 
-/* What control does, as fast as it can. */
+/* The control thread, as fast as it can. */
 static void change(const struct config_pool *const *confs, unsigned turn)
 {
     size_t count = 0;
@@ -199,22 +199,22 @@ static void run(const char *balance)
     stop_workers();
     ck_assert_uint_eq(pool_waiting(rig.pool), 0);
     ck_assert_uint_eq(pool_sessions(rig.pool), 0);
-    pool_rig_close(&rig); /* asks every server for places that were not given back */
+    pool_rig_close(&rig); /* finds slots that were not released */
 }
 
-START_TEST(every_place_is_accounted_for)
+START_TEST(no_slot_is_lost)
 {
     run(policies[_i]);
 }
 END_TEST
 
-/* ---- nobody waits beside a free place ---- */
+/* ---- waiting beside a free slot ---- */
 
 #define TURNS 3000
 
 static pthread_barrier_t turn_begins;
 
-/* Half of them cannot use one of the two servers, half not the other. */
+/* Half of the sessions have tried one of the two servers, half the other. */
 static void *take_turns(void *arg)
 {
     struct worker *w = arg;
@@ -236,7 +236,7 @@ static void *take_turns(void *arg)
     return NULL;
 }
 
-START_TEST(nobody_waits_beside_a_free_place)
+START_TEST(no_session_waits_beside_a_free_slot)
 {
     char text[256];
     snprintf(text, sizeof text,
@@ -260,8 +260,8 @@ END_TEST
 
 static void add(TCase *t)
 {
-    tcase_add_loop_test(t, every_place_is_accounted_for, 0, POLICIES);
-    tcase_add_loop_test(t, nobody_waits_beside_a_free_place, 0, POLICIES);
+    tcase_add_loop_test(t, no_slot_is_lost, 0, POLICIES);
+    tcase_add_loop_test(t, no_session_waits_beside_a_free_slot, 0, POLICIES);
 }
 
 int main(void)

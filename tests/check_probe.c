@@ -15,9 +15,9 @@
 #include "suite.h"
 
 #define SECOND 1000
-#define WAIT   (10 * SECOND) /* for what must come */
+#define WAIT   (10 * SECOND) /* for expected events */
 
-/* A server that the test plays, and a probe of it. */
+/* A probe, and its server, which the test plays. */
 static struct {
     int listener;
     int epoll;
@@ -34,7 +34,7 @@ static void listen_at(const char *text, int backlog)
     const struct sock_options options = { .backlog = backlog };
     ck_assert_int_eq(addr_parse(&r.at, text, &(const char *){ NULL }), 0);
     if (!addr_is_unix(&r.at))
-        r.at.in.sin_port = 0; /* any; IPv6 has it in the same place */
+        r.at.in.sin_port = 0; /* any port; at the same offset in IPv6 */
     close(r.listener);
     r.listener = sock_listen(&r.at, &options, &(struct file_id){ .ino = 0 });
     ck_assert_int_ge(r.listener, 0);
@@ -85,7 +85,7 @@ static void start_exchange(const char *send, const char *expect)
     start(CONFIG_CHECK_SEND);
 }
 
-/* One thing happens to the probe. */
+/* Waits for events and passes them to the probe. */
 static void step(void)
 {
     struct epoll_event ev;
@@ -111,11 +111,11 @@ static void expect(enum probe_outcome outcome, const char *why)
 {
     ck_assert_str_eq(r.probe.why, why);
     ck_assert_int_eq(r.outcome, outcome);
-    if (r.probe.fd != -1) /* it is being ended in order */
+    if (r.probe.fd != -1) /* it is being closed in order */
         ck_assert_int_eq(r.probe.state, PROBE_CLOSE);
 }
 
-/* The server accepts as soon as the probe has nothing left to send. */
+/* The server accepts when the probe has nothing left to send. */
 static void serve(void)
 {
     run_until(PROBE_RECEIVE);
@@ -180,7 +180,7 @@ START_TEST(a_probe_connects_to_unix_sockets)
 }
 END_TEST
 
-START_TEST(a_full_queue_of_a_unix_socket_is_the_servers_fault)
+START_TEST(a_full_backlog_of_a_unix_socket_is_a_failure)
 {
     listen_at("unix:@zproxy-check-probe-full", 0);
     int fd = sock_connect(&r.at, &(struct sock_options){ 0 }, NULL);
@@ -215,17 +215,18 @@ START_TEST(a_connection_to_itself_is_refused)
     expect(PROBE_FAILED, "connection refused");
     ck_assert(self_connect_is_possible(&r.at));
     r.listener = socket(r.at.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(r.listener, &r.at.sa, r.at.len), 0); /* the server may come */
+    ck_assert_int_eq(bind(r.listener, &r.at.sa, r.at.len),
+                     0); /* the server may listen there later */
 }
 END_TEST
 
-START_TEST(few_addresses_have_to_be_looked_at)
+START_TEST(only_local_addresses_with_client_ports_may_self_connect)
 {
     struct addr a;
     ck_assert_int_eq(addr_parse(&a, "127.0.0.1:80", &(const char *){ NULL }), 0);
-    ck_assert(!self_connect_is_possible(&a)); /* no port for clients */
+    ck_assert(!self_connect_is_possible(&a)); /* not a client port */
     ck_assert_int_eq(addr_parse(&a, "192.0.2.1:40000", &(const char *){ NULL }), 0);
-    ck_assert(!self_connect_is_possible(&a)); /* not here */
+    ck_assert(!self_connect_is_possible(&a)); /* not a local address */
     ck_assert_int_eq(addr_parse(&a, "unix:/run/app.sock", &(const char *){ NULL }), 0);
     ck_assert(!self_connect_is_possible(&a));
 }
@@ -245,7 +246,7 @@ START_TEST(no_answer_is_a_timeout_while_connecting)
 }
 END_TEST
 
-START_TEST(what_is_lacking_here_says_nothing_about_the_server)
+START_TEST(a_local_error_is_no_result)
 {
     struct rlimit before;
     getrlimit(RLIMIT_NOFILE, &before);
@@ -296,7 +297,7 @@ START_TEST(the_host_has_no_zone)
 }
 END_TEST
 
-START_TEST(where_checks_go_and_with_which_header)
+START_TEST(the_checked_address_and_its_header)
 {
     enum config_send_proxy no = CONFIG_SEND_PROXY_NO;
     enum config_send_proxy v1 = CONFIG_SEND_PROXY_V1;
@@ -336,7 +337,7 @@ START_TEST(where_checks_go_and_with_which_header)
 }
 END_TEST
 
-START_TEST(the_status_decides_however_it_is_cut)
+START_TEST(the_status_decides_in_any_pieces)
 {
     static const struct {
         const char *answer;
@@ -361,7 +362,7 @@ START_TEST(the_status_decides_however_it_is_cut)
 }
 END_TEST
 
-START_TEST(what_is_not_http_is_shown)
+START_TEST(the_reason_quotes_what_is_not_http)
 {
     start(CONFIG_CHECK_HTTP);
     serve();
@@ -371,7 +372,7 @@ START_TEST(what_is_not_http_is_shown)
 }
 END_TEST
 
-START_TEST(an_answer_that_ends_too_early_is_shown)
+START_TEST(the_reason_quotes_an_answer_that_ends_too_early)
 {
     start(CONFIG_CHECK_HTTP);
     serve();
@@ -383,7 +384,7 @@ START_TEST(an_answer_that_ends_too_early_is_shown)
 }
 END_TEST
 
-START_TEST(a_server_may_close_or_reset_behind_its_answer)
+START_TEST(a_server_may_close_or_reset_after_its_answer)
 {
     start(CONFIG_CHECK_HTTP);
     serve();
@@ -400,7 +401,7 @@ END_TEST
 
 /* ---- send and expect ---- */
 
-START_TEST(what_is_expected_may_come_in_any_pieces)
+START_TEST(expected_bytes_may_come_in_any_pieces)
 {
     static const char reply[] = "noise +PO+PONG\r\n";
     const size_t end = strlen("noise +PO+PONG");
@@ -418,7 +419,7 @@ START_TEST(what_is_expected_may_come_in_any_pieces)
 }
 END_TEST
 
-START_TEST(bytes_may_be_zero)
+START_TEST(bytes_may_be_nul)
 {
     r.conf.check_expect = (struct config_bytes){ (char *)"\0\1", 2 };
     start(CONFIG_CHECK_SEND);
@@ -429,7 +430,7 @@ START_TEST(bytes_may_be_zero)
 }
 END_TEST
 
-START_TEST(a_banner_is_expected_without_a_word)
+START_TEST(a_banner_is_expected_without_a_send)
 {
     start_exchange(NULL, "ESMTP");
     serve();
@@ -439,7 +440,7 @@ START_TEST(a_banner_is_expected_without_a_word)
 }
 END_TEST
 
-START_TEST(what_is_only_sent_needs_no_answer)
+START_TEST(a_script_that_only_sends_needs_no_answer)
 {
     start_exchange("hello\n", NULL);
     run();
@@ -447,7 +448,7 @@ START_TEST(what_is_only_sent_needs_no_answer)
 }
 END_TEST
 
-START_TEST(another_answer_is_shown_when_the_server_closes)
+START_TEST(after_a_close_the_reason_quotes_the_other_answer)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -459,7 +460,7 @@ START_TEST(another_answer_is_shown_when_the_server_closes)
 }
 END_TEST
 
-START_TEST(another_answer_is_shown_when_time_is_over)
+START_TEST(after_a_timeout_the_reason_quotes_the_other_answer)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -471,7 +472,7 @@ START_TEST(another_answer_is_shown_when_time_is_over)
 }
 END_TEST
 
-START_TEST(silence_is_a_timeout)
+START_TEST(no_answer_is_a_timeout)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -493,7 +494,7 @@ START_TEST(a_server_that_reads_nothing_is_a_timeout)
 }
 END_TEST
 
-START_TEST(an_end_without_a_word_is_a_failure)
+START_TEST(a_close_without_an_answer_is_a_failure)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -510,7 +511,7 @@ START_TEST(an_end_without_a_word_is_a_failure)
 }
 END_TEST
 
-START_TEST(it_listens_to_the_first_bytes_only)
+START_TEST(only_the_first_bytes_of_an_answer_count)
 {
     static char noise[PROBE_RECEIVE_MAX];
     memset(noise, 'n', sizeof noise);
@@ -524,7 +525,7 @@ START_TEST(it_listens_to_the_first_bytes_only)
 }
 END_TEST
 
-START_TEST(an_answer_that_has_come_counts_however_late_we_are)
+START_TEST(a_received_answer_counts_even_after_the_timeout)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -534,7 +535,7 @@ START_TEST(an_answer_that_has_come_counts_however_late_we_are)
 }
 END_TEST
 
-START_TEST(answers_of_unix_sockets_are_heard)
+START_TEST(answers_of_unix_sockets_are_received)
 {
     listen_at("unix:@zproxy-check-probe-heard", 16);
     start_exchange("PING\r\n", "+PONG");
@@ -553,7 +554,7 @@ END_TEST
 static const struct value step_value = { .kind = &value_kind_step };
 static struct config_step steps[STEPS_MAX];
 
-/* The steps as the configuration has them, one after the other; NULL ends them. */
+/* The steps as lines of the configuration, up to NULL. */
 static void start_steps(const char *const *text)
 {
     struct value_error error;
@@ -603,7 +604,7 @@ START_TEST(steps_are_taken_in_order_each_with_its_own_answer)
 }
 END_TEST
 
-START_TEST(a_reason_names_the_step_and_the_line_that_matters)
+START_TEST(a_reason_names_the_step_and_the_relevant_line)
 {
     static const struct {
         const char *answers[2];
@@ -657,7 +658,7 @@ START_TEST(a_timeout_names_the_step)
 }
 END_TEST
 
-START_TEST(expressions_see_bytes_and_lines)
+START_TEST(expressions_match_bytes_and_lines)
 {
     static const struct {
         const char *steps[2];
@@ -684,9 +685,9 @@ START_TEST(expressions_see_bytes_and_lines)
 }
 END_TEST
 
-/* ---- the end ---- */
+/* ---- close ---- */
 
-/* What the server sees when the probe has ended: 0 for the end of the stream, or the error. */
+/* What the server reads at the end of the probe: 0 for a FIN, or an errno value. */
 static int end_seen(void)
 {
     char rest[64];
@@ -697,7 +698,7 @@ static int end_seen(void)
     return n == 0 ? 0 : errno;
 }
 
-START_TEST(a_server_that_was_spoken_to_sees_an_end_in_order)
+START_TEST(after_a_send_the_connection_is_closed_in_order)
 {
     start_exchange("PING\r\n", "+PONG");
     serve();
@@ -705,7 +706,7 @@ START_TEST(a_server_that_was_spoken_to_sees_an_end_in_order)
     run();
     ck_assert_int_eq(r.outcome, PROBE_PASSED);
     ck_assert_int_eq(end_seen(), 0);
-    answer("goodbye\r\n", 9); /* is taken, not refused */
+    answer("goodbye\r\n", 9); /* read, not answered with a reset */
     ck_assert_int_eq(shutdown(r.server, SHUT_WR), 0);
     while (r.probe.fd != -1)
         step();
@@ -714,7 +715,7 @@ START_TEST(a_server_that_was_spoken_to_sees_an_end_in_order)
 }
 END_TEST
 
-START_TEST(a_server_that_was_sent_a_header_alone_sees_an_end_in_order)
+START_TEST(after_a_header_alone_the_connection_is_closed_in_order)
 {
     r.conf.send_proxy = CONFIG_SEND_PROXY_V2;
     start(CONFIG_CHECK_TCP);
@@ -726,7 +727,7 @@ START_TEST(a_server_that_was_sent_a_header_alone_sees_an_end_in_order)
 }
 END_TEST
 
-START_TEST(an_http_server_ends_the_connection_itself)
+START_TEST(an_http_server_closes_first)
 {
     char request[1024];
     start(CONFIG_CHECK_HTTP);
@@ -735,7 +736,7 @@ START_TEST(an_http_server_ends_the_connection_itself)
     answer("HTTP/1.1 200 OK\r\n\r\n", 19);
     run();
     ck_assert_int_eq(recv(r.server, request, sizeof request, MSG_DONTWAIT), -1);
-    ck_assert_int_eq(errno, EAGAIN); /* no end yet: the body may follow */
+    ck_assert_int_eq(errno, EAGAIN); /* no FIN yet: the body may follow */
     answer("body", 4);
     ck_assert_int_eq(shutdown(r.server, SHUT_WR), 0);
     while (r.probe.fd != -1)
@@ -744,7 +745,7 @@ START_TEST(an_http_server_ends_the_connection_itself)
 }
 END_TEST
 
-START_TEST(a_server_that_never_ends_is_cut_off)
+START_TEST(a_server_that_never_closes_is_reset)
 {
     static char noise[65536];
     start_exchange("PING\r\n", "+PONG");
@@ -779,7 +780,7 @@ START_TEST(interim_answers_may_be_long)
 }
 END_TEST
 
-START_TEST(interim_answers_without_end_are_a_failure)
+START_TEST(endless_interim_answers_are_a_failure)
 {
     static const char head[] = "HTTP/1.1 100 Continue\r\n\r\n";
     start(CONFIG_CHECK_HTTP);
@@ -792,7 +793,7 @@ START_TEST(interim_answers_without_end_are_a_failure)
 }
 END_TEST
 
-START_TEST(no_reason_shows_what_a_variable_is)
+START_TEST(no_reason_shows_the_value_of_a_variable)
 {
     struct config_variable secret = { (char *)"WORD", (char *)"se\"same" };
     struct config whole = { .variable = &secret, .variable_count = 1 };
@@ -813,7 +814,7 @@ START_TEST(no_reason_shows_what_a_variable_is)
 }
 END_TEST
 
-/* ---- words ---- */
+/* ---- quotes ---- */
 
 START_TEST(quotes_are_bounded)
 {
@@ -852,7 +853,7 @@ START_TEST(quotes_show_the_first_line)
 }
 END_TEST
 
-START_TEST(of_several_lines_the_one_that_matters_is_shown)
+START_TEST(of_several_lines_the_relevant_one_is_quoted)
 {
     static const struct {
         const char *data;
@@ -886,43 +887,43 @@ int main(void)
     tcase_add_test(t, a_tcp_probe_is_never_seen_by_the_server);
     tcase_add_test(t, a_probe_connects_by_ipv6);
     tcase_add_test(t, a_probe_connects_to_unix_sockets);
-    tcase_add_test(t, a_full_queue_of_a_unix_socket_is_the_servers_fault);
+    tcase_add_test(t, a_full_backlog_of_a_unix_socket_is_a_failure);
     tcase_add_test(t, a_refused_connection_is_a_failure);
     tcase_add_test(t, no_answer_is_a_timeout_while_connecting);
     tcase_add_loop_test(t, a_connection_to_itself_is_refused, 0, 3);
-    tcase_add_test(t, few_addresses_have_to_be_looked_at);
-    tcase_add_test(t, what_is_lacking_here_says_nothing_about_the_server);
+    tcase_add_test(t, only_local_addresses_with_client_ports_may_self_connect);
+    tcase_add_test(t, a_local_error_is_no_result);
     tcase_add_loop_test(t, the_request_names_path_and_host, 0, 2);
     tcase_add_test(t, the_host_has_no_zone);
-    tcase_add_test(t, where_checks_go_and_with_which_header);
-    tcase_add_loop_test(t, the_status_decides_however_it_is_cut, 0, 5);
-    tcase_add_test(t, what_is_not_http_is_shown);
-    tcase_add_test(t, an_answer_that_ends_too_early_is_shown);
-    tcase_add_loop_test(t, a_server_may_close_or_reset_behind_its_answer, 0, 2);
-    tcase_add_loop_test(t, what_is_expected_may_come_in_any_pieces, 1, 15);
-    tcase_add_test(t, bytes_may_be_zero);
-    tcase_add_test(t, a_banner_is_expected_without_a_word);
-    tcase_add_test(t, what_is_only_sent_needs_no_answer);
-    tcase_add_test(t, another_answer_is_shown_when_the_server_closes);
-    tcase_add_test(t, another_answer_is_shown_when_time_is_over);
-    tcase_add_test(t, silence_is_a_timeout);
+    tcase_add_test(t, the_checked_address_and_its_header);
+    tcase_add_loop_test(t, the_status_decides_in_any_pieces, 0, 5);
+    tcase_add_test(t, the_reason_quotes_what_is_not_http);
+    tcase_add_test(t, the_reason_quotes_an_answer_that_ends_too_early);
+    tcase_add_loop_test(t, a_server_may_close_or_reset_after_its_answer, 0, 2);
+    tcase_add_loop_test(t, expected_bytes_may_come_in_any_pieces, 1, 15);
+    tcase_add_test(t, bytes_may_be_nul);
+    tcase_add_test(t, a_banner_is_expected_without_a_send);
+    tcase_add_test(t, a_script_that_only_sends_needs_no_answer);
+    tcase_add_test(t, after_a_close_the_reason_quotes_the_other_answer);
+    tcase_add_test(t, after_a_timeout_the_reason_quotes_the_other_answer);
+    tcase_add_test(t, no_answer_is_a_timeout);
     tcase_add_test(t, a_server_that_reads_nothing_is_a_timeout);
-    tcase_add_loop_test(t, an_end_without_a_word_is_a_failure, 0, 2);
-    tcase_add_test(t, it_listens_to_the_first_bytes_only);
-    tcase_add_test(t, an_answer_that_has_come_counts_however_late_we_are);
-    tcase_add_test(t, answers_of_unix_sockets_are_heard);
+    tcase_add_loop_test(t, a_close_without_an_answer_is_a_failure, 0, 2);
+    tcase_add_test(t, only_the_first_bytes_of_an_answer_count);
+    tcase_add_test(t, a_received_answer_counts_even_after_the_timeout);
+    tcase_add_test(t, answers_of_unix_sockets_are_received);
     tcase_add_test(t, steps_are_taken_in_order_each_with_its_own_answer);
-    tcase_add_loop_test(t, a_reason_names_the_step_and_the_line_that_matters, 0, 6);
+    tcase_add_loop_test(t, a_reason_names_the_step_and_the_relevant_line, 0, 6);
     tcase_add_test(t, a_timeout_names_the_step);
-    tcase_add_loop_test(t, expressions_see_bytes_and_lines, 0, 8);
-    tcase_add_loop_test(t, a_server_that_was_spoken_to_sees_an_end_in_order, 0, 2);
-    tcase_add_test(t, a_server_that_was_sent_a_header_alone_sees_an_end_in_order);
-    tcase_add_test(t, an_http_server_ends_the_connection_itself);
-    tcase_add_test(t, a_server_that_never_ends_is_cut_off);
+    tcase_add_loop_test(t, expressions_match_bytes_and_lines, 0, 8);
+    tcase_add_loop_test(t, after_a_send_the_connection_is_closed_in_order, 0, 2);
+    tcase_add_test(t, after_a_header_alone_the_connection_is_closed_in_order);
+    tcase_add_test(t, an_http_server_closes_first);
+    tcase_add_test(t, a_server_that_never_closes_is_reset);
     tcase_add_loop_test(t, interim_answers_may_be_long, 0, 2);
-    tcase_add_test(t, interim_answers_without_end_are_a_failure);
-    tcase_add_test(t, of_several_lines_the_one_that_matters_is_shown);
-    tcase_add_loop_test(t, no_reason_shows_what_a_variable_is, 0, 2);
+    tcase_add_test(t, endless_interim_answers_are_a_failure);
+    tcase_add_test(t, of_several_lines_the_relevant_one_is_quoted);
+    tcase_add_loop_test(t, no_reason_shows_the_value_of_a_variable, 0, 2);
     tcase_add_test(t, quotes_are_bounded);
     tcase_add_test(t, quotes_show_the_first_line);
     suite_add_tcase(s, t);

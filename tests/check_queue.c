@@ -38,7 +38,7 @@ static struct server *make_server(uint64_t max_connections)
     return srv;
 }
 
-/* Waiters belong to the two inboxes in turn. */
+/* Waiters alternate between the two inboxes. */
 static void begin(void)
 {
     queue_init(&queue);
@@ -68,7 +68,7 @@ static void join_all(void)
         ck_assert(queue_enqueue(&queue, &waiters[i], 10));
 }
 
-/* The next one in each inbox, by number; '-': nobody. */
+/* The first waiter in each inbox, by number; '-': none. */
 static void expect_granted(const char *expected)
 {
     for (int i = 0; i < 2; i++) {
@@ -106,7 +106,7 @@ START_TEST(an_inbox_keeps_the_order)
 }
 END_TEST
 
-START_TEST(no_more_than_the_limit_wait)
+START_TEST(the_queue_is_bounded)
 {
     ck_assert(!queue_enqueue(&queue, &waiters[0], 0));
     ck_assert(queue_enqueue(&queue, &waiters[0], 2));
@@ -119,7 +119,7 @@ START_TEST(no_more_than_the_limit_wait)
 }
 END_TEST
 
-START_TEST(who_has_tried_that_server_is_passed_over_and_keeps_its_turn)
+START_TEST(a_session_that_tried_the_server_is_skipped_and_keeps_its_position)
 {
     struct pool_tried *tried = malloc(sizeof *tried + sizeof tried->serial[0]);
     tried->count = 1;
@@ -134,7 +134,7 @@ START_TEST(who_has_tried_that_server_is_passed_over_and_keeps_its_turn)
 }
 END_TEST
 
-START_TEST(nobody_who_wants_it_leaves_the_place_with_the_giver)
+START_TEST(a_slot_that_no_session_can_use_stays_with_the_caller)
 {
     struct pool_tried *tried = malloc(sizeof *tried + sizeof tried->serial[0]);
     tried->count = 1;
@@ -150,20 +150,20 @@ START_TEST(nobody_who_wants_it_leaves_the_place_with_the_giver)
 }
 END_TEST
 
-START_TEST(a_free_place_is_taken_for_the_one_who_gets_it)
+START_TEST(an_offered_slot_is_acquired_only_for_a_waiting_session)
 {
     server->max_connections = 1;
     join_all();
     ck_assert(queue_offer(&queue, server));
     ck_assert_uint_eq(server_active(server), 1);
-    ck_assert(!queue_offer(&queue, server)); /* there was but one */
+    ck_assert(!queue_offer(&queue, server)); /* the limit is one */
     ck_assert_uint_eq(server_active(server), 1);
     expect_granted("0-");
     ck_assert_uint_eq(queue_length(&queue), 3);
 }
 END_TEST
 
-START_TEST(who_leaves_the_queue_gets_nothing)
+START_TEST(a_session_that_left_the_queue_gets_no_slot)
 {
     join_all();
     ck_assert_ptr_null(queue_cancel(&queue, &waiters[0]));
@@ -174,7 +174,7 @@ START_TEST(who_leaves_the_queue_gets_nothing)
 }
 END_TEST
 
-START_TEST(who_leaves_with_a_place_in_the_inbox_hands_it_back)
+START_TEST(a_session_that_leaves_with_a_granted_slot_returns_it)
 {
     join_all();
     queue_grant(&queue, server);
@@ -184,7 +184,7 @@ START_TEST(who_leaves_with_a_place_in_the_inbox_hands_it_back)
 }
 END_TEST
 
-START_TEST(who_has_taken_its_place_can_wait_again)
+START_TEST(a_session_can_wait_again)
 {
     join_all();
     queue_grant(&queue, server);
@@ -224,7 +224,7 @@ static void use_place(void)
     server_release(scarce);
 }
 
-/* Waits for a place, but not always for as long as it takes. */
+/* Waits for a slot, but sometimes leaves before it is granted. */
 static void *wait_and_leave(void *arg)
 {
     struct inbox *in = arg;
@@ -258,7 +258,7 @@ static void *hand_out(void *arg)
     return NULL;
 }
 
-START_TEST(no_place_is_lost_or_given_twice_however_threads_come_and_leave)
+START_TEST(no_slot_is_lost_or_granted_twice)
 {
     pthread_t waiting[THREADS], giving[2];
     scarce = make_server(PLACES);
@@ -291,8 +291,8 @@ static void *grant_one(void *arg)
     return NULL;
 }
 
-/* A worker that has taken its last waiter out may end, and be freed with its inbox. */
-START_TEST(who_takes_a_waiter_out_finds_no_thread_within_a_wake)
+/* A worker that has taken its last waiter out may be freed with its inbox. */
+START_TEST(no_thread_is_in_wake_after_the_waiter_was_taken_out)
 {
     pthread_t thread;
     inboxes[0].wake = on_slow_wake;
@@ -317,17 +317,17 @@ int main(void)
     TCase *t = tcase_create("queue");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, begin, end);
-    tcase_add_loop_test(t, who_takes_a_waiter_out_finds_no_thread_within_a_wake, 0, 2);
+    tcase_add_loop_test(t, no_thread_is_in_wake_after_the_waiter_was_taken_out, 0, 2);
     tcase_add_test(t, first_come_first_served_over_all_inboxes);
     tcase_add_test(t, an_inbox_keeps_the_order);
-    tcase_add_test(t, no_more_than_the_limit_wait);
-    tcase_add_test(t, who_has_tried_that_server_is_passed_over_and_keeps_its_turn);
-    tcase_add_test(t, nobody_who_wants_it_leaves_the_place_with_the_giver);
-    tcase_add_test(t, a_free_place_is_taken_for_the_one_who_gets_it);
-    tcase_add_test(t, who_leaves_the_queue_gets_nothing);
-    tcase_add_test(t, who_leaves_with_a_place_in_the_inbox_hands_it_back);
-    tcase_add_test(t, who_has_taken_its_place_can_wait_again);
-    tcase_add_test(t, no_place_is_lost_or_given_twice_however_threads_come_and_leave);
+    tcase_add_test(t, the_queue_is_bounded);
+    tcase_add_test(t, a_session_that_tried_the_server_is_skipped_and_keeps_its_position);
+    tcase_add_test(t, a_slot_that_no_session_can_use_stays_with_the_caller);
+    tcase_add_test(t, an_offered_slot_is_acquired_only_for_a_waiting_session);
+    tcase_add_test(t, a_session_that_left_the_queue_gets_no_slot);
+    tcase_add_test(t, a_session_that_leaves_with_a_granted_slot_returns_it);
+    tcase_add_test(t, a_session_can_wait_again);
+    tcase_add_test(t, no_slot_is_lost_or_granted_twice);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

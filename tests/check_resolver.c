@@ -10,7 +10,7 @@
 
 /* ---- messages ---- */
 
-/* An answer in the making. The name asked for is at byte 12. */
+/* A message under construction. The name in the question is at byte 12. */
 struct message {
     uint8_t bytes[65536];
     size_t len;
@@ -32,7 +32,7 @@ static void put_u16(struct message *m, unsigned value)
     put(m, bytes, sizeof bytes);
 }
 
-/* "a.example" as labels, with their end. */
+/* "a.example" as labels, with the root. */
 static void put_name(struct message *m, const char *name)
 {
     while (*name != '\0') {
@@ -61,7 +61,7 @@ static struct message *question(const char *name, unsigned type, unsigned answer
     return &m;
 }
 
-/* What follows the name of a record, up to its data. */
+/* The fields of a record between its name and its data. */
 static void put_head(struct message *m, unsigned type, uint32_t ttl, size_t len)
 {
     put_u16(m, type);
@@ -91,7 +91,7 @@ static void put_srv(struct message *m, unsigned priority, unsigned weight, unsig
     put_name(m, target);
 }
 
-/* Parses a copy of exactly its size, so that a read beyond it is seen by valgrind and sanitizers.
+/* Parses a copy in an allocation of its size, so that valgrind and sanitizers find reads beyond it.
  */
 static int parse(struct dns_answer *a, const struct message *m, size_t len, enum dns_type type)
 {
@@ -125,7 +125,7 @@ static void is_address(const struct dns_answer *a, size_t i, const char *text)
     ck_assert_str_eq(addr_print(&address, printed), text);
 }
 
-START_TEST(addresses_are_read_with_their_least_ttl)
+START_TEST(addresses_are_read_with_their_lowest_ttl)
 {
     struct message *m = question("web.example", DNS_A, 3);
     put_a(m, 300, "10.0.0.1");
@@ -193,17 +193,17 @@ static struct message *aliased(void)
     return m;
 }
 
-START_TEST(aliases_are_followed_and_strangers_left_out)
+START_TEST(aliases_are_followed_and_other_names_ignored)
 {
     struct dns_answer a = parsed(aliased(), DNS_A);
     ck_assert_uint_eq(a.count, 1);
-    ck_assert_uint_eq(a.ttl, 7); /* of the alias */
+    ck_assert_uint_eq(a.ttl, 7); /* that of the alias */
     is_address(&a, 0, "10.0.0.1:80");
     dns_answer_free(&a);
 }
 END_TEST
 
-START_TEST(a_ring_of_aliases_comes_to_nothing)
+START_TEST(a_loop_of_aliases_gives_no_records)
 {
     struct message *m = question("web.example", DNS_A, 2);
     put(m, POINTER_TO_QUESTION, 2);
@@ -218,7 +218,7 @@ START_TEST(a_ring_of_aliases_comes_to_nothing)
 }
 END_TEST
 
-START_TEST(a_ttl_beyond_its_range_is_none)
+START_TEST(a_ttl_beyond_its_range_is_0)
 {
     struct message *m = question("web.example", DNS_A, 1);
     put_a(m, 0x80000000, "10.0.0.1");
@@ -228,7 +228,7 @@ START_TEST(a_ttl_beyond_its_range_is_none)
 }
 END_TEST
 
-START_TEST(what_is_no_answer_is_refused)
+START_TEST(a_message_that_is_no_answer_is_rejected)
 {
     struct message *m = question("web.example", DNS_A, 1);
     put_a(m, 1, "10.0.0.1");
@@ -236,7 +236,7 @@ START_TEST(what_is_no_answer_is_refused)
     is_refused(m, DNS_SRV, -EBADMSG);
     m->bytes[2] = 0; /* a question */
     is_refused(m, DNS_A, -EBADMSG);
-    m->bytes[2] = 0x83; /* cut short */
+    m->bytes[2] = 0x83; /* truncated */
     is_refused(m, DNS_A, -EMSGSIZE);
     m->bytes[2] = 0x81;
     m->bytes[5] = 2; /* two questions */
@@ -245,12 +245,12 @@ START_TEST(what_is_no_answer_is_refused)
     m->bytes[7] = 2; /* two answers */
     is_refused(m, DNS_A, -EBADMSG);
     m->bytes[7] = 1;
-    struct dns_answer a = parsed(m, DNS_A); /* all of it was undone */
+    struct dns_answer a = parsed(m, DNS_A); /* the message is unchanged */
     dns_answer_free(&a);
 }
 END_TEST
 
-START_TEST(an_address_of_another_size_is_refused)
+START_TEST(an_address_of_another_size_is_rejected)
 {
     for (unsigned len = 0; len < 20; len++) {
         struct message *m = question("web.example", DNS_A, 1);
@@ -263,7 +263,7 @@ START_TEST(an_address_of_another_size_is_refused)
 }
 END_TEST
 
-START_TEST(a_service_beyond_its_record_is_refused)
+START_TEST(a_service_beyond_its_record_is_rejected)
 {
     struct message *m = question("_a._tcp.b", DNS_SRV, 1);
     size_t head = m->len + 2 + 8;
@@ -277,7 +277,7 @@ START_TEST(a_service_beyond_its_record_is_refused)
 }
 END_TEST
 
-START_TEST(a_target_that_is_no_host_is_left_out)
+START_TEST(a_target_that_is_no_host_name_is_omitted)
 {
     static const char *const targets[][2] = {
         { "a b", "a?b" },     { "a\\b", "a\\b" }, { "\xff", "?" },      { "a\nb.c", "a?b.c" },
@@ -325,7 +325,7 @@ static void is_extra(const struct dns_answer *a, const char *host, uint32_t ttl,
     dns_answer_free(&found);
 }
 
-START_TEST(addresses_that_come_with_services_are_found)
+START_TEST(additional_addresses_of_services_are_found)
 {
     struct message *m = question("_a._tcp.b", DNS_SRV, 2);
     put_srv(m, 1, 1, 1, "one.b");
@@ -344,13 +344,14 @@ START_TEST(addresses_that_come_with_services_are_found)
     struct dns_answer found;
     ck_assert_int_eq(dns_answer_extra(&a, "one.b", DNS_AAAA, &found), 0);
     dns_answer_free(&a);
-    for (size_t len = m->len - 1; len > 0x40; len--) /* what is cut off is not there, at worst */
+    for (size_t len = m->len - 1; len > 0x40;
+         len--) /* at worst the additional records are missing */
         if (parse(&a, m, len, DNS_SRV) == 0)
             dns_answer_free(&a);
 }
 END_TEST
 
-START_TEST(nothing_holds_for_what_its_authority_says)
+START_TEST(the_negative_ttl_comes_from_the_soa_record)
 {
     static const struct {
         uint32_t ttl, minimum, is;
@@ -387,7 +388,7 @@ static void long_target(char text[300], unsigned last)
     end[last] = '\0';
 }
 
-START_TEST(the_longest_name_has_253_letters)
+START_TEST(the_longest_name_has_253_characters)
 {
     char text[300];
     struct message *m = question("_a._tcp.b", DNS_SRV, 1);
@@ -404,14 +405,14 @@ START_TEST(the_longest_name_has_253_letters)
 }
 END_TEST
 
-START_TEST(names_that_never_end_are_refused)
+START_TEST(names_without_end_are_rejected)
 {
     static const char *const pointers[] = { "\xc0\x1d", "\xc0\x1e", "\xc0\x00", "\xff\xff",
                                             "\x80\x0c", "\x40\x0c", "\xc0\x0b" };
     for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
         struct message *m = question("web.example", DNS_A, 1);
         ck_assert_uint_eq(m->len, 0x1d);
-        put(m, pointers[i], 2); /* the first points to itself */
+        put(m, pointers[i], 2); /* the first one points to itself */
         put_head(m, DNS_A, 1, 4);
         put(m, "\x0a\x00\x00\x01", 4);
         is_refused(m, DNS_A, -EBADMSG);
@@ -419,7 +420,7 @@ START_TEST(names_that_never_end_are_refused)
 }
 END_TEST
 
-START_TEST(more_records_than_can_be_servers_are_refused)
+START_TEST(too_many_records_are_rejected)
 {
     for (unsigned count = DNS_RECORDS_MAX; count <= DNS_RECORDS_MAX + 1; count++) {
         struct message *m = question("web.example", DNS_A, count);
@@ -452,7 +453,7 @@ static struct message *sample(int i)
 
 static const enum dns_type sample_type[] = { DNS_A, DNS_SRV };
 
-/* Whatever is accepted is within bounds. */
+/* An accepted message must be within bounds. */
 static void try_it(const struct message *m, size_t len, enum dns_type type)
 {
     struct dns_answer a;
@@ -469,7 +470,7 @@ static void try_it(const struct message *m, size_t len, enum dns_type type)
     dns_answer_free(&a);
 }
 
-START_TEST(every_truncation_is_refused)
+START_TEST(every_truncation_is_rejected)
 {
     struct message *m = sample(_i);
     for (size_t len = 0; len < m->len; len++) {
@@ -529,7 +530,7 @@ static struct addr address(const char *text)
     return a;
 }
 
-START_TEST(no_server_is_where_none_can_be)
+START_TEST(unusable_addresses_are_recognized)
 {
     static const char *const bad[] = { "0.0.0.0:80",         "0.1.2.3:80",     "224.0.0.1:80",
                                        "239.255.255.255:80", "[::]:80",        "255.255.255.255:80",
@@ -543,7 +544,7 @@ START_TEST(no_server_is_where_none_can_be)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct addr a = address(good[i]);
         ck_assert_msg(answers_why_unusable(&a) == NULL, "%s", good[i]);
-        a.in.sin_port = 0; /* the port is where it is in both families */
+        a.in.sin_port = 0; /* at the same offset in both families */
         ck_assert_str_eq(answers_why_unusable(&a), "port 0");
     }
 }
@@ -578,12 +579,12 @@ START_TEST(a_set_does_not_depend_on_the_order_of_the_answer)
     answers_fini(&a);
     ck_assert(!answers_equal(&a, &b));
     answers_fini(&b);
-    answers_sort_unique(&a); /* an empty one */
+    answers_sort_unique(&a); /* of an empty set */
     ck_assert(answers_equal(&a, &b));
 }
 END_TEST
 
-START_TEST(an_address_given_twice_is_there_once)
+START_TEST(duplicates_are_removed)
 {
     struct answers s = { .count = 0 };
     add(&s, "10.0.0.1:80", 200, true);
@@ -599,7 +600,7 @@ START_TEST(an_address_given_twice_is_there_once)
 }
 END_TEST
 
-START_TEST(a_set_has_its_limit)
+START_TEST(a_set_is_bounded)
 {
     const struct pool_answer one = { .addr = address("10.0.0.1:80") };
     struct answers s = { .count = 0 };
@@ -621,9 +622,9 @@ static const struct scaling {
         bool backup;
     } of[SERVICES];
 } scalings[] = {
-    /* as they are where they fit */
+    /* unchanged if none is above 256 */
     { { { 1, 10, 10, false }, { 1, 20, 20, false }, { 1, 256, 256, false }, { 1, 0, 1, false } } },
-    /* in proportion where they do not, but never nothing */
+    /* otherwise in proportion, at least 1 */
     { { { 1, 65535, 256, false },
         { 1, 32768, 128, false },
         { 1, 256, 1, false },
@@ -632,9 +633,9 @@ static const struct scaling {
         { 1, 150, 128, false },
         { 1, 100, 85, false },
         { 1, 0, 1, false } } },
-    /* the server line's where nobody has one */
+    /* 0, the server line's weight, if all are 0 */
     { { { 5, 0, 0, false }, { 5, 0, 0, false }, { 5, 0, 0, false }, { 5, 0, 0, false } } },
-    /* all but the lowest priority are backups, to a measure of their own */
+    /* all but the lowest priority are backups, scaled by themselves */
     { { { 20, 1000, 256, true },
         { 10, 7, 7, false },
         { 30, 500, 128, true },
@@ -661,9 +662,9 @@ START_TEST(priority_and_weight_become_backup_and_weight)
 }
 END_TEST
 
-/* ---- when to ask again ---- */
+/* ---- when a name is asked again ---- */
 
-START_TEST(an_answer_holds_for_its_ttl_within_bounds)
+START_TEST(an_answer_is_valid_for_its_ttl_within_bounds)
 {
     struct lookup_refresh r = { .min = 1000, .max = 300000 };
     ck_assert_uint_eq(lookup_refresh_answered(&r, 60), 60000);
@@ -685,13 +686,13 @@ START_TEST(after_failures_the_wait_doubles_up_to_five_times)
 }
 END_TEST
 
-START_TEST(nothing_holds_for_its_ttl_within_bounds)
+START_TEST(an_empty_answer_is_valid_for_its_ttl_within_bounds)
 {
     struct lookup_refresh r = { .min = 1000, .max = 300000, .retry = 4000 };
     ck_assert_uint_eq(lookup_refresh_empty(&r, 0), 1000);
     ck_assert_uint_eq(lookup_refresh_empty(&r, 3), 3000);
     ck_assert_uint_eq(lookup_refresh_empty(&r, 60), 4000);
-    r.retry = 100; /* below resolve_min: it is the bound that matters more */
+    r.retry = 100; /* below resolve_min: retry is the upper bound */
     ck_assert_uint_eq(lookup_refresh_empty(&r, 60), 100);
 }
 END_TEST
@@ -701,22 +702,22 @@ static TCase *answer_case(void)
     const int samples = sizeof sample_type / sizeof *sample_type;
     TCase *c = tcase_create("answers");
     tcase_set_timeout(c, 60);
-    tcase_add_test(c, addresses_are_read_with_their_least_ttl);
+    tcase_add_test(c, addresses_are_read_with_their_lowest_ttl);
     tcase_add_test(c, ipv6_addresses_are_read);
     tcase_add_test(c, services_are_read);
-    tcase_add_test(c, aliases_are_followed_and_strangers_left_out);
-    tcase_add_test(c, a_ring_of_aliases_comes_to_nothing);
-    tcase_add_test(c, a_ttl_beyond_its_range_is_none);
-    tcase_add_test(c, what_is_no_answer_is_refused);
-    tcase_add_test(c, an_address_of_another_size_is_refused);
-    tcase_add_test(c, a_service_beyond_its_record_is_refused);
-    tcase_add_test(c, a_target_that_is_no_host_is_left_out);
-    tcase_add_test(c, addresses_that_come_with_services_are_found);
-    tcase_add_test(c, nothing_holds_for_what_its_authority_says);
-    tcase_add_test(c, the_longest_name_has_253_letters);
-    tcase_add_test(c, names_that_never_end_are_refused);
-    tcase_add_test(c, more_records_than_can_be_servers_are_refused);
-    tcase_add_loop_test(c, every_truncation_is_refused, 0, samples);
+    tcase_add_test(c, aliases_are_followed_and_other_names_ignored);
+    tcase_add_test(c, a_loop_of_aliases_gives_no_records);
+    tcase_add_test(c, a_ttl_beyond_its_range_is_0);
+    tcase_add_test(c, a_message_that_is_no_answer_is_rejected);
+    tcase_add_test(c, an_address_of_another_size_is_rejected);
+    tcase_add_test(c, a_service_beyond_its_record_is_rejected);
+    tcase_add_test(c, a_target_that_is_no_host_name_is_omitted);
+    tcase_add_test(c, additional_addresses_of_services_are_found);
+    tcase_add_test(c, the_negative_ttl_comes_from_the_soa_record);
+    tcase_add_test(c, the_longest_name_has_253_characters);
+    tcase_add_test(c, names_without_end_are_rejected);
+    tcase_add_test(c, too_many_records_are_rejected);
+    tcase_add_loop_test(c, every_truncation_is_rejected, 0, samples);
     tcase_add_loop_test(c, every_byte_may_be_anything, 0, samples);
     tcase_add_loop_test(c, many_bytes_may_be_anything, 0, samples);
     return c;
@@ -725,15 +726,15 @@ static TCase *answer_case(void)
 static TCase *set_case(void)
 {
     TCase *c = tcase_create("sets");
-    tcase_add_test(c, no_server_is_where_none_can_be);
+    tcase_add_test(c, unusable_addresses_are_recognized);
     tcase_add_test(c, a_set_does_not_depend_on_the_order_of_the_answer);
-    tcase_add_test(c, an_address_given_twice_is_there_once);
-    tcase_add_test(c, a_set_has_its_limit);
+    tcase_add_test(c, duplicates_are_removed);
+    tcase_add_test(c, a_set_is_bounded);
     tcase_add_loop_test(c, priority_and_weight_become_backup_and_weight, 0,
                         sizeof scalings / sizeof *scalings);
-    tcase_add_test(c, an_answer_holds_for_its_ttl_within_bounds);
+    tcase_add_test(c, an_answer_is_valid_for_its_ttl_within_bounds);
     tcase_add_test(c, after_failures_the_wait_doubles_up_to_five_times);
-    tcase_add_test(c, nothing_holds_for_its_ttl_within_bounds);
+    tcase_add_test(c, an_empty_answer_is_valid_for_its_ttl_within_bounds);
     return c;
 }
 

@@ -95,7 +95,7 @@ static unsigned count_removed(void)
     return count;
 }
 
-/* "a=10.0.0.1:80/2 b=...": names, addresses, weights; '!' where it is a backup. */
+/* "a=10.0.0.1:80/2 b=...": names, addresses, weights; '!': a backup. */
 static void expect_servers(const char *expected)
 {
     char text[1024] = "";
@@ -116,7 +116,7 @@ START_TEST(servers_are_in_the_order_of_the_file)
 }
 END_TEST
 
-START_TEST(who_stays_is_the_same_and_who_goes_is_the_callers)
+START_TEST(a_server_that_stays_is_the_same_object_and_removed_ones_are_returned)
 {
     configure("server = 10.0.0.1:80 name=a\nserver = 10.0.0.2:80 name=b\n");
     struct server *a = at(0);
@@ -133,7 +133,7 @@ START_TEST(who_stays_is_the_same_and_who_goes_is_the_callers)
 }
 END_TEST
 
-START_TEST(what_was_set_at_run_time_stays_until_the_file_says_something_new)
+START_TEST(run_time_settings_stay_until_the_file_changes_them)
 {
     const char *lines = "server = 10.0.0.1:80 weight=2 max_connections=5\n";
     configure(lines);
@@ -154,7 +154,7 @@ START_TEST(what_was_set_at_run_time_stays_until_the_file_says_something_new)
 }
 END_TEST
 
-START_TEST(a_plan_that_is_given_up_leaves_no_trace)
+START_TEST(a_plan_that_is_not_applied_changes_nothing)
 {
     configure("server = 10.0.0.1:80 name=a weight=2\nserver = 10.0.0.2:80 name=b\n");
     atomic_store(&at(0)->weight, 9);
@@ -172,7 +172,7 @@ START_TEST(a_plan_that_is_given_up_leaves_no_trace)
 }
 END_TEST
 
-START_TEST(a_new_name_for_an_address_is_a_rename)
+START_TEST(a_new_name_for_an_address_renames_the_server)
 {
     configure("server = 10.0.0.1:80 name=a\n");
     struct server *srv = at(0);
@@ -180,11 +180,11 @@ START_TEST(a_new_name_for_an_address_is_a_rename)
     configure("server = 10.0.0.1:80 name=new\n");
     ck_assert_ptr_eq(at(0), srv);
     ck_assert_str_eq(server_name(srv), "new");
-    ck_assert_str_eq(before, "a"); /* a worker may be writing it into the log */
+    ck_assert_str_eq(before, "a"); /* a worker may be writing it to the log */
 }
 END_TEST
 
-START_TEST(one_address_by_two_names_is_two_servers)
+START_TEST(one_address_with_two_names_is_two_servers)
 {
     configure("server = 10.0.0.1:80 name=a\nserver = 10.0.0.1:80 name=b\n");
     struct server *a = at(0);
@@ -209,7 +209,7 @@ START_TEST(a_backup_may_become_regular)
 }
 END_TEST
 
-START_TEST(a_name_is_replaced_by_its_answers)
+START_TEST(a_name_is_replaced_by_its_addresses)
 {
     const struct config_pool *conf =
         configure("server = db.example:80 name=db weight=3\nserver = 10.0.0.1:80 name=a\n");
@@ -221,7 +221,7 @@ START_TEST(a_name_is_replaced_by_its_answers)
 }
 END_TEST
 
-START_TEST(other_answers_keep_whom_they_still_name)
+START_TEST(servers_whose_address_stays_in_the_answer_are_kept)
 {
     const struct config_pool *conf = configure("server = db.example:80\n");
     const struct pool_answer before[] = { answer_of("10.0.1.1:80", 0, false),
@@ -264,7 +264,7 @@ START_TEST(answers_outlive_a_new_configuration_of_the_same_name)
     configure("server = 10.0.0.1:80 name=a\nserver = DB.example:80 weight=5\n");
     ck_assert_ptr_eq(at(1), srv);
     ck_assert_uint_eq(srv->weight, 5);
-    configure("server = db.example:81\n"); /* of another port nothing is known */
+    configure("server = db.example:81\n"); /* another port is another name */
     ck_assert_uint_eq(server_list.count, 0);
     ck_assert_uint_eq(count_removed(), 2);
 }
@@ -297,7 +297,7 @@ static int del_server(const struct config_pool *conf, const struct server *srv)
     return rc;
 }
 
-START_TEST(servers_are_added_and_removed_beside_those_of_the_file)
+START_TEST(servers_are_added_and_removed_at_run_time)
 {
     const struct config_pool *conf =
         configure("server = 10.0.0.1:80 name=a\nserver = db.example:80 name=db\n");
@@ -317,7 +317,7 @@ START_TEST(servers_are_added_and_removed_beside_those_of_the_file)
 }
 END_TEST
 
-START_TEST(what_is_added_has_a_name_and_an_address_of_its_own)
+START_TEST(an_added_server_needs_an_unused_name_and_address)
 {
     const struct config_pool *conf = configure("server = 10.0.0.1:80 name=a\n");
     ck_assert_int_eq(add_server(conf, "a", "10.0.0.2:80"), -EEXIST);
@@ -329,7 +329,7 @@ START_TEST(what_is_added_has_a_name_and_an_address_of_its_own)
 }
 END_TEST
 
-START_TEST(what_was_added_stays_until_the_file_has_it)
+START_TEST(an_added_server_stays_until_the_file_has_it)
 {
     const struct config_pool *conf = configure("server = 10.0.0.1:80 name=a\n");
     ck_assert_int_eq(add_server(conf, "x", "10.0.0.8:80"), 0);
@@ -365,7 +365,7 @@ START_TEST(without_memory_nothing_is_added_or_removed)
             starve_after(-1);
         }
         ck_assert_int_gt((int)grants, 5);
-        server_list_plan_free(plan); /* given up */
+        server_list_plan_free(plan); /* not applied */
         ck_assert_uint_eq(server_list.count, adding ? 1 : 2);
         if (adding)
             ck_assert_int_eq(add_server(conf, "x", "10.0.0.8:80"), 0);
@@ -373,7 +373,7 @@ START_TEST(without_memory_nothing_is_added_or_removed)
 }
 END_TEST
 
-/* What a plan needs is refused once at each place; nothing changes and nothing leaks. */
+/* Each allocation of a plan fails once; nothing changes and nothing leaks. */
 START_TEST(without_memory_nothing_changes)
 {
     const struct config_pool *conf =
@@ -407,20 +407,20 @@ static void add(TCase *t)
 {
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, servers_are_in_the_order_of_the_file);
-    tcase_add_test(t, who_stays_is_the_same_and_who_goes_is_the_callers);
-    tcase_add_test(t, what_was_set_at_run_time_stays_until_the_file_says_something_new);
-    tcase_add_test(t, a_plan_that_is_given_up_leaves_no_trace);
-    tcase_add_test(t, a_new_name_for_an_address_is_a_rename);
-    tcase_add_test(t, one_address_by_two_names_is_two_servers);
+    tcase_add_test(t, a_server_that_stays_is_the_same_object_and_removed_ones_are_returned);
+    tcase_add_test(t, run_time_settings_stay_until_the_file_changes_them);
+    tcase_add_test(t, a_plan_that_is_not_applied_changes_nothing);
+    tcase_add_test(t, a_new_name_for_an_address_renames_the_server);
+    tcase_add_test(t, one_address_with_two_names_is_two_servers);
     tcase_add_test(t, a_backup_may_become_regular);
-    tcase_add_test(t, a_name_is_replaced_by_its_answers);
-    tcase_add_test(t, other_answers_keep_whom_they_still_name);
+    tcase_add_test(t, a_name_is_replaced_by_its_addresses);
+    tcase_add_test(t, servers_whose_address_stays_in_the_answer_are_kept);
     tcase_add_test(t, the_same_answers_change_nothing);
     tcase_add_test(t, answers_outlive_a_new_configuration_of_the_same_name);
     tcase_add_test(t, without_memory_nothing_changes);
-    tcase_add_test(t, servers_are_added_and_removed_beside_those_of_the_file);
-    tcase_add_test(t, what_is_added_has_a_name_and_an_address_of_its_own);
-    tcase_add_test(t, what_was_added_stays_until_the_file_has_it);
+    tcase_add_test(t, servers_are_added_and_removed_at_run_time);
+    tcase_add_test(t, an_added_server_needs_an_unused_name_and_address);
+    tcase_add_test(t, an_added_server_stays_until_the_file_has_it);
     tcase_add_test(t, without_memory_nothing_is_added_or_removed);
 }
 

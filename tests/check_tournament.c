@@ -20,7 +20,7 @@ static bool before(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj
     return si != sj ? si < sj : i < j;
 }
 
-static void (*interrupt)(void); /* what another thread does in the middle of a match */
+static void (*interrupt)(void); /* called in the middle of a match, as another thread */
 
 static bool before_interrupted(const void *arg, size_t i, uint64_t si, size_t j, uint64_t sj)
 {
@@ -63,7 +63,7 @@ static long best(void)
     return i;
 }
 
-START_TEST(the_best_is_known_after_every_change)
+START_TEST(the_best_is_right_after_every_change)
 {
     static const size_t counts[] = { 1, 2, 3, 5, 8, 13, 100 };
     make(counts[_i]);
@@ -80,7 +80,7 @@ START_TEST(the_best_is_known_after_every_change)
 }
 END_TEST
 
-START_TEST(nobody_is_the_best_of_none)
+START_TEST(without_servers_there_is_no_best)
 {
     make(0);
     ck_assert_int_eq(best(), -1);
@@ -88,12 +88,12 @@ START_TEST(nobody_is_the_best_of_none)
 }
 END_TEST
 
-START_TEST(a_change_among_a_thousand_costs_some_twenty_comparisons)
+START_TEST(a_change_among_a_thousand_costs_about_twenty_comparisons)
 {
     make(1000);
     compared = 0;
     set(500, 1);
-    ck_assert_uint_le(compared, 20); /* ten matches, each looked at twice if the result is new */
+    ck_assert_uint_le(compared, 20); /* ten matches, each compared twice if the result is new */
     compared = 0;
     set(500, 1);
     ck_assert_uint_eq(compared, 0);
@@ -104,7 +104,7 @@ START_TEST(a_change_among_a_thousand_costs_some_twenty_comparisons)
 }
 END_TEST
 
-START_TEST(excluded_ones_are_followed_by_the_next_best)
+START_TEST(after_an_exclusion_the_next_best_is_found)
 {
     struct tournament_search s;
     uint64_t standing = 0;
@@ -124,7 +124,7 @@ START_TEST(excluded_ones_are_followed_by_the_next_best)
 }
 END_TEST
 
-START_TEST(when_all_are_excluded_none_is_left)
+START_TEST(if_all_are_excluded_there_is_no_best)
 {
     struct tournament_search s;
     uint64_t standing = 0;
@@ -139,7 +139,7 @@ START_TEST(when_all_are_excluded_none_is_left)
 }
 END_TEST
 
-START_TEST(a_search_says_when_it_has_no_room_left)
+START_TEST(a_search_reports_that_it_has_no_room_for_exclusions)
 {
     struct tournament_search s;
     uint64_t standing = 0;
@@ -163,14 +163,14 @@ static void look(void)
     seen = best();
 }
 
-/* Plays the match at the root again, when the other half of the tree is not up to date. */
+/* Plays the match at the root again while the other half of the tree is outdated. */
 static void change_fourth_and_look(void)
 {
     set(3, 8);
     seen = best();
 }
 
-START_TEST(a_change_counts_from_its_beginning)
+START_TEST(a_change_in_progress_is_seen)
 {
     make(4);
     for (size_t i = 0; i < 4; i++)
@@ -182,7 +182,7 @@ START_TEST(a_change_counts_from_its_beginning)
 }
 END_TEST
 
-START_TEST(what_is_on_its_way_up_is_not_lost_to_a_change_elsewhere)
+START_TEST(two_concurrent_changes_are_both_seen)
 {
     make(4);
     for (size_t i = 0; i < 4; i++)
@@ -210,7 +210,7 @@ static void *change(void *arg)
     return NULL;
 }
 
-START_TEST(when_all_is_quiet_the_tree_is_right)
+START_TEST(after_concurrent_changes_the_tree_is_right)
 {
     for (size_t round = 0; round < 50; round++) {
         make(round + 1);
@@ -230,15 +230,15 @@ int main(void)
     Suite *s = suite_create("tournament");
     TCase *t = tcase_create("tournament");
     tcase_set_timeout(t, 120);
-    tcase_add_loop_test(t, the_best_is_known_after_every_change, 0, 7);
-    tcase_add_test(t, nobody_is_the_best_of_none);
-    tcase_add_test(t, a_change_among_a_thousand_costs_some_twenty_comparisons);
-    tcase_add_test(t, excluded_ones_are_followed_by_the_next_best);
-    tcase_add_test(t, when_all_are_excluded_none_is_left);
-    tcase_add_test(t, a_search_says_when_it_has_no_room_left);
-    tcase_add_test(t, a_change_counts_from_its_beginning);
-    tcase_add_test(t, what_is_on_its_way_up_is_not_lost_to_a_change_elsewhere);
-    tcase_add_test(t, when_all_is_quiet_the_tree_is_right);
+    tcase_add_loop_test(t, the_best_is_right_after_every_change, 0, 7);
+    tcase_add_test(t, without_servers_there_is_no_best);
+    tcase_add_test(t, a_change_among_a_thousand_costs_about_twenty_comparisons);
+    tcase_add_test(t, after_an_exclusion_the_next_best_is_found);
+    tcase_add_test(t, if_all_are_excluded_there_is_no_best);
+    tcase_add_test(t, a_search_reports_that_it_has_no_room_for_exclusions);
+    tcase_add_test(t, a_change_in_progress_is_seen);
+    tcase_add_test(t, two_concurrent_changes_are_both_seen);
+    tcase_add_test(t, after_concurrent_changes_the_tree_is_right);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

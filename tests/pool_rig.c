@@ -77,7 +77,7 @@ void pool_rig_update(struct pool_rig *r, const char *lines)
 
 void pool_rig_tidy(struct pool_rig *r)
 {
-    for (int i = 0; i < 4; i++) { /* the set, the servers that have left with it */
+    for (int i = 0; i < 4; i++) { /* the set, and then the servers removed with it */
         grace_reclaim(&r->grace);
         pool_tidy(r->pool);
     }

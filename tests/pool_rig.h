@@ -1,4 +1,4 @@
-/* A pool with a clock of the test's own, and the configurations that it has had. */
+/* A pool with a clock that the test sets, and its configurations. */
 #ifndef ZPROXY_TESTS_POOL_RIG_H
 #define ZPROXY_TESTS_POOL_RIG_H
 
@@ -11,30 +11,30 @@ struct pool_rig {
     struct grace grace;
     struct pool *pool;
     _Atomic uint64_t now;
-    unsigned changed; /* how often the pool said so since it was made */
+    unsigned changed; /* calls of pool_events.changed */
     _Atomic unsigned untidy;
-    struct config *conf[POOL_RIG_CONFIGS]; /* all that were loaded */
+    struct config *conf[POOL_RIG_CONFIGS]; /* all loaded ones */
     size_t conf_count;
 };
 
-/* lines: of the section [pool p]. Fails the test when the pool cannot be made. */
+/* lines: the section [pool p]. Fails the test if the pool cannot be made. */
 void pool_rig_open(struct pool_rig *r, const char *lines);
-/* All places must have been given back. */
+/* All slots must have been released. */
 void pool_rig_close(struct pool_rig *r);
 
-/* Good until the rig is closed. */
+/* Valid until the rig is closed. */
 const struct config_pool *pool_rig_conf(struct pool_rig *r, const char *lines);
-/* Prepares and commits; returns what preparing did. */
+/* Prepares and commits. Returns the result of pool_prepare(). */
 int pool_rig_put(struct pool_rig *r, const struct config_pool *conf);
-/* Puts other lines in force; what they replace is freed. */
+/* Applies other lines and frees the replaced objects. */
 void pool_rig_update(struct pool_rig *r, const char *lines);
-/* As the control thread does, until nothing is left to do but to wait for sessions. */
+/* Calls pool_tidy() as the control thread does, until it only waits for sessions. */
 void pool_rig_tidy(struct pool_rig *r);
 
-/* NULL when there is none of that name. */
+/* Returns NULL if no server has the name. */
 struct server *pool_rig_server(const struct pool_rig *r, const char *name);
 
-/* As a session that has tried these, or none. */
+/* Picks for a session that has tried these servers; NULL: none. */
 struct server *pool_rig_pick(struct pool_rig *r, const struct pool_tried *tried);
 void pool_rig_release(struct pool_rig *r, struct server *srv);
 
