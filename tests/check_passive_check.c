@@ -63,11 +63,11 @@ START_TEST(after_its_time_out_one_session_probes)
     passive_check_take_out(server, 1000);
     ck_assert(passive_check_is_out(server));
     ck_assert(!server_is_usable(server, 999));
-    ck_assert(!passive_check_trial_begin(server, 999));
+    ck_assert(!passive_check_probe_begin(server, 999));
     ck_assert(server_is_usable(server, 1000));
-    ck_assert(passive_check_trial_begin(server, 1000));
+    ck_assert(passive_check_probe_begin(server, 1000));
     ck_assert(!server_is_usable(server, 1001)); /* not for other sessions */
-    ck_assert(!passive_check_trial_begin(server, 1001));
+    ck_assert(!passive_check_probe_begin(server, 1001));
     ck_assert(passive_check_is_out(server));
 }
 END_TEST
@@ -75,43 +75,43 @@ END_TEST
 START_TEST(a_probe_that_connects_ends_the_time_out)
 {
     passive_check_take_out(server, 1000);
-    passive_check_trial_begin(server, 1000);
-    ck_assert(passive_check_trial_passed(server, 1005));
+    passive_check_probe_begin(server, 1000);
+    ck_assert(passive_check_probe_passed(server, 1005));
     ck_assert(!passive_check_is_out(server));
     ck_assert(server_is_usable(server, 1005));
-    ck_assert(passive_check_trial_begin(server, 1005)); /* it is no longer out */
-    ck_assert(passive_check_trial_begin(server, 1005));
+    ck_assert(passive_check_probe_begin(server, 1005)); /* it is no longer out */
+    ck_assert(passive_check_probe_begin(server, 1005));
 }
 END_TEST
 
 START_TEST(a_probe_that_fails_extends_the_time_out)
 {
     passive_check_take_out(server, 1000);
-    passive_check_trial_begin(server, 1000);
-    ck_assert(passive_check_trial_failed(server, 1005, 2005));
+    passive_check_probe_begin(server, 1000);
+    ck_assert(passive_check_probe_failed(server, 1005, 2005));
     ck_assert(!server_is_usable(server, 2004));
-    ck_assert(passive_check_trial_begin(server, 2005));
+    ck_assert(passive_check_probe_begin(server, 2005));
 }
 END_TEST
 
 START_TEST(after_a_cancelled_probe_the_next_session_probes)
 {
     passive_check_take_out(server, 1000);
-    passive_check_trial_begin(server, 1000);
-    passive_check_trial_cancel(server);
+    passive_check_probe_begin(server, 1000);
+    passive_check_probe_cancel(server);
     ck_assert(passive_check_is_out(server));
-    ck_assert(passive_check_trial_begin(server, 1001));
+    ck_assert(passive_check_probe_begin(server, 1001));
 }
 END_TEST
 
 START_TEST(a_connect_that_began_before_the_time_out_is_no_probe)
 {
     passive_check_take_out(server, 1000);
-    ck_assert(!passive_check_trial_passed(server, 999));
-    ck_assert(!passive_check_trial_failed(server, 999, 1999));
-    ck_assert(!passive_check_trial_passed(server, 1000)); /* no session is probing */
-    ck_assert(!passive_check_trial_failed(server, 1000, 2000));
-    ck_assert(passive_check_trial_begin(server, 1000));
+    ck_assert(!passive_check_probe_passed(server, 999));
+    ck_assert(!passive_check_probe_failed(server, 999, 1999));
+    ck_assert(!passive_check_probe_passed(server, 1000)); /* no session is probing */
+    ck_assert(!passive_check_probe_failed(server, 1000, 2000));
+    ck_assert(passive_check_probe_begin(server, 1000));
 }
 END_TEST
 
@@ -119,11 +119,11 @@ END_TEST
 START_TEST(a_probe_of_a_former_time_out_blocks_no_session)
 {
     passive_check_take_out(server, 1000);
-    passive_check_trial_begin(server, 1000);
+    passive_check_probe_begin(server, 1000);
     passive_check_take_out(server, 2000);
-    ck_assert(!passive_check_trial_failed(server, 1500, 2500));
+    ck_assert(!passive_check_probe_failed(server, 1500, 2500));
     ck_assert(server_is_usable(server, 2000));
-    ck_assert(passive_check_trial_begin(server, 2000));
+    ck_assert(passive_check_probe_begin(server, 2000));
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 #include "balance/passive_check.h"
 
-/* out_until and on_trial are accessed in sequentially consistent order; server.h has the reason. */
+/* out_until and probing are accessed in sequentially consistent order; server.h has the reason. */
 
 /* Starts a new count when the window is over. Two threads may both do so, which loses at most one
  * failure. A thread that loads a new fails_began (acquire) also finds the count that was reset
@@ -42,40 +42,40 @@ bool passive_check_is_out(const struct server *srv)
     return atomic_load(&srv->out_until) != 0;
 }
 
-bool passive_check_trial_begin(struct server *srv, uint64_t now)
+bool passive_check_probe_begin(struct server *srv, uint64_t now)
 {
     uint64_t until = atomic_load(&srv->out_until);
-    uint64_t last = atomic_load(&srv->on_trial);
+    uint64_t last = atomic_load(&srv->probing);
     return until == 0 || (now >= until && last != until &&
-                          atomic_compare_exchange_strong(&srv->on_trial, &last, until));
+                          atomic_compare_exchange_strong(&srv->probing, &last, until));
 }
 
 /* A connect that began before the server was taken out is not a probe. */
-static bool is_trial(const struct server *srv, uint64_t now)
+static bool is_probe(const struct server *srv, uint64_t now)
 {
     uint64_t until = atomic_load(&srv->out_until);
-    return until != 0 && now >= until && atomic_load(&srv->on_trial) == until;
+    return until != 0 && now >= until && atomic_load(&srv->probing) == until;
 }
 
-bool passive_check_trial_passed(struct server *srv, uint64_t now)
+bool passive_check_probe_passed(struct server *srv, uint64_t now)
 {
-    if (!is_trial(srv, now))
+    if (!is_probe(srv, now))
         return false;
     passive_check_reset(srv);
     return true;
 }
 
-bool passive_check_trial_failed(struct server *srv, uint64_t now, uint64_t until)
+bool passive_check_probe_failed(struct server *srv, uint64_t now, uint64_t until)
 {
-    if (!is_trial(srv, now))
+    if (!is_probe(srv, now))
         return false;
     passive_check_take_out(srv, until);
     return true;
 }
 
-void passive_check_trial_cancel(struct server *srv)
+void passive_check_probe_cancel(struct server *srv)
 {
-    atomic_store(&srv->on_trial, 0);
+    atomic_store(&srv->probing, 0);
 }
 
 void passive_check_reset(struct server *srv)

@@ -26,14 +26,14 @@ bool passive_check_is_out(const struct server *srv);
 
 /* Returns whether this session may connect to the server: the server is not out, or its time out is
  * over and this session probes it. One session probes at a time. */
-bool passive_check_trial_begin(struct server *srv, uint64_t now);
+bool passive_check_probe_begin(struct server *srv, uint64_t now);
 
 /* A connect succeeded. If it was the probe, the server is no longer out and the result is true. */
-bool passive_check_trial_passed(struct server *srv, uint64_t now);
+bool passive_check_probe_passed(struct server *srv, uint64_t now);
 /* A connect failed. If it was the probe, the server is out until then and the result is true. */
-bool passive_check_trial_failed(struct server *srv, uint64_t now, uint64_t until);
+bool passive_check_probe_failed(struct server *srv, uint64_t now, uint64_t until);
 /* The probing session left without a result: the next session may probe. */
-void passive_check_trial_cancel(struct server *srv);
+void passive_check_probe_cancel(struct server *srv);
 
 /* Puts the server back and forgets its failed connects. */
 void passive_check_reset(struct server *srv);

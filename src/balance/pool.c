@@ -271,7 +271,7 @@ bool pool_tidy(struct pool *p)
     if (p->stale)
         pool_renew_set(p);
     pool_retire_removed(p);
-    bool awaited = pool_offer_trials(p, pool_now(p));
+    bool awaited = pool_offer_probes(p, pool_now(p));
     return awaited || p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->removed_servers);
 }
 

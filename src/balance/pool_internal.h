@@ -22,7 +22,7 @@ struct pool {
     struct counter failures;
     _Atomic uint64_t review_at; /* ms, when time changes a server next */
     struct queue queue;
-    _Atomic bool awaits_trials; /* sessions wait for a server to probe: pool_tidy() goes on */
+    _Atomic bool awaits_probes; /* sessions wait for a server to probe: pool_tidy() goes on */
     pthread_mutex_t lock;       /* held while a server is taken out */
 
     /* control thread only */
@@ -52,6 +52,6 @@ void pool_serve_waiters(struct pool *p, uint64_t now);
 
 /* Lets waiting sessions probe servers that were taken out. Returns true if sessions wait while a
  * server is out. */
-bool pool_offer_trials(struct pool *p, uint64_t now);
+bool pool_offer_probes(struct pool *p, uint64_t now);
 
 #endif

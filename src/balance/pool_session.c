@@ -150,13 +150,13 @@ static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
     struct server_set *set = pool_set(p);
     if (queue_length(&p->queue) == 0 || !server_set_has(set, srv) || !server_is_eligible(srv))
         return false;
-    bool fine = passive_check_trial_begin(srv, now);
+    bool fine = passive_check_probe_begin(srv, now);
     if (!fine && server_set_is_usable(set, now))
         return false;
     if (queue_offer(&p->queue, srv))
         return true;
     if (fine && passive_check_is_out(srv))
-        passive_check_trial_cancel(srv);
+        passive_check_probe_cancel(srv);
     return false;
 }
 
@@ -205,7 +205,7 @@ void pool_serve_waiters(struct pool *p, uint64_t now)
 
 /* Whether a slot may come from time alone: sessions wait, and a server is out that can be probed.
  */
-static bool are_trials_awaited(const struct pool *p)
+static bool are_probes_awaited(const struct pool *p)
 {
     const struct server_set *set = pool_set(p);
     bool any = false;
@@ -214,21 +214,21 @@ static bool are_trials_awaited(const struct pool *p)
     return any;
 }
 
-static void await_trials(struct pool *p)
+static void await_probes(struct pool *p)
 {
-    if (are_trials_awaited(p) && !atomic_exchange(&p->awaits_trials, true))
+    if (are_probes_awaited(p) && !atomic_exchange(&p->awaits_probes, true))
         p->events.untidy(p->events.arg);
 }
 
-/* seq_cst, here and in await_trials(): a session that joins the queue either finds awaits_trials
+/* seq_cst, here and in await_probes(): a session that joins the queue either finds awaits_probes
  * false or is found in the queue here. */
-bool pool_offer_trials(struct pool *p, uint64_t now)
+bool pool_offer_probes(struct pool *p, uint64_t now)
 {
-    atomic_store(&p->awaits_trials, false);
-    bool awaited = are_trials_awaited(p);
+    atomic_store(&p->awaits_probes, false);
+    bool awaited = are_probes_awaited(p);
     if (!awaited)
         return false;
-    atomic_store(&p->awaits_trials, true);
+    atomic_store(&p->awaits_probes, true);
     pool_offer_all_servers(p, now);
     return true;
 }
@@ -254,7 +254,7 @@ int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, s
         return -EAGAIN;
     *srv = pool_pick(p, &r, &refusal);
     if (*srv == NULL && refusal == POOL_FULL) {
-        await_trials(p);
+        await_probes(p);
         return 0;
     }
     pool_cancel(p, w, now);
@@ -297,7 +297,7 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
     counter_add_shared(&srv->counter[SERVER_CONNECTIONS], 1);
     if (!passive_check_is_out(srv))
         return;
-    if (!passive_check_trial_passed(srv, now)) {
+    if (!passive_check_probe_passed(srv, now)) {
         if (server_set_is_usable(set, now))
             return;
         passive_check_reset(srv); /* it works, and no server is usable */
@@ -338,12 +338,12 @@ void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)
     uint64_t until = now + c->fail_timeout;
     counter_add_shared(&srv->counter[SERVER_FAILURES], 1);
     if (passive_check_is_out(srv)) {
-        passive_check_trial_failed(srv, now, until);
+        passive_check_probe_failed(srv, now, until);
     } else if (passive_check_count(srv, now, c->max_fails, c->fail_timeout) &&
                pool_take_out(p, set, srv, until)) {
         pool_log_passive_check(p, srv, LOG_LEVEL_WARNING, "server_out");
         pool_serve_waiters(p, now);
-        await_trials(p);
+        await_probes(p);
     }
     pool_schedule_review(p);
     server_set_changed(set, srv, now);
@@ -361,7 +361,7 @@ void pool_connect_cancelled(struct pool *p, struct server *srv, uint64_t now)
 {
     if (!passive_check_is_out(srv))
         return;
-    passive_check_trial_cancel(srv);
+    passive_check_probe_cancel(srv);
     pool_schedule_review(p);
     server_set_changed(pool_set(p), srv, now);
 }

@@ -88,7 +88,7 @@ bool server_is_usable(const struct server *srv, uint64_t now)
     if (!server_is_eligible(srv))
         return false;
     uint64_t until = get(srv->out_until);
-    return until == 0 || (now >= until && get(srv->on_trial) != until);
+    return until == 0 || (now >= until && get(srv->probing) != until);
 }
 
 bool server_is_full(const struct server *srv)
@@ -127,7 +127,7 @@ uint64_t server_changes_at(const struct server *srv, uint64_t now)
 {
     uint64_t until = get(srv->out_until);
     uint64_t at = until > now ? until : UINT64_MAX;
-    if (until != 0 && until <= now && get(srv->on_trial) != until)
+    if (until != 0 && until <= now && get(srv->probing) != until)
         at = now + SHARE_STEP;
     if (server_share(srv, now) < SERVER_FULL_SHARE && now + SHARE_STEP < at)
         at = now + SHARE_STEP;

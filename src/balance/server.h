@@ -62,7 +62,7 @@ struct server {
     _Atomic uint64_t active;            /* sessions, including connecting ones */
     _Atomic bool up;                    /* by the active checks; true without checks */
     _Atomic uint64_t out_until;         /* ms; out after failed connects. 0: not out */
-    _Atomic uint64_t on_trial;          /* the value of out_until after which a session probes */
+    _Atomic uint64_t probing;           /* the out_until after which a session probes */
     _Atomic uint64_t slow_start_began;  /* ms; 0: full share */
     _Atomic uint64_t slow_start_length; /* ms */
     _Atomic uint32_t slow_start_credit; /* from turns forgone during slow start; relaxed */

@@ -106,9 +106,9 @@ static enum server_acquired server_set_acquire(const struct pick_request *r, str
     if (pool_was_tried(r->tried, srv) || !server_is_usable(srv, r->now))
         return SERVER_REFUSED;
     enum server_acquired acquired = server_acquire(srv, expected);
-    if (acquired != SERVER_ACQUIRED || passive_check_trial_begin(srv, r->now))
+    if (acquired != SERVER_ACQUIRED || passive_check_probe_begin(srv, r->now))
         return acquired;
-    server_release(srv); /* another worker has begun the trial */
+    server_release(srv); /* another worker has begun the probe */
     return SERVER_REFUSED;
 }
 
