@@ -20,7 +20,7 @@ struct dns_try;
 enum dns_try_end {
     DNS_TRY_HEARD,     /* the server sent a message, perhaps a refusal */
     DNS_TRY_TIMED_OUT, /* no message in time */
-    DNS_TRY_FAILED,    /* the question could not be sent */
+    DNS_TRY_FAILED,    /* not sent, or the server is not reachable */
 };
 
 /* The reply is valid during the call. */

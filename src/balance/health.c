@@ -55,7 +55,7 @@ struct health {
     struct checked_pools pools;
     struct checks stopped; /* freed before the next epoll_wait(2): present events may be theirs */
     uint64_t random;
-    uint64_t lack_logged; /* ms; 0: never */
+    uint64_t error_logged; /* ms, the last local error in the log; 0: none */
     health_went_down_fn *went_down;
     void *arg;
 };
@@ -119,7 +119,7 @@ static void schedule_next(struct check *c)
     set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
-/* Gives a connection that is being closed in order some time. */
+/* Limits the time of a connection that is being closed in order. */
 static void schedule_close(struct check *c)
 {
     uint64_t end = health_now(c->checked_pool->health) + CLOSE_WITHIN;
@@ -132,9 +132,9 @@ static void schedule_close(struct check *c)
 static void log_local_error(struct health *h, const char *why)
 {
     uint64_t now = health_now(h);
-    if (h->lack_logged != 0 && now - h->lack_logged < LOCAL_ERROR_INTERVAL)
+    if (h->error_logged != 0 && now - h->error_logged < LOCAL_ERROR_INTERVAL)
         return;
-    h->lack_logged = now;
+    h->error_logged = now;
     log_msg(LOG_LEVEL_WARNING, "check_impossible",
             "%s: servers are not checked and keep their state until this is over", why);
 }

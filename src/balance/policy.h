@@ -17,7 +17,7 @@
 
 struct pool_tried;
 
-/* A session asks for a server. */
+/* A request for a server: from a session, or from "explain". */
 struct pick_request {
     uint64_t key;                   /* hash of the client's address, for "hash" */
     uint64_t now;                   /* ms */

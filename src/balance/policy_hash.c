@@ -13,7 +13,7 @@
  * a random sequence that the key determines, and then through all servers in an order that it
  * determines. So a server that goes down moves only its own keys, and gets them back when it
  * returns. During slow start a server has a part of its keys as large as its share; a key that it
- * has got stays.
+ * got stays with it.
  *
  * Keys that move, in percent of all keys; in brackets the minimum (200,000 keys, equal weights):
  *                              10 servers     100 servers    1,000 servers

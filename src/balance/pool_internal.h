@@ -39,8 +39,8 @@ static inline struct server_set *pool_set(const struct pool *p)
     return atomic_load(&p->set);
 }
 
-/* The next pick brings the order up to date with the time. release: the thread that takes the
- * review on sees what the caller changed. */
+/* The next pick brings the order up to date with the time. release: the thread that does the
+ * review sees what the caller changed. */
 static inline void pool_schedule_review(struct pool *p)
 {
     atomic_store_explicit(&p->review_at, 0, memory_order_release);

@@ -83,8 +83,8 @@ static enum pool_refusal refusal_of(const struct server_set *set, const struct p
     return POOL_NO_SERVER;
 }
 
-/* One thread does it for all. acquire: it sees what the threads changed that asked for the review.
- */
+/* Updates the order for the present time, if due; one thread does so for all. acquire: it sees the
+ * changes of the threads that asked for the review. */
 static void review(struct pool *p, struct server_set *set, uint64_t now)
 {
     uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
@@ -203,8 +203,7 @@ void pool_serve_waiters(struct pool *p, uint64_t now)
     queue_reject(&p->queue, is_hopeless, &filter);
 }
 
-/* Whether a slot may come from time alone: sessions wait, and a server is out that can be probed.
- */
+/* Whether time alone may bring a slot: sessions wait, and a server is out that will be probed. */
 static bool are_probes_awaited(const struct pool *p)
 {
     const struct server_set *set = pool_set(p);
