@@ -56,7 +56,7 @@ int event_set_add(struct event_set *s, int fd, uint32_t events, struct watch *wa
     struct epoll_event ev = { .events = events, .data.ptr = watch };
     if (fd > s->highest_fd)
         s->highest_fd = fd;
-    return sys_epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, &ev);
+    return epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, &ev) == -1 ? -errno : 0;
 }
 
 void event_set_remove(struct event_set *s, int fd)

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "relay/syscall.h"
+#include "relay/sock.h"
 
 #define RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range" /* of IPv6 as well */
 #define RANGE_ALL  (UINT32_C(1024) << 16 | UINT16_MAX)
@@ -58,7 +58,7 @@ bool self_connect_is_possible(const struct addr *to)
     if (!self_connect_has_port(to))
         return false;
     addr_set_port(&any_port, 0);
-    int fd = sys_socket(to->sa.sa_family);
+    int fd = sock_open(to->sa.sa_family);
     if (fd < 0)
         return true; /* then it has to be looked at */
     bool ours = bind(fd, &any_port.sa, any_port.len) == 0;

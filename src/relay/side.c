@@ -1,10 +1,10 @@
 #include "relay/side.h"
 
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "relay/sock.h"
-#include "relay/syscall.h"
 
 void side_init(struct side *sd)
 {
@@ -61,7 +61,8 @@ static bool close_adjacent(const struct side *a, const struct side *b)
 {
     int first = a->fd < b->fd ? a->fd : b->fd;
     int last = a->fd < b->fd ? b->fd : a->fd;
-    return CLOSES_RANGES && first != -1 && last - first == 1 && sys_close_range(first, last) == 0;
+    return CLOSES_RANGES && first != -1 && last - first == 1 &&
+           syscall(SYS_close_range, first, last, 0) == 0;
 }
 
 void side_close_both(struct side *a, struct side *b)

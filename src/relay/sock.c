@@ -2,21 +2,30 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "relay/syscall.h"
+int sock_open(int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd == -1 ? -errno : fd;
+}
+
+static int sock_set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == -1 ? -errno : 0;
+}
 
 static int set_if_nonzero(int fd, int level, int name, int value)
 {
-    return value == 0 ? 0 : sys_setsockopt(fd, level, name, value);
+    return value == 0 ? 0 : sock_set_option(fd, level, name, value);
 }
 
 static int set_tcp_options(int fd, const struct sock_options *o)
 {
     int rc = 0;
     if (o->keepalive)
-        rc = sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        rc = sock_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     if (rc == 0)
         rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPIDLE, o->keepalive_time);
     if (rc == 0)
@@ -26,7 +35,7 @@ static int set_tcp_options(int fd, const struct sock_options *o)
     if (rc == 0)
         rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, o->user_timeout);
     if (rc == 0 && o->delay_ack)
-        rc = sys_setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+        rc = sock_set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
     return rc;
 }
 
@@ -45,13 +54,13 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
 {
     if (addr_is_unix(a))
         return 0;
-    int rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = sock_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0)
-        rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        rc = sock_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (rc == 0 && o->nodelay)
-        rc = sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        rc = sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (rc == 0 && a->sa.sa_family == AF_INET6)
-        rc = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual_stack);
+        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual_stack);
     if (rc == 0)
         rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
     if (rc == 0)
@@ -72,16 +81,16 @@ int sock_probe(const struct addr *at)
 {
     if (addr_is_unix(at))
         return unix_socket_probe(at);
-    int fd = sys_socket(at->sa.sa_family);
+    int fd = sock_open(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual_stack) {
         struct addr v4 = without_ipv6(at);
         return sock_probe(&v4);
     }
     if (fd < 0)
         return fd;
-    int rc = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int rc = sock_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (rc == 0 && at->sa.sa_family == AF_INET6)
-        rc = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual_stack);
+        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual_stack);
     if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
         rc = -errno;
     close(fd);
@@ -98,7 +107,7 @@ static int bind_to(int fd, const struct addr *at, const struct sock_options *o,
 
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file)
 {
-    int fd = sys_socket(at->sa.sa_family);
+    int fd = sock_open(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual_stack) {
         struct addr v4 = without_ipv6(at);
         return sock_bind(&v4, options, file);
@@ -138,10 +147,10 @@ int sock_listen(const struct addr *at, const struct sock_options *options, struc
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)
 {
     if (!addr_is_unix(at)) {
-        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
-        (void)sys_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
-        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
-        (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
+        (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
+        (void)sock_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, options->keepalive);
+        (void)sock_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->user_timeout);
+        (void)sock_set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
     }
     (void)set_options(fd, at, options);
     if (!addr_is_unix(at))
@@ -159,10 +168,10 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
         return 0;
     bool ip6 = to->sa.sa_family == AF_INET6;
     if (source->transparent)
-        rc = ip6 ? sys_setsockopt(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-                 : sys_setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+        rc = ip6 ? sock_set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+                 : sock_set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
     if (rc == 0)
-        rc = sys_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        rc = sock_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (rc == 0 && bind(fd, &source->addr.sa, source->addr.len) == -1)
         rc = -errno;
     return rc;
@@ -171,19 +180,30 @@ static int bind_source(int fd, const struct addr *to, const struct sock_source *
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source)
 {
-    int fd = sys_socket(to->sa.sa_family);
+    int fd = sock_open(to->sa.sa_family);
     if (fd < 0)
         return fd;
     int rc = set_options(fd, to, options);
     if (rc == 0)
         rc = bind_source(fd, to, source);
-    if (rc == 0)
-        rc = sys_connect(fd, &to->sa, to->len);
-    if (rc < 0 && rc != -EINPROGRESS) {
+    if (rc == 0 && connect(fd, &to->sa, to->len) == -1 && errno != EINPROGRESS)
+        rc = -errno;
+    if (rc < 0) {
         close(fd);
         return rc;
     }
     return fd;
+}
+
+int sock_accept(int fd, struct addr_peer *client)
+{
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    int accepted = accept4(fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (accepted == -1)
+        return -errno;
+    addr_peer_set(client, (const struct sockaddr *)&from, len);
+    return accepted;
 }
 
 bool sock_error_is_local(const struct addr *to, int error)
@@ -238,5 +258,5 @@ void sock_reset(int fd)
 
 void sock_set_nodelay(int fd)
 {
-    (void)sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
+    (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
 }

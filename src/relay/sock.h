@@ -27,6 +27,9 @@ struct sock_options {
     const struct unix_owner *owner; /* of that file; NULL: as it comes */
 };
 
+/* Opens a stream socket. Returns the descriptor or -errno. */
+int sock_open(int family);
+
 /* Whether anyone listens there already: SO_REUSEPORT would let a second zproxy of the same user
  * join in silently and take half of the connections. Nothing is changed. Returns 0 when the address
  * is free, or -errno. */
@@ -59,6 +62,9 @@ struct sock_source {
  * kernel's choice. Returns the descriptor or -errno. */
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source);
+
+/* Accepts a client. Returns the descriptor with the client's address in *client, or -errno. */
+int sock_accept(int fd, struct addr_peer *client);
 
 /* Whether an error (positive) of sock_connect(), or of the connection to `to` that it began, says
  * that something is lacking or forbidden on this machine. It says nothing about the server. */

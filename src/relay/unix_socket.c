@@ -5,12 +5,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "relay/syscall.h"
 
 #define BY_DESCRIPTOR "/proc/self/fd/"
 
@@ -67,9 +66,11 @@ static int unix_socket_try_connect(const struct safe_path *p, const struct addr 
 {
     struct addr to;
     int rc = address_of(p, at, &to);
-    int fd = rc < 0 ? rc : sys_socket(AF_UNIX);
-    if (fd < 0)
-        return fd;
+    if (rc < 0)
+        return rc;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -errno;
     rc = connect(fd, &to.sa, to.len) == -1 ? -errno : 0;
     close(fd);
     if (rc == 0 || rc == -EAGAIN || rc == -EPROTOTYPE)

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/loop_watch.h"
-#include "relay/syscall.h"
+#include "relay/sock.h"
 
 #define LISTENER_BATCH 16 /* clients a wake-up at most */
 
@@ -138,17 +138,14 @@ static bool listener_accept_failed(struct listener *l, int error)
 static bool listener_accept_one(struct listener *l)
 {
     struct listeners *all = l->listeners;
-    struct sockaddr_storage from;
-    socklen_t len = sizeof from;
+    struct addr_peer client;
     if (!frontend_acquire_slot(l->frontend)) {
         listener_pause(l, frontend_pause_reason(l->frontend));
         return false;
     }
-    int fd = sys_accept(l->fd, (struct sockaddr *)&from, &len);
+    int fd = sock_accept(l->fd, &client);
     if (fd < 0)
         return listener_accept_failed(l, -fd);
-    struct addr_peer client;
-    addr_peer_set(&client, (const struct sockaddr *)&from, len);
     session_begin(all->sessions, l->frontend, fd, &client);
     if (all->sessions->fd_reserve.fd == -1 && !all->draining)
         listener_pause_all(all, EMFILE);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "relay/syscall.h"
 #include "session/rate_limit.h"
 #include "session/session_timers.h"
 
@@ -66,7 +65,7 @@ static void pass_fin(struct session *s, bool *ended, enum session_end who, struc
     if (s->up.state == FLOW_DONE && s->down.state == FLOW_DONE)
         return;
     /* fails on a dead socket alone, of which an event tells */
-    (void)sys_shutdown(dst->fd, SHUT_WR);
+    (void)shutdown(dst->fd, SHUT_WR);
     session_timers_arm(s);
 }
 
