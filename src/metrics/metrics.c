@@ -397,7 +397,7 @@ static const struct family families[] = {
       "otherwise, also in maintenance (see zproxy_server_state).",
       SCOPE_SERVERS, .samples = put_server, .value = value_server_up },
     { "zproxy_server_weight", "gauge",
-      "Weight of the server, 1 to 256; sessions are spread in proportion to it.", SCOPE_SERVERS,
+      "Weight of the server, 1 to 256; a larger weight gets more sessions.", SCOPE_SERVERS,
       .samples = put_server, .value = value_server_weight },
     { "zproxy_server_active", "gauge",
       "Current sessions on the server, including those that are connecting.", SCOPE_SERVERS,
@@ -496,8 +496,8 @@ static const struct family families[] = {
       "force.",
       SCOPE_PROCESS, .samples = put_reloads },
     { "zproxy_config_generation", "gauge",
-      "Number of the configuration in force: 1 at the start, increased by each "
-      "reload.",
+      "Number of the configuration in force: 1 at the start, one more with each "
+      "successful reload.",
       SCOPE_PROCESS, .samples = put_process, .value = value_config_generation },
     { "zproxy_log_dropped_total", "counter",
       "Log lines that were dropped: the target was full, refused them or took too "
