@@ -344,11 +344,11 @@ static struct name *new_name(struct resolver *r, struct pool *pool, const struct
                                         .done = resolver_on_done,
                                         .arg = n };
     n->resolver = r;
-    n->pool = pool;
-    n->service = s->service;
+    n->state.pool = n->pool = pool;
+    n->state.service = n->service = s->service;
     n->port = s->port;
-    n->server_name = strdup(s->name);
-    n->host = strdup(s->host);
+    n->state.server = n->server_name = strdup(s->name);
+    n->state.host = n->host = strdup(s->host);
     n->lookup = lookup_new(&setup);
     if (n->server_name != NULL && n->host != NULL && n->lookup != NULL)
         return n;
@@ -404,7 +404,7 @@ static int keep_name(struct name *n, const struct config_server *s, size_t serve
         if (copy == NULL)
             return -ENOMEM;
         free(n->server_name);
-        n->server_name = copy;
+        n->state.server = n->server_name = copy;
     }
     int rc = n->current.count > 0 ? resolver_apply(n, &n->current) : 0;
     return rc < 0 ? rc : 0;
@@ -534,12 +534,7 @@ void resolver_each(const struct resolver *r, resolver_each_fn *each, void *arg)
 {
     const struct name *n = NULL;
     TAILQ_FOREACH(n, &r->names, by_resolver) {
-        struct resolver_state state = n->state;
-        state.pool = n->pool;
-        state.server = n->server_name;
-        state.host = n->host;
-        state.service = n->service;
-        each(arg, &state);
+        each(arg, &n->state);
     }
 }
 
