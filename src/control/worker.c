@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "control/worker_inside.h"
+#include "control/worker_internal.h"
 
-/* Listeners that wait for descriptors can try again. */
+/* Paused listeners may try to accept again. */
 static void on_session_ended(struct sessions *all, void *arg)
 {
     struct worker *w = arg;
@@ -28,7 +28,7 @@ static void on_inbox(struct inbox *in)
     worker_wake(WORKER_OF(in, sessions.inbox));
 }
 
-/* From any thread. */
+/* Called from any thread. */
 static void worker_on_posted(void *arg)
 {
     worker_wake(arg);
@@ -65,12 +65,13 @@ static void *worker_main(void *arg)
     worker_loop_run(w);
     mailbox_close(&w->mailbox, w);
     grace_offline(&w->reader);
-    atomic_store(&w->finished, true);
-    w->setup.finished(w->setup.arg); /* w is there until the thread has been joined */
+    /* release: a thread that reads true finds the mailbox closed */
+    atomic_store_explicit(&w->finished, true, memory_order_release);
+    w->setup.finished(w->setup.arg); /* w is freed only after the thread is joined */
     return NULL;
 }
 
-/* One that waits for its start finds that it is told to end. */
+/* A thread that has not been started is let go, and finds the order to abort. */
 void worker_stop(struct worker *w)
 {
     if (!w->has_thread)
@@ -80,7 +81,7 @@ void worker_stop(struct worker *w)
     worker_join(w);
 }
 
-/* About what it takes to sleep and to be woken in a virtual machine, where that takes longest. */
+/* About the time for sleeping and waking in a virtual machine, where these take longest. */
 #define BUSY_POLL_AUTO_US 20
 
 void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll)
@@ -117,7 +118,7 @@ int worker_new(struct worker **out, const struct worker_setup *setup)
     sem_init(&w->start, 0, 0);
     w->reader.wake = on_grace;
     grace_register(setup->grace, &w->reader);
-    grace_offline(&w->reader); /* until it runs */
+    grace_offline(&w->reader); /* until worker_main() */
     *out = w;
     return 0;
 close_loop:
@@ -147,7 +148,7 @@ void worker_listen(struct worker *w, struct listener *l, int fd, struct frontend
     listener_open(l, &w->listeners, fd, frontend);
 }
 
-/* Signals are the main thread's. */
+/* All signals are blocked in the thread: the main thread handles them. */
 int worker_spawn(struct worker *w)
 {
     sigset_t all, before;
@@ -176,7 +177,9 @@ void worker_join(struct worker *w)
 
 static void order(struct worker *w, enum worker_order o)
 {
-    atomic_store(&w->order, o);
+    /* seq_cst: uv_async_send() reads its pending flag without a barrier, which must not come before
+     * this store: a pending wake-up could be handled before the worker can see the order */
+    atomic_store_explicit(&w->order, (int)o, memory_order_seq_cst);
     uv_async_send(&w->loop.async);
 }
 
@@ -202,7 +205,7 @@ unsigned worker_index(const struct worker *w)
 
 bool worker_has_finished(const struct worker *w)
 {
-    return atomic_load(&w->finished);
+    return atomic_load_explicit(&w->finished, memory_order_acquire); /* worker_main() */
 }
 
 void worker_drain(struct worker *w)
@@ -244,14 +247,14 @@ uint64_t worker_totals_fallbacks(const struct worker_totals *sum)
     return n;
 }
 
-/* The kernel keeps the time of each thread, so the worker has no clock to read. */
+/* The kernel counts the CPU time of each thread, so the worker need not read a clock. */
 static uint64_t cpu_of(const struct worker *w)
 {
     clockid_t clock;
     struct timespec used;
     if (!w->has_thread || pthread_getcpuclockid(w->thread, &clock) != 0 ||
         clock_gettime(clock, &used) == -1)
-        return 0; /* it has just ended */
+        return 0; /* the thread has just ended */
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 

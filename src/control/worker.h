@@ -1,5 +1,5 @@
-/* One relaying thread: a loop, listeners, sessions, pipes. Nothing of it is shared but what its
- * setup names. */
+/* A worker: a thread that relays, with its own loop, listeners, sessions and pipes. It shares only
+ * what its setup names. For the control thread, unless a function says otherwise. */
 #ifndef ZPROXY_CONTROL_WORKER_H
 #define ZPROXY_CONTROL_WORKER_H
 
@@ -17,24 +17,24 @@
 struct worker;
 struct listener;
 
-/* Everything here outlives the worker. */
+/* The objects named here must outlive the worker. */
 struct worker_setup {
     unsigned index;
-    int cpu; /* pinned to it; -1: to none */
+    int cpu; /* the worker is pinned to it; -1: not pinned */
     bool splice;
     enum busy_poll_mode busy_poll;
-    uint64_t busy_poll_us; /* how long one is */
+    uint64_t busy_poll_us; /* length of a busy poll */
     int pipe_size;
     struct pipe_quota *quota;
     struct grace *grace;
     _Atomic uint64_t *last_session_id;
-    void (*finished)(void *arg); /* from the worker's thread: drained, about to end */
+    void (*finished)(void *arg); /* called on the worker's thread, which is about to end */
     void *arg;
-    void (*accept_paused)(void *arg); /* likewise: a listener does not accept */
+    void (*accept_paused)(void *arg); /* called on the worker's thread: a listener has paused */
     void *accept_paused_arg;
 };
 
-/* Sums for the log and the metrics. Also travels between processes (estate.h). */
+/* Sums for the log and the metrics. They are sent in a handover. */
 struct worker_totals {
     uint64_t sessions;
     uint64_t ends[SESSION_ENDS];
@@ -43,62 +43,62 @@ struct worker_totals {
     struct histogram_totals histogram[SESSION_HISTOGRAMS];
 };
 
-/* What a worker has just now. */
+/* The state of a worker at this moment. */
 struct worker_stats {
     unsigned index;
     uint64_t sessions;
     uint64_t pipes_idle;
     uint64_t pipes_used;
-    uint64_t pipe_bytes; /* that they may hold */
-    uint64_t cpu;        /* ns that its thread has been at work */
+    uint64_t pipe_bytes; /* the capacity of all its pipes */
+    uint64_t cpu;        /* CPU time of its thread, ns */
 };
 
 /* Sets busy_poll and busy_poll_us by the key of [global]. */
 void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll);
 
-/* Makes a worker that does not run yet. Returns 0 or -errno. */
+/* Makes a worker without a thread. Returns 0 or -errno. */
 int worker_new(struct worker **out, const struct worker_setup *setup);
-/* Aborts it and joins its thread, if it has one: also one that waits for its start. */
+/* Aborts the worker and joins its thread, if it has one, started or not. */
 void worker_stop(struct worker *w);
-/* Stops it first. From then on no thread wakes it: its mailbox is closed, no session of it stands
- * in a queue, and the grace period has one reader less. NULL is allowed. */
+/* Stops the worker, then frees it. No thread wakes it any more: its mailbox is closed, none of its
+ * sessions waits in a queue, and it is no reader of the grace period. w may be NULL. */
 void worker_free(struct worker *w);
 
-/* listener_open() among the listeners of this worker. Before the worker starts or on its thread,
- * like every call about one of its listeners. */
+/* Calls listener_open() for the listeners of this worker. To be called before the worker starts or
+ * on its thread, like every function for one of its listeners. */
 void worker_listen(struct worker *w, struct listener *l, int fd, struct frontend *frontend);
 
-/* Recruit: it has a thread, which waits for the start. Start: recruits it, if need be, and lets it
- * run; what has been recruited starts without fail. Return 0 or -errno. */
+/* Spawn makes the thread, which waits for the start. Start lets it run; without a spawn before, it
+ * makes the thread first, which may fail. Return 0 or -errno. */
 int worker_spawn(struct worker *w);
 int worker_start(struct worker *w);
-/* Waits for its thread to end, if it has one. May be called twice. */
+/* Waits until the thread has ended. Without a thread, or after a join, it does nothing. */
 void worker_join(struct worker *w);
 
-/* From any thread. Wake: there is room again, accept. Drain: accept no more, end when the last
- * session has ended. Abort: drain, and reset the sessions that are left. */
+/* From any thread. Wake runs the loop, and paused listeners try to accept again. Drain: accept no
+ * more, and end after the last session. Abort: drain, and reset the sessions that are left. */
 void worker_wake(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 
-/* Has l->run(l, worker) called on the worker's thread, soon. Returns false when it has finished:
- * then nobody calls it. */
+/* Posts a message: l->run(l, worker) is called on the worker's thread. From any thread. Returns
+ * false when the worker has finished: then it is not called. */
 bool worker_post(struct worker *w, struct worker_message *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
-/* As its setup has it, and the log. */
+/* The index of its setup, which the log has too. */
 unsigned worker_index(const struct worker *w);
 
 bool worker_has_finished(const struct worker *w);
 
-/* Adds the worker's figures to the sum, from any thread. */
+/* Adds the worker's figures to the sum. From any thread. */
 void worker_add_totals(const struct worker *w, struct worker_totals *sum);
 
 uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path);
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
 
-/* For the control thread; the worker has been started. */
+/* To be called after the start. */
 void worker_stats(const struct worker *w, struct worker_stats *state);
 
 #endif

@@ -1,33 +1,37 @@
 /* The event loop of a worker, which is libuv's.
  *
- * Its handles are one uv_poll_t for each listener (session/listener.h), one for the event set with
- * the sessions' sockets, and a uv_async_t for other threads. Each iteration of the loop is one
- * wake-up of the worker:
+ * Its handles are a uv_poll_t for each listener (session/listener.h), one for the event set with
+ * the sessions' sockets, and a uv_async_t for other threads. One iteration of the loop is one
+ * wake-up of the worker, in three steps:
  *
- *   prepare  busy-polls the event set (relay/busy_poll.h); starts the timer for the next timeout,
- * or the idle handle when the loop must not sleep poll     libuv waits; then listeners accept,
- * on_events() handles the event set, on_async() handles messages and orders check    gives sessions
- * with more to do their turn, handles timeouts, frees what has ended
+ * - on_prepare() busy-polls the event set (relay/busy_poll.h), and starts the timer for the next
+ * timeout, or the idle handle if the loop must not sleep.
+ *
+ * - libuv waits. Then listeners accept, on_events() handles the event set, and on_async() handles
+ * messages and orders.
+ *
+ * - on_check() continues sessions that have more to do, handles timeouts, and frees sessions that
+ * have ended.
  */
-#include "control/worker_inside.h"
+#include "control/worker_internal.h"
 
 #include <stddef.h>
 
 #include "base/loop_watch.h"
 #include "relay/syscall.h"
 
-/* When busy-polling, every eighth look is at the loop's own epoll set, which has the listeners. */
+/* In a busy poll, every eighth check is of the loop's own epoll set, which has the listeners. */
 #define LOOKS_PER_POLL 8
 
-/* ---- the order to end ---- */
+/* ---- orders ---- */
 
 static bool is_aborted(const struct worker *w)
 {
     return w->aborted_at != UINT64_MAX;
 }
 
-/* Resets the sessions, but only when everything that was ready at the time of the order has been
- * handled: a FIN that waits in a socket still ends its session normally. */
+/* Resets the sessions, but only after all events from before the order have been handled: a FIN
+ * that has arrived still ends its session normally. */
 static void abort_sessions(struct worker *w)
 {
     if (w->set.settled < w->aborted_at)
@@ -40,10 +44,11 @@ static void on_async(uv_async_t *async)
 {
     struct worker *w = async->data;
     event_set_wake(&w->set);
-    mailbox_run(&w->mailbox, w); /* first: it may take sockets away, which a drain would close */
-    switch ((enum worker_order)atomic_load(&w->order)) {
+    mailbox_run(&w->mailbox, w); /* first: it may release sockets, which a drain would close */
+    /* seq_cst: pairs with order() */
+    switch ((enum worker_order)atomic_load_explicit(&w->order, memory_order_seq_cst)) {
     case WORKER_RELAY:
-        (void)listeners_resume(&w->listeners); /* those that fail wait for retry_at */
+        (void)listeners_resume(&w->listeners); /* a listener that fails waits for retry_at */
         break;
     case WORKER_DRAIN:
         listeners_drain(&w->listeners);
@@ -84,7 +89,7 @@ static uint64_t next_timeout(const struct worker *w)
     return sessions < retry ? sessions : retry;
 }
 
-/* When the next wake-up is wanted, ms. */
+/* The time of the next wake-up, ms; 0: at once. */
 static uint64_t next_wakeup(const struct worker *w)
 {
     return sessions_are_busy(&w->sessions) || is_aborted(w) ? 0 : next_timeout(w);
@@ -96,8 +101,8 @@ static bool is_loop_ready(const struct worker *w)
     return sys_epoll_wait(uv_backend_fd(&w->loop.uv), &event, 1, 0) > 0;
 }
 
-/* Looks for events instead of sleeping, for a limited number of looks. Returns whether there were
- * events in the event set, which have then been handled. */
+/* Checks for events instead of sleeping, a limited number of times. Returns whether the event set
+ * had events; these have been handled. */
 static bool busy_poll(struct worker *w)
 {
     uint32_t looks = busy_poll_begin(&w->set.busy_poll);
@@ -124,8 +129,7 @@ static void on_timer(uv_timer_t *timer)
     w->loop.timer_at = UINT64_MAX;
 }
 
-/* The callback only notes that the timer has run out: on_check() handles timeouts, after the poll.
- */
+/* The timer only wakes the loop: on_check() handles timeouts, after the events. */
 static void set_timer(struct worker *w, uint64_t at)
 {
     struct worker_loop *l = &w->loop;
@@ -140,7 +144,7 @@ static void set_timer(struct worker *w, uint64_t at)
 
 static void on_idle(uv_idle_t *idle)
 {
-    (void)idle; /* a started idle handle keeps libuv from sleeping: it has nothing else to do */
+    (void)idle; /* the handle is started only so that libuv does not sleep */
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -159,8 +163,8 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- after events ---- */
 
-/* A timeout and an abort need to know that the event set has no older events. When the poll did not
- * report it as readable, a signal may have interrupted the poll (SIGSTOP, SIGCONT). */
+/* Before timeouts and an abort, older events of the event set must have been handled. libuv may not
+ * have reported them: a signal may have interrupted its epoll_wait(2) (SIGSTOP, SIGCONT). */
 static void look_before_due(struct worker *w)
 {
     if (!w->loop.looked && (next_timeout(w) <= w->set.now || is_aborted(w)))
@@ -188,7 +192,7 @@ static void on_check(uv_check_t *check)
 
 /* ---- the loop ---- */
 
-/* These cannot fail. */
+/* None of these calls can fail. */
 static void init_handles(struct worker *w)
 {
     struct worker_loop *l = &w->loop;

@@ -1,6 +1,6 @@
 /* What worker.c and worker_loop.c share: a worker. */
-#ifndef ZPROXY_CONTROL_WORKER_INSIDE_H
-#define ZPROXY_CONTROL_WORKER_INSIDE_H
+#ifndef ZPROXY_CONTROL_WORKER_INTERNAL_H
+#define ZPROXY_CONTROL_WORKER_INTERNAL_H
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -25,24 +25,24 @@ struct worker_loop {
     uv_check_t check;
     uv_idle_t idle; /* while it is started, the loop does not sleep */
     uv_timer_t timer;
-    uint64_t timer_at; /* when timer runs out, ms; UINT64_MAX: it is stopped */
-    bool looked;       /* the event set has been looked at in this wake-up */
+    uint64_t timer_at; /* ms: when timer runs out; UINT64_MAX: it is stopped */
+    bool looked;       /* the event set has been checked in this wake-up */
 };
 
 struct worker {
     struct worker_setup setup;
     pthread_t thread;
-    sem_t start;     /* its thread waits for it before all else */
-    bool has_thread; /* that has not been joined */
+    sem_t start;     /* the thread waits for it first */
+    bool has_thread; /* not joined yet */
     struct worker_loop loop;
-    uint64_t aborted_at; /* ms: when it was told to; UINT64_MAX: it was not */
+    uint64_t aborted_at; /* ms: when the order to abort was read; UINT64_MAX: none */
     struct event_set set;
     struct sessions sessions;
     struct listeners listeners;
     struct grace_reader reader;
     struct mailbox mailbox;
     _Atomic bool finished;
-    _Atomic int order; /* enum worker_order, written by anyone */
+    _Atomic int order; /* enum worker_order; written by any thread */
 };
 
 /* Initializes the loop and the event set. Returns 0 or -errno. */
@@ -50,7 +50,7 @@ int worker_loop_init(struct worker *w);
 /* To be called after listeners_fini(). */
 void worker_loop_fini(struct worker *w);
 
-/* Runs until the worker has been told to drain and its last session has ended. */
+/* Runs until the worker drains and its last session has ended. */
 void worker_loop_run(struct worker *w);
 
 #endif
