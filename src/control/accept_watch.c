@@ -62,9 +62,10 @@ static enum accept_reason accept_watch_read(struct listener_state *e)
                   : ACCEPT_OPEN;
 }
 
-/* The next pause of the listener is to be reported. A pause between the check and this call was
- * not. Store and load are sequentially consistent, as in accept_state_pause(), which writes pauses
- * and then exchanges reported: one of the two threads sees the other's write. */
+/* Lets the next pause be reported. A pause since the check has not been reported: then the flag is
+ * set again, and the timer goes on. seq_cst: accept_state_pause() writes pauses before it reads
+ * reported, and here reported is written before pauses is read, so one thread sees the other's
+ * write. */
 static void rearm_report(struct listener_state *e)
 {
     struct accept_state *s = &e->accept;

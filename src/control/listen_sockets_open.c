@@ -71,8 +71,8 @@ void listen_sockets_warn(const struct addr *at, const char *fmt, ...)
 
 /* ---- opened ---- */
 
-/* Whether a socket of this process has the address, or it is a part of one's address: then no other
- * program has it. */
+/* Whether a socket of this process has the address or one that overlaps it: then no other program
+ * has it. */
 static bool listen_sockets_overlap(const struct listen_sockets *s, const struct addr *at)
 {
     const struct listen_socket *ls;

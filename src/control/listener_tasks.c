@@ -1,5 +1,6 @@
 #include "control/listener_tasks.h"
 
+#include <errno.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -14,7 +15,7 @@ enum listener_task_kind {
 
 struct listener_task {
     enum listener_task_kind kind;
-    int fd; /* LISTEN */
+    int fd; /* of LISTENER_TASK_LISTEN */
     struct listener *listener;
     struct frontend *frontend;
 };
@@ -54,7 +55,7 @@ static int listener_tasks_make_messages(struct worker_listener_tasks *to, size_t
     for (int i = 0; i < LISTENER_TASK_ROUNDS; i++) {
         to->in[i] = calloc(1, sizeof(struct listener_task_message) +
                                   room[i] * sizeof(struct listener_task));
-        rc = to->in[i] == NULL ? -1 : rc;
+        rc = to->in[i] == NULL ? -ENOMEM : rc;
     }
     return rc;
 }
@@ -63,10 +64,10 @@ static int listener_tasks_make_listeners(struct listener_tasks *o, size_t count)
 {
     o->spare = calloc(count + 1, sizeof(struct listener *));
     if (o->spare == NULL)
-        return -1;
+        return -ENOMEM;
     for (; o->spares < count; o->spares++)
         if ((o->spare[o->spares] = listener_new()) == NULL)
-            return -1;
+            return -ENOMEM;
     return 0;
 }
 

@@ -51,7 +51,8 @@ static struct servers count_servers(const struct pool *p, uint64_t now)
     struct server *const *server = pool_servers(p, &n.all);
     for (size_t i = 0; i < n.all; i++) {
         n.usable += server_is_usable(server[i], now);
-        n.closed += atomic_load(&server[i]->state) != CONFIG_STATE_READY;
+        n.closed +=
+            atomic_load_explicit(&server[i]->state, memory_order_relaxed) != CONFIG_STATE_READY;
     }
     return n;
 }
