@@ -24,7 +24,8 @@ static void on_went_down(void *arg, struct pool *p, struct server *srv)
     for (size_t i = 0; i < workers_running(&rt->workers); i++) {
         struct end_sessions_message *e = calloc(1, sizeof *e);
         if (e == NULL) {
-            log_msg(LOG_LEVEL_ERROR, "on_down", "[pool %s]: out of memory: sessions go on",
+            log_msg(LOG_LEVEL_ERROR, "on_down",
+                    "[pool %s]: out of memory: sessions of a server that is down are not closed",
                     pool_name(p));
             return;
         }

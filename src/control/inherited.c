@@ -159,9 +159,9 @@ const char *inherited_error(int rc)
 {
     switch (-rc) {
     case ENOTSOCK:
-        return "no socket, expected ListenStream= in the socket unit";
+        return "not a socket, expected ListenStream= in the socket unit";
     case EPROTONOSUPPORT:
-        return "no stream of TCP or unix, expected ListenStream= in the socket unit";
+        return "not a TCP or unix stream socket, expected ListenStream= in the socket unit";
     case EDESTADDRREQ:
         return "it does not listen, expected Accept=no in the socket unit";
     default:
