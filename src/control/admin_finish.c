@@ -56,21 +56,21 @@ static bool read_input(struct admin_rest *r, int fd)
     return n > 0;
 }
 
-/* Adds a byte of a line to its begin, of which only the first word matters. */
+/* Adds a byte to the line. Its first bytes are kept: they tell whether it wants JSON. */
 static void add_to_line(struct admin_rest *r, char byte)
 {
     r->in_line = true;
-    if (r->begin_length == 0 && (byte == ' ' || byte == '\t'))
+    if (r->start_length == 0 && (byte == ' ' || byte == '\t'))
         return;
-    if (r->begin_length < sizeof r->begin)
-        r->begin[r->begin_length++] = byte;
+    if (r->start_length < sizeof r->start)
+        r->start[r->start_length++] = byte;
 }
 
 /* Returns whether a line has ended that is not empty. The last line needs no line break. */
 static bool next_line(struct admin_rest *r, int fd)
 {
     r->in_line = false;
-    r->begin_length = 0;
+    r->start_length = 0;
     while (r->input_left > 0 || read_input(r, fd)) {
         char byte = *r->input++;
         r->input_left--;
@@ -95,7 +95,7 @@ static bool next_text(struct admin_client *c, int fd)
         r->refuse = false;
         set_refusal(r, c->json);
     } else if (next_line(r, fd)) {
-        set_refusal(r, admin_wants_json(r->begin, r->begin_length));
+        set_refusal(r, admin_wants_json(r->start, r->start_length));
     }
     return r->left > 0;
 }

@@ -47,17 +47,17 @@ enum client_state {
 
 /* What admin_finish() still has to do for a client. */
 struct admin_rest {
-    const char *text; /* to be sent */
+    const char *text; /* to be sent first */
     size_t left;      /* bytes of it */
-    bool newline;     /* then the empty line that ends an answer */
-    bool refuse;      /* then a refusal of the command that is being executed */
-    bool eof;         /* nothing is left to read */
-    bool in_line;     /* a part of a line has been read; its begin: */
-    char begin[8];
-    size_t begin_length;
-    const char *input; /* read, and not looked at: */
-    size_t input_left;
-    char buffer[512];
+    bool newline;     /* then send the empty line that ends an answer */
+    bool refuse;      /* then refuse the command that is being executed */
+    bool eof;         /* no more of the client's lines can be read */
+    bool in_line;     /* a part of a line has been read */
+    char start[8];    /* its first bytes, without leading blanks */
+    size_t start_length;
+    const char *input; /* read and not split into lines yet */
+    size_t input_left; /* bytes of it */
+    char buffer[512];  /* of input */
 };
 
 struct admin_client {
