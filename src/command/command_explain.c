@@ -131,14 +131,10 @@ static enum request_result command_explain_run(struct request *r)
         { "pool", SHEET_TEXT },    { "server", SHEET_TEXT }, { "server_name", SHEET_ALIAS },
         { "address", SHEET_TEXT }, { "chosen", SHEET_BOOL }, { "why", SHEET_TEXT },
     };
-    char *why = NULL;
     struct addr_peer client;
-    struct pool *p = server_view_find_pool(r->rt, r->word[0], &why);
-    if (p == NULL) {
-        request_fail(r, "%s", why == NULL ? "out of memory" : why);
-        free(why);
+    struct pool *p = server_view_find_pool(r, r->word[0]);
+    if (p == NULL)
         return REQUEST_DONE;
-    }
     if (!read_client(r->word[1], &client))
         return request_fail(r,
                             "%s: expected the address of a client, as 10.0.0.7 or "

@@ -7,23 +7,10 @@
 
 #include "base/human.h"
 #include "base/log.h"
-#include "base/suggestion.h"
 #include "base/value.h"
 #include "command/server_view.h"
 #include "config/value_kinds.h"
 #include "control/cycles.h"
-
-/* ---- finding the servers ---- */
-
-static bool command_server_find(struct request *r, const char *text, struct server_matches *matches)
-{
-    char *why = NULL;
-    if (server_view_find(r->rt, text, matches, &why) == 0)
-        return true;
-    request_fail(r, "%s", why == NULL ? "out of memory" : why);
-    free(why);
-    return false;
-}
 
 /* The fields of all events about a server; server_addr is the older name of address. */
 static void command_server_begin_line(struct log_line *line, enum log_level level,
@@ -109,7 +96,7 @@ static enum request_result command_set_server(struct request *r)
     bool is_state = strcmp(r->word[1], "state") == 0;
     if (!is_state && strcmp(r->word[1], "weight") != 0)
         return request_fail(r, "%s: unknown, expected state or weight", r->word[1]);
-    if (!read_value(r, is_state, &number) || !command_server_find(r, r->word[0], &matches))
+    if (!read_value(r, is_state, &number) || !server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
     for (size_t i = 0; i < matches.count; i++) {
         if (is_state)
@@ -157,7 +144,7 @@ static enum request_result command_drain(struct request *r)
         return request_fail(r, "%s: unknown, expected over TIME", r->word[1]);
     if (r->count == 3 && value_parse(&time, &over, r->word[2], &error) < 0)
         return request_fail(r, "%s", error.text);
-    if (!command_server_find(r, r->word[0], &matches))
+    if (!server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
     for (size_t i = 0; i < matches.count; i++)
         drain_one(r, matches.pool, matches.server[i], over);
@@ -213,13 +200,9 @@ static enum request_result add_server(struct request *r)
     static const struct value kind = { .kind = &value_kind_server };
     struct config_server line;
     struct value_error error;
-    char *why = NULL;
-    struct pool *p = server_view_find_pool(r->rt, r->word[0], &why);
-    if (p == NULL) {
-        request_fail(r, "%s", why == NULL ? "out of memory" : why);
-        free(why);
+    struct pool *p = server_view_find_pool(r, r->word[0]);
+    if (p == NULL)
         return REQUEST_DONE;
-    }
     char *text = join_words(r);
     int rc = text == NULL ? -ENOMEM : value_parse(&kind, &line, text, &error);
     free(text);
@@ -252,7 +235,7 @@ static void del_one(struct request *r, struct pool *p, struct server *srv)
 static enum request_result del_server(struct request *r)
 {
     struct server_matches matches;
-    if (!command_server_find(r, r->word[0], &matches))
+    if (!server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
     drains_cancel(&r->rt->drains, matches.server[0]);
     del_one(r, matches.pool,

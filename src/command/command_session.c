@@ -287,12 +287,8 @@ static enum request_result close_session(struct request *r)
 static enum request_result close_sessions(struct request *r)
 {
     struct server_matches matches;
-    char *why = NULL;
-    if (server_view_find(r->rt, r->word[0], &matches, &why) < 0) {
-        request_fail(r, "%s", why == NULL ? "out of memory" : why);
-        free(why);
+    if (!server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
-    }
     struct session_kill_request kill_request = { .done = on_all_closed, .arg = r };
     uint32_t *serial = calloc(matches.count, sizeof *serial);
     for (size_t i = 0; i < matches.count && serial != NULL; i++)

@@ -274,13 +274,9 @@ static enum request_result show_servers(struct request *r)
     };
     const struct runtime *rt = r->rt;
     const struct config *conf = runtime_conf(rt);
-    char *why = NULL;
-    const struct pool *only = r->count == 0 ? NULL : server_view_find_pool(rt, r->word[0], &why);
-    if (r->count > 0 && only == NULL) {
-        request_fail(r, "%s", why == NULL ? "out of memory" : why);
-        free(why);
+    const struct pool *only = r->count == 0 ? NULL : server_view_find_pool(r, r->word[0]);
+    if (r->count > 0 && only == NULL)
         return REQUEST_DONE;
-    }
     struct sheet *s = sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < conf->pool_count; i++) {
         const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);

@@ -95,41 +95,40 @@ void server_view_put(struct sheet *s, const char *pool, const char *name)
     free(both);
 }
 
-static void describe_unknown_pool(const struct runtime *rt, const char *name, char **why)
+static void fail_unknown_pool(struct request *r, const char *name)
 {
-    const struct config *conf = runtime_conf(rt);
+    const struct config *conf = runtime_conf(r->rt);
     struct suggestion near;
     suggestion_init(&near, name);
     for (size_t i = 0; i < conf->pool_count; i++)
         suggestion_offer(&near, conf->pool[i].name);
-    int rc = near.word != NULL
-                 ? asprintf(why, "%s: no such pool, did you mean \"%s\"?", name, near.word)
-                 : asprintf(why, "%s: no such pool", name);
-    if (rc < 0)
-        *why = NULL;
+    if (near.word != NULL)
+        request_fail(r, "%s: no such pool, did you mean \"%s\"?", name, near.word);
+    else
+        request_fail(r, "%s: no such pool", name);
 }
 
-struct pool *server_view_find_pool(const struct runtime *rt, const char *name, char **why)
+struct pool *server_view_find_pool(struct request *r, const char *name)
 {
-    struct pool *p = pools_find(&rt->pools, name);
+    struct pool *p = pools_find(&r->rt->pools, name);
     if (p == NULL)
-        describe_unknown_pool(rt, name, why);
+        fail_unknown_pool(r, name);
     return p;
 }
 
-static void describe_unknown_server(struct server *const *server, size_t count, const char *pool,
-                                    const char *name, char **why)
+static void fail_unknown_server(struct request *r, const struct pool *p, const char *name)
 {
+    size_t count = 0;
+    struct server *const *server = pool_servers(p, &count);
     struct suggestion near;
     suggestion_init(&near, name);
     for (size_t i = 0; i < count; i++)
         suggestion_offer(&near, server_name(server[i]));
-    int rc = near.word != NULL
-                 ? asprintf(why, "%s: pool %s has no such server, did you mean \"%s\"?", name, pool,
-                            near.word)
-                 : asprintf(why, "%s: pool %s has no such server", name, pool);
-    if (rc < 0)
-        *why = NULL;
+    if (near.word != NULL)
+        request_fail(r, "%s: pool %s has no such server, did you mean \"%s\"?", name, pool_name(p),
+                     near.word);
+    else
+        request_fail(r, "%s: pool %s has no such server", name, pool_name(p));
 }
 
 static bool server_view_is_named(const struct server *srv, const char *name)
@@ -138,37 +137,41 @@ static bool server_view_is_named(const struct server *srv, const char *name)
     return server_is_named(srv, name) || strcmp(addr_print(&srv->addr, text), name) == 0;
 }
 
-static int server_matches_find(struct server_matches *c, const char *name, char **why)
+static bool server_matches_find(struct request *r, struct server_matches *c, const char *name)
 {
     size_t count = 0;
     struct server *const *server = pool_servers(c->pool, &count);
     c->server = calloc(count + 1, sizeof(struct server *));
-    if (c->server == NULL)
-        return -1;
+    if (c->server == NULL) {
+        request_fail_memory(r);
+        return false;
+    }
     for (size_t i = 0; i < count; i++)
         if (server_view_is_named(server[i], name))
             c->server[c->count++] = server[i];
     if (c->count > 0)
-        return 0;
-    describe_unknown_server(server, count, pool_name(c->pool), name, why);
+        return true;
+    fail_unknown_server(r, c->pool, name);
     server_matches_free(c);
-    return -1;
+    return false;
 }
 
-int server_view_find(const struct runtime *rt, const char *text, struct server_matches *c,
-                     char **why)
+bool server_view_find(struct request *r, const char *text, struct server_matches *c)
 {
     const char *slash = strchr(text, '/');
-    char *pool = slash == NULL ? NULL : strndup(text, (size_t)(slash - text));
     memset(c, 0, sizeof *c);
-    *why = NULL;
-    if (slash == NULL && asprintf(why, "%s: no \"/\", expected POOL/SERVER", text) < 0)
-        *why = NULL;
-    if (pool == NULL)
-        return -1;
-    c->pool = server_view_find_pool(rt, pool, why);
+    if (slash == NULL) {
+        request_fail(r, "%s: no \"/\", expected POOL/SERVER", text);
+        return false;
+    }
+    char *pool = strndup(text, (size_t)(slash - text));
+    if (pool == NULL) {
+        request_fail_memory(r);
+        return false;
+    }
+    c->pool = server_view_find_pool(r, pool);
     free(pool);
-    return c->pool == NULL ? -1 : server_matches_find(c, slash + 1, why);
+    return c->pool != NULL && server_matches_find(r, c, slash + 1);
 }
 
 void server_matches_free(struct server_matches *c)

@@ -2,12 +2,14 @@
 #ifndef ZPROXY_COMMAND_SERVER_VIEW_H
 #define ZPROXY_COMMAND_SERVER_VIEW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "balance/pool.h"
 #include "balance/server.h"
 #include "base/sheet.h"
+#include "command/request.h"
 #include "config/config.h"
 #include "control/runtime.h"
 
@@ -40,13 +42,12 @@ struct server_matches {
     size_t count;
 };
 
-/* Returns 0, and the caller must call server_matches_free(); or -1 and the reason in *why, to be
- * freed by the caller; *why NULL: out of memory. */
-int server_view_find(const struct runtime *rt, const char *text, struct server_matches *matches,
-                     char **why);
+/* Finds servers. Returns true, and the caller must call server_matches_free(); or false after
+ * failing the request. */
+bool server_view_find(struct request *r, const char *text, struct server_matches *matches);
 void server_matches_free(struct server_matches *matches);
 
-/* Returns the pool of that name, or NULL with *why as above. */
-struct pool *server_view_find_pool(const struct runtime *rt, const char *name, char **why);
+/* Returns the pool of that name, or NULL after failing the request. */
+struct pool *server_view_find_pool(struct request *r, const char *name);
 
 #endif
