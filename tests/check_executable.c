@@ -52,21 +52,21 @@ static void check_found(const struct executable *e, const char *expected)
     free(path);
 }
 
-START_TEST(a_link_is_followed_wherever_it_points_then)
+START_TEST(a_link_is_followed_again)
 {
     struct executable e;
     ck_assert_int_eq(symlink(self, "link"), 0);
     ck_assert_int_eq(executable_init(&e, "./link"), 0);
     ck_assert_int_eq(unlink("link"), 0);
     ck_assert_int_eq(symlink("/bin/true", "link"), 0);
-    ck_assert_int_eq(chdir("/"), 0); /* relative to the directory of the start */
+    ck_assert_int_eq(chdir("/"), 0); /* "./link" is relative to the directory at the start */
     check_found(&e, "./link");
     executable_fini(&e);
     ck_assert_int_eq(chdir(directory), 0);
 }
 END_TEST
 
-START_TEST(a_bare_name_is_looked_for_in_path)
+START_TEST(a_bare_name_is_searched_in_path)
 {
     struct executable e;
     char path[2 * PATH_MAX];
@@ -77,7 +77,7 @@ START_TEST(a_bare_name_is_looked_for_in_path)
     check_found(&e, "two/prog");
     ck_assert_int_eq(symlink("/bin/true", "one/prog"), 0);
     ck_assert_int_eq(chdir("/"), 0);
-    check_found(&e, "one/prog"); /* as a shell would find it now */
+    check_found(&e, "one/prog"); /* the first entry, as in a shell */
     ck_assert_int_eq(chdir(directory), 0);
     ck_assert_int_eq(unlink("one/prog"), 0);
     ck_assert_int_eq(unlink("two/prog"), 0);
@@ -87,8 +87,7 @@ START_TEST(a_bare_name_is_looked_for_in_path)
 }
 END_TEST
 
-/* argv[0] is whatever the caller of execve(2) likes. */
-START_TEST(a_name_that_leads_elsewhere_is_not_believed)
+START_TEST(a_name_of_another_program_is_not_used)
 {
     static const char *const names[] = { "", "-prog", "/bin/true", "no/such", "./not-there", "sh" };
     struct executable e;
@@ -103,7 +102,7 @@ START_TEST(a_name_that_leads_elsewhere_is_not_believed)
 }
 END_TEST
 
-START_TEST(an_absolute_path_stays_what_it_is)
+START_TEST(an_absolute_path_is_not_resolved)
 {
     struct executable e;
     char path[2 * PATH_MAX];
@@ -120,10 +119,10 @@ int main(void)
     Suite *s = suite_create("executable");
     TCase *t = tcase_create("executable");
     tcase_add_checked_fixture(t, begin, end);
-    tcase_add_test(t, a_link_is_followed_wherever_it_points_then);
-    tcase_add_test(t, a_bare_name_is_looked_for_in_path);
-    tcase_add_test(t, a_name_that_leads_elsewhere_is_not_believed);
-    tcase_add_test(t, an_absolute_path_stays_what_it_is);
+    tcase_add_test(t, a_link_is_followed_again);
+    tcase_add_test(t, a_bare_name_is_searched_in_path);
+    tcase_add_test(t, a_name_of_another_program_is_not_used);
+    tcase_add_test(t, an_absolute_path_is_not_resolved);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -45,7 +45,7 @@ static void end(void)
 
 struct item {
     uint32_t number;
-    char text[12]; /* no padding: what travels is looked at by valgrind */
+    char text[12]; /* without padding, which valgrind would report */
 };
 
 static void close_all(const int *fd, size_t count)
@@ -111,7 +111,7 @@ START_TEST(a_message_is_full_of_bytes_or_of_descriptors)
     ck_assert_uint_eq(fds, HANDOVER_MESSAGE_FDS);
     ck_assert_uint_eq(out.count, HANDOVER_MESSAGE_FDS / 2);
     ck_assert_int_eq(handover_message_send(here, &out, HANDOVER_TIMEOUT_MS),
-                     0); /* as many as the kernel takes */
+                     0); /* the kernel accepts that many */
     ck_assert_int_eq(handover_message_receive(there, &in, HANDOVER_TIMEOUT_MS), 0);
     ck_assert_uint_eq(in.fd_count, HANDOVER_MESSAGE_FDS);
     const struct handover_message_cursor none = { 0, 0 };
@@ -119,7 +119,7 @@ START_TEST(a_message_is_full_of_bytes_or_of_descriptors)
 }
 END_TEST
 
-START_TEST(what_was_not_taken_is_closed)
+START_TEST(descriptors_that_were_not_taken_are_closed)
 {
     const int fd[2] = { here, there };
     int got[2];
@@ -136,9 +136,9 @@ START_TEST(what_was_not_taken_is_closed)
 }
 END_TEST
 
-/* ---- from who does not mean well ---- */
+/* ---- malformed messages ---- */
 
-/* As parcel.c writes it. */
+/* As in handover_message.c. */
 struct head {
     uint32_t magic;
     uint16_t version;
@@ -148,8 +148,8 @@ struct head {
     uint32_t fds;
 };
 
-/* The bytes of a good message, with one descriptor. */
-static size_t good_message(char *message, size_t room)
+/* The bytes of a valid message, with one descriptor. */
+static size_t valid_message(char *message, size_t room)
 {
     const int fd[1] = { here };
     handover_message_init(&out, HANDOVER_CONFIG);
@@ -189,10 +189,10 @@ static void expect_bad(const void *message, size_t size, int fds, int error)
     ck_assert_int_eq(handover_message_receive(there, &in, HANDOVER_TIMEOUT_MS), error);
 }
 
-START_TEST(every_truncation_is_noticed)
+START_TEST(every_truncation_is_detected)
 {
     char message[256];
-    size_t size = good_message(message, sizeof message);
+    size_t size = valid_message(message, sizeof message);
     for (size_t n = 1; n < size; n++)
         expect_bad(message, n, 1, -EBADMSG);
     send_raw(message, size, 1);
@@ -202,10 +202,10 @@ START_TEST(every_truncation_is_noticed)
 }
 END_TEST
 
-START_TEST(another_version_is_told_from_nonsense)
+START_TEST(another_version_is_distinguished_from_garbage)
 {
     char message[256];
-    size_t size = good_message(message, sizeof message);
+    size_t size = valid_message(message, sizeof message);
     struct head head;
     memcpy(&head, message, sizeof head);
     head.version++;
@@ -218,10 +218,10 @@ START_TEST(another_version_is_told_from_nonsense)
 }
 END_TEST
 
-START_TEST(other_numbers_of_descriptors_than_announced)
+START_TEST(a_wrong_number_of_descriptors)
 {
     char message[256];
-    size_t size = good_message(message, sizeof message);
+    size_t size = valid_message(message, sizeof message);
     expect_bad(message, size, 0, -EBADMSG);
     expect_bad(message, size, 2, -EBADMSG);
     expect_bad(message, size, 253, -EBADMSG);
@@ -231,16 +231,16 @@ END_TEST
 START_TEST(a_message_that_is_too_long)
 {
     static char message[sizeof(struct head) + HANDOVER_MESSAGE_BYTES + 1];
-    good_message(message, sizeof message);
+    valid_message(message, sizeof message);
     expect_bad(message, sizeof message, 1, -EBADMSG);
 }
 END_TEST
 
-/* The head fits, but the items do not: nothing is read beyond them. */
-START_TEST(items_that_are_not_there)
+/* The header is valid, but not the items: nothing is read beyond the message. */
+START_TEST(missing_items)
 {
     char message[256];
-    size_t size = good_message(message, sizeof message);
+    size_t size = valid_message(message, sizeof message);
     struct head head;
     memcpy(&head, message, sizeof head);
     head.count = UINT32_MAX;
@@ -250,8 +250,8 @@ START_TEST(items_that_are_not_there)
     struct handover_message_cursor at = { 0, 0 };
     char big[64];
     int fd[2];
-    ck_assert(!handover_message_take(&in, &at, big, sizeof big, fd, 1)); /* longer than it is */
-    ck_assert(!handover_message_take(&in, &at, big, 10, NULL, 0)); /* with a descriptor of which */
+    ck_assert(!handover_message_take(&in, &at, big, sizeof big, fd, 1)); /* a longer item */
+    ck_assert(!handover_message_take(&in, &at, big, 10, NULL, 0)); /* without room for its descriptor */
     ck_assert(handover_message_take(&in, &at, big, 10, fd, 2));
     ck_assert_mem_eq(big, "0123456789", 10);
     ck_assert_int_eq(fd[1], -1);
@@ -261,7 +261,7 @@ START_TEST(items_that_are_not_there)
 }
 END_TEST
 
-START_TEST(the_peer_has_gone)
+START_TEST(the_peer_has_closed)
 {
     int pair[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
@@ -280,13 +280,13 @@ int main(void)
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, items_arrive_in_order_with_their_descriptors);
     tcase_add_test(t, a_message_is_full_of_bytes_or_of_descriptors);
-    tcase_add_test(t, what_was_not_taken_is_closed);
-    tcase_add_test(t, every_truncation_is_noticed);
-    tcase_add_test(t, another_version_is_told_from_nonsense);
-    tcase_add_test(t, other_numbers_of_descriptors_than_announced);
+    tcase_add_test(t, descriptors_that_were_not_taken_are_closed);
+    tcase_add_test(t, every_truncation_is_detected);
+    tcase_add_test(t, another_version_is_distinguished_from_garbage);
+    tcase_add_test(t, a_wrong_number_of_descriptors);
     tcase_add_test(t, a_message_that_is_too_long);
-    tcase_add_test(t, items_that_are_not_there);
-    tcase_add_test(t, the_peer_has_gone);
+    tcase_add_test(t, missing_items);
+    tcase_add_test(t, the_peer_has_closed);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -15,7 +15,7 @@ static void on_handed_over(void *arg, int pid)
 {
     (void)arg;
     (void)pid;
-    ck_abort_msg("%s", "nothing was handed over");
+    ck_abort_msg("%s", "no upgrade succeeds here");
 }
 
 static void begin(void)
@@ -38,7 +38,7 @@ static void end(void)
     ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
-/* The program that is started is this one, which ends at once (main). */
+/* The upgrade starts this test program again, which ends at once: see main(). */
 START_TEST(a_failed_upgrade_leaves_nothing)
 {
     for (int i = 0; i < 3; i++) {
@@ -50,29 +50,29 @@ START_TEST(a_failed_upgrade_leaves_nothing)
 }
 END_TEST
 
-/* Only handles that have been opened are closed: libuv aborts for others. */
+/* libuv aborts if a handle is closed that was not opened. */
 START_TEST(an_upgrade_without_memory_leaves_nothing)
 {
-    bool went = false;
+    bool started = false;
     for (int memory = 0; memory < 30; memory++) {
         starve_after(memory);
         upgrade_start(&upgrade);
         starve_after(-1);
-        went = upgrade.spawn.pid != 0;
+        started = upgrade.spawn.pid != 0;
         uv_run(&loop, UV_RUN_DEFAULT);
         ck_assert(!upgrade.busy);
     }
-    ck_assert_msg(went, "30 allocations do not suffice");
+    ck_assert_msg(started, "30 allocations are not enough");
 }
 END_TEST
 
-START_TEST(cancelled_at_once)
+START_TEST(an_upgrade_can_be_cancelled_at_once)
 {
     upgrade_start(&upgrade);
     upgrade_cancel(&upgrade, "not wanted");
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert(!upgrade.busy);
-    upgrade_cancel(&upgrade, "not there");
+    upgrade_cancel(&upgrade, "none in progress");
 }
 END_TEST
 
@@ -85,7 +85,7 @@ int main(void)
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, a_failed_upgrade_leaves_nothing);
     tcase_add_test(t, an_upgrade_without_memory_leaves_nothing);
-    tcase_add_test(t, cancelled_at_once);
+    tcase_add_test(t, an_upgrade_can_be_cancelled_at_once);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

@@ -29,8 +29,7 @@ static bool is_program(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-/* As execvp(3) and shells do: the first one that can be executed. An empty entry is the directory
- * itself. */
+/* Like execvp(3): the first file that can be executed. An empty entry is the working directory. */
 static int find_in_path(const struct executable *e, const char *entries, char **path)
 {
     char entry[PATH_MAX];
@@ -56,7 +55,7 @@ static int find_in_path(const struct executable *e, const char *entries, char **
 
 int executable_find(const struct executable *e, char **path)
 {
-    static const char usual[] = "/usr/local/bin:/usr/bin:/bin"; /* where there is no PATH */
+    static const char usual[] = "/usr/local/bin:/usr/bin:/bin"; /* if PATH is not set */
     const char *entries = getenv("PATH");
     if (e->path == NULL)
         return find_in_path(e, entries == NULL ? usual : entries, path);
@@ -64,7 +63,7 @@ int executable_find(const struct executable *e, char **path)
     return *path == NULL ? -ENOMEM : 0;
 }
 
-/* The path of the file that was executed, or "" where /proc is not there. */
+/* The path of the file that was executed; "" if /proc is not mounted. */
 static void read_proc_self_exe(char path[PATH_MAX])
 {
     ssize_t n = readlink(PROC_SELF_EXE, path, PATH_MAX - 1);
@@ -79,7 +78,7 @@ static bool executable_is_same(const char *a, const char *b)
            sa.st_ino == sb.st_ino;
 }
 
-/* argv[0] is the caller's to choose: a login shell's has a dash in front, a test's may be empty. */
+/* The parent process chooses argv[0] freely: "-sh" for a login shell, or "". */
 static bool executable_leads_to(const struct executable *e, const char *executed)
 {
     char *path = NULL;

@@ -1,23 +1,24 @@
-/* The program that an upgrade starts: what is found now by the path that the running one was
- * started by. A symbolic link that points elsewhere meanwhile is followed, and a bare name is
- * looked for in PATH. Where the path tells nothing, it is the file that was executed,
- * /proc/self/exe.
+/* The program that an upgrade starts: the file that is found at that time by the path of argv[0].
+ * Symbolic links are followed again, and a name without a slash is searched in PATH again. If
+ * argv[0] did not lead to the running program at its start, the file that was executed is used
+ * (/proc/self/exe). For the control thread.
  */
 #ifndef ZPROXY_HANDOVER_EXECUTABLE_H
 #define ZPROXY_HANDOVER_EXECUTABLE_H
 
 struct executable {
-    char *path;      /* absolute; NULL: look for the name */
+    char *path;      /* absolute; NULL: search name in PATH */
     char *name;      /* without a slash */
-    char *directory; /* where it was started, for relative entries of PATH; NULL: unknown */
+    char *directory; /* working directory at the start, for relative paths; NULL: unknown */
 };
 
-/* name: argv[0]. It may be anything: what it leads to is compared with what was executed. Returns
- * 0, -ENOENT when nothing tells where the program is, or -ENOMEM. */
+/* name: argv[0], which may be any text or NULL: the file that it leads to is compared with the
+ * running one. Returns 0; -ENOENT when the program's path is unknown; or -ENOMEM. */
 int executable_init(struct executable *e, const char *name);
 void executable_fini(struct executable *e);
 
-/* Sets *path to where it is now; free() it. Returns 0, -ENOENT when it is nowhere, or -ENOMEM. */
+/* Sets *path, which the caller must free(). Returns 0, -ENOENT when PATH has no such program, or
+ * -ENOMEM. */
 int executable_find(const struct executable *e, char **path);
 
 #endif

@@ -10,6 +10,7 @@
 
 #define HANDOVER_MAGIC 0x7a70726fu
 
+/* What a datagram begins with; the items follow. */
 struct head {
     uint32_t magic;
     uint16_t version;
@@ -30,7 +31,7 @@ const char *handover_message_type_name(unsigned type)
         [HANDOVER_SESSIONS] = "sessions",   [HANDOVER_PREPARED] = "prepared",
         [HANDOVER_PROGRESS] = "progress",   [HANDOVER_LATE_SESSIONS] = "late_sessions",
         [HANDOVER_COMPLETE] = "complete",   [HANDOVER_TAKEN_OVER] = "taken_over",
-        [PARCEL_LOG_LOSS] = "log loss",
+        [HANDOVER_LOG_LOSS] = "log_loss",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
 }
@@ -43,7 +44,7 @@ void handover_message_init(struct handover_message *p, enum handover_message_typ
     p->fd_count = 0;
 }
 
-/* Before an item stands, in one word, which of its descriptors there are. */
+/* An item is preceded by a bit set of those of its descriptors that are present. */
 bool handover_message_add(struct handover_message *p, const void *item, size_t size, const int *fd,
                           size_t fds)
 {
@@ -96,19 +97,20 @@ void handover_message_close_rest(struct handover_message *p,
     p->fd_count = at->fd;
 }
 
-/* ---- on the way ---- */
+/* ---- sending ---- */
 
-/* The kernel lets no more descriptors of a user be on their way than one process may have open
- * (ETOOMANYREFS, unix(7)): the other side takes them before long. */
+/* A user may have no more descriptors in flight than RLIMIT_NOFILE allows (ETOOMANYREFS, unix(7)).
+ * The receiver takes them soon, so sending is retried at this interval. */
 #define IN_FLIGHT_RETRY_MS 2
 
 static void set_timeout(int sock, int option, unsigned ms)
 {
-    const struct timeval timeout_ms = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-    (void)setsockopt(sock, SOL_SOCKET, option, &timeout_ms, sizeof timeout_ms);
+    const struct timeval timeout = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+    (void)setsockopt(sock, SOL_SOCKET, option, &timeout, sizeof timeout);
 }
 
-static int receive_error(int error)
+/* EAGAIN is how SO_SNDTIMEO and SO_RCVTIMEO expire; see socket(7). */
+static int socket_error(int error)
 {
     return error == EAGAIN ? -ETIMEDOUT : error == ECONNRESET ? -EPIPE : -error;
 }
@@ -146,8 +148,10 @@ int handover_message_send(int sock, const struct handover_message *p, unsigned t
         if (errno == ETOOMANYREFS)
             (void)poll(NULL, 0, IN_FLIGHT_RETRY_MS);
     }
-    return n == -1 ? receive_error(errno) : 0;
+    return n == -1 ? socket_error(errno) : 0;
 }
+
+/* ---- receiving ---- */
 
 static void receive_fds(struct handover_message *p, struct msghdr *msg)
 {
@@ -156,7 +160,7 @@ static void receive_fds(struct handover_message *p, struct msghdr *msg)
             continue;
         p->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         if (p->fd_count > HANDOVER_MESSAGE_FDS)
-            p->fd_count = HANDOVER_MESSAGE_FDS; /* cannot be: there was no room for more */
+            p->fd_count = HANDOVER_MESSAGE_FDS; /* impossible: the buffer has no room for more */
         memcpy(p->fd, CMSG_DATA(c), p->fd_count * sizeof(int));
     }
 }
@@ -167,29 +171,28 @@ static int bad_message(struct handover_message *p, const char *problem)
     return -EBADMSG;
 }
 
-static int handover_message_check_head(const struct head *head, struct handover_message *p,
-                                       ssize_t n)
+static int check_head(const struct head *head, struct handover_message *p, ssize_t n)
 {
     if ((size_t)n < sizeof *head || head->magic != HANDOVER_MAGIC)
-        return bad_message(p, "it does not begin as a message of a handover does");
+        return bad_message(p, "it is not a message of a handover");
     p->version = head->version;
     if (head->version != HANDOVER_VERSION)
         return -EPROTONOSUPPORT;
     if (head->size != (size_t)n - sizeof *head)
-        return bad_message(p, "it is shorter or longer than it says");
+        return bad_message(p, "it is shorter or longer than its header says");
     return head->fds == p->fd_count
                ? 0
-               : bad_message(p, "it has more or fewer descriptors than it says");
+               : bad_message(p, "it has more or fewer descriptors than its header says");
 }
 
-static int check_complete(const struct head *head, struct handover_message *p,
-                          const struct msghdr *msg, ssize_t n)
+static int check_message(const struct head *head, struct handover_message *p,
+                         const struct msghdr *msg, ssize_t n)
 {
     if ((msg->msg_flags & MSG_TRUNC) != 0)
         return bad_message(p, "it is too long");
     if ((msg->msg_flags & MSG_CTRUNC) != 0)
-        return bad_message(p, "there is no room for all of its descriptors (ulimit -n)");
-    return handover_message_check_head(head, p, n);
+        return bad_message(p, "not all of its descriptors could be opened (ulimit -n)");
+    return check_head(head, p, n);
 }
 
 int handover_message_receive(int sock, struct handover_message *p, unsigned timeout_ms)
@@ -214,11 +217,11 @@ int handover_message_receive(int sock, struct handover_message *p, unsigned time
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
     while (n == -1 && errno == EINTR);
     if (n == -1)
-        return receive_error(errno);
+        return socket_error(errno);
     if (n == 0)
         return -EPIPE;
     receive_fds(p, &msg);
-    int rc = check_complete(&head, p, &msg, n);
+    int rc = check_message(&head, p, &msg, n);
     if (rc < 0) {
         const struct handover_message_cursor none = { 0, 0 };
         handover_message_close_rest(p, &none);

@@ -1,8 +1,9 @@
-/* Messages with descriptors between an old process and the new one that takes over from it: one
- * datagram of a SOCK_SEQPACKET pair each. See unix(7), SCM_RIGHTS.
+/* One message of a handover, with descriptors: a datagram of a SOCK_SEQPACKET pair between the old
+ * process and the new one. See unix(7), SCM_RIGHTS. handover/upgrade.h has the sequence of
+ * messages.
  *
- * Both sides are the same program in two versions, but a message is checked like a stranger's:
- * nothing is believed that the head does not match.
+ * Both ends run zproxy, perhaps in two versions; a received message is checked all the same, as if
+ * it came from a stranger.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_MESSAGE_H
 #define ZPROXY_HANDOVER_HANDOVER_MESSAGE_H
@@ -10,69 +11,69 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION       11  /* raised whenever a structure that travels changes: estate.h */
-#define HANDOVER_MESSAGE_FDS   252 /* in one message at most; the kernel takes 253 */
+#define HANDOVER_VERSION       11  /* raise it with every change of handover_messages.h's layout */
+#define HANDOVER_MESSAGE_FDS   252 /* descriptors in one message; the kernel's limit is 253 */
 #define HANDOVER_MESSAGE_BYTES (96 * 1024)
 
+/* In comments: the sender, the contents. */
 enum handover_message_type {
-    HANDOVER_OFFER,     /* old: I can hand over. Counters of the process, its pid file. Answered by
-                         * ACCEPT
-                         */
-    HANDOVER_ACCEPT,    /* new: go on. Text: its version */
-    HANDOVER_REFUSE,    /* either: it cannot be, and why: text */
-    HANDOVER_CONFIG,    /* old: one configuration, a file; sessions name it by its number */
-    HANDOVER_SERVERS,   /* old: servers of pools, with their state */
-    HANDOVER_ANSWERS,   /* old: addresses of names in pools */
-    HANDOVER_SOCKET,    /* old: an address listened on, its descriptors */
-    HANDOVER_ADMIN,     /* old: the control socket, likewise */
-    HANDOVER_INHERITED, /* old: sockets of the service manager, each with its descriptor */
+    HANDOVER_OFFER,     /* old: the process's counters, the pid file. Again before COMPLETE */
+    HANDOVER_ACCEPT,    /* new: continue. At first with a text, the version of its program */
+    HANDOVER_REFUSE,    /* both: the handover is over. A text, the reason */
+    HANDOVER_CONFIG,    /* old: a configuration, as a file */
+    HANDOVER_SERVERS,   /* old: servers of pools with their state and counters */
+    HANDOVER_ANSWERS,   /* old: addresses that names in pools resolved to */
+    HANDOVER_SOCKET,    /* old: a listening address with its descriptors */
+    HANDOVER_ADMIN,     /* old: the control socket */
+    HANDOVER_INHERITED, /* old: sockets that the service manager had passed */
     HANDOVER_LISTENERS, /* old: counters of listeners */
-    HANDOVER_SESSIONS,  /* old: sessions that relay, and go on here meanwhile */
-    HANDOVER_PREPARED,  /* old: so far; answered by ACCEPT. From here on nothing moves */
-    HANDOVER_PROGRESS,  /* old: how the settled ones stand now */
-    HANDOVER_LATE_SESSIONS, /* old: sessions that were not settled, whole */
-    HANDOVER_COMPLETE,      /* old: that is all. Answered by OWN */
-    HANDOVER_TAKEN_OVER,    /* new: they are mine now; the old one ends without touching them */
-    PARCEL_LOG_LOSS,        /* old: the last of all, from its end: log lines that it lost */
+    HANDOVER_SESSIONS,  /* old: sessions whose setup is final; they still run in the old process */
+    HANDOVER_PREPARED,  /* old: sent all that can be sent before its workers are paused */
+    HANDOVER_PROGRESS,  /* old, workers paused: the progress of sessions in SESSIONS */
+    HANDOVER_LATE_SESSIONS, /* old, workers paused: all other sessions, setup and progress */
+    HANDOVER_COMPLETE,      /* old: sent everything */
+    HANDOVER_TAKEN_OVER,    /* new: has everything; old, in return: will not touch it again */
+    HANDOVER_LOG_LOSS,      /* old, at its end: log lines that it lost */
 };
 
 struct handover_message {
-    const char *problem; /* of one that could not be received, -EBADMSG: what, for a message */
-    uint16_t version;    /* of one that has come */
+    const char *problem; /* why a message could not be received (-EBADMSG), for the log */
+    uint16_t version;    /* of a received message */
     uint16_t type;
-    uint32_t count; /* of whatever the type has */
-    size_t size;    /* bytes of data in use */
+    uint32_t count; /* items */
+    size_t size;    /* bytes used of data */
     size_t fd_count;
     int fd[HANDOVER_MESSAGE_FDS];
     char data[HANDOVER_MESSAGE_BYTES] __attribute__((aligned(8)));
 };
 
-/* In a word, for messages. */
+/* The name of a type, for error messages. */
 const char *handover_message_type_name(unsigned type);
 
 void handover_message_init(struct handover_message *p, enum handover_message_type type);
 
-/* Adds an item of so many bytes with its descriptors, -1 for none of a place. Returns false when
- * there is no room. The descriptors stay the caller's. */
+/* Appends an item of size bytes with its descriptors; -1 stands for one that is absent. Returns
+ * false when the message has no room. The descriptors stay open and the caller's. */
 _Bool handover_message_add(struct handover_message *p, const void *item, size_t size, const int *fd,
                            size_t fds);
 
-/* Takes the items out again in the same order, with the same numbers of descriptors, which are the
- * caller's then; *at is 0 at first. Returns false when it does not match what was sent. */
+/* How much of a received message has been taken: bytes and descriptors. Starts as { 0, 0 }. */
 struct handover_message_cursor {
     size_t data;
     size_t fd;
 };
+/* Takes the next item. size and fds must be those of handover_message_add(); the caller owns the
+ * descriptors from then on. Returns false when the message does not contain such an item. */
 _Bool handover_message_take(struct handover_message *p, struct handover_message_cursor *at,
                             void *item, size_t size, int *fd, size_t fds);
 
-/* Whether there is an end to a text that has come in so many bytes. */
+/* Whether a received text has a NUL within its size bytes. */
 _Bool handover_text_is_terminated(const char *text, size_t size);
 
-/* patience: how many ms the other one has to move; 0: as long as it takes. Return 0 or -errno:
- * -ETIMEDOUT when it does not, -EPIPE when it has gone, -EBADMSG when it talks nonsense,
- * -EPROTONOSUPPORT when it is another version.
- * Descriptors received are closed by handover_message_close_rest() unless they were taken. */
+/* Block for at most timeout_ms; 0: without limit. Return 0 or -errno: -ETIMEDOUT; -EPIPE when the
+ * peer has closed the socket; -EBADMSG when the message is malformed; -EPROTONOSUPPORT when it is
+ * of another version. A received message owns its descriptors: pass it to
+ * handover_message_close_rest() after the items are taken. */
 #define HANDOVER_TIMEOUT_MS 5000 /* ms */
 int handover_message_send(int sock, const struct handover_message *p, unsigned timeout_ms);
 int handover_message_receive(int sock, struct handover_message *p, unsigned timeout_ms);

@@ -1,5 +1,11 @@
-/* What an old process leaves to the new one beside sessions and sockets: plain structures that
- * travel in parcels (parcel.h). Text is NUL-terminated. */
+/* The items of a handover's messages (handover_message.h), except sessions (session_record.h):
+ * structures that are copied byte by byte. Texts are NUL-terminated, times are ms of
+ * CLOCK_MONOTONIC, which is the same in both processes.
+ *
+ * To add a counter: add a row to its table below, adjust the size asserted at the end, raise
+ * HANDOVER_VERSION. The tables declare the fields and are what the sender copies, the receiver
+ * checks and restores, and check_handover_state.c compares.
+ */
 #ifndef ZPROXY_HANDOVER_HANDOVER_MESSAGES_H
 #define ZPROXY_HANDOVER_HANDOVER_MESSAGES_H
 
@@ -17,41 +23,88 @@
 #include "session/session_end.h"
 #include "session/session_record.h"
 
+/* ---- the tables ---- */
+
+/* What a received value may be. */
+enum handover_value {
+    HANDOVER_VALUE_ANY,
+    HANDOVER_VALUE_FLAG,   /* 0 or 1 */
+    HANDOVER_VALUE_PAST,   /* a time that is not in the future */
+    HANDOVER_VALUE_WEIGHT, /* 1..256 */
+    HANDOVER_VALUE_STATE,  /* enum config_state */
+};
+
+/* X(type in the message, field, enum handover_value). The field has the same name in the object:
+ * struct runtime. */
+#define HANDOVER_PROCESS_COUNTERS(X)                \
+    X(uint64_t, reloads, HANDOVER_VALUE_ANY)        \
+    X(uint64_t, failed_reloads, HANDOVER_VALUE_ANY) \
+    X(uint64_t, began, HANDOVER_VALUE_ANY)
+
+/* struct server; atomic there. */
+#define HANDOVER_SERVER_STATE(X)               \
+    X(uint32_t, weight, HANDOVER_VALUE_WEIGHT) \
+    X(int32_t, state, HANDOVER_VALUE_STATE)    \
+    X(uint8_t, up, HANDOVER_VALUE_FLAG)
+#define HANDOVER_SERVER_LIMITS(X)                      \
+    X(uint64_t, max_connections, HANDOVER_VALUE_ANY)   \
+    X(uint64_t, out_until, HANDOVER_VALUE_ANY)         \
+    X(uint64_t, slow_start_began, HANDOVER_VALUE_PAST) \
+    X(uint64_t, slow_start_length, HANDOVER_VALUE_ANY)
+
+/* struct health_state. */
+#define HANDOVER_HEALTH_VALUES(X)              \
+    X(uint8_t, settled, HANDOVER_VALUE_FLAG)   \
+    X(uint8_t, passed, HANDOVER_VALUE_FLAG)    \
+    X(uint64_t, streak, HANDOVER_VALUE_ANY)    \
+    X(uint64_t, successes, HANDOVER_VALUE_ANY) \
+    X(uint64_t, failures, HANDOVER_VALUE_ANY)  \
+    X(uint64_t, checked, HANDOVER_VALUE_PAST)  \
+    X(uint64_t, changed, HANDOVER_VALUE_PAST)  \
+    X(uint64_t, duration, HANDOVER_VALUE_ANY)
+
+/* ONE(field), MANY(field, length): struct counter in the object. Those of a server are listed in
+ * balance/server.h. */
+#define HANDOVER_SERVER_COUNTERS(MANY) MANY(counter, SERVER_COUNTERS)
+/* struct listener_state. */
+#define HANDOVER_LISTENER_COUNTERS(ONE, MANY) \
+    ONE(connections)                          \
+    MANY(refused, SESSION_ENDS)
+/* struct end_counts. */
+#define HANDOVER_END_COUNTERS(MANY) MANY(ended, SESSION_ENDS)
+
+#define HANDOVER_FIELD(type, name, value) type name;
+#define HANDOVER_COUNTER(name)            uint64_t name;
+#define HANDOVER_COUNTERS(name, length)   uint64_t name[length];
+
+/* ---- the items ---- */
+
 #define HANDOVER_NAME_SIZE (CONFIG_NAME_MAX + 1)
 
-/* With the descriptor of its pid file, if there is one. */
+/* With the descriptor of the pid file, if there is one. */
 struct handover_process {
     uint64_t last_session_id;
-    uint64_t reloads;
-    uint64_t failed_reloads;
-    uint64_t began;
-    uint32_t log_level; /* also if it was set at run time */
+    HANDOVER_PROCESS_COUNTERS(HANDOVER_FIELD)
+    uint32_t log_level; /* in force; it may have been set at run time */
     uint32_t is_open;   /* privileges_is_dumpable() */
     uint64_t log_dropped[LOG_NAME_COUNT];
     struct worker_totals totals;
 };
 
-/* Of the process's end, when its logs are closed. */
-struct estate_log_loss {
-    struct log_loss loss[LOG_NAME_COUNT]; /* dropped: beyond what handover_process told */
+/* Log lines that the old process lost at its end, when it closed its logs. */
+struct handover_log_loss {
+    struct log_loss loss[LOG_NAME_COUNT]; /* dropped: not counted in handover_process */
 };
 
-/* With a descriptor: the text as config_print() writes it. */
+/* With a descriptor of the text that config_print() writes. */
 struct handover_config {
-    uint32_t number;
+    uint32_t number; /* of the generation; sessions refer to it */
     uint32_t in_force;
 };
 
-/* What checks have found (balance/health_state.h); all zeros where there are none. */
-struct handover_check_result {
-    uint8_t settled;
-    uint8_t passed;
-    uint64_t streak;
-    uint64_t successes;
-    uint64_t failures;
-    uint64_t checked;
-    uint64_t changed;
-    uint64_t duration;
+/* Results of a server's checks; all zeros if it has no checks. */
+struct handover_health {
+    HANDOVER_HEALTH_VALUES(HANDOVER_FIELD)
     char why[PROBE_WHY_MAX];
 };
 
@@ -60,94 +113,100 @@ struct handover_server {
     char name[SESSION_RECORD_SERVER_NAME];
     struct addr addr;
     struct addr check_address;
-    uint32_t weight;
-    int32_t state;
-    uint8_t up;
+    HANDOVER_SERVER_STATE(HANDOVER_FIELD)
     uint8_t added; /* at run time */
     uint8_t backup;
-    uint8_t draining; /* over a time */
+    uint8_t draining; /* over a time: drain is valid */
     struct drain_progress drain;
-    uint64_t max_connections;
-    uint64_t out_until;
-    uint64_t slow_start_began;
-    uint64_t slow_start_length;
-    uint64_t counter[SERVER_COUNTERS];
-    struct handover_check_result check;
+    HANDOVER_SERVER_LIMITS(HANDOVER_FIELD)
+    HANDOVER_SERVER_COUNTERS(HANDOVER_COUNTERS)
+    struct handover_health check;
 };
 
+/* An address that the name on a server line resolved to. */
 struct handover_answer {
     char pool[HANDOVER_NAME_SIZE];
-    uint32_t line; /* of the pool's servers in the configuration in force */
+    uint32_t line; /* index into the pool's servers of the configuration in force */
     uint32_t weight;
     uint8_t backup;
     struct addr addr;
 };
 
-/* With its descriptors; those of one address may come in several. */
+/* A listening address with its descriptors. Several items may have the same address. */
 #define HANDOVER_SOCKET_FDS 64
 struct handover_socket {
-    uint32_t is_http; /* that of [admin] http; the others are listeners' */
+    uint32_t is_http; /* [admin] http; otherwise a listener's */
     struct addr at;
-    struct file_id file; /* of a unix socket; else none */
-    uint32_t count;
+    struct file_id file; /* of a unix socket; otherwise zeros */
+    uint32_t count;      /* descriptors */
 };
 
-/* With its descriptor. */
+/* A socket passed by the service manager, with its descriptor. */
 struct handover_inherited {
     char name[INHERITED_NAME];
     int32_t number;
 };
 
-/* A listener; then, with the name of a pool, how sessions of that have ended. */
+/* pool "": the listener's counters. Otherwise how its sessions with this pool have ended. */
 struct handover_listener {
     char name[HANDOVER_NAME_SIZE];
     char pool[HANDOVER_NAME_SIZE];
-    uint64_t connections;
-    uint64_t refused[SESSION_ENDS];
-    uint64_t ended[SESSION_ENDS];
+    HANDOVER_LISTENER_COUNTERS(HANDOVER_COUNTER, HANDOVER_COUNTERS)
+    HANDOVER_END_COUNTERS(HANDOVER_COUNTERS)
 };
 
+/* Of a session that was sent in HANDOVER_SESSIONS. */
 struct handover_progress {
     uint64_t id;
-    struct session_progress moment;
+    struct session_progress progress;
 };
 
 struct handover_late {
-    struct session_setup terms;
-    struct session_progress moment;
+    struct session_setup setup;
+    struct session_progress progress;
 };
 
-/* What travels, byte by byte: who changes one of these structures raises HANDOVER_VERSION
- * (parcel.h), here and there, and puts the new sizes here. */
-_Static_assert(HANDOVER_VERSION == 11, "the sizes below are those of this version");
-#ifdef __LP64__
-_Static_assert(sizeof(struct handover_process) == 1048, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct estate_log_loss) == 32, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_config) == 8, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_check_result) == 312, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_server) == 1176, "raise PARCEL_VERSION");
-_Static_assert(offsetof(struct handover_process, totals) == 56, "raise PARCEL_VERSION");
-_Static_assert(offsetof(struct handover_server, check) == 864, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_answer) == 200, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_socket) == 152, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_inherited) == 260, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_listener) == 544, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct session_setup) == 912, "raise PARCEL_VERSION");
-_Static_assert(offsetof(struct session_setup, file_length) == 768, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct session_progress) == 72, "raise PARCEL_VERSION");
-_Static_assert(offsetof(struct session_progress, up) == 40, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_progress) == 80, "raise PARCEL_VERSION");
-_Static_assert(sizeof(struct handover_late) == 984, "raise PARCEL_VERSION");
-#endif
-/* Enumerations travel as numbers: what is inserted in the middle of one changes what they mean. */
-_Static_assert(SESSION_ENDS == 25 && SESSION_END_FILE_FAILED == 24, "raise PARCEL_VERSION");
-_Static_assert(SESSION_ENDED == 6 && FLOW_DONE == 2 && CONFIG_STATE_MAINT == 2 &&
-                   LOG_LEVEL_DEBUG == 4 && RELAY_PATHS == 3 && RELAY_FALLBACKS == 2,
-               "raise PARCEL_VERSION");
+/* ---- the layout of this version ---- */
 
-/* Whether what has come is one at all: every number is one that it may be, every text has an end,
- * and the descriptors are there and of their kind. now: ms of CLOCK_MONOTONIC. All return NULL, or
- * what is wrong, for a message. */
+/* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
+ * number in the first assertion: processes of different versions refuse each other. */
+_Static_assert(HANDOVER_VERSION == 11, "the sizes below are those of this version");
+#define HANDOVER_LAYOUT(what, number) \
+    _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
+#ifdef __LP64__
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1048);
+HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 56);
+HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
+HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
+HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
+HANDOVER_LAYOUT(sizeof(struct handover_server), 1176);
+HANDOVER_LAYOUT(offsetof(struct handover_server, check), 864);
+HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
+HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
+HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
+HANDOVER_LAYOUT(sizeof(struct handover_listener), 544);
+HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
+HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
+HANDOVER_LAYOUT(sizeof(struct session_progress), 72);
+HANDOVER_LAYOUT(offsetof(struct session_progress, up), 40);
+HANDOVER_LAYOUT(sizeof(struct handover_progress), 80);
+HANDOVER_LAYOUT(sizeof(struct handover_late), 984);
+#endif
+/* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
+HANDOVER_LAYOUT(SESSION_ENDS, 25);
+HANDOVER_LAYOUT(SESSION_END_FILE_FAILED, 24);
+HANDOVER_LAYOUT(SESSION_ENDED, 6);
+HANDOVER_LAYOUT(FLOW_DONE, 2);
+HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);
+HANDOVER_LAYOUT(LOG_LEVEL_DEBUG, 4);
+HANDOVER_LAYOUT(RELAY_PATHS, 3);
+HANDOVER_LAYOUT(RELAY_FALLBACKS, 2);
+
+/* ---- checks of received items ---- */
+
+/* Check that every number is in its range, every text is terminated, and every descriptor is
+ * present and of its kind. now: ms of CLOCK_MONOTONIC. Return NULL, or what is wrong, for an error
+ * message. */
 const char *handover_check_process(const struct handover_process *e, int pid_file);
 const char *handover_check_config(const struct handover_config *e, int file);
 const char *handover_check_socket(const struct handover_socket *e,

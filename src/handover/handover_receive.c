@@ -12,10 +12,10 @@
 #include "handover/handover_messages.h"
 #include "handover/handover_state.h"
 
-/* A session that has been taken over as far as its terms go. */
+/* A session from a HANDOVER_SESSIONS message. */
 struct staged {
     uint64_t id;
-    struct session *session; /* NULL: it has its moment */
+    struct session *session; /* NULL: its progress has been received too */
 };
 
 struct handover_receiver {
@@ -25,14 +25,15 @@ struct handover_receiver {
     struct staged *staged;
     size_t staged_count;
     size_t staged_capacity;
-    int reached;           /* in the order of messages */
-    struct session **late; /* those that were not settled */
+    int reached;           /* position of the last message: message_order_of() */
+    struct session **late; /* sessions from HANDOVER_LATE_SESSIONS messages */
     size_t late_count;
     size_t late_capacity;
 };
 
-static struct frontend *handover_receive_find_frontend(const struct runtime *rt,
-                                                       const struct session_setup *t)
+/* ---- sessions ---- */
+
+static struct frontend *find_frontend(const struct runtime *rt, const struct session_setup *t)
 {
     const struct generation *g = rt->current;
     if (g->number != t->generation)
@@ -42,14 +43,14 @@ static struct frontend *handover_receive_find_frontend(const struct runtime *rt,
     return g == NULL || t->listen >= g->conf->listen_count ? NULL : &g->frontend[t->listen];
 }
 
-static void handover_receive_close_fds(const int *fd, size_t count)
+static void close_fds(const int *fd, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (fd[i] != -1)
             close(fd[i]);
 }
 
-static uint64_t handover_receive_now_ms(void)
+static uint64_t now_ms(void)
 {
     return handover_channel_now_us() / 1000;
 }
@@ -59,10 +60,9 @@ static int refuse_session(struct handover_receiver *h, uint64_t id, const char *
     return handover_channel_refuse(&h->channel, "session %" PRIu64 ": %s", id, why);
 }
 
-/* Takes the descriptors over, also on failure. Returns NULL after a refusal. */
-static struct session *handover_receive_begin(struct handover_receiver *h,
-                                              const struct session_setup *t,
-                                              const int fd[SESSION_RECORD_SETUP_FDS])
+/* Owns the descriptors, also on failure. Returns NULL after a refusal. */
+static struct session *restore_session(struct handover_receiver *h, const struct session_setup *t,
+                                       const int fd[SESSION_RECORD_SETUP_FDS])
 {
     struct runtime *rt = h->rt;
     struct worker *w = rt->workers.worker[t->worker % rt->workers.active];
@@ -70,16 +70,16 @@ static struct session *handover_receive_begin(struct handover_receiver *h,
     struct pool *pool = NULL;
     struct server *srv = NULL;
     struct session *s = NULL;
-    const char *why = session_record_check_setup(t, fd, handover_receive_now_ms());
-    if (why == NULL && (frontend = handover_receive_find_frontend(rt, t)) == NULL)
-        why = "there is no such listener";
+    const char *why = session_record_check_setup(t, fd, now_ms());
+    if (why == NULL && (frontend = find_frontend(rt, t)) == NULL)
+        why = "its listener is unknown";
     if (why == NULL && (pool = pools_find_any(&rt->pools, t->pool)) == NULL)
-        why = "there is no such pool";
+        why = "its pool is unknown";
     if (why == NULL && t->has_server &&
         (srv = pool_adopt(pool, &t->server, t->server_name)) == NULL)
         why = "out of memory";
     if (why != NULL) {
-        handover_receive_close_fds(fd, SESSION_RECORD_SETUP_FDS);
+        close_fds(fd, SESSION_RECORD_SETUP_FDS);
         (void)refuse_session(h, t->id, why);
         return NULL;
     }
@@ -90,19 +90,19 @@ static struct session *handover_receive_begin(struct handover_receiver *h,
     return s;
 }
 
-/* Takes the descriptors over, also on failure. */
+/* Owns the descriptors, also on failure. */
 static int resume_session(struct handover_receiver *h, struct session *s,
                           const struct session_progress *m,
                           const int fd[SESSION_RECORD_PROGRESS_FDS])
 {
-    const char *why = session_record_check_progress(s, m, fd, handover_receive_now_ms());
+    const char *why = session_record_check_progress(s, m, fd, now_ms());
     if (why != NULL) {
-        handover_receive_close_fds(fd, SESSION_RECORD_PROGRESS_FDS);
+        close_fds(fd, SESSION_RECORD_PROGRESS_FDS);
         return refuse_session(h, s->id, why);
     }
     int rc = session_record_resume(s, m, fd);
     if (rc == -EBADMSG)
-        return refuse_session(h, s->id, "a pipe of it does not hold what it should");
+        return refuse_session(h, s->id, "one of its pipes does not hold the bytes that it should");
     return rc < 0 ? refuse_session(h, s->id, strerror(-rc)) : 0;
 }
 
@@ -120,16 +120,17 @@ static int add_staged(struct handover_receiver *h, struct session *s)
     return 0;
 }
 
-static int receive_settled(struct handover_receiver *h)
+static int receive_sessions(struct handover_receiver *h)
 {
     struct session_setup t;
     int fd[SESSION_RECORD_SETUP_FDS];
     int rc;
     while ((rc = handover_channel_take(&h->channel, "a session", &t, sizeof t, fd,
                                        SESSION_RECORD_SETUP_FDS)) > 0) {
-        struct session *s = handover_receive_begin(h, &t, fd);
-        if (s == NULL || add_staged(h, s) < 0)
-            return -1;
+        struct session *s = restore_session(h, &t, fd);
+        rc = s == NULL ? -EPROTO : add_staged(h, s);
+        if (rc < 0)
+            break;
     }
     return rc;
 }
@@ -154,15 +155,15 @@ static int receive_progress(struct handover_receiver *h)
     struct handover_progress e;
     int fd[SESSION_RECORD_PROGRESS_FDS];
     int rc;
-    while ((rc = handover_channel_take(&h->channel, "the state of a session", &e, sizeof e, fd,
+    while ((rc = handover_channel_take(&h->channel, "the progress of a session", &e, sizeof e, fd,
                                        SESSION_RECORD_PROGRESS_FDS)) > 0) {
         struct staged *st = find_staged(h, e.id);
         if (st == NULL || st->session == NULL) {
-            handover_receive_close_fds(fd, SESSION_RECORD_PROGRESS_FDS);
-            return refuse_session(h, e.id, "its state has come, but not the session, or twice");
+            close_fds(fd, SESSION_RECORD_PROGRESS_FDS);
+            return refuse_session(h, e.id, "progress of an unknown session, or a second time");
         }
-        if (resume_session(h, st->session, &e.moment, fd) < 0)
-            return -1;
+        if ((rc = resume_session(h, st->session, &e.progress, fd)) < 0)
+            break;
         st->session = NULL;
     }
     return rc;
@@ -190,14 +191,14 @@ static int receive_late(struct handover_receiver *h)
     while ((rc = handover_channel_take(&h->channel, "a session", &e, sizeof e, fd,
                                        SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS)) >
            0) {
-        struct session *s = handover_receive_begin(h, &e.terms, fd);
-        if (s == NULL) {
-            handover_receive_close_fds(fd + SESSION_RECORD_SETUP_FDS, SESSION_RECORD_PROGRESS_FDS);
-            return -1;
+        struct session *s = restore_session(h, &e.setup, fd);
+        rc = s == NULL ? -EPROTO : add_late(h, s);
+        if (rc < 0) {
+            close_fds(fd + SESSION_RECORD_SETUP_FDS, SESSION_RECORD_PROGRESS_FDS);
+            break;
         }
-        if (add_late(h, s) < 0 ||
-            resume_session(h, s, &e.moment, fd + SESSION_RECORD_SETUP_FDS) < 0)
-            return -1;
+        if ((rc = resume_session(h, s, &e.progress, fd + SESSION_RECORD_SETUP_FDS)) < 0)
+            break;
     }
     return rc;
 }
@@ -215,68 +216,87 @@ static void sort_late(struct handover_receiver *h)
         qsort(h->late, h->late_count, sizeof(struct session *), compare_late);
 }
 
-/* Those that wait for a place do so in the order in which all came, before any new one. */
+/* Sessions that wait for a server are queued in the order of their ids, before new ones. */
 static void queue_waiting(struct handover_receiver *h)
 {
     for (size_t i = 0; i < h->late_count; i++)
         session_requeue(h->late[i]);
 }
 
-/* They have ended since their terms were sent. */
-static void drop_ended(struct handover_receiver *h)
+/* A staged session without progress has ended in the old process. */
+static void discard_ended(struct handover_receiver *h)
 {
     for (size_t i = 0; i < h->staged_count; i++)
         if (h->staged[i].session != NULL)
             session_record_discard(h->staged[i].session);
 }
 
-/* ---- the course of it ---- */
+/* ---- the sequence ---- */
 
-static int receive_prepared(struct handover_receiver *h)
+static int sort_staged(struct handover_receiver *h)
 {
-    if (handover_channel_expect_end(&h->channel) < 0 ||
-        handover_state_apply_configs(&h->state) < 0 || handover_state_finish(&h->state) < 0)
-        return -1;
-    int rc = workers_spawn(&h->rt->workers); /* what may fail does so while the old one goes on */
-    if (rc < 0)
-        return handover_channel_refuse(&h->channel, "workers: %s", strerror(-rc));
     if (h->staged_count > 0)
         qsort(h->staged, h->staged_count, sizeof *h->staged, compare_staged);
     for (size_t i = 1; i < h->staged_count; i++)
         if (h->staged[i].id == h->staged[i - 1].id)
-            return refuse_session(h, h->staged[i].id, "two have this number");
-    return handover_channel_send(&h->channel, HANDOVER_ACCEPT);
+            return refuse_session(h, h->staged[i].id, "its id is used twice");
+    return 0;
 }
 
-/* Numbers of sessions go on behind all that have come. */
+/* Everything that can fail is done here, while the old process still relays: threads are made for
+ * the workers too. */
+static int receive_prepared(struct handover_receiver *h)
+{
+    int rc = handover_channel_expect_end(&h->channel);
+    if (rc == 0)
+        rc = handover_state_apply_configs(&h->state);
+    if (rc == 0)
+        rc = handover_state_finish(&h->state);
+    if (rc < 0)
+        return rc;
+    rc = workers_spawn(&h->rt->workers);
+    if (rc < 0)
+        return handover_channel_refuse(&h->channel, "workers: %s", strerror(-rc));
+    rc = sort_staged(h);
+    return rc < 0 ? rc : handover_channel_send(&h->channel, HANDOVER_ACCEPT);
+}
+
+/* Ids must be unique and not above the last one given: new sessions continue from that. */
 static int check_session_ids(struct handover_receiver *h)
 {
-    uint64_t last = atomic_load(&h->rt->last_session_id);
+    uint64_t last = atomic_load_explicit(&h->rt->last_session_id, memory_order_relaxed);
     uint64_t highest = h->staged_count == 0 ? 0 : h->staged[h->staged_count - 1].id;
     sort_late(h);
     for (size_t i = 0; i < h->late_count; i++)
         if (find_staged(h, h->late[i]->id) != NULL ||
             (i > 0 && h->late[i]->id == h->late[i - 1]->id))
-            return refuse_session(h, h->late[i]->id, "two have this number");
+            return refuse_session(h, h->late[i]->id, "its id is used twice");
     if (h->late_count > 0 && h->late[h->late_count - 1]->id > highest)
         highest = h->late[h->late_count - 1]->id;
-    return highest > last ? refuse_session(h, highest, "its number has not been given yet") : 0;
+    return highest > last ? refuse_session(h, highest, "its id has not been given yet") : 0;
 }
 
+/* The old process's TAKEN_OVER must be awaited: without it that process continues after its
+ * timeout, and both would use the sessions. */
 static int take_ownership(struct handover_receiver *h)
 {
-    if (handover_channel_expect_end(&h->channel) < 0 || check_session_ids(h) < 0 ||
-        handover_channel_send(&h->channel, HANDOVER_TAKEN_OVER) < 0)
-        return -1;
+    int rc = handover_channel_expect_end(&h->channel);
+    if (rc == 0)
+        rc = check_session_ids(h);
+    if (rc == 0)
+        rc = handover_channel_send(&h->channel, HANDOVER_TAKEN_OVER);
+    if (rc < 0)
+        return rc;
     if (handover_channel_receive(&h->channel) < 0 ||
         h->channel.message->type != HANDOVER_TAKEN_OVER)
-        return handover_channel_refuse(&h->channel, "the old program did not let go");
-    drop_ended(h);
+        return handover_channel_refuse(&h->channel, "the old program did not give them up");
+    discard_ended(h);
     queue_waiting(h);
     return 1;
 }
 
-/* Where each message stands in the order of all, from 1; those of some types come once. */
+/* The position of a type in the sequence, from 1, and whether there may be only one such message;
+ * 0: the old process does not send it. */
 struct message_order {
     int at;
     bool once;
@@ -285,7 +305,7 @@ struct message_order {
 static struct message_order message_order_of(enum handover_message_type type, int reached)
 {
     switch (type) {
-    case HANDOVER_OFFER: /* the first of all, and again when nothing moves any more */
+    case HANDOVER_OFFER: /* the first message, and again while the workers are paused */
         return (struct message_order){ reached == 0 ? 1 : 13, true };
     case HANDOVER_CONFIG:
         return (struct message_order){ 2, false };
@@ -314,13 +334,14 @@ static struct message_order message_order_of(enum handover_message_type type, in
     case HANDOVER_ACCEPT:
     case HANDOVER_REFUSE:
     case HANDOVER_TAKEN_OVER:
-    case PARCEL_LOG_LOSS:
+    case HANDOVER_LOG_LOSS:
         break;
     }
     return (struct message_order){ 0, true };
 }
 
-/* Nothing comes before what it needs: counters, a configuration, and that all was prepared. */
+/* Positions never decrease. Required are, in this order: the counters, a configuration, PREPARED,
+ * the counters again, COMPLETE. */
 static bool is_in_order(struct handover_receiver *h)
 {
     struct message_order t =
@@ -339,15 +360,17 @@ static bool is_in_order(struct handover_receiver *h)
     return fits;
 }
 
-/* Returns 1 when all is ours. */
-static int handover_receive_one(struct handover_receiver *h)
+/* Returns 1 when this process owns everything. */
+static int receive_one(struct handover_receiver *h)
 {
+    int rc;
     if (!is_in_order(h))
-        return handover_channel_refuse(&h->channel, "message \"%s\", which does not belong here",
+        return handover_channel_refuse(&h->channel, "message \"%s\" out of order",
                                        handover_message_type_name(h->channel.message->type));
     switch ((enum handover_message_type)h->channel.message->type) {
     case HANDOVER_SESSIONS:
-        return handover_state_apply_configs(&h->state) < 0 ? -1 : receive_settled(h);
+        rc = handover_state_apply_configs(&h->state);
+        return rc < 0 ? rc : receive_sessions(h);
     case HANDOVER_PREPARED:
         return receive_prepared(h);
     case HANDOVER_PROGRESS:
@@ -361,17 +384,18 @@ static int handover_receive_one(struct handover_receiver *h)
     }
 }
 
-/* Waits for as long as it takes: the old program ends this one when its own patience is over, or by
- * its own end. Whoever did not wait for its last word would leave the sessions to nobody. */
-static int handover_receive_all(struct handover_receiver *h)
+/* Receives without a timeout: the old process has one and kills this process when it expires. If
+ * this process gave up by itself, the old one might end at the same time, and the sessions with
+ * both. */
+static int receive_all(struct handover_receiver *h)
 {
     int rc = handover_channel_send_text(&h->channel, HANDOVER_ACCEPT, PACKAGE_VERSION);
     while (rc == 0) {
         rc = handover_channel_receive(&h->channel);
         if (rc == 0)
-            rc = handover_receive_one(h);
+            rc = receive_one(h);
     }
-    return rc < 0 ? -1 : 0;
+    return rc < 0 ? rc : 0;
 }
 
 int handover_receive_socket(void)
@@ -402,12 +426,55 @@ int handover_receive(struct runtime *rt, int sock, struct config *file_config, F
     if (rc < 0)
         (void)handover_channel_fail(&h.channel, "packing", rc);
     else
-        rc = handover_receive_all(&h);
+        rc = receive_all(&h);
     if (rc < 0)
         fprintf(errors, "taking over: %s\n", h.channel.error);
     handover_state_fini(&h.state);
     free(h.staged);
     free(h.late);
     handover_channel_fini(&h.channel);
-    return rc < 0 ? -1 : 0;
+    return rc;
+}
+
+/* ---- after the handover ---- */
+
+static void add_log_loss(struct handover_message *p)
+{
+    struct handover_log_loss e;
+    struct handover_message_cursor at = { 0, 0 };
+    if (p->type == HANDOVER_LOG_LOSS && handover_message_take(p, &at, &e, sizeof e, NULL, 0))
+        for (int i = 0; i < LOG_NAME_COUNT; i++)
+            log_add_dropped((enum log_name)i, &e.loss[i]);
+    handover_message_close_rest(p, &at);
+}
+
+/* A message, or the end of the old process. */
+static void on_log_loss(uv_poll_t *poll, int status, int events)
+{
+    struct log_loss_watch *w = poll->data;
+    struct handover_message *p = status < 0 ? NULL : malloc(sizeof *p);
+    (void)events;
+    if (p != NULL && handover_message_receive(w->sock, p, 1) == 0)
+        add_log_loss(p);
+    free(p);
+    uv_poll_stop(poll);
+    uv_close((uv_handle_t *)poll, NULL);
+    log_loss_watch_fini(w);
+}
+
+void log_loss_watch_start(struct log_loss_watch *w, uv_loop_t *loop, int sock)
+{
+    w->sock = sock;
+    w->poll.data = w;
+    if (uv_poll_init(loop, &w->poll, sock) < 0)
+        log_loss_watch_fini(w);
+    else
+        (void)uv_poll_start(&w->poll, UV_READABLE, on_log_loss);
+}
+
+void log_loss_watch_fini(struct log_loss_watch *w)
+{
+    if (w->sock != -1)
+        close(w->sock);
+    w->sock = -1;
 }

@@ -1,23 +1,41 @@
-/* The new process's side of an upgrade: takes everything over from the old program, at the other
- * end of a socket. Nothing is touched before the old one has given its word that it will not go on;
- * until then this process may end at any moment without harm. */
+/* The new process's part of a handover (upgrade.h has the sequence). For the control thread, before
+ * the workers run.
+ *
+ * Received sockets are not read, written or shut down before the old process has given them up. Up
+ * to then this process may fail or be killed at any time without an effect on a session.
+ */
 #ifndef ZPROXY_HANDOVER_HANDOVER_RECEIVE_H
 #define ZPROXY_HANDOVER_HANDOVER_RECEIVE_H
 
+#include <uv.h>
+
 #include "control/runtime.h"
 
-/* The environment variable that names the socket: then there is something to take over. */
+/* Environment variable with the number of the socket to the old process. */
 #define HANDOVER_ENVIRONMENT "ZPROXY_HANDOVER"
 
-/* The socket's descriptor, or -1: an ordinary start. Takes the variable out of the environment. */
+/* Returns the socket's descriptor and removes the variable, or -1: an ordinary start. */
 int handover_receive_socket(void);
 
-/* Tells the old program why nothing is taken over. */
+/* Tells the old process why this one cannot start. */
 void handover_receive_refuse(int sock, const char *why);
 
-/* Puts the old program's configuration in force here, with its sockets and sessions, for workers
- * that do not run yet; own is what the file says now. Returns 0, or -1 after having told the other
- * one, and errors, why not. */
+/* Receives the configuration, sockets, counters and sessions of the old process, restores them in
+ * rt, and makes the workers, which are not started. file_config: what the file says now; it stays
+ * the caller's. Returns 0 when this process owns everything, or -errno after a refusal and a line
+ * in errors. */
 int handover_receive(struct runtime *rt, int sock, struct config *file_config, FILE *errors);
+
+/* After a handover: waits on the loop for the number of log lines that the old process lost at its
+ * end, and counts them. */
+struct log_loss_watch {
+    uv_poll_t poll;
+    int sock; /* -1: none */
+};
+
+/* Owns the socket from now on and closes it when the old process has ended. */
+void log_loss_watch_start(struct log_loss_watch *w, uv_loop_t *loop, int sock);
+/* Closes the socket. The loop must have been closed. */
+void log_loss_watch_fini(struct log_loss_watch *w);
 
 #endif

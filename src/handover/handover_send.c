@@ -2,12 +2,19 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "handover/handover_messages.h"
 #include "handover/handover_state.h"
-#include "handover/worker_barrier.h"
+
+/* The limit of a pause is the time that the new process took to prepare, but at least this: little
+ * is left to do, and sessions wait. */
+#define PAUSE_MIN_US 100000
+
+/* The socket has room: the new process has read everything that was sent before. */
+#define LOG_LOSS_TIMEOUT_MS 1000
 
 struct handover_sender {
     struct runtime *rt;
@@ -18,15 +25,66 @@ struct handover_sender {
     uint64_t began; /* us */
 };
 
-/* While nothing moves, the new program has the time that it took to prepare, or this if that was
- * less: sessions wait for it, and it has little to do. */
-#define FREEZE_MIN_US 100000
+/* ---- workers that wait ---- */
 
-/* ---- sessions that go on meanwhile ---- */
+/* Workers wait here until control lets them continue. A semaphore must not be destroyed while a
+ * thread is in sem_wait(3), so each worker also reports that it has left. */
+struct worker_barrier {
+    sem_t arrived;
+    sem_t released;
+    sem_t left;
+};
 
-/* Where a session's service stands: its configuration's number and the listener's there. */
-static bool handover_send_find_frontend(const struct runtime *rt, const struct frontend *s,
-                                        struct session_setup *t)
+static void worker_barrier_init(struct worker_barrier *h)
+{
+    sem_init(&h->arrived, 0, 0);
+    sem_init(&h->released, 0, 0);
+    sem_init(&h->left, 0, 0);
+}
+
+static void worker_barrier_fini(struct worker_barrier *h)
+{
+    sem_destroy(&h->arrived);
+    sem_destroy(&h->released);
+    sem_destroy(&h->left);
+}
+
+/* Signal handlers interrupt the control thread. */
+static void wait_semaphore(sem_t *s)
+{
+    while (sem_wait(s) == -1)
+        ;
+}
+
+/* For a worker: blocks until worker_barrier_release(). */
+static void worker_barrier_wait(struct worker_barrier *h)
+{
+    sem_post(&h->arrived);
+    wait_semaphore(&h->released);
+    sem_post(&h->left);
+}
+
+/* For control: blocks until count workers wait. */
+static void worker_barrier_await(struct worker_barrier *h, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        wait_semaphore(&h->arrived);
+}
+
+/* For control: lets count workers continue. */
+static void worker_barrier_release(struct worker_barrier *h, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sem_post(&h->released);
+    for (size_t i = 0; i < count; i++)
+        wait_semaphore(&h->left);
+}
+
+/* ---- sessions whose setup is final, while workers run ---- */
+
+/* Sets generation and listen to where the new process finds the session's frontend. */
+static bool locate_frontend(const struct runtime *rt, const struct frontend *s,
+                            struct session_setup *t)
 {
     const struct generation *g = rt->current;
     const struct generation *next = LIST_FIRST(&rt->generations);
@@ -40,8 +98,9 @@ static bool handover_send_find_frontend(const struct runtime *rt, const struct f
     return false;
 }
 
-/* A worker packs some of its settled sessions. Until control has sent them, none of them may be
- * closed: its descriptor's number would be another's. So the worker waits for that. */
+/* Has a worker pack a message with sessions whose setup is final. The worker waits until control
+ * has sent it: a session that is closed before would leave the number of its descriptor to another
+ * file. */
 struct pack_request {
     struct worker_message worker_message;
     struct handover_sender *b;
@@ -56,7 +115,7 @@ static bool pack_session(struct pack_request *pk, const struct session *s)
     int fd[SESSION_RECORD_SETUP_FDS];
     session_record_setup(s, &t, fd);
     t.worker = pk->worker;
-    return handover_send_find_frontend(pk->b->rt, s->frontend, &t) &&
+    return locate_frontend(pk->b->rt, s->frontend, &t) &&
            handover_message_add(pk->b->channel.message, &t, sizeof t, fd, SESSION_RECORD_SETUP_FDS);
 }
 
@@ -77,8 +136,8 @@ static void on_pack(struct worker_message *l, void *owner)
     worker_barrier_wait(&pk->barrier);
 }
 
-/* Control waits for a slow reader, so that the worker does not have to. */
-static int handover_send_wait_writable(struct handover_sender *b)
+/* Called before a worker packs, so that it does not wait for a slow receiver. */
+static int wait_writable(struct handover_sender *b)
 {
     struct pollfd ask = { .fd = b->channel.sock, .events = POLLOUT };
     if (poll(&ask, 1, HANDOVER_TIMEOUT_MS) == 1 && (ask.revents & POLLOUT) != 0)
@@ -86,7 +145,7 @@ static int handover_send_wait_writable(struct handover_sender *b)
     return handover_channel_fail(&b->channel, "sending", -ETIMEDOUT);
 }
 
-static int send_settled_of(struct handover_sender *b, size_t worker)
+static int send_final_of(struct handover_sender *b, size_t worker)
 {
     struct pack_request pk = { .worker_message.run = on_pack, .b = b, .worker = (uint32_t)worker };
     worker_barrier_init(&pk.barrier);
@@ -94,10 +153,10 @@ static int send_settled_of(struct handover_sender *b, size_t worker)
     do {
         pk.more = false;
         handover_channel_begin(&b->channel, HANDOVER_SESSIONS);
-        if ((rc = handover_send_wait_writable(b)) < 0)
+        if ((rc = wait_writable(b)) < 0)
             break;
         if (!worker_post(workers_at(&b->rt->workers, worker), &pk.worker_message))
-            break; /* it has finished: it had none */
+            break; /* it has finished and has no sessions */
         worker_barrier_await(&pk.barrier, 1);
         rc = handover_channel_end(&b->channel);
         bool none = b->channel.message->count == 0;
@@ -110,56 +169,57 @@ static int send_settled_of(struct handover_sender *b, size_t worker)
     return rc;
 }
 
-static int send_settled(struct handover_sender *b)
+static int send_final(struct handover_sender *b)
 {
-    for (size_t i = 0; i < workers_running(&b->rt->workers); i++)
-        if (send_settled_of(b, i) < 0)
-            return -1;
-    return 0;
+    int rc = 0;
+    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
+        rc = send_final_of(b, i);
+    return rc;
 }
 
-/* ---- the moment in which nothing moves ---- */
+/* ---- the pause ---- */
 
-/* Has a worker stand still, with its sessions at rest. */
-struct freeze_request {
+/* Has a worker free its ended sessions and wait. */
+struct pause_request {
     struct worker_message worker_message;
     struct worker_barrier *barrier;
 };
 
-static void on_freeze(struct worker_message *l, void *owner)
+static void on_pause(struct worker_message *l, void *owner)
 {
-    struct freeze_request *f = (struct freeze_request *)l; /* its first member */
+    struct pause_request *f = (struct pause_request *)l; /* its first member */
     struct worker_barrier *barrier = f->barrier;
     sessions_reap(worker_sessions(owner));
     free(f);
     worker_barrier_wait(barrier);
 }
 
-/* Returns 0 or -ENOMEM; *told workers stand still in both cases. One that has finished does so for
- * good, and has no session. */
-static int freeze_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t *frozen)
+/* Returns 0 or -ENOMEM. *paused: how many workers wait, in both cases; those that have finished are
+ * not among them. */
+static int pause_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t *paused)
 {
     int rc = 0;
-    *frozen = 0;
+    *paused = 0;
     worker_barrier_init(barrier);
     for (size_t i = 0; i < workers_running(&b->rt->workers); i++) {
-        struct freeze_request *f = calloc(1, sizeof *f);
+        struct pause_request *f = calloc(1, sizeof *f);
         if (f == NULL) {
             rc = -ENOMEM;
             break;
         }
-        f->worker_message.run = on_freeze;
+        f->worker_message.run = on_pause;
         f->barrier = barrier;
         if (worker_post(workers_at(&b->rt->workers, i), &f->worker_message))
-            ++*frozen;
+            ++*paused;
         else
             free(f);
     }
-    worker_barrier_await(barrier, *frozen);
+    worker_barrier_await(barrier, *paused);
     return rc;
 }
 
-/* Nobody has those sockets but we, now that the other one is dead. */
+/* session.staged means that another process has the session's sockets open too; call this once the
+ * new process is dead. */
 static void unstage(const struct sessions *all)
 {
     struct session *s;
@@ -173,29 +233,30 @@ static void on_unstage(struct worker_message *l, void *owner)
     free(l);
 }
 
-/* It did not come as far as the workers' standing still. */
+/* After a failure while workers run. */
 static void unstage_all(struct handover_sender *b)
 {
     b->kill_receiver(b->arg);
     for (size_t i = 0; i < workers_running(&b->rt->workers); i++) {
         struct worker_message *l = calloc(1, sizeof *l);
         if (l == NULL)
-            continue; /* they stay marked: their ends are told in two steps instead of one */
+            continue; /* they stay staged: each end costs an extra epoll_ctl(2) */
         l->run = on_unstage;
         if (!worker_post(workers_at(&b->rt->workers, i), l))
             free(l);
     }
 }
 
-static void thaw_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t frozen)
+/* After a failure while workers are paused. */
+static void resume_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t paused)
 {
     for (size_t i = 0; i < workers_running(&b->rt->workers); i++)
         unstage(worker_sessions(workers_at(&b->rt->workers, i)));
-    worker_barrier_release(barrier, frozen);
+    worker_barrier_release(barrier, paused);
     worker_barrier_fini(barrier);
 }
 
-static int send_moments_of(struct handover_sender *b, const struct sessions *all)
+static int send_progress_of(struct handover_sender *b, const struct sessions *all)
 {
     const struct session *s;
     LIST_FOREACH(s, &all->all, in_all) {
@@ -203,9 +264,10 @@ static int send_moments_of(struct handover_sender *b, const struct sessions *all
         int fd[SESSION_RECORD_PROGRESS_FDS];
         if (!s->staged)
             continue;
-        session_record_progress(s, &e.moment, fd);
-        if (handover_channel_add(&b->channel, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS) < 0)
-            return -1;
+        session_record_progress(s, &e.progress, fd);
+        int rc = handover_channel_add(&b->channel, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -218,76 +280,84 @@ static int send_late_of(struct handover_sender *b, const struct sessions *all, s
         int fd[SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS];
         if (s->staged)
             continue;
-        session_record_setup(s, &e.terms, fd);
-        session_record_progress(s, &e.moment, fd + SESSION_RECORD_SETUP_FDS);
-        e.terms.worker = (uint32_t)worker;
-        if (!handover_send_find_frontend(b->rt, s->frontend, &e.terms))
-            return handover_channel_fail(&b->channel, "a session of no known listener", -EINVAL);
-        if (handover_channel_add(&b->channel, &e, sizeof e, fd,
-                                 SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS) < 0)
-            return -1;
+        session_record_setup(s, &e.setup, fd);
+        session_record_progress(s, &e.progress, fd + SESSION_RECORD_SETUP_FDS);
+        e.setup.worker = (uint32_t)worker;
+        if (!locate_frontend(b->rt, s->frontend, &e.setup))
+            return handover_channel_fail(&b->channel, "a session of an unknown listener", -EINVAL);
+        int rc = handover_channel_add(&b->channel, &e, sizeof e, fd,
+                                      SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS);
+        if (rc < 0)
+            return rc;
         b->result->sessions++;
     }
     return 0;
 }
 
-static int send_frozen_sessions(struct handover_sender *b)
+static int send_progress(struct handover_sender *b)
 {
-    size_t workers = workers_running(&b->rt->workers);
+    int rc = 0;
     handover_channel_begin(&b->channel, HANDOVER_PROGRESS);
-    for (size_t i = 0; i < workers; i++)
-        if (send_moments_of(b, worker_sessions(workers_at(&b->rt->workers, i))) < 0)
-            return -1;
-    if (handover_channel_end(&b->channel) < 0)
-        return -1;
+    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
+        rc = send_progress_of(b, worker_sessions(workers_at(&b->rt->workers, i)));
+    return rc < 0 ? rc : handover_channel_end(&b->channel);
+}
+
+static int send_late(struct handover_sender *b)
+{
+    int rc = 0;
     handover_channel_begin(&b->channel, HANDOVER_LATE_SESSIONS);
-    for (size_t i = 0; i < workers; i++)
-        if (send_late_of(b, worker_sessions(workers_at(&b->rt->workers, i)), i) < 0)
-            return -1;
-    if (handover_channel_end(&b->channel) < 0)
-        return -1;
-    return handover_state_send_process(&b->channel, b->rt);
+    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
+        rc = send_late_of(b, worker_sessions(workers_at(&b->rt->workers, i)), i);
+    return rc < 0 ? rc : handover_channel_end(&b->channel);
 }
 
 static void set_deadline(struct handover_sender *b, uint64_t now)
 {
     uint64_t allowed = now - b->began;
-    if (allowed < FREEZE_MIN_US)
-        allowed = FREEZE_MIN_US;
+    if (allowed < PAUSE_MIN_US)
+        allowed = PAUSE_MIN_US;
     if (allowed > HANDOVER_TIMEOUT_MS * 1000)
         allowed = HANDOVER_TIMEOUT_MS * 1000;
     b->channel.deadline = handover_channel_now_us() + allowed;
 }
 
-/* The new program begins when it has our word that we shall not go on, and not before: then it may
- * die until there, and we go on. */
+/* The last message is what gives the sessions up: until the new process has it, it does not touch
+ * them, so it can be killed and the workers can continue. */
 static int transfer_sessions(struct handover_sender *b)
 {
-    /* static: once hands are changed, workers stand there until the process ends */
-    static struct worker_barrier barrier;
+    static struct worker_barrier barrier; /* static: after success workers wait on it for good */
     uint64_t began = handover_channel_now_us();
-    size_t frozen = 0;
-    int rc = freeze_workers(b, &barrier, &frozen);
+    size_t paused = 0;
+    int rc = pause_workers(b, &barrier, &paused);
     set_deadline(b, began);
-    rc = rc < 0 ? handover_channel_fail(&b->channel, "stopping the workers", rc)
-                : send_frozen_sessions(b);
+    if (rc < 0)
+        rc = handover_channel_fail(&b->channel, "pausing the workers", rc);
+    else
+        rc = send_progress(b);
+    if (rc == 0)
+        rc = send_late(b);
+    if (rc == 0)
+        rc = handover_state_send_process(&b->channel, b->rt);
     if (rc == 0)
         rc = handover_channel_request(&b->channel, HANDOVER_COMPLETE, HANDOVER_TAKEN_OVER);
     if (rc == 0)
         rc = handover_channel_send(&b->channel, HANDOVER_TAKEN_OVER);
     if (rc < 0) {
         b->kill_receiver(b->arg);
-        thaw_workers(b, &barrier, frozen);
+        resume_workers(b, &barrier, paused);
     }
     b->result->paused_us = handover_channel_now_us() - began;
     return rc;
 }
 
-static int handover_send_prepare(struct handover_sender *b)
+/* Everything that can be sent while the workers run. */
+static int send_prepared(struct handover_sender *b)
 {
-    if (handover_state_send(&b->channel, b->rt) < 0 || send_settled(b) < 0)
-        return -1;
-    return handover_channel_request(&b->channel, HANDOVER_PREPARED, HANDOVER_ACCEPT);
+    int rc = handover_state_send(&b->channel, b->rt);
+    if (rc == 0)
+        rc = send_final(b);
+    return rc < 0 ? rc : handover_channel_request(&b->channel, HANDOVER_PREPARED, HANDOVER_ACCEPT);
 }
 
 int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg), void *arg,
@@ -305,12 +375,37 @@ int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg)
     if (rc < 0)
         (void)handover_channel_fail(&b.channel, "packing", rc);
     else
-        rc = handover_send_prepare(&b);
+        rc = send_prepared(&b);
     if (rc == 0)
         rc = transfer_sessions(&b);
     else
         unstage_all(&b);
     memcpy(result->error, b.channel.error, sizeof result->error);
     handover_channel_fini(&b.channel);
-    return rc < 0 ? -1 : 0;
+    return rc;
+}
+
+/* ---- after the handover ---- */
+
+static bool get_log_loss(const uint64_t sent[LOG_NAME_COUNT], struct handover_log_loss *e)
+{
+    bool any = false;
+    for (int i = 0; i < LOG_NAME_COUNT; i++) {
+        log_closed_loss((enum log_name)i, &e->loss[i]);
+        e->loss[i].dropped -= sent[i];
+        any |= e->loss[i].dropped > 0 || e->loss[i].unreported > 0;
+    }
+    return any;
+}
+
+void handover_send_log_loss(int sock, const uint64_t sent[LOG_NAME_COUNT])
+{
+    struct handover_log_loss e;
+    struct handover_message *p = get_log_loss(sent, &e) ? malloc(sizeof *p) : NULL;
+    if (p == NULL)
+        return;
+    handover_message_init(p, HANDOVER_LOG_LOSS);
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
+    (void)handover_message_send(sock, p, LOG_LOSS_TIMEOUT_MS);
+    free(p);
 }

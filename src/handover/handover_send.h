@@ -1,28 +1,35 @@
-/* The old process's side of an upgrade: hands everything over to the new program, which waits at
- * the other end of a socket. Blocks the control thread for some milliseconds, not the workers, but
- * for the moment in which the sessions change hands.
+/* The old process's part of a handover (upgrade.h has the sequence). For the control thread, which
+ * it blocks for some milliseconds; workers are paused only while sessions change hands.
  *
- * Whatever goes wrong before the new program owns the sessions leaves everything as it was: what
- * travels are duplicates of descriptors, and nobody touches a socket meanwhile.
+ * Up to the end nothing changes in this process: only duplicates of descriptors are sent, and the
+ * new process does not read or write them before this one has given them up.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_SEND_H
 #define ZPROXY_HANDOVER_HANDOVER_SEND_H
 
 #include <stdint.h>
 
+#include "base/log.h"
 #include "control/runtime.h"
 
 struct handover_send_result {
     uint64_t sessions;
-    uint64_t paused_us; /* how long nothing moved, also if in vain */
-    char error[200];    /* why not */
+    uint64_t paused_us; /* how long the workers were paused, also after a failure */
+    char error[200];    /* why the handover failed */
 };
 
-/* kill_receiver: has the other process dead when it returns; called before anything moves here
- * again. sock: a SOCK_SEQPACKET socket whose other end has said HANDOVER_ACCEPT. Returns 0: the new
- * program owns the sessions, and the caller ends the process without closing anything; or -1 and
- * everything goes on here. */
+/* sock: a SOCK_SEQPACKET socket; the new process has sent its first HANDOVER_ACCEPT. kill_receiver
+ * must kill the new process and wait for its death; it is called on failure, before the workers
+ * continue.
+ *
+ * Returns 0 when the new process owns everything: the workers stay paused, and the caller must end
+ * the process without closing or shutting down a socket. Returns -errno, with result->error set,
+ * when this process continues. */
 int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg), void *arg,
                   struct handover_send_result *result);
+
+/* After a handover and log_close(): tells the new process how many log lines were lost since the
+ * counters were sent. sent: dropped lines in these counters. */
+void handover_send_log_loss(int sock, const uint64_t sent[LOG_NAME_COUNT]);
 
 #endif

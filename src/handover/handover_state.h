@@ -1,6 +1,9 @@
-/* Everything that an old process leaves to the new one but its sessions: what stands still for as
- * long as control does. In order: counters, configurations, sockets, answers of name servers,
- * servers, counters of listeners. One side sends it, the other one takes it.
+/* What a handover transfers apart from sessions. It does not change while the control thread is
+ * busy with the handover, except for the counters. In the order of messages: the process's
+ * counters, configurations, sockets, resolved addresses, servers, listeners' counters.
+ *
+ * handover_state_send.c runs in the old process, handover_state_receive.c in the new one; both on
+ * the control thread.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_STATE_H
 #define ZPROXY_HANDOVER_HANDOVER_STATE_H
@@ -13,39 +16,41 @@
 #include "control/runtime.h"
 #include "handover/handover_channel.h"
 
-/* All return 0, or -1 with the courier's error filled in. */
+/* All functions return 0, or -errno with the channel's error set. */
 
-/* Sends all of it; or again what goes on changing while sessions do. */
+/* Sends everything. */
 int handover_state_send(struct handover_channel *c, struct runtime *rt);
+/* Sends the process's counters only: again when the workers are paused. */
 int handover_state_send_process(struct handover_channel *c, struct runtime *rt);
 
 struct old_config;
 struct pool_answer;
 
-/* Of who takes it. */
+/* The receiver's. */
 struct handover_state {
     struct runtime *rt;
     struct handover_channel *channel;
-    struct config *file_config; /* what the file says now: for keys that no reload may change */
-    FILE *errors;               /* of configurations */
+    struct config *file_config; /* the file's: for keys that a reload cannot change */
+    FILE *errors;               /* for errors in configurations */
     struct old_config *old_config;
     size_t old_config_count;
-    uint64_t log_dropped[LOG_NAME_COUNT]; /* that have been counted here */
-    bool configs_applied;                 /* the configurations are in force */
-    struct pool_answer *answers; /* of one name, until all of them have come: in several parcels */
+    uint64_t log_dropped[LOG_NAME_COUNT]; /* dropped lines of the old process counted so far */
+    bool configs_applied;
+    struct pool_answer *answers; /* of one name, which may come in several messages */
     size_t answer_count;
     size_t answer_capacity;
     char answer_pool[CONFIG_NAME_MAX + 1];
     uint32_t answer_line;
 };
 
-/* Takes the parcel that has come, one of the above. */
+/* Handles the received message, which is of one of the types above. */
 int handover_state_receive(struct handover_state *v);
 
-/* Puts the configurations in force, unless they are. Sessions need them. */
+/* Applies the received configurations, unless that is done. Call it before a session is restored.
+ */
 int handover_state_apply_configs(struct handover_state *v);
 
-/* All of it has come: what was set at run time is in force from the first client on. */
+/* Everything has been received: makes the restored weights and states effective in the pools. */
 int handover_state_finish(struct handover_state *v);
 
 void handover_state_fini(struct handover_state *v);

@@ -9,7 +9,7 @@
 #include "control/config_change.h"
 #include "handover/handover_messages.h"
 
-/* A configuration that has come, until all have. */
+/* A received configuration of the old process, until all are applied. */
 struct old_config {
     struct handover_config head;
     struct config *conf;
@@ -26,16 +26,36 @@ static uint64_t handover_state_now_ms(void)
     return handover_channel_now_us() / 1000;
 }
 
-/* The counters come twice, the second time with what was lost meanwhile. */
+/* For the tables of handover_messages.h: from the item e into the object. Relaxed: no worker runs
+ * yet, and pthread_create(3) publishes the values to those that are started later. */
+#define COPY_VALUE(type, name, kind) to->name = e->name;
+#define STORE_VALUE(type, name, kind) \
+    atomic_store_explicit(&to->name, e->name, memory_order_relaxed);
+#define STORE_COUNTER(name) counter_set(&to->name, e->name);
+#define STORE_COUNTERS(name, length)      \
+    for (size_t i = 0; i < (length); i++) \
+        counter_set(&to->name[i], e->name[i]);
+
+/* The counters are received twice; the second message counts lines dropped since the first. The
+ * old process logs its own losses until it closes its log, so they are not counted as unreported.
+ */
 static void add_log_dropped(struct handover_state *v, const struct handover_process *e)
 {
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
-        /* those that it has not told of: so far it may itself */
         const struct log_loss loss = { .dropped = e->log_dropped[i] - v->log_dropped[i] };
         if (e->log_dropped[i] > v->log_dropped[i])
             log_add_dropped((enum log_name)i, &loss);
         v->log_dropped[i] = e->log_dropped[i];
     }
+}
+
+static void restore_process(struct runtime *to, const struct handover_process *e)
+{
+    HANDOVER_PROCESS_COUNTERS(COPY_VALUE)
+    atomic_store_explicit(&to->last_session_id, e->last_session_id, memory_order_relaxed);
+    to->workers.retired = e->totals;
+    log_set_level((enum log_level)e->log_level);
+    privileges_set_dumpable(e->is_open != 0);
 }
 
 static int receive_process(struct handover_state *v)
@@ -44,27 +64,20 @@ static int receive_process(struct handover_state *v)
     int pid_file = -1;
     int rc = handover_channel_take(v->channel, "the counters", &e, sizeof e, &pid_file, 1);
     if (rc <= 0)
-        return rc < 0 ? rc
-                      : handover_channel_refuse(v->channel, "no counters where they are expected");
+        return rc < 0 ? rc : handover_channel_refuse(v->channel, "the counters are missing");
     const char *why = handover_check_process(&e, pid_file);
     if (why != NULL) {
         handover_state_close_fd(pid_file);
         return handover_channel_refuse(v->channel, "the counters: %s", why);
     }
-    struct runtime *rt = v->rt;
-    pid_file_adopt(&rt->pid_file, pid_file);
-    atomic_store(&rt->last_session_id, e.last_session_id);
-    rt->reloads = e.reloads;
-    rt->failed_reloads = e.failed_reloads;
-    rt->began = e.began;
-    rt->workers.retired = e.totals;
-    log_set_level((enum log_level)e.log_level);
-    privileges_set_dumpable(e.is_open != 0);
+    pid_file_adopt(&v->rt->pid_file, pid_file);
+    restore_process(v->rt, &e);
     add_log_dropped(v, &e);
     return handover_channel_expect_end(v->channel);
 }
 
-/* What is wrong with a configuration: for the refusal the first line of it, all for v->errors. */
+/* Collects the errors of a configuration: all lines go to v->errors, the first one into the
+ * refusal. */
 struct config_errors {
     FILE *out;
     char *text;
@@ -75,7 +88,7 @@ static int config_errors_open(struct config_errors *o)
 {
     *o = (struct config_errors){ .text = NULL };
     o->out = open_memstream(&o->text, &o->size);
-    return o->out == NULL ? -1 : 0;
+    return o->out == NULL ? -ENOMEM : 0;
 }
 
 static void config_errors_close(struct handover_state *v, struct config_errors *o)
@@ -101,18 +114,18 @@ static bool has_number(const struct handover_state *v, uint32_t number)
     return false;
 }
 
-/* The one in force comes first; those that sessions keep are older. */
-static const char *check_config(const struct handover_state *v, const struct handover_config *e,
-                                int fd)
+/* The first configuration is the one in force; the others are older. */
+static const char *check_next_config(const struct handover_state *v,
+                                     const struct handover_config *e, int fd)
 {
     const char *why = handover_check_config(e, fd);
     if (why != NULL)
         return why;
     if (e->in_force != (v->old_config_count == 0))
-        return "none or two of them are in force";
+        return "not exactly the first one is in force";
     if (has_number(v, e->number) ||
         (v->old_config_count > 0 && e->number > v->old_config[0].head.number))
-        return "its number is another's, or later than that of the one in force";
+        return "its number is used twice, or is higher than that of the one in force";
     return NULL;
 }
 
@@ -129,7 +142,7 @@ static int add_config(struct handover_state *v, const struct handover_config *e,
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     struct config *conf = config_load(path, o.out);
     config_errors_close(v, &o);
-    int rc = conf == NULL ? refuse_config(v, &o, e->number, "is not understood") : 0;
+    int rc = conf == NULL ? refuse_config(v, &o, e->number, "is not valid here") : 0;
     free(o.text);
     if (rc == 0)
         v->old_config[v->old_config_count++] = (struct old_config){ .head = *e, .conf = conf };
@@ -142,7 +155,7 @@ static int receive_configs(struct handover_state *v)
     int fd = -1;
     int rc;
     while ((rc = handover_channel_take(v->channel, "a configuration", &e, sizeof e, &fd, 1)) > 0) {
-        const char *why = check_config(v, &e, fd);
+        const char *why = check_next_config(v, &e, fd);
         rc = why == NULL
                  ? add_config(v, &e, fd)
                  : handover_channel_refuse(v->channel, "configuration %u: %s", e.number, why);
@@ -179,8 +192,8 @@ static int receive_sockets(struct handover_state *v)
     int rc;
     while ((rc = handover_channel_take(v->channel, "a listening socket", &e, sizeof e, fd,
                                        HANDOVER_SOCKET_FDS)) > 0)
-        if (receive_socket(v, &e, fd) < 0)
-            return -1;
+        if ((rc = receive_socket(v, &e, fd)) < 0)
+            break;
     return rc;
 }
 
@@ -189,12 +202,12 @@ static int receive_inherited(struct handover_state *v)
     struct handover_inherited e;
     int fd = -1;
     int rc;
-    while ((rc = handover_channel_take(v->channel, "a socket of systemd's", &e, sizeof e, &fd, 1)) >
+    while ((rc = handover_channel_take(v->channel, "a socket of systemd", &e, sizeof e, &fd, 1)) >
            0) {
         const char *why = handover_check_inherited(&e, fd);
         if (why != NULL) {
             handover_state_close_fd(fd);
-            return handover_channel_refuse(v->channel, "socket fd:%d of systemd's: %s", e.number,
+            return handover_channel_refuse(v->channel, "socket fd:%d of systemd: %s", e.number,
                                            why);
         }
         if (inherited_adopt(&v->rt->listen_sockets.inherited, e.name, e.number, fd) < 0)
@@ -220,8 +233,8 @@ static int receive_admin(struct handover_state *v)
                   : handover_channel_expect_end(v->channel);
 }
 
-/* Pools that only sessions from before a reload use are made for them, and dropped again: they go
- * with the last of these sessions. */
+/* Sessions from before a reload may use pools that the configuration in force does not have. Such a
+ * pool is made and dropped at once: it is freed with the last session that uses it. */
 static int make_old_pools(struct handover_state *v, const struct config *conf)
 {
     for (size_t i = 0; i < conf->pool_count; i++) {
@@ -240,8 +253,9 @@ static int apply_old_config(struct handover_state *v, struct old_config *l)
 {
     struct runtime *rt = v->rt;
     struct config *conf = l->conf;
-    if (make_old_pools(v, conf) < 0)
-        return -1;
+    int rc = make_old_pools(v, conf);
+    if (rc < 0)
+        return rc;
     l->conf = NULL;
     struct generation *g = generation_new(l->head.number, conf);
     if (g == NULL)
@@ -264,14 +278,13 @@ static int apply_current_config(struct handover_state *v, struct old_config *l)
     config_change_swap_fixed(conf, v->file_config);
     int rc = config_change_prepare(v->rt, conf, o.out, &config_change);
     config_errors_close(v, &o);
-    rc = rc < 0 ? refuse_config(v, &o, l->head.number, "cannot be put in force here") : 0;
+    rc = rc < 0 ? refuse_config(v, &o, l->head.number, "cannot be applied here") : 0;
     free(o.text);
     if (rc == 0)
         config_change_commit(config_change);
     return rc;
 }
 
-/* The one in force was sent first. */
 int handover_state_apply_configs(struct handover_state *v)
 {
     if (v->configs_applied)
@@ -285,7 +298,7 @@ int handover_state_apply_configs(struct handover_state *v)
     return rc;
 }
 
-/* All addresses of a name are there. */
+/* Call when all addresses of a name have been received. */
 static int apply_answers(struct handover_state *v)
 {
     size_t count = v->answer_count;
@@ -296,7 +309,7 @@ static int apply_answers(struct handover_state *v)
     if (p == NULL || v->answer_line >= pool_conf(p)->server_count ||
         pool_conf(p)->server[v->answer_line].host == NULL)
         return handover_channel_refuse(v->channel,
-                                       "addresses of server line %u of pool %s, which has no name",
+                                       "addresses for server line %u of pool %s, which has no name",
                                        v->answer_line + 1, v->answer_pool);
     return pool_resolved(p, v->answer_line, v->answers, count) < 0
                ? handover_channel_refuse(v->channel, "out of memory")
@@ -310,8 +323,9 @@ static bool is_of_same_name(const struct handover_state *v, const struct handove
 
 static int add_answer(struct handover_state *v, const struct handover_answer *e)
 {
-    if (!is_of_same_name(v, e) && apply_answers(v) < 0)
-        return -1;
+    int rc = is_of_same_name(v, e) ? 0 : apply_answers(v);
+    if (rc < 0)
+        return rc;
     if (v->answer_count == v->answer_capacity) {
         size_t room = 2 * v->answer_capacity + 64;
         struct pool_answer *more = realloc(v->answers, room * sizeof *more);
@@ -326,7 +340,7 @@ static int add_answer(struct handover_state *v, const struct handover_answer *e)
     return 0;
 }
 
-/* The last name of a parcel may go on in the next one. */
+/* The addresses of one name may be in two messages. */
 static int receive_answers(struct handover_state *v)
 {
     struct handover_answer e;
@@ -335,45 +349,29 @@ static int receive_answers(struct handover_state *v)
         const char *why = handover_check_answer(&e);
         if (why != NULL)
             return handover_channel_refuse(v->channel, "an address of a name: %s", why);
-        if (add_answer(v, &e) < 0)
-            return -1;
+        if ((rc = add_answer(v, &e)) < 0)
+            break;
     }
     return rc;
 }
 
-static void restore_server(struct server *srv, const struct handover_server *e)
+static void restore_server(struct server *to, const struct handover_server *e)
 {
-    atomic_store(&srv->weight, e->weight);
-    atomic_store(&srv->state, e->state);
-    atomic_store(&srv->max_connections, e->max_connections);
-    atomic_store(&srv->up, e->up != 0);
-    atomic_store(&srv->out_until, e->out_until);
-    atomic_store(&srv->slow_start_length, e->slow_start_length);
-    atomic_store(&srv->slow_start_began, e->slow_start_began);
-    for (int i = 0; i < SERVER_COUNTERS; i++)
-        counter_set(&srv->counter[i], e->counter[i]);
+    HANDOVER_SERVER_STATE(STORE_VALUE)
+    HANDOVER_SERVER_LIMITS(STORE_VALUE)
+    HANDOVER_SERVER_COUNTERS(STORE_COUNTERS)
 }
 
-static void restore_check(const struct handover_state *v, const struct pool *p,
-                          const struct server *srv, const struct handover_server *e)
+static struct health_state unpack_health(const struct handover_health *e, bool up)
 {
-    const struct handover_check_result *c = &e->check;
-    struct health_state state = {
-        .up = e->up != 0,
-        .settled = c->settled != 0,
-        .passed = c->passed != 0,
-        .streak = c->streak,
-        .successes = c->successes,
-        .failures = c->failures,
-        .checked = c->checked,
-        .changed = c->changed,
-        .duration = c->duration,
-    };
-    memcpy(state.why, c->why, sizeof state.why);
-    health_restore(v->rt->health, p, srv, &state);
+    struct health_state health = { .up = up };
+    struct health_state *to = &health;
+    HANDOVER_HEALTH_VALUES(COPY_VALUE)
+    memcpy(to->why, e->why, sizeof to->why);
+    return health;
 }
 
-/* One that the configuration does not have. */
+/* Adds a server that was added at run time: the configuration does not have it. */
 static struct server *add_runtime_server(struct pool *p, struct handover_server *e)
 {
     const struct config_server line = {
@@ -388,7 +386,6 @@ static struct server *add_runtime_server(struct pool *p, struct handover_server 
     return pool_add_server(p, &line) < 0 ? NULL : pool_find(p, &e->addr, e->name);
 }
 
-/* It is said that something is lost, whatever the reason: nothing else would tell. */
 static void log_lost_server(const struct handover_server *e)
 {
     char text[ADDR_TEXT_MAX];
@@ -398,11 +395,11 @@ static void log_lost_server(const struct handover_server *e)
     log_str(&line, "server", e->name);
     log_str(&line, "address", addr_print(&e->addr, text));
     log_str(&line, "msg",
-            "the pool has no such server here: its weight, state and counters are lost");
+            "the new program's pool has no such server: its weight, state and counters are lost");
     log_end(&line);
 }
 
-static int handover_state_receive_server(struct handover_state *v, struct handover_server *e)
+static int receive_server(struct handover_state *v, struct handover_server *e)
 {
     struct pool *p = pools_find(&v->rt->pools, e->pool);
     struct server *srv = p == NULL ? NULL : pool_find(p, &e->addr, e->name);
@@ -413,50 +410,54 @@ static int handover_state_receive_server(struct handover_state *v, struct handov
         return 0;
     }
     restore_server(srv, e);
-    restore_check(v, p, srv, e);
+    const struct health_state health = unpack_health(&e->check, e->up != 0);
+    health_restore(v->rt->health, p, srv, &health);
     if (e->draining && drains_resume(&v->rt->drains, p, srv, &e->drain) < 0)
         return handover_channel_refuse(v->channel, "out of memory");
     return 0;
 }
 
-static int handover_state_receive_servers(struct handover_state *v)
+static int receive_servers(struct handover_state *v)
 {
     struct handover_server e;
-    int rc;
-    if (apply_answers(v) < 0)
-        return -1;
+    int rc = apply_answers(v);
+    if (rc < 0)
+        return rc;
     while ((rc = handover_channel_take(v->channel, "a server", &e, sizeof e, NULL, 0)) > 0) {
         const char *why = handover_check_server(&e, handover_state_now_ms());
         if (why != NULL)
             return handover_channel_refuse(v->channel, "server %.*s of pool %.*s: %s", 60, e.name,
                                            60, e.pool, why);
-        if (handover_state_receive_server(v, &e) < 0)
-            return -1;
+        if ((rc = receive_server(v, &e)) < 0)
+            break;
     }
     return rc;
 }
 
 static void restore_end_counts(struct listener_state *in, const struct handover_listener *e)
 {
-    struct end_counts *counts = end_counts_find(&in->ended, e->pool);
-    for (int i = 0; counts != NULL && i < SESSION_ENDS; i++)
-        counter_set(&counts->ended[i], e->ended[i]);
+    struct end_counts *to = end_counts_find(&in->ended, e->pool);
+    if (to == NULL)
+        return;
+    HANDOVER_END_COUNTERS(STORE_COUNTERS)
 }
 
-static void restore_listener(struct handover_state *v, const struct handover_listener *e)
+static void restore_listener(struct listener_state *to, const struct handover_listener *e)
+{
+    HANDOVER_LISTENER_COUNTERS(STORE_COUNTER, STORE_COUNTERS)
+}
+
+/* The counters of a listener that no configuration here has are dropped. */
+static void receive_listener(struct handover_state *v, const struct handover_listener *e)
 {
     struct listener_state *in;
-    LIST_FOREACH(in, &v->rt->listener_states, in_all) {
-        if (strcmp(in->name, e->name) != 0)
-            continue;
-        if (e->pool[0] != '\0') {
-            restore_end_counts(in, e);
-            continue;
+    LIST_FOREACH(in, &v->rt->listener_states, in_all)
+        if (strcmp(in->name, e->name) == 0) {
+            if (e->pool[0] == '\0')
+                restore_listener(in, e);
+            else
+                restore_end_counts(in, e);
         }
-        counter_set(&in->connections, e->connections);
-        for (int k = 0; k < SESSION_ENDS; k++)
-            counter_set(&in->refused[k], e->refused[k]);
-    }
 }
 
 static int receive_listeners(struct handover_state *v)
@@ -467,7 +468,7 @@ static int receive_listeners(struct handover_state *v)
         const char *why = handover_check_listener(&e);
         if (why != NULL)
             return handover_channel_refuse(v->channel, "a listener: %s", why);
-        restore_listener(v, &e);
+        receive_listener(v, &e);
     }
     return rc;
 }
@@ -481,11 +482,17 @@ static void rebuild_pool(void *arg, struct pool *p)
 
 int handover_state_finish(struct handover_state *v)
 {
-    int rc = 0;
-    if (apply_answers(v) < 0)
-        return -1;
+    int rc = apply_answers(v);
+    if (rc < 0)
+        return rc;
     pools_each(&v->rt->pools, rebuild_pool, &rc);
     return rc < 0 ? handover_channel_refuse(v->channel, "servers: %s", strerror(-rc)) : 0;
+}
+
+static int receive_of_config(struct handover_state *v, int (*receive)(struct handover_state *v))
+{
+    int rc = handover_state_apply_configs(v);
+    return rc < 0 ? rc : receive(v);
 }
 
 int handover_state_receive(struct handover_state *v)
@@ -502,13 +509,13 @@ int handover_state_receive(struct handover_state *v)
     case HANDOVER_ADMIN:
         return receive_admin(v);
     case HANDOVER_ANSWERS:
-        return handover_state_apply_configs(v) < 0 ? -1 : receive_answers(v);
+        return receive_of_config(v, receive_answers);
     case HANDOVER_SERVERS:
-        return handover_state_apply_configs(v) < 0 ? -1 : handover_state_receive_servers(v);
+        return receive_of_config(v, receive_servers);
     case HANDOVER_LISTENERS:
-        return handover_state_apply_configs(v) < 0 ? -1 : receive_listeners(v);
+        return receive_of_config(v, receive_listeners);
     default:
-        return handover_channel_refuse(v->channel, "a message that does not belong here");
+        return handover_channel_refuse(v->channel, "a message of an unexpected type");
     }
 }
 

@@ -11,26 +11,33 @@
 #include "base/text.h"
 #include "handover/handover_messages.h"
 
-int handover_state_send_process(struct handover_channel *c, struct runtime *rt)
+/* For the tables of handover_messages.h: from the object into the item e. Relaxed: while workers
+ * run each value stands for itself; once they are paused the semaphores of the pause order all. */
+#define COPY_VALUE(type, name, kind) e.name = (type)from->name;
+#define LOAD_VALUE(type, name, kind) \
+    e.name = (type)atomic_load_explicit(&from->name, memory_order_relaxed);
+#define LOAD_COUNTER(name) e.name = counter_get(&from->name);
+#define LOAD_COUNTERS(name, length)       \
+    for (size_t i = 0; i < (length); i++) \
+        e.name[i] = counter_get(&from->name[i]);
+
+int handover_state_send_process(struct handover_channel *c, struct runtime *from)
 {
     struct handover_process e = {
-        .last_session_id = atomic_load(&rt->last_session_id),
-        .reloads = rt->reloads,
-        .failed_reloads = rt->failed_reloads,
-        .began = rt->began,
+        .last_session_id = atomic_load_explicit(&from->last_session_id, memory_order_relaxed),
         .log_level = (uint32_t)log_level(),
         .is_open = privileges_is_dumpable(),
     };
+    HANDOVER_PROCESS_COUNTERS(COPY_VALUE)
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
         log_state((enum log_name)i, &state);
-        e.log_dropped[i] = rt->log_dropped_sent[i] = state.dropped;
+        e.log_dropped[i] = from->log_dropped_sent[i] = state.dropped;
     }
-    workers_totals(&rt->workers, &e.totals);
+    workers_totals(&from->workers, &e.totals);
     handover_channel_begin(c, HANDOVER_OFFER);
-    return handover_channel_add(c, &e, sizeof e, &rt->pid_file.fd, 1) < 0
-               ? -1
-               : handover_channel_flush(c);
+    int rc = handover_channel_add(c, &e, sizeof e, &from->pid_file.fd, 1);
+    return rc < 0 ? rc : handover_channel_flush(c);
 }
 
 static int write_config_memfd(const struct config *conf)
@@ -57,7 +64,9 @@ static int send_config(struct handover_channel *c, struct runtime *rt, const str
     if (fd < 0)
         return handover_channel_fail(c, "writing the configuration", fd);
     handover_channel_begin(c, HANDOVER_CONFIG);
-    int rc = handover_channel_add(c, &e, sizeof e, &fd, 1) < 0 ? -1 : handover_channel_flush(c);
+    int rc = handover_channel_add(c, &e, sizeof e, &fd, 1);
+    if (rc == 0)
+        rc = handover_channel_flush(c);
     close(fd);
     return rc;
 }
@@ -72,7 +81,7 @@ static int send_configs(struct handover_channel *c, struct runtime *rt)
     return rc;
 }
 
-/* More descriptors than one parcel takes are sent in several, for the same address. */
+/* An item for every HANDOVER_SOCKET_FDS descriptors. */
 static int send_socket(struct handover_channel *c, const struct listen_socket *ls)
 {
     for (size_t i = 0; i < ls->count;) {
@@ -80,8 +89,9 @@ static int send_socket(struct handover_channel *c, const struct listen_socket *l
         struct handover_socket e = { .at = ls->at, .file = ls->file };
         while (i < ls->count && e.count < HANDOVER_SOCKET_FDS)
             fd[e.count++] = ls->share[i++].fd;
-        if (handover_channel_add(c, &e, sizeof e, fd, e.count) < 0)
-            return -1;
+        int rc = handover_channel_add(c, &e, sizeof e, fd, e.count);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -93,7 +103,7 @@ static int send_http(struct handover_channel *c, struct runtime *rt)
     return fd == -1 ? 0 : handover_channel_add(c, &e, sizeof e, &fd, 1);
 }
 
-/* All that the service manager has handed over, whether in use or not. */
+/* All sockets that the service manager has passed, whether in use or not. */
 static int send_inherited(struct handover_channel *c, struct runtime *rt)
 {
     const struct inherited *in = &rt->listen_sockets.inherited;
@@ -101,21 +111,25 @@ static int send_inherited(struct handover_channel *c, struct runtime *rt)
     for (size_t i = 0; i < in->count; i++) {
         struct handover_inherited e = { .number = in->socket[i]->number };
         memcpy(e.name, in->socket[i]->name, sizeof e.name);
-        if (handover_channel_add(c, &e, sizeof e, &in->socket[i]->fd, 1) < 0)
-            return -1;
+        int rc = handover_channel_add(c, &e, sizeof e, &in->socket[i]->fd, 1);
+        if (rc < 0)
+            return rc;
     }
     return handover_channel_end(c);
 }
 
-/* Duplicates of what was handed over are made anew. */
+/* Without listeners that use an inherited socket: the new process duplicates that again. */
 static int send_sockets(struct handover_channel *c, struct runtime *rt)
 {
     const struct listen_socket *ls;
+    int rc = 0;
     handover_channel_begin(c, HANDOVER_SOCKET);
     TAILQ_FOREACH(ls, &rt->listen_sockets.all, in_list)
-        if (ls->inherited == NULL && send_socket(c, ls) < 0)
-            return -1;
-    return send_http(c, rt) < 0 ? -1 : handover_channel_end(c);
+        if (rc == 0 && ls->inherited == NULL)
+            rc = send_socket(c, ls);
+    if (rc == 0)
+        rc = send_http(c, rt);
+    return rc < 0 ? rc : handover_channel_end(c);
 }
 
 static int send_admin(struct handover_channel *c, struct runtime *rt)
@@ -123,52 +137,37 @@ static int send_admin(struct handover_channel *c, struct runtime *rt)
     struct handover_socket e = { .count = 1 };
     int fd = admin_socket(rt->admin, &e.at, &e.file);
     handover_channel_begin(c, HANDOVER_ADMIN);
-    if (fd != -1 && handover_channel_add(c, &e, sizeof e, &fd, 1) < 0)
-        return -1;
-    return handover_channel_end(c);
+    int rc = fd == -1 ? 0 : handover_channel_add(c, &e, sizeof e, &fd, 1);
+    return rc < 0 ? rc : handover_channel_end(c);
 }
 
-static struct handover_check_result handover_state_check_result(const struct health_state *result)
+static struct handover_health pack_health(const struct health_state *from)
 {
-    struct handover_check_result e = {
-        .settled = result->settled,
-        .passed = result->passed,
-        .streak = result->streak,
-        .successes = result->successes,
-        .failures = result->failures,
-        .checked = result->checked,
-        .changed = result->changed,
-        .duration = result->duration,
-    };
-    memcpy(e.why, result->why, sizeof e.why);
+    struct handover_health e = { .settled = 0 };
+    HANDOVER_HEALTH_VALUES(COPY_VALUE)
+    memcpy(e.why, from->why, sizeof e.why);
     return e;
 }
 
 static int send_server(struct handover_channel *c, struct runtime *rt, const struct pool *p,
-                       struct server *s)
+                       struct server *from)
 {
-    const struct health_state *result = health_find_state(rt->health, p, s);
+    const struct health_state *health = health_find_state(rt->health, p, from);
     struct handover_server e = {
-        .addr = s->addr,
-        .check_address = s->check_address,
-        .added = pool_was_added(p, s),
-        .backup = pool_is_backup(p, s),
-        .weight = atomic_load(&s->weight),
-        .state = atomic_load(&s->state),
-        .up = atomic_load(&s->up),
-        .max_connections = atomic_load(&s->max_connections),
-        .out_until = atomic_load(&s->out_until),
-        .slow_start_began = atomic_load(&s->slow_start_began),
-        .slow_start_length = atomic_load(&s->slow_start_length),
+        .addr = from->addr,
+        .check_address = from->check_address,
+        .added = pool_was_added(p, from),
+        .backup = pool_is_backup(p, from),
     };
-    for (int i = 0; i < SERVER_COUNTERS; i++)
-        e.counter[i] = counter_get(&s->counter[i]);
+    HANDOVER_SERVER_STATE(LOAD_VALUE)
+    HANDOVER_SERVER_LIMITS(LOAD_VALUE)
+    HANDOVER_SERVER_COUNTERS(LOAD_COUNTERS)
     uint64_t left = 0;
-    e.draining = drains_progress(&rt->drains, s, &e.drain, &left);
-    if (result != NULL)
-        e.check = handover_state_check_result(result);
+    e.draining = drains_progress(&rt->drains, from, &e.drain, &left);
+    if (health != NULL)
+        e.check = pack_health(health);
     text_copy(e.pool, sizeof e.pool, pool_name(p));
-    text_copy(e.name, sizeof e.name, server_name(s));
+    text_copy(e.name, sizeof e.name, server_name(from));
     return handover_channel_add(c, &e, sizeof e, NULL, 0);
 }
 
@@ -188,63 +187,76 @@ static int send_answers_of(struct handover_channel *c, const struct pool *p)
                 .addr = answer[i].addr,
             };
             text_copy(e.pool, sizeof e.pool, pool_name(p));
-            if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0)
-                return -1;
+            int rc = handover_channel_add(c, &e, sizeof e, NULL, 0);
+            if (rc < 0)
+                return rc;
         }
     }
     return 0;
 }
 
-/* Answers first: they make the servers that the rest is about. */
-static int send_pools(struct handover_channel *c, struct runtime *rt)
+static int send_answers(struct handover_channel *c, struct runtime *rt)
 {
     const struct config *conf = runtime_conf(rt);
+    int rc = 0;
     handover_channel_begin(c, HANDOVER_ANSWERS);
-    for (size_t i = 0; i < conf->pool_count; i++)
-        if (send_answers_of(c, pools_find(&rt->pools, conf->pool[i].name)) < 0)
-            return -1;
-    if (handover_channel_end(c) < 0)
-        return -1;
-    handover_channel_begin(c, HANDOVER_SERVERS);
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        size_t count = 0;
-        const struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
-        struct server *const *servers = pool_servers(p, &count);
-        for (size_t j = 0; j < count; j++)
-            if (send_server(c, rt, p, servers[j]) < 0)
-                return -1;
-    }
-    return handover_channel_end(c);
+    for (size_t i = 0; i < conf->pool_count && rc == 0; i++)
+        rc = send_answers_of(c, pools_find(&rt->pools, conf->pool[i].name));
+    return rc < 0 ? rc : handover_channel_end(c);
 }
 
-static int send_end_counts(struct handover_channel *c, const struct listener_state *in)
+static int send_servers_of(struct handover_channel *c, struct runtime *rt, const struct pool *p)
+{
+    size_t count = 0;
+    struct server *const *servers = pool_servers(p, &count);
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = send_server(c, rt, p, servers[i]);
+    return rc;
+}
+
+static int send_servers(struct handover_channel *c, struct runtime *rt)
+{
+    const struct config *conf = runtime_conf(rt);
+    int rc = 0;
+    handover_channel_begin(c, HANDOVER_SERVERS);
+    for (size_t i = 0; i < conf->pool_count && rc == 0; i++)
+        rc = send_servers_of(c, rt, pools_find(&rt->pools, conf->pool[i].name));
+    return rc < 0 ? rc : handover_channel_end(c);
+}
+
+static int send_end_counts(struct handover_channel *c, const char *listener,
+                           const struct end_counts *from)
+{
+    struct handover_listener e = { .connections = 0 };
+    HANDOVER_END_COUNTERS(LOAD_COUNTERS)
+    text_copy(e.name, sizeof e.name, listener);
+    text_copy(e.pool, sizeof e.pool, from->pool);
+    return handover_channel_add(c, &e, sizeof e, NULL, 0);
+}
+
+static int send_listener(struct handover_channel *c, const struct listener_state *from)
 {
     const struct end_counts *counts;
-    LIST_FOREACH(counts, &in->ended, in_listener_state) {
-        struct handover_listener e = { .connections = 0 };
-        text_copy(e.name, sizeof e.name, in->name);
-        text_copy(e.pool, sizeof e.pool, counts->pool);
-        for (int i = 0; i < SESSION_ENDS; i++)
-            e.ended[i] = counter_get(&counts->ended[i]);
-        if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0)
-            return -1;
-    }
-    return 0;
+    struct handover_listener e = { .connections = 0 };
+    HANDOVER_LISTENER_COUNTERS(LOAD_COUNTER, LOAD_COUNTERS)
+    text_copy(e.name, sizeof e.name, from->name);
+    int rc = handover_channel_add(c, &e, sizeof e, NULL, 0);
+    LIST_FOREACH(counts, &from->ended, in_listener_state)
+        if (rc == 0)
+            rc = send_end_counts(c, from->name, counts);
+    return rc;
 }
 
 static int send_listeners(struct handover_channel *c, struct runtime *rt)
 {
     const struct listener_state *in;
+    int rc = 0;
     handover_channel_begin(c, HANDOVER_LISTENERS);
-    LIST_FOREACH(in, &rt->listener_states, in_all) {
-        struct handover_listener e = { .connections = counter_get(&in->connections) };
-        text_copy(e.name, sizeof e.name, in->name);
-        for (int i = 0; i < SESSION_ENDS; i++)
-            e.refused[i] = counter_get(&in->refused[i]);
-        if (handover_channel_add(c, &e, sizeof e, NULL, 0) < 0 || send_end_counts(c, in) < 0)
-            return -1;
-    }
-    return handover_channel_end(c);
+    LIST_FOREACH(in, &rt->listener_states, in_all)
+        if (rc == 0)
+            rc = send_listener(c, in);
+    return rc < 0 ? rc : handover_channel_end(c);
 }
 
 int handover_state_send(struct handover_channel *c, struct runtime *rt)
@@ -259,6 +271,8 @@ int handover_state_send(struct handover_channel *c, struct runtime *rt)
     if (rc == 0)
         rc = send_admin(c, rt);
     if (rc == 0)
-        rc = send_pools(c, rt);
+        rc = send_answers(c, rt); /* before servers: the new process makes servers of them */
+    if (rc == 0)
+        rc = send_servers(c, rt);
     return rc == 0 ? send_listeners(c, rt) : rc;
 }

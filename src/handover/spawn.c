@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KILL_MS          5000 /* until what was killed is dead: longer only in a kernel that is stuck */
+#define KILL_MS          5000 /* for a killed process to die; only a stuck kernel takes longer */
 #define EXIT_CANNOT_EXEC 127
 
 #ifndef CLONE_PIDFD
@@ -29,14 +29,14 @@ bool spawn_has_manager(void)
     return getppid() == 1 || (text != NULL && atoll(text) == getpid());
 }
 
-/* ---- in the new process, which shares nothing but descriptors: system calls alone, since other
- * threads may have held any lock of the C library ---- */
+/* ---- in the new process: only system calls, because another thread may have held any lock of the
+ * C library at the clone(2) ---- */
 
 struct program {
     const char *path;
     char *const *argv;
     char *const *env;
-    char *pid_variable; /* in env: to be completed here; NULL: it is not there */
+    char *pid_variable; /* where to write the number in env; NULL: env has no such variable */
     int sock;
     int report;
 };
@@ -53,20 +53,20 @@ static void write_number(char *at, unsigned long n)
     *at = '\0';
 }
 
-/* Signals are obeyed as by any new program, but those that zproxy has wait until it is ready: until
- * then they would end it. A kernel's action of zeros is the default one. */
+/* Resets all actions to the default (zeros in the kernel's struct sigaction) and blocks the signals
+ * that would kill the program before it has its handlers. */
 static void reset_signals(void)
 {
-    static const int waiting[] = { SIGHUP, SIGUSR1, SIGUSR2 };
+    static const int blocked[] = { SIGHUP, SIGUSR1, SIGUSR2 };
     static const unsigned char zeros[64];
-    sigset_t held;
+    sigset_t mask;
     for (int number = 1; number < 32; number++)
         if (number != SIGKILL && number != SIGSTOP)
             (void)syscall(SYS_rt_sigaction, number, zeros, NULL, _NSIG / 8);
-    sigemptyset(&held);
-    for (size_t i = 0; i < sizeof waiting / sizeof waiting[0]; i++)
-        sigaddset(&held, waiting[i]);
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &held, NULL, _NSIG / 8);
+    sigemptyset(&mask);
+    for (size_t i = 0; i < sizeof blocked / sizeof blocked[0]; i++)
+        sigaddset(&mask, blocked[i]);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, _NSIG / 8);
 }
 
 static int dup_socket(int sock)
@@ -91,7 +91,7 @@ static void __attribute__((noreturn)) spawn_exec(const struct program *p)
         (void)syscall(SYS_exit_group, EXIT_CANNOT_EXEC);
 }
 
-/* ---- here ---- */
+/* ---- in this process ---- */
 
 static int clone_process(int flags, int *fd)
 {
@@ -104,7 +104,7 @@ static int clone_process(int flags, int *fd)
     return pid == -1 ? -errno : (int)pid;
 }
 
-/* Returns what the program could not be executed for, as errno; 0: it runs. */
+/* Returns the errno of the failed execve(2); 0: the pipe was closed by a successful one. */
 static int read_report(int fd)
 {
     int error = 0;
@@ -115,7 +115,7 @@ static int read_report(int fd)
     return n == (ssize_t)sizeof error ? error : 0;
 }
 
-/* Above all that the program is to have. */
+/* The writing end is above SPAWN_SOCKET, which the new process overwrites. */
 static int open_report(int report[2])
 {
     if (pipe2(report, O_CLOEXEC) == -1)
@@ -138,7 +138,8 @@ static char *find_pid_variable(char *const *env)
     return NULL;
 }
 
-/* Its value is the program's own number, of as many digits as it takes. */
+/* Returns env, or a copy in *own_env that has text in place of the variable; the new process
+ * appends its number to text. NULL when out of memory. */
 static char *const *with_pid_variable(char *const *env, char text[64], char ***own_env)
 {
     size_t count = 0;
@@ -161,7 +162,7 @@ static int spawn_clone(struct spawn *s, const struct program *p, int report[2])
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours runs in the new process */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal handler may run in the new process */
     int pid = clone_process(s->sibling ? CLONE_PARENT : 0, &s->fd);
     if (pid == 0)
         spawn_exec(p);
@@ -173,7 +174,7 @@ static int spawn_clone(struct spawn *s, const struct program *p, int report[2])
         s->pid = pid;
         return -read_report(report[0]);
     }
-    kill(pid, SIGKILL); /* Linux before 5.2 */
+    kill(pid, SIGKILL); /* Linux before 5.2 has no CLONE_PIDFD */
     (void)waitpid(pid, NULL, 0);
     return -ENOSYS;
 }
@@ -210,7 +211,7 @@ void spawn_signal(const struct spawn *s, int number)
         (void)syscall(SYS_pidfd_send_signal, s->fd, number, NULL, 0);
 }
 
-/* An event loop has made the descriptor non-blocking, and waitid(2) goes by that. */
+/* Needed because libuv has made the descriptor non-blocking, and waitid(2) returns EAGAIN then. */
 static void spawn_await_end(const struct spawn *s)
 {
     struct pollfd ended = { .fd = s->fd, .events = POLLIN };
@@ -218,7 +219,7 @@ static void spawn_await_end(const struct spawn *s)
         ;
 }
 
-/* Of a sibling its parent is told, not this process. */
+/* Returns false when info is not filled in: only the parent can wait for a sibling. */
 static bool wait_exit(struct spawn *s, siginfo_t *info)
 {
     memset(info, 0, sizeof *info);

@@ -18,7 +18,7 @@
 #include "handover/handover_receive.h"
 #include "handover/handover_send.h"
 
-#define START_TIMEOUT_MS 30000 /* for the new program to come up: it may wait for names */
+#define START_TIMEOUT_MS 30000 /* until the new process is ready */
 
 extern char **environ;
 
@@ -51,7 +51,7 @@ static void on_upgrade_closed(uv_handle_t *handle)
         u->busy = false;
 }
 
-/* Only what has been opened can be closed. */
+/* Registers a handle that was opened (rc >= 0): libuv aborts when others are closed. */
 static int upgrade_add_handle(struct upgrade *u, int rc, uv_handle_t *handle)
 {
     if (rc < 0)
@@ -72,17 +72,18 @@ static void upgrade_close_handles(struct upgrade *u)
 
 /* ---- signals ---- */
 
-/* What is ours to obey if we go on, and the new program's if not: until that is known it waits. */
+/* During the handover these stay pending: afterwards this process handles them, or sends them on to
+ * the new one. */
 static const int control_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 #define CONTROL_SIGNALS (sizeof control_signals / sizeof control_signals[0])
 
 static void block_signals(struct upgrade *u)
 {
-    sigset_t held;
-    sigemptyset(&held);
+    sigset_t blocked;
+    sigemptyset(&blocked);
     for (size_t i = 0; i < CONTROL_SIGNALS; i++)
-        sigaddset(&held, control_signals[i]);
-    pthread_sigmask(SIG_BLOCK, &held, &u->old_signal_mask);
+        sigaddset(&blocked, control_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, &u->old_signal_mask);
     u->signals_blocked = true;
 }
 
@@ -93,7 +94,7 @@ static void unblock_signals(struct upgrade *u)
     u->signals_blocked = false;
 }
 
-/* ---- what is said of it ---- */
+/* ---- log and failure ---- */
 
 static void __attribute__((format(printf, 3, 4)))
 upgrade_log(const struct upgrade *u, enum log_level level, const char *fmt, ...)
@@ -114,12 +115,12 @@ upgrade_log(const struct upgrade *u, enum log_level level, const char *fmt, ...)
 
 static void upgrade_log_failed(struct upgrade *u, const char *path, const char *why)
 {
-    upgrade_log(u, LOG_LEVEL_ERROR, "%s%s%s; this program goes on", path,
+    upgrade_log(u, LOG_LEVEL_ERROR, "%s%s%s; the old program continues", path,
                 path[0] == '\0' ? "" : ": ", why);
     notify_send(&u->rt->notify, "STATUS=upgrade failed: %s", why);
 }
 
-/* The new program has not touched anything. */
+/* Gives the upgrade up; the new process has not touched anything. */
 static void upgrade_abort(struct upgrade *u, const char *why)
 {
     upgrade_log_failed(u, u->path == NULL ? "" : u->path, why);
@@ -141,7 +142,7 @@ void upgrade_cancel(struct upgrade *u, const char *why)
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
-/* When it has gone what it said before is still to be read: that says more. */
+/* A process that has ended may have sent the reason before. */
 static bool has_unread_message(const struct upgrade *u)
 {
     struct pollfd ask = { .fd = u->sock, .events = POLLIN };
@@ -165,7 +166,7 @@ static void on_child_exit(uv_poll_t *poll, int status, int events)
 
 static void on_start_timeout(uv_timer_t *timer)
 {
-    upgrade_abort(timer->data, "the new program does not come up");
+    upgrade_abort(timer->data, "the new program was not ready in time");
 }
 
 static void on_kill_receiver(void *arg)
@@ -186,7 +187,7 @@ static void forward_signals(const struct upgrade *u)
 static void upgrade_abort_handover(struct upgrade *u, const struct handover_send_result *result)
 {
     char why[sizeof result->error + 60];
-    snprintf(why, sizeof why, "%s; nothing moved for %" PRIu64 " us", result->error,
+    snprintf(why, sizeof why, "%s; sessions were paused for %" PRIu64 " us", result->error,
              result->paused_us);
     upgrade_abort(u, why);
 }
@@ -200,7 +201,7 @@ static void upgrade_hand_over(struct upgrade *u)
         return;
     }
     upgrade_log(u, LOG_LEVEL_NOTICE,
-                "process %d has taken over, with %" PRIu64 " sessions; nothing moved for %" PRIu64
+                "process %d has taken over %" PRIu64 " sessions; they were paused for %" PRIu64
                 " us",
                 pid, result.sessions, result.paused_us);
     notify_send(&u->rt->notify, "MAINPID=%d", pid);
@@ -208,8 +209,8 @@ static void upgrade_hand_over(struct upgrade *u)
     u->handed_over(u->arg, pid);
 }
 
-/* Called before each poll of the loop: the second time everything that had been caught before
- * signals were held has been obeyed. */
+/* libuv calls this before each poll. At the second call the loop has polled once, and has handled
+ * every signal that was caught before signals were blocked. */
 static void on_idle(uv_idle_t *idle)
 {
     struct upgrade *u = idle->data;
@@ -228,43 +229,51 @@ static void schedule_handover(struct upgrade *u)
     uv_idle_start(&u->idle, on_idle);
 }
 
-/* The text of a message, as far as it is one. */
+/* Copies the text of a message, which may lack its NUL. */
 static void copy_text(char *to, size_t size, const struct handover_message *p)
 {
     size_t len = strnlen(p->data, p->size);
     snprintf(to, size, "%.*s", (int)(len < size ? len : size), p->data);
 }
 
-/* What the new program says first: that it is up, or why not. */
+static int receive_first(struct upgrade *u, struct handover_message *p)
+{
+    const struct handover_message_cursor none = { 0, 0 };
+    int rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
+    if (rc == -EPIPE) /* reported once; then comes what was sent before the end */
+        rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
+    if (rc == 0)
+        handover_message_close_rest(p, &none);
+    return rc;
+}
+
+/* The first message of the new process: ACCEPT, or REFUSE with a reason. */
 static void upgrade_read_answer(struct upgrade *u, struct handover_message *p)
 {
     char why[300];
     char text[200];
-    int rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
-    if (rc == -EPIPE) /* what it said before it ended is behind the error */
-        rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
-    const struct handover_message_cursor none = { 0, 0 };
-    if (rc == 0)
-        handover_message_close_rest(p, &none);
+    int rc = receive_first(u, p);
     if (rc == 0 && p->type == HANDOVER_ACCEPT) {
         copy_text(u->version, sizeof u->version, p);
         schedule_handover(u);
-    } else if (rc == 0 && p->type == HANDOVER_REFUSE) {
+        return;
+    }
+    if (rc == -EPIPE) { /* it is ending: on_child_exit() has more to log */
+        uv_poll_stop(&u->poll);
+        return;
+    }
+    if (rc == 0 && p->type == HANDOVER_REFUSE) {
         copy_text(text, sizeof text, p);
         snprintf(why, sizeof why, "the new program refuses: %s", text);
-        upgrade_abort(u, why);
     } else if (rc == -EPROTONOSUPPORT) {
         snprintf(why, sizeof why,
-                 "the new program speaks another version of the handover: %u, expected %u",
+                 "the new program uses another version of the handover: %u, expected %u",
                  p->version, (unsigned)HANDOVER_VERSION);
-        upgrade_abort(u, why);
-    } else if (rc != -EPIPE) { /* that one ends: its status says more */
-        snprintf(why, sizeof why, "the new program talks nonsense: %s",
-                 rc < 0 ? strerror(-rc) : "it does not say first that it is up");
-        upgrade_abort(u, why);
     } else {
-        uv_poll_stop(&u->poll);
+        snprintf(why, sizeof why, "unexpected answer of the new program: %s",
+                 rc < 0 ? strerror(-rc) : handover_message_type_name(p->type));
     }
+    upgrade_abort(u, why);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -298,7 +307,8 @@ static int upgrade_spawn(struct upgrade *u, int child)
     return rc;
 }
 
-/* libuv makes the socket non-blocking, which a handover is not: it has a patience of its own. */
+/* Opened before the program is started, so that a failure costs nothing. libuv makes the socket
+ * non-blocking; handover_channel_init() makes it blocking again. */
 static int upgrade_open_handles(struct upgrade *u)
 {
     uv_loop_t *loop = u->rt->loop;
@@ -338,12 +348,12 @@ static void upgrade_begin(struct upgrade *u, int child)
 
 static bool can_start(const struct upgrade *u)
 {
-    const char *why = u->busy           ? "another upgrade is under way"
+    const char *why = u->busy           ? "another upgrade is in progress"
                       : u->rt->draining ? "zproxy is draining"
-                      : !u->is_possible ? "its program is unknown, /proc is not there"
+                      : !u->is_possible ? "the path of the program is unknown: /proc is not mounted"
                                         : NULL;
     if (why != NULL)
-        upgrade_log(u, LOG_LEVEL_WARNING, "not now: %s", why);
+        upgrade_log(u, LOG_LEVEL_WARNING, "no upgrade: %s", why);
     return why == NULL;
 }
 

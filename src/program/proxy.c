@@ -22,7 +22,7 @@
 #include "control/runtime.h"
 #include "control/watchdog.h"
 #include "handover/handover_receive.h"
-#include "handover/log_loss.h"
+#include "handover/handover_send.h"
 #include "handover/upgrade.h"
 #include "metrics/web.h"
 #include "program/signals.h"
@@ -220,7 +220,7 @@ static void reload_after_handover(struct proxy *p)
 {
     if (p->handover_sock == -1)
         return;
-    log_loss_watch(&p->log_loss, &p->loop, p->handover_sock);
+    log_loss_watch_start(&p->log_loss, &p->loop, p->handover_sock);
     reload_if_changed(&p->rt, p->conf);
 }
 
@@ -508,7 +508,7 @@ static void proxy_fini(struct proxy *p)
     struct runtime *rt = &p->rt;
     struct generation *g;
     watchdog_fini(&p->watchdog);
-    log_loss_fini(&p->log_loss);
+    log_loss_watch_fini(&p->log_loss);
     commands_fini(rt);
     web_fini(rt);
     workers_fini(&rt->workers);
@@ -570,7 +570,7 @@ static void on_handed_over(void *arg, int pid)
     finish_answers(p);
     notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
     log_close();
-    log_loss_send(p->upgrade.sock, p->rt.log_dropped_sent);
+    handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
     _exit(PROXY_ENDED);
 }
 

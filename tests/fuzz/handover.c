@@ -14,30 +14,30 @@
 
 const char fuzz_name[] = "handover";
 
-/* An input is messages of a handover, one after the other, each as the old program would send it,
- * and then what is wrong with it:
+/* An input describes messages of a handover. Each is first made as the old program would send it
+ * and is then edited:
  *
- *     the type, how many items, how many edits (a byte each); edits of four bytes:
- *     what is written (one of `kinds` below), where in the message (two bytes), a value
+ *     one byte each: its type, the number of items, the number of edits
+ *     four bytes for each edit: its kind (enum edit_kind), its place (two bytes), a value
  *
- * So the inputs are short, and stay what they are when a structure changes. */
+ * So inputs are short, and keep their meaning when a structure changes. */
 #define MESSAGES_MAX 24
-#define TYPES        24 /* also some that there are not */
+#define TYPES        24 /* more than exist */
 #define ITEMS_MAX    8
 #define EDITS_MAX    16
-#define HELD         5 /* bytes in a pipe */
+#define HELD_BYTES   5 /* in the pipe */
 #define NOW_MS       (handover_channel_now_us() / 1000)
 
-enum kinds {
-    EDIT_BYTE,       /* to the value */
-    EDIT_NUMBER,     /* eight bytes, to one of `numbers` */
-    EDIT_FILL,       /* all from there on, to the value */
+enum edit_kind {
+    EDIT_BYTE,       /* set to the value */
+    EDIT_NUMBER,     /* eight bytes, set to one of `numbers` */
+    EDIT_FILL,       /* all from there on, set to the value */
     EDIT_ZERO,       /* eight bytes */
-    EDIT_SIZE,       /* so many bytes less, with a head that says so */
-    EDIT_COUNT,      /* the head's */
-    EDIT_HEAD,       /* a byte of the head, to the value */
-    EDIT_DESCRIPTOR, /* one of them, by another */
-    EDIT_DROP,       /* the last descriptors, with a head that says so */
+    EDIT_SIZE,       /* shortened by the value, as its header says */
+    EDIT_COUNT,      /* items in the header, set to the value */
+    EDIT_HEAD,       /* a byte of the header, set to the value */
+    EDIT_DESCRIPTOR, /* replaced by another one */
+    EDIT_DROP,       /* the last descriptors, as the header says */
     EDIT_KINDS,
 };
 
@@ -61,7 +61,7 @@ static const uint64_t numbers[] = {
 };
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* As parcel.c writes it. */
+/* As in handover_message.c. */
 struct head {
     uint32_t magic;
     uint16_t version;
@@ -81,18 +81,18 @@ static unsigned next(struct input *in)
     return in->at == in->end ? 0 : *in->at++;
 }
 
-/* ---- what a good one has ---- */
+/* ---- valid items ---- */
 
 struct old {
-    int sock;      /* where the messages go */
-    int door;      /* listens */
-    int admin;     /* likewise */
-    int config;    /* its text */
-    int server[2]; /* connected; */
-    int client[2]; /* the first ones are handed over */
-    int pipe[2];   /* with HELD bytes */
+    int sock;      /* to the new process */
+    int front;     /* a listening socket */
+    int admin;     /* another one */
+    int config;    /* a file with the configuration */
+    int server[2]; /* connected sockets; the first of each pair is handed over */
+    int client[2];
+    int pipe[2]; /* with HELD_BYTES bytes */
     int null;
-    struct addr door_at;
+    struct addr front_at;
     struct addr admin_at;
     uint64_t id; /* of the last session */
 };
@@ -115,7 +115,7 @@ static void old_open(struct old *o, int sock)
     const int kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     memset(o, 0, sizeof *o);
     o->sock = sock;
-    listen_at(&o->door, &o->door_at, "door.sock");
+    listen_at(&o->front, &o->front_at, "door.sock");
     listen_at(&o->admin, &o->admin_at, "admin.sock");
     o->config = open("first.ini", O_RDONLY | O_CLOEXEC);
     o->null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -123,18 +123,18 @@ static void old_open(struct old *o, int sock)
     FUZZ_REQUIRE(socketpair(AF_UNIX, kind, 0, o->server) == 0);
     FUZZ_REQUIRE(socketpair(AF_UNIX, kind, 0, o->client) == 0);
     FUZZ_REQUIRE(pipe2(o->pipe, O_NONBLOCK | O_CLOEXEC) == 0);
-    FUZZ_REQUIRE(write(o->pipe[1], "bytes", HELD) == HELD);
+    FUZZ_REQUIRE(write(o->pipe[1], "bytes", HELD_BYTES) == HELD_BYTES);
 }
 
 static void old_close(struct old *o)
 {
-    const int fds[] = { o->door,      o->admin,     o->config,    o->null,    o->server[0],
+    const int fds[] = { o->front,     o->admin,     o->config,    o->null,    o->server[0],
                         o->server[1], o->client[0], o->client[1], o->pipe[0], o->pipe[1] };
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
         close(fds[i]);
 }
 
-static struct session_setup good_terms(const struct old *o, uint64_t id)
+static struct session_setup valid_setup(const struct old *o, uint64_t id)
 {
     struct session_setup t;
     const char *why = NULL;
@@ -143,22 +143,22 @@ static struct session_setup good_terms(const struct old *o, uint64_t id)
     t.began = NOW_MS;
     t.generation = 2;
     t.has_server = t.admitted = 1;
-    addr_peer_set(&t.client, &o->door_at.sa, sizeof(sa_family_t));
+    addr_peer_set(&t.client, &o->front_at.sa, sizeof(sa_family_t));
     FUZZ_REQUIRE(addr_parse(&t.server, "127.0.0.2:9", &why) == 0);
     strcpy(t.server_name, "one");
     strcpy(t.pool, "main");
     return t;
 }
 
-/* Bytes wait in the way down. */
-static struct session_progress good_moment(void)
+/* With bytes in the pipe to the client. */
+static struct session_progress valid_progress(void)
 {
     struct session_progress m;
     memset(&m, 0, sizeof m);
     m.connected = m.active = NOW_MS;
     m.attempts = m.pool_attempts = 1;
     m.state = SESSION_RELAYING;
-    m.down = (struct flow_progress){ .bytes = 100, .held = HELD, .state = FLOW_DRAIN };
+    m.down = (struct flow_progress){ .bytes = 100, .held = HELD_BYTES, .state = FLOW_DRAIN };
     return m;
 }
 
@@ -186,13 +186,13 @@ static void put_socket(const struct addr *at, int fd, struct handover_message *p
     (void)handover_message_add(p, &e, sizeof e, &fd, 1);
 }
 
-static void put_handed(struct old *o, struct handover_message *p, unsigned item)
+static void put_inherited(struct old *o, struct handover_message *p, unsigned item)
 {
     struct handover_inherited e;
     memset(&e, 0, sizeof e);
     e.number = 3 + (int32_t)item;
     strcpy(e.name, "web");
-    (void)handover_message_add(p, &e, sizeof e, &o->door, 1);
+    (void)handover_message_add(p, &e, sizeof e, &o->front, 1);
 }
 
 static void put_answer(struct handover_message *p)
@@ -205,7 +205,7 @@ static void put_answer(struct handover_message *p)
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
-/* The second one was added at run time. */
+/* All but the first were added at run time. */
 static void put_server(struct handover_message *p, unsigned item)
 {
     struct handover_server e;
@@ -221,7 +221,7 @@ static void put_server(struct handover_message *p, unsigned item)
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
-static void put_entrance(struct handover_message *p, unsigned item)
+static void put_listener(struct handover_message *p, unsigned item)
 {
     struct handover_listener e;
     memset(&e, 0, sizeof e);
@@ -230,37 +230,37 @@ static void put_entrance(struct handover_message *p, unsigned item)
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
-static void put_settled(struct old *o, struct handover_message *p)
+static void put_session(struct old *o, struct handover_message *p)
 {
     const int fd[SESSION_RECORD_SETUP_FDS] = { o->client[0], o->server[0], -1 };
-    const struct session_setup t = good_terms(o, ++o->id);
+    const struct session_setup t = valid_setup(o, ++o->id);
     (void)handover_message_add(p, &t, sizeof t, fd, SESSION_RECORD_SETUP_FDS);
 }
 
-static void put_moment(struct old *o, struct handover_message *p, unsigned item)
+static void put_progress(struct old *o, struct handover_message *p, unsigned item)
 {
     const int fd[SESSION_RECORD_PROGRESS_FDS] = { -1, -1, o->pipe[0], o->pipe[1] };
     struct handover_progress e;
     memset(&e, 0, sizeof e);
     e.id = item + 1;
-    e.moment = good_moment();
+    e.progress = valid_progress();
     (void)handover_message_add(p, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS);
 }
 
-/* The second one waits for a server. */
+/* Every second one waits for a server. */
 static void put_late(struct old *o, struct handover_message *p, unsigned item)
 {
     const int relays[] = { o->client[0], o->server[0], -1, -1, -1, o->pipe[0], o->pipe[1] };
     const int waits[] = { o->client[0], -1, -1, -1, -1, -1, -1 };
     struct handover_late e;
     memset(&e, 0, sizeof e);
-    e.terms = good_terms(o, ++o->id);
-    e.moment = good_moment();
+    e.setup = valid_setup(o, ++o->id);
+    e.progress = valid_progress();
     if (item % 2 == 1) {
-        e.terms.has_server = 0;
-        memset(&e.moment.down, 0, sizeof e.moment.down);
-        e.moment.state = SESSION_WAITING;
-        e.moment.wait_until = NOW_MS + 1000;
+        e.setup.has_server = 0;
+        memset(&e.progress.down, 0, sizeof e.progress.down);
+        e.progress.state = SESSION_WAITING;
+        e.progress.wait_until = NOW_MS + 1000;
     }
     (void)handover_message_add(p, &e, sizeof e, item % 2 == 1 ? waits : relays,
                                SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS);
@@ -282,22 +282,22 @@ static void put_item(struct old *o, struct handover_message *p, unsigned item)
         put_answer(p);
         break;
     case HANDOVER_SOCKET:
-        put_socket(&o->door_at, o->door, p);
+        put_socket(&o->front_at, o->front, p);
         break;
     case HANDOVER_ADMIN:
         put_socket(&o->admin_at, o->admin, p);
         break;
     case HANDOVER_INHERITED:
-        put_handed(o, p, item);
+        put_inherited(o, p, item);
         break;
     case HANDOVER_LISTENERS:
-        put_entrance(p, item);
+        put_listener(p, item);
         break;
     case HANDOVER_SESSIONS:
-        put_settled(o, p);
+        put_session(o, p);
         break;
     case HANDOVER_PROGRESS:
-        put_moment(o, p, item);
+        put_progress(o, p, item);
         break;
     case HANDOVER_LATE_SESSIONS:
         put_late(o, p, item);
@@ -307,22 +307,22 @@ static void put_item(struct old *o, struct handover_message *p, unsigned item)
     case HANDOVER_PREPARED:
     case HANDOVER_COMPLETE:
     case HANDOVER_TAKEN_OVER:
-    case PARCEL_LOG_LOSS:
+    case HANDOVER_LOG_LOSS:
         break;
     }
 }
 
-/* ---- what is wrong with it ---- */
+/* ---- edits and messages ---- */
 
 static void edit(const struct old *o, struct head *h, struct handover_message *p, struct input *in)
 {
-    const int others[] = { o->null,    o->config,    o->door,    o->client[1],
+    const int others[] = { o->null,    o->config,    o->front,   o->client[1],
                            o->pipe[0], o->server[1], o->pipe[1], o->admin };
     const unsigned kind = next(in) % EDIT_KINDS;
     const size_t where = next(in) + 256 * next(in);
     const unsigned value = next(in);
     const size_t at = p->size < 8 ? 0 : where % (p->size - 7);
-    switch ((enum kinds)kind) {
+    switch ((enum edit_kind)kind) {
     case EDIT_BYTE:
         p->data[p->size == 0 ? 0 : where % p->size] = (char)value;
         break;
@@ -378,7 +378,7 @@ static bool send_message(const struct old *o, struct head *h, struct handover_me
     return sendmsg(o->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != -1;
 }
 
-static bool say(struct old *o, struct handover_message *p, struct input *in)
+static bool make_and_send(struct old *o, struct handover_message *p, struct input *in)
 {
     handover_message_init(p, (enum handover_message_type)(next(in) % TYPES));
     const unsigned items = next(in) % (ITEMS_MAX + 1);
@@ -392,19 +392,19 @@ static bool say(struct old *o, struct handover_message *p, struct input *in)
     return send_message(o, &h, p);
 }
 
-/* All at once, before the other side reads; what does not fit into the socket is not said. */
-static void say_all(struct old *o, struct input *in)
+/* Sends all messages before the other side reads, as far as they fit into the socket. */
+static void send_all(struct old *o, struct input *in)
 {
     struct handover_message *p = malloc(sizeof *p);
     FUZZ_REQUIRE(p != NULL);
     for (int i = 0; i < MESSAGES_MAX && in->at < in->end; i++)
-        if (!say(o, p, in))
+        if (!make_and_send(o, p, in))
             break;
     free(p);
     (void)shutdown(o->sock, SHUT_WR);
 }
 
-/* ---- what must hold ---- */
+/* ---- invariants ---- */
 
 static size_t open_descriptors(void)
 {
@@ -417,14 +417,14 @@ static size_t open_descriptors(void)
     return count;
 }
 
-/* A failure has a reason, in a line. */
-static void take_over(struct rig *g, int sock, struct config *own)
+/* A failure must come with a line of text. */
+static void receive(struct rig *g, int sock, struct config *file_config)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *errors = open_memstream(&text, &size);
     FUZZ_REQUIRE(errors != NULL);
-    const int rc = handover_receive(&g->rt, sock, own, errors);
+    const int rc = handover_receive(&g->rt, sock, file_config, errors);
     FUZZ_REQUIRE(fclose(errors) == 0);
     FUZZ_REQUIRE(rc == 0 || (size > 0 && text[size - 1] == '\n'));
     free(text);
@@ -435,15 +435,15 @@ static void run_one(struct input *in)
     struct rig g;
     struct old o;
     int pair[2];
-    struct config *own = rig_begin_empty(&g);
+    struct config *file_config = rig_begin_empty(&g);
     FUZZ_REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     old_open(&o, pair[0]);
-    say_all(&o, in);
-    take_over(&g, pair[1], own);
-    /* after a failure the program would end at once; here its workers reset what has come */
+    send_all(&o, in);
+    receive(&g, pair[1], file_config);
+    /* the program would exit after a failure; here its workers reset the received sessions */
     FUZZ_REQUIRE(workers_start(&g.rt.workers) == 0);
     uv_run(&g.loop, UV_RUN_NOWAIT);
-    config_free(own);
+    config_free(file_config);
     old_close(&o);
     close(pair[0]);
     close(pair[1]);
@@ -453,7 +453,7 @@ static void run_one(struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     struct input in = { bytes, bytes + n };
-    static bool begun; /* the first one opens what stays open */
+    static bool begun; /* the first input opens descriptors that stay open */
     const size_t before = open_descriptors();
     run_one(&in);
     FUZZ_REQUIRE(!begun || open_descriptors() == before);

@@ -29,7 +29,7 @@ static const struct file {
                    "[pool main]\nserver = 127.0.0.2:9 name=one\n"
                    "server = 127.0.0.3:9 name=two weight=2 backup\n"
                    "server = unix:@/three.sock name=three state=maint\n"
-                   "max_queue = 3\nfallback = spare\n"
+                   "max_queue = 3\nfallback = spare\ncheck = tcp\ncheck_interval = 1h\n"
                    "[pool spare]\nbalance = hash\nserver = [::1]:9 max_connections=1\n" },
     { "second.ini", "[global]\nworkers = 2\nmax_connections = 32\nlog_level = debug\n" GLOBAL
                     "[listen gate]\nbind = unix:@/gate.sock\npool = main\n"

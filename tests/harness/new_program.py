@@ -1,5 +1,5 @@
-"""Programs to take the place of the new one in an upgrade. They speak the protocol of the handover
-(src/handover/handover_message.h) up to one message, and then misbehave as the scenario wants."""
+"""Replacements for the new program of an upgrade. They take part in the handover
+(src/handover/handover_message.h) up to a message and then misbehave as a scenario wants."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/ha
 with open(_HEADER) as f:
     _TEXT = f.read()
 VERSION = int(re.search(r"#define HANDOVER_VERSION +(\d+)", _TEXT)[1])
-PATIENCE = int(re.search(r"#define HANDOVER_TIMEOUT_MS +(\d+)", _TEXT)[1])     # ms
+TIMEOUT = int(re.search(r"#define HANDOVER_TIMEOUT_MS +(\d+)", _TEXT)[1])     # ms
 TYPES = [name.lower() for name in
          re.findall(r"HANDOVER_([A-Z_]+)", re.search(r"enum handover_message_type {(.*?)};", _TEXT, re.S)[1])
          if name not in ("FDS", "BYTES")]
@@ -22,15 +22,15 @@ TYPES, HEAD, MAGIC, VERSION = {TYPES}, struct.Struct({HEAD.format!r}), {MAGIC}, 
 sock = socket.socket(fileno=int(os.environ["ZPROXY_HANDOVER"]))
 
 
-def say(kind, text=b"", version=VERSION):
+def send(kind, text=b"", version=VERSION):
     sock.send(HEAD.pack(MAGIC, version, TYPES.index(kind), 0, len(text), 0) + text)
 
 
-def hear():
+def receive():
     data, rights, *_ = sock.recvmsg(1 << 18, socket.CMSG_SPACE(4 * 253))
     if not data:
         sys.exit(7)
-    for _, _, fds in rights:        # zproxy would keep them
+    for _, _, fds in rights:        # the real program would keep them
         for fd in struct.unpack("%di" % (len(fds) // 4), fds):
             os.close(fd)
     return TYPES[HEAD.unpack(data[:HEAD.size])[2]]
@@ -46,26 +46,26 @@ def stop():
 
 
 def follow(step):
-    say("accept")
-    kind = hear()
+    send("accept")
+    kind = receive()
     while kind != step:
         if kind == "prepared":
-            say("accept")
-        kind = hear()
+            send("accept")
+        kind = receive()
 
 """
 
 
 def new_program(what):
-    """Returns a program that runs these lines of Python. They may call follow(step): answer
-    messages until step has come; say(type): send a message; hear(): receive one; hang(); stop()."""
+    """A program that runs these lines of Python, which may call follow(step), send(), receive(),
+    hang() and stop()."""
     return _PROGRAM + what + "\n"
 
 
 _DAMAGING = f"""#!{sys.executable}
 import array, os, random, select, socket, struct, subprocess, sys
 TYPES, HEAD = {TYPES}, struct.Struct({HEAD.format!r})
-step, how, program, said, number = %r, %r, %r, %r, %r
+step, how, program, status, number = %r, %r, %r, %r, %r
 old = socket.socket(fileno=int(os.environ["ZPROXY_HANDOVER"]))
 new, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 real = subprocess.Popen([program, *sys.argv[1:]], pass_fds=[end.fileno()],
@@ -79,21 +79,21 @@ def damage(data, fds):
     body = data[HEAD.size:]
     if how == "short":
         body = body[:-8]
-    elif how == "surplus":
+    elif how == "extra bytes":
         body += bytes(8)
-    elif how == "one too many":
+    elif how == "count + 1":
         count += 1
-    elif how == "one too few":
+    elif how == "count - 1":
         count -= 1
     elif how == "no descriptors":
         fds = []
-    elif how == "a descriptor more":
+    elif how == "extra descriptor":
         fds = [*fds, 0]
-    elif how == "a lie":
+    elif how == "wrong length":
         return data[:-1], fds
     elif how == "other descriptors":
         fds = [os.open("/dev/null", os.O_RDWR)] * len(fds)
-    elif how == "dice":
+    elif how == "random":
         body = bytearray(body)
         for _ in range(dice.choice([1, 1, 2, 20])):
             body[dice.randrange(len(body))] = dice.choice([0, 1, 0x7f, 0x80, 0xff, dice.randrange(256)])
@@ -122,7 +122,7 @@ while goes_on and errors < 3:
     try:
         goes_on = forward(source, old if source is new else new)
     except OSError:
-        errors += 1         # messages before the error are still to be read
+        errors += 1         # its last message comes after the error
         sources = [new]
 new.close()
 try:
@@ -130,16 +130,16 @@ try:
 except subprocess.TimeoutExpired:
     real.kill()
     real.wait()
-with open(said + ".new", "w") as f:
+with open(status + ".new", "w") as f:
     f.write(str(real.returncode))
-os.rename(said + ".new", said)
+os.rename(status + ".new", status)
 """
 
 
-def damaging(program, said, step, how, number=0):
-    """Returns a program that forwards messages between the old zproxy and a real new one (program),
-    and damages each message of type step ("any": some of all messages) to the new one. how: "short",
-    "surplus", "one too many", "one too few", "no descriptors", "a descriptor more", "other
-    descriptors", "a lie" (about its length), or "dice": random bytes, from the seed `number`. The
-    exit status of the new zproxy, which never takes over, is written to the file `said`."""
-    return _DAMAGING % (step, how, program, said, number)
+def damaging(program, status, step, how, number=0):
+    """A program that forwards messages between the old program and a real new one, and damages the
+    message named `step` ("any": any of them) in one of these ways: "short", "extra bytes", "count + 1",
+    "count - 1", "no descriptors", "extra descriptor", "other descriptors", "wrong length" (in the header)
+    or "random" (the seed is `number`). It writes the exit status of the new program to the file `status`.
+    The new program never takes over."""
+    return _DAMAGING % (step, how, program, status, number)
