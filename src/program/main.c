@@ -32,11 +32,11 @@ static void zproxy_usage(FILE *out)
 {
     fprintf(out, "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
                  "  -c, --config FILE       configuration (default: " SYSCONFDIR "/zproxy.ini)\n"
-                 "  -t, --check             check the configuration and say what this machine "
+                 "  -t, --check             check the configuration and print what this machine "
                  "allows\n"
                  "  -T, --print             print the configuration with all defaults filled in\n"
-                 "  -p, --pid-file PIDFILE  write the process number there\n"
-                 "  -v, -V, --version       print versions and abilities\n"
+                 "  -p, --pid-file PIDFILE  write the process number to PIDFILE\n"
+                 "  -v, -V, --version       print versions and features\n"
                  "  -h, --help              print this\n");
 }
 
@@ -52,7 +52,8 @@ static void version(void)
            splice);
 }
 
-/* A check need not be started as the service is. */
+/* Only notes: zproxy -t is usually not started by the service manager, so sockets may be missing.
+ */
 static void print_missing_sockets(const struct config *conf)
 {
     struct inherited inherited;
@@ -61,7 +62,8 @@ static void print_missing_sockets(const struct config *conf)
     inherited_fini(&inherited);
 }
 
-/* What is connected at the start ends with the daemon; the path leads elsewhere then. */
+/* The socket opened at the start is lost when the syslog daemon restarts; zproxy then opens
+ * /dev/log again, which is inside the chroot. */
 static void print_syslog_note(const struct config_global *g)
 {
     char path[PATH_MAX];
@@ -72,8 +74,8 @@ static void print_syslog_note(const struct config_global *g)
     snprintf(path, sizeof path, "%s/dev/log", g->chroot);
     if (access(path, F_OK) == -1)
         printf(
-            "note: [global] chroot: %s is not there: lines to syslog are lost once its daemon has "
-            "been started anew; have it listen there as well\n",
+            "note: [global] chroot: %s is not there: lines to syslog are lost after a restart of "
+            "its daemon; have it listen there as well\n",
             path);
 }
 
@@ -91,7 +93,7 @@ static void print_check(const struct config *conf, const char *file)
     print_syslog_note(&conf->global);
 }
 
-/* What was asked for is said, or the exit status tells that it is not. */
+/* The exit status tells when the output could not be written. */
 static int zproxy_flush_stdout(void)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
@@ -130,7 +132,8 @@ static const struct option long_options[] = {
 
 #define SHORT_OPTIONS ":c:tTp:vVh"
 
-/* word: the last that getopt_long(3) was done with; of letters it may be the one before. */
+/* word: the argument before optind. For a short option it may be the argument before that one, so
+ * optopt is printed instead. */
 static int bad_option(int result, const char *word)
 {
     const char letter[] = { '-', (char)optopt, '\0' };

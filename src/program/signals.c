@@ -15,7 +15,7 @@ static void signals_mask(int how, size_t first)
 
 void signals_hold(void)
 {
-    signals_mask(SIG_BLOCK, 2); /* until there is something to drain, TERM and INT may kill */
+    signals_mask(SIG_BLOCK, 2); /* not TERM and INT: they may kill while there are no sessions */
 }
 
 static void on_uv_signal(uv_signal_t *handle, int number)
@@ -44,14 +44,14 @@ int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, i
     while (rc == 0 && s->open < SIGNALS)
         rc = signals_open_one(s, loop);
     signal(SIGPIPE, SIG_IGN); /* splice(2) has no MSG_NOSIGNAL */
-    signal(SIGXFSZ, SIG_IGN); /* a log file as long as RLIMIT_FSIZE allows: write(2) says so */
-    signal(SIGTTOU, SIG_IGN); /* a log on a terminal that stops a process in the background */
+    signal(SIGXFSZ, SIG_IGN); /* a log file at RLIMIT_FSIZE: write(2) fails with EFBIG instead */
+    signal(SIGTTOU, SIG_IGN); /* writing to a terminal (stty tostop) would stop the process */
     if (rc == 0)
         signals_mask(SIG_UNBLOCK, 0);
     return rc;
 }
 
-/* libuv restores the default when a handle is closed. */
+/* Blocks first: libuv restores the default action when a handle is closed. */
 void signals_close(struct signals *s)
 {
     signals_mask(SIG_BLOCK, 0);

@@ -1,8 +1,8 @@
-/* The signals that zproxy obeys: TERM and INT, HUP, USR1, USR2. For the control thread.
+/* The signals that zproxy handles: TERM and INT, HUP, USR1, USR2. For the control thread.
  *
- * By default each of them kills the process. So those that ask for less than its end wait, blocked,
- * until they can be obeyed; and once they cannot be obeyed any more, all of them stay blocked: the
- * exit status is that of the orderly end.
+ * The default action of each of them kills the process. HUP, USR1 and USR2 are therefore blocked
+ * from the start until signals_open(), which delivers those that are pending. signals_close()
+ * blocks all of them for good, so that none changes the exit status of an orderly end.
  */
 #ifndef ZPROXY_PROGRAM_SIGNALS_H
 #define ZPROXY_PROGRAM_SIGNALS_H
@@ -19,14 +19,14 @@ struct signals {
     void *arg;
 };
 
-/* HUP, USR1 and USR2 wait for signals_open(). */
+/* Blocks HUP, USR1 and USR2 until signals_open(). Call it before any thread is started. */
 void signals_hold(void);
 
-/* Calls caught, on the loop, for each signal from now on, and ignores SIGPIPE, SIGXFSZ and SIGTTOU.
- * Returns 0 or -errno, after which signals_close() may be called as well. */
+/* Calls caught on the loop for each signal from now on, and ignores SIGPIPE, SIGXFSZ and SIGTTOU.
+ * Returns 0 or -errno; signals_close() may be called in both cases. */
 int signals_open(struct signals *s, uv_loop_t *loop, void (*caught)(void *arg, int number),
                  void *arg);
-/* No signal is obeyed any more, until the end of the process. May be called twice. */
+/* Blocks all of these signals until the end of the process. May be called twice. */
 void signals_close(struct signals *s);
 
 #endif

@@ -1,0 +1,203 @@
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "command/commands.h"
+#include "control/health_checks.h"
+#include "control/reload.h"
+#include "handover/handover_send.h"
+#include "metrics/web.h"
+#include "program/proxy.h"
+#include "program/proxy_internal.h"
+
+#define DRAIN_STATUS_MS  1000 /* between two status reports of a drain */
+#define STALLED_EXTRA_MS 1000 /* for sessions to end, if the process was stopped at the timeout */
+#define NOTIFY_FLUSH_MS  5000 /* for a service manager whose queue is full, at the end */
+#define FINISH_STEP_MS   2    /* between two attempts to send the last answers */
+
+/* ---- drain ---- */
+
+static uint64_t session_count(struct proxy *p)
+{
+    return conn_limit_used(&p->rt.conn_limit);
+}
+
+void proxy_abort_sessions(struct proxy *p, const char *why)
+{
+    log_msg(LOG_LEVEL_NOTICE, "shutdown", "%s: %" PRIu64 " sessions are reset", why,
+            session_count(p));
+    workers_each(&p->rt.workers, worker_abort);
+}
+
+/* If the process was stopped (SIGSTOP, a suspended machine) when the timeout expired, sessions get
+ * a little time to handle what came meanwhile. */
+static void on_shutdown_timeout(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    bool more = p->deadline.late && !p->deadline_extended;
+    p->deadline_extended |= more;
+    if (more)
+        deadline_start(&p->deadline, on_shutdown_timeout, STALLED_EXTRA_MS);
+    else
+        proxy_abort_sessions(p, "shutdown_timeout has expired");
+}
+
+static void on_drain_status(uv_timer_t *timer)
+{
+    struct proxy *p = timer->data;
+    notify_send(&p->rt.notify, "STATUS=draining, %" PRIu64 " sessions left", session_count(p));
+}
+
+void proxy_drain(struct proxy *p, const char *why, uint64_t timeout_ms)
+{
+    p->rt.draining = true;
+    accept_watch_stop(&p->rt.accept_watch);
+    upgrade_cancel(&p->upgrade, "zproxy is draining");
+    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", why,
+            session_count(p));
+    notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
+                session_count(p));
+    names_wait_stop(&p->rt.names);
+    workers_each(&p->rt.workers, worker_drain);
+    if (timeout_ms != 0)
+        deadline_start(&p->deadline, on_shutdown_timeout, timeout_ms);
+    uv_timer_start(&p->status, on_drain_status, DRAIN_STATUS_MS, DRAIN_STATUS_MS);
+}
+
+static void drain_pool_servers(void *arg, struct pool *pool)
+{
+    struct proxy *p = arg;
+    size_t count = 0;
+    struct server *const *servers = pool_servers(pool, &count);
+    for (size_t i = 0; i < count; i++)
+        if (drains_start(&p->rt.drains, pool, servers[i], p->shutdown_spread_ms) < 0)
+            log_msg(LOG_LEVEL_ERROR, "drain",
+                    "[pool %s]: out of memory: its sessions are not closed evenly",
+                    pool_name(pool));
+}
+
+/* Sessions that are on no server then, and those that start later, are reset after spread_ms. */
+void proxy_on_shutdown_command(void *arg, uint64_t spread_ms)
+{
+    struct proxy *p = arg;
+    p->shutdown_spread_ms = spread_ms;
+    proxy_drain(p, "zproxyctl",
+                spread_ms != 0 ? spread_ms : runtime_conf(&p->rt)->global.shutdown_timeout);
+    if (spread_ms != 0)
+        pools_each(&p->rt.pools, drain_pool_servers, p);
+}
+
+/* ---- the end of the loop ---- */
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* Workers use the handles that wake this loop, so they are stopped first; then pending requests on
+ * sessions are answered. uv_run() returns once every handle is closed. */
+static void stop_loop(struct proxy *p)
+{
+    workers_stop(&p->rt.workers);
+    scan_replies_drain(&p->rt.scan_replies);
+    signals_close(&p->signals);
+    names_close(&p->rt.names);
+    health_checks_close(&p->rt);
+    uv_walk(&p->loop, close_handle, NULL);
+}
+
+void proxy_close_loop(struct proxy *p)
+{
+    stop_loop(p);
+    uv_run(&p->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&p->loop);
+}
+
+static void on_answers_sent(uv_timer_t *timer)
+{
+    stop_loop(timer->data);
+}
+
+/* Answers to pending requests on sessions are sent in one more iteration of the loop. */
+static void finish_drain(struct proxy *p)
+{
+    if (p->workers_joined)
+        return;
+    p->workers_joined = true;
+    workers_stop(&p->rt.workers);
+    scan_replies_drain(&p->rt.scan_replies);
+    deadline_start(&p->deadline, on_answers_sent, 0);
+}
+
+void proxy_on_worker_finished(uv_async_t *async)
+{
+    struct proxy *p = async->data;
+    pools_schedule_cleanup(&p->rt.pools);
+    if (p->rt.draining && workers_have_finished(&p->rt.workers))
+        finish_drain(p);
+}
+
+/* ---- the end of the process ---- */
+
+/* Files that dropped privileges do not allow to remove stay. */
+void proxy_remove_files(struct proxy *p)
+{
+    pid_file_remove(&p->rt.pid_file);
+    listen_sockets_unlink(&p->rt.listen_sockets);
+    admin_unlink(p->rt.admin);
+    http_unlink(p->rt.http);
+}
+
+void proxy_fini(struct proxy *p)
+{
+    struct runtime *rt = &p->rt;
+    struct generation *g;
+    watchdog_fini(&p->watchdog);
+    log_loss_watch_fini(&p->log_loss);
+    commands_fini(rt);
+    web_fini(rt);
+    workers_fini(&rt->workers);
+    listen_sockets_fini(&rt->listen_sockets);
+    grace_fini(&rt->grace);
+    pools_fini(&rt->pools);
+    while ((g = LIST_FIRST(&rt->generations)) != NULL) {
+        LIST_REMOVE(g, in_all);
+        generation_free(g);
+    }
+    generation_free(rt->current);
+    reload_clear_failure(rt);
+    config_free(p->conf);
+    notify_flush(&rt->notify, NOTIFY_FLUSH_MS);
+    notify_close(&rt->notify);
+    pid_file_fini(&rt->pid_file);
+    log_close();
+}
+
+/* Sends the answers to requests that this process has read, except to clients that do not read. */
+static void finish_answers(struct proxy *p)
+{
+    uint64_t deadline = uv_hrtime() + UINT64_C(1000000) * NOTIFY_FLUSH_MS;
+    for (;;) {
+        bool more = admin_finish(p->rt.admin);
+        more |= http_finish(p->rt.http);
+        if (!more || uv_hrtime() >= deadline)
+            return;
+        uv_sleep(FINISH_STEP_MS);
+    }
+}
+
+/* Sockets and sessions are not closed one by one: the new process has them open, and a shutdown or
+ * an unlink here would be felt there. Worker threads stay blocked in handover_send(). */
+void proxy_on_handed_over(void *arg, int pid)
+{
+    struct proxy *p = arg;
+    (void)pid;
+    workers_reap(&p->rt.workers); /* those that had finished before */
+    finish_answers(p);
+    notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
+    log_close();
+    handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
+    _exit(PROXY_ENDED);
+}
