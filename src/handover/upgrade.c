@@ -140,7 +140,7 @@ void upgrade_cancel(struct upgrade *u, const char *why)
         upgrade_abort(u, why);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events);
+static void on_upgrade_message(uv_poll_t *poll, int status, int events);
 
 /* A process that has ended may have sent the reason before. */
 static bool has_unread_message(const struct upgrade *u)
@@ -157,7 +157,7 @@ static void on_child_exit(uv_poll_t *poll, int status, int events)
     (void)events;
     uv_poll_stop(poll);
     if (has_unread_message(u) && uv_is_active((uv_handle_t *)&u->poll))
-        on_readable(&u->poll, 0, UV_READABLE);
+        on_upgrade_message(&u->poll, 0, UV_READABLE);
     if (u->sock == -1)
         return;
     spawn_reap(&u->spawn, why, sizeof why);
@@ -211,7 +211,7 @@ static void upgrade_hand_over(struct upgrade *u)
 
 /* libuv calls this before each poll. At the second call the loop has polled once, and has handled
  * every signal that was caught before signals were blocked. */
-static void on_idle(uv_idle_t *idle)
+static void on_upgrade_idle(uv_idle_t *idle)
 {
     struct upgrade *u = idle->data;
     if (u->has_polled) {
@@ -226,7 +226,7 @@ static void schedule_handover(struct upgrade *u)
     uv_poll_stop(&u->poll);
     block_signals(u);
     u->has_polled = false;
-    uv_idle_start(&u->idle, on_idle);
+    uv_idle_start(&u->idle, on_upgrade_idle);
 }
 
 /* Copies the text of a message, which may lack its NUL. */
@@ -276,7 +276,7 @@ static void upgrade_read_answer(struct upgrade *u, struct handover_message *p)
     upgrade_abort(u, why);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_upgrade_message(uv_poll_t *poll, int status, int events)
 {
     struct upgrade *u = poll->data;
     struct handover_message *p = status < 0 ? NULL : malloc(sizeof *p);
@@ -329,7 +329,7 @@ static int upgrade_watch(struct upgrade *u)
     if (rc == 0)
         rc = uv_poll_start(&u->child_exit, UV_READABLE, on_child_exit);
     if (rc == 0)
-        rc = uv_poll_start(&u->poll, UV_READABLE, on_readable);
+        rc = uv_poll_start(&u->poll, UV_READABLE, on_upgrade_message);
     if (rc == 0)
         deadline_start(&u->start_timeout, on_start_timeout, START_TIMEOUT_MS);
     return rc;

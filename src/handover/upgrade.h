@@ -1,38 +1,44 @@
 /* Replaces the running process by a new one that runs the program on disk, and gives it everything:
  * the handover. Runs on the control thread of the old process.
  *
- * The old and the new process talk over a SOCK_SEQPACKET pair (handover_message.h). In order, with
- * the messages in capitals:
+ * The old and the new process talk over a SOCK_SEQPACKET pair (handover_message.h). The sequence,
+ * with messages in capitals:
  *
- *  1. old: SIGUSR2: upgrade_start() finds the program (executable_find()), starts it with the
- * socket as descriptor 3 (spawn_start()) and waits on the loop. Workers relay as before.
- *  2. new: proxy_prepare() reads the file, opens log and control structures, and calls
- *     handover_receive() where an ordinary start would open its sockets. It sends ACCEPT with its
- *     version; or REFUSE if it could not start (handover_receive_refuse()).
- *  3. old: on_readable() gets that. Signals that arrive from here on stay pending
- * (block_signals()), and handover_send() is called.
- *  4. old: handover_state_send(): OFFER (counters), CONFIG, INHERITED, SOCKET, ADMIN, ANSWERS,
- *     SERVERS, LISTENERS. new: handover_state_receive() restores each of them.
- *  5. old: send_final(): SESSIONS, the setup of sessions that relay, while they relay.
- *     new: receive_sessions() makes them; nothing reads from their sockets yet.
- *  6. old: PREPARED. new: receive_prepared() makes its threads and answers ACCEPT.
- *  7. old: pause_workers(): no session moves from here on.
- *  8. old: send_progress(): PROGRESS, the bytes in flight of the sessions of step 5; send_late():
- *     LATE_SESSIONS, all other sessions; OFFER, the counters again; COMPLETE.
+ *  1. old: SIGUSR2. upgrade_start() finds the program (executable_find()), starts it with the
+ *     socket as descriptor 3 (spawn_start()) and waits on the loop. Workers relay as before.
+ *  2. new: starts as usual: main() reads the file, proxy_prepare() opens the log. Then
+ *     handover_receive() sends ACCEPT with the version of the program. If something failed
+ *     before, handover_receive_refuse() sends REFUSE with the reason.
+ *  3. old: on_upgrade_message() receives that answer. From here on signals stay pending
+ *     (block_signals()). upgrade_hand_over() calls handover_send().
+ *  4. old: handover_state_send() sends OFFER (the counters), CONFIG, INHERITED, SOCKET, ADMIN,
+ *     ANSWERS, SERVERS, LISTENERS.
+ *     new: handover_state_receive() restores each of them.
+ *  5. old: send_final() sends SESSIONS: the setup of sessions that relay. They go on relaying.
+ *     new: receive_sessions() restores them. Nothing reads from their sockets yet.
+ *  6. old: sends PREPARED.
+ *     new: receive_prepared() makes the threads of the workers and answers ACCEPT.
+ *  7. old: pause_workers(). No byte is relayed from here on.
+ *  8. old: sends PROGRESS, the bytes and pipes of the sessions of step 5 (send_progress());
+ *     LATE_SESSIONS, all other sessions (send_late()); OFFER, the counters again; COMPLETE.
  *     new: receive_progress(), receive_late().
- *  9. new: take_ownership(): TAKEN_OVER: it has everything and touches nothing yet.
- * 10. old: TAKEN_OVER: it will not touch a session again.
- * 11. old: upgrade_hand_over() sends pending signals on to the new process, tells the service
- * manager its number and calls handed_over: proxy_on_handed_over() sends the last answers, closes
- * the log, sends LOG_LOSS if lines were lost, and exits. Its workers stay paused.
- * 12. new: run_until_stopped() writes the pid file, starts to relay, reloads if the file on disk is
- *     another one than the configuration received, and counts LOG_LOSS (log_loss_watch_start()).
+ *  9. new: take_ownership() sends TAKEN_OVER: it has everything, and has touched nothing.
+ * 10. old: sends TAKEN_OVER: it will not touch a session again.
+ * 11. old: upgrade_hand_over() forwards pending signals to the new process, tells the service
+ *     manager its number, and calls handed_over. That is proxy_on_handed_over(): it sends the
+ *     last answers, closes the log, sends LOG_LOSS if lines were lost, and exits.
+ * 12. new: proxy_start_workers() starts to relay. run_until_stopped() writes the pid file,
+ *     reloads if the file on disk differs from the received configuration, and waits for
+ *     LOG_LOSS (log_loss_watch_start()).
  *
- * A failure of either process before the old one has sent step 10 leaves the old one at work: it
- * kills the new process first, then its workers continue. Its timeouts are START_TIMEOUT_MS for
- * steps 1 and 2, HANDOVER_TIMEOUT_MS for each message, and for the pause as long as preparing took.
- * Processes of different HANDOVER_VERSION find out at step 3 and fail. After step 10 the old
- * process cannot continue, and nothing that the new one still has to do can fail.
+ * If either process fails before the old one has sent TAKEN_OVER (step 10), the old one continues:
+ * it kills the new process and then lets its workers run again; upgrade_abort() logs the reason.
+ * After that message the old process cannot continue, and nothing is left to do in the new one
+ * that can fail.
+ *
+ * Timeouts of the old process: START_TIMEOUT_MS for steps 1 and 2; HANDOVER_TIMEOUT_MS for each
+ * message; for the pause, the time that steps 4 to 6 took. Two processes whose HANDOVER_VERSION
+ * differs fail at step 3.
  */
 #ifndef ZPROXY_HANDOVER_UPGRADE_H
 #define ZPROXY_HANDOVER_UPGRADE_H

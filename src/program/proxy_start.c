@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -196,8 +197,9 @@ int proxy_prepare(struct proxy *p)
         return -1;
     if (apply_config(p) < 0)
         return -1;
-    /* Added, because pipes that came with sessions have been subtracted already. */
-    atomic_fetch_add(&rt->quota.left, (int64_t)rt->budget.pipes);
+    /* Added, because pipes that came with sessions have been subtracted already. Relaxed: no worker
+     * runs yet. */
+    atomic_fetch_add_explicit(&rt->quota.left, (int64_t)rt->budget.pipes, memory_order_relaxed);
     notify_open(&rt->notify);
     if (p->handover_sock != -1) /* the old process has dropped the privileges */
         return 0;
