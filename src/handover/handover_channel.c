@@ -74,12 +74,12 @@ void handover_channel_begin(struct handover_channel *c, enum handover_message_ty
 /* The received message is HANDOVER_REFUSE: its text becomes the error. */
 static int fail_refused(struct handover_channel *c)
 {
-    const struct handover_message *p = c->message;
-    bool has_text = p->size > 0 && p->data[0] != '\0';
+    const struct handover_message *m = c->message;
+    bool has_text = m->size > 0 && m->data[0] != '\0';
     if (c->error[0] == '\0')
         snprintf(c->error, sizeof c->error, "%s refuses: %.*s", c->peer,
-                 has_text ? (int)(p->size < 150 ? p->size : 150) : 150,
-                 has_text ? p->data : "no reason given");
+                 has_text ? (int)(m->size < 150 ? m->size : 150) : 150,
+                 has_text ? m->data : "no reason given");
     return -ECONNREFUSED;
 }
 
@@ -127,11 +127,11 @@ int handover_channel_end(struct handover_channel *c)
     return c->message->count > 0 ? handover_channel_flush(c) : 0;
 }
 
-static void put_text(struct handover_message *p, const char *text)
+static void put_text(struct handover_message *m, const char *text)
 {
-    p->size = strnlen(text, REFUSAL_MAX - 1) + 1;
-    memcpy(p->data, text, p->size - 1);
-    p->data[p->size - 1] = '\0';
+    m->size = strnlen(text, REFUSAL_MAX - 1) + 1;
+    memcpy(m->data, text, m->size - 1);
+    m->data[m->size - 1] = '\0';
 }
 
 int handover_channel_send(struct handover_channel *c, enum handover_message_type type)
@@ -161,9 +161,9 @@ static int receive_message(struct handover_channel *c, unsigned ms)
 /* Whether all items are taken and nothing follows them. A text is no item. */
 static bool is_at_end(const struct handover_channel *c)
 {
-    const struct handover_message *p = c->message;
-    bool has_text = p->type == HANDOVER_ACCEPT || p->type == HANDOVER_REFUSE;
-    return c->taken == p->count && c->at.fd == p->fd_count && (has_text || c->at.data == p->size);
+    const struct handover_message *m = c->message;
+    bool has_text = m->type == HANDOVER_ACCEPT || m->type == HANDOVER_REFUSE;
+    return c->taken == m->count && c->at.fd == m->fd_count && (has_text || c->at.data == m->size);
 }
 
 static void describe_error(const struct handover_channel *c, int rc, char *text, size_t size)
@@ -214,13 +214,13 @@ int handover_channel_request(struct handover_channel *c, enum handover_message_t
 int handover_channel_take(struct handover_channel *c, const char *what, void *item, size_t size,
                           int *fd, size_t fds)
 {
-    struct handover_message *p = c->message;
-    if (c->taken == p->count)
+    struct handover_message *m = c->message;
+    if (c->taken == m->count)
         return handover_channel_expect_end(c);
-    if (!handover_message_take(p, &c->at, item, size, fd, fds))
+    if (!handover_message_take(m, &c->at, item, size, fd, fds))
         return handover_channel_refuse(
             c, "%s (item %u of %u in its message): truncated, or descriptors are missing", what,
-            c->taken + 1, p->count);
+            c->taken + 1, m->count);
     c->taken++;
     return 1;
 }

@@ -36,16 +36,16 @@ const char *handover_message_type_name(unsigned type)
     return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
 }
 
-void handover_message_init(struct handover_message *p, enum handover_message_type type)
+void handover_message_init(struct handover_message *m, enum handover_message_type type)
 {
-    p->type = (uint16_t)type;
-    p->count = 0;
-    p->size = 0;
-    p->fd_count = 0;
+    m->type = (uint16_t)type;
+    m->count = 0;
+    m->size = 0;
+    m->fd_count = 0;
 }
 
 /* An item is preceded by a bit set of those of its descriptors that are present. */
-bool handover_message_add(struct handover_message *p, const void *item, size_t size, const int *fd,
+bool handover_message_add(struct handover_message *m, const void *item, size_t size, const int *fd,
                           size_t fds)
 {
     uint64_t present = 0;
@@ -57,44 +57,44 @@ bool handover_message_add(struct handover_message *p, const void *item, size_t s
         needed++;
     }
     size_t padded = (size + 7) / 8 * 8;
-    if (p->size + sizeof present + padded > HANDOVER_MESSAGE_BYTES ||
-        p->fd_count + needed > HANDOVER_MESSAGE_FDS)
+    if (m->size + sizeof present + padded > HANDOVER_MESSAGE_BYTES ||
+        m->fd_count + needed > HANDOVER_MESSAGE_FDS)
         return false;
-    memcpy(p->data + p->size, &present, sizeof present);
-    memcpy(p->data + p->size + sizeof present, item, size);
-    memset(p->data + p->size + sizeof present + size, 0, padded - size);
-    p->size += sizeof present + padded;
+    memcpy(m->data + m->size, &present, sizeof present);
+    memcpy(m->data + m->size + sizeof present, item, size);
+    memset(m->data + m->size + sizeof present + size, 0, padded - size);
+    m->size += sizeof present + padded;
     for (size_t i = 0; i < fds; i++)
         if (fd[i] != -1)
-            p->fd[p->fd_count++] = fd[i];
-    p->count++;
+            m->fd[m->fd_count++] = fd[i];
+    m->count++;
     return true;
 }
 
-bool handover_message_take(struct handover_message *p, struct handover_message_cursor *at,
+bool handover_message_take(struct handover_message *m, struct handover_message_cursor *at,
                            void *item, size_t size, int *fd, size_t fds)
 {
     uint64_t present = 0;
     size_t padded = (size + 7) / 8 * 8;
-    if (at->data + sizeof present + padded > p->size)
+    if (at->data + sizeof present + padded > m->size)
         return false;
-    memcpy(&present, p->data + at->data, sizeof present);
-    if (at->fd + (size_t)__builtin_popcountll(present) > p->fd_count ||
+    memcpy(&present, m->data + at->data, sizeof present);
+    if (at->fd + (size_t)__builtin_popcountll(present) > m->fd_count ||
         (fds < 64 && present >> fds != 0))
         return false;
-    memcpy(item, p->data + at->data + sizeof present, size);
+    memcpy(item, m->data + at->data + sizeof present, size);
     at->data += sizeof present + padded;
     for (size_t i = 0; i < fds; i++)
-        fd[i] = (present >> i & 1) != 0 ? p->fd[at->fd++] : -1;
+        fd[i] = (present >> i & 1) != 0 ? m->fd[at->fd++] : -1;
     return true;
 }
 
-void handover_message_close_rest(struct handover_message *p,
+void handover_message_close_rest(struct handover_message *m,
                                  const struct handover_message_cursor *at)
 {
-    for (size_t i = at->fd; i < p->fd_count; i++)
-        close(p->fd[i]);
-    p->fd_count = at->fd;
+    for (size_t i = at->fd; i < m->fd_count; i++)
+        close(m->fd[i]);
+    m->fd_count = at->fd;
 }
 
 /* ---- sending ---- */
@@ -120,24 +120,24 @@ bool handover_text_is_terminated(const char *text, size_t size)
     return strnlen(text, size) < size;
 }
 
-int handover_message_send(int sock, const struct handover_message *p, unsigned timeout_ms)
+int handover_message_send(int sock, const struct handover_message *m, unsigned timeout_ms)
 {
-    struct head head = { HANDOVER_MAGIC, HANDOVER_VERSION,  p->type,
-                         p->count,       (uint32_t)p->size, (uint32_t)p->fd_count };
-    struct iovec parts[] = { { &head, sizeof head }, { (void *)p->data, p->size } };
+    struct head head = { HANDOVER_MAGIC, HANDOVER_VERSION,  m->type,
+                         m->count,       (uint32_t)m->size, (uint32_t)m->fd_count };
+    struct iovec parts[] = { { &head, sizeof head }, { (void *)m->data, m->size } };
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(HANDOVER_MESSAGE_FDS * sizeof(int))];
     } rights;
     struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
-    if (p->fd_count > 0) {
+    if (m->fd_count > 0) {
         memset(&rights, 0, sizeof rights);
         rights.header.cmsg_level = SOL_SOCKET;
         rights.header.cmsg_type = SCM_RIGHTS;
-        rights.header.cmsg_len = CMSG_LEN(p->fd_count * sizeof(int));
-        memcpy(CMSG_DATA(&rights.header), p->fd, p->fd_count * sizeof(int));
+        rights.header.cmsg_len = CMSG_LEN(m->fd_count * sizeof(int));
+        memcpy(CMSG_DATA(&rights.header), m->fd, m->fd_count * sizeof(int));
         msg.msg_control = &rights;
-        msg.msg_controllen = CMSG_SPACE(p->fd_count * sizeof(int));
+        msg.msg_controllen = CMSG_SPACE(m->fd_count * sizeof(int));
     }
     set_timeout(sock, SO_SNDTIMEO, timeout_ms);
     ssize_t n;
@@ -153,52 +153,52 @@ int handover_message_send(int sock, const struct handover_message *p, unsigned t
 
 /* ---- receiving ---- */
 
-static void receive_fds(struct handover_message *p, struct msghdr *msg)
+static void receive_fds(struct handover_message *m, struct msghdr *msg)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
-        p->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        if (p->fd_count > HANDOVER_MESSAGE_FDS)
-            p->fd_count = HANDOVER_MESSAGE_FDS; /* impossible: the buffer has no room for more */
-        memcpy(p->fd, CMSG_DATA(c), p->fd_count * sizeof(int));
+        m->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (m->fd_count > HANDOVER_MESSAGE_FDS)
+            m->fd_count = HANDOVER_MESSAGE_FDS; /* impossible: the buffer has no room for more */
+        memcpy(m->fd, CMSG_DATA(c), m->fd_count * sizeof(int));
     }
 }
 
-static int bad_message(struct handover_message *p, const char *problem)
+static int bad_message(struct handover_message *m, const char *problem)
 {
-    p->problem = problem;
+    m->problem = problem;
     return -EBADMSG;
 }
 
-static int check_head(const struct head *head, struct handover_message *p, ssize_t n)
+static int check_head(const struct head *head, struct handover_message *m, ssize_t n)
 {
     if ((size_t)n < sizeof *head || head->magic != HANDOVER_MAGIC)
-        return bad_message(p, "it is not a message of a handover");
-    p->version = head->version;
+        return bad_message(m, "it is not a message of a handover");
+    m->version = head->version;
     if (head->version != HANDOVER_VERSION)
         return -EPROTONOSUPPORT;
     if (head->size != (size_t)n - sizeof *head)
-        return bad_message(p, "it is shorter or longer than its header says");
-    return head->fds == p->fd_count
+        return bad_message(m, "it is shorter or longer than its header says");
+    return head->fds == m->fd_count
                ? 0
-               : bad_message(p, "it has more or fewer descriptors than its header says");
+               : bad_message(m, "it has more or fewer descriptors than its header says");
 }
 
-static int check_message(const struct head *head, struct handover_message *p,
+static int check_message(const struct head *head, struct handover_message *m,
                          const struct msghdr *msg, ssize_t n)
 {
     if ((msg->msg_flags & MSG_TRUNC) != 0)
-        return bad_message(p, "it is too long");
+        return bad_message(m, "it is too long");
     if ((msg->msg_flags & MSG_CTRUNC) != 0)
-        return bad_message(p, "not all of its descriptors could be opened (ulimit -n)");
-    return check_head(head, p, n);
+        return bad_message(m, "not all of its descriptors could be opened (ulimit -n)");
+    return check_head(head, m, n);
 }
 
-int handover_message_receive(int sock, struct handover_message *p, unsigned timeout_ms)
+int handover_message_receive(int sock, struct handover_message *m, unsigned timeout_ms)
 {
     struct head head;
-    struct iovec parts[] = { { &head, sizeof head }, { p->data, HANDOVER_MESSAGE_BYTES } };
+    struct iovec parts[] = { { &head, sizeof head }, { m->data, HANDOVER_MESSAGE_BYTES } };
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(HANDOVER_MESSAGE_FDS * sizeof(int))];
@@ -209,8 +209,8 @@ int handover_message_receive(int sock, struct handover_message *p, unsigned time
         .msg_control = &rights,
         .msg_controllen = sizeof rights,
     };
-    p->fd_count = 0;
-    p->problem = NULL;
+    m->fd_count = 0;
+    m->problem = NULL;
     set_timeout(sock, SO_RCVTIMEO, timeout_ms);
     ssize_t n;
     do
@@ -220,15 +220,15 @@ int handover_message_receive(int sock, struct handover_message *p, unsigned time
         return socket_error(errno);
     if (n == 0)
         return -EPIPE;
-    receive_fds(p, &msg);
-    int rc = check_message(&head, p, &msg, n);
+    receive_fds(m, &msg);
+    int rc = check_message(&head, m, &msg, n);
     if (rc < 0) {
         const struct handover_message_cursor none = { 0, 0 };
-        handover_message_close_rest(p, &none);
+        handover_message_close_rest(m, &none);
         return rc;
     }
-    p->type = head.type;
-    p->count = head.count;
-    p->size = head.size;
+    m->type = head.type;
+    m->count = head.count;
+    m->size = head.size;
     return 0;
 }

@@ -50,11 +50,11 @@ struct handover_message {
 /* The name of a type, for error messages. */
 const char *handover_message_type_name(unsigned type);
 
-void handover_message_init(struct handover_message *p, enum handover_message_type type);
+void handover_message_init(struct handover_message *m, enum handover_message_type type);
 
 /* Appends an item of size bytes with its descriptors; -1 stands for one that is absent. Returns
  * false when the message has no room. The descriptors stay open and the caller's. */
-_Bool handover_message_add(struct handover_message *p, const void *item, size_t size, const int *fd,
+_Bool handover_message_add(struct handover_message *m, const void *item, size_t size, const int *fd,
                            size_t fds);
 
 /* How much of a received message has been taken: bytes and descriptors. Starts as { 0, 0 }. */
@@ -64,7 +64,7 @@ struct handover_message_cursor {
 };
 /* Takes the next item. size and fds must be those of handover_message_add(); the caller owns the
  * descriptors from then on. Returns false when the message does not contain such an item. */
-_Bool handover_message_take(struct handover_message *p, struct handover_message_cursor *at,
+_Bool handover_message_take(struct handover_message *m, struct handover_message_cursor *at,
                             void *item, size_t size, int *fd, size_t fds);
 
 /* Whether a received text has a NUL within its size bytes. */
@@ -75,9 +75,9 @@ _Bool handover_text_is_terminated(const char *text, size_t size);
  * of another version. A received message owns its descriptors: pass it to
  * handover_message_close_rest() after the items are taken. */
 #define HANDOVER_TIMEOUT_MS 5000 /* ms */
-int handover_message_send(int sock, const struct handover_message *p, unsigned timeout_ms);
-int handover_message_receive(int sock, struct handover_message *p, unsigned timeout_ms);
-void handover_message_close_rest(struct handover_message *p,
+int handover_message_send(int sock, const struct handover_message *m, unsigned timeout_ms);
+int handover_message_receive(int sock, struct handover_message *m, unsigned timeout_ms);
+void handover_message_close_rest(struct handover_message *m,
                                  const struct handover_message_cursor *at);
 
 #endif

@@ -438,25 +438,25 @@ int handover_receive(struct runtime *rt, int sock, struct config *file_config, F
 
 /* ---- after the handover ---- */
 
-static void add_log_loss(struct handover_message *p)
+static void add_log_loss(struct handover_message *m)
 {
     struct handover_log_loss e;
     struct handover_message_cursor at = { 0, 0 };
-    if (p->type == HANDOVER_LOG_LOSS && handover_message_take(p, &at, &e, sizeof e, NULL, 0))
+    if (m->type == HANDOVER_LOG_LOSS && handover_message_take(m, &at, &e, sizeof e, NULL, 0))
         for (int i = 0; i < LOG_NAME_COUNT; i++)
             log_add_dropped((enum log_name)i, &e.loss[i]);
-    handover_message_close_rest(p, &at);
+    handover_message_close_rest(m, &at);
 }
 
 /* A message, or the end of the old process. */
 static void on_log_loss(uv_poll_t *poll, int status, int events)
 {
     struct log_loss_watch *w = poll->data;
-    struct handover_message *p = status < 0 ? NULL : malloc(sizeof *p);
+    struct handover_message *m = status < 0 ? NULL : malloc(sizeof *m);
     (void)events;
-    if (p != NULL && handover_message_receive(w->sock, p, 1) == 0)
-        add_log_loss(p);
-    free(p);
+    if (m != NULL && handover_message_receive(w->sock, m, 1) == 0)
+        add_log_loss(m);
+    free(m);
     uv_poll_stop(poll);
     uv_close((uv_handle_t *)poll, NULL);
     log_loss_watch_fini(w);

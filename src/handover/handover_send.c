@@ -35,18 +35,18 @@ struct worker_barrier {
     sem_t left;
 };
 
-static void worker_barrier_init(struct worker_barrier *h)
+static void worker_barrier_init(struct worker_barrier *b)
 {
-    sem_init(&h->arrived, 0, 0);
-    sem_init(&h->released, 0, 0);
-    sem_init(&h->left, 0, 0);
+    sem_init(&b->arrived, 0, 0);
+    sem_init(&b->released, 0, 0);
+    sem_init(&b->left, 0, 0);
 }
 
-static void worker_barrier_fini(struct worker_barrier *h)
+static void worker_barrier_fini(struct worker_barrier *b)
 {
-    sem_destroy(&h->arrived);
-    sem_destroy(&h->released);
-    sem_destroy(&h->left);
+    sem_destroy(&b->arrived);
+    sem_destroy(&b->released);
+    sem_destroy(&b->left);
 }
 
 /* Signal handlers interrupt the control thread. */
@@ -57,27 +57,27 @@ static void wait_semaphore(sem_t *s)
 }
 
 /* For a worker: blocks until worker_barrier_release(). */
-static void worker_barrier_wait(struct worker_barrier *h)
+static void worker_barrier_wait(struct worker_barrier *b)
 {
-    sem_post(&h->arrived);
-    wait_semaphore(&h->released);
-    sem_post(&h->left);
+    sem_post(&b->arrived);
+    wait_semaphore(&b->released);
+    sem_post(&b->left);
 }
 
 /* For control: blocks until count workers wait. */
-static void worker_barrier_await(struct worker_barrier *h, size_t count)
+static void worker_barrier_await(struct worker_barrier *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        wait_semaphore(&h->arrived);
+        wait_semaphore(&b->arrived);
 }
 
 /* For control: lets count workers continue. */
-static void worker_barrier_release(struct worker_barrier *h, size_t count)
+static void worker_barrier_release(struct worker_barrier *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        sem_post(&h->released);
+        sem_post(&b->released);
     for (size_t i = 0; i < count; i++)
-        wait_semaphore(&h->left);
+        wait_semaphore(&b->left);
 }
 
 /* ---- sessions whose setup is final, while workers run ---- */
@@ -103,7 +103,7 @@ static bool locate_frontend(const struct runtime *rt, const struct frontend *s,
  * file. */
 struct pack_request {
     struct worker_message worker_message;
-    struct handover_sender *b;
+    struct handover_sender *hs;
     uint32_t worker;
     bool more;
     struct worker_barrier barrier;
@@ -115,8 +115,9 @@ static bool pack_session(struct pack_request *pk, const struct session *s)
     int fd[SESSION_RECORD_SETUP_FDS];
     session_record_setup(s, &t, fd);
     t.worker = pk->worker;
-    return locate_frontend(pk->b->rt, s->frontend, &t) &&
-           handover_message_add(pk->b->channel.message, &t, sizeof t, fd, SESSION_RECORD_SETUP_FDS);
+    return locate_frontend(pk->hs->rt, s->frontend, &t) &&
+           handover_message_add(pk->hs->channel.message, &t, sizeof t, fd,
+                                SESSION_RECORD_SETUP_FDS);
 }
 
 static void on_pack(struct worker_message *l, void *owner)
@@ -137,31 +138,33 @@ static void on_pack(struct worker_message *l, void *owner)
 }
 
 /* Called before a worker packs, so that it does not wait for a slow receiver. */
-static int wait_writable(struct handover_sender *b)
+static int wait_writable(struct handover_sender *hs)
 {
-    struct pollfd ask = { .fd = b->channel.sock, .events = POLLOUT };
-    if (poll(&ask, 1, HANDOVER_TIMEOUT_MS) == 1 && (ask.revents & POLLOUT) != 0)
+    struct pollfd writable = { .fd = hs->channel.sock, .events = POLLOUT };
+    if (poll(&writable, 1, HANDOVER_TIMEOUT_MS) == 1 && (writable.revents & POLLOUT) != 0)
         return 0;
-    return handover_channel_fail(&b->channel, "sending", -ETIMEDOUT);
+    return handover_channel_fail(&hs->channel, "sending", -ETIMEDOUT);
 }
 
-static int send_final_of(struct handover_sender *b, size_t worker)
+static int send_final_of(struct handover_sender *hs, size_t worker)
 {
-    struct pack_request pk = { .worker_message.run = on_pack, .b = b, .worker = (uint32_t)worker };
+    struct pack_request pk = { .worker_message.run = on_pack,
+                               .hs = hs,
+                               .worker = (uint32_t)worker };
     worker_barrier_init(&pk.barrier);
     int rc = 0;
     do {
         pk.more = false;
-        handover_channel_begin(&b->channel, HANDOVER_SESSIONS);
-        if ((rc = wait_writable(b)) < 0)
+        handover_channel_begin(&hs->channel, HANDOVER_SESSIONS);
+        if ((rc = wait_writable(hs)) < 0)
             break;
-        if (!worker_post(workers_at(&b->rt->workers, worker), &pk.worker_message))
+        if (!worker_post(workers_at(&hs->rt->workers, worker), &pk.worker_message))
             break; /* it has finished and has no sessions */
         worker_barrier_await(&pk.barrier, 1);
-        rc = handover_channel_end(&b->channel);
-        bool none = b->channel.message->count == 0;
+        rc = handover_channel_end(&hs->channel);
+        bool none = hs->channel.message->count == 0;
         worker_barrier_release(&pk.barrier, 1);
-        b->result->sessions += b->channel.message->count;
+        hs->result->sessions += hs->channel.message->count;
         if (none)
             break;
     } while (rc == 0 && pk.more);
@@ -169,11 +172,11 @@ static int send_final_of(struct handover_sender *b, size_t worker)
     return rc;
 }
 
-static int send_final(struct handover_sender *b)
+static int send_final(struct handover_sender *hs)
 {
     int rc = 0;
-    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
-        rc = send_final_of(b, i);
+    for (size_t i = 0; i < workers_running(&hs->rt->workers) && rc == 0; i++)
+        rc = send_final_of(hs, i);
     return rc;
 }
 
@@ -187,32 +190,32 @@ struct pause_request {
 
 static void on_pause(struct worker_message *l, void *owner)
 {
-    struct pause_request *f = (struct pause_request *)l; /* its first member */
-    struct worker_barrier *barrier = f->barrier;
+    struct pause_request *r = (struct pause_request *)l; /* its first member */
+    struct worker_barrier *barrier = r->barrier;
     sessions_reap(worker_sessions(owner));
-    free(f);
+    free(r);
     worker_barrier_wait(barrier);
 }
 
 /* Returns 0 or -ENOMEM. *paused: how many workers wait, in both cases; those that have finished are
  * not among them. */
-static int pause_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t *paused)
+static int pause_workers(struct handover_sender *hs, struct worker_barrier *barrier, size_t *paused)
 {
     int rc = 0;
     *paused = 0;
     worker_barrier_init(barrier);
-    for (size_t i = 0; i < workers_running(&b->rt->workers); i++) {
-        struct pause_request *f = calloc(1, sizeof *f);
-        if (f == NULL) {
+    for (size_t i = 0; i < workers_running(&hs->rt->workers); i++) {
+        struct pause_request *r = calloc(1, sizeof *r);
+        if (r == NULL) {
             rc = -ENOMEM;
             break;
         }
-        f->worker_message.run = on_pause;
-        f->barrier = barrier;
-        if (worker_post(workers_at(&b->rt->workers, i), &f->worker_message))
+        r->worker_message.run = on_pause;
+        r->barrier = barrier;
+        if (worker_post(workers_at(&hs->rt->workers, i), &r->worker_message))
             ++*paused;
         else
-            free(f);
+            free(r);
     }
     worker_barrier_await(barrier, *paused);
     return rc;
@@ -234,29 +237,30 @@ static void on_unstage(struct worker_message *l, void *owner)
 }
 
 /* After a failure while workers run. */
-static void unstage_all(struct handover_sender *b)
+static void unstage_all(struct handover_sender *hs)
 {
-    b->kill_receiver(b->arg);
-    for (size_t i = 0; i < workers_running(&b->rt->workers); i++) {
+    hs->kill_receiver(hs->arg);
+    for (size_t i = 0; i < workers_running(&hs->rt->workers); i++) {
         struct worker_message *l = calloc(1, sizeof *l);
         if (l == NULL)
             continue; /* they stay staged: each end costs an extra epoll_ctl(2) */
         l->run = on_unstage;
-        if (!worker_post(workers_at(&b->rt->workers, i), l))
+        if (!worker_post(workers_at(&hs->rt->workers, i), l))
             free(l);
     }
 }
 
 /* After a failure while workers are paused. */
-static void resume_workers(struct handover_sender *b, struct worker_barrier *barrier, size_t paused)
+static void resume_workers(struct handover_sender *hs, struct worker_barrier *barrier,
+                           size_t paused)
 {
-    for (size_t i = 0; i < workers_running(&b->rt->workers); i++)
-        unstage(worker_sessions(workers_at(&b->rt->workers, i)));
+    for (size_t i = 0; i < workers_running(&hs->rt->workers); i++)
+        unstage(worker_sessions(workers_at(&hs->rt->workers, i)));
     worker_barrier_release(barrier, paused);
     worker_barrier_fini(barrier);
 }
 
-static int send_progress_of(struct handover_sender *b, const struct sessions *all)
+static int send_progress_of(struct handover_sender *hs, const struct sessions *all)
 {
     const struct session *s;
     LIST_FOREACH(s, &all->all, in_all) {
@@ -265,14 +269,14 @@ static int send_progress_of(struct handover_sender *b, const struct sessions *al
         if (!s->staged)
             continue;
         session_record_progress(s, &e.progress, fd);
-        int rc = handover_channel_add(&b->channel, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS);
+        int rc = handover_channel_add(&hs->channel, &e, sizeof e, fd, SESSION_RECORD_PROGRESS_FDS);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-static int send_late_of(struct handover_sender *b, const struct sessions *all, size_t worker)
+static int send_late_of(struct handover_sender *hs, const struct sessions *all, size_t worker)
 {
     const struct session *s;
     LIST_FOREACH(s, &all->all, in_all) {
@@ -283,87 +287,87 @@ static int send_late_of(struct handover_sender *b, const struct sessions *all, s
         session_record_setup(s, &e.setup, fd);
         session_record_progress(s, &e.progress, fd + SESSION_RECORD_SETUP_FDS);
         e.setup.worker = (uint32_t)worker;
-        if (!locate_frontend(b->rt, s->frontend, &e.setup))
-            return handover_channel_fail(&b->channel, "a session of an unknown listener", -EINVAL);
-        int rc = handover_channel_add(&b->channel, &e, sizeof e, fd,
+        if (!locate_frontend(hs->rt, s->frontend, &e.setup))
+            return handover_channel_fail(&hs->channel, "a session of an unknown listener", -EINVAL);
+        int rc = handover_channel_add(&hs->channel, &e, sizeof e, fd,
                                       SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS);
         if (rc < 0)
             return rc;
-        b->result->sessions++;
+        hs->result->sessions++;
     }
     return 0;
 }
 
-static int send_progress(struct handover_sender *b)
+static int send_progress(struct handover_sender *hs)
 {
     int rc = 0;
-    handover_channel_begin(&b->channel, HANDOVER_PROGRESS);
-    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
-        rc = send_progress_of(b, worker_sessions(workers_at(&b->rt->workers, i)));
-    return rc < 0 ? rc : handover_channel_end(&b->channel);
+    handover_channel_begin(&hs->channel, HANDOVER_PROGRESS);
+    for (size_t i = 0; i < workers_running(&hs->rt->workers) && rc == 0; i++)
+        rc = send_progress_of(hs, worker_sessions(workers_at(&hs->rt->workers, i)));
+    return rc < 0 ? rc : handover_channel_end(&hs->channel);
 }
 
-static int send_late(struct handover_sender *b)
+static int send_late(struct handover_sender *hs)
 {
     int rc = 0;
-    handover_channel_begin(&b->channel, HANDOVER_LATE_SESSIONS);
-    for (size_t i = 0; i < workers_running(&b->rt->workers) && rc == 0; i++)
-        rc = send_late_of(b, worker_sessions(workers_at(&b->rt->workers, i)), i);
-    return rc < 0 ? rc : handover_channel_end(&b->channel);
+    handover_channel_begin(&hs->channel, HANDOVER_LATE_SESSIONS);
+    for (size_t i = 0; i < workers_running(&hs->rt->workers) && rc == 0; i++)
+        rc = send_late_of(hs, worker_sessions(workers_at(&hs->rt->workers, i)), i);
+    return rc < 0 ? rc : handover_channel_end(&hs->channel);
 }
 
-static void set_deadline(struct handover_sender *b, uint64_t now)
+static void set_deadline(struct handover_sender *hs, uint64_t now)
 {
-    uint64_t allowed = now - b->began;
+    uint64_t allowed = now - hs->began;
     if (allowed < PAUSE_MIN_US)
         allowed = PAUSE_MIN_US;
     if (allowed > HANDOVER_TIMEOUT_MS * 1000)
         allowed = HANDOVER_TIMEOUT_MS * 1000;
-    b->channel.deadline = handover_channel_now_us() + allowed;
+    hs->channel.deadline = handover_channel_now_us() + allowed;
 }
 
 /* The last message is what gives the sessions up: until the new process has it, it does not touch
  * them, so it can be killed and the workers can continue. */
-static int transfer_sessions(struct handover_sender *b)
+static int transfer_sessions(struct handover_sender *hs)
 {
     static struct worker_barrier barrier; /* static: after success workers wait on it for good */
     uint64_t began = handover_channel_now_us();
     size_t paused = 0;
-    int rc = pause_workers(b, &barrier, &paused);
-    set_deadline(b, began);
+    int rc = pause_workers(hs, &barrier, &paused);
+    set_deadline(hs, began);
     if (rc < 0)
-        rc = handover_channel_fail(&b->channel, "pausing the workers", rc);
+        rc = handover_channel_fail(&hs->channel, "pausing the workers", rc);
     else
-        rc = send_progress(b);
+        rc = send_progress(hs);
     if (rc == 0)
-        rc = send_late(b);
+        rc = send_late(hs);
     if (rc == 0)
-        rc = handover_state_send_process(&b->channel, b->rt);
+        rc = handover_state_send_process(&hs->channel, hs->rt);
     if (rc == 0)
-        rc = handover_channel_request(&b->channel, HANDOVER_COMPLETE, HANDOVER_TAKEN_OVER);
+        rc = handover_channel_request(&hs->channel, HANDOVER_COMPLETE, HANDOVER_TAKEN_OVER);
     if (rc == 0)
-        rc = handover_channel_send(&b->channel, HANDOVER_TAKEN_OVER);
+        rc = handover_channel_send(&hs->channel, HANDOVER_TAKEN_OVER);
     if (rc < 0) {
-        b->kill_receiver(b->arg);
-        resume_workers(b, &barrier, paused);
+        hs->kill_receiver(hs->arg);
+        resume_workers(hs, &barrier, paused);
     }
-    b->result->paused_us = handover_channel_now_us() - began;
+    hs->result->paused_us = handover_channel_now_us() - began;
     return rc;
 }
 
 /* Everything that can be sent while the workers run. */
-static int send_prepared(struct handover_sender *b)
+static int send_prepared(struct handover_sender *hs)
 {
-    int rc = handover_state_send(&b->channel, b->rt);
+    int rc = handover_state_send(&hs->channel, hs->rt);
     if (rc == 0)
-        rc = send_final(b);
-    return rc < 0 ? rc : handover_channel_request(&b->channel, HANDOVER_PREPARED, HANDOVER_ACCEPT);
+        rc = send_final(hs);
+    return rc < 0 ? rc : handover_channel_request(&hs->channel, HANDOVER_PREPARED, HANDOVER_ACCEPT);
 }
 
 int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg), void *arg,
                   struct handover_send_result *result)
 {
-    struct handover_sender b = {
+    struct handover_sender hs = {
         .rt = rt,
         .kill_receiver = kill_receiver,
         .arg = arg,
@@ -371,17 +375,17 @@ int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg)
         .began = handover_channel_now_us(),
     };
     memset(result, 0, sizeof *result);
-    int rc = handover_channel_init(&b.channel, sock, "the new program");
+    int rc = handover_channel_init(&hs.channel, sock, "the new program");
     if (rc < 0)
-        (void)handover_channel_fail(&b.channel, "packing", rc);
+        (void)handover_channel_fail(&hs.channel, "packing", rc);
     else
-        rc = send_prepared(&b);
+        rc = send_prepared(&hs);
     if (rc == 0)
-        rc = transfer_sessions(&b);
+        rc = transfer_sessions(&hs);
     else
-        unstage_all(&b);
-    memcpy(result->error, b.channel.error, sizeof result->error);
-    handover_channel_fini(&b.channel);
+        unstage_all(&hs);
+    memcpy(result->error, hs.channel.error, sizeof result->error);
+    handover_channel_fini(&hs.channel);
     return rc;
 }
 
@@ -401,11 +405,11 @@ static bool get_log_loss(const uint64_t sent[LOG_NAME_COUNT], struct handover_lo
 void handover_send_log_loss(int sock, const uint64_t sent[LOG_NAME_COUNT])
 {
     struct handover_log_loss e;
-    struct handover_message *p = get_log_loss(sent, &e) ? malloc(sizeof *p) : NULL;
-    if (p == NULL)
+    struct handover_message *m = get_log_loss(sent, &e) ? malloc(sizeof *m) : NULL;
+    if (m == NULL)
         return;
-    handover_message_init(p, HANDOVER_LOG_LOSS);
-    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
-    (void)handover_message_send(sock, p, LOG_LOSS_TIMEOUT_MS);
-    free(p);
+    handover_message_init(m, HANDOVER_LOG_LOSS);
+    (void)handover_message_add(m, &e, sizeof e, NULL, 0);
+    (void)handover_message_send(sock, m, LOG_LOSS_TIMEOUT_MS);
+    free(m);
 }

@@ -27,7 +27,7 @@ static uint64_t handover_state_now_ms(void)
 }
 
 /* For the tables of handover_messages.h: from the item e into the object. Relaxed: no worker runs
- * yet, and pthread_create(3) publishes the values to those that are started later. */
+ * yet, and its start (worker_start()) publishes the values to it. */
 #define COPY_VALUE(type, name, kind) to->name = e->name;
 #define STORE_VALUE(type, name, kind) \
     atomic_store_explicit(&to->name, e->name, memory_order_relaxed);
@@ -122,7 +122,7 @@ static const char *check_next_config(const struct handover_state *v,
     if (why != NULL)
         return why;
     if (e->in_force != (v->old_config_count == 0))
-        return "not exactly the first one is in force";
+        return "the first one, and no other, must be in force";
     if (has_number(v, e->number) ||
         (v->old_config_count > 0 && e->number > v->old_config[0].head.number))
         return "its number is used twice, or is higher than that of the one in force";
@@ -249,15 +249,15 @@ static int make_old_pools(struct handover_state *v, const struct config *conf)
     return 0;
 }
 
-static int apply_old_config(struct handover_state *v, struct old_config *l)
+static int apply_old_config(struct handover_state *v, struct old_config *old)
 {
     struct runtime *rt = v->rt;
-    struct config *conf = l->conf;
+    struct config *conf = old->conf;
     int rc = make_old_pools(v, conf);
     if (rc < 0)
         return rc;
-    l->conf = NULL;
-    struct generation *g = generation_new(l->head.number, conf);
+    old->conf = NULL;
+    struct generation *g = generation_new(old->head.number, conf);
     if (g == NULL)
         return handover_channel_refuse(v->channel, "out of memory");
     LIST_INSERT_HEAD(&rt->generations, g, in_all);
@@ -266,19 +266,19 @@ static int apply_old_config(struct handover_state *v, struct old_config *l)
     return 0;
 }
 
-static int apply_current_config(struct handover_state *v, struct old_config *l)
+static int apply_current_config(struct handover_state *v, struct old_config *old)
 {
     struct config_change *config_change = NULL;
-    struct config *conf = l->conf;
+    struct config *conf = old->conf;
     struct config_errors o;
     if (config_errors_open(&o) < 0)
         return handover_channel_refuse(v->channel, "out of memory");
-    l->conf = NULL;
-    v->rt->last_generation = l->head.number - 1;
-    config_change_swap_fixed(conf, v->file_config);
+    old->conf = NULL;
+    v->rt->last_generation = old->head.number - 1;
+    config_change_swap_fixed(conf, v->file_config); /* these keys apply as the file has them now */
     int rc = config_change_prepare(v->rt, conf, o.out, &config_change);
     config_errors_close(v, &o);
-    rc = rc < 0 ? refuse_config(v, &o, l->head.number, "cannot be applied here") : 0;
+    rc = rc < 0 ? refuse_config(v, &o, old->head.number, "cannot be applied here") : 0;
     free(o.text);
     if (rc == 0)
         config_change_commit(config_change);

@@ -145,8 +145,8 @@ static void on_upgrade_message(uv_poll_t *poll, int status, int events);
 /* A process that has ended may have sent the reason before. */
 static bool has_unread_message(const struct upgrade *u)
 {
-    struct pollfd ask = { .fd = u->sock, .events = POLLIN };
-    return poll(&ask, 1, 0) == 1 && (ask.revents & POLLIN) != 0;
+    struct pollfd readable = { .fd = u->sock, .events = POLLIN };
+    return poll(&readable, 1, 0) == 1 && (readable.revents & POLLIN) != 0;
 }
 
 static void on_child_exit(uv_poll_t *poll, int status, int events)
@@ -230,31 +230,31 @@ static void schedule_handover(struct upgrade *u)
 }
 
 /* Copies the text of a message, which may lack its NUL. */
-static void copy_text(char *to, size_t size, const struct handover_message *p)
+static void copy_text(char *to, size_t size, const struct handover_message *m)
 {
-    size_t len = strnlen(p->data, p->size);
-    snprintf(to, size, "%.*s", (int)(len < size ? len : size), p->data);
+    size_t len = strnlen(m->data, m->size);
+    snprintf(to, size, "%.*s", (int)(len < size ? len : size), m->data);
 }
 
-static int receive_first(struct upgrade *u, struct handover_message *p)
+static int receive_first(struct upgrade *u, struct handover_message *m)
 {
     const struct handover_message_cursor none = { 0, 0 };
-    int rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
+    int rc = handover_message_receive(u->sock, m, HANDOVER_TIMEOUT_MS);
     if (rc == -EPIPE) /* reported once; then comes what was sent before the end */
-        rc = handover_message_receive(u->sock, p, HANDOVER_TIMEOUT_MS);
+        rc = handover_message_receive(u->sock, m, HANDOVER_TIMEOUT_MS);
     if (rc == 0)
-        handover_message_close_rest(p, &none);
+        handover_message_close_rest(m, &none);
     return rc;
 }
 
 /* The first message of the new process: ACCEPT, or REFUSE with a reason. */
-static void upgrade_read_answer(struct upgrade *u, struct handover_message *p)
+static void upgrade_read_answer(struct upgrade *u, struct handover_message *m)
 {
     char why[300];
     char text[200];
-    int rc = receive_first(u, p);
-    if (rc == 0 && p->type == HANDOVER_ACCEPT) {
-        copy_text(u->version, sizeof u->version, p);
+    int rc = receive_first(u, m);
+    if (rc == 0 && m->type == HANDOVER_ACCEPT) {
+        copy_text(u->version, sizeof u->version, m);
         schedule_handover(u);
         return;
     }
@@ -262,16 +262,16 @@ static void upgrade_read_answer(struct upgrade *u, struct handover_message *p)
         uv_poll_stop(&u->poll);
         return;
     }
-    if (rc == 0 && p->type == HANDOVER_REFUSE) {
-        copy_text(text, sizeof text, p);
+    if (rc == 0 && m->type == HANDOVER_REFUSE) {
+        copy_text(text, sizeof text, m);
         snprintf(why, sizeof why, "the new program refuses: %s", text);
     } else if (rc == -EPROTONOSUPPORT) {
         snprintf(why, sizeof why,
                  "the new program uses another version of the handover: %u, expected %u",
-                 p->version, (unsigned)HANDOVER_VERSION);
+                 m->version, (unsigned)HANDOVER_VERSION);
     } else {
         snprintf(why, sizeof why, "unexpected answer of the new program: %s",
-                 rc < 0 ? strerror(-rc) : handover_message_type_name(p->type));
+                 rc < 0 ? strerror(-rc) : handover_message_type_name(m->type));
     }
     upgrade_abort(u, why);
 }
@@ -279,13 +279,13 @@ static void upgrade_read_answer(struct upgrade *u, struct handover_message *p)
 static void on_upgrade_message(uv_poll_t *poll, int status, int events)
 {
     struct upgrade *u = poll->data;
-    struct handover_message *p = status < 0 ? NULL : malloc(sizeof *p);
+    struct handover_message *m = status < 0 ? NULL : malloc(sizeof *m);
     (void)events;
-    if (p == NULL)
+    if (m == NULL)
         upgrade_abort(u, strerror(status < 0 ? -status : ENOMEM));
     else
-        upgrade_read_answer(u, p);
-    free(p);
+        upgrade_read_answer(u, m);
+    free(m);
 }
 
 static int upgrade_spawn(struct upgrade *u, int child)
