@@ -9,8 +9,8 @@
 #include "handover/handover_messages.h"
 #include "suite.h"
 
-/* An old process sends its state into a socket and is gone; a new one restores it from there. What
- * is compared is copied out of both. */
+/* Both processes of a handover are this one, one after the other: the old one sends its state into
+ * a socket and ends; the new one restores it. The values to compare are copied out of both. */
 struct counters {
     struct server server;
     struct health_state result;
@@ -23,10 +23,10 @@ static struct rig rig;
 static struct counters fresh; /* of the old process, before fill() */
 static struct counters old;
 static struct counters new;
-static uint64_t last; /* no two counters are alike */
+static uint64_t last; /* the last value given to a counter; no two have the same */
 
-/* Counters stand together in their structures; these loops go over all of them, also over one that
- * is added there but not to the tables of handover_messages.h. */
+/* The counters of a structure are adjacent. These ranges include a counter that was added to the
+ * structure but not to the tables of handover_messages.h. */
 #define FIRST_TO(object, first, end)                                         \
     (uint64_t *)((char *)(object) + offsetof(__typeof__(*(object)), first)), \
         (uint64_t *)((char *)(object) + offsetof(__typeof__(*(object)), end))

@@ -2,9 +2,11 @@
  * structures that are copied byte by byte. Texts are NUL-terminated, times are ms of
  * CLOCK_MONOTONIC, which is the same in both processes.
  *
- * To add a counter: add a row to its table below, adjust the size asserted at the end, raise
- * HANDOVER_VERSION. The tables declare the fields and are what the sender copies, the receiver
- * checks and restores, and check_handover_state.c compares.
+ * To add a counter: add a row to its table below, adjust the size asserted at the end, and raise
+ * HANDOVER_VERSION (CHANGELOG.md names it too). The tables declare the fields of the items; the
+ * sender copies, the receiver checks and restores, and check_handover_state.c compares what they
+ * list. The counters of a server (enum server_counter) and the totals of the workers (struct
+ * worker_totals) are copied whole, so that only the size and the version change.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_MESSAGES_H
 #define ZPROXY_HANDOVER_HANDOVER_MESSAGES_H
@@ -34,14 +36,14 @@ enum handover_value {
     HANDOVER_VALUE_STATE,  /* enum config_state */
 };
 
-/* X(type in the message, field, enum handover_value). The field has the same name in the object:
- * struct runtime. */
+/* X(type in the item, field, enum handover_value): a value whose field has the same name in the
+ * object. The object is struct runtime. */
 #define HANDOVER_PROCESS_COUNTERS(X)                \
     X(uint64_t, reloads, HANDOVER_VALUE_ANY)        \
     X(uint64_t, failed_reloads, HANDOVER_VALUE_ANY) \
     X(uint64_t, began, HANDOVER_VALUE_ANY)
 
-/* struct server; atomic there. */
+/* The object is struct server, where the fields are atomic. */
 #define HANDOVER_SERVER_STATE(X)               \
     X(uint32_t, weight, HANDOVER_VALUE_WEIGHT) \
     X(int32_t, state, HANDOVER_VALUE_STATE)    \
@@ -52,7 +54,7 @@ enum handover_value {
     X(uint64_t, slow_start_began, HANDOVER_VALUE_PAST) \
     X(uint64_t, slow_start_length, HANDOVER_VALUE_ANY)
 
-/* struct health_state. */
+/* The object is struct health_state. */
 #define HANDOVER_HEALTH_VALUES(X)              \
     X(uint8_t, settled, HANDOVER_VALUE_FLAG)   \
     X(uint8_t, passed, HANDOVER_VALUE_FLAG)    \
@@ -63,14 +65,14 @@ enum handover_value {
     X(uint64_t, changed, HANDOVER_VALUE_PAST)  \
     X(uint64_t, duration, HANDOVER_VALUE_ANY)
 
-/* ONE(field), MANY(field, length): struct counter in the object. Those of a server are listed in
- * balance/server.h. */
+/* ONE(field) and MANY(field, length): fields that are struct counter in the object. The object is
+ * struct server. */
 #define HANDOVER_SERVER_COUNTERS(MANY) MANY(counter, SERVER_COUNTERS)
-/* struct listener_state. */
+/* The object is struct listener_state. */
 #define HANDOVER_LISTENER_COUNTERS(ONE, MANY) \
     ONE(connections)                          \
     MANY(refused, SESSION_ENDS)
-/* struct end_counts. */
+/* The object is struct end_counts. */
 #define HANDOVER_END_COUNTERS(MANY) MANY(ended, SESSION_ENDS)
 
 #define HANDOVER_FIELD(type, name, value) type name;

@@ -71,7 +71,7 @@ new, end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 real = subprocess.Popen([program, *sys.argv[1:]], pass_fds=[end.fileno()],
                         env=dict(os.environ, ZPROXY_HANDOVER=str(end.fileno())))
 end.close()
-dice = random.Random(number)
+rng = random.Random(number)
 
 
 def damage(data, fds):
@@ -95,8 +95,8 @@ def damage(data, fds):
         fds = [os.open("/dev/null", os.O_RDWR)] * len(fds)
     elif how == "random":
         body = bytearray(body)
-        for _ in range(dice.choice([1, 1, 2, 20])):
-            body[dice.randrange(len(body))] = dice.choice([0, 1, 0x7f, 0x80, 0xff, dice.randrange(256)])
+        for _ in range(rng.choice([1, 1, 2, 20])):
+            body[rng.randrange(len(body))] = rng.choice([0, 1, 0x7f, 0x80, 0xff, rng.randrange(256)])
     return HEAD.pack(magic, version, kind, count, len(body), len(fds)) + bytes(body), fds
 
 
@@ -105,7 +105,7 @@ def forward(source, sink):
     fds = [fd for _, _, raw in rights for fd in array.array("i", raw)]
     kind = TYPES[HEAD.unpack(data[:HEAD.size])[2]] if data else None
     given = fds
-    if data and source is old and (kind == step or step == "any" and dice.random() < 0.3 and
+    if data and source is old and (kind == step or step == "any" and rng.random() < 0.3 and
                                    len(data) > HEAD.size):
         data, given = damage(data, fds)
     if data and not (source is new and kind == "taken_over"):
