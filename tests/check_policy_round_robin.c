@@ -1,5 +1,4 @@
 #include <string.h>
-#include <time.h>
 
 #include "balance/queue.h"
 #include "policy_rig.h"
@@ -82,30 +81,13 @@ START_TEST(the_order_is_that_of_nginx)
 }
 END_TEST
 
-static double cpu_time(void)
+/* A comparison of all servers for each turn would take longer than the timeout. */
+START_TEST(a_state_for_60000_servers_is_computed_before_the_timeout)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* The seconds for states with the same number of servers in total. */
-static double cost_of_states(size_t servers)
-{
-    make(NULL, servers);
-    double begin = cpu_time();
-    for (size_t i = 0; i < 400000 / servers; i++)
-        policy_rig_renew(&f);
-    double cost = cpu_time() - begin;
+    make(NULL, POLICY_RIG_MAX);
+    policy_rig_renew(&f);
+    policy_rig_renew(&f);
     policy_rig_close(&f);
-    return cost;
-}
-
-START_TEST(the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square)
-{
-    double few = cost_of_states(100);
-    double many = cost_of_states(1000);
-    ck_assert_msg(many < 4 * few + 0.02, "%f s, %f s", few, many);
 }
 END_TEST
 
@@ -199,7 +181,7 @@ int main(void)
     tcase_add_test(t, weights_are_spread_smoothly);
     tcase_add_test(t, shares_are_exact_over_a_round);
     tcase_add_test(t, the_order_is_that_of_nginx);
-    tcase_add_test(t, the_cost_of_a_state_grows_with_the_servers_and_not_with_their_square);
+    tcase_add_test(t, a_state_for_60000_servers_is_computed_before_the_timeout);
     tcase_add_test(t, the_turns_of_a_server_that_refuses_are_shared_evenly);
     tcase_add_test(t, second_attempts_do_not_alternate_with_first_attempts);
     tcase_add_test(t, a_new_state_continues_the_rotation);

@@ -274,7 +274,7 @@ int config_rig_main(const char *name, void (*add)(TCase *))
     Suite *s = suite_create(name);
     TCase *t = tcase_create(name);
     tcase_add_checked_fixture(t, enter_dir, leave_dir);
-    tcase_set_timeout(t, 60);
+    tcase_set_timeout(t, 30);
     add(t);
     suite_add_tcase(s, t);
     return suite_main(s);

@@ -9,7 +9,7 @@
 
 #include "balance/policy.h"
 
-#define POLICY_RIG_MAX 1001
+#define POLICY_RIG_MAX 60000
 
 struct policy_rig {
     const struct policy_ops *policy;
