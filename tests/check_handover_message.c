@@ -251,7 +251,8 @@ START_TEST(missing_items)
     char big[64];
     int fd[2];
     ck_assert(!handover_message_take(&in, &at, big, sizeof big, fd, 1)); /* a longer item */
-    ck_assert(!handover_message_take(&in, &at, big, 10, NULL, 0)); /* without room for its descriptor */
+    ck_assert(
+        !handover_message_take(&in, &at, big, 10, NULL, 0)); /* without room for its descriptor */
     ck_assert(handover_message_take(&in, &at, big, 10, fd, 2));
     ck_assert_mem_eq(big, "0123456789", 10);
     ck_assert_int_eq(fd[1], -1);
