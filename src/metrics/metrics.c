@@ -37,11 +37,11 @@ struct family {
     const char *type;
     const char *help;
     enum scope scope;
+    unsigned index; /* enum server_counter or session_histogram, for put_server_counter and
+                       put_histogram */
     samples_fn *samples;
     uint64_t (*value)(const struct metrics *m, size_t i); /* for put_process, put_listener ... */
     bool (*known)(const struct metrics *m);               /* NULL: always */
-    unsigned index; /* enum server_counter or session_histogram, for put_server_counter and
-                       put_histogram */
 };
 
 #define VALUE(name, expression)                                     \
