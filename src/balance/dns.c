@@ -180,7 +180,7 @@ static void dns_query_finish(struct dns_query *q, const struct dns_reply *reply)
 
 /* ---- choice of the server ---- */
 
-/* The first dead or live server that has not been asked in this round. SIZE_MAX: none. */
+/* The first dead (or live) server that this round has not sent the query to. SIZE_MAX: none. */
 static size_t find_server(const struct dns *d, const struct dns_query *q, unsigned round, bool dead)
 {
     for (size_t i = 0; i < d->nameserver_count; i++)
@@ -271,7 +271,7 @@ static void ask_next(struct dns_query *q)
         dns_query_fail(q);
 }
 
-/* Asks dead servers that are due, in parallel with the server whose turn it is. */
+/* Sends the query to dead servers that are due, in parallel with the regular server. */
 static void probe_dead(struct dns_query *q)
 {
     struct dns *d = q->dns;
@@ -327,7 +327,7 @@ static void on_try(void *arg, struct dns_try *t, enum dns_try_end end,
     struct dns *d = q->dns;
     size_t i = end_try(q, t);
     struct attempt *a = &q->attempt[i];
-    if (end == DNS_TRY_HEARD)
+    if (end == DNS_TRY_REPLIED)
         note_answer(d, i);
     else
         note_timeout(d, i, a->began);

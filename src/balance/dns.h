@@ -3,9 +3,10 @@
  *
  * A question goes to the first server that is not dead; to the next server if that one does not
  * answer for 1.5 s or refuses; and so on, in two rounds. A server that did not answer is dead until
- * it answers again: it is tried last, and every 5 s in parallel with the server whose turn it is.
- * The same question asked twice is sent once. A question that is cancelled after it was sent stays,
- * and its answer serves the next caller that asks it.
+ * it answers again: a question goes to dead servers last; every 5 s a question is also sent to a
+ * dead server, in parallel with the regular one. The same question asked twice is sent once. A
+ * question that is cancelled after it was sent stays, and its answer serves the next caller that
+ * asks it.
  *
  * Names are absolute: the search list and ndots of resolv.conf do not apply, so a configuration
  * means the same servers on every machine.

@@ -217,7 +217,7 @@ static struct dns_reply read_reply(enum dns_type type, int status, const uint8_t
 
 static void dns_try_finish(struct dns_try *t, int status, const uint8_t *bytes, size_t len)
 {
-    enum dns_try_end end = bytes != NULL             ? DNS_TRY_HEARD
+    enum dns_try_end end = bytes != NULL             ? DNS_TRY_REPLIED
                            : status == ARES_ETIMEOUT ? DNS_TRY_TIMED_OUT
                                                      : DNS_TRY_FAILED;
     LIST_REMOVE(t, by_server);

@@ -18,7 +18,7 @@ struct dns_try;
 
 /* How a try ended. */
 enum dns_try_end {
-    DNS_TRY_HEARD,     /* the server sent a message, perhaps a refusal */
+    DNS_TRY_REPLIED,   /* the server sent a message, perhaps a refusal */
     DNS_TRY_TIMED_OUT, /* no message in time */
     DNS_TRY_FAILED,    /* not sent, or the server is not reachable */
 };

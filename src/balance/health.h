@@ -18,8 +18,8 @@
 
 struct health;
 
-/* Called when a server of a pool with on_down = close went down: its sessions are to be closed. It
- * is the last step for this server, so the callback may change the pool. */
+/* Called when a server of a pool with on_down = close went down; must close its sessions. The call
+ * is the last step of the check, so the callback may change the pool. */
 typedef void health_went_down_fn(void *arg, struct pool *p, struct server *srv);
 
 /* Returns 0 or -errno. */

@@ -69,7 +69,7 @@ void lookup_part_fail(const struct lookup_context *c, struct lookup_part *p, con
 
 /* When the held records are dropped, ms of the loop; 0: none are held. */
 uint64_t lookup_hold_end(const struct lookup_context *c, const struct lookup_hold *h);
-/* Whether that time has come. */
+/* Whether lookup_hold_end() has passed. */
 bool lookup_hold_is_over(const struct lookup_context *c, struct lookup_hold *h);
 
 /* Applies answers without records, whose meaning depends on the other family. A failure neither

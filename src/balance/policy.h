@@ -2,8 +2,8 @@
  *
  * A policy orders the servers; the caller decides whether a server can be acquired, since the
  * caller knows which servers the session has tried. A policy's state is shared by all workers
- * without locks. What the policy needs of a server (weight, sessions, state) it reads from the
- * atomics in struct server.
+ * without locks. A policy reads the weight, the sessions and the state of a server from the atomics
+ * in struct server.
  */
 #ifndef ZPROXY_BALANCE_POLICY_H
 #define ZPROXY_BALANCE_POLICY_H
@@ -31,8 +31,8 @@ typedef enum server_acquired policy_acquire_fn(const struct pick_request *r, str
 struct policy_ops {
     /* In "explain": why a usable server was not picked. */
     const char *not_picked;
-    /* The state holds servers that are down, too. Otherwise the set leaves them out, so that a pick
-     * does not step over them. */
+    /* True: the policy's state includes servers that are down. False: the server set leaves them
+     * out, so that a pick need not skip them. */
     bool holds_ineligible;
 
     /* Allocates the state for servers[count], which outlive it, with their present weights.

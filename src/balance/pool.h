@@ -24,7 +24,7 @@
 
 struct pool;
 
-/* Called by the pool, from the control thread where nothing else is said. */
+/* Callbacks of the pool. Called on the control thread, unless noted. */
 struct pool_events {
     uint64_t (*now)(void *arg); /* ms */
     /* The pool has other servers than before. */
@@ -105,12 +105,12 @@ struct answer_file *pool_file(const struct pool *p);
 
 /* ---- for the control thread ---- */
 
+/* Whether the file of a pool with "file" can be opened: 0 or -errno. */
+int pool_check_file(const struct config_pool *conf);
 /* Prepares new settings and servers; addresses of names that stay are kept. Returns 0, or -errno
  * and *update is not set. The caller commits a prepared update, which cannot fail, or aborts it,
  * before it changes the pool's servers in another way. */
 struct pool_update;
-/* Whether the file of such a pool can be opened: 0 or -errno. */
-int pool_check_file(const struct config_pool *conf);
 int pool_prepare(struct pool *p, const struct config_pool *conf, struct pool_update **update);
 void pool_commit(struct pool_update *update);
 void pool_abort(struct pool_update *update);

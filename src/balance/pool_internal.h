@@ -47,7 +47,7 @@ static inline void pool_schedule_review(struct pool *p)
 }
 
 /* Serves the waiting sessions after a change of the servers: grants free slots, and ends the wait
- * of sessions that no server is left for. */
+ * of sessions that have no eligible server left. */
 void pool_serve_waiters(struct pool *p, uint64_t now);
 
 /* Lets waiting sessions probe servers that were taken out. Returns true if sessions wait while a

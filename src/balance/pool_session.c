@@ -37,7 +37,7 @@ void pool_ref(struct pool *p)
 
 void pool_unref(struct pool *p)
 {
-    /* release: what the session did with the pool is over when the count says so */
+    /* release: the session's accesses to the pool come before the new count */
     atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_release);
 }
 

@@ -50,8 +50,8 @@ static void probe_await_end(struct probe *p)
         probe_close_socket(p);
 }
 
-/* A FIN tells the server that the check is over. To an HTTP server the request has said so
- * (Connection: close); it might take a FIN for a client that has gone. */
+/* A FIN tells the server that the check is over. An HTTP server gets no FIN: it has got
+ * "Connection: close", and might take a FIN for a client that has gone. */
 static void probe_close_gracefully(struct probe *p)
 {
     p->state = PROBE_CLOSE;

@@ -68,8 +68,8 @@ enum probe_outcome probe_step(struct probe *p, uint32_t events);
 /* Handles the present events of the socket, by poll(2). */
 enum probe_outcome probe_poll(struct probe *p);
 
-/* Ends the probe after its timeout, in ms. Handles the present events first, since this process may
- * be late. Never returns PROBE_RUNNING. */
+/* Ends the probe after its timeout (ms). Handles pending events first, since the process may have
+ * been stalled. Never returns PROBE_RUNNING. */
 enum probe_outcome probe_expire(struct probe *p, uint64_t timeout);
 
 /* Ends the probe if its socket cannot be watched, with an errno value. Returns PROBE_UNKNOWN. */

@@ -2,8 +2,8 @@
  * when it is new, and again when its answers expire. For the control thread, on its loop.
  *
  * After a failure the last addresses stay in use. After an answer without records they stay for
- * resolve_hold, and are then dropped (event=resolve_expired). Both are logged once when they begin
- * (event=resolve_failed) and once when they end (event=resolved). A change of the addresses is also
+ * resolve_hold, and are then dropped (event=resolve_expired). Either is logged once when it begins
+ * (event=resolve_failed) and once when it ends (event=resolved). A change of the addresses is also
  * logged as event=resolved.
  */
 #ifndef ZPROXY_BALANCE_RESOLVER_H

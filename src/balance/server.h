@@ -5,10 +5,10 @@
  * server that has left the set when no session is on it and no worker can still see it
  * (base/grace.h).
  *
- * Access to the settings and the state, in this module and others, is sequentially consistent where
- * nothing else is said. One thread changes a server and then looks at the policy's order, the
- * server set or the queue; another has changed one of these and then looks at the server. One of
- * the two sees what the other did, so that no session waits beside a free slot.
+ * Access to the settings and the state, in this module and others, is sequentially consistent,
+ * unless noted. One thread changes a server and then looks at the policy's order, the server set or
+ * the queue; another has changed one of these and then looks at the server. One of the two sees
+ * what the other did, so that no session waits beside a free slot.
  */
 #ifndef ZPROXY_BALANCE_SERVER_H
 #define ZPROXY_BALANCE_SERVER_H
@@ -59,10 +59,10 @@ struct server {
     _Atomic int state;                /* enum config_state */
 
     /* state */
-    _Atomic uint64_t active;            /* sessions, including connecting ones */
-    _Atomic bool up;                    /* by the active checks; true without checks */
-    _Atomic uint64_t out_until;         /* ms; out after failed connects. 0: not out */
-    _Atomic uint64_t probing;           /* the out_until after which a session probes */
+    _Atomic uint64_t active;    /* sessions, including connecting ones */
+    _Atomic bool up;            /* by the active checks; true without checks */
+    _Atomic uint64_t out_until; /* ms; out after failed connects. 0: not out */
+    _Atomic uint64_t probing;   /* out_until as it was when a session began to probe; 0: none has */
     _Atomic uint64_t slow_start_began;  /* ms; 0: full share */
     _Atomic uint64_t slow_start_length; /* ms */
     _Atomic uint32_t slow_start_credit; /* from turns forgone during slow start; relaxed */

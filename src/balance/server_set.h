@@ -55,8 +55,8 @@ void server_set_free(struct server_set *s);
 void server_set_assign_ranks(struct server_set *s, uint64_t now);
 
 /* Acquires a slot on the next server: by the policy, first of the regular servers, then of the
- * backups. If no server is usable, any eligible one, although connects to it failed. Returns NULL
- * if no slot can be acquired. */
+ * backups. If no server is usable, a slot on any eligible one, even if it is out after failed
+ * connects. Returns NULL if no slot can be acquired. */
 struct server *server_set_pick(struct server_set *s, const struct pick_request *r);
 
 /* The server that server_set_pick() would return now. Acquires nothing, and does not advance the

@@ -11,7 +11,7 @@
 
 /* An address to listen on or to connect to. May be copied; compare with addr_equal(). */
 struct addr {
-    socklen_t len;   /* of the union member in use; an abstract unix name ends where it says */
+    socklen_t len;   /* of the union member in use; also marks the end of an abstract unix name */
     bool dual_stack; /* "*:PORT": [::] that takes IPv4 as well */
     union {
         struct sockaddr sa;
@@ -31,7 +31,7 @@ struct addr_peer {
     };
 };
 
-/* The longest: "unix:" and a path of 107 bytes, each escaped to four, and NUL. */
+/* The longest text: "unix:", a path of 107 bytes, each escaped to four, and NUL. */
 #define ADDR_TEXT_MAX 448
 
 /* Parses "10.0.0.1:80", "[2001:db8::1]:80", "*:80", "unix:/run/app.sock" or "unix:@abstract".
@@ -51,7 +51,7 @@ void addr_peer_set(struct addr_peer *p, const struct sockaddr *sa, socklen_t len
 /* A total order, for sorting; 0 for equal addresses. "*:80" and "[::]:80" differ. */
 int addr_compare(const struct addr *a, const struct addr *b);
 bool addr_equal(const struct addr *a, const struct addr *b);
-/* The same on every machine. */
+/* Hashes the address with its port; the same on every machine. */
 uint64_t addr_hash(const struct addr *a);
 /* Hashes the address, with or without its port; the same on every machine. All unix peers have one
  * hash. */
@@ -77,7 +77,8 @@ bool addr_covers(const struct addr *at, const struct addr *a);
 /* Whether a covers b, or b covers a. */
 bool addr_overlap(const struct addr *a, const struct addr *b);
 /* Whether a connection to `to` would arrive at a socket bound to `at`: they are equal, or `at`
- * covers `to` and `to` is an address of this machine. Asks the kernel for its interfaces. */
+ * covers `to` and `to` is an address of this machine. Reads the list of interfaces (getifaddrs(3));
+ * false if that fails. */
 bool addr_reaches(const struct addr *to, const struct addr *at);
 
 #endif

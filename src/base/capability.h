@@ -1,6 +1,6 @@
 /* The only capability that zproxy may keep: CAP_NET_RAW, to connect from addresses of clients
- * (IP_TRANSPARENT, ip(7)). CAP_NET_ADMIN would do as well, but allows far more; capabilities(7).
- * Capabilities belong to a thread: each function acts on the calling thread.
+ * (IP_TRANSPARENT, ip(7)). CAP_NET_ADMIN would also suffice, but allows far more; see
+ * capabilities(7). Capabilities belong to a thread: each function acts on the calling thread.
  */
 #ifndef ZPROXY_BASE_CAPABILITY_H
 #define ZPROXY_BASE_CAPABILITY_H

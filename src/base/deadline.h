@@ -6,9 +6,9 @@
  * again while events are ready, at most DEADLINE_POLLS_MAX times, so that a busy loop cannot put it
  * off for ever.
  *
- * The owner embeds it and uses timer.data; it closes the deadline by uv_close() on its timer. A
- * callback that handles the awaited event stops the deadline or starts it again. For the thread of
- * the loop.
+ * The owner embeds the deadline and may use timer.data; it closes the deadline by uv_close() on the
+ * timer. A callback that handles the awaited event stops or restarts the deadline. For the thread
+ * of the loop.
  */
 #ifndef ZPROXY_BASE_DEADLINE_H
 #define ZPROXY_BASE_DEADLINE_H

@@ -27,8 +27,8 @@ uint64_t hash_siphash(const struct hash_key *key, const void *bytes, size_t n);
 
 #define HASH_CRC32C_EMPTY 0u /* the checksum of no bytes */
 
-/* CRC-32C (Castagnoli; RFC 9260, appendix A). crc is the checksum of the bytes before; returns that
- * of those bytes followed by n bytes more. */
+/* CRC-32C (Castagnoli; RFC 9260, appendix A). Continues a checksum: crc is that of the preceding
+ * bytes; returns that of these bytes followed by the n bytes. */
 uint32_t hash_crc32c(uint32_t crc, const void *bytes, size_t n);
 
 #endif

@@ -1,5 +1,4 @@
-/* Names of hosts and services: whether they are valid, and patterns of names. Upper and lower case
- * are the same. */
+/* Names of hosts and services: whether they are valid, and patterns of names. Case is ignored. */
 #ifndef ZPROXY_BASE_HOSTNAME_H
 #define ZPROXY_BASE_HOSTNAME_H
 

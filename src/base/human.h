@@ -12,7 +12,7 @@ const char *human_bytes(uint64_t bytes, char buf[HUMAN_MAX]); /* 812 1.5k 34.2m 
 const char *human_rate(uint64_t bytes, char buf[HUMAN_MAX]);  /* of bytes a second: 1.5k/s */
 const char *human_time(uint64_t ms, char buf[HUMAN_MAX]);     /* 12ms 5.2s 3m12s 2h05m 3d04h */
 const char *human_micros(uint64_t us, char buf[HUMAN_MAX]);   /* 0.153ms */
-/* An errno (positive) as within a sentence: strerror(3) with a small first letter. */
+/* A positive errno, for use within a sentence: strerror(3) with a lower-case first letter. */
 const char *human_error(int error, char buf[HUMAN_ERROR_MAX]); /* connection refused */
 
 #endif

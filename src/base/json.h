@@ -22,7 +22,7 @@ void json_end_array(struct json_writer *w);
 void json_string(struct json_writer *w, const char *name, const char *text); /* NULL: null */
 void json_uint(struct json_writer *w, const char *name, uint64_t number);
 void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0 (no limit): null */
-void json_double(struct json_writer *w, const char *name, double number); /* six digits */
+void json_double(struct json_writer *w, const char *name, double number); /* as %.6g */
 void json_bool(struct json_writer *w, const char *name, bool flag);
 
 #endif

@@ -103,13 +103,14 @@ struct log_state {
 void log_state(enum log_name name, struct log_state *state);
 /* The key of the configuration: "log" or "access_log". */
 const char *log_name(enum log_name name);
-/* Adds the losses of the former process; this process reports those that are unreported. */
+/* Adds the losses of the former process. Those that it has not reported are reported by this
+ * process. */
 void log_add_dropped(enum log_name name, const struct log_loss *loss);
 /* The losses from log_open() to the end of log_close(). */
 void log_closed_loss(enum log_name name, struct log_loss *loss);
 
 void log_set_level(enum log_level level);
-/* The level that is in force: what the configuration says, or log_set_level() after it. */
+/* The level in force: that of log_open(), or of a later log_set_level(). */
 enum log_level log_level(void);
 /* The names of the levels, "error" to "debug", by level; NULL after the last. */
 extern const char *const log_level_words[];

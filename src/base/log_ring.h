@@ -25,7 +25,8 @@ struct log_ring_header {
     uint64_t value;        /* LOG_RING_LINE: seconds since the epoch, for syslog; else 0 */
 };
 
-/* Positions count bytes since the beginning; they wrap at `size` in the buffer. */
+/* Positions count all bytes since log_ring_init(); the place in the buffer is the position modulo
+ * `size`. */
 struct log_ring {
     _Alignas(64) _Atomic uint64_t reserved;
     char *bytes;

@@ -46,9 +46,9 @@ void sheet_null(struct sheet *s);
 
 size_t sheet_rows(const struct sheet *s);
 
-/* Write the sheet: as a table with headings, one line per row; the only row, one line per column;
- * as an array of objects; the only row as an object. JSON is written without line breaks. Return 0
- * or -ENOMEM. */
+/* Write the sheet. print_table: headings, then one line per row; print_json: an array with one
+ * object per row. The other two are for a sheet with one row: print_record writes one line per
+ * column, print_json_record one object. JSON has no line breaks. Return 0 or -ENOMEM. */
 int sheet_print_table(const struct sheet *s, FILE *out);
 int sheet_print_record(const struct sheet *s, FILE *out);
 int sheet_print_json(const struct sheet *s, FILE *out);

@@ -63,7 +63,8 @@ static inline uint64_t gauge_get(const struct gauge *g)
 }
 
 /* A histogram counts values by size. Each bound is the one before times a power of two, so that a
- * value finds its bucket by a few shifts, and small and large values are told apart equally well.
+ * value finds its bucket by a few shifts, and small and large values are distinguished equally
+ * well.
  */
 #define HISTOGRAM_BOUNDS 16
 

@@ -12,8 +12,8 @@
 
 /* Opens the socket and connects it to /dev/log; call it before chroot(2). If there is no daemon
  * yet, each line tries to connect again. May be called several times: the socket stays open until
- * each successful call has been followed by syslogger_close(). Returns 0 or -errno. Both are for
- * one thread. */
+ * each successful call has been followed by syslogger_close(). Returns 0 or -errno. Both functions
+ * must be called by the same thread. */
 int syslogger_open(void);
 void syslogger_close(void);
 

@@ -43,7 +43,7 @@ void timer_wheel_schedule(struct timer_wheel *w, struct timer_wheel_entry *e, ui
 /* Removes the entry if it is in a slot. */
 void timer_wheel_cancel(struct timer_wheel *w, struct timer_wheel_entry *e);
 
-/* Whether the entry is due at `at` or earlier, so that it need not be moved. */
+/* Whether the entry is due at `at` or earlier: then the owner need not schedule it again. */
 bool timer_wheel_covers(const struct timer_wheel_entry *e, uint64_t at);
 
 /* When timer_wheel_advance() has work, ms; it may be earlier than the first entry is due.

@@ -1,4 +1,5 @@
-/* Servers as the user names them and as tables show them. For the control thread. */
+/* Finds servers by the names that users type, and describes servers in tables. For the control
+ * thread. */
 #ifndef ZPROXY_COMMAND_SERVER_VIEW_H
 #define ZPROXY_COMMAND_SERVER_VIEW_H
 

@@ -312,12 +312,12 @@ void config_free(struct config *c);
 /* Writes the configuration, with the defaults of all keys, as a file that config_load() reads. */
 void config_print(const struct config *c, FILE *out);
 
-/* Calls on_difference for each difference between two configurations; returns their number.
- * section is "global", "admin", "listen NAME" or "pool NAME". before and after are values as text,
- * or NULL where one configuration has no such value. For a section that was added or removed, key
- * is NULL and before or after is the label of the section. Each value of a list is a difference of
- * its own. If the order of a list matters and has changed, the first two values that changed places
- * are one more: before "A before B", after "B before A". */
+/* Calls on_difference for each difference between two configurations; returns their number. section
+ * is "global", "admin", "listen NAME" or "pool NAME". before and after are values as text, or NULL
+ * where one configuration has no such value. For a section that was added or removed, key is NULL
+ * and before or after is the label of the section. Each value of a list is a difference of its own.
+ * If the order of a list matters and has changed, the first two values that changed places are one
+ * more difference, with the texts "A before B" and "B before A". */
 typedef void config_difference_fn(void *arg, const char *section, const char *key,
                                   const char *before, const char *after);
 size_t config_compare(const struct config *from, const struct config *to,

@@ -39,7 +39,8 @@ struct key {
     struct key_list {
         size_t size;  /* of an item; 0: no list: the key has one value and is given once */
         size_t count; /* offset of the number of items */
-        /* If several keys add to the list: returns the one that gave an item. Otherwise NULL. */
+        /* If several keys add to the list: returns the name of the key that an item was given with.
+         * Otherwise NULL. */
         const char *(*name)(const void *item);
     } list;
 };
@@ -93,8 +94,8 @@ void keys_item_remove(const struct key *k, void *at);
 
 /* Frees the values of a list and leaves it empty. */
 void keys_items_clear(const struct key *k, void *at);
-/* The row that a list belongs to, if several keys add to it; and the name of the key that an item
- * was given by. */
+/* For lists that several keys add to: the row that owns the list, and the name of the key that an
+ * item was given with. */
 const struct key *keys_list_row(const struct key *k);
 const char *keys_item_name(const struct key *k, const void *item);
 

@@ -41,7 +41,7 @@ struct load {
     struct origin *origin[SECTION_KINDS]; /* of each section of a kind, in file order */
     size_t origin_count[SECTION_KINDS];
     bool incomplete; /* something could not be read, and may define what seems to be missing */
-    bool exhausted;  /* out of memory: a key may lack the value that it always has */
+    bool exhausted;  /* out of memory: a key may lack its value or default */
 
     /* Only used while reading: */
     struct load_default {

@@ -47,8 +47,8 @@ struct config_raw_text {
     char *text;
 };
 
-/* Keeps text for the last count values of a key in the section at `at`. With count 0, as variables
- * that are empty make it, nothing is kept. Returns 0 or -ENOMEM. */
+/* Stores the text that the last count values of a key in the section at `at` were read from. With
+ * count 0 (all variables in the text are empty) nothing is stored. Returns 0 or -ENOMEM. */
 int raw_text_add(struct config *c, const struct section *s, const void *at, const struct key *k,
                  size_t count, const char *text);
 
@@ -57,7 +57,7 @@ int raw_text_add(struct config *c, const struct section *s, const void *at, cons
 const struct config_raw_text *raw_text_find(const struct config *c, const struct section *s,
                                             const void *at, const struct key *k, size_t item);
 
-/* Forgets the texts of a key, whose values were replaced or removed. */
+/* Removes the texts of a key whose values were replaced or removed. */
 void raw_text_remove(struct config *c, const struct section *s, const void *at,
                      const struct key *k);
 

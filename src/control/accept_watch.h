@@ -28,8 +28,8 @@ int accept_watch_init(struct accept_watch *w, uv_loop_t *loop,
 /* Reports that a listener has paused. From any thread. arg: the watch. */
 void accept_watch_report(void *arg);
 
-/* To be called when the listeners are closed for good: nothing is logged any more, and no listener
- * counts as paused. */
+/* Call after the last listener is closed. From then on nothing is logged and no listener counts as
+ * paused. */
 void accept_watch_stop(struct accept_watch *w);
 
 /* Why the listener does not accept; ACCEPT_OPEN: it does. */

@@ -211,7 +211,7 @@ static bool admin_is_text(const char *line, size_t length)
 static void admin_run_command(struct admin_client *c, char *line)
 {
     struct admin *a = c->admin;
-    c->state = CLIENT_ASKING;
+    c->state = CLIENT_EXECUTING;
     LIST_REMOVE(c, in_list);
     LIST_INSERT_HEAD(&a->clients, c, in_list);
     c->call = calloc(1, sizeof *c->call);

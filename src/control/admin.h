@@ -1,10 +1,10 @@
 /* The control socket: a unix socket on which clients send commands, one on a line, and read
  * answers, each followed by an empty line.
  *
- * The commands themselves are not known here: a callback gets each line and answers it at once or
- * later. All that a client can do is bounded: the number of clients, the length of a line, the
- * bytes of answers that wait to be read, and the time they wait. A client's next line is read after
- * it has read the last answer. For the control thread.
+ * A callback executes the commands: it gets each line and answers it at once or later. The use of
+ * resources by clients is bounded: the number of clients, the length of a line, the bytes of
+ * answers that wait to be read, and how long they wait. The next line of a client is read after the
+ * client has read its last answer. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_ADMIN_H
 #define ZPROXY_CONTROL_ADMIN_H
@@ -26,17 +26,17 @@ struct admin;
 struct admin_call;
 struct admin_change;
 
-/* A command has come. line, a string without control characters, is valid during the call and may
- * be changed. The callback must answer with admin_answer(), once, during the call or later. */
+/* Called for each command. line, a string without control characters, is valid during the call and
+ * may be changed. The callback must call admin_answer() once, during the call or later. */
 typedef void admin_command_fn(void *arg, struct admin_call *call, char *line);
 
 /* Returns NULL when out of memory. */
 struct admin *admin_new(uv_loop_t *loop, admin_command_fn *command, void *arg);
-/* To be called after the loop is closed and every call is answered. a may be NULL. */
+/* Must be called after the loop is closed and every call is answered. a may be NULL. */
 void admin_free(struct admin *a);
 
-/* Sends the answer to a command and frees call. Takes over text, from malloc(3): lines, none of
- * them empty. text NULL: the client is told that memory is short. */
+/* Sends the answer to a command and frees call. Takes ownership of text, from malloc(3): lines,
+ * none of them empty. text NULL: the client gets an error, out of memory. */
 void admin_answer(struct admin_call *call, char *text, size_t length);
 
 /* Whether a command's answer, also a refusal, is to be JSON: its first word is "json". */
@@ -49,26 +49,27 @@ struct admin_address {
     gid_t group;
 };
 
-/* Changes the socket in steps. Prepare binds the new socket, unless the present one has the same
- * address and its file is there; listen lets clients connect, who are served when the loop next
- * runs; commit closes the old socket, and clients that are connected stay; abort undoes prepare and
- * listen, and takes NULL. Prepare and listen return 0; or -1 after printing to errors, as "[admin]
- * socket: ...", what has failed. */
+/* Change the socket in steps. Prepare binds the new socket, unless the present one has the same
+ * address and its file exists. Listen lets clients connect; they are accepted when the loop next
+ * runs. Commit closes the old socket; connected clients stay connected. Abort undoes prepare and
+ * listen; ch may be NULL. Prepare and listen return 0, or -1 after printing the reason to errors,
+ * as "[admin] socket: ...". */
 int admin_prepare(struct admin *a, const struct admin_address *address, FILE *errors,
                   struct admin_change **change);
 int admin_listen(struct admin_change *ch, FILE *errors);
 void admin_commit(struct admin_change *ch);
 void admin_abort(struct admin_change *ch);
 
-/* For a handover. admin_socket() returns the descriptor of the listening socket, which stays the
- * admin's, with its address and file; -1: there is none. admin_adopt() opens it in the new process,
- * before its first admin_prepare(); takes over fd, also on failure; returns 0 or -errno. */
+/* For a handover. admin_socket() returns the descriptor of the listening socket, which the admin
+ * still owns, and sets *at and *file; -1: none. admin_adopt() opens the socket in the new process,
+ * before its first admin_prepare(). It takes ownership of fd, also on failure, and returns 0 or
+ * -errno. */
 int admin_socket(const struct admin *a, struct addr *at, struct file_id *file);
 int admin_adopt(struct admin *a, const struct addr *at, const struct file_id *file, int fd);
 
 /* After another process has taken over and the loop has stopped: sends the rest of answers that are
- * being sent and refuses all other commands, without blocking. To be called again until it returns
- * false: then nothing is left to send. */
+ * being sent and refuses all other commands, without blocking. The caller repeats the call until it
+ * returns false: nothing is left to send. */
 bool admin_finish(struct admin *a);
 
 /* Removes the socket's file. a may be NULL. */

@@ -28,7 +28,7 @@ static void begin_client(struct admin_client *c, int fd)
     size_t unsent = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
     *r = (struct admin_rest){
         .newline = unsent > 0,
-        .refuse = c->state == CLIENT_ASKING,
+        .refuse = c->state == CLIENT_EXECUTING,
         .eof = c->close_after_answer,
         .input = c->line,
         .input_left = c->close_after_answer ? 0 : c->length,

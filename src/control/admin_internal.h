@@ -9,7 +9,7 @@
 #include "control/admin.h"
 #include "session/fd_reserve.h"
 
-#define ADMIN_READ_MS 30000 /* a client that reads nothing of its answer for so long is closed */
+#define ADMIN_READ_MS 30000 /* a client that reads nothing for this long is closed */
 
 LIST_HEAD(admin_clients, admin_client);
 
@@ -40,9 +40,9 @@ struct admin {
 };
 
 enum client_state {
-    CLIENT_READING, /* no whole line has come */
-    CLIENT_ASKING,  /* its command is being executed */
-    CLIENT_WRITING, /* its answer is being sent */
+    CLIENT_READING,   /* no whole line has come */
+    CLIENT_EXECUTING, /* its command is being executed */
+    CLIENT_WRITING,   /* its answer is being sent */
 };
 
 /* What admin_finish() still has to do for a client. */
@@ -87,15 +87,16 @@ struct admin_call {
     struct admin_client *client; /* NULL: it has gone */
 };
 
-/* Takes over fd, which listener has accepted. */
+/* Takes ownership of fd, which the listener has accepted. */
 void admin_open_client(struct admin_client *c, const struct admin_listener *listener, int fd);
 
-/* Closes a client that waits for nothing, the one with the oldest command; else the one that has
- * read nothing of its answer for the longest time. A client whose command waits in its socket is
- * not closed. Returns false when there is no such client. */
+/* Closes one client to make room: of the idle ones, the one whose last command is the oldest; if
+ * none is idle, of those that read their answers too slowly, the one whose last progress is the
+ * oldest. A client with an unread command in its socket is not idle. Returns false if no client can
+ * be closed. */
 bool admin_evict(struct admin *a);
 
-/* Accepts again, if the listener is paused: something may be free. */
+/* Accepts again if the listener is paused. Called when a resource may have become free. */
 void admin_resume(struct admin *a);
 
 /* Closes the listener with its socket and reserve, but not its handles: the loop is closed. */

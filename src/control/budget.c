@@ -123,7 +123,7 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->by_descriptors = c->global.max_connections == 0 || c->global.max_connections > possible;
 }
 
-/* Descriptors that so many sessions need together with everything else. */
+/* The descriptors needed for this number of sessions and for everything else. */
 static uint64_t descriptors_for(const struct budget *b, uint64_t sessions)
 {
     return 2 * sessions + b->own + 2 * b->pipes;

@@ -1,4 +1,5 @@
-/* How many descriptors, pipes and sessions this machine allows, and what to raise for more. */
+/* How many descriptors, pipes and sessions the limits of this machine allow, and which limit to
+ * raise for more. */
 #ifndef ZPROXY_CONTROL_BUDGET_H
 #define ZPROXY_CONTROL_BUDGET_H
 
@@ -27,8 +28,8 @@ uint64_t budget_raise_descriptors(void);
 void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
                     bool unprivileged);
 
-/* Whether there are descriptors for the listening sockets beside those of so many sessions. If not,
- * prints to errors what to raise. */
+/* Whether the descriptors suffice for the listening sockets and this number of sessions. If not,
+ * prints to errors which limit to raise. */
 bool budget_suffices(const struct budget *b, uint64_t sessions, FILE *errors);
 
 /* Prints the budget for the user, each line after prefix. */

@@ -10,19 +10,19 @@
 
 struct config_change;
 
-/* For a process that takes over from another with the configuration of that one: exchanges the
- * values that a reload cannot change, so that conf has those of the process's own file. Not user,
- * group and chroot: the process has inherited its privileges. */
+/* For the new process of a handover: exchanges the values that a reload cannot change, so that
+ * conf, received from the old process, has those of own, the process's file. Except user, group and
+ * chroot: the process has inherited its privileges. */
 void config_change_swap_fixed(struct config *conf, struct config *own);
 
-/* Checks what a change to conf would meet, as far as that is possible without opening sockets or
- * files, starting threads or asking name servers. Returns 0; or -1 after printing each error as a
+/* Checks whether a change to conf would succeed, as far as possible without opening sockets or
+ * files, starting threads or querying name servers. Returns 0; or -1 after printing each error as a
  * line to errors. */
 int config_change_preview(struct runtime *rt, const struct config *conf, FILE *errors);
 
 /* Checks the same, then binds sockets, makes workers and pools, and calls listen(2) last. Takes
- * over conf, also on failure. Returns 0; or -1 after printing the errors: then no client has
- * connected to a socket that was opened. */
+ * ownership of conf, also on failure. Returns 0; or -1 after printing the errors: then no client
+ * has connected to a new socket. */
 int config_change_prepare(struct runtime *rt, struct config *conf, FILE *errors,
                           struct config_change **config_change);
 

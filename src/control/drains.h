@@ -1,6 +1,6 @@
-/* Servers that are drained over a time: their sessions are closed at an even rate, those that have
- * been idle longest first. The caller sets the server's state, so that no new session comes.
- * Sessions that end by themselves count. For the control thread. */
+/* Drains servers over a period: their sessions are closed at an even rate, those that have been
+ * idle longest first. The caller sets the server's state, so that the server gets no new session.
+ * Sessions that end by themselves count as closed. For the control thread. */
 #ifndef ZPROXY_CONTROL_DRAINS_H
 #define ZPROXY_CONTROL_DRAINS_H
 
@@ -32,10 +32,10 @@ struct drains {
 
 void drains_init(struct drains *ds, uv_loop_t *loop, struct scan_replies *scan_replies,
                  struct workers *workers, const struct pools *pools);
-/* To be called after scan_replies_fini(). */
+/* Must be called after scan_replies_fini(). */
 void drains_fini(struct drains *ds);
 
-/* The progress of a drain; with this it continues in another process. Times are in ms of
+/* The progress of a drain, from which another process can continue it. Times are in ms of
  * CLOCK_MONOTONIC. */
 struct drain_progress {
     uint64_t began;
@@ -44,8 +44,8 @@ struct drain_progress {
     uint64_t closed;   /* by the drain */
 };
 
-/* Closes the sessions of srv over so many ms. A drain of srv that is under way is cancelled first.
- * Returns 0 or -ENOMEM. */
+/* Closes the sessions of srv within `over` ms. A running drain of srv is cancelled first. Returns 0
+ * or -ENOMEM. */
 int drains_start(struct drains *ds, const struct pool *p, const struct server *srv, uint64_t over);
 void drains_cancel(struct drains *ds, const struct server *srv);
 
@@ -53,7 +53,8 @@ void drains_cancel(struct drains *ds, const struct server *srv);
 int drains_resume(struct drains *ds, const struct pool *p, const struct server *srv,
                   const struct drain_progress *progress);
 
-/* Returns whether a drain of srv is under way, with its progress and how many ms are left. */
+/* Returns whether a drain of srv is running; if so, sets *progress, and *left to the remaining ms.
+ */
 bool drains_progress(const struct drains *ds, const struct server *srv,
                      struct drain_progress *progress, uint64_t *left);
 size_t drains_count(const struct drains *ds);

@@ -22,8 +22,8 @@ struct generation {
 
 LIST_HEAD(generation_list, generation);
 
-/* Makes a generation without frontends. Takes over conf, also on failure. Returns NULL when out of
- * memory. */
+/* Makes a generation without frontends. Takes ownership of conf, also on failure. Returns NULL when
+ * out of memory. */
 struct generation *generation_new(unsigned number, struct config *conf);
 void generation_free(struct generation *g);
 
@@ -33,8 +33,8 @@ int generation_init_frontends(struct generation *g, const struct pools *pools,
 
 bool generation_has_sessions(const struct generation *g);
 
-/* Whether a session keeps the generation or a worker may use it. Then its pools must stay too:
- * routes and fallbacks may still send sessions to them. */
+/* Whether a session has the generation or a worker may use it. Then its pools must stay too, since
+ * its routes and fallbacks may still send sessions to them. */
 bool generation_is_used(const struct generation *g);
 
 /* Whether the configuration has a pool of this name; whether these settings are part of it. */

@@ -16,19 +16,19 @@
 
 #include "session/fd_reserve.h"
 
-#define HTTP_HEAD_MS  5000        /* for sending the head of a request */
-#define HTTP_READ_MS  30000       /* for reading the answer, and again each time that the client */
-#define HTTP_READ_MIN (64 * 1024) /* has read so many bytes in that time */
+#define HTTP_HEAD_MS  5000  /* for sending the head of a request */
+#define HTTP_READ_MS  30000 /* for reading HTTP_READ_MIN bytes of the answer, or the rest of it */
+#define HTTP_READ_MIN (64 * 1024) /* bytes */
 
 struct http_client {
     TAILQ_ENTRY(http_client) in_clients;
     int fd;
     bool requested;    /* its request has been read */
-    bool pending;      /* the answer is being made: the client is not to blame for its silence */
+    bool pending;      /* the answer is being made: the deadlines do not apply to the client */
     bool shut_down;    /* by http_clients_evict() or http_clients_expire() */
     uint64_t began;    /* ms */
-    uint64_t measured; /* ms; since then the client has read this: */
-    uint64_t read;     /* bytes */
+    uint64_t measured; /* ms; the start of the present HTTP_READ_MS */
+    uint64_t read;     /* bytes that it has read since `measured` */
 };
 
 TAILQ_HEAD(http_client_list, http_client);
@@ -38,7 +38,7 @@ struct http_clients {
     size_t count;                /* of those that have not been shut down */
 };
 
-/* Accepts a client, non-blocking; when no descriptor is left, with the reserved one. Returns its
+/* Accepts a client, non-blocking; if no descriptor is left, uses the reserved one. Returns its
  * descriptor or -errno. */
 int http_clients_accept(int fd, struct fd_reserve *fd_reserve, struct sockaddr_storage *from,
                         socklen_t *len);
@@ -46,10 +46,10 @@ int http_clients_accept(int fd, struct fd_reserve *fd_reserve, struct sockaddr_s
 void http_clients_init(struct http_clients *cs);
 /* Initializes c, which is the caller's. now in ms. */
 void http_clients_add(struct http_clients *cs, struct http_client *c, int fd, uint64_t now);
-/* To be called when the client has been closed. */
+/* Must be called when the client has been closed. */
 void http_clients_remove(struct http_clients *cs, struct http_client *c);
 
-/* Notes that the client has sent a request, or has read so many bytes of its answer. */
+/* Notes that the client has sent a request (bytes 0), or has read this many bytes of its answer. */
 void http_clients_touch(struct http_clients *cs, struct http_client *c, size_t bytes);
 
 /* Shuts down the client that has been idle longest. Returns false when all wait for answers. */

@@ -34,8 +34,8 @@ static void text_free(void *arg)
     free(t);
 }
 
-/* Replaces the text, all of which has been sent, by the next piece: at least so many bytes, or the
- * rest. Returns 0 or -ENOMEM. */
+/* Replaces the text, all of which has been sent, by the next piece: at least this number of bytes,
+ * or the rest. Returns 0 or -ENOMEM. */
 static int text_make(struct http_text *t, size_t enough)
 {
     char *more = NULL;

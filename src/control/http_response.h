@@ -9,9 +9,9 @@
 #include "control/http.h"
 #include "control/http_clients.h"
 
-/* Takes over what a points to, also on failure: returns NULL when out of memory. client is the
- * reader of a long text and must outlive the connection; for a text that is certainly short it may
- * be NULL. */
+/* Takes ownership of the text and arg of the answer, also on failure. Returns NULL when out of
+ * memory. client is the reader of the answer and must outlive the connection; NULL is allowed if
+ * the text is short. */
 struct MHD_Response *http_response_new(const struct http_answer *a, struct http_clients *clients,
                                        struct http_client *client);
 

@@ -1,6 +1,6 @@
 /* Sockets that the service manager has opened and passes at the start, sd_listen_fds(3): three
- * environment variables, so no library is needed. All of them are kept for the life of the process,
- * used or not: a later configuration may name them. For the control thread. */
+ * environment variables, so no library is needed. All of them stay open until the process ends,
+ * used or not, since a later configuration may name them. For the control thread. */
 #ifndef ZPROXY_CONTROL_INHERITED_H
 #define ZPROXY_CONTROL_INHERITED_H
 
@@ -24,14 +24,14 @@ struct inherited {
     size_t count;
 };
 
-/* Takes the sockets that are meant for this process, and removes the variables from the environment
- * in any case, so that no child finds them. Returns 0 or -ENOMEM. */
+/* Takes the sockets that are meant for this process ($LISTEN_PID). Always removes the variables
+ * from the environment, so that no child process sees them. Returns 0 or -ENOMEM. */
 int inherited_init(struct inherited *in);
-/* Closes the sockets. The service manager has the same ones open and goes on listening. */
+/* Closes the sockets. The service manager keeps its descriptors of them and goes on listening. */
 void inherited_fini(struct inherited *in);
 
-/* Adds a socket that was passed to the process before this one. Takes over fd, also on failure.
- * Returns 0 or -ENOMEM. */
+/* For a handover: adds a socket that was passed to the old process. Takes ownership of fd, also on
+ * failure. Returns 0 or -ENOMEM. */
 int inherited_adopt(struct inherited *in, const char *name, int number, int fd);
 
 /* Whether "fd:NAME" or "fd:NUMBER" in the configuration means this socket; name is without "fd:".

@@ -250,7 +250,7 @@ static size_t count_moves(const struct listen_sockets_change *ch, const struct l
 }
 
 /* Descriptors that move to another worker. */
-static size_t count_given(const struct listen_sockets_change *ch)
+static size_t count_moved(const struct listen_sockets_change *ch)
 {
     const struct listen_socket *ls;
     size_t count = 0;
@@ -266,7 +266,7 @@ static int listen_sockets_make_tasks(struct listen_sockets_change *ch)
 {
     size_t before = owner_count(ch->listen_sockets);
     ch->listener_tasks = listener_tasks_new(before > ch->workers ? before : ch->workers,
-                                            listen_sockets_count_fds(ch), count_given(ch));
+                                            listen_sockets_count_fds(ch), count_moved(ch));
     return ch->listener_tasks == NULL ? -ENOMEM : 0;
 }
 

@@ -48,13 +48,13 @@ void listen_sockets_init(struct listen_sockets *s); /* the caller fills s->inher
 /* Closes the descriptors that no worker has. */
 void listen_sockets_fini(struct listen_sockets *s);
 
-/* Adds descriptors that another process has opened. Takes them over, also on failure. Returns 0 or
- * -ENOMEM. */
+/* For a handover: adds descriptors that the old process has opened. Takes ownership of them, also
+ * on failure. Returns 0 or -ENOMEM. */
 int listen_sockets_adopt(struct listen_sockets *s, const struct addr *at,
                          const struct file_id *file, const int *fd, size_t count);
 
-/* Finds out which sockets conf needs, for so many workers; conf must outlive the change. Returns 0;
- * or -1 after printing to errors, as "[listen NAME] bind: ...", what is wrong. */
+/* Determines which sockets conf needs for this number of workers; conf must outlive the change.
+ * Returns 0, or -1 after printing the errors, as "[listen NAME] bind: ...". */
 int listen_sockets_plan(struct listen_sockets *s, const struct config *conf, size_t workers,
                         FILE *errors, struct listen_sockets_change **change);
 /* Binds the sockets that are missing, and again a unix socket whose file was removed. Clients
@@ -66,11 +66,11 @@ int listen_sockets_listen(struct listen_sockets_change *change, FILE *errors);
 /* Undoes the steps before. change may be NULL. */
 void listen_sockets_abort(struct listen_sockets_change *change);
 
-/* Spreads the descriptors over the first workers, as many as were planned for, and sets the
- * frontends of g, whose configuration is the planned one. A socket that is not needed any more is
- * closed after the clients in its backlog are accepted; it stays where its address is part of
- * another one that is listened on. Returns when every worker has done its part, which takes a
- * wake-up: all later clients are served by g. */
+/* Spreads the descriptors over the first `workers` workers of the plan, and sets the frontends of
+ * g, whose configuration is the planned one. A socket that is not needed any more is closed after
+ * the clients in its backlog are accepted; if another listening address covers its address
+ * (0.0.0.0:80 covers 10.0.0.1:80), it stays open. Returns when every worker has done its part,
+ * which takes one wake-up: all later clients are served by g. */
 void listen_sockets_commit(struct listen_sockets_change *change, const struct generation *g,
                            struct workers *workers);
 

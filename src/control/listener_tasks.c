@@ -46,10 +46,10 @@ struct listener_tasks {
 };
 
 static int listener_tasks_make_messages(struct worker_listener_tasks *to, size_t descriptors,
-                                        size_t given)
+                                        size_t moved)
 {
     const size_t room[LISTENER_TASK_ROUNDS] = {
-        [LISTENER_TASK_TAKE] = descriptors, [LISTENER_TASK_GIVE] = given
+        [LISTENER_TASK_TAKE] = descriptors, [LISTENER_TASK_GIVE] = moved
     };
     int rc = 0;
     for (int i = 0; i < LISTENER_TASK_ROUNDS; i++) {
@@ -72,15 +72,15 @@ static int listener_tasks_make_listeners(struct listener_tasks *o, size_t count)
 }
 
 /* Each descriptor has at most one task in the first round, and one in the second if it moves. */
-struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t given)
+struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t moved)
 {
     struct listener_tasks *o =
         calloc(1, sizeof *o + workers * sizeof(struct worker_listener_tasks));
     if (o == NULL)
         return NULL;
-    int rc = listener_tasks_make_listeners(o, given);
+    int rc = listener_tasks_make_listeners(o, moved);
     for (o->workers = 0; rc == 0 && o->workers < workers; o->workers++)
-        rc = listener_tasks_make_messages(&o->to[o->workers], descriptors, given);
+        rc = listener_tasks_make_messages(&o->to[o->workers], descriptors, moved);
     if (rc == 0)
         return o;
     listener_tasks_free(o);

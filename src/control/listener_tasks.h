@@ -21,28 +21,28 @@ struct socket_share {
 
 struct listener_tasks;
 
-/* For so many workers, any of which may get a task about each of so many descriptors; `given` of
- * these move to another worker. Returns NULL when out of memory. */
-struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t given);
+/* Makes an empty list. Reserves memory for tasks about `descriptors` descriptors for each worker;
+ * at most `moved` of them may move from one worker to another. Returns NULL when out of memory. */
+struct listener_tasks *listener_tasks_new(size_t workers, size_t descriptors, size_t moved);
 /* o may be NULL. */
 void listener_tasks_free(struct listener_tasks *o);
 
-/* Gives the descriptor to a worker, for clients of the frontend. The owner that it has now keeps it
- * until listener_tasks_run(). */
+/* Gives the descriptor to a worker, for clients of the frontend. Its present owner keeps it until
+ * listener_tasks_run(). */
 void listener_tasks_listen(struct listener_tasks *o, size_t worker, struct socket_share *share,
                            struct frontend *frontend);
 
-/* For the owner, if there is one. Set frontend: serve new clients by it. Release: give up the
- * descriptor, which stays open, for another worker. Close: accept the clients in the backlog, then
- * close the descriptor. */
+/* Tasks for the owner; without an owner they do nothing. Set frontend: serve new clients by that
+ * frontend. Release: stop using the descriptor, which stays open for another worker. Close: accept
+ * the clients in the backlog, then close the descriptor. */
 void listener_tasks_set_frontend(struct listener_tasks *o, const struct socket_share *share,
                                  struct frontend *frontend);
 void listener_tasks_release(struct listener_tasks *o, const struct socket_share *share);
 void listener_tasks_close(struct listener_tasks *o, const struct socket_share *share);
 
-/* Sends the tasks and returns when every worker has done them. There are two rounds, each a wake-up
- * of the workers: a descriptor is given to a worker after the one before has released it. So at any
- * time one thread at most uses a listening socket. */
+/* Sends the tasks and returns when every worker has done them. It takes two rounds, each a wake-up
+ * of the workers: a descriptor is given to its new worker after its former worker has released it.
+ * So at any time at most one thread uses a listening socket. */
 void listener_tasks_run(struct listener_tasks *o, struct workers *workers);
 
 #endif

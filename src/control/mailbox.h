@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/* Embedded in an object of the poster, who must keep it until run is called; run may free it. */
+/* Embedded in an object of the caller, which must exist until run is called; run may free it. */
 struct worker_message {
     STAILQ_ENTRY(worker_message) in_mailbox;
     void (*run)(struct worker_message *l, void *owner); /* on the owner's thread */
@@ -31,7 +31,7 @@ void mailbox_init(struct mailbox *m, void (*wake)(void *arg), void *arg);
 void mailbox_fini(struct mailbox *m);
 
 /* Posts a message and wakes the owner. From any thread. Returns false when the mailbox is closed.
- * After true the message belongs to the owner, which may have freed it already. */
+ * If true, the owner owns the message and may have freed it already. */
 bool mailbox_post(struct mailbox *m, struct worker_message *l);
 
 /* Runs the messages that are there. For the owner's thread. A message that is posted meanwhile is

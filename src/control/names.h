@@ -1,5 +1,5 @@
-/* Names in server lines: the resolver of the process, and how long the start waits for it. For the
- * control thread. */
+/* Names in server lines: the resolver of the process, and the wait for its first answers at the
+ * start. For the control thread. */
 #ifndef ZPROXY_CONTROL_NAMES_H
 #define ZPROXY_CONTROL_NAMES_H
 

@@ -1,7 +1,7 @@
 /* Status messages to the service manager, sd_notify(3): datagrams, so no library is needed.
  *
- * Messages that the manager's queue has no room for are kept and sent later, in order; of several
- * STATUS= lines only the newest is kept. For the control thread.
+ * While the manager's queue is full, messages are kept and sent later, in order; of several STATUS=
+ * lines only the newest is kept. For the control thread.
  */
 #ifndef ZPROXY_CONTROL_NOTIFY_H
 #define ZPROXY_CONTROL_NOTIFY_H
@@ -12,7 +12,7 @@
 #include <uv.h>
 
 #define NOTIFY_MAX     1024 /* bytes of a message; the rest of a longer one is cut off */
-#define NOTIFY_WAITING 8    /* more than there are kinds of messages */
+#define NOTIFY_WAITING 8    /* more than the number of kinds of messages */
 
 struct notify {
     int fd; /* -1: there is no service manager */

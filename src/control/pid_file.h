@@ -5,14 +5,15 @@
 
 struct pid_file {
     char *path; /* NULL: none is wanted */
-    int fd;     /* of the file that was written; kept, since it may not be opened later; or -1 */
+    int fd; /* of the file that was written, kept open since privileges to open it may be dropped;
+               -1: none */
 };
 
 /* path NULL: no file. Returns 0 or -ENOMEM. */
 int pid_file_init(struct pid_file *f, const char *path);
 void pid_file_fini(struct pid_file *f);
 
-/* Takes over the descriptor of the process before. */
+/* For a handover: takes ownership of the descriptor of the old process. */
 void pid_file_adopt(struct pid_file *f, int fd);
 
 /* Returns 0 or -errno. */

@@ -1,6 +1,5 @@
-/* All pools of the process, by name. A pool outlives configurations. It is freed when no
- * configuration and no session uses it any more; a periodic cleanup finds that out. For the control
- * thread. */
+/* All pools of the process, by name. A pool outlives configurations. A periodic cleanup frees it
+ * when no configuration and no session uses it any more. For the control thread. */
 #ifndef ZPROXY_CONTROL_POOLS_H
 #define ZPROXY_CONTROL_POOLS_H
 
@@ -44,8 +43,8 @@ struct pools {
 
 /* Returns 0 or -errno. */
 int pools_init(struct pools *ps, uv_loop_t *loop, struct grace *grace);
-/* Frees all pools. To be called when sessions, workers and health checks have ended and the loop is
- * closed. */
+/* Frees all pools. Must be called when sessions, workers and health checks have ended and the loop
+ * is closed. */
 void pools_fini(struct pools *ps);
 
 struct pool *pools_find(const struct pools *ps, const char *name);

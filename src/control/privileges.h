@@ -20,10 +20,10 @@ int privileges_find(struct privileges *p, const struct config_global *g, const c
  * dropped. */
 bool privileges_will_be_limited(const struct privileges *p);
 
-/* Calls chroot(2) and sets groups, group and user, in that order. Of root's capabilities only the
- * one for `source = client` is kept, and only if a pool has that. Programs that are executed later
- * get no others (bounding set, no_new_privs), and the process leaves no core. Returns 0; or -errno,
- * with *key naming the key that failed. */
+/* Calls chroot(2) and sets groups, group and user, in that order. Drops all capabilities, except
+ * CAP_NET_RAW if a pool has `source = client`. Programs that are executed later get no others
+ * (bounding set, no_new_privs), and the process dumps no core. Returns 0; or -errno, with *key
+ * naming the key that failed. */
 int privileges_drop(const struct privileges *p, const struct config *c, const char **key);
 
 /* Whether other processes of this user may read this one's memory, prctl(2) PR_SET_DUMPABLE. They

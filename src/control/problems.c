@@ -161,7 +161,7 @@ static int add_pools(const struct runtime *rt, enum severity severity, struct pr
     return 0;
 }
 
-/* The wall-clock time of so many ms ago, in UTC. */
+/* Formats the wall-clock time `ago` ms before now, in UTC. */
 static const char *print_time(uint64_t ago, char buf[32])
 {
     struct tm tm;

@@ -15,7 +15,7 @@ int reload_file(struct runtime *rt, char **text);
  */
 void reload_if_changed(struct runtime *rt, const struct config *conf);
 
-/* Forgets the failure of the last reload: it is no problem any more. */
+/* Removes the failure of the last reload from the list of problems. */
 void reload_clear_failure(struct runtime *rt);
 
 /* Lists what reload_file() would change if this were its file. Results as reload_file(). */

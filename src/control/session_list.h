@@ -1,7 +1,7 @@
 /* Lists of all sessions of the process, collected from the workers. For the control thread.
  *
- * One list is made at a time and further requests wait, so the memory needed is bounded whatever
- * the number of requests.
+ * One list is made at a time, and further requests wait, so that memory is bounded for any number
+ * of requests.
  */
 #ifndef ZPROXY_CONTROL_SESSION_LIST_H
 #define ZPROXY_CONTROL_SESSION_LIST_H
@@ -19,8 +19,8 @@
 
 struct session_list_row {
     struct session_info info;
-    /* Bytes a second since the last list of the busiest; for a session that was not in it, since
-     * its start, but at least over a second. */
+    /* Bytes a second since the last list of the busiest sessions; of a session that was not in that
+     * list, since its start, and over at least one second. */
     uint64_t rate;
 };
 
@@ -42,7 +42,7 @@ struct session_lists {
 
 void session_lists_init(struct session_lists *cs, struct scan_replies *scan_replies,
                         struct workers *workers);
-/* To be called after scan_replies_fini(). */
+/* Must be called after scan_replies_fini(). */
 void session_lists_fini(struct session_lists *cs);
 
 /* Lists all sessions; busiest: the `limit` sessions with the highest rates. Returns 0 and calls

@@ -24,8 +24,8 @@ struct session_scan_part;
 
 /* Embedded in an object of the caller, who must keep it until done is called. */
 struct session_scan {
-    /* Called for a session on its worker's thread, and may close it. part is the number of the
-     * worker, from 0; only that worker's thread calls with it. Returns false to end the part. */
+    /* Called for each session, on the thread of its worker; may close the session. part: the number
+     * of the worker, from 0; only that worker's thread uses it. Returns false to end the part. */
     bool (*visit)(struct session_scan *scan, size_t part, struct session *s);
     /* Called on the control thread when all parts have ended. */
     void (*done)(struct session_scan *scan);
@@ -37,11 +37,11 @@ struct session_scan {
 
 /* Returns 0 or -errno. */
 int scan_replies_open(struct scan_replies *scan_replies, uv_loop_t *loop);
-/* To be called when all workers are joined: calls done for every scan that is under way, and for
- * those that a done starts. Without a scan_replies_open() it does nothing. */
+/* Must be called when all workers are joined. Calls done for every running scan, and for those that
+ * a done starts. Without scan_replies_open() it does nothing. */
 void scan_replies_drain(struct scan_replies *scan_replies);
-/* To be called when all workers are joined and the loop is closed: calls done as above, and lets no
- * scan start. */
+/* Must be called when all workers are joined and the loop is closed. Calls done as above; no scan
+ * can start any more. */
 void scan_replies_fini(struct scan_replies *scan_replies);
 
 /* The number of parts of a scan that starts now. */

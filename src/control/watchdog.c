@@ -11,7 +11,7 @@
 #define HANG_TICKS \
     2 /* ticks of the timer, not ms: the clock goes on while the process is stopped */
 
-/* A ping to a worker. Its memory belongs to the worker until the reply has come back, so only the
+/* A ping to a worker. Its memory belongs to the worker until the reply has arrived, so only the
  * control thread reads and frees the round. */
 struct watchdog_ping {
     struct worker_message worker_message; /* to the worker, and back as the reply */

@@ -1,7 +1,7 @@
 /* Pings every worker in turn. A worker that does not answer hangs: the log, the metrics and
- * zproxyctl show it. While all workers answer, the service manager gets WATCHDOG=1, if it wants
- * that (sd_watchdog_enabled(3)). If a worker or the control loop hangs, it gets nothing and acts as
- * the unit says. For the control thread. */
+ * zproxyctl show it. While all workers answer, zproxy sends WATCHDOG=1 to the service manager, if
+ * that has enabled a watchdog (sd_watchdog_enabled(3)). If a worker or the control loop hangs, no
+ * message is sent, and the service manager acts as its unit file tells. For the control thread. */
 #ifndef ZPROXY_CONTROL_WATCHDOG_H
 #define ZPROXY_CONTROL_WATCHDOG_H
 
@@ -17,13 +17,13 @@ struct watchdog {
     uv_timer_t timer;
     uv_async_t wakeup;
     struct mailbox answers; /* pings that come back from the workers */
-    uint64_t interval;      /* ms, of the service manager; 0: it has no watchdog for us */
+    uint64_t interval;      /* ms, of the service manager; 0: it has not enabled a watchdog */
     uint64_t pinged_at;     /* ms: when the round began */
     unsigned ticks;         /* of the timer since then */
     struct workers *workers;
     struct notify *notify;
     struct watchdog_round *round; /* the pings under way; NULL: none */
-    bool hanging;                 /* a worker has not answered in time; that has been logged */
+    bool hanging;                 /* a worker has not answered in time, which has been logged */
 };
 
 /* Opens handles, which are closed with the loop's others. Removes WATCHDOG_PID from the
@@ -31,14 +31,14 @@ struct watchdog {
  * -errno. */
 int watchdog_init(struct watchdog *w, uv_loop_t *loop, struct workers *workers,
                   struct notify *notify);
-/* To be called when the workers have ended. */
+/* Must be called when the workers have ended. */
 void watchdog_fini(struct watchdog *w);
 
 /* Pings the workers now, and then every two seconds, or twice in each interval of the service
  * manager. */
 void watchdog_start(struct watchdog *w);
 
-/* Whether the worker of that index hangs and that has been logged; *ms: for how long it has not
+/* Whether the worker with this index hangs, and this has been logged. *ms: how long it has not
  * answered. */
 bool watchdog_hangs(const struct watchdog *w, unsigned worker, uint64_t *ms);
 

@@ -14,8 +14,8 @@ struct complete {
     bool wants_file; /* the next word may also be the name of a file */
 };
 
-/* Finds the words that begin with text and may follow `before`, the line up to text. Finds none if
- * zproxy does not answer. */
+/* Finds the words that begin with text and may follow `before`, the line up to text. If zproxy does
+ * not answer, count is 0. */
 void complete_find(struct complete *c, struct control_client *t, const char *before,
                    const char *text);
 void complete_free(struct complete *c);

@@ -1,4 +1,5 @@
-/* The data of top: the answers of zproxy at one moment, and rates since the moment before. */
+/* The data of the live view: the answers of zproxy at one moment, and rates since the previous
+ * view. */
 #ifndef ZPROXY_CTL_TOP_VIEW_H
 #define ZPROXY_CTL_TOP_VIEW_H
 

@@ -2,8 +2,8 @@
  * process and the new one. See unix(7), SCM_RIGHTS. handover/upgrade.h has the sequence of
  * messages.
  *
- * Both ends run zproxy, perhaps in two versions; a received message is checked all the same, as if
- * it came from a stranger.
+ * Both ends run zproxy, perhaps in two versions; a received message is nevertheless checked as
+ * untrusted input.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_MESSAGE_H
 #define ZPROXY_HANDOVER_HANDOVER_MESSAGE_H

@@ -89,7 +89,7 @@ const char *handover_check_process(const struct handover_process *e, int pid_fil
 {
     if (e->log_level > LOG_LEVEL_DEBUG)
         return "its log level is unknown";
-    if (!is_flag(e->is_open))
+    if (!is_flag(e->is_dumpable))
         return "a flag is neither 0 nor 1";
     if (pid_file == -1)
         return NULL;

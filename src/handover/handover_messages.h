@@ -87,8 +87,8 @@ enum handover_value {
 struct handover_process {
     uint64_t last_session_id;
     HANDOVER_PROCESS_COUNTERS(HANDOVER_FIELD)
-    uint32_t log_level; /* in force; it may have been set at run time */
-    uint32_t is_open;   /* privileges_is_dumpable() */
+    uint32_t log_level;   /* in force; it may have been set at run time */
+    uint32_t is_dumpable; /* privileges_is_dumpable() */
     uint64_t log_dropped[LOG_NAME_COUNT];
     struct worker_totals totals;
 };

@@ -1,8 +1,9 @@
 /* The new process's part of a handover (upgrade.h has the sequence). For the control thread, before
  * the workers run.
  *
- * Received sockets are not read, written or shut down before the old process has given them up. Up
- * to then this process may fail or be killed at any time without an effect on a session.
+ * Until the old process has given up its sockets, this process does not read, write or shut down
+ * what it has received. Until then it may fail or be killed at any time without an effect on a
+ * session.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_RECEIVE_H
 #define ZPROXY_HANDOVER_HANDOVER_RECEIVE_H

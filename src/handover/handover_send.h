@@ -1,8 +1,9 @@
 /* The old process's part of a handover (upgrade.h has the sequence). For the control thread, which
  * it blocks for some milliseconds; workers are paused only while sessions change hands.
  *
- * Up to the end nothing changes in this process: only duplicates of descriptors are sent, and the
- * new process does not read or write them before this one has given them up.
+ * The handover changes nothing in this process before its last message: only duplicates of
+ * descriptors are sent, and the new process does not read or write them before this process has
+ * given them up.
  */
 #ifndef ZPROXY_HANDOVER_HANDOVER_SEND_H
 #define ZPROXY_HANDOVER_HANDOVER_SEND_H

@@ -46,7 +46,8 @@ struct handover_state {
 /* Handles the received message, which is of one of the types above. */
 int handover_state_receive(struct handover_state *v);
 
-/* Applies the received configurations, unless that is done. Call it before a session is restored.
+/* Applies the received configurations; a second call does nothing. Must be called before a session
+ * is restored.
  */
 int handover_state_apply_configs(struct handover_state *v);
 

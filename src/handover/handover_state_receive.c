@@ -55,7 +55,7 @@ static void restore_process(struct runtime *to, const struct handover_process *e
     atomic_store_explicit(&to->last_session_id, e->last_session_id, memory_order_relaxed);
     to->workers.retired = e->totals;
     log_set_level((enum log_level)e->log_level);
-    privileges_set_dumpable(e->is_open != 0);
+    privileges_set_dumpable(e->is_dumpable != 0);
 }
 
 static int receive_process(struct handover_state *v)

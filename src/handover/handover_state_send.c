@@ -26,7 +26,7 @@ int handover_state_send_process(struct handover_channel *c, struct runtime *from
     struct handover_process e = {
         .last_session_id = atomic_load_explicit(&from->last_session_id, memory_order_relaxed),
         .log_level = (uint32_t)log_level(),
-        .is_open = privileges_is_dumpable(),
+        .is_dumpable = privileges_is_dumpable(),
     };
     HANDOVER_PROCESS_COUNTERS(COPY_VALUE)
     for (int i = 0; i < LOG_NAME_COUNT; i++) {

@@ -120,7 +120,7 @@ static void upgrade_log_failed(struct upgrade *u, const char *path, const char *
     notify_send(&u->rt->notify, "STATUS=upgrade failed: %s", why);
 }
 
-/* Gives the upgrade up; the new process has not touched anything. */
+/* Cancels the upgrade; the new process has not touched anything. */
 static void upgrade_abort(struct upgrade *u, const char *why)
 {
     upgrade_log_failed(u, u->path == NULL ? "" : u->path, why);

@@ -24,8 +24,8 @@
  *     new: receive_progress(), receive_late().
  *  9. new: take_ownership() sends TAKEN_OVER: it has everything, and has touched nothing.
  * 10. old: sends TAKEN_OVER: it will not touch a session again.
- * 11. old: upgrade_hand_over() forwards pending signals to the new process, tells the service
- *     manager its number, and calls handed_over. That is proxy_on_handed_over(): it sends the
+ * 11. old: upgrade_hand_over() forwards pending signals to the new process, sends its process ID to
+ *     the service manager, and calls handed_over. That is proxy_on_handed_over(): it sends the
  *     last answers, closes the log, sends LOG_LOSS if lines were lost, and exits.
  * 12. new: proxy_start_workers() starts to relay. run_until_stopped() writes the pid file,
  *     reloads if the file on disk differs from the received configuration, and waits for
@@ -74,7 +74,8 @@ struct upgrade {
     uv_handle_t *handle[UPGRADE_HANDLES]; /* the open ones of those above */
     unsigned open;
     unsigned closing; /* handles being closed */
-    /* The process pid owns everything: must end this process without closing a socket. */
+    /* Called when the process pid owns everything; must end this process without closing a socket.
+     */
     void (*handed_over)(void *arg, int pid);
     void *arg;
 };

@@ -24,7 +24,7 @@ void html_cell_count(FILE *out, const char *class, uint64_t n);
 void html_cell_bytes(FILE *out, const char *class, uint64_t n);
 void html_cell_time(FILE *out, const char *class, uint64_t ms);
 
-/* A row that stands in a table without others. */
+/* The only row of an empty table: `what` says that it has no entries. */
 void html_empty_row(FILE *out, const char *what);
 
 #endif

@@ -57,7 +57,7 @@ void proxy_log_stopped(struct proxy *p);
 /* ---- proxy_shutdown.c ---- */
 
 /* Stops accepting and waits for the sessions to end; resets those that are left after timeout_ms
- * (0: never). why: who asked for it, for the log. */
+ * (0: never). why: the cause, for the log. */
 void proxy_drain(struct proxy *p, const char *why, uint64_t timeout_ms);
 /* Resets all sessions. */
 void proxy_abort_sessions(struct proxy *p, const char *why);

@@ -2,7 +2,7 @@
  *
  * The default action of each of them kills the process. HUP, USR1 and USR2 are therefore blocked
  * from the start until signals_open(), which delivers those that are pending. signals_close()
- * blocks all of them for good, so that none changes the exit status of an orderly end.
+ * blocks all of them until the process ends, so that none changes its exit status.
  */
 #ifndef ZPROXY_PROGRAM_SIGNALS_H
 #define ZPROXY_PROGRAM_SIGNALS_H
