@@ -1,10 +1,8 @@
 /* The tables of all sections and keys: one row for each key.
  *
  * A row says where the value is in the structures of config.h and how it is read and written.
- * Loading, printing and comparing work on rows and need no change for a new key, which has: its
- * row, its field in config.h, an entry in zproxy.ini(5) and in etc/zproxy.ini, and a value in the
- * tests (full_config in config_rig.c, check_config.c). The tables are constant; any thread may use
- * them. */
+ * Loading, printing and comparing work on rows and need no change for a new key; CONTRIBUTING.md
+ * lists what a new key needs. The tables are constant; any thread may use them. */
 #ifndef ZPROXY_CONFIG_KEYS_H
 #define ZPROXY_CONFIG_KEYS_H
 
