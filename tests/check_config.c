@@ -26,6 +26,7 @@ START_TEST(a_minimal_file_gets_all_defaults)
     ck_assert_uint_gt(g->fixed.pipe_size, 0);
     ck_assert_uint_eq(g->fixed.max_pipes, 0);
     ck_assert_uint_eq(g->fixed.busy_poll, 0);
+    ck_assert_uint_eq(g->shutdown_delay, 0);
     ck_assert_uint_eq(g->shutdown_timeout, 30000);
     ck_assert_uint_eq(g->nameserver_count, 0);
     ck_assert_uint_eq(g->resolve_min, 1000);
@@ -138,6 +139,7 @@ START_TEST(every_key_sets_its_field)
     ck_assert_uint_eq(g->fixed.pipe_size, 1 << 20);
     ck_assert_uint_eq(g->fixed.max_pipes, 99);
     ck_assert_uint_eq(g->fixed.busy_poll, 50);
+    ck_assert_uint_eq(g->shutdown_delay, 5000);
     ck_assert_uint_eq(g->shutdown_timeout, 0);
     ck_assert_uint_eq(g->nameserver_count, 3);
     ck_assert_uint_eq(addr_port(&g->nameserver[0]), 53);

@@ -105,6 +105,8 @@ static void fill_all(void)
     rig.rt.reloads = ++last;
     rig.rt.failed_reloads = ++last;
     rig.rt.began = ++last;
+    rig.rt.health_override = HEALTH_SET_FAIL;
+    in->health_override = HEALTH_SET_OK;
     atomic_store(&rig.rt.last_session_id, ++last);
 }
 
@@ -163,6 +165,9 @@ START_TEST(every_value_of_the_tables_survives)
 #undef OBJECT
 #define OBJECT result
     HANDOVER_HEALTH_VALUES(SAME)
+#undef OBJECT
+#define OBJECT listener
+    HANDOVER_LISTENER_VALUES(SAME)
 #undef OBJECT
 #define OBJECT rt
     HANDOVER_PROCESS_COUNTERS(SAME)

@@ -13,6 +13,10 @@ _zproxyctl_servers() {
     _zproxyctl_ask show servers | awk 'NR > 1 { print $1 }'
 }
 
+_zproxyctl_listeners() {
+    _zproxyctl_ask show listeners | awk 'NR > 1 { print $1 }'
+}
+
 _zproxyctl_sessions() {
     _zproxyctl_ask show sessions busiest 50 | awk 'NR > 1 { print $1 }'
 }
@@ -20,12 +24,14 @@ _zproxyctl_sessions() {
 # Prints the words that may follow the given words of a command.
 _zproxyctl_next() {
     case "$*" in
-    "") echo show set drain add del close explain preview reload shutdown help top ;;
+    "") echo show set drain add del close explain preview reload health shutdown help top ;;
     show) echo info problems listeners pools servers sessions session names config ;;
     "show servers" | explain | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;
-    set) echo server log_level ;;
+    set) echo server log_level health ;;
+    "set health") echo fail ok auto ;;
+    health | "set health "*) _zproxyctl_listeners ;;
     "set log_level") echo error warning notice info debug ;;
     add | del) echo server ;;
     close) echo session sessions ;;
@@ -33,9 +39,10 @@ _zproxyctl_next() {
     "set server "*" state") echo ready drain maint ;;
     "set server "*" weight") ;;
     "set server "*) echo state weight ;;
-    "drain "*" over") echo 30s 5m 1h ;;
+    "drain "*" over" | "shutdown "*over | "shutdown "*after) echo 30s 5m 1h ;;
+    shutdown | "shutdown after "*) echo after over ;;
     "drain "*) echo over ;;
-    help) echo show set drain add del close explain preview reload ;;
+    help) echo show set drain add del close explain preview reload health ;;
     esac
 }
 

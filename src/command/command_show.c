@@ -9,6 +9,7 @@
 #include "build.h"
 #include "command/server_view.h"
 #include "config/keys.h"
+#include "control/healthz.h"
 #include "control/problems.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
@@ -26,7 +27,7 @@ static uint64_t log_dropped(void)
     return lines;
 }
 
-static void command_show_process(struct sheet *s, const struct runtime *rt)
+static void command_show_process(struct sheet *s, struct runtime *rt)
 {
     uint64_t now = uv_now(rt->loop);
     sheet_text(s, PACKAGE_VERSION);
@@ -36,6 +37,13 @@ static void command_show_process(struct sheet *s, const struct runtime *rt)
     sheet_number(s, rt->current->number);
     sheet_number(s, rt->reloads);
     sheet_number(s, rt->failed_reloads);
+    sheet_text(s, healthz_name(healthz_of_process(rt)));
+    sheet_text(s, health_override_words[rt->health_override]);
+    sheet_bool(s, rt->leaving);
+    if (rt->leaving)
+        sheet_number(s, rt->leave_until > now ? rt->leave_until - now : 0);
+    else
+        sheet_null(s);
     sheet_bool(s, rt->draining);
     sheet_number(s, drains_count(&rt->drains));
     sheet_text(s, log_level_words[log_level()]);
@@ -85,6 +93,8 @@ static enum request_result show_info(struct request *r)
         { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
         { "generation", SHEET_COUNT },     { "configuration", SHEET_ALIAS },
         { "reloads", SHEET_COUNT },        { "failed_reloads", SHEET_COUNT },
+        { "health", SHEET_TEXT },          { "health_set", SHEET_TEXT },
+        { "leaving", SHEET_BOOL },         { "leaving_left", SHEET_TIME },
         { "draining", SHEET_BOOL },        { "servers_draining", SHEET_COUNT },
         { "log_level", SHEET_TEXT },       { "log_dropped", SHEET_COUNT },
         { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
@@ -143,7 +153,8 @@ static void put_limit(struct sheet *s, uint64_t limit)
         sheet_number(s, limit);
 }
 
-static void command_show_listener(struct sheet *s, const struct frontend *frontend)
+static void command_show_listener(struct sheet *s, const struct frontend *frontend,
+                                  enum healthz health)
 {
     const struct listener_state *e = frontend->listener_state;
     uint64_t refused = 0;
@@ -157,6 +168,8 @@ static void command_show_listener(struct sheet *s, const struct frontend *fronte
     sheet_number(s, counter_get(&e->connections));
     sheet_number(s, refused);
     command_show_paused(s, accept_watch_reason(e));
+    sheet_text(s, healthz_name(health));
+    sheet_text(s, health_override_words[e->health_override]);
 }
 
 static enum request_result show_listeners(struct request *r)
@@ -171,11 +184,15 @@ static enum request_result show_listeners(struct request *r)
         { "connections", SHEET_COUNT },
         { "refused", SHEET_COUNT },
         { "paused", SHEET_TEXT },
+        { "health", SHEET_TEXT },
+        { "health_set", SHEET_TEXT },
     };
     const struct generation *g = r->rt->current;
-    struct sheet *s = sheet_new(COLUMNS(columns));
+    enum healthz *health = healthz_of_listeners(r->rt);
+    struct sheet *s = health == NULL ? NULL : sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < g->conf->listen_count; i++)
-        command_show_listener(s, &g->frontend[i]);
+        command_show_listener(s, &g->frontend[i], health[i]);
+    free(health);
     return request_table(r, s);
 }
 

@@ -27,8 +27,8 @@ static const struct command commands[] = {
 static const struct command_list command_help_list = COMMAND_LIST(commands);
 
 static const struct command_list *const lists[] = {
-    &command_show,   &command_session, &command_explain,   &command_server,
-    &command_config, &command_process, &command_help_list,
+    &command_show,   &command_session, &command_explain, &command_server,
+    &command_config, &command_health,  &command_process, &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 

@@ -148,6 +148,7 @@ struct config_global {
     char *chroot;
     enum log_level log_level;
     struct config_fixed fixed;
+    uint64_t shutdown_delay; /* 0 = none */
     uint64_t shutdown_timeout;
     struct addr *nameserver; /* none: those of resolv.conf */
     size_t nameserver_count;

@@ -103,6 +103,7 @@ static const struct key global_keys[] = {
     { "pipe_size", VALUE_SIZE(4 << 10, 1 << 30, NULL), "512k", GLOBAL(fixed.pipe_size), KEY_FIXED, NO_LIST },
     { "max_pipes", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(fixed.max_pipes), KEY_FIXED, NO_LIST },
     { "busy_poll", { .kind = &value_kind_busy_poll }, "auto", GLOBAL(fixed.busy_poll), KEY_FIXED, NO_LIST },
+    { "shutdown_delay", VALUE_TIMEOUT, "off", GLOBAL(shutdown_delay), SINGLE_VALUE },
     { "shutdown_timeout", VALUE_TIMEOUT, "30s", GLOBAL(shutdown_timeout), SINGLE_VALUE },
     { "nameserver", VALUE_NAMESERVER, NULL, GLOBAL(nameserver), KEY_COMMAS | KEY_ORDERED,
       LIST(struct addr, GLOBAL(nameserver_count)) },

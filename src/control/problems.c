@@ -9,6 +9,7 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "control/healthz.h"
 #include "control/watchdog.h"
 
 const char *severity_name(enum severity severity)
@@ -117,6 +118,15 @@ static const char *paused_text(enum accept_reason reason)
     return NULL;
 }
 
+/* The text for a health set by zproxyctl; path: who gets it. */
+static enum severity set_health_problem(struct problem *problem, enum health_override set,
+                                        const char *path, const char *name)
+{
+    return problem_set(problem, SEVERITY_WARNING, "health is set to %s: %s%s answers %s",
+                       health_override_words[set], path, name,
+                       set == HEALTH_SET_FAIL ? "503" : "200 even if no server is usable");
+}
+
 /* ---- the list ---- */
 
 static struct problem *problems_add(struct problem_list *list)
@@ -141,6 +151,35 @@ static int add_listeners(const struct runtime *rt, struct problem_list *list)
             return -ENOMEM;
         snprintf(problem->subject, sizeof problem->subject, "listener %s", g->conf->listen[i].name);
         (void)problem_set(problem, SEVERITY_CRITICAL, "new clients wait: %s", why);
+    }
+    return 0;
+}
+
+static int add_process_health(const struct runtime *rt, struct problem_list *list)
+{
+    if (rt->health_override == HEALTH_AUTO)
+        return 0;
+    struct problem *problem = problems_add(list);
+    if (problem == NULL)
+        return -ENOMEM;
+    snprintf(problem->subject, sizeof problem->subject, "health");
+    (void)set_health_problem(problem, rt->health_override, "/healthz", "");
+    return 0;
+}
+
+static int add_listener_health(const struct runtime *rt, struct problem_list *list)
+{
+    const struct generation *g = rt->current;
+    for (size_t i = 0; i < g->conf->listen_count; i++) {
+        const char *name = g->conf->listen[i].name;
+        enum health_override set = g->frontend[i].listener_state->health_override;
+        if (set == HEALTH_AUTO)
+            continue;
+        struct problem *problem = problems_add(list);
+        if (problem == NULL)
+            return -ENOMEM;
+        snprintf(problem->subject, sizeof problem->subject, "listener %s", name);
+        (void)set_health_problem(problem, set, "/healthz/", name);
     }
     return 0;
 }
@@ -286,6 +325,10 @@ int problems_list(const struct runtime *rt, struct problem_list *list)
         rc = add_listeners(rt, list);
     if (rc == 0)
         rc = add_pools(rt, SEVERITY_CRITICAL, list);
+    if (rc == 0)
+        rc = add_process_health(rt, list);
+    if (rc == 0)
+        rc = add_listener_health(rt, list);
     if (rc == 0)
         rc = add_reload(rt, list);
     if (rc == 0)

@@ -39,6 +39,8 @@ struct reload_failure {
     char *reason;  /* its first error; NULL: the last reload did not fail */
 };
 
+#define SHUTDOWN_DELAY UINT64_MAX
+
 struct runtime {
     uv_loop_t *loop;
     const char *file; /* the configuration's */
@@ -73,9 +75,14 @@ struct runtime {
     uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
     uint64_t log_dropped_sent[LOG_NAME_COUNT]; /* to the next process, in a handover */
     bool relaying;                             /* the workers have been started */
+    bool leaving;         /* shutdown_delay runs: /healthz fails, clients are accepted */
+    uint64_t leave_until; /* ms of the loop: the drain begins */
     bool draining;
-    bool was_healthy;                            /* a server or file has been usable */
-    void (*shut_down)(void *arg, uint64_t over); /* ends the process; NULL: not possible */
+    bool was_healthy; /* a server or file has been usable */
+    enum health_override health_override;
+    /* Ends the process after `after` ms, SHUTDOWN_DELAY: shutdown_delay; over: as drains_start(),
+     * 0: sessions are not closed. NULL: not possible. */
+    void (*shut_down)(void *arg, uint64_t after, uint64_t over);
     void *shut_down_arg;
     _Atomic uint64_t last_session_id;
 };

@@ -84,6 +84,7 @@ static const struct placeholder {
     { "LISTENER", "show listeners", "listener" },
     { "ID", "show sessions busiest 50", "id" },
     { "LEVEL", NULL, "error|warning|notice|info|debug" },
+    { "HEALTH", NULL, "fail|ok|auto" },
     { "TIME", NULL, "30s|5m|1h" },
 };
 

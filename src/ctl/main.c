@@ -1,6 +1,7 @@
 /* zproxyctl(8): options and exit status. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,25 @@ static char *ctl_join(char **words, int count)
     return NULL;
 }
 
+/* Whether the answer to "health", a line or a record, says that it is healthy. */
+static bool is_healthy(const char *answer, bool json)
+{
+    if (!json)
+        return strcmp(answer, "ok\n") == 0;
+    json_t *record = json_loads(answer, 0, NULL);
+    bool healthy = json_is_true(json_object_get(record, "healthy"));
+    json_decref(record);
+    return healthy;
+}
+
+/* "health" has CTL_FAILED for an answer other than ok, and CTL_NOT_CONNECTED for an error. */
+static enum status answer_status(const char *answer, bool json, bool is_health)
+{
+    if (control_client_has_failed(answer, json))
+        return is_health ? CTL_NOT_CONNECTED : CTL_FAILED;
+    return !is_health || is_healthy(answer, json) ? CTL_DONE : CTL_FAILED;
+}
+
 static enum status run_command(struct control_client *t, bool json, char **words, int count)
 {
     char *answer = NULL;
@@ -86,9 +106,9 @@ static enum status run_command(struct control_client *t, bool json, char **words
     if (rc < 0)
         return ctl_status_of(t, rc);
     control_client_print(answer, json);
-    rc = !control_client_has_failed(answer, json);
+    enum status status = answer_status(answer, json, strcmp(words[0], "health") == 0);
     free(answer);
-    return rc ? CTL_DONE : CTL_FAILED;
+    return status;
 }
 
 static enum status run_top(struct control_client *t)

@@ -35,6 +35,8 @@ static const char *handover_check_value(enum handover_value kind, uint64_t value
         return value >= 1 && value <= WEIGHT_MAX ? NULL : "its weight is not from 1 to 256";
     case HANDOVER_VALUE_STATE:
         return is_known_state(value) ? NULL : "its state is unknown";
+    case HANDOVER_VALUE_HEALTH:
+        return value <= HEALTH_SET_FAIL ? NULL : "its health_override is unknown";
     }
     return NULL;
 }
@@ -89,6 +91,9 @@ const char *handover_check_process(const struct handover_process *e, int pid_fil
 {
     if (e->log_level > LOG_LEVEL_DEBUG)
         return "its log level is unknown";
+    const char *why = handover_check_value(HANDOVER_VALUE_HEALTH, e->health_override, 0);
+    if (why != NULL)
+        return why;
     if (!is_flag(e->is_dumpable))
         return "a flag is neither 0 nor 1";
     if (pid_file == -1)
@@ -178,6 +183,9 @@ const char *handover_check_listener(const struct handover_listener *e)
 {
     if (!is_name(e->name, sizeof e->name))
         return "it has no name";
+    const char *why = handover_check_value(HANDOVER_VALUE_HEALTH, e->health_override, 0);
+    if (why != NULL)
+        return why;
     return handover_text_is_terminated(e->pool, sizeof e->pool)
                ? NULL
                : "the name of its pool is not terminated";

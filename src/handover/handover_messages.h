@@ -34,6 +34,7 @@ enum handover_value {
     HANDOVER_VALUE_PAST,   /* a time that is not in the future */
     HANDOVER_VALUE_WEIGHT, /* 1..256 */
     HANDOVER_VALUE_STATE,  /* enum config_state */
+    HANDOVER_VALUE_HEALTH, /* enum health_override */
 };
 
 /* X(type in the item, field, enum handover_value): a value whose field has the same name in the
@@ -41,7 +42,8 @@ enum handover_value {
 #define HANDOVER_PROCESS_COUNTERS(X)                \
     X(uint64_t, reloads, HANDOVER_VALUE_ANY)        \
     X(uint64_t, failed_reloads, HANDOVER_VALUE_ANY) \
-    X(uint64_t, began, HANDOVER_VALUE_ANY)
+    X(uint64_t, began, HANDOVER_VALUE_ANY)          \
+    X(uint32_t, health_override, HANDOVER_VALUE_HEALTH)
 
 /* The object is struct server, where the fields are atomic. */
 #define HANDOVER_SERVER_STATE(X)               \
@@ -72,6 +74,8 @@ enum handover_value {
 #define HANDOVER_LISTENER_COUNTERS(ONE, MANY) \
     ONE(connections)                          \
     MANY(refused, SESSION_ENDS)
+/* The object is struct listener_state. */
+#define HANDOVER_LISTENER_VALUES(X) X(uint32_t, health_override, HANDOVER_VALUE_HEALTH)
 /* The object is struct end_counts. */
 #define HANDOVER_END_COUNTERS(MANY) MANY(ended, SESSION_ENDS)
 
@@ -149,11 +153,13 @@ struct handover_inherited {
     int32_t number;
 };
 
-/* pool "": the listener's counters. Otherwise how its sessions with this pool have ended. */
+/* pool "": the listener's counters and values. Otherwise how its sessions with this pool have
+ * ended. */
 struct handover_listener {
     char name[HANDOVER_NAME_SIZE];
     char pool[HANDOVER_NAME_SIZE];
     HANDOVER_LISTENER_COUNTERS(HANDOVER_COUNTER, HANDOVER_COUNTERS)
+    HANDOVER_LISTENER_VALUES(HANDOVER_FIELD)
     HANDOVER_END_COUNTERS(HANDOVER_COUNTERS)
 };
 
@@ -172,12 +178,12 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 11, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 12, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1048);
-HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 56);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1056);
+HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
 HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
@@ -186,7 +192,7 @@ HANDOVER_LAYOUT(offsetof(struct handover_server, check), 864);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
-HANDOVER_LAYOUT(sizeof(struct handover_listener), 544);
+HANDOVER_LAYOUT(sizeof(struct handover_listener), 552);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
 HANDOVER_LAYOUT(sizeof(struct session_progress), 72);
@@ -200,6 +206,7 @@ HANDOVER_LAYOUT(SESSION_END_FILE_FAILED, 24);
 HANDOVER_LAYOUT(SESSION_ENDED, 6);
 HANDOVER_LAYOUT(FLOW_DONE, 2);
 HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);
+HANDOVER_LAYOUT(HEALTH_SET_FAIL, 2);
 HANDOVER_LAYOUT(LOG_LEVEL_DEBUG, 4);
 HANDOVER_LAYOUT(RELAY_PATHS, 3);
 HANDOVER_LAYOUT(RELAY_FALLBACKS, 2);

@@ -445,6 +445,7 @@ static void restore_end_counts(struct listener_state *in, const struct handover_
 static void restore_listener(struct listener_state *to, const struct handover_listener *e)
 {
     HANDOVER_LISTENER_COUNTERS(STORE_COUNTER, STORE_COUNTERS)
+    HANDOVER_LISTENER_VALUES(COPY_VALUE)
 }
 
 /* The counters of a listener that no configuration here has are dropped. */

@@ -240,6 +240,7 @@ static int send_listener(struct handover_channel *c, const struct listener_state
     const struct end_counts *counts;
     struct handover_listener e = { .connections = 0 };
     HANDOVER_LISTENER_COUNTERS(LOAD_COUNTER, LOAD_COUNTERS)
+    HANDOVER_LISTENER_VALUES(COPY_VALUE)
     text_copy(e.name, sizeof e.name, from->name);
     int rc = handover_channel_add(c, &e, sizeof e, NULL, 0);
     LIST_FOREACH(counts, &from->ended, in_listener_state)

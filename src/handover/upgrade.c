@@ -350,6 +350,7 @@ static bool can_start(const struct upgrade *u)
 {
     const char *why = u->busy           ? "another upgrade is in progress"
                       : u->rt->draining ? "zproxy is draining"
+                      : u->rt->leaving  ? "zproxy is leaving"
                       : !u->is_possible ? "the path of the program is unknown: /proc is not mounted"
                                         : NULL;
     if (why != NULL)

@@ -61,6 +61,9 @@ static void put_process(const struct metrics *m, const struct family *f, size_t 
 
 VALUE(listener_connections, m->s->listener[i].connections)
 VALUE(listener_active, m->s->listener[i].active)
+VALUE(listener_health, m->s->listener[i].health == HEALTHZ_OK)
+VALUE(listener_health_set,
+      m->s->health_override != HEALTH_AUTO || m->s->listener[i].health_override != HEALTH_AUTO)
 
 static void put_listener(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
@@ -308,6 +311,7 @@ VALUE(pipe_bytes, sum_pipes(m).pipe_bytes)
 VALUE(workers, m->s->workers)
 VALUE(process_sessions, m->s->sessions)
 VALUE(process_sessions_limit, m->s->max_sessions)
+VALUE(process_health, m->s->health == HEALTHZ_OK)
 VALUE(config_generation, m->s->generation)
 
 static void put_reloads(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -383,6 +387,11 @@ static const struct family families[] = {
       "Most sessions that the listener may have, max_connections in [listen]; +Inf: "
       "no limit of its own. At the limit new clients wait in the kernel's queue.",
       SCOPE_LISTENERS, .samples = put_listener_limit },
+    { "zproxy_health", "gauge", "1: /healthz/LISTENER answers with status 200. 0: with 503.",
+      SCOPE_LISTENERS, .samples = put_listener, .value = value_listener_health },
+    { "zproxy_health_set", "gauge",
+      "1: the health of the listener was set by zproxyctl, for it or for the process.",
+      SCOPE_LISTENERS, .samples = put_listener, .value = value_listener_health_set },
     { "zproxy_accept_paused", "gauge",
       "1 while the listener does not accept and new clients wait in the kernel's "
       "queue: a limit is reached, or descriptors or memory are exhausted. It stays 1 "
@@ -491,6 +500,8 @@ static const struct family families[] = {
       "many as its descriptors allow. At the limit new clients wait in the kernel's "
       "queue.",
       SCOPE_PROCESS, .samples = put_process, .value = value_process_sessions_limit },
+    { "zproxy_process_health", "gauge", "1: /healthz answers with status 200. 0: with 503.",
+      SCOPE_PROCESS, .samples = put_process, .value = value_process_health },
     { "zproxy_config_reloads_total", "counter",
       "Reloads by result; after a failed reload the former configuration stays in "
       "force.",

@@ -141,20 +141,27 @@ static void take_listener(const struct frontend *frontend, struct snapshot *s,
     l->active = conn_limit_used(&e->conn_limit);
     l->max_connections = frontend->conf->max_connections;
     l->paused = accept_watch_reason(e);
+    l->health_override = e->health_override;
     l->connections = counter_get(&e->connections);
     for (int i = 0; i < SESSION_ENDS; i++)
         l->refused[i] = counter_get(&e->refused[i]);
 }
 
-static int take_listeners(const struct runtime *rt, struct snapshot *s)
+static int take_listeners(struct runtime *rt, struct snapshot *s)
 {
     const struct generation *g = rt->current;
     s->listener_count = g->conf->listen_count;
     s->listener = calloc(s->listener_count + 1, sizeof *s->listener);
     if (s->listener == NULL)
         return -ENOMEM;
-    for (size_t i = 0; i < s->listener_count; i++)
+    enum healthz *health = healthz_of_listeners(rt);
+    if (health == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->listener_count; i++) {
         take_listener(&g->frontend[i], s, &s->listener[i]);
+        s->listener[i].health = health[i];
+    }
+    free(health);
     s->paused = accept_watch_process(&rt->accept_watch);
     return 0;
 }
@@ -203,117 +210,6 @@ static int take_workers(const struct runtime *rt, struct snapshot *s)
     return 0;
 }
 
-/* ---- health ---- */
-
-/* Whether a pool can serve clients. */
-enum availability {
-    AVAILABILITY_UNKNOWN, /* not computed yet */
-    AVAILABILITY_NONE,
-    AVAILABILITY_UNCHECKED, /* only by servers that wait for their first check */
-    AVAILABILITY_SERVER,    /* by a usable server or a file */
-};
-
-/* A server with health checks counts once it has been checked. After the process has been healthy,
- * a server without a result counts as well. */
-static enum availability server_availability(const struct runtime *rt, const struct pool *p,
-                                             const struct server *srv)
-{
-    if (!server_is_usable(srv, uv_now(rt->loop)))
-        return AVAILABILITY_NONE;
-    const struct health_state *result =
-        rt->was_healthy || rt->health == NULL ? NULL : health_find_state(rt->health, p, srv);
-    return result != NULL && result->checked == 0 ? AVAILABILITY_UNCHECKED : AVAILABILITY_SERVER;
-}
-
-static enum availability pool_availability(const struct runtime *rt, const struct pool *p)
-{
-    size_t count = 0;
-    struct server *const *server = pool_servers(p, &count);
-    enum availability best = pool_file(p) != NULL ? AVAILABILITY_SERVER : AVAILABILITY_NONE;
-    for (size_t i = 0; i < count && best != AVAILABILITY_SERVER; i++) {
-        enum availability one = server_availability(rt, p, server[i]);
-        best = one > best ? one : best;
-    }
-    return best;
-}
-
-/* The best of a pool and its fallbacks. found: the results so far, by the index of the pool. */
-static enum availability pool_chain_availability(const struct runtime *rt,
-                                                 const struct config_pool *p,
-                                                 enum availability *found)
-{
-    const struct config *conf = runtime_conf(rt);
-    enum availability best = AVAILABILITY_NONE;
-    for (size_t depth = 0; p != NULL && depth <= conf->pool_count; depth++, p = p->fallback) {
-        enum availability *one = &found[p - conf->pool];
-        if (*one == AVAILABILITY_UNKNOWN)
-            *one = pool_availability(rt, pools_find(&rt->pools, p->name));
-        best = *one > best ? *one : best;
-    }
-    return best;
-}
-
-static enum availability listener_availability(const struct runtime *rt,
-                                               const struct config_listen *l,
-                                               enum availability *found)
-{
-    enum availability best = pool_chain_availability(rt, l->pool, found);
-    for (size_t i = 0; i < l->route_count && best != AVAILABILITY_SERVER; i++) {
-        enum availability one = pool_chain_availability(rt, l->route[i].pool, found);
-        best = one > best ? one : best;
-    }
-    return best;
-}
-
-static enum availability best_availability(const struct runtime *rt)
-{
-    const struct config *conf = runtime_conf(rt);
-    enum availability best = AVAILABILITY_NONE;
-    enum availability *found = calloc(conf->pool_count + 1, sizeof *found);
-    if (found == NULL)
-        return AVAILABILITY_SERVER; /* out of memory is not reported as ill health */
-    for (size_t i = 0; i < conf->listen_count && best != AVAILABILITY_SERVER; i++) {
-        enum availability one = listener_availability(rt, &conf->listen[i], found);
-        best = one > best ? one : best;
-    }
-    free(found);
-    return best;
-}
-
-enum snapshot_health snapshot_health(struct runtime *rt)
-{
-    if (rt->draining)
-        return SNAPSHOT_DRAINING;
-    if (rt->current == NULL || rt->workers.started == 0)
-        return SNAPSHOT_STARTING;
-    switch (best_availability(rt)) {
-    case AVAILABILITY_SERVER:
-        rt->was_healthy = true;
-        return SNAPSHOT_OK;
-    case AVAILABILITY_UNCHECKED:
-        return SNAPSHOT_STARTING;
-    case AVAILABILITY_UNKNOWN:
-    case AVAILABILITY_NONE:
-        break;
-    }
-    return SNAPSHOT_NO_SERVER;
-}
-
-const char *snapshot_health_name(enum snapshot_health health)
-{
-    switch (health) {
-    case SNAPSHOT_OK:
-        return "ok";
-    case SNAPSHOT_STARTING:
-        return "starting";
-    case SNAPSHOT_DRAINING:
-        return "draining";
-    case SNAPSHOT_NO_SERVER:
-        return "no server";
-    }
-    return "unknown";
-}
-
 /* ---- the snapshot ---- */
 
 static uint64_t wall_clock(void)
@@ -337,7 +233,8 @@ int snapshot_take(struct runtime *rt, struct snapshot *s)
         .time = time,
         .began = elapsed_since(time, uptime),
         .uptime = uptime,
-        .health = snapshot_health(rt),
+        .health = healthz_of_process(rt),
+        .health_override = rt->health_override,
         .reloads = rt->reloads,
         .failed_reloads = rt->failed_reloads,
         .generation = rt->current->number,

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "command/server_view.h"
 #include "config/config.h"
+#include "control/healthz.h"
 #include "control/problems.h"
 #include "control/runtime.h"
 #include "control/worker.h"
@@ -79,6 +80,8 @@ struct snapshot_listener {
     uint64_t active;
     uint64_t max_connections;  /* 0: no limit */
     enum accept_reason paused; /* why it does not accept; ACCEPT_OPEN: it accepts */
+    enum healthz health;
+    enum health_override health_override;
     uint64_t connections;
     uint64_t refused[SESSION_ENDS];
 };
@@ -90,18 +93,12 @@ struct snapshot_ended {
     uint64_t ended[SESSION_ENDS];
 };
 
-enum snapshot_health {
-    SNAPSHOT_OK,
-    SNAPSHOT_STARTING,
-    SNAPSHOT_DRAINING,
-    SNAPSHOT_NO_SERVER, /* no listener has a usable server or a file for its clients */
-};
-
 struct snapshot {
     uint64_t time;   /* ms since the epoch, CLOCK_REALTIME */
     uint64_t began;  /* time - uptime */
     uint64_t uptime; /* ms; goes on over upgrades */
-    enum snapshot_health health;
+    enum healthz health;
+    enum health_override health_override;
     uint64_t reloads;
     uint64_t failed_reloads;
     unsigned generation;
@@ -135,12 +132,5 @@ void snapshot_free(struct snapshot *s);
 
 /* The sums of one pool; now: ms of uv_now(). */
 void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sums);
-
-/* The answer of /healthz. The process is healthy if any listener can serve: if a pool that its
- * clients can reach, by a route or as a fallback, has a usable server or a file. If none can, and a
- * server still waits for its first check, the process is starting. For the control thread. */
-enum snapshot_health snapshot_health(struct runtime *rt);
-/* "ok", "starting", "draining", "no server". */
-const char *snapshot_health_name(enum snapshot_health health);
 
 #endif

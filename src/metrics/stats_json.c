@@ -104,6 +104,8 @@ static void stats_json_put_listener(struct json_writer *w, const struct snapshot
     json_limit(w, "max_connections", l->max_connections);
     json_limit(w, "sessions_limit", l->max_connections);
     stats_json_put_paused(w, l->paused);
+    json_string(w, "health", healthz_name(l->health));
+    json_string(w, "health_set", health_override_words[l->health_override]);
     json_uint(w, "connections", l->connections);
     json_begin_object(w, "refused");
     for (int why = 0; why < SESSION_ENDS; why++)
@@ -274,7 +276,8 @@ static void stats_json_put_process(struct json_writer *w, const struct snapshot 
     json_uint(w, "time_ms", s->time);
     json_uint(w, "began_ms", s->began);
     json_uint(w, "uptime_ms", s->uptime);
-    json_string(w, "health", snapshot_health_name(s->health));
+    json_string(w, "health", healthz_name(s->health));
+    json_string(w, "health_set", health_override_words[s->health_override]);
     stats_json_put_problems(w, &s->problems);
     json_uint(w, "generation", s->generation);
     json_uint(w, "reloads", s->reloads);

@@ -79,13 +79,15 @@ static void status_page_put_refused(const struct page *p, const struct snapshot_
     html_end_cell(p->out);
 }
 
-/* The sessions, the limit, and why the listener does not accept. */
+/* The sessions, the limit, why the listener does not accept, and a health set by zproxyctl. */
 static void put_active(const struct page *p, const struct snapshot_listener *l)
 {
     html_begin_cell(p->out, "num");
     html_count_of(p->out, l->active, l->max_connections);
     if (l->paused != ACCEPT_OPEN)
         fprintf(p->out, "<small>paused: %s</small>", accept_reason_name(l->paused));
+    if (l->health_override != HEALTH_AUTO)
+        fprintf(p->out, "<small>health set: %s</small>", health_override_words[l->health_override]);
     html_end_cell(p->out);
 }
 
@@ -129,14 +131,16 @@ static enum severity worst_problem(const struct page *p)
 static void put_health_class(const struct page *p)
 {
     switch (p->s->health) {
-    case SNAPSHOT_OK:
+    case HEALTHZ_OK:
         fputs(status_pools_class(worst_problem(p)), p->out);
         break;
-    case SNAPSHOT_STARTING:
-    case SNAPSHOT_DRAINING:
+    case HEALTHZ_STARTING:
+    case HEALTHZ_LEAVING:
+    case HEALTHZ_DRAINING:
+    case HEALTHZ_FAIL:
         fputs("warn", p->out);
         break;
-    case SNAPSHOT_NO_SERVER:
+    case HEALTHZ_NO_SERVER:
         fputs("bad", p->out);
         break;
     }
@@ -251,10 +255,10 @@ static void put_version(const struct page *p)
 
 static void put_health(const struct page *p)
 {
-    if (p->s->health == SNAPSHOT_OK && p->s->problems.count > 0)
+    if (p->s->health == HEALTHZ_OK && p->s->problems.count > 0)
         put_problem_count(p);
     else
-        html_text(p->out, snapshot_health_name(p->s->health));
+        html_text(p->out, healthz_name(p->s->health));
 }
 
 static void put_host(const struct page *p)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/deadline.h"
+#include "control/healthz.h"
 #include "metrics/history.h"
 #include "metrics/metrics.h"
 #include "metrics/process.h"
@@ -21,6 +22,7 @@
  * scans do not load the workers. */
 #define BUSIEST_REST_MS         2000
 #define BUSIEST_SESSIONS_PER_MS 5
+#define HEALTHZ_LISTENER        "/healthz/"
 /* How long a request waits for a scan, ms: a worker that hangs must not delay the page that shows
  * it. */
 #define BUSIEST_WAIT_MS 2000
@@ -140,11 +142,18 @@ static void answer_metrics(struct web *web, struct http_call *call)
     http_answer(call, &a);
 }
 
-static void answer_health(struct web *web, struct http_call *call)
+/* listener: NULL for the process. */
+static void answer_health(struct web *web, struct http_call *call, const char *listener)
 {
-    enum snapshot_health health = snapshot_health(web->rt);
-    web_send_line(call, health == SNAPSHOT_OK ? STATUS_OK : STATUS_UNAVAILABLE,
-                  snapshot_health_name(health));
+    enum healthz health = HEALTHZ_STARTING;
+    if (listener == NULL)
+        health = healthz_of_process(web->rt);
+    else if (healthz_of_listener(web->rt, listener, &health) == -ENOENT) {
+        web_send_line(call, STATUS_NOT_FOUND, "not found: there is no such listener");
+        return;
+    }
+    web_send_line(call, health == HEALTHZ_OK ? STATUS_OK : STATUS_UNAVAILABLE,
+                  healthz_name(health));
 }
 
 /* Written in pieces, too. */
@@ -300,14 +309,16 @@ static void on_web_request(void *arg, struct http_call *call, const char *path)
     if (strcmp(path, "/metrics") == 0)
         answer_metrics(web, call);
     else if (strcmp(path, "/healthz") == 0)
-        answer_health(web, call);
+        answer_health(web, call, NULL);
+    else if (strncmp(path, HEALTHZ_LISTENER, strlen(HEALTHZ_LISTENER)) == 0)
+        answer_health(web, call, path + strlen(HEALTHZ_LISTENER));
     else if (strcmp(path, "/stats.json") == 0)
         answer_with_sessions(web, call, answer_json);
     else if (strcmp(path, "/") == 0)
         answer_with_sessions(web, call, answer_page);
     else
         web_send_line(call, STATUS_NOT_FOUND,
-                      "not found: there are /, /metrics, /stats.json, /healthz");
+                      "not found: there are /, /metrics, /stats.json, /healthz, /healthz/LISTENER");
 }
 
 /* ---- start and end ---- */

@@ -23,17 +23,22 @@ static void proxy_reload(struct proxy *p)
     free(text);
 }
 
+/* Each signal goes one step further: leave, drain, reset. */
+static void on_end_signal(struct proxy *p, const char *name)
+{
+    if (p->rt.draining)
+        proxy_abort_sessions(p, "a second signal to end");
+    else
+        proxy_leave(p, name, p->rt.leaving ? 0 : runtime_conf(&p->rt)->global.shutdown_delay);
+}
+
 static void on_proxy_signal(void *arg, int number)
 {
     struct proxy *p = arg;
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        if (p->rt.draining)
-            proxy_abort_sessions(p, "a second signal to end");
-        else
-            proxy_drain(p, number == SIGTERM ? "SIGTERM" : "SIGINT",
-                        runtime_conf(&p->rt)->global.shutdown_timeout);
+        on_end_signal(p, number == SIGTERM ? "SIGTERM" : "SIGINT");
         break;
     case SIGUSR1:
         log_reopen();
@@ -63,6 +68,7 @@ static int open_handles(struct proxy *p)
     if (rc == 0)
         rc = uv_async_init(&p->loop, &p->room_async, on_room);
     deadline_init(&p->deadline, &p->loop);
+    deadline_init(&p->leave_over, &p->loop);
     uv_timer_init(&p->loop, &p->status);
     notify_init(&p->rt.notify, &p->loop);
     names_init(&p->rt.names, &p->loop);
@@ -73,7 +79,8 @@ static int open_handles(struct proxy *p)
                                &p->rt.conn_limit);
     if (rc == 0)
         rc = watchdog_init(&p->watchdog, &p->loop, &p->rt.workers, &p->rt.notify);
-    p->finished_async.data = p->room_async.data = p->deadline.timer.data = p->status.data = p;
+    p->finished_async.data = p->room_async.data = p->status.data = p;
+    p->deadline.timer.data = p->leave_over.timer.data = p;
     if (rc == 0)
         rc = signals_open(&p->signals, &p->loop, on_proxy_signal, p);
     return rc;

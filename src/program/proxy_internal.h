@@ -27,8 +27,9 @@ struct proxy {
     uv_async_t room_async;       /* a connection limit has room again */
     struct deadline deadline;    /* shutdown_timeout */
     bool deadline_extended;      /* by STALLED_EXTRA_MS, which happens once */
+    struct deadline leave_over;  /* shutdown_delay */
     uint64_t shutdown_spread_ms; /* sessions are closed evenly over it; 0: they are not closed */
-    uv_timer_t status;           /* reports a drain to the service manager */
+    uv_timer_t status;           /* reports a leave and a drain to the service manager */
     struct signals signals;
     bool workers_joined;
 };
@@ -56,13 +57,17 @@ void proxy_log_stopped(struct proxy *p);
 
 /* ---- proxy_shutdown.c ---- */
 
-/* Stops accepting and waits for the sessions to end; resets those that are left after timeout_ms
- * (0: never). why: the cause, for the log. */
-void proxy_drain(struct proxy *p, const char *why, uint64_t timeout_ms);
+/* Ends the process: /healthz fails at once, clients are accepted for delay_ms more, then the drain
+ * begins. Called again before that, it starts the delay again; 0 begins the drain. why: the cause,
+ * for the log. */
+void proxy_leave(struct proxy *p, const char *why, uint64_t delay_ms);
+/* Stops accepting and waits for the sessions to end; those that are left after shutdown_timeout are
+ * reset. */
+void proxy_drain(struct proxy *p, const char *why);
 /* Resets all sessions. */
 void proxy_abort_sessions(struct proxy *p, const char *why);
 /* The control socket's command "shutdown": runtime.shut_down. */
-void proxy_on_shutdown_command(void *arg, uint64_t spread_ms);
+void proxy_on_shutdown_command(void *arg, uint64_t delay_ms, uint64_t spread_ms);
 /* A worker has finished; the last one ends a drain. */
 void proxy_on_worker_finished(uv_async_t *async);
 /* The new process has taken over (upgrade.handed_over): ends this one. */

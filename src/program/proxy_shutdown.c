@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/log.h"
 #include "command/commands.h"
 #include "control/health_checks.h"
@@ -10,7 +11,7 @@
 #include "program/proxy.h"
 #include "program/proxy_internal.h"
 
-#define DRAIN_STATUS_MS  1000 /* between two status reports of a drain */
+#define STATUS_MS        1000 /* between two status reports of a leave or a drain */
 #define STALLED_EXTRA_MS 1000 /* for sessions to end, if the process was stopped at the timeout */
 #define NOTIFY_FLUSH_MS  5000 /* for a service manager whose queue is full, at the end */
 #define FINISH_STEP_MS   2    /* between two attempts to send the last answers */
@@ -42,26 +43,24 @@ static void on_shutdown_timeout(uv_timer_t *timer)
         proxy_abort_sessions(p, "shutdown_timeout has expired");
 }
 
-static void on_drain_status(uv_timer_t *timer)
+/* prefix: "STOPPING=1\n" in the first report. */
+static void report_status(struct proxy *p, const char *prefix)
 {
-    struct proxy *p = timer->data;
-    notify_send(&p->rt.notify, "STATUS=draining, %" PRIu64 " sessions left", session_count(p));
+    if (p->rt.draining) {
+        notify_send(&p->rt.notify, "%sSTATUS=draining, %" PRIu64 " sessions left", prefix,
+                    session_count(p));
+        return;
+    }
+    char left[HUMAN_MAX];
+    uint64_t now = uv_now(&p->loop);
+    uint64_t until = p->rt.leave_until;
+    notify_send(&p->rt.notify, "%sSTATUS=leaving, draining begins in %s, %" PRIu64 " sessions",
+                prefix, human_time(until > now ? until - now : 0, left), session_count(p));
 }
 
-void proxy_drain(struct proxy *p, const char *why, uint64_t timeout_ms)
+static void on_status(uv_timer_t *timer)
 {
-    p->rt.draining = true;
-    accept_watch_stop(&p->rt.accept_watch);
-    upgrade_cancel(&p->upgrade, "zproxy is draining");
-    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", why,
-            session_count(p));
-    notify_send(&p->rt.notify, "STOPPING=1\nSTATUS=draining, %" PRIu64 " sessions left",
-                session_count(p));
-    names_wait_stop(&p->rt.names);
-    workers_each(&p->rt.workers, worker_drain);
-    if (timeout_ms != 0)
-        deadline_start(&p->deadline, on_shutdown_timeout, timeout_ms);
-    uv_timer_start(&p->status, on_drain_status, DRAIN_STATUS_MS, DRAIN_STATUS_MS);
+    report_status(timer->data, "");
 }
 
 static void drain_pool_servers(void *arg, struct pool *pool)
@@ -76,15 +75,63 @@ static void drain_pool_servers(void *arg, struct pool *pool)
                     pool_name(pool));
 }
 
-/* Sessions that are on no server then, and those that start later, are reset after spread_ms. */
-void proxy_on_shutdown_command(void *arg, uint64_t spread_ms)
+/* With shutdown_spread_ms, sessions that are on no server then, and those that start later, are
+ * reset after that time. */
+void proxy_drain(struct proxy *p, const char *why)
 {
-    struct proxy *p = arg;
-    p->shutdown_spread_ms = spread_ms;
-    proxy_drain(p, "zproxyctl",
-                spread_ms != 0 ? spread_ms : runtime_conf(&p->rt)->global.shutdown_timeout);
+    uint64_t spread_ms = p->shutdown_spread_ms;
+    uint64_t timeout_ms =
+        spread_ms != 0 ? spread_ms : runtime_conf(&p->rt)->global.shutdown_timeout;
+    deadline_stop(&p->leave_over);
+    p->rt.leaving = false;
+    p->rt.draining = true;
+    accept_watch_stop(&p->rt.accept_watch);
+    upgrade_cancel(&p->upgrade, "zproxy is draining");
+    log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", why,
+            session_count(p));
+    report_status(p, "STOPPING=1\n");
+    names_wait_stop(&p->rt.names);
+    workers_each(&p->rt.workers, worker_drain);
+    if (timeout_ms != 0)
+        deadline_start(&p->deadline, on_shutdown_timeout, timeout_ms);
+    uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
     if (spread_ms != 0)
         pools_each(&p->rt.pools, drain_pool_servers, p);
+}
+
+/* ---- leave ---- */
+
+static void on_leave_over(uv_timer_t *timer)
+{
+    proxy_drain(timer->data, "the delay is over");
+}
+
+/* Before the workers run no client is accepted, so there is nothing to wait for. */
+void proxy_leave(struct proxy *p, const char *why, uint64_t delay_ms)
+{
+    char text[HUMAN_MAX];
+    if (delay_ms == 0 || !p->rt.relaying) {
+        proxy_drain(p, why);
+        return;
+    }
+    p->rt.leaving = true;
+    p->rt.leave_until = uv_now(&p->loop) + delay_ms;
+    upgrade_cancel(&p->upgrade, "zproxy is leaving");
+    log_msg(LOG_LEVEL_NOTICE, "leave", "%s: /healthz fails, new sessions are accepted for %s", why,
+            human_time(delay_ms, text));
+    report_status(p, "STOPPING=1\n");
+    deadline_start(&p->leave_over, on_leave_over, delay_ms);
+    uv_timer_start(&p->status, on_status, STATUS_MS, STATUS_MS);
+}
+
+/* Without a time: shutdown_delay, or, if it runs already, no further delay. */
+void proxy_on_shutdown_command(void *arg, uint64_t delay_ms, uint64_t spread_ms)
+{
+    struct proxy *p = arg;
+    if (delay_ms == SHUTDOWN_DELAY)
+        delay_ms = p->rt.leaving ? 0 : runtime_conf(&p->rt)->global.shutdown_delay;
+    p->shutdown_spread_ms = spread_ms;
+    proxy_leave(p, "zproxyctl", delay_ms);
 }
 
 /* ---- the end of the loop ---- */

@@ -4,6 +4,7 @@
 #ifndef ZPROXY_SESSION_LISTENER_STATE_H
 #define ZPROXY_SESSION_LISTENER_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -20,6 +21,13 @@ struct accept_watched {
     uint64_t pauses;           /* at the last look */
 };
 
+/* What zproxyctl has set the answer of /healthz to; control/healthz.h. */
+enum health_override {
+    HEALTH_AUTO, /* not set */
+    HEALTH_SET_OK,
+    HEALTH_SET_FAIL,
+};
+
 struct listener_state {
     LIST_ENTRY(listener_state) in_all;
     char *name;
@@ -28,6 +36,8 @@ struct listener_state {
     struct accept_state accept;
     struct accept_watched watched;
     struct client_quota *client_quota; /* of the configuration that was last in force; NULL: none */
+    enum health_override health_override; /* for the control thread; likewise the next field */
+    bool was_healthy;                     /* its clients have had a usable server or file */
     struct counter connections;
     struct counter refused[SESSION_ENDS];
     struct end_counts_list ended;

@@ -103,7 +103,8 @@
     const listenerRow = l => ({ cells: [
         [l.name, "", l.bind], [l.pool, "wide"],
         [count(l.active), "num", [...(l.max_connections ? [`of ${count(l.max_connections)}`] : []),
-                                  ...(l.paused ? [`paused: ${l.paused}`] : [])]],
+                                  ...(l.paused ? [`paused: ${l.paused}`] : []),
+                                  ...(l.health_set === "auto" ? [] : [`health set: ${l.health_set}`])]],
         [count(l.connections), "num", rate(speed("l/" + l.name, l.connections))],
         [count(sum(l.refused)), "num", refusals(l)] ] });
     const workerRow = w => ({ cells: [
