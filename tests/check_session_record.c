@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "pool_rig.h"
+#include "session/session_close.h"
 #include "starve.h"
 
 /* One worker's sessions, without the worker. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "session/session_close.h"
 
 /* ---- servers that went down ---- */
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session/session_timers.h"
+#include "session/session_close.h"
 
 struct session_kill {
     struct session_scan session_scan;

@@ -19,6 +19,7 @@
 
 #include "base/loop_watch.h"
 #include "relay/syscall.h"
+#include "session/session_close.h"
 
 /* In a busy poll, every eighth check is of the loop's own epoll set, which has the listeners. */
 #define LOOKS_PER_POLL 8

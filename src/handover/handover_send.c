@@ -8,6 +8,7 @@
 
 #include "handover/handover_messages.h"
 #include "handover/handover_state.h"
+#include "session/session_close.h"
 
 /* The limit of a pause is the time that the new process took to prepare, but at least this: little
  * is left to do, and sessions wait. */

@@ -4,6 +4,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
+#include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
@@ -108,10 +109,4 @@ enum answer_result answer_begin(struct session *s)
     s->active = session_now(s);
     session_timers_arm(s);
     return answer_process(s);
-}
-
-void answer_release(struct session *s)
-{
-    answer_file_unref(s->file);
-    s->file = NULL;
 }

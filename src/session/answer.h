@@ -19,7 +19,4 @@ enum answer_result answer_begin(struct session *s);
 /* The client's socket has said something, or it is the session's turn again. */
 enum answer_result answer_process(struct session *s);
 
-/* Gives the file back. */
-void answer_release(struct session *s);
-
 #endif

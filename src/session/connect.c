@@ -11,8 +11,8 @@
 #include "base/proxy_header.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
-#include "session/relay.h"
 #include "session/session_addr.h"
+#include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
@@ -21,23 +21,6 @@
 static const struct config_pool *conf_of(const struct session *s)
 {
     return pool_conf(s->pool);
-}
-
-static void free_tried(struct session *s)
-{
-    free(s->tried);
-    s->tried = NULL;
-}
-
-void connect_set_pool(struct session *s, struct pool *p)
-{
-    if (s->pool != NULL)
-        pool_unref(s->pool);
-    s->pool = p;
-    s->pool_attempts = 0;
-    free_tried(s);
-    if (p != NULL)
-        pool_ref(p);
 }
 
 /* Whoever names no server is told apart by its address. */
@@ -50,42 +33,6 @@ static uint64_t key_of(const struct session *s)
     if (key == CONFIG_HASH_SNI && s->name_hash != 0)
         return s->name_hash;
     return addr_peer_hash(&s->client_addr, key == CONFIG_HASH_SOURCE_PORT);
-}
-
-static void release_server(struct session *s)
-{
-    if (s->target == NULL)
-        return;
-    server_stats_put(s->server_stats);
-    s->server_stats = NULL;
-    pool_release(s->pool, s->target, session_now(s));
-    s->target = NULL;
-}
-
-static void end_wait(struct session *s)
-{
-    uint64_t waited = session_now(s) - s->wait->began;
-    sessions_record(s->sessions, SESSION_QUEUE_TIME, waited);
-    s->queued_ms += (uint32_t)waited;
-    free(s->wait);
-    s->wait = NULL;
-}
-
-static void cancel_wait(struct session *s)
-{
-    if (s->wait == NULL)
-        return;
-    pool_cancel(s->pool, &s->wait->waiter, session_now(s));
-    end_wait(s);
-}
-
-void connect_release(struct session *s)
-{
-    if (s->target != NULL && s->connected == 0)
-        pool_connect_cancelled(s->pool, s->target, session_now(s));
-    cancel_wait(s);
-    release_server(s);
-    connect_set_pool(s, NULL);
 }
 
 static enum connect_result connect_ended(struct session *s, enum session_end why)
@@ -196,8 +143,10 @@ static void report_failure(const struct session *s, int error)
 /* A server that refuses may have moved to this machine since its address was looked at. */
 static void suspect_self_connect(const struct session *s)
 {
-    if (!atomic_load(&s->target->may_self_connect))
-        atomic_store(&s->target->may_self_connect, self_connect_is_possible(&s->target->addr));
+    _Atomic bool *may = &s->target->may_self_connect;
+    if (!atomic_load_explicit(may, memory_order_relaxed))
+        atomic_store_explicit(may, self_connect_is_possible(&s->target->addr),
+                              memory_order_relaxed);
 }
 
 /* The attempt on s->target has failed: the place is given back, the server remembered. */
@@ -212,7 +161,7 @@ static void give_up_attempt(struct session *s, int error)
     side_close(&s->server);
     if (!pool_has_single_server(s->pool) && pool_mark_tried(s->pool, &s->tried, s->target) < 0)
         s->pool_attempts = UINT16_MAX; /* whom not to try is not known any more */
-    release_server(s);
+    session_release_server(s);
 }
 
 /* ---- nobody there ---- */
@@ -233,7 +182,7 @@ static enum connect_result fall_back(struct session *s, enum session_end why)
     struct pool *next = pool_fallback(s->pool);
     if (next == NULL)
         return connect_ended(s, why);
-    connect_set_pool(s, next);
+    session_set_pool(s, next);
     return connect_next(s);
 }
 
@@ -324,7 +273,7 @@ enum connect_result connect_next(struct session *s)
 enum connect_result connect_granted(struct session *s)
 {
     s->target = s->wait->waiter.granted;
-    end_wait(s);
+    session_end_wait(s);
     if (s->state == SESSION_ENDED)
         return CONNECT_ENDED;
     if (s->target != NULL)
@@ -377,7 +326,7 @@ static void reached(struct session *s)
     s->server_stats = server_stats_get(&s->sessions->server_stats_table, s->target);
     sessions_record(s->sessions, SESSION_CONNECT_TIME, s->connected - s->began);
     pool_connected(s->pool, s->target, s->connected);
-    free_tried(s);
+    session_free_tried(s);
 }
 
 enum connect_result connect_finish(struct session *s)
@@ -387,8 +336,7 @@ enum connect_result connect_finish(struct session *s)
         if (!had_accepted(error))
             return attempt_failed(s, error != 0 ? error : ECONNREFUSED);
         reached(s);
-        relay_fail(s, &s->server);
-        return CONNECT_ENDED;
+        return CONNECT_RESET;
     }
     if (!side_is(&s->server, SIDE_WRITABLE))
         return CONNECT_WAITS;
@@ -411,7 +359,7 @@ enum connect_result connect_expire(struct session *s)
     case SESSION_PAUSING:
         return connect_next(s);
     case SESSION_WAITING:
-        cancel_wait(s);
+        session_cancel_wait(s);
         return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
     case SESSION_PREREADING:
     case SESSION_RELAYING:

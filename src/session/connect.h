@@ -9,11 +9,9 @@ enum connect_result {
     CONNECT_WAITS,   /* something is under way */
     CONNECT_REACHED, /* a server: the session can relay */
     CONNECT_ANSWERS, /* the pool's answer is a file: s->file */
-    CONNECT_ENDED,   /* there is nobody; the session has ended */
+    CONNECT_RESET,   /* the server accepted the connection and reset it */
+    CONNECT_ENDED,   /* no server is left; the session has ended */
 };
-
-/* The session uses this pool from now on; NULL: none any more. */
-void connect_set_pool(struct session *s, struct pool *p);
 
 /* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
 enum connect_result connect_next(struct session *s);
@@ -34,8 +32,5 @@ enum connect_result connect_requeue(struct session *s);
 /* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted; or NULL: it
  * has waited in vain. */
 enum connect_result connect_granted(struct session *s);
-
-/* Gives back whatever the session has of its pool: the place, the wait for one. */
-void connect_release(struct session *s);
 
 #endif

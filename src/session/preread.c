@@ -7,11 +7,11 @@
 
 #include "base/hash.h"
 #include "base/proxy_header.h"
-#include "session/connect.h"
 #include "session/hello.h"
 #include "session/preread_info.h"
 #include "session/route.h"
 #include "session/session_addr.h"
+#include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
@@ -52,7 +52,7 @@ static void choose_route(struct session *s, const struct hello *hello)
     const struct frontend *frontend = s->frontend;
     struct pool *p = route_match(frontend->routes, frontend->conf->route_count, hello);
     if (p != NULL && p != s->pool)
-        connect_set_pool(s, p);
+        session_set_pool(s, p);
     if (hello->name[0] != '\0')
         s->name_hash = hash_bytes(hello->name, strlen(hello->name));
 }

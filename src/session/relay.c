@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "session/rate_limit.h"
+#include "session/session_close.h"
 #include "session/session_timers.h"
 
 /* Bytes in a wake-up from which on throughput matters more than the time of an answer. */

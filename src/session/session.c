@@ -16,7 +16,7 @@
 #include "session/preread_info.h"
 #include "session/rate_limit.h"
 #include "session/relay.h"
-#include "session/session_iter.h"
+#include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
@@ -26,119 +26,7 @@
 #define OWNER(member_ptr, member) \
     ((struct session *)((char *)(member_ptr)-offsetof(struct session, member)))
 
-/* ---- the end ---- */
-
-/* Another process may have the sockets open as well: then close() would tell the peers nothing yet.
- */
-static void end_shared_side(struct session *s, const struct side *sd, bool orderly)
-{
-    if (sd->fd == -1)
-        return;
-    session_unwatch(s, sd);
-    if (orderly)
-        (void)shutdown(sd->fd, SHUT_WR);
-    else
-        sock_abort(sd->fd);
-}
-
-static void close_sides(struct session *s, enum session_end why)
-{
-    if (session_is_shared(s)) {
-        end_shared_side(s, &s->client, session_end_is_orderly(why));
-        end_shared_side(s, &s->server, session_end_is_orderly(why));
-    }
-    if (session_end_is_orderly(
-            why)) { /* both directions have ended: close() passes the second FIN on */
-        side_close_both(&s->client, &s->server);
-    } else { /* nobody shall take a stream that was cut for a complete one */
-        side_reset_both(&s->client, &s->server);
-    }
-}
-
-static void release_client(struct session *s)
-{
-    if (s->admitted)
-        frontend_release_client(s->frontend, &s->client_addr, session_now(s));
-    s->admitted = false;
-}
-
-/* Whatever it has but its sockets. */
-static void session_free(struct session *s, enum session_end why)
-{
-    flow_fini(&s->up, &s->sessions->relay_stock);
-    flow_fini(&s->down, &s->sessions->relay_stock);
-    answer_release(s);
-    connect_release(s);
-    release_client(s);
-    frontend_end_session(s->frontend, why);
-    free(s->proxy_info);
-    free(s->preread);
-    free(s->rate_limit);
-    free(s);
-}
-
-const struct histogram_scale session_histogram_scales[] = {
-    /* 1 ms to 33 s */
-    [SESSION_CONNECT_TIME] = { .first = 1, .shift = 1 },
-    [SESSION_PREREAD_TIME] = { .first = 1, .shift = 1 },
-    [SESSION_QUEUE_TIME] = { .first = 1, .shift = 1 },
-    /* 1 ms to 12 days */
-    [SESSION_DURATION] = { .first = 1, .shift = 2 },
-    /* 64 bytes to 64 GB */
-    [SESSION_BYTES] = { .first = 64, .shift = 2 },
-};
-
-void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value)
-{
-    histogram_add(&all->histogram[h], &session_histogram_scales[h], value);
-}
-
-static void count_end(struct sessions *all, enum session_end why, uint64_t duration, uint64_t bytes)
-{
-    counter_add(&all->ends[why], 1);
-    sessions_record(all, SESSION_DURATION, duration);
-    sessions_record(all, SESSION_BYTES, bytes);
-}
-
-static void session_reap(struct session *s)
-{
-    struct sessions *all = s->sessions;
-    enum session_end why = (enum session_end)s->ended_by;
-    release_client(s); /* before the client can see that it may come again */
-    session_log_end(s, why, session_now(s));
-    count_end(all, why, session_now(s) - s->began, s->up.bytes + s->down.bytes);
-    frontend_count_end(s->frontend, s->pool, why);
-    if (session_end_is_failure(why))
-        pool_count_failure(s->pool);
-    close_sides(s, why);
-    session_free(s, why);
-    gauge_add(&all->count, -1);
-    all->ended(all, all->arg);
-}
-
-/* One that still stands in the queue of the busy comes a wake-up later. */
-static void reap_dead(struct sessions *all)
-{
-    struct session *s = LIST_FIRST(&all->dead);
-    while (s != NULL) {
-        struct session *next = LIST_NEXT(s, in_all);
-        if (!s->scheduled) {
-            LIST_REMOVE(s, in_all);
-            session_reap(s);
-        }
-        s = next;
-    }
-}
-
 /* ---- from state to state ---- */
-
-void session_schedule(struct session *s)
-{
-    if (s->scheduled)
-        return;
-    s->scheduled = true;
-    SLIST_INSERT_HEAD(&s->sessions->scheduled, s, in_scheduled);
-}
 
 static void session_after_answer(struct session *s, enum answer_result result)
 {
@@ -188,6 +76,9 @@ static void session_after_connect(struct session *s, enum connect_result result)
     case CONNECT_WAITS: /* the client's FIN may have come before there was a wait */
         if (s->state == SESSION_WAITING && has_left(s))
             session_close(s, SESSION_END_CLIENT_FIN);
+        break;
+    case CONNECT_RESET:
+        relay_fail(s, &s->server);
         break;
     case CONNECT_ENDED:
         break;
@@ -351,6 +242,17 @@ static void on_session_due(struct timer_wheel_entry *e, void *arg)
 
 /* ---- all sessions of a worker ---- */
 
+const struct histogram_scale session_histogram_scales[] = {
+    /* 1 ms to 33 s */
+    [SESSION_CONNECT_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_PREREAD_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_QUEUE_TIME] = { .first = 1, .shift = 1 },
+    /* 1 ms to 12 days */
+    [SESSION_DURATION] = { .first = 1, .shift = 2 },
+    /* 64 bytes to 64 GB */
+    [SESSION_BYTES] = { .first = 64, .shift = 2 },
+};
+
 struct session *session_new(struct sessions *all, struct frontend *frontend)
 {
     struct session *s = calloc(1, sizeof *s);
@@ -366,22 +268,6 @@ struct session *session_new(struct sessions *all, struct frontend *frontend)
     LIST_INSERT_HEAD(&all->all, s, in_all);
     gauge_add(&all->count, 1);
     return s;
-}
-
-/* Sends a client away before anything is allocated for it. */
-static void session_refuse(struct sessions *all, struct frontend *frontend, int fd,
-                           const struct addr_peer *client, uint64_t id, enum session_end why)
-{
-    struct session s = { .sessions = all, .frontend = frontend, .pool = frontend->pool };
-    s.id = id;
-    s.began = session_now(&s);
-    s.client.fd = fd;
-    s.client_addr = *client;
-    session_log_end(&s, why, s.began);
-    count_end(all, why, 0, 0);
-    frontend_count_end(frontend, frontend->pool, why);
-    sock_reset(fd);
-    frontend_end_session(frontend, why);
 }
 
 /* Whether the client itself is let in is decided when it is known who that is. */
@@ -415,7 +301,7 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
     s->began = s->active = session_now(s);
     s->client_addr = *client;
     s->admitted = frontend->trusted == NULL;
-    connect_set_pool(s, frontend->pool);
+    session_set_pool(s, frontend->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->set, on_client_event) < 0) {
         s->client.fd = fd; /* not watched, but ours to close */
@@ -441,19 +327,6 @@ void session_requeue(struct session *s)
 {
     if (s->state == SESSION_WAITING)
         session_after_connect(s, connect_requeue(s));
-}
-
-void session_discard(struct session *s)
-{
-    struct sessions *all = s->sessions;
-    session_iter_skip(s);
-    LIST_REMOVE(s, in_all);
-    session_unwatch(s, &s->client);
-    session_unwatch(s, &s->server);
-    side_close(&s->client);
-    side_close(&s->server);
-    session_free(s, SESSION_END_NONE);
-    gauge_add(&all->count, -1);
 }
 
 /* Whoever did its share in the last wake-up, before any timeout. */
@@ -515,42 +388,10 @@ uint64_t sessions_due(const struct sessions *all)
 void sessions_process(struct sessions *all)
 {
     run_scheduled(all);
-    reap_dead(all); /* the places that have come free may be what others wait for */
+    sessions_reap_unscheduled(all); /* the places that have come free may be what others wait for */
     timer_wheel_advance(&all->timer_wheel, all->set->now, on_session_due, all);
     server_stats_table_flush(&all->server_stats_table, all->set->now);
-    reap_dead(all);
-}
-
-void sessions_reap(struct sessions *all)
-{
-    struct session_queue queue = all->scheduled;
-    SLIST_INIT(&all->scheduled);
-    struct session *s;
-    while ((s = SLIST_FIRST(&queue)) != NULL) {
-        SLIST_REMOVE_HEAD(&queue, in_scheduled);
-        s->scheduled = false;
-        if (s->state != SESSION_ENDED)
-            session_schedule(s);
-    }
-    reap_dead(all);
-}
-
-void sessions_close_all(struct sessions *all, enum session_end why)
-{
-    struct session *s;
-    while ((s = LIST_FIRST(&all->all)) != NULL)
-        session_close(s, why);
-}
-
-void sessions_close_on_server(struct sessions *all, const struct server *srv, enum session_end why)
-{
-    struct session *s = LIST_FIRST(&all->all);
-    while (s != NULL) {
-        struct session *next = LIST_NEXT(s, in_all);
-        if (s->target == srv && s->state == SESSION_RELAYING)
-            session_close(s, why);
-        s = next;
-    }
+    sessions_reap_unscheduled(all);
 }
 
 void sessions_connect_granted(struct sessions *all)

@@ -134,7 +134,10 @@ struct sessions {
 extern const struct histogram_scale session_histogram_scales[SESSION_HISTOGRAMS];
 
 /* Counts a value in a histogram of the worker; on its thread. */
-void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value);
+static inline void sessions_record(struct sessions *all, enum session_histogram h, uint64_t value)
+{
+    histogram_add(&all->histogram[h], &session_histogram_scales[h], value);
+}
 
 /* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
  * is called for each session that ends; wake from any thread: sessions_connect_granted() is wanted.
@@ -156,10 +159,6 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
 struct session *session_new(struct sessions *all, struct frontend *frontend);
 int session_resume(struct session *s); /* 0 or -ENOMEM */
 void session_requeue(struct session *s);
-void session_discard(struct session *s);
-
-/* The session has its turn in the next wake-up, without an event. */
-void session_schedule(struct session *s);
 
 /* What comes after the events of a wake-up: gives busy sessions their turn, ends sessions whose
  * time is over, frees what has ended. */
@@ -171,14 +170,7 @@ bool sessions_are_busy(const struct sessions *all);
 /* When sessions_process() is wanted at the latest, ms; UINT64_MAX: not before there is an event. */
 uint64_t sessions_due(const struct sessions *all);
 
-/* Closes and frees what has ended, not within an event. */
-void sessions_reap(struct sessions *all);
-
 /* Sends those that have been granted a place on their way. */
 void sessions_connect_granted(struct sessions *all);
-
-/* Ends every session, or those on a server, by reset. */
-void sessions_close_all(struct sessions *all, enum session_end why);
-void sessions_close_on_server(struct sessions *all, const struct server *srv, enum session_end why);
 
 #endif

@@ -1,10 +1,6 @@
 #include "session/session_timers.h"
 
-#include <assert.h>
-
-#include "session/preread_info.h"
 #include "session/rate_limit.h"
-#include "session/session_iter.h"
 
 #define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
 
@@ -76,26 +72,10 @@ void session_timers_arm(struct session *s)
         timer_wheel_schedule(&s->sessions->timer_wheel, &s->timer, at);
 }
 
-void session_close(struct session *s, enum session_end why)
+void session_schedule(struct session *s)
 {
-    assert(s->state != SESSION_ENDED);
-    if (s->state == SESSION_PREREADING && s->preread == NULL)
-        s->preread = preread_info_new(session_now(s) - s->began, NULL);
-    s->state = SESSION_ENDED;
-    s->ended_by = (uint8_t)why;
-    timer_wheel_cancel(&s->sessions->timer_wheel, &s->timer);
-    session_iter_skip(s);
-    LIST_REMOVE(s, in_all);
-    LIST_INSERT_HEAD(&s->sessions->dead, s, in_all);
-}
-
-bool session_is_shared(const struct session *s)
-{
-    return s->staged || s->inherited || s->sessions->shared;
-}
-
-void session_unwatch(struct session *s, const struct side *sd)
-{
-    if (sd->fd != -1 && session_is_shared(s))
-        event_set_remove(s->sessions->set, sd->fd);
+    if (s->scheduled)
+        return;
+    s->scheduled = true;
+    SLIST_INSERT_HEAD(&s->sessions->scheduled, s, in_scheduled);
 }

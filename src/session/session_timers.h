@@ -35,16 +35,7 @@ uint64_t session_timers_rate_due(const struct session *s);
  * delivered yet. */
 bool session_is_half_closed(const struct session *s);
 
-/* Marks the session as ended. What is left to do waits until the wake-up is over: closing two
- * sockets takes longer than relaying a message, and other sessions' messages are waiting; and later
- * events of this wake-up may still point to the session. */
-void session_close(struct session *s, enum session_end why);
-
-/* Another process may have the session's sockets open: close() is not the end of them. */
-bool session_is_shared(const struct session *s);
-
-/* Due before a socket of the session is closed: one that another process has open as well stays in
- * the event set otherwise, and its events would come to whoever is there then. */
-void session_unwatch(struct session *s, const struct side *sd);
+/* The session is processed in the next wake-up, without an event. */
+void session_schedule(struct session *s);
 
 #endif

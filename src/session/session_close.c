@@ -1,0 +1,245 @@
+#include "session/session_close.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "relay/sock.h"
+#include "session/preread_info.h"
+#include "session/session_iter.h"
+#include "session/session_log.h"
+#include "session/session_timers.h"
+
+/* ---- what it holds of its pool ---- */
+
+void session_free_tried(struct session *s)
+{
+    free(s->tried);
+    s->tried = NULL;
+}
+
+void session_set_pool(struct session *s, struct pool *p)
+{
+    if (s->pool != NULL)
+        pool_unref(s->pool);
+    s->pool = p;
+    s->pool_attempts = 0;
+    session_free_tried(s);
+    if (p != NULL)
+        pool_ref(p);
+}
+
+void session_release_server(struct session *s)
+{
+    if (s->target == NULL)
+        return;
+    server_stats_put(s->server_stats);
+    s->server_stats = NULL;
+    pool_release(s->pool, s->target, session_now(s));
+    s->target = NULL;
+}
+
+void session_end_wait(struct session *s)
+{
+    uint64_t waited = session_now(s) - s->wait->began;
+    sessions_record(s->sessions, SESSION_QUEUE_TIME, waited);
+    s->queued_ms += (uint32_t)waited;
+    free(s->wait);
+    s->wait = NULL;
+}
+
+void session_cancel_wait(struct session *s)
+{
+    if (s->wait == NULL)
+        return;
+    pool_cancel(s->pool, &s->wait->waiter, session_now(s));
+    session_end_wait(s);
+}
+
+static void session_release_pool(struct session *s)
+{
+    if (s->target != NULL && s->connected == 0)
+        pool_connect_cancelled(s->pool, s->target, session_now(s));
+    session_cancel_wait(s);
+    session_release_server(s);
+    session_set_pool(s, NULL);
+}
+
+/* ---- marked as ended ---- */
+
+void session_close(struct session *s, enum session_end why)
+{
+    assert(s->state != SESSION_ENDED);
+    if (s->state == SESSION_PREREADING && s->preread == NULL)
+        s->preread = preread_info_new(session_now(s) - s->began, NULL);
+    s->state = SESSION_ENDED;
+    s->ended_by = (uint8_t)why;
+    timer_wheel_cancel(&s->sessions->timer_wheel, &s->timer);
+    session_iter_skip(s);
+    LIST_REMOVE(s, in_all);
+    LIST_INSERT_HEAD(&s->sessions->dead, s, in_all);
+}
+
+void sessions_close_all(struct sessions *all, enum session_end why)
+{
+    struct session *s;
+    while ((s = LIST_FIRST(&all->all)) != NULL)
+        session_close(s, why);
+}
+
+void sessions_close_on_server(struct sessions *all, const struct server *srv, enum session_end why)
+{
+    struct session *s = LIST_FIRST(&all->all);
+    while (s != NULL) {
+        struct session *next = LIST_NEXT(s, in_all);
+        if (s->target == srv && s->state == SESSION_RELAYING)
+            session_close(s, why);
+        s = next;
+    }
+}
+
+/* ---- its sockets ---- */
+
+bool session_is_shared(const struct session *s)
+{
+    return s->staged || s->inherited || s->sessions->shared;
+}
+
+void session_unwatch(struct session *s, const struct side *sd)
+{
+    if (sd->fd != -1 && session_is_shared(s))
+        event_set_remove(s->sessions->set, sd->fd);
+}
+
+/* Another process may have the sockets open as well: then close() would tell the peers nothing yet.
+ */
+static void end_shared_side(struct session *s, const struct side *sd, bool orderly)
+{
+    if (sd->fd == -1)
+        return;
+    session_unwatch(s, sd);
+    if (orderly)
+        (void)shutdown(sd->fd, SHUT_WR);
+    else
+        sock_abort(sd->fd);
+}
+
+static void close_sides(struct session *s, enum session_end why)
+{
+    if (session_is_shared(s)) {
+        end_shared_side(s, &s->client, session_end_is_orderly(why));
+        end_shared_side(s, &s->server, session_end_is_orderly(why));
+    }
+    if (session_end_is_orderly(
+            why)) { /* both directions have ended: close() passes the second FIN on */
+        side_close_both(&s->client, &s->server);
+    } else { /* nobody shall take a stream that was cut for a complete one */
+        side_reset_both(&s->client, &s->server);
+    }
+}
+
+static void release_client(struct session *s)
+{
+    if (s->admitted)
+        frontend_release_client(s->frontend, &s->client_addr, session_now(s));
+    s->admitted = false;
+}
+
+/* Whatever it has but its sockets. */
+static void session_free(struct session *s, enum session_end why)
+{
+    flow_fini(&s->up, &s->sessions->relay_stock);
+    flow_fini(&s->down, &s->sessions->relay_stock);
+    answer_file_unref(s->file);
+    session_release_pool(s);
+    release_client(s);
+    frontend_end_session(s->frontend, why);
+    free(s->proxy_info);
+    free(s->preread);
+    free(s->rate_limit);
+    free(s);
+}
+
+/* ---- reaped ---- */
+
+static void count_end(struct sessions *all, enum session_end why, uint64_t duration, uint64_t bytes)
+{
+    counter_add(&all->ends[why], 1);
+    sessions_record(all, SESSION_DURATION, duration);
+    sessions_record(all, SESSION_BYTES, bytes);
+}
+
+static void session_reap(struct session *s)
+{
+    struct sessions *all = s->sessions;
+    enum session_end why = (enum session_end)s->ended_by;
+    release_client(s); /* before the client can see that it may come again */
+    session_log_end(s, why, session_now(s));
+    count_end(all, why, session_now(s) - s->began, s->up.bytes + s->down.bytes);
+    frontend_count_end(s->frontend, s->pool, why);
+    if (session_end_is_failure(why))
+        pool_count_failure(s->pool);
+    close_sides(s, why);
+    session_free(s, why);
+    gauge_add(&all->count, -1);
+    all->ended(all, all->arg);
+}
+
+/* One that still stands in the queue of the busy comes a wake-up later. */
+void sessions_reap_unscheduled(struct sessions *all)
+{
+    struct session *s = LIST_FIRST(&all->dead);
+    while (s != NULL) {
+        struct session *next = LIST_NEXT(s, in_all);
+        if (!s->scheduled) {
+            LIST_REMOVE(s, in_all);
+            session_reap(s);
+        }
+        s = next;
+    }
+}
+
+void sessions_reap(struct sessions *all)
+{
+    struct session_queue queue = all->scheduled;
+    SLIST_INIT(&all->scheduled);
+    struct session *s;
+    while ((s = SLIST_FIRST(&queue)) != NULL) {
+        SLIST_REMOVE_HEAD(&queue, in_scheduled);
+        s->scheduled = false;
+        if (s->state != SESSION_ENDED)
+            session_schedule(s);
+    }
+    sessions_reap_unscheduled(all);
+}
+
+/* ---- others ---- */
+
+void session_discard(struct session *s)
+{
+    struct sessions *all = s->sessions;
+    session_iter_skip(s);
+    LIST_REMOVE(s, in_all);
+    session_unwatch(s, &s->client);
+    session_unwatch(s, &s->server);
+    side_close(&s->client);
+    side_close(&s->server);
+    session_free(s, SESSION_END_NONE);
+    gauge_add(&all->count, -1);
+}
+
+/* Sends a client away before anything is allocated for it. */
+void session_refuse(struct sessions *all, struct frontend *frontend, int fd,
+                    const struct addr_peer *client, uint64_t id, enum session_end why)
+{
+    struct session s = { .sessions = all, .frontend = frontend, .pool = frontend->pool };
+    s.id = id;
+    s.began = session_now(&s);
+    s.client.fd = fd;
+    s.client_addr = *client;
+    session_log_end(&s, why, s.began);
+    count_end(all, why, 0, 0);
+    frontend_count_end(frontend, frontend->pool, why);
+    sock_reset(fd);
+    frontend_end_session(frontend, why);
+}
