@@ -294,16 +294,3 @@ void client_limits_change(struct client_limits *l, uint64_t max_connections, uin
         unlock(g);
     }
 }
-
-size_t client_limits_addresses(struct client_limits *l)
-{
-    size_t count = 0;
-    for (unsigned n = 0; n < CLIENT_LIMITS_CHAINS; n++) {
-        const struct client *c;
-        struct group *g = lock(l, n);
-        for (c = SLIST_FIRST(&l->chain[n]); c != NULL; c = SLIST_NEXT(c, in_chain))
-            count++;
-        unlock(g);
-    }
-    return count;
-}

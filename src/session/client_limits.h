@@ -56,7 +56,4 @@ enum client_limits_result client_limits_acquire(struct client_limits *l,
 bool client_limits_adopt(struct client_limits *l, const struct addr_peer *client, uint64_t now);
 void client_limits_release(struct client_limits *l, const struct addr_peer *client, uint64_t now);
 
-/* How many addresses are remembered. Looks at all of them. */
-size_t client_limits_addresses(struct client_limits *l);
-
 #endif
