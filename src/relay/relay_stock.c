@@ -92,7 +92,7 @@ void relay_stock_count_fallback(struct relay_stock *stock, enum relay_fallback w
 {
     static atomic_flag said[RELAY_FALLBACKS] = { ATOMIC_FLAG_INIT, ATOMIC_FLAG_INIT };
     counter_add(&stock->fallbacks[why], 1);
-    if (!atomic_flag_test_and_set(&said[why]))
+    if (!atomic_flag_test_and_set_explicit(&said[why], memory_order_relaxed))
         relay_stock_log_fallback(why, strerror(error));
 }
 

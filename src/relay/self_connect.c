@@ -14,7 +14,8 @@
 #define RANGE_FILE "/proc/sys/net/ipv4/ip_local_port_range" /* of IPv6 as well */
 #define RANGE_ALL  (UINT32_C(1024) << 16 | UINT16_MAX)
 
-/* Two ports in one word, so that any thread may read them. */
+/* Both ports in one word: a reader on any thread gets a pair that belongs together. All operations
+ * are relaxed, since neither value orders other memory. */
 static _Atomic uint32_t port_range = RANGE_ALL;
 static _Atomic int64_t read_at = -1; /* s */
 
@@ -30,15 +31,17 @@ static void self_connect_read_range(void)
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     if (n > 0 && sscanf(text, "%u %u", &low, &high) == 2 && low <= high && high <= UINT16_MAX)
-        atomic_store(&port_range, (uint32_t)low << 16 | high);
+        atomic_store_explicit(&port_range, (uint32_t)low << 16 | high, memory_order_relaxed);
 }
 
 static void refresh_range(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    int64_t last = atomic_load(&read_at);
-    if (last != t.tv_sec && atomic_compare_exchange_strong(&read_at, &last, t.tv_sec))
+    int64_t last = atomic_load_explicit(&read_at, memory_order_relaxed);
+    if (last != t.tv_sec &&
+        atomic_compare_exchange_strong_explicit(&read_at, &last, t.tv_sec, memory_order_relaxed,
+                                                memory_order_relaxed))
         self_connect_read_range();
 }
 
@@ -47,7 +50,7 @@ bool self_connect_has_port(const struct addr *to)
     if (to->sa.sa_family != AF_INET && to->sa.sa_family != AF_INET6)
         return false;
     refresh_range();
-    uint32_t range = atomic_load(&port_range);
+    uint32_t range = atomic_load_explicit(&port_range, memory_order_relaxed);
     uint16_t port = addr_port(to);
     return port == 0 || (port >= range >> 16 && port <= (range & UINT16_MAX));
 }

@@ -1,5 +1,10 @@
 #include "session/conn_limit.h"
 
+/* A worker that finds the limit reached stores `waiting` and then looks at `used` and `max` again;
+ * a thread that makes room changes `used` or `max` and then looks at `waiting`. At least one of the
+ * two sees the other's store, because all of these operations are sequentially consistent: so no
+ * wake is lost. The operations on these three members that are relaxed only report a figure. */
+
 static uint64_t max_of(uint64_t max)
 {
     return max == 0 ? UINT64_MAX : max;
@@ -17,12 +22,12 @@ void conn_limit_init(struct conn_limit *l, uint64_t max, void (*wake)(void *arg)
 
 void conn_limit_set_reason(struct conn_limit *l, enum accept_reason reason)
 {
-    atomic_store(&l->reason, (int)reason);
+    atomic_store_explicit(&l->reason, (int)reason, memory_order_relaxed);
 }
 
 enum accept_reason conn_limit_reason(const struct conn_limit *l)
 {
-    return (enum accept_reason)atomic_load(&l->reason);
+    return (enum accept_reason)atomic_load_explicit(&l->reason, memory_order_relaxed);
 }
 
 static void wake_if_waiting(struct conn_limit *l)
@@ -41,7 +46,7 @@ static bool try_acquire(struct conn_limit *l)
 {
     uint64_t used = atomic_load(&l->used);
     do {
-        if (used >= atomic_load_explicit(&l->max, memory_order_relaxed))
+        if (used >= atomic_load(&l->max))
             return false;
     } while (!atomic_compare_exchange_weak(&l->used, &used, used + 1));
     return true;
@@ -51,15 +56,13 @@ bool conn_limit_acquire(struct conn_limit *l)
 {
     if (try_acquire(l))
         return true;
-    /* Whoever leaves from here on sees the flag; whoever left before is seen by this second try:
-     * one of the two holds because both are sequentially consistent. */
     atomic_store(&l->waiting, true);
     return try_acquire(l);
 }
 
 void conn_limit_force(struct conn_limit *l)
 {
-    atomic_fetch_add(&l->used, 1);
+    atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed); /* makes no room */
 }
 
 void conn_limit_release(struct conn_limit *l)
@@ -70,15 +73,15 @@ void conn_limit_release(struct conn_limit *l)
 
 uint64_t conn_limit_max(const struct conn_limit *l)
 {
-    return atomic_load(&l->max);
+    return atomic_load_explicit(&l->max, memory_order_relaxed);
 }
 
 bool conn_limit_is_full(const struct conn_limit *l)
 {
-    return atomic_load(&l->used) >= atomic_load(&l->max);
+    return conn_limit_used(l) >= conn_limit_max(l);
 }
 
 uint64_t conn_limit_used(const struct conn_limit *l)
 {
-    return atomic_load(&l->used);
+    return atomic_load_explicit(&l->used, memory_order_relaxed);
 }

@@ -190,7 +190,7 @@ bool frontend_acquire_slot(struct frontend *f)
     if (!conn_limit_acquire(&f->listener_state->conn_limit))
         return false;
     if (conn_limit_acquire(f->process_limit)) {
-        atomic_fetch_add(&f->sessions, 1);
+        atomic_fetch_add_explicit(&f->sessions, 1, memory_order_relaxed);
         return true;
     }
     conn_limit_release(&f->listener_state->conn_limit);
@@ -208,14 +208,15 @@ void frontend_force_slot(struct frontend *f)
 {
     conn_limit_force(&f->listener_state->conn_limit);
     conn_limit_force(f->process_limit);
-    atomic_fetch_add(&f->sessions, 1);
+    atomic_fetch_add_explicit(&f->sessions, 1, memory_order_relaxed);
 }
 
 void frontend_release_slot(struct frontend *f)
 {
     conn_limit_release(f->process_limit);
     conn_limit_release(&f->listener_state->conn_limit);
-    atomic_fetch_sub(&f->sessions, 1);
+    /* release: the frontend may be freed after this, and what was done to it comes before */
+    atomic_fetch_sub_explicit(&f->sessions, 1, memory_order_release);
 }
 
 void frontend_count_connection(struct frontend *f)
@@ -237,5 +238,6 @@ void frontend_end_session(struct frontend *f, enum session_end why)
 
 bool frontend_is_idle(const struct frontend *f)
 {
-    return atomic_load(&f->sessions) == 0;
+    /* acquire: pairs with the release in frontend_release_slot(); the caller frees the frontend */
+    return atomic_load_explicit(&f->sessions, memory_order_acquire) == 0;
 }
