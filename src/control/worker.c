@@ -65,8 +65,9 @@ static void *worker_main(void *arg)
     worker_loop_run(w);
     mailbox_close(&w->mailbox, w);
     grace_offline(&w->reader);
-    /* release: a thread that reads true finds the mailbox closed */
-    atomic_store_explicit(&w->finished, true, memory_order_release);
+    /* seq_cst: finished() calls uv_async_send(), which must not read its pending flag before this
+     * store, as in order(). A thread that reads true finds the mailbox closed. */
+    atomic_store_explicit(&w->finished, true, memory_order_seq_cst);
     w->setup.finished(w->setup.arg); /* w is freed only after the thread is joined */
     return NULL;
 }
