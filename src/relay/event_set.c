@@ -73,14 +73,14 @@ static bool is_late(const struct event_set *s, uint64_t now)
 
 void event_set_wake(struct event_set *s)
 {
-    if (s->awake)
-        return;
     uint64_t now = uv_now(s->loop);
     if (is_late(s, now))
         s->resumed = now;
-    s->before = s->now;
+    if (!s->awake) {
+        s->before = s->now;
+        s->wakeups++;
+    }
     s->now = now;
-    s->wakeups++;
     s->awake = true;
 }
 

@@ -29,8 +29,8 @@ struct event_set {
     const uv_loop_t *loop;
     struct busy_poll busy_poll;
     uint64_t wakeups;      /* so far */
-    uint64_t now;          /* ms, CLOCK_MONOTONIC: when the present one began */
-    uint64_t before;       /* ms: when the previous one began */
+    uint64_t now;          /* ms, CLOCK_MONOTONIC: when the loop last read the clock in this one */
+    uint64_t before;       /* ms: `now` of the previous one */
     uint64_t due;          /* ms: when the next one is wanted; UINT64_MAX: at no time */
     uint64_t settled;      /* ms: everything that was ready at that time has been handled */
     uint64_t resumed;      /* ms: when a wake-up last came much later than wanted; 0: never */
@@ -53,8 +53,9 @@ int event_set_add(struct event_set *s, int fd, uint32_t events, struct watch *wa
 void event_set_remove(struct event_set *s, int fd);
 
 /* A wake-up begins with the first event_set_wake(), which every callback of the loop calls before
- * all else, and lasts until event_set_sleep(). due: when the next one is wanted, ms; UINT64_MAX:
- * only when there is an event. */
+ * all else, and lasts until event_set_sleep(). Each call takes the time from the loop: a poll that
+ * follows a busy-poll belongs to the same wake-up, but the process may have been stopped in
+ * between. due: when the next one is wanted, ms; UINT64_MAX: only when there is an event. */
 void event_set_wake(struct event_set *s);
 void event_set_sleep(struct event_set *s, uint64_t due);
 
