@@ -49,7 +49,7 @@ static void on_async(uv_async_t *async)
     /* seq_cst: pairs with order() */
     switch ((enum worker_order)atomic_load_explicit(&w->order, memory_order_seq_cst)) {
     case WORKER_RELAY:
-        (void)listeners_resume(&w->listeners); /* a listener that fails waits for retry_at */
+        listeners_resume(&w->listeners);
         break;
     case WORKER_DRAIN:
         listeners_drain(&w->listeners);

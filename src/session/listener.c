@@ -39,9 +39,9 @@ static void listener_on_event(uv_poll_t *poll, int status, int events);
 
 /* ---- paused and resumed ---- */
 
-static uint64_t listener_retry_time(const struct listeners *all)
+static void listeners_retry_later(struct listeners *all)
 {
-    return all->sessions->set->now + RETRY_MS;
+    all->retry_at = all->sessions->set->now + RETRY_MS;
 }
 
 static void listener_note_paused(struct listener *l, enum accept_reason reason)
@@ -82,7 +82,7 @@ static void listener_pause_all(struct listeners *all, int error)
     struct listener *l;
     LIST_FOREACH(l, &all->all, in_all)
         listener_pause(l, accept_reason_of(error));
-    all->retry_at = listener_retry_time(all);
+    listeners_retry_later(all);
 }
 
 static bool listener_resume(struct listener *l)
@@ -93,7 +93,8 @@ static bool listener_resume(struct listener *l)
     return true;
 }
 
-bool listeners_resume(struct listeners *all)
+/* Returns whether all have. */
+static bool listener_resume_all(struct listeners *all)
 {
     bool done = true;
     if (all->draining)
@@ -109,10 +110,19 @@ bool listeners_resume(struct listeners *all)
     return done;
 }
 
+/* Those that fail have no other wake-up to wait for: the one that a limit gives is spent. */
+void listeners_resume(struct listeners *all)
+{
+    if (listener_resume_all(all))
+        all->retry_at = UINT64_MAX;
+    else
+        listeners_retry_later(all);
+}
+
 void listeners_retry(struct listeners *all)
 {
     if (all->retry_at <= all->sessions->set->now)
-        all->retry_at = listeners_resume(all) ? UINT64_MAX : listener_retry_time(all);
+        listeners_resume(all);
 }
 
 void listeners_note_room(struct listeners *all)
@@ -173,7 +183,7 @@ static void listener_on_event(uv_poll_t *poll, int status, int events)
     event_set_wake(all->sessions->set);
     if (status < 0 && listener_watch(l) < 0) {
         listener_note_paused(l, ACCEPT_MEMORY);
-        all->retry_at = listener_retry_time(all);
+        listeners_retry_later(all);
     }
     busy_poll_suspend(&all->sessions->set->busy_poll);
     for (unsigned n = listener_next_batch(l); n > 0 && l->fd != -1 && !l->paused; n--)
@@ -245,7 +255,7 @@ void listener_open(struct listener *l, struct listeners *all, int fd, struct fro
     if (all->draining)
         listener_close_fd(l);
     else if (l->paused)
-        all->retry_at = listener_retry_time(all);
+        listeners_retry_later(all);
 }
 
 void listener_set_frontend(struct listener *l, struct frontend *frontend)
@@ -255,8 +265,10 @@ void listener_set_frontend(struct listener *l, struct frontend *frontend)
     if (!resumed)
         listener_unpause(l);
     l->frontend = frontend;
-    if (!resumed)
+    if (!resumed) {
         listener_note_paused(l, ACCEPT_MEMORY);
+        listeners_retry_later(l->listeners);
+    }
 }
 
 void listener_close(struct listener *l)

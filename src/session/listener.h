@@ -50,8 +50,8 @@ void listeners_init(struct listeners *all, uv_loop_t *loop, struct sessions *ses
  * the listeners. */
 void listeners_fini(struct listeners *all);
 
-/* Has all paused listeners accept again. Returns false when that has failed for one. */
-bool listeners_resume(struct listeners *all);
+/* Has all paused listeners accept again; those for which that fails are tried again at retry_at. */
+void listeners_resume(struct listeners *all);
 
 /* listeners_resume(), if retry_at has come. To be called in each wake-up. */
 void listeners_retry(struct listeners *all);
