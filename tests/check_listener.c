@@ -9,8 +9,9 @@
 
 #include "pool_rig.h"
 
-#define LISTENERS 40
-#define CLIENTS   4 /* of each */
+#define LISTENERS  40
+#define CLIENTS    4  /* of each */
+#define PER_WAKEUP 32 /* that all listeners of a worker accept at most */
 
 static struct pool_rig rig;
 static struct conn_limit conn_limit;
@@ -120,6 +121,44 @@ static uint64_t accepted_by(size_t i)
     return counter_get(&frontend[i].listener_state->connections);
 }
 
+static uint64_t accepted(void)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < LISTENERS; i++)
+        sum += accepted_by(i);
+    return sum;
+}
+
+/* Counts the wake-ups in which each listener accepted. One that has clients waiting is at most one
+ * behind the others. */
+static void count_turns(uint64_t *had, unsigned *turns)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < LISTENERS; i++) {
+        turns[i] += accepted_by(i) > had[i];
+        had[i] = accepted_by(i);
+        most = turns[i] > most ? turns[i] : most;
+    }
+    for (size_t i = 0; i < LISTENERS; i++)
+        ck_assert(had[i] == CLIENTS || turns[i] + 1 >= most);
+}
+
+START_TEST(a_wake_up_accepts_few_clients_of_many_listeners_and_each_has_its_turn)
+{
+    uint64_t had[LISTENERS] = { 0 };
+    unsigned turns[LISTENERS] = { 0 };
+    for (size_t i = 0; i < LISTENERS; i++)
+        open_listener(i, CLIENTS);
+    for (int wakeups = 0; wakeups < 1000 && accepted() < LISTENERS * CLIENTS; wakeups++) {
+        uint64_t before = accepted();
+        run_wakeup();
+        ck_assert_uint_le(accepted(), before + PER_WAKEUP);
+        count_turns(had, turns);
+    }
+    ck_assert_uint_eq(accepted(), LISTENERS * CLIENTS);
+}
+END_TEST
+
 /* There is room again below max_connections, but just then no descriptor. The wake-up for the room
  * does not come again. */
 START_TEST(a_resume_that_fails_is_tried_again)
@@ -154,6 +193,7 @@ int main(void)
     Suite *s = suite_create("listener");
     TCase *c = tcase_create("listener");
     tcase_add_checked_fixture(c, begin, end);
+    tcase_add_test(c, a_wake_up_accepts_few_clients_of_many_listeners_and_each_has_its_turn);
     tcase_add_test(c, a_resume_that_fails_is_tried_again);
     suite_add_tcase(s, c);
     return suite_main(s);

@@ -8,7 +8,10 @@
 #include "base/loop_watch.h"
 #include "relay/sock.h"
 
-#define LISTENER_BATCH 16 /* clients a wake-up at most */
+/* Clients that are accepted in a wake-up at most, by one listener and by all. Each brings about
+ * five events of sockets, which a look at the event set has to keep up with (EVENT_SET_BATCH). */
+#define LISTENER_BATCH  16
+#define LISTENERS_BATCH 32
 
 /* Out of descriptors with no session of its own to end, a worker looks again after this time. */
 #define RETRY_MS 100
@@ -162,16 +165,48 @@ static bool listener_accept_one(struct listener *l)
     return !l->paused;
 }
 
+static unsigned at_most(unsigned n, unsigned max)
+{
+    return n < max ? n : max;
+}
+
+static void listeners_begin_wakeup(struct listeners *all, uint64_t wakeup)
+{
+    if (wakeup == all->wakeup)
+        return;
+    all->wakeup = wakeup;
+    all->room = LISTENERS_BATCH;
+    if (!all->skipped)
+        all->round++;
+    all->skipped = false;
+}
+
+/* How many of n clients the listener may accept. The loop calls listeners in the same order in each
+ * wake-up: where there is no room for the last ones, the first ones wait until all had a turn. */
+static unsigned listener_take_turn(struct listener *l, unsigned n)
+{
+    struct listeners *all = l->listeners;
+    if (l->round == all->round)
+        return 0;
+    unsigned turn = at_most(n, all->room);
+    all->room -= turn;
+    if (turn > 0)
+        l->round = all->round;
+    else
+        all->skipped = true;
+    return turn;
+}
+
 /* One client, so that the usual single one does not cost a second call that finds nobody; twice as
  * many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
 static unsigned listener_next_batch(struct listener *l)
 {
     uint64_t wakeup = l->listeners->sessions->set->wakeups;
-    l->batch = wakeup == l->last_wakeup + 1 ? 2 * l->batch : 1;
+    listeners_begin_wakeup(l->listeners, wakeup);
+    if (wakeup != l->last_wakeup)
+        l->batch = wakeup == l->last_wakeup + 1 ? at_most(2 * l->batch, LISTENER_BATCH) : 1;
     l->last_wakeup = wakeup;
-    if (l->batch > LISTENER_BATCH)
-        l->batch = LISTENER_BATCH;
-    return l->batch;
+    return listener_take_turn(l, l->batch);
 }
 
 /* status: libuv stops a handle whose descriptor has EPOLLERR; accept(2) knows what that is. */
@@ -294,6 +329,8 @@ void listeners_init(struct listeners *all, uv_loop_t *loop, struct sessions *ses
     LIST_INIT(&all->paused);
     all->retry_at = UINT64_MAX;
     all->draining = false;
+    all->wakeup = all->round = 0;
+    all->skipped = false;
     all->report = report;
     all->arg = arg;
 }

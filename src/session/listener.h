@@ -24,6 +24,10 @@ struct listeners {
     struct listener_list paused; /* those of `all` that do not accept for the moment */
     uint64_t retry_at;           /* ms, for want of descriptors or memory; UINT64_MAX: none does */
     bool draining;               /* accepts no more clients */
+    uint64_t wakeup;             /* number of the last wake-up that found clients */
+    unsigned room;               /* for so many more in it */
+    bool skipped;                /* it had no room for a listener */
+    uint64_t round;              /* in which each listener accepts in one wake-up */
     void (*report)(void *arg);   /* called when one has paused and control has to be told */
     void *arg;
 };
@@ -40,6 +44,7 @@ struct listener {
     LIST_ENTRY(listener) in_paused;
     unsigned batch;       /* clients to accept in this wake-up */
     uint64_t last_wakeup; /* number of the last wake-up that found clients */
+    uint64_t round;       /* the last one in which it accepted */
 };
 
 /* loop and sessions must outlive the listeners. report may be called in any function below. */
