@@ -1,7 +1,8 @@
-/* A session whose whole answer is a file: sent by sendfile(2), then the client's end is awaited.
+/* Answers a client with a file: sends it by sendfile(2), then waits for the client's FIN.
  *
- * What the client sends meanwhile is dropped, since closing with unread bytes would be a reset
- * that could overtake the end of the answer (RFC 9293, 3.6.1; RFC 1122, 4.2.2.13).
+ * What the client sends meanwhile is read and dropped: close(2) with unread bytes would send a
+ * reset, which could overtake the end of the answer (RFC 9293, 3.6.1; RFC 1122, 4.2.2.13). For the
+ * worker's thread.
  */
 #ifndef ZPROXY_SESSION_ANSWER_H
 #define ZPROXY_SESSION_ANSWER_H
@@ -13,10 +14,10 @@ enum answer_result {
     ANSWER_AGAIN, /* enough for one wake-up: call again when others have had their turn */
 };
 
-/* With s->file, whose reference is the session's. In SESSION_ANSWERING from here on. */
+/* Begins to send s->file, to which the session has a reference. Sets SESSION_ANSWERING. */
 enum answer_result answer_begin(struct session *s);
 
-/* The client's socket has said something, or it is the session's turn again. */
+/* Continues after an event of the client's socket, or after ANSWER_AGAIN. */
 enum answer_result answer_process(struct session *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* The limits on one client address (limits.h), shared by configurations that tell clients apart in
- * the same way: who is counted stays counted over reloads. */
+/* The client_limits of a listener, with a reference count. Configurations with the same
+ * per_ip6_prefix share it, so that sessions stay counted over reloads. */
 #ifndef ZPROXY_SESSION_CLIENT_QUOTA_H
 #define ZPROXY_SESSION_CLIENT_QUOTA_H
 
@@ -12,13 +12,13 @@ struct client_quota {
     struct client_limits *client_limits;
 };
 
-/* For what c asks for: the one that there is, used once more, if it can be that, or a new one.
- * Returns 0 with *q NULL when c sets no limit; or -ENOMEM. For the control thread. */
+/* Sets *q to a reference to `present` if its ip6_prefix is that of c, otherwise to a new quota; or
+ * to NULL if c sets no limit. Returns 0 or -ENOMEM. For the control thread. */
 int client_quota_get(struct client_quota **q, struct client_quota *present,
                      const struct config_listen *c);
-/* Puts c's limits in force. now: ms, as the workers have it. NULL is allowed. */
+/* Puts the limits of c in force. now: ms, by the clock of the workers. q may be NULL. */
 void client_quota_set(struct client_quota *q, const struct config_listen *c, uint64_t now);
-/* One use more; and one less, with the last of which it is freed. NULL is allowed. */
+/* Add and drop a reference; the last one frees the quota. q may be NULL. */
 struct client_quota *client_quota_ref(struct client_quota *q);
 void client_quota_unref(struct client_quota *q);
 

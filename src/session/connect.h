@@ -1,5 +1,5 @@
-/* How a session comes to a server: picks one, connects, tries the next, waits for a place, falls
- * back on another pool. */
+/* How a session gets a server: it picks one, connects, tries the next one after a failure, waits in
+ * the queue for a slot, and falls back on another pool. For the worker's thread. */
 #ifndef ZPROXY_SESSION_CONNECT_H
 #define ZPROXY_SESSION_CONNECT_H
 
@@ -16,21 +16,22 @@ enum connect_result {
 /* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
 enum connect_result connect_next(struct session *s);
 
-/* Takes over a socket that connects, or is connected, to s->target, and watches it. Returns 0, or
- * -errno and fd stays the caller's. */
+/* Takes over fd, a socket that connects or is connected to s->target, and watches it. Returns 0; or
+ * -errno, and fd still belongs to the caller. */
 int connect_watch(struct session *s, int fd);
 
-/* In SESSION_CONNECTING: the server's socket has said something. */
+/* In SESSION_CONNECTING: handles an event of the server's socket. */
 enum connect_result connect_finish(struct session *s);
 
-/* In SESSION_CONNECTING, _PAUSING, _WAITING: wait_until is past. */
+/* In SESSION_CONNECTING, _PAUSING or _WAITING: handles that wait_until is over. */
 enum connect_result connect_expire(struct session *s);
 
-/* For a session that stood in a queue in another process, until wait_until: stands in ours. */
+/* Puts a session that came by a handover into the queue, until wait_until: it was in the queue of
+ * the old process. */
 enum connect_result connect_requeue(struct session *s);
 
-/* In SESSION_WAITING, or _ENDED just now: there is a place, s->wait->waiter.granted; or NULL: it
- * has waited in vain. */
+/* In SESSION_WAITING, or _ENDED since this wake-up: the wait is over. s->wait->waiter.granted is
+ * the server whose slot the session got; NULL: it got none. */
 enum connect_result connect_granted(struct session *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* One descriptor kept for the moment when there are none: a client that has been accepted still
- * gets its server socket, and only then accepting stops. */
+/* A reserved descriptor for the moment when the process has no other left: a client that was
+ * accepted still gets its server socket; then the worker stops accepting. */
 #ifndef ZPROXY_SESSION_FD_RESERVE_H
 #define ZPROXY_SESSION_FD_RESERVE_H
 
@@ -9,10 +9,11 @@ struct fd_reserve {
     int fd; /* -1: spent */
 };
 
-/* Puts the descriptor by, if it is not there. Returns whether it is. */
+/* Opens the reserve if it is spent. Returns whether there is a reserve. */
 bool fd_reserve_fill(struct fd_reserve *r);
 
-/* Gives it up so that the next call that needs one succeeds. Returns false when it was spent. */
+/* Closes the reserve, so that the next call that needs a descriptor succeeds. Returns false if it
+ * was spent already. */
 bool fd_reserve_release(struct fd_reserve *r);
 
 #endif

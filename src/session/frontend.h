@@ -1,5 +1,6 @@
-/* What all sockets and sessions of one [listen] section of one configuration share, over all
- * workers. A session keeps the one it began with.
+/* A frontend: a [listen] section of one configuration at run time. All listening sockets and
+ * sessions of the section share it, over all workers. A session keeps the frontend that it began
+ * with. Its generation owns it (control/generation.h).
  */
 #ifndef ZPROXY_SESSION_FRONTEND_H
 #define ZPROXY_SESSION_FRONTEND_H
@@ -25,13 +26,13 @@ struct frontend {
     struct conn_limit *process_limit; /* max_connections of the process */
     struct listener_state *listener_state;
     struct sock_options options;
-    struct access *access;             /* who may come in; NULL: everybody */
-    struct access *trusted;            /* whose PROXY header is believed; NULL: none is expected */
-    struct client_quota *client_quota; /* of each client address; NULL: no limit */
+    struct access *access;             /* the clients that are allowed; NULL: all */
+    struct access *trusted;            /* the proxies that are trusted; NULL: no PROXY header */
+    struct client_quota *client_quota; /* limits of each client address; NULL: no limit */
     struct route *routes;              /* of conf->route[i] */
     struct end_counts_entry *ended;    /* of all pools that its clients can reach */
     size_t ended_count;
-    bool wants_hello; /* routes, or a pool's hash, go by what a TLS client says */
+    bool wants_hello; /* a route or the hash of a pool uses the TLS hello */
     _Atomic uint64_t sessions;
 };
 
@@ -41,40 +42,40 @@ struct sock_options frontend_sock_options(const struct config_listen *c);
 /* Finds the pool of a route. */
 typedef struct pool *frontend_find_pool_fn(const void *pools, const char *name);
 
-/* Takes the use of the entrance over. Returns 0, or -ENOMEM: then frontend_fini() is due as well.
- */
+/* Takes over the reference to listener_state. Returns 0 or -ENOMEM; the caller must call
+ * frontend_fini() in both cases. */
 int frontend_init(struct frontend *f, const struct config_listen *conf,
                   struct conn_limit *process_limit, struct listener_state *listener_state,
                   frontend_find_pool_fn *find, const void *pools);
-/* It may be all zeros. */
+/* f may be all zeros. */
 void frontend_fini(struct frontend *f);
 
-/* The configuration is in force: limits of clients are those of its section from now on, ms. */
+/* Puts the limits of the section in force. now: ms. */
 void frontend_take_effect(struct frontend *f, uint64_t now);
 
-/* Whether this client may have a session: SESSION_END_NONE, and it is counted until
- * frontend_release_client(); or why not. */
+/* Checks the access list and the limits of the client. Returns SESSION_END_NONE, and the session
+ * counts for the limits until frontend_release_client(); or why the client is refused. */
 enum session_end frontend_admit_client(struct frontend *f, const struct addr_peer *client,
                                        uint64_t now);
 void frontend_release_client(struct frontend *f, const struct addr_peer *client, uint64_t now);
 
-/* Takes the places that a session needs, to be given back by frontend_end_session(); or says no:
- * there will be a wake. */
+/* Acquires a slot of max_connections of the listener and of the process. frontend_end_session()
+ * releases it. Returns false if there is none; the worker is woken when one is released. */
 bool frontend_acquire_slot(struct frontend *f);
-/* Why it said no. */
+/* Why there is no slot. */
 enum accept_reason frontend_pause_reason(const struct frontend *f);
-/* For a session that has them already, in the process that it comes from. */
+/* Acquires a slot even above the limit, for a session that comes by a handover. */
 void frontend_force_slot(struct frontend *f);
-/* Nobody came, after all. */
+/* Releases a slot for which no client was accepted. */
 void frontend_release_slot(struct frontend *f);
 
-/* A client has come in; its session, or what would have been one, has ended: for this reason, in
- * this pool; and it gives its places back. */
+/* Count an accepted client; count the end of its session, or its refusal, in the pool p; release
+ * its slot. */
 void frontend_count_connection(struct frontend *f);
 void frontend_count_end(const struct frontend *f, const struct pool *p, enum session_end why);
 void frontend_end_session(struct frontend *f, enum session_end why);
 
-/* No session keeps it any more. */
+/* Whether no session uses the frontend. */
 bool frontend_is_idle(const struct frontend *f);
 
 #endif

@@ -1,6 +1,6 @@
-/* What a TLS client says first: which server it wants, which protocols it speaks.
+/* Parses the hello of a TLS client: the name of the server, and the protocols (ALPN).
  *
- * TLS is not ended here: the hello is looked at, and then relayed as it came. RFC 8446 (TLS 1.3),
+ * TLS is not terminated: the hello is peeked at and then relayed unchanged. RFC 8446 (TLS 1.3),
  * section 4.1.2 and 5.1; RFC 6066, section 3 (server name); RFC 7301 (ALPN).
  */
 #ifndef ZPROXY_SESSION_HELLO_H
@@ -11,8 +11,9 @@
 
 #include "base/hostname.h"
 
-/* The longest hello that is looked at, its own head counted; and the bytes of the stream that it
- * may take with the heads of its records. All of these lie in the socket until it is understood. */
+/* The longest hello that is parsed, with its handshake header; and the most bytes of the stream
+ * that it may take with the headers of its records. They stay in the socket until the hello is
+ * complete. */
 #define HELLO_MAX        16384
 #define HELLO_STREAM_MAX 32768
 
@@ -34,11 +35,11 @@ struct hello {
     unsigned char alpn[HELLO_ALPN_MAX]; /* for each protocol a byte with its length, then itself */
 };
 
-/* Looks at the first n bytes of a stream: a hello of any version of TLS, in any number of records.
- * An answer other than MORE is final: it does not change when more bytes follow, and
- * HELLO_STREAM_MAX bytes always give one. It is given with the first byte that allows it: DONE as
- * soon as name and protocols are known, or known to be absent; what the hello says behind them is
- * not looked at. *hello is of use after DONE alone. */
+/* Parses the first n bytes of a stream: a hello of any version of TLS, in any number of records. A
+ * result other than HELLO_MORE is final: it does not change with more bytes. HELLO_STREAM_MAX bytes
+ * always give a final result. HELLO_DONE is returned as soon as name and protocols are known, or
+ * known to be absent; the rest of the hello is not parsed. *hello is valid after HELLO_DONE only.
+ */
 enum hello_result hello_parse(struct hello *hello, const void *bytes, size_t n);
 
 #endif

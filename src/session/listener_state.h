@@ -1,5 +1,5 @@
-/* What outlives configurations of a [listen] section: how many clients are in, and what has been
- * counted. Found again by the section's name.
+/* What a [listen] section keeps over reloads: its number of sessions, its limits and its counters.
+ * Found by the name of the section.
  */
 #ifndef ZPROXY_SESSION_LISTENER_STATE_H
 #define ZPROXY_SESSION_LISTENER_STATE_H
@@ -13,12 +13,12 @@
 #include "session/end_counts.h"
 #include "session/session_end.h"
 
-/* What control has seen of a listener that does not accept; for the control thread. */
+/* What accept_watch has seen of a listener that does not accept; for the control thread. */
 struct accept_watched {
     enum accept_reason reason; /* ACCEPT_OPEN: it accepts */
     uint64_t since;            /* ms */
     uint64_t last;             /* ms, when it was last seen paused */
-    uint64_t pauses;           /* at the last look */
+    uint64_t pauses;           /* accept_state.pauses at that time */
 };
 
 /* What zproxyctl has set the answer of /healthz to; control/healthz.h. */
@@ -31,7 +31,7 @@ enum health_override {
 struct listener_state {
     LIST_ENTRY(listener_state) in_all;
     char *name;
-    unsigned users; /* configurations that have such a section */
+    unsigned users; /* frontends that have a reference */
     struct conn_limit conn_limit;
     struct accept_state accept;
     struct accept_watched watched;
@@ -45,17 +45,15 @@ struct listener_state {
 
 LIST_HEAD(listener_state_list, listener_state);
 
-/* The entrance of that name: one that is in the list, or a new one; it is used once more. wake as
- * for conn_limit_init(). NULL when out of memory. For the control thread, likewise
- * listener_state_put(). */
+/* Returns a reference to the state of that name, which is made if the list does not have it; NULL
+ * when out of memory. wake as for conn_limit_init(). Get and put are for the control thread. */
 struct listener_state *listener_state_get(struct listener_state_list *all, const char *name,
                                           void (*wake)(void *arg), void *arg);
-/* A configuration is in force: so many sessions (0: no limit), and these limits of each client from
- * now on. */
+/* Sets the limits of the configuration in force: of sessions (0: no limit), and of each client. */
 void listener_state_set_limits(struct listener_state *e, uint64_t max_connections,
                                struct client_quota *q);
 
-/* Frees it when it was the last use. */
+/* Drops a reference; the last one frees the state. */
 void listener_state_put(struct listener_state *e);
 
 #endif

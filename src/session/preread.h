@@ -1,9 +1,10 @@
-/* What comes before a session may look for its server: the PROXY header of a proxy in front, the
- * hello of a TLS client.
+/* What is read before a server is chosen: the PROXY header of a proxy in front, and the hello of a
+ * TLS client.
  *
- * The header is read as far as it goes and not one byte further; the hello is only looked at
- * (MSG_PEEK) and relayed as it came. While something is missing the client's next event is awaited:
- * the event set is edge-triggered, so what lies there unread does not wake anybody up.
+ * The header is read to its end and no byte further. The hello is only peeked at (MSG_PEEK), so it
+ * is relayed unchanged. If bytes are missing, the session waits for the next event of the client;
+ * unread bytes cause no events meanwhile, because the event set is edge-triggered. For the worker's
+ * thread.
  */
 #ifndef ZPROXY_SESSION_PREREAD_H
 #define ZPROXY_SESSION_PREREAD_H
@@ -11,18 +12,18 @@
 #include "session/session.h"
 
 enum preread_result {
-    PREREAD_WAITS,
-    PREREAD_DONE, /* the session's pool and client are known: it may connect */
-    PREREAD_ENDED,
+    PREREAD_WAITS, /* for more bytes */
+    PREREAD_DONE,  /* the pool and the client's address are known: the session may connect */
+    PREREAD_ENDED, /* the session has ended */
 };
 
-/* Whether there is anything to wait for. */
+/* Whether sessions of the frontend begin with a preread. */
 bool preread_is_wanted(const struct frontend *frontend);
 
-/* In SESSION_PREREADING from here on, unless all is there already. */
+/* Starts the preread. The state is SESSION_PREREADING if bytes are missing. */
 enum preread_result preread_begin(struct session *s);
 
-/* In SESSION_PREREADING: the client has said something; wait_until is past. */
+/* In SESSION_PREREADING: handle an event of the client; handle that wait_until is over. */
 enum preread_result preread_process(struct session *s);
 enum preread_result preread_expire(struct session *s);
 

@@ -1,4 +1,5 @@
-/* A session whose directions may move only so many bytes a second. */
+/* The rate limits of a session: bytes a second in each direction (upload_rate, download_rate). For
+ * the worker's thread. */
 #ifndef ZPROXY_SESSION_RATE_LIMIT_H
 #define ZPROXY_SESSION_RATE_LIMIT_H
 
@@ -9,10 +10,10 @@
 #include "relay/token_bucket.h"
 #include "session/frontend.h"
 
-/* Of one direction; a rate of 0 is none. */
+/* Of one direction; rate 0: no limit. */
 struct rate_limit_flow {
     struct token_bucket token_bucket;
-    uint64_t granted; /* what it was opened for */
+    uint64_t granted; /* bytes granted for this flow_pump() */
 };
 
 struct rate_limit {
@@ -20,19 +21,20 @@ struct rate_limit {
     struct rate_limit_flow down;
 };
 
-/* Whether the section limits anything. */
+/* Whether the section sets a limit. */
 bool rate_limit_is_wanted(const struct config_listen *c);
 
-/* The limits of the section, both buckets empty. NULL when out of memory. */
+/* Makes the limits of the section, both buckets empty. Returns NULL when out of memory. */
 struct rate_limit *rate_limit_new(const struct config_listen *c, uint64_t now);
 
-/* Before flow_pump(): what the flow may take; after it: what it has taken. */
+/* Grant sets f->allowed before flow_pump(); charge takes the bytes that it moved from the bucket.
+ */
 void rate_limit_grant(struct rate_limit_flow *v, struct flow *f, uint64_t now);
 void rate_limit_charge(struct rate_limit_flow *v, const struct flow *f);
 
-/* When a flow that has something to take, and may not, may take it, ms; UINT64_MAX: that is not why
- * it waits. One that copies waits for its sink with an empty pipe as well: then it has been allowed
- * something, and no time makes a difference. */
+/* When a flow that waits for its limit may move again, ms; UINT64_MAX: it does not wait for the
+ * limit. A flow that copies has an empty pipe also while it waits for its sink. It has bytes left
+ * to move then, so it does not wait for the limit. */
 uint64_t rate_limit_due(const struct rate_limit_flow *v, const struct flow *f,
                         const struct side *src);
 

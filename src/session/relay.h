@@ -1,16 +1,16 @@
-/* A session that relays: both of its directions, at the rate that they may have, until both have
- * ended or one has failed. */
+/* Relaying: pumps both flows of a session, within its rate limits, until both have ended or one has
+ * failed. For the worker's thread. */
 #ifndef ZPROXY_SESSION_RELAY_H
 #define ZPROXY_SESSION_RELAY_H
 
 #include "session/session.h"
 
-/* In SESSION_RELAYING: moves what can be moved now, passes FIN on, and ends the session where that
- * is the end of it. */
+/* In SESSION_RELAYING: moves what can be moved now, passes FIN on, and ends the session when both
+ * directions have ended or one has failed. */
 void relay_process(struct session *s);
 
-/* A side has failed. What had come from it is delivered as far as the other side takes it at once,
- * whatever the rate; then the session ends, and the reset is passed on. */
+/* For a side that has failed. Delivers the bytes that the side had received, without a rate limit,
+ * as far as the other side takes them at once. Then ends the session, which passes the reset on. */
 void relay_fail(struct session *s, struct side *failed);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which pool a TLS client is sent to, by what its hello says. */
+/* Chooses the pool of a TLS client by its hello. */
 #ifndef ZPROXY_SESSION_ROUTE_H
 #define ZPROXY_SESSION_ROUTE_H
 
@@ -9,14 +9,15 @@
 
 struct pool;
 
-/* The configuration's words outlive the route; none of a kind: whatever it is. */
+/* The words belong to the configuration, which outlives the route. No words: any value matches. */
 struct route {
-    const struct config_words *sni;  /* patterns of hostname.h; fit no hello that names no server */
-    const struct config_words *alpn; /* protocols, of which the client must speak one */
+    const struct config_words *sni;  /* patterns of hostname.h; no name in the hello: no match */
+    const struct config_words *alpn; /* protocols: the client must offer one of them */
     struct pool *pool;
 };
 
-/* The pool of the first route that the hello fits, letter case ignored; NULL where none does. */
+/* Returns the pool of the first route that matches the hello (names without regard to case); NULL:
+ * no route matches. */
 struct pool *route_match(const struct route *routes, size_t count, const struct hello *hello);
 
 #endif

@@ -1,8 +1,8 @@
-/* A session: a client's socket, a server's socket, a flow each way.
+/* A session: the client's socket, the server's socket, and a flow in each direction.
  *
- * Finds a server (again, elsewhere, if need be), relays, and ends for one of the reasons below,
- * with one line in the access log. All sessions of a worker live in its struct sessions, on its
- * thread.
+ * A session finds a server, and another one if a connect fails; relays; and ends for one of the
+ * reasons of session_end.h, with one line in the access log. Its worker owns it (struct sessions),
+ * and only the worker's thread uses it.
  */
 #ifndef ZPROXY_SESSION_SESSION_H
 #define ZPROXY_SESSION_SESSION_H
@@ -26,38 +26,38 @@
 #include "session/session_end.h"
 
 enum session_state {
-    SESSION_PREREADING, /* waits for what comes first (greet.h), until wait_until */
+    SESSION_PREREADING, /* waits for the first bytes of the client (preread.h), until wait_until */
     SESSION_CONNECTING, /* waits for the server to accept, until wait_until */
-    SESSION_PAUSING,    /* waits before it tries the pool's only server again, until wait_until */
-    SESSION_WAITING,    /* waits for a place on a server, until wait_until */
+    SESSION_PAUSING,    /* waits before it retries the pool's only server, until wait_until */
+    SESSION_WAITING,    /* waits in the pool's queue for a slot, until wait_until */
     SESSION_RELAYING,   /* waits for either side, until one of the listener's timeouts */
-    SESSION_ANSWERING,  /* sends a file, then waits for the client's end; timeouts likewise */
-    SESSION_ENDED,      /* waits for the wake-up to be over, then it is closed and gone */
+    SESSION_ANSWERING,  /* sends a file, then waits for the client's FIN; timeouts as above */
+    SESSION_ENDED,      /* session_close() was called; freed at the end of the wake-up */
 };
 
-/* The first part is what the session is: numbers and descriptors, times by CLOCK_MONOTONIC (the
- * same clock in every process of the machine), so that another process could carry on from it. The
- * second part is where it hangs in this process. */
+/* The members up to `down` are the state of the session, from which another process can continue
+ * after a handover (session_record.h). Times are of CLOCK_MONOTONIC, which is the same in both
+ * processes. The members after `down` point to objects of this process. */
 struct session {
     uint64_t id;
     uint64_t began;               /* accepted, ms */
-    uint64_t connected;           /* server reached, ms; 0: never */
+    uint64_t connected;           /* server reached, ms; 0: not yet */
     uint64_t active;              /* last byte moved, ms */
-    uint64_t wait_until;          /* of the state, ms; TIMER_WHEEL_NEVER: as long as it takes */
-    struct addr_peer client_addr; /* as it was learned, if a PROXY header said more */
+    uint64_t wait_until;          /* end of the state, ms; TIMER_WHEEL_NEVER: no timeout */
+    struct addr_peer client_addr; /* of the PROXY header, if there was one */
     uint16_t attempts;            /* connects begun */
-    uint16_t pool_attempts;       /* of these, to servers of the present pool */
+    uint16_t pool_attempts;       /* of these, to servers of the current pool */
     uint8_t state;                /* enum session_state */
     uint8_t first_fin;  /* SESSION_END_CLIENT_FIN or _SERVER_FIN once one direction has ended */
     uint8_t failure;    /* why the last attempt failed, enum session_end */
     uint8_t ended_by;   /* enum session_end, in SESSION_ENDED */
     bool up_ended;      /* the client's FIN has been passed on */
     bool down_ended;    /* the server's */
-    bool admitted;      /* counted among its client's sessions */
-    bool staged;        /* another process has its sockets and may take over */
-    bool inherited;     /* another process had its sockets, and may still have them for a moment */
-    bool scheduled;     /* in the list of those that want another turn */
-    uint32_t queued_ms; /* that it has waited for places */
+    bool admitted;      /* counted for the limits of its client */
+    bool staged;        /* a handover is in progress: the new process has the sockets too */
+    bool inherited;     /* came by a handover: the old process may still have the sockets */
+    bool scheduled;     /* in the list sessions.scheduled */
+    uint32_t queued_ms; /* time spent in queues */
     struct side client;
     struct side server;
     struct flow up;
@@ -65,15 +65,15 @@ struct session {
 
     struct sessions *sessions;
     struct frontend *frontend;
-    struct pool *pool;                 /* the service's, or one to fall back on */
-    struct server *target;             /* a place taken there; NULL: none */
-    struct server_stats *server_stats; /* of the server reached, for its bytes */
+    struct pool *pool;                 /* of the listener, the route or a fallback */
+    struct server *target;             /* the session has a slot on it; NULL: no slot */
+    struct server_stats *server_stats; /* counts the bytes of the server reached */
     struct pool_tried *tried;          /* NULL until an attempt has failed */
     struct place_wait *wait;           /* in SESSION_WAITING */
-    uint64_t name_hash;                /* of the server that a TLS client asked for; 0: none */
-    struct proxy_info *proxy_info;     /* from a PROXY header; NULL: nothing */
-    struct preread_info *preread;      /* what the client's first bytes said; NULL: nothing */
-    struct rate_limit *rate_limit;     /* NULL: it moves what there is */
+    uint64_t name_hash;                /* hash of the TLS server name; 0: no name */
+    struct proxy_info *proxy_info;     /* from the PROXY header; NULL: no header */
+    struct preread_info *preread;      /* from the first bytes, for the log; NULL: nothing */
+    struct rate_limit *rate_limit;     /* NULL: no limit */
     struct answer_file *file;          /* in SESSION_ANSWERING: down.bytes of it have been sent */
     struct timer_wheel_entry timer;
     LIST_ENTRY(session) in_all;
@@ -84,7 +84,7 @@ struct proxy_info;
 struct preread_info;
 struct rate_limit;
 
-/* Of a session that waits for a place; freed when it has one, or ends. */
+/* The wait for a slot; freed when the session gets one, or ends. */
 struct place_wait {
     struct waiter waiter;
     struct session *session;
@@ -113,18 +113,18 @@ struct sessions {
     struct relay_stock relay_stock;
     struct timer_wheel timer_wheel;
     struct fd_reserve fd_reserve;
-    struct inbox inbox; /* who has waited and got a place */
+    struct inbox inbox; /* sessions whose wait in a queue is over */
     void (*on_client_event)(struct watch *watch, uint32_t events);
     void (*on_server_event)(struct watch *watch, uint32_t events);
     struct session_head all;
-    struct session_queue scheduled; /* did their share of a wake-up and could do more */
-    struct session_head dead;       /* closed and freed when the wake-up is over */
-    bool shared;                    /* another process has all their sockets for a moment */
-    struct session_iter_list iters; /* who is looking at them (tour.h) */
+    struct session_queue scheduled; /* to be processed in the next wake-up without an event */
+    struct session_head dead;       /* ended; to be freed at the end of the wake-up */
+    bool shared;                    /* a new process is being started and has all their sockets */
+    struct session_iter_list iters; /* walks that are in progress (session_iter.h) */
     struct gauge count;
     struct server_stats_table server_stats_table;
     _Atomic uint64_t *last_id;                      /* of the process */
-    void (*ended)(struct sessions *all, void *arg); /* a session has ended: there is room */
+    void (*ended)(struct sessions *all, void *arg); /* called after a session was freed */
     void *arg;
     struct counter total;
     struct counter ends[SESSION_ENDS];
@@ -139,23 +139,24 @@ static inline void sessions_record(struct sessions *all, enum session_histogram 
     histogram_add(&all->histogram[h], &session_histogram_scales[h], value);
 }
 
-/* mover is set up by the caller before, and ended after; last_id is shared by all workers; ended
- * is called for each session that ends; wake from any thread: sessions_connect_granted() is wanted.
- */
+/* The caller calls relay_stock_init() before, and relay_stock_fini() at the end. last_id is shared
+ * by all workers. ended is called after each session that was freed. wake is called from any
+ * thread: the worker must then call sessions_connect_granted(). */
 void sessions_init(struct sessions *all, struct event_set *set, _Atomic uint64_t *last_id,
                    void (*ended)(struct sessions *all, void *arg), void *arg,
                    void (*wake)(struct inbox *in));
-/* Every session must have ended. */
+/* All sessions must have been freed. */
 void sessions_fini(struct sessions *all);
 
-/* Takes over an accepted client, and the places in the service's gates. Never fails: what goes
- * wrong ends the session. */
+/* Begins a session with an accepted client. Takes over fd, and the slot that the caller acquired
+ * with frontend_acquire_slot(). Cannot fail: an error ends the session. */
 void session_begin(struct sessions *all, struct frontend *frontend, int fd,
                    const struct addr_peer *client);
 
-/* For sessions that come from another process (record.h): an empty one, with the places in the
- * service's gates taken by the caller; one that is complete, and one that is not wanted. One that
- * waits for a place stands in no queue until it is told to. */
+/* For sessions that come by a handover (session_record.h). New makes an empty session, whose slot
+ * the caller has taken by frontend_force_slot(); NULL when out of memory. Resume starts its timers
+ * when it is complete. Requeue puts a session in SESSION_WAITING into the queue of its pool.
+ * Discard frees a session without a log line. */
 struct session *session_new(struct sessions *all, struct frontend *frontend);
 int session_resume(struct session *s); /* 0 or -ENOMEM */
 void session_requeue(struct session *s);
@@ -164,10 +165,10 @@ void session_requeue(struct session *s);
  * time is over, frees what has ended. */
 void sessions_process(struct sessions *all);
 
-/* Whether some could do more, without an event. */
+/* Whether sessions are scheduled: then the loop must not sleep. */
 bool sessions_are_busy(const struct sessions *all);
 
-/* When sessions_process() is wanted at the latest, ms; UINT64_MAX: not before there is an event. */
+/* When sessions_process() must be called at the latest, ms; UINT64_MAX: after the next event. */
 uint64_t sessions_due(const struct sessions *all);
 
 /* Sends those that have been granted a place on their way. */

@@ -35,13 +35,13 @@ enum session_end {
 
 const char *session_end_name(enum session_end why);
 
-/* Both directions came to their end, all was delivered. */
+/* Whether both directions have ended by FIN and everything was delivered. */
 bool session_end_is_orderly(enum session_end why);
 
-/* The client was sent away before there was anything to relay. */
+/* Whether the connection was closed before anything was relayed. */
 bool session_end_is_refusal(enum session_end why);
 
-/* The pool could not serve the session, or not to its end. */
+/* Whether the pool failed to serve the session, or to serve it to its end. */
 bool session_end_is_failure(enum session_end why);
 
 #endif

@@ -1,4 +1,4 @@
-/* What is told of a session to whoever looks at it from another thread: copies, no pointers. */
+/* Copies of the figures of a session, without pointers, for another thread to read. */
 #ifndef ZPROXY_SESSION_SESSION_INFO_H
 #define ZPROXY_SESSION_SESSION_INFO_H
 
@@ -21,17 +21,17 @@ struct session_info {
     uint64_t idle; /* ms since a byte moved */
     uint64_t up;   /* bytes delivered */
     uint64_t down;
-    uint32_t server_serial; /* 0: it has no server */
+    uint32_t server_serial; /* 0: no server */
     uint8_t state;          /* enum session_state */
     bool up_ended;
     bool down_ended;
     struct addr_peer client;
     struct session_info_name listener;
     struct session_info_name pool;
-    struct session_info_name server; /* "" where it has none */
+    struct session_info_name server; /* "": no server */
 };
 
-/* One direction, as it is just now. */
+/* One direction at this moment. */
 struct flow_info {
     uint64_t held;      /* bytes in the pipe */
     uint64_t pipe_size; /* 0: no pipe */
@@ -40,11 +40,11 @@ struct flow_info {
 
 struct session_detail {
     struct session_info info;
-    uint64_t connect_time; /* ms until a server was reached; none yet: see connected */
+    uint64_t connect_time; /* ms until a server was reached; valid if connected */
     uint64_t attempts;
     bool connected;
-    struct addr client_local; /* the address that the client came to; len 0: unknown */
-    struct addr server_local; /* that the server sees */
+    struct addr client_local; /* the address that the client connected to; len 0: unknown */
+    struct addr server_local; /* the source address of the connection to the server */
     struct addr server_addr;
     struct flow_info up;
     struct flow_info down;

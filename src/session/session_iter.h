@@ -1,6 +1,6 @@
-/* A walk over all sessions of a worker that may take several wake-ups, so that looking at thousands
- * does not keep one of them waiting. Sessions that begin meanwhile may be left out; one that ends
- * is. For the worker's thread. */
+/* A walk over all sessions of a worker that may take several wake-ups, so that a walk over
+ * thousands does not delay relaying. Sessions that begin meanwhile may be left out; sessions that
+ * end are. For the worker's thread. */
 #ifndef ZPROXY_SESSION_SESSION_ITER_H
 #define ZPROXY_SESSION_SESSION_ITER_H
 
@@ -14,11 +14,12 @@ struct session_iter {
 };
 
 void session_iter_init(struct session_iter *it, struct sessions *all);
-/* NULL at the end. The session may be ended, and others too, before the next call. */
+/* Returns the next session, or NULL at the end. The caller may end this and other sessions before
+ * the next call. */
 struct session *session_iter_next(struct session_iter *it);
 void session_iter_fini(struct session_iter *it);
 
-/* To be called before a session leaves the list of all. */
+/* Must be called before a session is removed from sessions.all. */
 void session_iter_skip(const struct session *s);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the log says of a session. */
+/* The log lines of a session. For the worker's thread. */
 #ifndef ZPROXY_SESSION_SESSION_LOG_H
 #define ZPROXY_SESSION_SESSION_LOG_H
 
@@ -6,17 +6,17 @@
 
 #include "session/session.h"
 
-/* The closing line; the client's descriptor is still open. now in ms. */
+/* Writes the line of the access log. The client's descriptor must still be open. now: ms. */
 void session_log_end(const struct session *s, enum session_end why, uint64_t now);
 
-/* A failed attempt on s->target, held to one line a second per server. error: positive. */
+/* A connect to s->target has failed; at most one line per second and server. error: positive. */
 void session_log_connect_failed(const struct session *s, int error, uint64_t now);
 
-/* A PROXY header that cannot become valid, and why. */
+/* A PROXY header is invalid, for the reason `why`. */
 void session_log_bad_header(const struct session *s, const char *why);
 
-/* The answer could not be sent to its end. error: positive; ENODATA: the file is shorter than when
- * it was opened. */
+/* The file of an answer could not be sent completely. error: positive; ENODATA: the file is shorter
+ * than when it was opened. */
 void session_log_file_failed(const struct session *s, int error);
 
 #endif

@@ -1,8 +1,8 @@
-/* A session as another process can carry on with it: numbers, and descriptors beside them.
+/* A session as a handover sends it to the new process: two structures, and descriptors.
  *
- * The terms hold as long as the session relays; the moment changes with every byte. Both travel
- * between processes of one machine only: plain structures, whose layout the version of the
- * handover stands for. Times are those of CLOCK_MONOTONIC, which is the same in both.
+ * The setup stays the same while the session relays; the progress changes with each byte. Both are
+ * plain structures, since both processes are on one machine; HANDOVER_VERSION stands for their
+ * layout. Times are of CLOCK_MONOTONIC, which is the same in both processes.
  */
 #ifndef ZPROXY_SESSION_SESSION_RECORD_H
 #define ZPROXY_SESSION_SESSION_RECORD_H
@@ -15,7 +15,7 @@
 #include "config/config.h"
 #include "session/session.h"
 
-/* A server that was given no name has what stands on its line: a host name, or a unix path. */
+/* The name of a server may be the host name or unix path of its line, if it has no name=. */
 #define SESSION_RECORD_SERVER_NAME ADDR_TEXT_MAX
 
 #define SESSION_RECORD_HELLO_NAME 96
@@ -24,8 +24,8 @@
 struct session_setup {
     uint64_t id;
     uint64_t began;
-    uint32_t generation; /* the configuration it began with, and its listener there */
-    uint32_t listen;
+    uint32_t generation; /* that the session began with */
+    uint32_t listen;     /* index of its listener in that configuration */
     uint32_t worker;
     uint8_t has_server; /* otherwise the next three are empty */
     uint8_t has_file;
@@ -41,14 +41,13 @@ struct session_setup {
     int64_t file_length;
     uint32_t preread_ms;
     uint32_t queued_ms;
-    char
-        hello_name[SESSION_RECORD_HELLO_NAME]; /* longer ones are cut: they are for the log alone */
+    char hello_name[SESSION_RECORD_HELLO_NAME]; /* cut if longer: only the log uses it */
     char hello_alpn[SESSION_RECORD_HELLO_ALPN];
 };
 
 struct flow_progress {
     uint64_t bytes;
-    uint32_t held; /* in a pipe, whose two ends travel beside */
+    uint32_t held; /* bytes in the pipe, whose two ends are sent too */
     uint8_t state;
     uint8_t copy;
     uint8_t mark_passed;
@@ -69,7 +68,7 @@ struct session_progress {
     struct flow_progress down;
 };
 
-/* What a session is beside its numbers: -1 where there is none. */
+/* The indexes of the descriptors of a setup and of a progress; a missing descriptor is -1. */
 enum {
     SESSION_RECORD_CLIENT,
     SESSION_RECORD_SERVER,
@@ -84,38 +83,39 @@ enum {
     SESSION_RECORD_PROGRESS_FDS,
 };
 
-/* For the session's thread; the descriptors stay its own. generation, listen and worker are the
- * caller's to fill in. */
+/* For the worker's thread. The session keeps the descriptors. The caller sets generation, listen
+ * and worker. */
 void session_record_setup(const struct session *s, struct session_setup *setup,
                           int fd[SESSION_RECORD_SETUP_FDS]);
 void session_record_progress(const struct session *s, struct session_progress *progress,
                              int fd[SESSION_RECORD_PROGRESS_FDS]);
 
-/* Whether its terms stay as they are until it ends. */
+/* Whether the setup of the session stays the same until its end. */
 bool session_record_is_final(const struct session *s);
 
-/* Whether what has come from another process is a session at all: every number is one that it may
- * be, and every descriptor is there and of its kind. now: ms of the session's clock. Return NULL,
- * or what is wrong, for a message. The descriptors stay the caller's. */
+/* Check a session that was received: each number is in its range, and each descriptor is there and
+ * of its kind. now: ms, CLOCK_MONOTONIC. Return NULL, or what is wrong, for a message. The caller
+ * keeps the descriptors. */
 const char *session_record_check_setup(const struct session_setup *setup,
                                        const int fd[SESSION_RECORD_SETUP_FDS], uint64_t now);
 const char *session_record_check_progress(const struct session *s,
                                           const struct session_progress *progress,
                                           const int fd[SESSION_RECORD_PROGRESS_FDS], uint64_t now);
 
-/* Carries on with a session in this process, before the worker of `all` runs: its sockets are
- * watched, but nothing moves before it has its moment. t and m have been checked. Takes the
- * descriptors over, also on failure. target: NULL where it has none, otherwise its place has been
- * taken. NULL when out of memory or descriptors. */
+/* Makes a session from a setup that was checked, before the worker of `all` runs. Its sockets are
+ * watched, but it moves nothing before session_record_resume(). Takes over the descriptors, also on
+ * failure. target: the server on which the caller has acquired a slot, or NULL. Returns NULL when
+ * out of memory or descriptors. */
 struct session *session_record_restore(struct sessions *all, struct frontend *frontend,
                                        struct pool *pool, struct server *target,
                                        const struct session_setup *setup,
                                        const int fd[SESSION_RECORD_SETUP_FDS]);
-/* Returns 0 or -errno; takes the descriptors over, also on failure. Sessions that wait for a place
- * are to be told session_requeue() then, in the order in which they came. */
+/* Sets the progress, which was checked. Takes over the descriptors, also on failure. Returns 0 or
+ * -errno. Afterwards the caller must call session_requeue() for sessions in SESSION_WAITING, in the
+ * order in which their clients came. */
 int session_record_resume(struct session *s, const struct session_progress *progress,
                           const int fd[SESSION_RECORD_PROGRESS_FDS]);
-/* It has ended meanwhile, in the process that it came from: it leaves without a trace. */
+/* Frees a session that has meanwhile ended in the old process; it is not logged or counted. */
 void session_record_discard(struct session *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* How long a session may go on, and how it is told to end. One wheel entry a session; what it means
- * follows from the state. */
+/* The timeouts of a session, and its end. A session has one entry in the timer wheel; the state of
+ * the session decides which timeout it stands for. For the worker's thread. */
 #ifndef ZPROXY_SESSION_SESSION_TIMERS_H
 #define ZPROXY_SESSION_SESSION_TIMERS_H
 
@@ -17,22 +17,25 @@ static inline uint64_t session_now(const struct session *s)
 /* start + timeout, ms; a timeout of 0 is TIMER_WHEEL_NEVER. */
 uint64_t session_timers_after(uint64_t start, uint64_t timeout);
 
-/* When its state, and when its whole life is over, ms; TIMER_WHEEL_NEVER: never. */
+/* When the session times out, ms; TIMER_WHEEL_NEVER: no timeout. The first is the next timeout of
+ * any kind, the second session_timeout alone. */
 uint64_t session_timers_deadline(const struct session *s);
 uint64_t session_timers_last_deadline(const struct session *s);
 
-/* To be called when the deadline may have come nearer. Activity only moves it away: the entry stays
- * and is looked at when it falls due. */
+/* To be called when the deadline may now be earlier. Activity makes it later, which needs no call:
+ * when the entry falls due, the deadline is computed again. */
 void session_timers_arm(struct session *s);
 
-/* A read was taken for all there was (flow.h): the session is looked at again before long. */
+/* Whether a source was taken for empty without asking the kernel (flow_confirm()). The timer is
+ * then armed to ask soon. */
 bool session_has_guessed(const struct session *s);
 
-/* When a direction that its rate holds back may move again, ms; TIMER_WHEEL_NEVER: none is. */
+/* When a direction that waits for its rate limit may move again, ms; TIMER_WHEEL_NEVER: no
+ * direction waits for it. */
 uint64_t session_timers_rate_due(const struct session *s);
 
-/* One side has ended its direction, the other goes on. What came before that end may not be
- * delivered yet. */
+/* Whether one side has sent FIN and the other has not. Bytes before the FIN may not be delivered
+ * yet. */
 bool session_is_half_closed(const struct session *s);
 
 /* The session is processed in the next wake-up, without an event. */
