@@ -1,14 +1,15 @@
-/* Whether a worker that has nothing to do stays awake a little longer.
+/* Busy polling: whether a worker with nothing to do polls for a short time before it sleeps.
  *
- * To go to sleep and be woken takes longer than to relay a message, above all in a virtual machine,
- * where an idle processor has to be kicked by the host. Whoever looks for work for about as long as
- * that takes loses, at worst, as much again, and gains it all if something comes (Karlin, Li,
- * Manasse and Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory
- * Multiprocessor", 1991). So a vigil is short; and it is kept only while almost each one has been
- * worth it lately, as with one client behind which the next message is never far. Else one is tried
- * now and then, ever more seldom.
+ * To sleep and be woken takes longer than to relay a message, above all in a virtual machine, where
+ * the host has to wake an idle processor. A worker that polls for about as long as that takes loses
+ * at most the same time again, and saves all of it if an event comes (Karlin, Li, Manasse and
+ * Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory Multiprocessor", 1991). So
+ * a busy poll is short. With BUSY_POLL_AUTO the worker polls only while almost every recent busy
+ * poll found an event, as with a single client that sends message after message. Otherwise it tries
+ * one now and then, at growing intervals.
  *
- * It is counted in looks, which have been timed once: nothing asks for the time meanwhile.
+ * The length is a number of looks at the event set; the time of a look was measured once, so that
+ * the clock is not read meanwhile. For the worker's thread.
  */
 #ifndef ZPROXY_RELAY_BUSY_POLL_H
 #define ZPROXY_RELAY_BUSY_POLL_H
@@ -23,23 +24,23 @@ enum busy_poll_mode {
 };
 
 struct busy_poll {
-    uint32_t spins;   /* of a vigil */
+    uint32_t spins;   /* looks in a busy poll */
     uint8_t mode;     /* enum busy_poll_mode */
-    uint8_t credit;   /* BUSY_POLL_AUTO: won by vigils that found something, lost by the others */
-    uint16_t sleeps;  /* without credit: how many until the next one is tried */
-    uint16_t backoff; /* how many there were before it */
+    uint8_t credit;   /* BUSY_POLL_AUTO: raised by polls that found an event, lowered by others */
+    uint16_t sleeps;  /* without credit: sleeps until the next busy poll is tried */
+    uint16_t backoff; /* sleeps before the last one that was tried */
 };
 
 void busy_poll_init(struct busy_poll *v, enum busy_poll_mode mode, uint32_t spins);
 
-/* Before a sleep: how many looks to take first. */
+/* Before a sleep: returns the number of looks to take first. */
 uint32_t busy_poll_begin(struct busy_poll *v);
 
-/* After these looks: whether one has found something to do. */
+/* After these looks. found: one of them returned an event. */
 void busy_poll_end(struct busy_poll *v, bool found);
 
-/* A client has come, or a long message. These take long enough for a sleep not to show much: where
- * they come all the time there is little to be had from vigils but their cost. */
+/* To be called for a new client or a long message. These take so long that a sleep adds little;
+ * with many of them, busy polls would cost more than they save. */
 void busy_poll_suspend(struct busy_poll *v);
 
 #endif

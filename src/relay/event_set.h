@@ -16,9 +16,9 @@
 
 #define EVENT_SET_BATCH 256 /* events per look at most; the rest waits for the next look */
 
-/* What is called when a socket has something to say; embedded in the socket's owner. The owner
- * keeps the memory until the wake-up is over, since later events of the same wake-up may still
- * point to it. */
+/* The callback for the events of a socket; embedded in the socket's owner. The owner keeps the
+ * memory until the wake-up is over, since later events of the same wake-up may still point to
+ * it. */
 struct watch {
     void (*on_event)(struct watch *watch, uint32_t events); /* EPOLLIN, EPOLLOUT... */
 };

@@ -1,7 +1,8 @@
-/* A worker's stock of pipes, the vessels of splice(2).
+/* A worker's stock of pipes for splice(2).
  *
- * A flow borrows a pipe while bytes are in flight and puts it back empty; a pipe that still holds
- * bytes is discarded, never put back. Last in, first out: the pipe used last is still in cache.
+ * A flow borrows a pipe while bytes are in flight and puts it back empty. A pipe that still has
+ * bytes is never put back, but discarded. The stock is last in, first out: the pipe used last is
+ * still in the cache. For the worker's thread.
  */
 #ifndef ZPROXY_RELAY_PIPE_H
 #define ZPROXY_RELAY_PIPE_H
@@ -18,11 +19,11 @@ struct pipe {
     int out;        /* read end */
     int in;         /* write end */
     uint32_t size;  /* bytes granted by the kernel */
-    uint32_t slots; /* fragments it takes, however short: pipe(7) */
-    uint32_t held;  /* bytes inside */
+    uint32_t slots; /* fragments that fit, of any length: pipe(7) */
+    uint32_t held;  /* bytes in the pipe */
 };
 
-/* Pipes that all workers together may still make. */
+/* The number of pipes that all workers together may still make. */
 struct pipe_quota {
     _Atomic int64_t left;
 };
@@ -32,27 +33,28 @@ SLIST_HEAD(pipe_list, pipe);
 struct pipe_stock {
     struct pipe_list idle;
     struct pipe_quota *quota;
-    int size; /* bytes asked of each pipe */
+    int size; /* bytes to set for each pipe (F_SETPIPE_SZ) */
     struct gauge idle_count;
     struct gauge used_count;
-    struct gauge bytes; /* that all pipes together may hold */
+    struct gauge bytes; /* sum of the sizes of all pipes */
 };
 
-/* quota must outlive the stock. Makes no pipe yet. */
+/* quota must outlive the stock. Pipes are made when they are first needed. */
 void pipe_stock_init(struct pipe_stock *stock, struct pipe_quota *quota, int size);
-/* Closes the idle pipes; all borrowed ones must be back. */
+/* Closes the idle pipes. All borrowed pipes must have been put back or discarded. */
 void pipe_stock_fini(struct pipe_stock *stock);
 
-/* An empty pipe. NULL with errno: EAGAIN when the quota is used up, else what pipe2(2) said. */
+/* Borrows an empty pipe. Returns NULL with errno: EAGAIN if the quota is used up, or the error of
+ * pipe2(2). */
 struct pipe *pipe_get(struct pipe_stock *stock);
-/* A pipe that holds so many bytes, from another process: fd[0] is its read end, fd[1] its write
- * end. The kernel is asked for its size and its content. It is borrowed, as by pipe_get(), whatever
- * the quota says. NULL with errno: EBADMSG when these are not the two ends of one non-blocking pipe
- * with so many bytes in it, ENOMEM; the descriptors are the caller's then. */
+/* Adopts a pipe with `held` bytes that came by a handover, and lends it as pipe_get() does, also
+ * above the quota. fd[0] is the read end, fd[1] the write end. Returns NULL with errno, and the
+ * caller keeps the descriptors: EBADMSG if they are not the two ends of one non-blocking pipe with
+ * `held` bytes in it; ENOMEM. */
 struct pipe *pipe_adopt(struct pipe_stock *stock, const int fd[2], uint32_t held);
 /* Takes back an empty pipe. */
 void pipe_put(struct pipe_stock *stock, struct pipe *p);
-/* Closes a pipe, bytes inside are dropped. */
+/* Closes a borrowed pipe; bytes in it are dropped. */
 void pipe_discard(struct pipe_stock *stock, struct pipe *p);
 
 #endif

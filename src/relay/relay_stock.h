@@ -21,7 +21,7 @@ enum relay_direction {
     RELAY_DIRECTIONS,
 };
 
-/* Why bytes were copied although relay = splice. */
+/* Why bytes were copied with relay = splice. */
 enum relay_fallback {
     RELAY_REFUSED, /* the kernel does not splice these sockets */
     RELAY_NO_PIPE, /* max_pipes or the descriptors are used up */
@@ -43,18 +43,17 @@ int relay_stock_init(struct relay_stock *stock, bool splice, struct pipe_quota *
                      int pipe_size);
 void relay_stock_fini(struct relay_stock *stock);
 
-/* A pipe that holds bytes, from another process, whose pipes may be larger than those here: as
- * pipe_adopt(), and the buffer grows to what is in it. Takes the descriptors over, also on failure.
- */
+/* Adopts a pipe with bytes that came by a handover, as pipe_adopt() does. The pipe may hold more
+ * than the buffer, which then grows. Takes over the descriptors, also on failure. */
 struct pipe *relay_stock_adopt_pipe(struct relay_stock *stock, const int fd[2], uint32_t held);
 
-/* Whether this program was built to splice, and this kernel lets it between TCP sockets. */
+/* Whether this program was built with splice, and this kernel can splice between TCP sockets. */
 bool relay_stock_can_splice(void);
 
-/* Counts a fallback, and says so in the log the first time in the process. error: positive. */
+/* Counts a fallback, and logs the first one of the process. error: positive. */
 void relay_stock_count_fallback(struct relay_stock *stock, enum relay_fallback why, int error);
 
-/* The line alone: for a fallback known before the first byte. */
+/* Only logs: for a fallback that is known before the first byte. */
 void relay_stock_log_fallback(enum relay_fallback why, const char *error);
 
 const char *relay_fallback_name(enum relay_fallback why);

@@ -1,8 +1,9 @@
-/* One socket of a session: its descriptor and what is known of it.
+/* A side: one socket of a session, and its readiness.
  *
- * A socket is added to the event set once, edge-triggered, for everything: readiness is remembered
- * here until the kernel says EAGAIN, so that a blocked peer costs no epoll_ctl(2) and a stalled
- * session cannot spin, not even on EPOLLHUP, which cannot be masked.
+ * A socket is added to the event set once, edge-triggered, for all events. The side keeps the
+ * readiness until a call returns EAGAIN. So a blocked peer costs no epoll_ctl(2), and a stalled
+ * session cannot spin, not even on EPOLLHUP, which cannot be masked. Embedded in a session; for the
+ * worker's thread.
  */
 #ifndef ZPROXY_RELAY_SIDE_H
 #define ZPROXY_RELAY_SIDE_H
@@ -13,15 +14,15 @@
 #include "relay/event_set.h"
 
 enum side_ready {
-    SIDE_READABLE = 1 << 0, /* a read may bring something */
-    SIDE_WRITABLE = 1 << 1, /* a write may go through */
+    SIDE_READABLE = 1 << 0, /* a read may return bytes */
+    SIDE_WRITABLE = 1 << 1, /* a write may succeed */
     SIDE_ENDED = 1 << 2,    /* the peer has sent FIN; bytes may still be unread */
     SIDE_URGENT = 1 << 3,   /* an urgent mark has not been passed yet */
-    SIDE_FAILED = 1 << 4,   /* an error is pending: sock_error() tells */
-    SIDE_TCP = 1 << 5,      /* a read shorter than asked for means empty */
-    SIDE_GUESSED = 1 << 6,  /* taken for empty without proof: see flow_confirm() */
-    SIDE_DOUBTED = 1 << 7,  /* for so long that it is time to ask */
-    SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY is to be set before a second write */
+    SIDE_FAILED = 1 << 4,   /* an error may be pending: see sock_error() */
+    SIDE_TCP = 1 << 5,      /* after a short read the socket is empty */
+    SIDE_GUESSED = 1 << 6,  /* taken for empty without asking: see flow_confirm() */
+    SIDE_DOUBTED = 1 << 7,  /* and the next flow_confirm() asks */
+    SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY must be set before a second write */
 };
 
 struct side {
@@ -32,17 +33,17 @@ struct side {
 
 void side_init(struct side *sd);
 
-/* Takes the descriptor over and watches it. Returns 0, or -errno and fd stays the caller's. */
+/* Takes over fd and watches it. Returns 0; or -errno, and fd still belongs to the caller. */
 int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,
               void (*on_event)(struct watch *watch, uint32_t events));
 
-/* Remembers what an event said. */
+/* Sets the readiness by an event. */
 void side_note(struct side *sd, uint32_t events);
 
-/* Closes; may be called twice. */
+/* Closes the socket. May be called twice. */
 void side_close(struct side *sd);
 
-/* Closes both sides of a session, in order or with a reset. */
+/* Close both sides of a session, with FIN or with a reset. */
 void side_close_both(struct side *a, struct side *b);
 void side_reset_both(struct side *a, struct side *b);
 
@@ -61,8 +62,8 @@ static inline void side_clear(struct side *sd, unsigned bits)
     sd->ready &= (uint16_t)~bits;
 }
 
-/* Whether a short read has emptied the socket: not when FIN or an urgent mark still stand behind
- * what was read, since no further edge will tell of them. */
+/* Whether a short read means that the socket is empty. Not if a FIN or an urgent mark may follow
+ * what was read, since there is no further event for it. */
 static inline bool side_short_is_empty(const struct side *sd)
 {
     return (sd->ready & (SIDE_TCP | SIDE_ENDED | SIDE_URGENT)) == SIDE_TCP;

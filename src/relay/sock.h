@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "relay/unix_socket.h"
 
-/* 0 leaves a number to the kernel. */
+/* A number of 0 means the kernel's default. */
 struct sock_options {
     bool nodelay;
     bool keepalive;
@@ -18,67 +18,68 @@ struct sock_options {
     int user_timeout; /* ms */
     int receive_buffer;
     int send_buffer;
-    bool delay_ack; /* the handshake's last acknowledgement waits for something to send */
+    bool delay_ack; /* send the last acknowledgement of the handshake with the first data */
     /* for listening sockets only */
     int backlog;
     int fastopen;     /* queue length */
     int defer_accept; /* s */
-    unsigned mode; /* of a unix socket's file, from the moment it is there; 0: as umask(2) says */
-    const struct unix_owner *owner; /* of that file; NULL: as it comes */
+    unsigned mode;    /* of a unix socket's file, from its creation; 0: umask(2) decides */
+    const struct unix_owner *owner; /* of that file; NULL: not changed */
 };
 
 /* Opens a stream socket. Returns the descriptor or -errno. */
 int sock_open(int family);
 
-/* Whether anyone listens there already: SO_REUSEPORT would let a second zproxy of the same user
- * join in silently and take half of the connections. Nothing is changed. Returns 0 when the address
- * is free, or -errno. */
+/* Checks that no process listens at the address: with SO_REUSEPORT a second zproxy of the same user
+ * would share it and take half of the connections. Changes nothing. Returns 0 if the address is
+ * free, or -errno. */
 int sock_probe(const struct addr *at);
 
-/* Opens a socket to listen on with SO_REUSEPORT, so that each worker may have its own. What Linux
- * hands down from it to accepted sockets (TCP_NODELAY, keepalive, user timeout, buffers) is set
- * here once instead of once a session. It does not listen yet: nobody comes in, and others that are
- * bound to the address go on. *file: that of a unix socket, and with others none. Returns the
- * descriptor or -errno. */
+/* Binds a socket with SO_REUSEPORT, so that each worker may have its own. Options that accepted
+ * sockets inherit from it on Linux (TCP_NODELAY, keepalive, user timeout, buffers) are set here,
+ * once instead of for each session. The socket does not listen yet: it gets no connections, and
+ * other sockets of the address keep theirs. *file is set to the file of a unix socket, otherwise to
+ * none. Returns the descriptor or -errno. */
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
-/* What to tell the user of a failure of it. */
+/* The text for an error of sock_bind() or sock_listen(). */
 const char *sock_bind_strerror(int rc);
 
-/* The same, and it listens. */
+/* Calls sock_bind() and listen(2). */
 int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
-/* Changes what can be changed of a listening socket; what cannot stays. */
+/* Sets the options of a listening socket that can be changed. */
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options);
 
-/* Where a connection comes from. */
+/* The source address of a connection. */
 struct sock_source {
-    struct addr addr; /* len 0: the kernel chooses. Of another family than `to`: likewise */
-    bool transparent; /* no address of this machine: IP_TRANSPARENT, ip(7) */
+    struct addr addr; /* len 0, or another family than the destination: the kernel chooses */
+    bool transparent; /* it is no address of this machine: IP_TRANSPARENT, ip(7) */
 };
 
-/* Begins to connect; writable says that it has succeeded or failed, sock_error() which. nodelay is
- * left to be set before a second write, which many connections never see. source: NULL is the
- * kernel's choice. Returns the descriptor or -errno. */
+/* Begins to connect. When the socket is writable, the connect has succeeded or failed: sock_error()
+ * returns which. Does not set nodelay, which is needed before a second write only (SIDE_NAGLE).
+ * source NULL: the kernel chooses. Returns the descriptor or -errno. */
 int sock_connect(const struct addr *to, const struct sock_options *options,
                  const struct sock_source *source);
 
-/* Accepts a client. Returns the descriptor with the client's address in *client, or -errno. */
+/* Accepts a client and sets *client to its address. Returns the descriptor or -errno. */
 int sock_accept(int fd, struct addr_peer *client);
 
-/* Whether an error (positive) of sock_connect(), or of the connection to `to` that it began, says
- * that something is lacking or forbidden on this machine. It says nothing about the server. */
+/* Whether an error (positive) of sock_connect(), or of its connection to `to`, has its cause on
+ * this machine: a lack of resources or of rights. Such an error does not count against the server.
+ */
 bool sock_error_is_local(const struct addr *to, int error);
 
 /* Takes the pending error from the socket (SO_ERROR): 0, or a positive errno. */
 int sock_error(int fd);
 
-/* Resets a connection at once, though another process may have the same socket open: close() would
- * wait for it. connect(2): AF_UNSPEC dissolves the association. */
+/* Resets a connection at once, also if another process has the socket open; close(2) would have no
+ * effect until that process closes it too. connect(2): AF_UNSPEC dissolves the association. */
 void sock_abort(int fd);
 
-/* Has close(2) reset the connection instead of sending FIN, what is queued is dropped (SO_LINGER 0,
- * socket(7)); or closes it so at once. */
+/* The first makes close(2) send a reset instead of FIN and drop queued bytes (SO_LINGER 0,
+ * socket(7)). The second also closes the socket. */
 void sock_reset_on_close(int fd);
 void sock_reset(int fd);
 

@@ -1,4 +1,4 @@
-/* What the kernel knows of a connection: tcp(7) TCP_INFO, and its queues. */
+/* The kernel's figures of a connection: TCP_INFO, tcp(7), and its queues. */
 #ifndef ZPROXY_RELAY_SOCK_INFO_H
 #define ZPROXY_RELAY_SOCK_INFO_H
 
@@ -6,19 +6,19 @@
 #include <stdint.h>
 
 struct sock_info {
-    bool known;            /* nothing else is good while this is false: no socket */
-    bool tcp;              /* likewise for those down to unacked */
+    bool known;            /* false: no socket, and no other member is valid */
+    bool tcp;              /* false: the members down to unacked are not valid */
     const char *state;     /* static text: "established", "close_wait" ... */
     uint64_t rtt;          /* µs, smoothed */
     uint64_t rtt_variance; /* µs */
     uint64_t retransmits;  /* segments, since it was connected */
     uint64_t window;       /* congestion window, segments */
-    uint64_t unacked;      /* segments on their way */
-    uint64_t unread;       /* bytes that have come and wait to be read */
-    uint64_t unsent;       /* bytes that the peer has not acknowledged, or read, yet */
+    uint64_t unacked;      /* segments sent and not acknowledged */
+    uint64_t unread;       /* bytes received and not read */
+    uint64_t unsent;       /* bytes that the peer has not acknowledged (unix sockets: not read) */
 };
 
-/* fd -1: of none. */
+/* fd -1: no socket. */
 void sock_info(int fd, struct sock_info *info);
 
 #endif

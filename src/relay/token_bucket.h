@@ -1,9 +1,9 @@
 /* A token bucket: how many bytes of one direction may be moved now.
  *
- * It starts empty and holds at most 100 ms' worth of its rate (a byte at least), so there is no
- * burst longer than that. Whoever finds it empty waits until it is half full: a session wakes up 20
- * times a second and no more, however fast it is, and may come 50 ms late without losing anything.
- * Counted in thousandths of a byte, in whole numbers: nothing is lost by rounding.
+ * It starts empty and holds what its rate gives in 100 ms (at least a byte), which bounds a burst.
+ * When it is empty, the session waits until it is half full: so a session wakes at most 20 times a
+ * second at any rate, and loses nothing if it wakes up to 50 ms late. The bucket counts thousandths
+ * of a byte in integers, so that rounding loses nothing.
  */
 #ifndef ZPROXY_RELAY_TOKEN_BUCKET_H
 #define ZPROXY_RELAY_TOKEN_BUCKET_H
@@ -15,19 +15,21 @@
 struct token_bucket {
     uint64_t rate;   /* bytes a second */
     uint64_t filled; /* thousandths of a byte */
-    uint64_t at;     /* ms, when that was so */
+    uint64_t at;     /* ms, time of the last refill */
 };
 
 /* All times: ms of one monotonic clock. rate: 1 to TOKEN_BUCKET_RATE_MAX. */
 void token_bucket_init(struct token_bucket *b, uint64_t rate, uint64_t now);
 
-/* Fills it up to now. Returns the bytes that may be moved; 0: none before token_bucket_due(). */
+/* Adds the tokens up to now. Returns the bytes that may be moved; 0: none before
+ * token_bucket_due(). */
 uint64_t token_bucket_refill(struct token_bucket *b, uint64_t now);
 
-/* Takes bytes that have been moved, no more than token_bucket_refill() has said. */
+/* Takes bytes that were moved: at most what token_bucket_refill() returned. */
 void token_bucket_take(struct token_bucket *b, uint64_t bytes);
 
-/* When it will be half full, in ms; the time of the last token_bucket_refill() if it is already. */
+/* When it will be half full, ms; the time of the last token_bucket_refill() if it is half full now.
+ */
 uint64_t token_bucket_due(const struct token_bucket *b);
 
 #endif
