@@ -1,13 +1,13 @@
 #include "relay/busy_poll.h"
 
-/* With WON for each vigil that paid and LOST for each that did not, credit lasts while four of five
- * pay. */
+/* WON is added for each busy poll that found an event, LOST subtracted for each that did not:
+ * credit lasts while four of five find one. */
 #define WON        1
 #define LOST       4
 #define CREDIT_MAX 16
 
-/* Sleeps between two tries. The longest lets a vigil in vain cost nothing that could be measured;
- * where clients come and go it is still over in a moment. */
+/* Sleeps between two tries. At the maximum, the cost of a busy poll in vain cannot be measured;
+ * where clients come and go, that many sleeps still pass in a moment. */
 #define BACKOFF_MIN 16
 #define BACKOFF_MAX 1024
 

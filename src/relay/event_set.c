@@ -12,7 +12,8 @@
 #define LOOK_SERIES 8
 #define LATE        100 /* ms after the time asked for: the process was stopped or held up */
 
-/* What a look in vain takes, ns: the least of a few series, since others may be at work. */
+/* The time of a look that finds no event, ns: the shortest of a few series, because other threads
+ * may interrupt. */
 static uint64_t time_look(struct event_set *s)
 {
     uint64_t least = UINT64_MAX;
@@ -61,7 +62,7 @@ int event_set_add(struct event_set *s, int fd, uint32_t events, struct watch *wa
 
 void event_set_remove(struct event_set *s, int fd)
 {
-    (void)epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL); /* it may be out already */
+    (void)epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL); /* it may have been removed already */
 }
 
 /* Whether a wake-up has come long after it was wanted. */

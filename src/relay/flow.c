@@ -12,8 +12,8 @@
 #include "relay/sock.h"
 #include "relay/syscall.h"
 
-/* What one flow may do in one wake-up before the other sessions get their turn: a fill and a
- * drain are two turns. */
+/* Steps of one flow in one wake-up, before other sessions are processed: a fill and a drain are two
+ * steps. */
 #define FLOW_TURNS 16
 
 /* Bytes copied at once: what is peeked at and sent should still be in cache when it is sent. */
@@ -64,7 +64,7 @@ static void flow_spend(struct flow *f, size_t n)
         f->allowed -= n;
 }
 
-/* Not ready, or failed? */
+/* error: of a read from the source. Returns a step, or -errno when the source has failed. */
 static int source_stopped(struct side *src, int error)
 {
     if (error != EAGAIN && error != EINTR)
@@ -112,7 +112,7 @@ static int flow_consume(struct side *src, struct relay_stock *stock, size_t n)
 static int copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
-        return STEP_WAIT; /* then the source need not be asked */
+        return STEP_WAIT; /* the source is not read in vain */
     disable_nagle(f, dst);
     size_t room = flow_smaller(FLOW_COPY, f->allowed);
     ssize_t n = recv(src->fd, stock->buffer, room, MSG_PEEK | MSG_DONTWAIT);
@@ -158,7 +158,7 @@ static void unload(struct flow *f, struct relay_stock *stock, enum relay_path pa
 static int drain_by_copy(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     size_t held = f->pipe->held;
-    assert(held <= stock->buffer_size); /* mover.h */
+    assert(held <= stock->buffer_size); /* relay_stock.h */
     if (read(f->pipe->out, stock->buffer, held) != (ssize_t)held)
         return -EIO;
     ssize_t sent = send(dst->fd, stock->buffer, held, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -183,10 +183,10 @@ static void flow_splice_refused(struct flow *f, struct relay_stock *stock, int e
     relay_stock_count_fallback(stock, RELAY_REFUSED, error);
 }
 
-/* After a read that brought less than it could have: is more to come? Fewer bytes than slots cannot
- * have filled the pipe. Otherwise SIOCINQ, tcp(7), knows, at a price that shows in small exchanges:
- * where the answer is all but certain it is guessed, and mostly the next message makes asking
- * needless. */
+/* After a read that was shorter than it could have been: is the socket empty? It is when there are
+ * fewer bytes than slots, which cannot have filled the pipe. Otherwise SIOCINQ (tcp(7)) returns the
+ * answer, at a cost that shows in small exchanges: when it is almost certain, it is guessed, and
+ * usually the next message makes the call needless. */
 static void note_short_fill(const struct flow *f, const struct pipe *p, struct side *src)
 {
     if (!side_short_is_empty(src))
@@ -277,8 +277,8 @@ static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct
     return rc;
 }
 
-/* The urgent byte is no part of the stream (no SO_OOBINLINE), so it goes on the way it came. Where
- * the sink has no such thing it is dropped, as a reader without interest in it would. */
+/* The urgent byte is not in the stream (no SO_OOBINLINE), so it is sent as an urgent byte. It is
+ * dropped when the sink does not support them, as by a receiver that does not read it. */
 static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     char byte;

@@ -63,7 +63,7 @@ bool self_connect_is_possible(const struct addr *to)
     addr_set_port(&any_port, 0);
     int fd = sock_open(to->sa.sa_family);
     if (fd < 0)
-        return true; /* then it has to be looked at */
+        return true; /* unknown: the caller checks the connection */
     bool ours = bind(fd, &any_port.sa, any_port.len) == 0;
     close(fd);
     return ours;

@@ -48,7 +48,8 @@ void side_close(struct side *sd)
     sd->fd = -1;
 }
 
-/* ThreadSanitizer does not know close_range(2): who gets the number next would seem to race. */
+/* ThreadSanitizer does not know close_range(2): the next user of the descriptor would seem to race.
+ */
 #ifdef __SANITIZE_THREAD__
 #define CLOSES_RANGES false
 #else

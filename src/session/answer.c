@@ -8,7 +8,7 @@
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
-/* At once, and in one wake-up at most, before other sessions get their turn. */
+/* Bytes of one sendfile(2), and calls in one wake-up, before other sessions are processed. */
 #define ANSWER_CHUNK ((size_t)512 * 1024)
 #define ANSWER_TURNS 8
 
@@ -17,7 +17,7 @@ static bool is_failure(int error)
     return error != EAGAIN && error != EINTR;
 }
 
-/* The client has gone, or there is no answer to be had. */
+/* The client has reset the connection, or the file cannot be sent. */
 static enum answer_result answer_fail(struct session *s, int error)
 {
     if (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT || error == EHOSTUNREACH) {
@@ -36,7 +36,7 @@ static void end_input(struct session *s)
     session_timers_arm(s);
 }
 
-/* Without a copy where the socket is TCP: MSG_TRUNC, tcp(7). */
+/* MSG_TRUNC drops the bytes of a TCP socket without a copy (tcp(7)). */
 static enum answer_result drop_input(struct session *s)
 {
     const struct relay_stock *stock = &s->sessions->relay_stock;
@@ -54,7 +54,7 @@ static enum answer_result drop_input(struct session *s)
     return ANSWER_AGAIN;
 }
 
-/* FIN tells the client that this is all. */
+/* Sends FIN: the file is complete. */
 static void answer_finish(struct session *s)
 {
     s->down_ended = true;

@@ -29,8 +29,8 @@ struct client {
 
 SLIST_HEAD(chain, client);
 
-/* Chains behind one lock, each group with the numbers for its clients: so they can be changed group
- * by group, and nobody waits for all. */
+/* Chains behind one lock, each group with the numbers for its clients: so they are changed group by
+ * group, and no thread waits for all. */
 struct group {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
     uint64_t max_connections;
@@ -80,7 +80,7 @@ void client_limits_free(struct client_limits *l)
     free(l);
 }
 
-/* --- Who a client is --- */
+/* --- The address that is counted --- */
 
 static bool is_counted(const struct addr_peer *p)
 {
@@ -150,7 +150,7 @@ static bool is_unused(const struct client *c)
 
 /* --- Chains: all of this under the lock of their group --- */
 
-/* Looks for a client, and drops who has become nobody. */
+/* Finds a client; frees the unused ones that it passes. */
 static struct client *client_limits_find(const struct group *g, struct chain *chain,
                                          const struct in6_addr *ip, uint64_t now)
 {
@@ -282,7 +282,7 @@ void client_limits_change(struct client_limits *l, uint64_t max_connections, uin
                           uint64_t rate_period, uint64_t now)
 {
     const struct rate rate = { rate_count, rate_period };
-    const struct group *any = &l->group[0]; /* whose numbers nobody else writes */
+    const struct group *any = &l->group[0]; /* only the caller's thread writes these */
     if (any->max_connections == max_connections && any->rate.count == rate_count &&
         any->rate.period == rate_period)
         return;

@@ -23,7 +23,7 @@ static const struct config_pool *conf_of(const struct session *s)
     return pool_conf(s->pool);
 }
 
-/* Whoever names no server is told apart by its address. */
+/* A client that names no server is hashed by its address. */
 static uint64_t key_of(const struct session *s)
 {
     const struct config_pool *c = conf_of(s);
@@ -75,8 +75,8 @@ static struct sock_source source_of(const struct session *s)
     return source;
 }
 
-/* With the last descriptors gone the reserve serves, and the worker stops accepting until it can
- * be filled again. */
+/* When no descriptor is left, uses the reserved one; the worker then stops accepting until the
+ * reserve is filled again. */
 static int open_server_socket(struct session *s)
 {
     const struct addr to = session_addr_server(s);
@@ -123,9 +123,9 @@ static bool comes_from_client(const struct session *s)
            !addr_is_unix(&s->target->addr);
 }
 
-/* What this machine lacks or forbids is not held against the server. Nor is a client that cannot be
- * answered: with its address as the source, a timeout or a lack of a route may be about the way
- * back to it, and even a refusal may be meant for it alone. */
+/* An error of this machine does not count as a failure of the server. Nor does a timeout or a
+ * missing route when the source is the client's address: they may be about the way back to the
+ * client, and even a refusal may be meant for this client only. */
 static void report_failure(const struct session *s, int error)
 {
     struct pool *p = s->pool;
@@ -140,7 +140,7 @@ static void report_failure(const struct session *s, int error)
         pool_connect_cancelled(p, s->target, now);
 }
 
-/* A server that refuses may have moved to this machine since its address was looked at. */
+/* A server that refuses may have moved to this machine since its address was checked. */
 static void suspect_self_connect(const struct session *s)
 {
     _Atomic bool *may = &s->target->may_self_connect;
@@ -149,7 +149,7 @@ static void suspect_self_connect(const struct session *s)
                               memory_order_relaxed);
 }
 
-/* The attempt on s->target has failed: the place is given back, the server remembered. */
+/* The attempt on s->target has failed: releases the slot and marks the server as tried. */
 static void give_up_attempt(struct session *s, int error)
 {
     session_log_connect_failed(s, error, session_now(s));
@@ -160,11 +160,12 @@ static void give_up_attempt(struct session *s, int error)
     session_unwatch(s, &s->server);
     side_close(&s->server);
     if (!pool_has_single_server(s->pool) && pool_mark_tried(s->pool, &s->tried, s->target) < 0)
-        s->pool_attempts = UINT16_MAX; /* whom not to try is not known any more */
+        s->pool_attempts =
+            UINT16_MAX; /* out of memory: no further attempt, as tried servers are not known */
     session_release_server(s);
 }
 
-/* ---- nobody there ---- */
+/* ---- no server ---- */
 
 static enum connect_result pause_before_retry(struct session *s)
 {
@@ -176,7 +177,7 @@ static enum connect_result pause_before_retry(struct session *s)
     return CONNECT_WAITS;
 }
 
-/* The pool has nobody for this session: on to the one to fall back on, or the end. */
+/* The pool has no server for this session: continues with the fallback pool, or ends it. */
 static enum connect_result fall_back(struct session *s, enum session_end why)
 {
     struct pool *next = pool_fallback(s->pool);
@@ -282,13 +283,13 @@ enum connect_result connect_granted(struct session *s)
 }
 
 /* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had
- * accepted, perhaps begun to work: nobody else may be asked to do it again. */
+ * accepted, perhaps begun to work: the request must not go to another server. */
 static bool had_accepted(int error)
 {
     return error == ECONNRESET || error == EPIPE;
 }
 
-/* In front of everything the server is told who the client is. Where the client's first bytes are
+/* The PROXY header goes first. Where the client's first bytes are
  * there already the header waits for them (MSG_MORE), and leaves in the same packet: the splice
  * that follows sends both. A new socket is empty, so the header fits. */
 static int connect_send_header(struct session *s)

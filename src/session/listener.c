@@ -197,8 +197,8 @@ static unsigned listener_take_turn(struct listener *l, unsigned n)
     return turn;
 }
 
-/* One client, so that the usual single one does not cost a second call that finds nobody; twice as
- * many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
+/* One client, so that the usual single one does not cost a second call that finds no client; twice
+ * as many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
 static unsigned listener_next_batch(struct listener *l)
 {
     uint64_t wakeup = l->listeners->sessions->set->wakeups;

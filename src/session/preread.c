@@ -57,7 +57,7 @@ static void choose_route(struct session *s, const struct hello *hello)
         s->name_hash = hash_bytes(hello->name, strlen(hello->name));
 }
 
-/* Whatever is no hello, or names nobody that a route is for, goes where the listener says. */
+/* A client that sends no hello, or whose hello matches no route, gets the pool of the listener. */
 static enum preread_result read_hello(struct session *s)
 {
     struct hello hello;

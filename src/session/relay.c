@@ -10,6 +10,7 @@
 /* Bytes in a wake-up from which on throughput matters more than the time of an answer. */
 #define LONG_MESSAGE (8 * 1024)
 
+/* Errors of this machine: no memory, no descriptors. */
 static bool is_shortage(int error)
 {
     return error == ENOMEM || error == ENOBUFS || error == EMFILE || error == ENFILE ||

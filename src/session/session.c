@@ -270,7 +270,7 @@ struct session *session_new(struct sessions *all, struct frontend *frontend)
     return s;
 }
 
-/* Whether the client itself is let in is decided when it is known who that is. */
+/* Behind a proxy, the client is checked when its PROXY header has been read. */
 static enum session_end session_admit_peer(struct sessions *all, struct frontend *frontend,
                                            const struct addr_peer *peer)
 {
@@ -329,7 +329,7 @@ void session_requeue(struct session *s)
         session_after_connect(s, connect_requeue(s));
 }
 
-/* Whoever did its share in the last wake-up, before any timeout. */
+/* Sessions that were scheduled in the last wake-up. Before timeouts. */
 static void run_scheduled(struct sessions *all)
 {
     struct session_queue queue = all->scheduled;

@@ -161,7 +161,7 @@ struct session *session_new(struct sessions *all, struct frontend *frontend);
 int session_resume(struct session *s); /* 0 or -ENOMEM */
 void session_requeue(struct session *s);
 
-/* What comes after the events of a wake-up: gives busy sessions their turn, ends sessions whose
+/* Call after the events of a wake-up: processes scheduled sessions, ends sessions whose
  * time is over, frees what has ended. */
 void sessions_process(struct sessions *all);
 

@@ -21,7 +21,7 @@ static const char *base_name(const struct addr *at)
     return slash == NULL ? at->un.sun_path : slash + 1;
 }
 
-/* Of the service's addresses, the unix socket of that name. */
+/* The frontend's unix socket of that name. */
 static const struct addr *find_unix(const struct config_listen *conf, const char *name)
 {
     for (size_t i = 0; i < conf->bind_count; i++)
@@ -57,6 +57,6 @@ struct addr session_addr_server(const struct session *s)
         return to;
     const struct addr_peer own = own_addr(s);
     if (own.sa.sa_family != AF_UNIX)
-        to.in.sin_port = own.in.sin_port; /* where sin6_port is as well */
+        to.in.sin_port = own.in.sin_port; /* sin6_port is at the same offset */
     return to;
 }

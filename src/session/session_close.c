@@ -111,8 +111,7 @@ void session_unwatch(struct session *s, const struct side *sd)
         event_set_remove(s->sessions->set, sd->fd);
 }
 
-/* Another process may have the sockets open as well: then close() would tell the peers nothing yet.
- */
+/* While another process has the sockets open, close() would send nothing to the peers. */
 static void end_shared_side(struct session *s, const struct side *sd, bool orderly)
 {
     if (sd->fd == -1)
@@ -133,7 +132,7 @@ static void close_sides(struct session *s, enum session_end why)
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
         side_close_both(&s->client, &s->server);
-    } else { /* nobody shall take a stream that was cut for a complete one */
+    } else { /* the peers must not take a stream that was cut for a complete one */
         side_reset_both(&s->client, &s->server);
     }
 }
@@ -145,7 +144,7 @@ static void release_client(struct session *s)
     s->admitted = false;
 }
 
-/* Whatever it has but its sockets. */
+/* Everything but its sockets. */
 static void session_free(struct session *s, enum session_end why)
 {
     flow_fini(&s->up, &s->sessions->relay_stock);
@@ -185,7 +184,6 @@ static void session_reap(struct session *s)
     all->ended(all, all->arg);
 }
 
-/* One that still stands in the queue of the busy comes a wake-up later. */
 void sessions_reap_unscheduled(struct sessions *all)
 {
     struct session *s = LIST_FIRST(&all->dead);
@@ -228,7 +226,6 @@ void session_discard(struct session *s)
     gauge_add(&all->count, -1);
 }
 
-/* Sends a client away before anything is allocated for it. */
 void session_refuse(struct sessions *all, struct frontend *frontend, int fd,
                     const struct addr_peer *client, uint64_t id, enum session_end why)
 {

@@ -285,7 +285,7 @@ static int take_proxy_info(struct session *s, const struct session_setup *setup)
     return 0;
 }
 
-/* It was let in: that is not asked again. */
+/* The client was admitted: the limits are not checked again. */
 static int count_client(struct session *s, const struct session_setup *setup)
 {
     const struct client_quota *q = s->frontend->client_quota;
@@ -311,7 +311,7 @@ struct session *session_record_restore(struct sessions *all, struct frontend *fr
     s->client_addr = setup->client;
     s->target = target;
     s->inherited = true;
-    s->state = SESSION_PAUSING; /* until it has its moment */
+    s->state = SESSION_PAUSING; /* until session_record_resume() */
     s->wait_until = TIMER_WHEEL_NEVER;
     session_set_pool(s, pool);
     s->name_hash = setup->name_hash;

@@ -2,7 +2,7 @@
 
 #include "session/rate_limit.h"
 
-#define CONFIRM_AFTER 8 /* ms until a read that was taken for all there was is looked at again */
+#define CONFIRM_AFTER 8 /* ms until flow_confirm() for a socket that was taken for empty */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -52,7 +52,7 @@ uint64_t session_timers_deadline(const struct session *s)
     bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
     uint64_t at = moves ? idle_deadline(s) : s->wait_until;
     uint64_t held_until = session_timers_rate_due(s);
-    if (held_until != TIMER_WHEEL_NEVER) /* whom we hold back is not idle */
+    if (held_until != TIMER_WHEEL_NEVER) /* a session that the rate limit holds back is not idle */
         at = later(at, held_until);
     return earlier(at, session_timers_last_deadline(s));
 }
