@@ -6,7 +6,7 @@
 
 static struct busy_poll busy_poll;
 
-/* One wait of a worker: whether there was a vigil, which finds something if there is something. */
+/* One wait of a worker. Returns whether it spins; `something`: the spinning finds an event. */
 static bool wait_once_spins(bool something)
 {
     uint32_t spins = busy_poll_begin(&busy_poll);
@@ -15,7 +15,7 @@ static bool wait_once_spins(bool something)
     return spins > 0;
 }
 
-/* Of so many waits, those with a vigil, if something is found in `found` of `of`. */
+/* Returns how many of `waits` waits spin, if `found` of `of` find an event. */
 static unsigned count_busy_polls(unsigned waits, unsigned found, unsigned of)
 {
     unsigned n = 0;

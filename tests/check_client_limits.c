@@ -270,7 +270,7 @@ static struct addr_peer attacker(uint32_t number)
     return p;
 }
 
-START_TEST(millions_of_addresses_cost_bounded_memory_and_refuse_nobody)
+START_TEST(millions_of_addresses_cost_bounded_memory_and_refuse_no_client)
 {
     uint64_t now = START;
     start(1, 10, HOUR);
@@ -324,7 +324,7 @@ START_TEST(unused_addresses_make_room)
                            CLIENT_LIMITS_OK);
             client_limits_release(client_limits, &p, START + 1000 * round);
         }
-    /* A chain that nobody came to since has kept some. */
+    /* A chain without a lookup since then has kept some. */
     ck_assert_uint_le(addresses(), CLIENT_LIMITS_CHAINS * 2);
     client_limits_free(client_limits);
 }
@@ -421,7 +421,7 @@ int main(void)
     tcase_add_test(t, clients_without_an_ip_address_are_not_limited);
     tcase_add_test(t, clocks_may_differ_a_little);
     tcase_add_test(t, the_largest_rate_does_not_overflow);
-    tcase_add_test(t, millions_of_addresses_cost_bounded_memory_and_refuse_nobody);
+    tcase_add_test(t, millions_of_addresses_cost_bounded_memory_and_refuse_no_client);
     tcase_add_test(t, addresses_with_sessions_are_kept);
     tcase_add_test(t, unused_addresses_make_room);
     tcase_add_test(t, threads_never_exceed_the_limit);

@@ -28,7 +28,7 @@ START_TEST(a_refused_caller_is_woken_once)
     wakes = 0;
     ck_assert(conn_limit_acquire(&conn_limit));
     conn_limit_release(&conn_limit);
-    ck_assert_int_eq(wakes, 0); /* nobody waits */
+    ck_assert_int_eq(wakes, 0); /* no listener waits */
     ck_assert(conn_limit_acquire(&conn_limit));
     ck_assert(!conn_limit_acquire(&conn_limit));
     ck_assert(!conn_limit_acquire(&conn_limit));

@@ -254,7 +254,7 @@ static enum hello_result answer(struct hello *h, const struct parts *p)
     return parse_copy(h, b.at, b.n);
 }
 
-START_TEST(a_hello_without_extensions_names_nobody)
+START_TEST(a_hello_without_extensions_has_no_name)
 {
     struct parts p = { .no_extensions = true, .ciphers = 2 };
     struct hello h;
@@ -764,7 +764,7 @@ int main(void)
     tcase_add_test(t, the_answer_does_not_wait_for_what_does_not_matter);
     tcase_add_loop_test(t, what_is_no_hello_is_known_at_once, 0,
                         sizeof openings / sizeof *openings);
-    tcase_add_test(t, a_hello_without_extensions_names_nobody);
+    tcase_add_test(t, a_hello_without_extensions_has_no_name);
     tcase_add_test(t, what_is_no_name_of_a_host_is_no_name);
     tcase_add_test(t, a_name_has_no_nul_and_at_most_255_bytes);
     tcase_add_test(t, the_first_name_of_a_host_counts);

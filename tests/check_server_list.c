@@ -426,5 +426,5 @@ static void add(TCase *t)
 
 int main(void)
 {
-    return config_rig_main("roster", add);
+    return config_rig_main("server_list", add);
 }

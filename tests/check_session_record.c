@@ -276,7 +276,7 @@ START_TEST(bytes_that_came_meanwhile_are_found)
     begin_session();
     move_session();
     ck_assert_ptr_nonnull(only(&new));
-    send_text(client, "there already"); /* nobody is told before the first wake-up */
+    send_text(client, "there already"); /* no event before the first wake-up */
     RUN_UNTIL(&new, receives(server, "there already"));
     finish(&new);
 }

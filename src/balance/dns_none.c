@@ -23,7 +23,7 @@ int dns_open(struct dns **out, uv_loop_t *loop, const struct addr *servers, size
     return -ENOSYS;
 }
 
-/* Never called with a struct dns, since there is none. */
+/* Never called: dns_open() makes no struct dns. */
 
 void dns_close(struct dns *d)
 {

@@ -5,7 +5,7 @@
 
 #ifdef __SANITIZE_THREAD__
 /* gcc's ThreadSanitizer does not know fences. It does not need them here: the acquire and release
- * operations order all data that this file hands on. */
+ * operations order all data that is passed between threads here. */
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
 

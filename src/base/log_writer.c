@@ -291,7 +291,8 @@ static void log_writer_run_request(struct log_writer *w, const struct log_ring_e
         w->gap += next->value;
 }
 
-/* The buffer is empty: handles what it had no room for. Returns 0 or -EAGAIN. */
+/* The buffer is empty: handles what had no room in it (a gap, a reopening). Returns 0 or -EAGAIN.
+ */
 static int log_writer_catch_up(struct log_writer *w)
 {
     if (atomic_exchange(&w->reopen, false))

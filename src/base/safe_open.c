@@ -54,7 +54,7 @@ static bool is_procfs(int fd)
     return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-/* Makes fd the current directory of the walk; takes over the descriptor. */
+/* Makes fd the current directory of the walk, which owns it from then on. */
 static int walk_into(struct safe_path *p, int fd)
 {
     if (p->dir != -1)

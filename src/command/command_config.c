@@ -6,7 +6,7 @@
 #include "base/value.h"
 #include "control/reload.h"
 
-/* Takes over text. */
+/* Takes ownership of text. */
 static enum request_result command_config_answer(struct request *r, int rc, char *text)
 {
     if (text == NULL)

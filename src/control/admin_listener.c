@@ -197,8 +197,8 @@ static int admin_make_listener(struct admin_change *ch, const struct admin_addre
     return rc;
 }
 
-/* A socket whose file was removed by others is made again. Where that fails, the change goes on
- * without it. */
+/* If the file of the socket was removed by others, makes the socket again. If that fails, a warning
+ * is logged and the change goes on. */
 static int admin_prepare_listener(struct admin_change *ch, const struct admin_address *address)
 {
     const struct admin_listener *now = ch->admin->listener;

@@ -244,7 +244,7 @@ static void config_change_free(struct config_change *c)
     free(c);
 }
 
-/* The generation is freed later: the new pools, which are freed after a while, use its settings. */
+/* Does not free the generation: the new pools use its settings until they are freed. */
 static void config_change_abort(struct config_change *c)
 {
     for (size_t i = 0; i < c->pool_count; i++) {

@@ -194,8 +194,8 @@ static int http_print_error(FILE *errors, const struct addr *at, int rc)
     return -1;
 }
 
-/* A unix socket whose file was removed by others is made again. Where that fails, the change goes
- * on without it. */
+/* If the file of a unix socket was removed by others, makes the socket again. If that fails, a
+ * warning is logged and the change goes on. */
 static int http_prepare_listener(struct http_change *c, const struct addr *at)
 {
     const struct http_listener *now = c->http->listener;

@@ -92,7 +92,7 @@ void http_response_drop(const struct http_answer *a)
         a->done(a->arg);
 }
 
-/* Takes over what a points to, also on failure. */
+/* Takes ownership of the text and arg of the answer, also on failure. */
 static struct http_text *text_new(const struct http_answer *a, struct http_clients *clients,
                                   struct http_client *client)
 {

@@ -103,8 +103,9 @@ int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *error
     return rc;
 }
 
-/* A duplicate is used where no further socket can be bound: a unix socket is bound once, an
- * inherited one is not ours to bind, and others may need the privileges of the start. */
+/* A duplicate is used if no further socket can be bound: a unix socket can be bound only once, an
+ * inherited one is bound by the service manager, and others may need privileges that have been
+ * dropped. */
 static int listen_socket_open_fd(struct listen_socket *ls, const struct sock_options *options)
 {
     int one = ls->inherited != NULL ? ls->inherited->fd : ls->count > 0 ? ls->share[0].fd : -1;
@@ -232,8 +233,8 @@ static void listen_on_rest(const struct listen_sockets_change *ch, const struct 
             (void)dup3(ls->share[0].fd, ls->share[j].fd, O_CLOEXEC);
 }
 
-/* The first socket of a new address may fail, so all of these come first: after a failure no
- * address that is in force has got a socket that would have to be closed again. */
+/* Listens first on one socket of each new address, since only that can fail. So after a failure no
+ * address in force has a new listening socket, whose closing would reset clients. */
 int listen_sockets_listen(struct listen_sockets_change *ch, FILE *errors)
 {
     int rc = 0;

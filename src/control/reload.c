@@ -52,7 +52,7 @@ static void ignore_difference(void *arg, const char *section, const char *key, c
     (void)after;
 }
 
-/* Takes over conf. */
+/* Takes ownership of conf. */
 static int reload_change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
                             struct config_change **config_change)
 {
@@ -63,7 +63,7 @@ static int reload_change_to(struct runtime *rt, struct config *conf, bool commit
     return rc;
 }
 
-/* Changes to conf, or without commit only previews the change. Takes over conf. */
+/* Changes to conf, or without commit only previews the change. Takes ownership of conf. */
 static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
     struct config_change *config_change = NULL;

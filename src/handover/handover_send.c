@@ -327,7 +327,7 @@ static void set_deadline(struct handover_sender *hs, uint64_t now)
     hs->channel.deadline = handover_channel_now_us() + allowed;
 }
 
-/* The last message is what gives the sessions up: until the new process has it, it does not touch
+/* The last message gives up the sessions. Until the new process has received it, it does not touch
  * them, so it can be killed and the workers can continue. */
 static int transfer_sessions(struct handover_sender *hs)
 {

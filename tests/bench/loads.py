@@ -71,7 +71,7 @@ def per(result, kind, amount, baseline):
 
 
 def run_load(bench, target, mode, *words, **how):
-    """One run of the load program through a target, and again where somebody else was at work on
+    """One run of the load program through a target, and again where another process was at work on
     its cores meanwhile: the least disturbed one counts."""
     runs = [run_load_once(bench, target, mode, *words, **how)]
     while disturbance(runs[-1]) > 0.15 and not how and len(runs) <= bench.again:

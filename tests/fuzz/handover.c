@@ -115,7 +115,7 @@ static void old_open(struct old *o, int sock)
     const int kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     memset(o, 0, sizeof *o);
     o->sock = sock;
-    listen_at(&o->front, &o->front_at, "door.sock");
+    listen_at(&o->front, &o->front_at, "front.sock");
     listen_at(&o->admin, &o->admin_at, "admin.sock");
     o->config = open("first.ini", O_RDONLY | O_CLOEXEC);
     o->null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -225,7 +225,7 @@ static void put_listener(struct handover_message *p, unsigned item)
 {
     struct handover_listener e;
     memset(&e, 0, sizeof e);
-    strcpy(e.name, "door");
+    strcpy(e.name, "front");
     strcpy(e.pool, item % 2 == 0 ? "" : "main");
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }

@@ -19,25 +19,25 @@ static int here = -1; /* the current directory outside of a rig */
     "log = /dev/null\naccess_log = off\nmax_pipes = 8" \
     "\n[admin]\nsocket = @/admin.sock\n"
 
-/* Nobody connects to the servers: there are no clients. */
+/* No client connects, so no server is connected to. */
 static const struct file {
     const char *name;
     const char *text; /* of which @ is the directory */
 } files[] = {
     { "first.ini", "[global]\nworkers = 1\nmax_connections = 64\n" GLOBAL
-                   "[listen door]\nbind = unix:@/door.sock\npool = main\n"
+                   "[listen front]\nbind = unix:@/front.sock\npool = main\n"
                    "[pool main]\nserver = 127.0.0.2:9 name=one\n"
                    "server = 127.0.0.3:9 name=two weight=2 backup\n"
                    "server = unix:@/three.sock name=three state=maint\n"
                    "max_queue = 3\nfallback = spare\ncheck = tcp\ncheck_interval = 1h\n"
                    "[pool spare]\nbalance = hash\nserver = [::1]:9 max_connections=1\n" },
     { "second.ini", "[global]\nworkers = 2\nmax_connections = 32\nlog_level = debug\n" GLOBAL
-                    "[listen gate]\nbind = unix:@/gate.sock\npool = main\n"
-                    "[listen door]\nbind = unix:@/door.sock\npool = other\n"
+                    "[listen second]\nbind = unix:@/second.sock\npool = main\n"
+                    "[listen front]\nbind = unix:@/front.sock\npool = other\n"
                     "[pool main]\nbalance = least_conn\nserver = 127.0.0.2:9 name=one weight=3\n"
                     "server = 127.0.0.4:9 name=four\n"
                     "[pool other]\nbalance = first\nserver = 127.0.0.5:9\n" },
-    { "broken.ini", "[global]\nworkres = 2\nlog = @/log\n[listen \"door\\]\nbind = nowhere\n"
+    { "broken.ini", "[global]\nworkres = 2\nlog = @/log\n[listen \"front\\]\nbind = nowhere\n"
                     "[pool main]\nserver = 127.0.0.2:99999\nbalance = luck\n" },
 };
 #define FILES (sizeof files / sizeof *files)
