@@ -188,6 +188,15 @@ START_TEST(a_resume_that_fails_is_tried_again)
 }
 END_TEST
 
+START_TEST(a_listener_that_closes_accepts_as_many_as_its_queue_holds)
+{
+    open_listener(0, CLIENTS);
+    frontend[0].options.backlog = CLIENTS - 2;
+    listeners_drain(&all);
+    ck_assert_uint_eq(accepted_by(0), CLIENTS - 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("listener");
@@ -195,6 +204,7 @@ int main(void)
     tcase_add_checked_fixture(c, begin, end);
     tcase_add_test(c, a_wake_up_accepts_few_clients_of_many_listeners_and_each_has_its_turn);
     tcase_add_test(c, a_resume_that_fails_is_tried_again);
+    tcase_add_test(c, a_listener_that_closes_accepts_as_many_as_its_queue_holds);
     suite_add_tcase(s, c);
     return suite_main(s);
 }

@@ -260,12 +260,20 @@ static int listener_take_fd(struct listener *l)
     return fd;
 }
 
+/* As many clients as the queue holds, which is one more than the backlog: in a storm it would not
+ * become empty. */
+static void listener_accept_queue(struct listener *l)
+{
+    int left = l->frontend->options.backlog;
+    while (!l->paused && listener_accept_one(l) && left > 0)
+        left--;
+}
+
 static void listener_close_fd(struct listener *l)
 {
     if (l->fd == -1)
         return;
-    while (!l->paused && listener_accept_one(l))
-        ;
+    listener_accept_queue(l);
     close(listener_take_fd(l));
 }
 
