@@ -168,6 +168,9 @@ START_TEST(every_key_sets_its_field)
     ck_assert_str_eq(l->bind[2].group, "33");
     ck_assert_uint_eq(l->bind[3].addr_count, 100);
     ck_assert_uint_eq(addr_port(&l->bind[3].addr[0]), 8000);
+    ck_assert(l->bind[3].freebind);
+    ck_assert_str_eq(l->bind[3].device, "lo");
+    ck_assert(!l->bind[2].freebind);
     ck_assert_uint_eq(addr_port(&l->bind[3].addr[99]), 8099);
     ck_assert_uint_eq(l->idle_timeout, 600000);
     ck_assert_uint_eq(l->half_close_timeout, 1500);

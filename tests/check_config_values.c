@@ -17,8 +17,14 @@ static const struct {
     { POOL "[listen l]\npool = p\n", "bind =\n",
       "[listen l] bind: \"\": empty, expected ADDRESS:PORT or unix:/PATH\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:80 10.0.0.1:81\n",
-      "[listen l] bind: \"10.0.0.1:81\": unknown option, expected mode=, user= or group=, and a "
+      "[listen l] bind: \"10.0.0.1:81\": unknown option, expected mode=, user=, group=, freebind or device=, and a "
       "comma between two addresses\n" },
+    { POOL "[listen l]\npool = p\n", "bind = unix:/run/a freebind\n",
+      "[listen l] bind: \"unix:/run/a\": has no IP address, expected freebind and device= only with "
+      "one\n" },
+    { POOL "[listen l]\npool = p\n", "bind = *:80 device=sixteen-letters-\n",
+      "[listen l] bind: \"sixteen-letters-\": not the name of an interface, expected at most 15 "
+      "bytes\n" },
     { POOL "[listen l]\npool = p\n", "bind = *:0\n",
       "[listen l] bind: \"*:0\": bad port, expected a number from 1 to 65535\n" },
     { POOL "[listen l]\nbind = *:80\n", "pool = p, q\n",

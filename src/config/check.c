@@ -1,6 +1,7 @@
 #include "config/check.h"
 
 #include <grp.h>
+#include <net/if.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,7 +230,15 @@ static void check_global(const struct load *l)
     check_group(l, load_location(l, SECTION_GLOBAL, 0, "group"), "global", "group", g->group);
 }
 
-/* Checks the owners of unix sockets. */
+static void check_device(const struct load *l, struct location at, const char *section,
+                         const char *device)
+{
+    if (device != NULL && if_nametoindex(device) == 0)
+        report_error(l->report, at, section, "bind",
+                     "\"%s\": no such interface, expected one of this machine", device);
+}
+
+/* Checks the owners of unix sockets, and interfaces. */
 static void check_owners(const struct load *l, size_t i)
 {
     const struct config_listen *listen = &l->config->listen[i];
@@ -239,6 +248,7 @@ static void check_owners(const struct load *l, size_t i)
     for (size_t item = 0; item < listen->bind_count; item++) {
         check_user(l, at[item], label, "bind", listen->bind[item].user);
         check_group(l, at[item], label, "bind", listen->bind[item].group);
+        check_device(l, at[item], label, listen->bind[item].device);
     }
 }
 

@@ -175,6 +175,8 @@ struct config_bind {
     unsigned mode;     /* of the file of a unix socket; 0 = not set: umask(2) decides */
     char *user;        /* owner of that file; NULL = unchanged; also for group */
     char *group;
+    bool freebind; /* the address need not be one of this machine */
+    char *device;  /* interface that clients come in by; NULL = any */
 };
 
 /* A rule that chooses a pool by TLS hello: one of its names and one of its protocols must match. */

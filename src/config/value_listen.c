@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,10 +16,12 @@ static const struct option bind_option[] = {
     { "mode", VALUE_MODE("umask"), "umask", offsetof(struct config_bind, mode) },
     { "user", VALUE_WORD, NULL, offsetof(struct config_bind, user) },
     { "group", VALUE_WORD, NULL, offsetof(struct config_bind, group) },
+    { "freebind", VALUE_BOOL, "no", offsetof(struct config_bind, freebind) },
+    { "device", VALUE_WORD, NULL, offsetof(struct config_bind, device) },
 };
 static const struct options bind_options = {
     bind_option, sizeof bind_option / sizeof *bind_option,
-    "mode=, user= or group=, and a comma between two addresses"
+    "mode=, user=, group=, freebind or device=, and a comma between two addresses"
 };
 
 /* --- bind: ranges of ports --- */
@@ -111,6 +114,21 @@ static bool bind_is_file(const struct config_bind *b)
     return b->fd == NULL && addr_is_unix(&b->addr[0]) && b->addr[0].un.sun_path[0] != '\0';
 }
 
+/* The options that only sockets with an IP address have, made by zproxy. */
+static int bind_check_network(const struct config_bind *b, const char *address,
+                              struct value_error *error)
+{
+    if (!b->freebind && b->device == NULL)
+        return 0;
+    if (b->fd != NULL || addr_is_unix(&b->addr[0]))
+        return value_invalid(error, address,
+                             "has no IP address, expected freebind and device= only with one");
+    if (b->device != NULL && (strlen(b->device) >= IFNAMSIZ || strchr(b->device, '/') != NULL))
+        return value_invalid(error, b->device,
+                             "not the name of an interface, expected at most 15 bytes");
+    return 0;
+}
+
 static int bind_parse_words(struct config_bind *b, char *line, struct value_error *error)
 {
     char *rest = NULL;
@@ -118,6 +136,8 @@ static int bind_parse_words(struct config_bind *b, char *line, struct value_erro
     int rc = bind_parse_address(b, address == NULL ? line : address, error);
     if (rc == 0)
         rc = options_parse(&bind_options, b, &rest, error);
+    if (rc == 0)
+        rc = bind_check_network(b, address, error);
     if (rc == 0 && !bind_is_file(b) && (b->mode != 0 || b->user != NULL || b->group != NULL))
         rc = value_invalid(error, address,
                            "has no file, expected mode=, user= and group= only for unix:/PATH");

@@ -172,7 +172,7 @@ static int admin_open_socket(const struct admin_address *address, struct file_id
 {
     const struct unix_owner owner = { address->owner, address->group };
     const struct sock_options options = { .mode = address->mode, .owner = &owner };
-    int rc = sock_probe(&address->at);
+    int rc = sock_probe(&address->at, NULL);
     return rc < 0 ? rc : sock_bind(&address->at, &options, file);
 }
 

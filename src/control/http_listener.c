@@ -150,7 +150,7 @@ static int http_open_socket(struct http *h, const struct addr *at, struct file_i
         return fd;
     }
     bool ours = h->listener != NULL && addr_overlap(&h->listener->at, at);
-    int rc = ours ? 0 : sock_probe(at);
+    int rc = ours ? 0 : sock_probe(at, NULL);
     return rc < 0 ? rc : sock_bind(at, &options, file);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "control/listen_sockets_internal.h"
 #include "relay/sock.h"
 
@@ -37,12 +38,14 @@ void listen_sockets_fini(struct listen_sockets *s)
     inherited_fini(&s->inherited);
 }
 
-static struct listen_socket *listen_socket_new(const struct addr *at,
+/* device: "" for none, as in all functions here. */
+static struct listen_socket *listen_socket_new(const struct addr *at, const char *device,
                                                const struct inherited_socket *inherited)
 {
     struct listen_socket *ls = calloc(1, sizeof *ls);
     if (ls != NULL) {
         ls->at = *at;
+        text_copy(ls->device, sizeof ls->device, device);
         ls->inherited = inherited;
     }
     return ls;
@@ -55,12 +58,13 @@ static size_t listen_sockets_chain(const struct addr *at, const struct inherited
 }
 
 static struct listen_socket *listen_sockets_find(const struct listen_sockets *s,
-                                                 const struct addr *at,
+                                                 const struct addr *at, const char *device,
                                                  const struct inherited_socket *inherited)
 {
     struct listen_socket *ls;
     SLIST_FOREACH(ls, &s->chain[listen_sockets_chain(at, inherited)], in_chain)
-        if (ls->inherited == inherited && (inherited != NULL || addr_equal(&ls->at, at)))
+        if (ls->inherited == inherited &&
+            (inherited != NULL || (addr_equal(&ls->at, at) && strcmp(ls->device, device) == 0)))
             return ls;
     return NULL;
 }
@@ -81,8 +85,10 @@ static void listen_sockets_remove(struct listen_sockets *s, struct listen_socket
 int listen_sockets_adopt(struct listen_sockets *s, const struct addr *at,
                          const struct file_id *file, const int *fd, size_t count)
 {
-    struct listen_socket *known = listen_sockets_find(s, at, NULL);
-    struct listen_socket *ls = known != NULL ? known : listen_socket_new(at, NULL);
+    char device[IFNAMSIZ];
+    sock_device(fd[0], device);
+    struct listen_socket *known = listen_sockets_find(s, at, device, NULL);
+    struct listen_socket *ls = known != NULL ? known : listen_socket_new(at, device, NULL);
     if (ls == NULL || listen_socket_reserve(ls, ls->count + count) < 0) {
         for (size_t i = 0; i < count; i++)
             close(fd[i]);
@@ -114,16 +120,17 @@ static int plan_address(struct listen_sockets_change *ch, size_t listen,
                         const struct inherited_socket *inherited, FILE *errors)
 {
     struct wanted *w = &ch->wanted[ch->count];
+    const char *device = b->device == NULL ? "" : b->device;
     w->listen = listen;
     w->bind = b;
-    w->socket = listen_sockets_find(ch->listen_sockets, at, inherited);
+    w->socket = listen_sockets_find(ch->listen_sockets, at, device, inherited);
     if (w->socket != NULL && listen_socket_file_is_gone(w->socket)) {
         w->replaced = w->socket;
         w->socket = NULL;
     }
     w->is_new = w->socket == NULL;
     if (w->is_new)
-        w->socket = listen_socket_new(at, inherited);
+        w->socket = listen_socket_new(at, device, inherited);
     if (w->socket == NULL)
         return listen_sockets_print_error(errors, ch, listen, at, -ENOMEM);
     w->had = w->socket->count;
@@ -366,13 +373,20 @@ static void mark_wanted(const struct listen_sockets_change *ch)
         ch->wanted[i].socket->wanted = true;
 }
 
+/* Whether all clients of one socket can come to the other one as well. */
+static bool listen_socket_covers(const struct listen_socket *ls, const struct listen_socket *part)
+{
+    return addr_covers(&ls->at, &part->at) &&
+           (ls->device[0] == '\0' || strcmp(ls->device, part->device) == 0);
+}
+
 /* The wanted address that an unwanted socket is a part of, such as 0.0.0.0:80 for 10.0.0.1:80; or
  * NULL. */
 static const struct wanted *find_cover(const struct listen_sockets_change *ch,
                                        const struct listen_socket *ls)
 {
     for (size_t i = 0; i < ch->count && ls->inherited == NULL && !addr_is_unix(&ls->at); i++)
-        if (addr_covers(&ch->wanted[i].socket->at, &ls->at))
+        if (listen_socket_covers(ch->wanted[i].socket, ls))
             return &ch->wanted[i];
     return NULL;
 }
@@ -437,7 +451,7 @@ void listen_sockets_log_unused(const struct listen_sockets *s)
     const struct addr nowhere = { .len = 0 };
     for (size_t i = 0; i < s->inherited.count; i++) {
         const struct inherited_socket *in = s->inherited.socket[i];
-        if (listen_sockets_find(s, &nowhere, in) == NULL)
+        if (listen_sockets_find(s, &nowhere, "", in) == NULL)
             log_msg(LOG_LEVEL_NOTICE, "unused_socket",
                     "fd:%s (fd:%d) was passed by systemd, and no listener uses it", in->name,
                     in->number);

@@ -8,6 +8,7 @@
 #ifndef ZPROXY_CONTROL_LISTEN_SOCKETS_H
 #define ZPROXY_CONTROL_LISTEN_SOCKETS_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct listen_socket {
     TAILQ_ENTRY(listen_socket) in_list;
     SLIST_ENTRY(listen_socket) in_chain; /* of addresses with the same hash */
     struct addr at;
+    char device[IFNAMSIZ];                    /* interface it is bound to; "": none */
     struct file_id file;                      /* of a unix socket that was opened here */
     const struct inherited_socket *inherited; /* all descriptors are duplicates of it; NULL: none */
     size_t count;

@@ -52,9 +52,14 @@ int listen_sockets_print_error(FILE *errors, const struct listen_sockets_change 
                                const struct addr *at, int rc)
 {
     char text[ADDR_TEXT_MAX];
+    const char *why =
+        rc == -ENOENT   ? "no such directory, or no such user or group"
+        : rc == -ENODEV ? "no such interface"
+        : rc == -EADDRNOTAVAIL
+            ? "not an address of this machine; with the option freebind it need not be one"
+            : sock_bind_strerror(rc);
     fprintf(errors, "[listen %s] bind: %s: %s\n", ch->conf->listen[listen].name,
-            addr_print(at, text),
-            rc == -ENOENT ? "no such directory, or no such user or group" : sock_bind_strerror(rc));
+            addr_print(at, text), why);
     return -1;
 }
 
@@ -94,7 +99,9 @@ int listen_sockets_probe_all(const struct listen_sockets_change *ch, FILE *error
         if (w->bind == failed || w->socket->inherited != NULL || !w->is_new ||
             listen_sockets_overlap(ch->listen_sockets, at))
             continue;
-        int found = sock_probe(at);
+        const struct sock_options options = { .freebind = w->bind->freebind,
+                                              .device = w->bind->device };
+        int found = sock_probe(at, &options);
         if (found == 0)
             continue;
         rc = listen_sockets_print_error(errors, ch, w->listen, at, found);
@@ -168,6 +175,8 @@ static int open_wanted(const struct listen_sockets_change *ch, const struct want
     int rc = find_owner(w->bind, &owner);
     options.mode = w->bind->mode;
     options.owner = &owner;
+    options.freebind = w->bind->freebind;
+    options.device = w->bind->device;
     if (rc == 0)
         rc = listen_socket_reserve(ls, ch->workers > ls->count ? ch->workers : ls->count);
     while (rc == 0 && ls->count < ch->workers) {

@@ -21,6 +21,7 @@
 #include "program/proxy.h"
 #include "program/signals.h"
 #include "relay/relay_stock.h"
+#include "relay/sock.h"
 
 enum action {
     ACTION_RUN,
@@ -62,6 +63,24 @@ static void print_missing_sockets(const struct config *conf)
     inherited_fini(&inherited);
 }
 
+/* An address that this machine does not have may come later, as that of VRRP does. */
+static void print_missing_address(const char *listen, const struct config_bind *b)
+{
+    char text[ADDR_TEXT_MAX];
+    if (b->addr_count == 0 || !sock_address_is_missing(&b->addr[0]))
+        return;
+    printf("note: [listen %s] bind: %s: not an address of this machine at present%s\n", listen,
+           addr_print(&b->addr[0], text),
+           b->freebind ? "" : ": zproxy cannot start without freebind");
+}
+
+static void print_missing_addresses(const struct config *conf)
+{
+    for (size_t i = 0; i < conf->listen_count; i++)
+        for (size_t j = 0; j < conf->listen[i].bind_count; j++)
+            print_missing_address(conf->listen[i].name, &conf->listen[i].bind[j]);
+}
+
 /* The socket opened at the start is lost when the syslog daemon restarts; zproxy then opens
  * /dev/log again, which is inside the chroot. */
 static void print_syslog_note(const struct config_global *g)
@@ -90,6 +109,7 @@ static void print_check(const struct config *conf, const char *file)
     printf("%s: ok\n", file);
     budget_print(&budget, conf, stdout, "note: ");
     print_missing_sockets(conf);
+    print_missing_addresses(conf);
     print_syslog_note(&conf->global);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,6 +51,22 @@ static int set_options(int fd, const struct addr *a, const struct sock_options *
     return rc;
 }
 
+/* Where the socket may be bound. The device comes first: without CAP_NET_RAW it cannot be changed
+ * once it is set. */
+static int set_bind_options(int fd, const struct addr *at, const struct sock_options *o)
+{
+    int rc = 0;
+    if (at->sa.sa_family == AF_INET6)
+        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual_stack);
+    if (rc == 0 && o != NULL && o->device != NULL &&
+        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, o->device, (socklen_t)strlen(o->device)) == -1)
+        rc = -errno;
+    if (rc == 0 && o != NULL && o->freebind)
+        rc = at->sa.sa_family == AF_INET6 ? sock_set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+                                          : sock_set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+    return rc;
+}
+
 static int set_listen_options(int fd, const struct addr *a, const struct sock_options *o)
 {
     if (addr_is_unix(a))
@@ -59,8 +76,8 @@ static int set_listen_options(int fd, const struct addr *a, const struct sock_op
         rc = sock_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (rc == 0 && o->nodelay)
         rc = sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (rc == 0 && a->sa.sa_family == AF_INET6)
-        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !a->dual_stack);
+    if (rc == 0)
+        rc = set_bind_options(fd, a, o);
     if (rc == 0)
         rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, o->fastopen);
     if (rc == 0)
@@ -77,24 +94,33 @@ static struct addr without_ipv6(const struct addr *at)
     return v4;
 }
 
-int sock_probe(const struct addr *at)
+int sock_probe(const struct addr *at, const struct sock_options *options)
 {
     if (addr_is_unix(at))
         return unix_socket_probe(at);
     int fd = sock_open(at->sa.sa_family);
     if (fd == -EAFNOSUPPORT && at->dual_stack) {
         struct addr v4 = without_ipv6(at);
-        return sock_probe(&v4);
+        return sock_probe(&v4, options);
     }
     if (fd < 0)
         return fd;
     int rc = sock_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (rc == 0 && at->sa.sa_family == AF_INET6)
-        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->dual_stack);
+    if (rc == 0)
+        rc = set_bind_options(fd, at, options);
     if (rc == 0 && bind(fd, &at->sa, at->len) == -1)
         rc = -errno;
     close(fd);
     return rc;
+}
+
+bool sock_address_is_missing(const struct addr *at)
+{
+    struct addr any_port = *at;
+    if (addr_is_unix(at))
+        return false;
+    addr_set_port(&any_port, 0);
+    return sock_probe(&any_port, NULL) == -EADDRNOTAVAIL;
 }
 
 static int bind_to(int fd, const struct addr *at, const struct sock_options *o,
@@ -124,6 +150,14 @@ int sock_bind(const struct addr *at, const struct sock_options *options, struct 
         return rc;
     }
     return fd;
+}
+
+void sock_device(int fd, char device[IFNAMSIZ])
+{
+    socklen_t length = IFNAMSIZ;
+    memset(device, 0, IFNAMSIZ);
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &length) == -1)
+        device[0] = '\0';
 }
 
 const char *sock_bind_strerror(int rc)

@@ -2,6 +2,7 @@
 #ifndef ZPROXY_RELAY_SOCK_H
 #define ZPROXY_RELAY_SOCK_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ struct sock_options {
     int defer_accept; /* s */
     unsigned mode;    /* of a unix socket's file, from its creation; 0: umask(2) decides */
     const struct unix_owner *owner; /* of that file; NULL: not changed */
+    bool freebind;      /* the address need not be one of this machine: IP_FREEBIND, ip(7) */
+    const char *device; /* NULL: any; SO_BINDTODEVICE, socket(7): accepted sockets have it too */
 };
 
 /* Opens a stream socket. Returns the descriptor or -errno. */
@@ -32,8 +35,10 @@ int sock_open(int family);
 
 /* Checks that no process listens at the address: with SO_REUSEPORT a second zproxy of the same user
  * would share it and take half of the connections. Changes nothing. Returns 0 if the address is
- * free, or -errno. */
-int sock_probe(const struct addr *at);
+ * free, or -errno. Of the options only freebind and device are used; NULL: neither. */
+int sock_probe(const struct addr *at, const struct sock_options *options);
+/* Returns whether this machine has no such IP address, so that only freebind can bind it. */
+bool sock_address_is_missing(const struct addr *at);
 
 /* Binds a socket with SO_REUSEPORT, so that each worker may have its own. Options that accepted
  * sockets inherit from it on Linux (TCP_NODELAY, keepalive, user timeout, buffers) are set here,
@@ -41,6 +46,9 @@ int sock_probe(const struct addr *at);
  * other sockets of the address keep theirs. *file is set to the file of a unix socket, otherwise to
  * none. Returns the descriptor or -errno. */
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file);
+
+/* Writes the name of the interface that the socket is bound to; "": none. */
+void sock_device(int fd, char device[IFNAMSIZ]);
 
 /* The text for an error of sock_bind() or sock_listen(). */
 const char *sock_bind_strerror(int rc);
