@@ -36,7 +36,8 @@ static int accept_one(const struct admin_listener *listener)
     return fd == -1 ? -errno : fd;
 }
 
-/* accept4(2) fails for lack of a descriptor also when no client waits. */
+/* Before a client is evicted: accept4(2) fails for lack of a descriptor also when no client waits.
+ */
 static bool has_waiting_client(const struct admin_listener *listener)
 {
     struct pollfd query = { .fd = listener->fd, .events = POLLIN };
@@ -59,9 +60,13 @@ static int accept_client(struct admin_listener *listener)
 /* Returns whether another client may be there. */
 static bool admin_accept(struct admin_listener *listener)
 {
-    if (listener->admin->count >= ADMIN_CLIENTS_MAX && !admin_evict(listener->admin)) {
-        admin_pause(listener);
-        return false;
+    if (listener->admin->count >= ADMIN_CLIENTS_MAX) {
+        if (!has_waiting_client(listener))
+            return false;
+        if (!admin_evict(listener->admin)) {
+            admin_pause(listener);
+            return false;
+        }
     }
     struct admin_client *c = calloc(1, sizeof *c);
     int fd = c == NULL ? -ENOMEM : accept_client(listener);
