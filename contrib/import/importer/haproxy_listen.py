@@ -142,6 +142,7 @@ class Listeners:
             listen.set("accept_proxy", "yes", place)
             for network in networks:
                 listen.add("trusted_proxies", network, place)
+        self._preread(section, listen)
 
     def _keepalive(self, section, listen):
         value, origin = "no", "default of HAProxy"

@@ -259,6 +259,9 @@ class Pools:
 
     def _source(self, section, pool, servers):
         words, place = section.last("source")
+        own = self._common(pool, servers, "source", None, "source")
+        if own and not all("source" in options for _, _, options, _ in servers):
+            self.report.differs(own[1], "source is a key of the pool: it applies to all servers")
         for _, _, options, at in servers:
             if "source" in options:
                 words, place = [options["source"][0]], at

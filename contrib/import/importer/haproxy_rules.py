@@ -136,7 +136,7 @@ class Conditions:
 
     def _routing(self, section, listen):
         """Sets pool, and a route for each use_backend. Returns the names of the routes' pools."""
-        names, default, where, reads = [], None, None, False
+        names, default, where = [], None, None
         for words, place in section.all("use_backend"):
             if not words:
                 continue
@@ -162,13 +162,15 @@ class Conditions:
         listen.lines = [line for line in listen.lines if line[0] != "route"]
         listen.set("pool", name_of(default), where)
         listen.lines += routes
-        reads = bool(routes) or any("accept-proxy" in words for words, _ in section.all("bind"))
+        return names
+
+    def _preread(self, section, listen):
         for words, place in section.all("tcp-request"):
-            if words[:1] == ["inspect-delay"] and len(words) > 1 and reads:
+            if words[:1] == ["inspect-delay"] and len(words) > 1 and (
+                    listen.get("route") or listen.get("accept_proxy")):
                 self._time(listen, "preread_timeout", words[1], place, most=HOUR)
                 self.report.differs(place, "a client that sends nothing for this time is reset; HAProxy "
                                     "goes on without its hello")
-        return names
 
     def _check_pool(self, name, place):
         if name not in self.back and name != "no-server":
