@@ -155,6 +155,22 @@ START_TEST(a_wake_up_that_comes_late_is_noticed)
 }
 END_TEST
 
+START_TEST(a_wake_up_that_is_held_up_is_noticed_at_its_end)
+{
+    look();
+    uint64_t began = set.now;
+    wake(UINT64_MAX, 200000); /* a long sleep */
+    ck_assert_uint_eq(set.held_until, 0);
+    ck_assert_uint_gt(set.now, began);
+    began = set.now;
+    usleep(200000);
+    uv_update_time(&loop);
+    event_set_sleep(&set, UINT64_MAX);
+    ck_assert_uint_eq(set.held_from, began);
+    ck_assert_uint_eq(set.held_until, uv_now(&loop));
+}
+END_TEST
+
 START_TEST(a_long_sleep_that_was_asked_for_is_not_late)
 {
     wake(UINT64_MAX, 200000);
@@ -176,6 +192,7 @@ int main(void)
     tcase_add_test(c, a_wake_up_without_a_look_settles_nothing);
     tcase_add_test(c, events_of_a_later_poll_in_a_wake_up_have_its_time);
     tcase_add_test(c, a_wake_up_that_comes_late_is_noticed);
+    tcase_add_test(c, a_wake_up_that_is_held_up_is_noticed_at_its_end);
     tcase_add_test(c, a_long_sleep_that_was_asked_for_is_not_late);
     suite_add_tcase(s, c);
     return suite_main(s);

@@ -36,7 +36,7 @@ int event_set_init(struct event_set *s, const uv_loop_t *loop, enum busy_poll_mo
     s->wakeups = 0;
     s->now = s->before = s->settled = uv_now(loop);
     s->due = UINT64_MAX;
-    s->resumed = 0;
+    s->resumed = s->held_from = s->held_until = 0;
     s->full_batches = 0;
     s->highest_fd = 0;
     s->fd = epoll_create1(EPOLL_CLOEXEC);
@@ -87,6 +87,11 @@ void event_set_wake(struct event_set *s)
 
 void event_set_sleep(struct event_set *s, uint64_t due)
 {
+    uint64_t now = uv_now(s->loop);
+    if (s->awake && now - s->now > LATE) {
+        s->held_from = s->now;
+        s->held_until = now;
+    }
     s->awake = false;
     s->due = due;
 }

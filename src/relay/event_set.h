@@ -34,6 +34,8 @@ struct event_set {
     uint64_t due;          /* ms: when the next one is wanted; UINT64_MAX: at no time */
     uint64_t settled;      /* ms: everything that was ready at that time has been handled */
     uint64_t resumed;      /* ms: when a wake-up last came much later than wanted; 0: never */
+    uint64_t held_from;    /* ms: `now` of the last wake-up that was held up (SIGSTOP, a disk) */
+    uint64_t held_until;   /* ms: when it ended; 0: none was */
     uint64_t series_began; /* ms: of batches that were full */
     uint32_t full_batches; /* of this series */
     int highest_fd;        /* ever watched */

@@ -26,11 +26,19 @@ bool session_is_half_closed(const struct session *s)
     return s->up_ended || s->down_ended || pending;
 }
 
+/* What happened in a wake-up has the time at which it began. Where that was long before its end,
+ * the end counts: the peers have had no time since. */
+static uint64_t last_activity(const struct session *s)
+{
+    const struct event_set *set = s->sessions->set;
+    return s->active == set->held_from ? set->held_until : s->active;
+}
+
 static uint64_t idle_deadline(const struct session *s)
 {
     const struct config_listen *c = s->frontend->conf;
-    return session_timers_after(s->active, session_is_half_closed(s) ? c->half_close_timeout
-                                                                     : c->idle_timeout);
+    return session_timers_after(last_activity(s), session_is_half_closed(s) ? c->half_close_timeout
+                                                                            : c->idle_timeout);
 }
 
 uint64_t session_timers_last_deadline(const struct session *s)
