@@ -195,7 +195,7 @@ START_TEST(an_address_is_remembered_until_its_rate_is_full)
 }
 END_TEST
 
-START_TEST(ipv6_clients_are_told_apart_by_their_prefix)
+START_TEST(ipv6_clients_are_distinguished_by_their_prefix)
 {
     static const struct {
         unsigned prefix;
@@ -305,7 +305,8 @@ START_TEST(addresses_with_sessions_are_kept)
         assert_quietly(client_limits_acquire(client_limits, &p, START) == CLIENT_LIMITS_OK);
     }
     ck_assert_uint_eq(addresses(), many);
-    for (uint32_t i = 0; i < many; i++) { /* would find out who is not there */
+    for (uint32_t i = 0; i < many;
+         i++) { /* releasing an address that was forgotten would fail an assertion */
         const struct addr_peer p = attacker(i);
         client_limits_release(client_limits, &p, START);
     }
@@ -417,7 +418,7 @@ int main(void)
     tcase_add_test(t, a_rate_is_exact_over_time);
     tcase_add_test(t, a_refusal_costs_nothing);
     tcase_add_test(t, an_address_is_remembered_until_its_rate_is_full);
-    tcase_add_test(t, ipv6_clients_are_told_apart_by_their_prefix);
+    tcase_add_test(t, ipv6_clients_are_distinguished_by_their_prefix);
     tcase_add_test(t, clients_without_an_ip_address_are_not_limited);
     tcase_add_test(t, clocks_may_differ_a_little);
     tcase_add_test(t, the_largest_rate_does_not_overflow);

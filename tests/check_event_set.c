@@ -61,7 +61,7 @@ static void wake(uint64_t due, useconds_t after)
     event_set_wake(&set);
 }
 
-/* One with a look. Returns the time of the one before. */
+/* A wake-up with one look. Returns the time of the previous wake-up. */
 static uint64_t look(void)
 {
     uint64_t before = set.now;

@@ -137,7 +137,7 @@ static bool is_stalled(struct rig *rig)
     return true;
 }
 
-/* Sends as much as goes until nothing moves any more. Returns how much that was. */
+/* Sends until nothing moves any more. Returns the number of bytes. */
 static size_t send_until_stalled(struct rig *rig, const char *data, size_t len)
 {
     size_t sent = 0;
@@ -257,7 +257,7 @@ START_TEST(a_guess_is_doubted_before_it_costs_a_call)
 }
 END_TEST
 
-/* Segments that two sockets send in turns do not lie side by side in memory: each takes a slot. */
+/* Segments that two sockets send alternately are not adjacent in memory: each takes a slot. */
 static void send_scattered(struct rig *rig, const char *data, size_t pieces, size_t len)
 {
     no_delay(rig->client);

@@ -57,7 +57,7 @@ static void in_records(struct bytes *out, const struct bytes *b, size_t size)
     }
 }
 
-/* Copies that end where the bytes end, so that a sanitizer sees who reads beyond. */
+/* Copies that end where the bytes end, so that a sanitizer reports reads beyond. */
 static enum hello_result parse_copy(struct hello *h, const void *bytes, size_t n)
 {
     char *copy = malloc(n + 1);

@@ -54,7 +54,7 @@ static void fill_pipe(int in, size_t n)
     ck_assert_int_eq(write(in, bytes, n), (ssize_t)n);
 }
 
-/* What another process says of a pipe is compared with what the kernel says. */
+/* The bytes that another process reports of a pipe are compared with those of the kernel. */
 START_TEST(a_pipe_that_is_not_as_was_said_is_not_adopted)
 {
     int a[2];

@@ -46,7 +46,7 @@ START_TEST(the_first_route_that_fits_is_taken)
 }
 END_TEST
 
-START_TEST(all_that_a_route_says_must_fit)
+START_TEST(all_conditions_of_a_route_must_match)
 {
     ck_assert_int_eq(chosen("example.net", ""), -1);
     ck_assert_int_eq(chosen("example.net", "\2h3"), -1);
@@ -84,7 +84,7 @@ int main(void)
     Suite *s = suite_create("route");
     TCase *t = tcase_create("route");
     tcase_add_test(t, the_first_route_that_fits_is_taken);
-    tcase_add_test(t, all_that_a_route_says_must_fit);
+    tcase_add_test(t, all_conditions_of_a_route_must_match);
     tcase_add_test(t, letter_case_does_not_matter);
     tcase_add_test(t, who_names_no_server_fits_no_name);
     tcase_add_test(t, without_routes_none_fits);
