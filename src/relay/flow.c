@@ -19,8 +19,8 @@
 /* Bytes copied at once: what is peeked at and sent should still be in cache when it is sent. */
 #define FLOW_COPY (64 * 1024)
 
-/* Bytes a slot up to which a pipe is never full in practice: the smallest packets of a stream that
- * has more to send than fits in one bring many times as much. */
+/* With at most so many bytes per slot, a pipe is practically never full: a stream that has more to
+ * send than one packet holds sends much larger packets. */
 #define FLOW_FRAGMENT 64
 
 /* Steps return STEP_DONE when something has moved or changed and the next step may follow,
@@ -85,8 +85,9 @@ static int sink_stopped(struct flow *f, struct side *dst, int error)
     return error == EAGAIN ? STEP_WAIT : STEP_DONE;
 }
 
-/* Nagle's algorithm holds a piece back only behind a short one that is not acknowledged yet, so
- * what a connection sends first is never held: one with a single request is spared the call. */
+/* Disables Nagle's algorithm before the second write. It delays a short segment only while another
+ * one is not acknowledged, so the first write is never delayed, and a connection with a single
+ * request needs no call. */
 static void disable_nagle(const struct flow *f, struct side *dst)
 {
     if (!side_is(dst, SIDE_NAGLE) || f->bytes == 0)
@@ -107,8 +108,8 @@ static int flow_consume(struct side *src, struct relay_stock *stock, size_t n)
     return 0;
 }
 
-/* Peeks, sends, and takes from the source what was sent: three calls where two would do, but
- * nothing is ever held here. */
+/* Peeks, sends, and takes from the source what was sent. That is three calls instead of two, but no
+ * payload has to be kept in user space. */
 static int copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
@@ -152,9 +153,9 @@ static void unload(struct flow *f, struct relay_stock *stock, enum relay_path pa
     f->state = FLOW_FILL;
 }
 
-/* The sink cannot be spliced to, with bytes in the pipe already (from before that was known, or
- * from another process): they are read, sent, and what was not sent goes back into the pipe, which
- * is empty then, so the order stays. */
+/* Empties the pipe into a sink that cannot be spliced to. The bytes were spliced in before that was
+ * known, or came by a handover. They are read and sent; those that were not sent are written back
+ * into the pipe, which is empty then, so their order stays. */
 static int drain_by_copy(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     size_t held = f->pipe->held;
@@ -222,8 +223,8 @@ static int flow_splice_in(struct flow *f, struct side *src, struct side *dst,
     }
     pipe_put(&stock->pipes, p);
     if (n == 0) {
-        /* Before FIN it is the urgent mark that reads as an end; the event that tells of FIN
-         * is on its way, and it tells of the mark as well. */
+        /* splice(2) returns 0 at the urgent mark too. If FIN has not been reported yet, wait for
+         * the next event, which reports either of them. */
         if (side_is(src, SIDE_ENDED))
             f->state = FLOW_DONE;
         else
@@ -237,8 +238,8 @@ static int flow_splice_in(struct flow *f, struct side *src, struct side *dst,
     return source_stopped(src, (int)-n);
 }
 
-/* Asks for exactly what the pipe holds, and never SPLICE_F_MORE: a sink told of more to come holds
- * the end of a message back for 200 ms. */
+/* Splices exactly what the pipe holds, and never with SPLICE_F_MORE: the kernel would then delay
+ * the end of a message by up to 200 ms. */
 static int flow_splice_out(struct flow *f, struct side *dst, struct relay_stock *stock)
 {
     if (f->copy)
@@ -262,8 +263,8 @@ static bool at_mark(const struct side *src)
     return ioctl(src->fd, SIOCATMARK, &at) == 0 && at;
 }
 
-/* The bytes behind the mark can be reached by recv(2) alone, splice(2) stops in front of it for
- * ever. A new mark may have come meanwhile, and its event with it. */
+/* Only recv(2) reads past the urgent mark; splice(2) stops before it for ever. SIDE_URGENT stays
+ * set if a new mark has arrived meanwhile. */
 static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     uint64_t before = f->bytes;

@@ -114,7 +114,7 @@ static bool pipe_is_end(int fd, int mode, struct stat *st)
            fstat(fd, st) == 0 && S_ISFIFO(st->st_mode);
 }
 
-/* The bytes that the two ends of a pipe may hold, or -1: they are not what was said of them. */
+/* Returns the size of the pipe with these ends, or -1 if they are not as pipe_adopt() requires. */
 static int pipe_measure(const int fd[2], uint32_t held)
 {
     struct stat out;

@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "build.h"
 
-/* No smaller than what any pipe holds: a refused one is emptied into it at once. Past the cache
- * larger is slower, so only that much of it is used for copying (FLOW_COPY). */
+/* At least the size of a pipe, whose bytes are read into it if the sink cannot be spliced to.
+ * Copying uses only FLOW_COPY bytes of it, which fit in the cache. */
 #define RELAY_STOCK_BUFFER_MIN (64 * 1024)
 
 int relay_stock_init(struct relay_stock *stock, bool splice, struct pipe_quota *quota,
@@ -72,10 +72,11 @@ bool relay_stock_can_splice(void)
     int ends[2];
     bool can = false;
     if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) == -1)
-        return true; /* nothing known against it */
+        return true; /* unknown: assume that it can */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd != -1) {
-        /* an unconnected socket: ENOTCONN from a kernel that would, EINVAL or ENOSYS if not */
+        /* the socket is not connected: ENOTCONN means that the kernel can splice, EINVAL or ENOSYS
+         * that it cannot */
         can = splice(fd, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK) != -1 ||
               (errno != EINVAL && errno != ENOSYS && errno != EPERM);
         close(fd);

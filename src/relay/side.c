@@ -31,7 +31,7 @@ void side_note(struct side *sd, uint32_t events)
         ready |= SIDE_READABLE;
     if (events & EPOLLOUT)
         ready |= SIDE_WRITABLE;
-    if (events & (EPOLLRDHUP | EPOLLHUP)) /* a hint: only a read of nothing is the end */
+    if (events & (EPOLLRDHUP | EPOLLHUP)) /* a hint: the stream has ended when a read returns 0 */
         ready |= SIDE_READABLE | SIDE_ENDED;
     if (events & EPOLLPRI)
         ready |= SIDE_READABLE | SIDE_URGENT;
@@ -56,8 +56,8 @@ void side_close(struct side *sd)
 #define CLOSES_RANGES true
 #endif
 
-/* A server's socket is opened right after its client's, so mostly the two are neighbours, and one
- * call closes both: close_range(2), which Linux has from 5.9 on. */
+/* The server's socket is usually opened right after the client's, so that their numbers are
+ * adjacent and one call closes both: close_range(2), since Linux 5.9. */
 static bool close_adjacent(const struct side *a, const struct side *b)
 {
     int first = a->fd < b->fd ? a->fd : b->fd;

@@ -6,13 +6,14 @@
 #define BURST_MS 100
 #define WORTH_MS (BURST_MS / 2)
 
-/* Whole bytes alone can be taken: what is left then is less than one, and is counted on top. */
+/* The capacity. Only whole bytes are taken, so less than one byte may be left, which is added to
+ * it. */
 static uint64_t capacity(const struct token_bucket *b)
 {
     return b->rate * BURST_MS + BYTE - 1;
 }
 
-/* For what it is worth to wake up. */
+/* The level at which a waiting session is woken. */
 static uint64_t wakeup_level(const struct token_bucket *b)
 {
     return b->rate * WORTH_MS + BYTE - 1;

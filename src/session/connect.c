@@ -43,7 +43,7 @@ static enum connect_result connect_ended(struct session *s, enum session_end why
 
 /* ---- one attempt ---- */
 
-/* EPERM and EACCES are no shortage, though they are this machine's. */
+/* EPERM and EACCES have their cause on this machine too, but are no shortage. */
 static enum session_end failure_of(const struct session *s, int error)
 {
     if (error == ETIMEDOUT)
@@ -52,8 +52,8 @@ static enum session_end failure_of(const struct session *s, int error)
     return lacks ? SESSION_END_RESOURCE : SESSION_END_CONNECT_FAILED;
 }
 
-/* Where the connection is to come from. The client's own port is left to the client: it may have a
- * connection to the server itself. */
+/* The source address of the connection. With source = client it has another port than the client,
+ * which may have a connection to the server itself. */
 static struct sock_source source_of(const struct session *s)
 {
     const struct config_source *c = &conf_of(s)->source;
@@ -97,7 +97,7 @@ int connect_watch(struct session *s, int fd)
     return rc;
 }
 
-/* Returns 0 when the attempt is under way, or -errno. */
+/* Returns 0 if the connect has begun, or -errno. */
 static int connect_attempt(struct session *s)
 {
     s->attempts++;
@@ -282,16 +282,16 @@ enum connect_result connect_granted(struct session *s)
     return pool_file(s->pool) != NULL ? connect_next(s) : connect_requeue(s);
 }
 
-/* A refusal is ECONNREFUSED. ECONNRESET, or EPIPE behind a FIN, comes from a server that had
- * accepted, perhaps begun to work: the request must not go to another server. */
+/* Only ECONNREFUSED is a refusal. ECONNRESET, or EPIPE after a FIN, comes from a server that has
+ * accepted and may have begun to work: the request must not go to another server. */
 static bool had_accepted(int error)
 {
     return error == ECONNRESET || error == EPIPE;
 }
 
-/* The PROXY header goes first. Where the client's first bytes are
- * there already the header waits for them (MSG_MORE), and leaves in the same packet: the splice
- * that follows sends both. A new socket is empty, so the header fits. */
+/* Sends the PROXY header. If the first bytes of the client have arrived, the header waits for them
+ * (MSG_MORE): the splice that follows sends both in one packet. The send buffer of a new socket is
+ * empty, so the header fits. */
 static int connect_send_header(struct session *s)
 {
     unsigned char header[PROXY_HEADER_WRITE_MAX];
@@ -305,7 +305,7 @@ static int connect_send_header(struct session *s)
     int unread = 0;
     bool more = s->frontend->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
                 unread > 0;
-    if (side_is(&s->server, SIDE_NAGLE)) /* later it would push the header out by itself */
+    if (side_is(&s->server, SIDE_NAGLE)) /* TCP_NODELAY set later would send the header alone */
         sock_set_nodelay(s->server.fd);
     side_clear(&s->server, SIDE_NAGLE);
     ssize_t sent =

@@ -6,14 +6,15 @@
 #include "session/session.h"
 
 enum connect_result {
-    CONNECT_WAITS,   /* something is under way */
-    CONNECT_REACHED, /* a server: the session can relay */
+    CONNECT_WAITS,   /* for the server, the queue or a pause */
+    CONNECT_REACHED, /* the server accepted: the session can relay */
     CONNECT_ANSWERS, /* the pool's answer is a file: s->file */
     CONNECT_RESET,   /* the server accepted the connection and reset it */
     CONNECT_ENDED,   /* no server is left; the session has ended */
 };
 
-/* Looks for a server in the session's pool. on_server_event is called for the server's socket. */
+/* Picks a server of the session's pool and begins to connect. Events of the server's socket go to
+ * s->sessions->on_server_event. */
 enum connect_result connect_next(struct session *s);
 
 /* Takes over fd, a socket that connects or is connected to s->target, and watches it. Returns 0; or

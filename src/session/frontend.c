@@ -7,11 +7,11 @@
 
 #define MS_PER_S 1000
 
-/* What is looked at before it is taken must fit into the receive buffer, in however small segments
- * it comes: the longest header or hello, twice. */
+/* A receive buffer for peeking: the longest PROXY header or hello must fit, also in small segments,
+ * which take more memory. So it is twice the longest. */
 #define PEEK_BUFFER (64 * 1024)
 
-/* The pool's hash goes by what a TLS client says; or that of one to fall back on. */
+/* Whether the pool, or one of its fallbacks, hashes by the TLS server name. */
 static bool hashes_names(const struct config_pool *p)
 {
     while (p != NULL && p->hash_key != CONFIG_HASH_SNI)
@@ -95,7 +95,7 @@ static size_t count_chain(const struct config_pool *p, size_t max)
     return n;
 }
 
-/* Adds p and what it falls back on. */
+/* Adds p and its fallbacks. */
 static size_t add_chain(struct end_counts_entry *table, const struct config_pool *p, size_t max,
                         frontend_find_pool_fn *find, const void *pools)
 {
@@ -105,7 +105,7 @@ static size_t add_chain(struct end_counts_entry *table, const struct config_pool
     return n;
 }
 
-#define CHAIN_MAX 64 /* pools in a row; sessions of more count as the listener's own pool's */
+#define CHAIN_MAX 64 /* fallbacks in a row; sessions beyond them count for the listener's pool */
 
 static int make_ended(struct frontend *f, frontend_find_pool_fn *find, const void *pools)
 {
@@ -215,7 +215,7 @@ void frontend_release_slot(struct frontend *f)
 {
     conn_limit_release(f->process_limit);
     conn_limit_release(&f->listener_state->conn_limit);
-    /* release: the frontend may be freed after this, and what was done to it comes before */
+    /* release: control may free the frontend after this; all earlier accesses come before */
     atomic_fetch_sub_explicit(&f->sessions, 1, memory_order_release);
 }
 

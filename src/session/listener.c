@@ -8,16 +8,18 @@
 #include "base/loop_watch.h"
 #include "relay/sock.h"
 
-/* Clients that are accepted in a wake-up at most, by one listener and by all. Each brings about
- * five events of sockets, which a look at the event set has to keep up with (EVENT_SET_BATCH). */
+/* The most clients that are accepted in a wake-up, by one listener and by all. Each client causes
+ * about five events of sockets, and a look at the event set must be able to fetch them all
+ * (EVENT_SET_BATCH). */
 #define LISTENER_BATCH  16
 #define LISTENERS_BATCH 32
 
-/* Out of descriptors with no session of its own to end, a worker looks again after this time. */
+/* A worker without descriptors tries again after this time, also if none of its sessions ends. */
 #define RETRY_MS 100
 
-/* These are about one client, or come again; the others would come back at once. accept(2): Linux
- * hands network errors of the new connection through. */
+/* Whether the error concerns one client only, so that the next accept(2) may succeed; after other
+ * errors it would fail again at once. accept(2) on Linux returns network errors of the new
+ * connection. */
 static bool is_transient(int error)
 {
     switch (error) {
@@ -55,7 +57,7 @@ static void listener_note_paused(struct listener *l, enum accept_reason reason)
         l->listeners->report(l->listeners->arg);
 }
 
-/* It is paused. */
+/* l must be paused. */
 static void listener_unpause(struct listener *l)
 {
     l->paused = false;
@@ -71,7 +73,7 @@ static int listener_watch(struct listener *l)
     return rc < 0 ? rc : loop_watch_start(&l->poll, listener_on_event);
 }
 
-/* The kernel's backlog holds the clients. */
+/* Stops accepting; the kernel's backlog holds the clients. */
 static void listener_pause(struct listener *l, enum accept_reason reason)
 {
     if (l->fd == -1 || l->paused)
@@ -96,7 +98,7 @@ static bool listener_resume(struct listener *l)
     return true;
 }
 
-/* Returns whether all have. */
+/* Returns whether all have resumed. */
 static bool listener_resume_all(struct listeners *all)
 {
     bool done = true;
@@ -113,7 +115,7 @@ static bool listener_resume_all(struct listeners *all)
     return done;
 }
 
-/* Those that fail have no other wake-up to wait for: the one that a limit gives is spent. */
+/* Those that fail must be retried by time: the wake of their limit has been used. */
 void listeners_resume(struct listeners *all)
 {
     if (listener_resume_all(all))
@@ -181,8 +183,8 @@ static void listeners_begin_wakeup(struct listeners *all, uint64_t wakeup)
     all->skipped = false;
 }
 
-/* How many of n clients the listener may accept. The loop calls listeners in the same order in each
- * wake-up: where there is no room for the last ones, the first ones wait until all had a turn. */
+/* Returns how many of n clients the listener may accept. The loop calls listeners in the same order
+ * in each wake-up: if the last ones get no share, the first ones wait until all have had one. */
 static unsigned listener_take_turn(struct listener *l, unsigned n)
 {
     struct listeners *all = l->listeners;
@@ -197,8 +199,9 @@ static unsigned listener_take_turn(struct listener *l, unsigned n)
     return turn;
 }
 
-/* One client, so that the usual single one does not cost a second call that finds no client; twice
- * as many with each wake-up in a row, so that a storm does not cost a wake-up a client. */
+/* The first wake-up accepts one client, so that a single client costs no second call that finds
+ * none. Each following wake-up in a row accepts twice as many, so that many clients need few
+ * wake-ups. */
 static unsigned listener_next_batch(struct listener *l)
 {
     uint64_t wakeup = l->listeners->sessions->set->wakeups;
@@ -209,7 +212,7 @@ static unsigned listener_next_batch(struct listener *l)
     return listener_take_turn(l, l->batch);
 }
 
-/* status: libuv stops a handle whose descriptor has EPOLLERR; accept(2) knows what that is. */
+/* status < 0: libuv has stopped the handle because of EPOLLERR; accept(2) returns the error. */
 static void listener_on_event(uv_poll_t *poll, int status, int events)
 {
     struct listener *l = (struct listener *)poll; /* its first member */
@@ -246,7 +249,7 @@ static void listener_on_closed(uv_handle_t *poll)
         free(l);
 }
 
-/* Gives the descriptor back; -1 where it was closed. */
+/* Returns the descriptor, which now belongs to the caller; -1 if it was closed. */
 static int listener_take_fd(struct listener *l)
 {
     int fd = l->fd;
@@ -260,8 +263,8 @@ static int listener_take_fd(struct listener *l)
     return fd;
 }
 
-/* As many clients as the queue holds, which is one more than the backlog: in a storm it would not
- * become empty. */
+/* Accepts as many clients as the queue holds, one more than the backlog: with many new clients the
+ * queue would never become empty. */
 static void listener_accept_queue(struct listener *l)
 {
     int left = l->frontend->options.backlog;
@@ -303,8 +306,8 @@ void listener_open(struct listener *l, struct listeners *all, int fd, struct fro
 
 void listener_set_frontend(struct listener *l, struct frontend *frontend)
 {
-    bool resumed =
-        l->fd == -1 || !l->paused || listener_resume(l); /* it is counted where it paused */
+    bool resumed = l->fd == -1 || !l->paused ||
+                   listener_resume(l); /* the pause is counted in the old frontend */
     if (!resumed)
         listener_unpause(l);
     l->frontend = frontend;

@@ -26,8 +26,8 @@ static enum preread_result preread_ended(struct session *s, enum session_end why
     return PREREAD_ENDED;
 }
 
-/* What lies there, at most `room` bytes of it. Returns its length, 0 at the end of the stream, or
- * -errno; -EAGAIN: nothing. */
+/* Peeks at most `room` unread bytes. Returns their number; 0 at the end of the stream; or -errno,
+ * -EAGAIN if there are none. */
 static ssize_t preread_peek(struct session *s, size_t room)
 {
     struct relay_stock *stock = &s->sessions->relay_stock;
@@ -91,7 +91,7 @@ static enum preread_result bad_header(struct session *s, const char *why)
     return preread_ended(s, SESSION_END_BAD_PROXY_HEADER);
 }
 
-/* Reads what has been looked at already. */
+/* Reads bytes that were peeked at. */
 static bool consume(struct session *s, size_t length)
 {
     while (length > 0) {
@@ -152,7 +152,7 @@ enum preread_result preread_process(struct session *s)
 {
     enum preread_result result = s->admitted ? read_hello(s) : read_proxy_header(s);
     if (result == PREREAD_DONE)
-        side_set(&s->client, SIDE_READABLE); /* what was looked at is still there */
+        side_set(&s->client, SIDE_READABLE); /* the peeked bytes are still unread */
     return result;
 }
 
@@ -164,8 +164,8 @@ enum preread_result preread_begin(struct session *s)
     return preread_process(s);
 }
 
-/* A client that waits for the server to speak first gives no hello: it is told so, rather than left
- * to guess. */
+/* A client that waits for the server to send first sends no hello. Its session ends, instead of
+ * going to the pool of the listener. */
 enum preread_result preread_expire(struct session *s)
 {
     return preread_ended(s, SESSION_END_PREREAD_TIMEOUT);

@@ -7,7 +7,7 @@
 #include "session/session_close.h"
 #include "session/session_timers.h"
 
-/* Bytes in a wake-up from which on throughput matters more than the time of an answer. */
+/* With more bytes than this in a wake-up, throughput matters more than latency. */
 #define LONG_MESSAGE (8 * 1024)
 
 /* Errors of this machine: no memory, no descriptors. */
@@ -17,8 +17,8 @@ static bool is_shortage(int error)
            error == EIO;
 }
 
-/* A socket that was reset gives its unread bytes first (tcp_recvmsg(), tcp_splice_read()), and
- * there are no more of them than its buffer holds. */
+/* Delivers what a side received before it failed. A socket that was reset still returns its unread
+ * bytes (tcp_recvmsg(), tcp_splice_read()), at most what its buffer holds. */
 static void relay_flush(struct session *s, struct side *failed)
 {
     bool up = failed == &s->client;
@@ -39,7 +39,7 @@ static void relay_close_failed(struct session *s, struct side *failed)
     session_close(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
 }
 
-/* Runs one direction. Returns false when that has ended the session. */
+/* Pumps one direction. Returns false if the session has ended. */
 static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
 {
     int rc = flow_pump(f, src, dst, &s->sessions->relay_stock);
@@ -55,8 +55,8 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
     return false;
 }
 
-/* The source has ended and all is delivered: FIN is passed on, unless it was the second one, which
- * close() passes on. */
+/* The source has ended and everything is delivered: passes FIN on by shutdown(2). The second FIN of
+ * a session is passed on by close(2), in close_sides(). */
 static void pass_fin(struct session *s, bool *ended, enum session_end who, struct side *dst)
 {
     *ended = true;
@@ -66,7 +66,7 @@ static void pass_fin(struct session *s, bool *ended, enum session_end who, struc
     s->active = session_now(s);
     if (s->up.state == FLOW_DONE && s->down.state == FLOW_DONE)
         return;
-    /* fails on a dead socket alone, of which an event tells */
+    /* fails only on a dead socket, for which there is an event */
     (void)shutdown(dst->fd, SHUT_WR);
     session_timers_arm(s);
 }
@@ -81,10 +81,10 @@ static void charge_rates(struct session *s)
 {
     rate_limit_charge(&s->rate_limit->up, &s->up);
     rate_limit_charge(&s->rate_limit->down, &s->down);
-    session_timers_arm(s); /* for when there is more to be had */
+    session_timers_arm(s); /* for the time when the limit allows more */
 }
 
-/* What has been moved since there were so many bytes. */
+/* Counts the bytes moved since the flows had moved `up` and `down` bytes. */
 static void relay_count(struct session *s, uint64_t up, uint64_t down)
 {
     up = s->up.bytes - up;
@@ -105,7 +105,7 @@ void relay_fail(struct session *s, struct side *failed)
     relay_count(s, up, down);
 }
 
-/* Returns false when that has ended the session. */
+/* Returns false if the session has ended. */
 static bool pump_both(struct session *s)
 {
     uint64_t up = s->up.bytes;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Whether the client speaks the protocol of n bytes. */
+/* Whether the client offers the protocol, a name of n bytes. */
 static bool speaks(const struct hello *hello, const char *protocol, size_t n)
 {
     const unsigned char *end = hello->alpn + hello->alpn_size;
@@ -21,7 +21,7 @@ static bool names(const struct hello *hello, const char *pattern, size_t n)
 
 typedef bool fits_fn(const struct hello *hello, const char *text, size_t n);
 
-/* Whether one of them fits, or there is none to fit. */
+/* Whether one of the words matches, or there are no words. */
 static bool fits_any(const struct hello *hello, const struct config_words *words, fits_fn *fits)
 {
     for (size_t i = 0; i < words->count; i++)

@@ -34,8 +34,8 @@ static void session_after_answer(struct session *s, enum answer_result result)
         session_schedule(s);
 }
 
-/* One that has sent nothing and has closed wants nothing any more. With bytes unread it may be one
- * that has closed its own direction only. */
+/* Whether the client has closed the connection and left nothing to relay. If there are unread
+ * bytes, it may have closed its own direction only. */
 static bool has_left(const struct session *s)
 {
     int unread = 0;
@@ -63,7 +63,7 @@ static void begin_relay(struct session *s)
     relay_process(s);
 }
 
-/* What finding a server has come to. */
+/* Continues by the result of a function of connect.h. */
 static void session_after_connect(struct session *s, enum connect_result result)
 {
     switch (result) {
@@ -73,7 +73,7 @@ static void session_after_connect(struct session *s, enum connect_result result)
     case CONNECT_ANSWERS:
         session_after_answer(s, answer_begin(s));
         break;
-    case CONNECT_WAITS: /* the client's FIN may have come before there was a wait */
+    case CONNECT_WAITS: /* the client's FIN may have come before the wait */
         if (s->state == SESSION_WAITING && has_left(s))
             session_close(s, SESSION_END_CLIENT_FIN);
         break;
@@ -98,7 +98,7 @@ static void session_after_preread(struct session *s, enum preread_result result)
 
 /* ---- events ---- */
 
-/* EPOLLERR may be about nothing that ends a stream: SO_ERROR knows. */
+/* EPOLLERR does not always mean that the connection has failed: SO_ERROR tells. */
 static bool has_failed(struct side *sd)
 {
     if (!side_is(sd, SIDE_FAILED))
@@ -107,7 +107,7 @@ static bool has_failed(struct side *sd)
     return sock_error(sd->fd) != 0;
 }
 
-/* A reset goes on at once, whatever the other side is doing. */
+/* A reset of the client is passed on at once, in each state. */
 static void session_process(struct session *s)
 {
     if (has_failed(&s->client)) {
@@ -140,8 +140,8 @@ static void session_process(struct session *s)
     }
 }
 
-/* Takes in an event. The end of a direction makes the deadline nearer, even when it cannot be
- * passed on yet. */
+/* Notes an event. After a FIN the deadline is earlier (half_close_timeout), even if the FIN cannot
+ * be passed on yet. */
 static void session_note_event(struct session *s, struct side *sd, uint32_t events)
 {
     bool ends = (events & (EPOLLRDHUP | EPOLLHUP)) != 0 && !side_is(sd, SIDE_ENDED);
@@ -170,8 +170,9 @@ static void on_server_event(struct watch *watch, uint32_t events)
     session_process(s);
 }
 
-/* A place is freed by other workers as well, which may have been stopped like this one: they have
- * this long to look. Those that have been granted a place are in the inbox. */
+/* Whether a session whose queue_timeout is over may still get a slot. Other workers release slots
+ * too; after a stall of the process they have QUEUE_GRACE to do so. A session that already got a
+ * slot is in the inbox. */
 static bool may_get_place(struct session *s)
 {
     uint64_t until = s->sessions->set->resumed + QUEUE_GRACE;
@@ -220,8 +221,8 @@ static void confirm(struct session *s)
         session_process(s);
 }
 
-/* When its time is over, but not all has been looked at that was ready by then (event_set.h), the
- * next wake-up decides. */
+/* If the deadline is over, but events that were ready by then have not all been handled
+ * (set->settled, event_set.h), the next wake-up decides. */
 static void on_session_due(struct timer_wheel_entry *e, void *arg)
 {
     struct session *s = OWNER(e, timer);
@@ -304,7 +305,7 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
     session_set_pool(s, frontend->pool);
     bool tcp = client->sa.sa_family != AF_UNIX;
     if (side_open(&s->client, fd, tcp, all->set, on_client_event) < 0) {
-        s->client.fd = fd; /* not watched, but ours to close */
+        s->client.fd = fd; /* not watched, but the session must close it */
         session_close(s, SESSION_END_RESOURCE);
     } else if (preread_is_wanted(frontend)) {
         session_after_preread(s, preread_begin(s));
@@ -329,7 +330,7 @@ void session_requeue(struct session *s)
         session_after_connect(s, connect_requeue(s));
 }
 
-/* Sessions that were scheduled in the last wake-up. Before timeouts. */
+/* Processes the sessions that were scheduled in the last wake-up. To be called before timeouts. */
 static void run_scheduled(struct sessions *all)
 {
     struct session_queue queue = all->scheduled;
@@ -388,7 +389,7 @@ uint64_t sessions_due(const struct sessions *all)
 void sessions_process(struct sessions *all)
 {
     run_scheduled(all);
-    sessions_reap_unscheduled(all); /* the places that have come free may be what others wait for */
+    sessions_reap_unscheduled(all); /* first: sessions may wait for the slots that this releases */
     timer_wheel_advance(&all->timer_wheel, all->set->now, on_session_due, all);
     server_stats_table_flush(&all->server_stats_table, all->set->now);
     sessions_reap_unscheduled(all);

@@ -155,14 +155,13 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
 
 /* For sessions that come by a handover (session_record.h). New makes an empty session, whose slot
  * the caller has taken by frontend_force_slot(); NULL when out of memory. Resume starts its timers
- * when it is complete. Requeue puts a session in SESSION_WAITING into the queue of its pool.
- * Discard frees a session without a log line. */
+ * when it is complete. Requeue puts a session in SESSION_WAITING into the queue of its pool. */
 struct session *session_new(struct sessions *all, struct frontend *frontend);
 int session_resume(struct session *s); /* 0 or -ENOMEM */
 void session_requeue(struct session *s);
 
-/* Call after the events of a wake-up: processes scheduled sessions, ends sessions whose
- * time is over, frees what has ended. */
+/* To be called after the events of a wake-up: processes scheduled sessions, handles timeouts, and
+ * frees sessions that have ended. */
 void sessions_process(struct sessions *all);
 
 /* Whether sessions are scheduled: then the loop must not sleep. */
@@ -171,7 +170,7 @@ bool sessions_are_busy(const struct sessions *all);
 /* When sessions_process() must be called at the latest, ms; UINT64_MAX: after the next event. */
 uint64_t sessions_due(const struct sessions *all);
 
-/* Sends those that have been granted a place on their way. */
+/* Continues the sessions in the inbox: they connect to the server whose slot they got. */
 void sessions_connect_granted(struct sessions *all);
 
 #endif

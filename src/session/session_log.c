@@ -11,7 +11,7 @@
 #include "session/preread_info.h"
 #include "session/session_addr.h"
 
-/* Every socket can be asked for its own name as long as it is open, also after a reset. */
+/* getsockname(2) succeeds on any open socket, also after a reset. */
 static void log_local(struct log_line *line, const struct session *s)
 {
     struct addr at;
@@ -27,7 +27,7 @@ static void log_local(struct log_line *line, const struct session *s)
     log_str(line, "local", addr_peer_print(&local, text));
 }
 
-/* The server sees this address: what its own log has. */
+/* The source address that the server sees and logs. */
 static void log_from(struct log_line *line, const struct session *s)
 {
     struct addr at = { .len = sizeof at.un };
@@ -49,7 +49,7 @@ static void log_text_if_any(struct log_line *line, const char *key, const char *
         log_str(line, key, text);
 }
 
-/* What came before a server was looked for, and what that took. */
+/* The results and the duration of the preread. */
 static void log_times(struct log_line *line, const struct session *s, uint64_t now)
 {
     uint64_t total = (s->connected != 0 ? s->connected : now) - s->began;
@@ -103,7 +103,7 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_end(&line);
 }
 
-/* That is about this machine alone, and EPERM does not say what is missing. */
+/* The cause is on this machine, and EPERM does not say which capability is missing. */
 static const char *reason_of(const struct session *s, int error, char text[HUMAN_ERROR_MAX])
 {
     bool lacks = error == EPERM && pool_conf(s->pool)->source.kind == CONFIG_SOURCE_CLIENT &&

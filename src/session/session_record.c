@@ -189,7 +189,7 @@ static const char *check_flow(const struct flow_progress *progress, const int fd
     return NULL;
 }
 
-/* What each state has: a server's socket, a place on a server, a file. */
+/* What a session has in each state: a server's socket, a slot on a server, a file. */
 static const char *check_state(const struct session *s, const struct session_progress *progress)
 {
     bool connects = s->server.fd != -1 && s->target != NULL && s->file == NULL;

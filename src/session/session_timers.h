@@ -1,5 +1,5 @@
-/* The timeouts of a session, and its end. A session has one entry in the timer wheel; the state of
- * the session decides which timeout it stands for. For the worker's thread. */
+/* The timeouts of a session. A session has one entry in the timer wheel; the state of the session
+ * decides which timeout it stands for. For the worker's thread. */
 #ifndef ZPROXY_SESSION_SESSION_TIMERS_H
 #define ZPROXY_SESSION_SESSION_TIMERS_H
 
@@ -38,7 +38,7 @@ uint64_t session_timers_rate_due(const struct session *s);
  * yet. */
 bool session_is_half_closed(const struct session *s);
 
-/* The session is processed in the next wake-up, without an event. */
+/* Has the session processed in the next wake-up, without an event. */
 void session_schedule(struct session *s);
 
 #endif
