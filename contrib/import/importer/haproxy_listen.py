@@ -61,7 +61,7 @@ class Listeners:
                                 "not bound")
             return None
         for word in options:
-            if word in ("transparent", "interface", "mss", "namespace") or word not in BIND_SILENT:
+            if word in ("mss", "namespace") or word not in BIND_SILENT:
                 self.report.dropped(place, f"bind option {word}")
         return options
 
@@ -85,12 +85,18 @@ class Listeners:
             listen = Section(f"listen {title}", section.place, f"{section.kind} {section.name}")
             for words, options, place in binds:
                 for address in self._bind_addresses(words[0], words, place):
-                    self.ini.bind(listen, address, place, self._file_options(address, options, place))
+                    self.ini.bind(listen, address, place, self._address_options(address, options, place))
             if listen.lines:
                 self.ini.listens.append(listen)
                 self._listen_keys(section, listen, dict(key), binds[0][2], proxies[0])
 
-    def _file_options(self, address, options, place):
+    def _address_options(self, address, options, place):
+        if not address.startswith("unix:"):
+            text = " freebind" if "transparent" in options else ""
+            if text:
+                self.report.differs(place, "transparent: freebind binds an address that is not here, but "
+                                    "does not accept what is redirected by TPROXY")
+            return text + (f" device={options['interface']}" if options.get("interface") else "")
         if not address.startswith("unix:/"):
             return ""
         text = ""

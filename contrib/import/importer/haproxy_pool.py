@@ -61,7 +61,7 @@ class Pools:
             return None
         host, port = split_port(bare, r"[+-]?\d+")
         host = host.strip("[]")
-        ports = self._ports(name)
+        ports = sorted(set(self._ports(name)))
         if host in ("", "*", "0.0.0.0", "::"):
             return None
         if not is_ip(host) and host.startswith("_") and "._tcp." in host:
