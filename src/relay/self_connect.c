@@ -19,7 +19,7 @@
 static _Atomic uint32_t port_range = RANGE_ALL;
 static _Atomic int64_t read_at = -1; /* s */
 
-/* In a chroot there is no such file: what was read before holds. */
+/* In a chroot the file is missing: the range that was read before stays valid. */
 static void self_connect_read_range(void)
 {
     char text[32] = "";

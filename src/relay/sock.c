@@ -40,7 +40,8 @@ static int set_tcp_options(int fd, const struct sock_options *o)
     return rc;
 }
 
-/* Both kinds of socket; buffers must be set before connect() and listen() to shape the window. */
+/* For listening and connecting sockets. Buffers must be set before connect(2) and listen(2),
+ * because they determine the window scale. */
 static int set_options(int fd, const struct addr *a, const struct sock_options *o)
 {
     int rc = set_if_nonzero(fd, SOL_SOCKET, SO_RCVBUF, o->receive_buffer);
@@ -162,7 +163,7 @@ void sock_device(int fd, char device[IFNAMSIZ])
 
 const char *sock_bind_strerror(int rc)
 {
-    if (rc == -EINVAL) /* bind(2) means the address, safe_open() would mean a file */
+    if (rc == -EINVAL) /* bind(2) means the address; safe_open_strerror() would mean a file */
         return "cannot be bound to; a link-local address needs its zone, as in [fe80::1%eth0]:80";
     return safe_open_strerror(rc);
 }
@@ -250,7 +251,7 @@ bool sock_error_is_local(const struct addr *to, int error)
     case ENOSPC:        /* epoll_ctl(2): fs.epoll.max_user_watches */
     case EADDRNOTAVAIL: /* ip(7): no local port is left; or the source is no address of ours */
     case EADDRINUSE:
-    case EAFNOSUPPORT: /* no IPv6 here */
+    case EAFNOSUPPORT: /* no IPv6 on this machine */
     case EIO:
         return true;
     case EAGAIN: /* connect(2): of a unix socket it is the server's queue that is full */
@@ -280,7 +281,7 @@ void sock_abort(int fd)
 void sock_reset_on_close(int fd)
 {
     const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-    /* refused only for sockets that know no linger: then close() has to do */
+    /* fails only for sockets without SO_LINGER: then close(2) suffices */
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
@@ -292,5 +293,5 @@ void sock_reset(int fd)
 
 void sock_set_nodelay(int fd)
 {
-    (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on no TCP socket */
+    (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* does not fail on a TCP socket */
 }

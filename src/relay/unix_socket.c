@@ -13,7 +13,7 @@
 
 #define BY_DESCRIPTOR "/proc/self/fd/"
 
-#define FRESH_MS 1000 /* a socket that was bound so recently may be listened on in a moment */
+#define FRESH_MS 1000 /* a socket younger than this may not listen yet */
 #define PAUSE_MS 10
 #define TRIES    (2 * FRESH_MS / PAUSE_MS)
 
@@ -33,8 +33,9 @@ static int place_open(struct safe_path *p, const struct addr *at)
     return safe_path_open(p, at->un.sun_path, SAFE_LINKS_NONE);
 }
 
-/* bind(2) and connect(2) take no directory, and the path is what people see in ss(8). Where it may
- * be led elsewhere meanwhile, the directory that was looked at is named by its descriptor. */
+/* bind(2) and connect(2) take no directory descriptor, and ss(8) shows the path. If other users
+ * could replace the directory meanwhile, the address names it by its descriptor instead
+ * (/proc/self/fd). */
 static int address_of(const struct safe_path *p, const struct addr *at, struct addr *out)
 {
     *out = *at;
@@ -48,7 +49,7 @@ static int address_of(const struct safe_path *p, const struct addr *at, struct a
     return 0;
 }
 
-/* The file itself, O_PATH: while it is open no other has its number. */
+/* Opens the file with O_PATH: while it is open, no other file has its inode number. */
 static int unix_socket_open_file(const struct safe_path *p, struct stat *st)
 {
     int fd = openat(p->dir, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -78,7 +79,8 @@ static int unix_socket_try_connect(const struct safe_path *p, const struct addr 
     return rc == -ECONNREFUSED ? 0 : rc;
 }
 
-/* Whether it may be removed: in a directory with the sticky bit, as /tmp, not a stranger's. */
+/* Whether the file may be removed: in a directory with the sticky bit, such as /tmp, not that of
+ * another user. */
 static bool unix_socket_is_ours(const struct safe_path *p, const struct stat *st,
                                 const struct unix_owner *o)
 {
@@ -91,7 +93,7 @@ static bool unix_socket_is_ours(const struct safe_path *p, const struct stat *st
 static bool is_fresh(const struct stat *st)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now); /* that of files */
+    clock_gettime(CLOCK_REALTIME, &now); /* the clock of file times */
     int64_t ms = ((int64_t)now.tv_sec - st->st_ctim.tv_sec) * 1000 +
                  (now.tv_nsec - st->st_ctim.tv_nsec) / 1000000;
     return ms >= 0 && ms < FRESH_MS;
@@ -128,7 +130,7 @@ int unix_socket_probe(const struct addr *at)
 {
     struct safe_path p;
     if (!unix_socket_has_file(at))
-        return 0; /* bind() will tell */
+        return 0; /* bind(2) reports the error */
     int rc = place_open(&p, at);
     if (rc < 0)
         return rc;
@@ -142,7 +144,7 @@ int unix_socket_probe(const struct addr *at)
 static int bind_now(int fd, const struct addr *at, unsigned mode)
 {
     mode_t before = 0;
-    if (mode != 0 && fchmod(fd, mode) == -1) /* the file's is that of the socket, less the umask */
+    if (mode != 0 && fchmod(fd, mode) == -1) /* the file gets this mode, less the umask */
         return -errno;
     if (mode != 0)
         before = umask(0777 & ~(mode_t)mode);
@@ -173,7 +175,8 @@ static int bind_at(int fd, const struct safe_path *p, const struct addr *at, uns
     return -EADDRINUSE;
 }
 
-/* In a directory of others it may be another one by now, which is not ours to give away. */
+/* Other users of the directory may have replaced the file meanwhile; another file must not get this
+ * owner. */
 static int unix_socket_chown(int fd, const struct stat *st, const struct unix_owner *owner)
 {
     if (!S_ISSOCK(st->st_mode) || st->st_nlink != 1 || st->st_uid != geteuid())
@@ -228,7 +231,8 @@ int unix_socket_check(const struct addr *at, const struct file_id *file)
     return rc == 0 && !file_id_equal(&now, file) ? -ESTALE : rc;
 }
 
-/* chmod(2) takes no O_PATH descriptor. Since Linux 6.6 fchmodat2(2) does; before, /proc helps. */
+/* fchmod(2) refuses an O_PATH descriptor. fchmodat2(2), since Linux 6.6, takes it; before, the path
+ * in /proc does. */
 static int change_mode(int fd, unsigned mode)
 {
     char path[32];

@@ -20,7 +20,7 @@ enum action {
     ACTION_DENY,
 };
 
-/* An address, its first bit on top; IPv4 has the first 32. */
+/* An address; its first bit is the highest. An IPv4 address is the first 32 bits. */
 struct key {
     uint64_t high;
     uint64_t low;
@@ -30,7 +30,7 @@ struct node {
     struct key key; /* bits beyond the prefix are 0 */
     uint32_t child[2];
     uint8_t bits;   /* of the prefix */
-    uint8_t action; /* NONE: stands where two paths part */
+    uint8_t action; /* NONE: the node only joins two paths */
 };
 
 #define NO_NODE 0 /* node 0 is not used */
@@ -39,7 +39,7 @@ struct access {
     uint32_t root_in;
     uint32_t root_in6;
     enum action unix_clients;
-    enum action others; /* of families that zproxy knows nothing of */
+    enum action others; /* of other families than IPv4, IPv6 and unix */
     uint32_t count;
     struct node node[];
 };
@@ -56,13 +56,13 @@ static struct key key_of_in6(const struct in6_addr *ip)
     return (struct key){ be64toh(k.high), be64toh(k.low) };
 }
 
-/* The bit of this number, 0 to 127. */
+/* Returns a bit by its number, 0 to 127. */
 static unsigned bit_of(struct key k, unsigned number)
 {
     return (number < 64 ? k.high : k.low) >> (63 - number % 64) & 1;
 }
 
-/* How many bits two keys have in common, from the first on. */
+/* Returns the number of leading bits that two keys have in common. */
 static unsigned common_bits(struct key a, struct key b)
 {
     if (a.high != b.high)
@@ -89,7 +89,8 @@ static uint32_t add_node(struct access *a, struct key key, unsigned bits, enum a
     return a->count;
 }
 
-/* Puts a node for the first bits of key, which end within those of *link, above that one. */
+/* Inserts a node above *link, for the first `bits` bits of key, which are fewer than those of
+ * *link. */
 static struct node *access_split(struct access *a, uint32_t *link, struct key key, unsigned bits)
 {
     const uint32_t below = *link;
@@ -98,7 +99,7 @@ static struct node *access_split(struct access *a, uint32_t *link, struct key ke
     return &a->node[*link];
 }
 
-/* Adds two nodes at most. */
+/* Adds at most two nodes. */
 static void access_insert(struct access *a, uint32_t *link, struct key key, unsigned bits,
                           enum action action)
 {

@@ -13,24 +13,25 @@
 #define GROUPS     256 /* a power of two: chain n is of group n % GROUPS */
 #define CACHE_LINE 64
 
-/* A new session costs period, each ms pays off count: whole numbers, and exact. */
+/* Each new session adds `period` to the debt of its client, and each ms subtracts `count`: exact,
+ * in integers. */
 struct rate {
-    uint64_t count; /* 0: any number */
+    uint64_t count; /* 0: no limit */
     uint64_t period;
 };
 
 struct client {
     SLIST_ENTRY(client) in_chain;
     struct in6_addr ip; /* IPv4 as ::ffff:1.2.3.4; of IPv6 the prefix */
-    uint64_t debt;      /* 0: the rate is full */
-    uint64_t at;        /* ms, when debt was that */
-    uint64_t open;      /* sessions */
+    uint64_t debt;      /* 0: the token bucket is full */
+    uint64_t at;        /* ms, time of that debt */
+    uint64_t open;      /* open sessions */
 };
 
 SLIST_HEAD(chain, client);
 
-/* Chains behind one lock, each group with the numbers for its clients: so they are changed group by
- * group, and no thread waits for all. */
+/* A group of chains with one lock and its own copy of the limits: a change locks one group at a
+ * time, so that no thread waits for all. */
 struct group {
     _Alignas(CACHE_LINE) pthread_mutex_t mutex;
     uint64_t max_connections;
@@ -119,7 +120,7 @@ static void unlock(struct group *g)
 
 /* --- Rates --- */
 
-/* Pays off what has been earned up to now. */
+/* Subtracts from the debt what the time since the last call pays off. */
 static void pay_off(const struct rate *r, struct client *c, uint64_t now)
 {
     const uint64_t elapsed = now > c->at ? now - c->at : 0;
@@ -133,7 +134,7 @@ static bool is_used_up(const struct rate *r, const struct client *c)
     return r->count > 0 && c->debt > (r->count - 1) * r->period;
 }
 
-/* The debt of as many sessions at another rate, which cannot be more than used up. */
+/* Converts a debt to another rate: for the same number of sessions, at most the whole rate. */
 static uint64_t convert(uint64_t debt, const struct rate *from, const struct rate *to)
 {
     if (from->count == 0 || to->count == 0)
@@ -189,7 +190,7 @@ static void client_limits_remove(struct chain *chain, struct client *c)
     free(c);
 }
 
-/* Forgets one without a session if there are too many: the one with the least debt. */
+/* If the chain has too many clients without sessions, frees the one with the least debt. */
 static void trim(struct chain *chain)
 {
     unsigned idle = 0;

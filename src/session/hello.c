@@ -7,7 +7,7 @@
 #define RECORD_HEAD      5 /* type, version, length */
 #define RECORD_HANDSHAKE 22
 #define RECORD_MAX       16384
-#define VERSION_MAJOR    3 /* of all that is called TLS, and of SSL 3.0 */
+#define VERSION_MAJOR    3 /* of every version of TLS, and of SSL 3.0 */
 #define VERSION_MINOR    4
 
 #define CLIENT_HELLO   1
@@ -19,15 +19,15 @@
 #define EXTENSION_ALPN        16
 #define NAME_TYPE_HOST        0
 
-/* The bytes of the handshake, out of the records they came in. */
+/* Reads the bytes of the handshake across its records. */
 struct reader {
     const unsigned char *begin;
     const unsigned char *at;
     const unsigned char *end;
-    size_t record; /* left of the record */
+    size_t record; /* bytes left of the record */
 };
 
-/* In all that follows DONE means: that part is read, go on. */
+/* In the functions below HELLO_DONE means that the part was read. */
 static enum hello_result next_record(struct reader *r)
 {
     const size_t n = (size_t)(r->end - r->at);
@@ -42,7 +42,7 @@ static enum hello_result next_record(struct reader *r)
     return r->record > 0 && r->record <= RECORD_MAX ? HELLO_DONE : HELLO_MALFORMED;
 }
 
-/* Reads n bytes of what has *left bytes in all. out may be NULL. */
+/* Reads n bytes of a part with *left bytes. out may be NULL. */
 static enum hello_result hello_take(struct reader *r, size_t *left, void *out, size_t n)
 {
     unsigned char *to = out;
@@ -77,14 +77,14 @@ static enum hello_result take_number(struct reader *r, size_t *left, size_t widt
     return rc;
 }
 
-/* The length of a part that must fit into what is left. */
+/* Reads the length of a part, which must fit into the bytes that are left. */
 static enum hello_result take_length(struct reader *r, size_t *left, size_t width, size_t *length)
 {
     enum hello_result rc = take_number(r, left, width, length);
     return rc == HELLO_DONE && *length > *left ? HELLO_MALFORMED : rc;
 }
 
-/* The length of a list that is all that is left. It may be empty. */
+/* Reads the length of a list, which must be all the bytes that are left. It may be empty. */
 static enum hello_result take_list(struct reader *r, size_t *left)
 {
     size_t length = 0;
@@ -92,7 +92,7 @@ static enum hello_result take_list(struct reader *r, size_t *left)
     return rc == HELLO_DONE && length != *left ? HELLO_MALFORMED : rc;
 }
 
-/* Passes over a part with its length in front. */
+/* Skips a part that begins with its length. */
 static enum hello_result hello_skip(struct reader *r, size_t *left, size_t width, size_t min,
                                     size_t max)
 {
@@ -105,8 +105,8 @@ static enum hello_result hello_skip(struct reader *r, size_t *left, size_t width
 
 /* --- Extensions --- */
 
-/* What a client sends here is often no name of a host, though it should be (RFC 6066): an address,
- * "host:443", nothing. TLS goes on with that, so it is no reason to look no further. */
+/* Clients often send something that is no host name, against RFC 6066: an address, "host:443",
+ * nothing. Servers accept that, so parsing continues without a name. */
 static void normalize_name(char *name, size_t length)
 {
     if (length > 0 && name[length - 1] == '.') /* a trailing dot makes no difference */
@@ -175,7 +175,7 @@ static enum hello_result take_protocols(struct reader *r, size_t left, struct he
     return rc;
 }
 
-/* What was seen of the extensions that matter: each may be there once. */
+/* Which of the extensions that matter were seen: each may occur once. */
 struct seen {
     bool name;
     bool alpn;
@@ -203,7 +203,7 @@ static enum hello_result take_extension(struct reader *r, size_t *left, struct h
 
 /* --- The hello --- */
 
-/* Type and length: how many bytes follow. */
+/* Reads the type and the length, the number of bytes that follow. */
 static enum hello_result take_header(struct reader *r, size_t *left)
 {
     size_t room = HANDSHAKE_HEAD;
@@ -218,7 +218,7 @@ static enum hello_result take_header(struct reader *r, size_t *left)
     return *left > HELLO_MAX - HANDSHAKE_HEAD ? HELLO_TOO_LONG : HELLO_DONE;
 }
 
-/* Everything in front of the extensions. */
+/* Skips everything before the extensions. */
 static enum hello_result take_fixed_fields(struct reader *r, size_t *left)
 {
     unsigned char version[2];
@@ -243,7 +243,7 @@ static enum hello_result take_hello(struct reader *r, struct hello *hello)
     if ((rc = take_header(r, &left)) != HELLO_DONE ||
         (rc = take_fixed_fields(r, &left)) != HELLO_DONE)
         return rc;
-    if (left == 0) /* as before TLS had extensions */
+    if (left == 0) /* a hello without extensions is valid */
         return HELLO_DONE;
     size_t length = 0;
     if ((rc = take_number(r, &left, 2, &length)) != HELLO_DONE)
