@@ -187,9 +187,9 @@ static enum connect_result fall_back(struct session *s, enum session_end why)
     return connect_next(s);
 }
 
-static struct place_wait *wait_new(struct session *s)
+static struct slot_wait *wait_new(struct session *s)
 {
-    struct place_wait *w = calloc(1, sizeof *w);
+    struct slot_wait *w = calloc(1, sizeof *w);
     if (w == NULL)
         return NULL;
     w->session = s;
@@ -210,7 +210,7 @@ static enum connect_result none_left(struct session *s)
 
 static enum connect_result wait_until(struct session *s, uint64_t end)
 {
-    struct place_wait *w = wait_new(s);
+    struct slot_wait *w = wait_new(s);
     if (w == NULL)
         return fall_back(s, SESSION_END_RESOURCE);
     int rc = pool_enqueue(s->pool, &w->waiter, key_of(s), session_now(s), &s->target);

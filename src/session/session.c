@@ -20,7 +20,7 @@
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
-/* ms, see may_get_place() */
+/* ms, see may_get_slot() */
 #define QUEUE_GRACE 250
 
 #define OWNER(member_ptr, member) \
@@ -173,7 +173,7 @@ static void on_server_event(struct watch *watch, uint32_t events)
 /* Whether a session whose queue_timeout is over may still get a slot. Other workers release slots
  * too; after a stall of the process they have QUEUE_GRACE to do so. A session that already got a
  * slot is in the inbox. */
-static bool may_get_place(struct session *s)
+static bool may_get_slot(struct session *s)
 {
     uint64_t until = s->sessions->set->resumed + QUEUE_GRACE;
     sessions_connect_granted(s->sessions);
@@ -196,7 +196,7 @@ static void session_expire(struct session *s)
         session_after_preread(s, preread_expire(s));
         break;
     case SESSION_WAITING:
-        if (!may_get_place(s))
+        if (!may_get_slot(s))
             session_after_connect(s, connect_expire(s));
         break;
     case SESSION_CONNECTING:
@@ -399,7 +399,7 @@ void sessions_connect_granted(struct sessions *all)
 {
     struct waiter *w;
     while ((w = inbox_pop(&all->inbox)) != NULL) {
-        struct session *s = ((struct place_wait *)w)->session; /* its first member */
+        struct session *s = ((struct slot_wait *)w)->session; /* its first member */
         session_after_connect(s, connect_granted(s));
     }
 }

@@ -69,7 +69,7 @@ struct session {
     struct server *target;             /* the session has a slot on it; NULL: no slot */
     struct server_stats *server_stats; /* counts the bytes of the server reached */
     struct pool_tried *tried;          /* NULL until an attempt has failed */
-    struct place_wait *wait;           /* in SESSION_WAITING */
+    struct slot_wait *wait;            /* in SESSION_WAITING */
     uint64_t name_hash;                /* hash of the TLS server name; 0: no name */
     struct proxy_info *proxy_info;     /* from the PROXY header; NULL: no header */
     struct preread_info *preread;      /* from the first bytes, for the log; NULL: nothing */
@@ -85,7 +85,7 @@ struct preread_info;
 struct rate_limit;
 
 /* The wait for a slot; freed when the session gets one, or ends. */
-struct place_wait {
+struct slot_wait {
     struct waiter waiter;
     struct session *session;
     uint64_t began; /* ms */
