@@ -145,7 +145,7 @@ static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t n
 
 /* Grants a free slot on srv to the session that has waited longest, if pool_pick() would: as a
  * probe if srv is out, and as the last resort if no server is usable. */
-static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
+static bool pool_offer_slot(struct pool *p, struct server *srv, uint64_t now)
 {
     struct server_set *set = pool_set(p);
     if (queue_length(&p->queue) == 0 || !server_set_has(set, srv) || !server_is_eligible(srv))
@@ -164,7 +164,7 @@ static bool pool_offer_place(struct pool *p, struct server *srv, uint64_t now)
 static void pool_offer_server(struct pool *p, struct server *srv, uint64_t now)
 {
     server_set_changed(pool_set(p), srv, now);
-    while (pool_offer_place(p, srv, now))
+    while (pool_offer_slot(p, srv, now))
         server_set_changed(pool_set(p), srv, now);
 }
 

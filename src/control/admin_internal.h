@@ -24,7 +24,7 @@ struct admin_listener {
     struct addr at;
     struct file_id file;          /* the socket's */
     struct fd_reserve fd_reserve; /* for a client that connects when no descriptor is left */
-    bool paused; /* clients wait in the backlog: no place, memory or descriptor is free */
+    bool paused; /* clients wait in the backlog: no slot, memory or descriptor is free */
 };
 
 struct admin {

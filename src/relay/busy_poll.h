@@ -39,8 +39,8 @@ uint32_t busy_poll_begin(struct busy_poll *v);
 /* After these looks. found: one of them returned an event. */
 void busy_poll_end(struct busy_poll *v, bool found);
 
-/* To be called for a new client or a long message. These take so long that a sleep adds little;
- * with many of them, busy polls would cost more than they save. */
+/* Call for a new client or a long message. These take so long that a sleep adds little; with many
+ * of them, busy polls would cost more than they save. */
 void busy_poll_suspend(struct busy_poll *v);
 
 #endif

@@ -65,7 +65,7 @@ void event_set_remove(struct event_set *s, int fd)
     (void)epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL); /* it may have been removed already */
 }
 
-/* Whether a wake-up has come long after it was wanted. */
+/* Whether the wake-up begins long after it was wanted. */
 static bool is_late(const struct event_set *s, uint64_t now)
 {
     uint64_t asked = s->due > s->now ? s->due : s->now;

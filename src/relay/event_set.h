@@ -28,30 +28,31 @@ struct event_set {
     bool awake; /* from event_set_wake() to event_set_sleep() */
     const uv_loop_t *loop;
     struct busy_poll busy_poll;
-    uint64_t wakeups;      /* so far */
-    uint64_t now;          /* ms, CLOCK_MONOTONIC: when the loop last read the clock in this one */
-    uint64_t before;       /* ms: `now` of the previous one */
-    uint64_t due;          /* ms: when the next one is wanted; UINT64_MAX: at no time */
-    uint64_t settled;      /* ms: everything that was ready at that time has been handled */
-    uint64_t resumed;      /* ms: when a wake-up last came much later than wanted; 0: never */
-    uint64_t held_from;    /* ms: `now` of the last wake-up that was held up (SIGSTOP, a disk) */
-    uint64_t held_until;   /* ms: when it ended; 0: none was */
-    uint64_t series_began; /* ms: of batches that were full */
+    uint64_t wakeups;   /* so far */
+    uint64_t now;       /* ms, CLOCK_MONOTONIC: when the loop last read the clock in this wake-up */
+    uint64_t before;    /* ms: `now` of the previous wake-up */
+    uint64_t due;       /* ms: when the next wake-up is wanted; UINT64_MAX: at no time */
+    uint64_t settled;   /* ms: everything that was ready at that time has been handled */
+    uint64_t resumed;   /* ms: when a wake-up last came much later than wanted; 0: never */
+    uint64_t held_from; /* ms: `now` of the last wake-up that was held up (SIGSTOP, a disk) */
+    uint64_t held_until;   /* ms: when that wake-up ended; 0: none was held up */
+    uint64_t series_began; /* ms: when the present series of full batches began */
     uint32_t full_batches; /* of this series */
     int highest_fd;        /* ever watched */
     struct epoll_event events[EVENT_SET_BATCH];
 };
 
-/* loop: the set takes the time from it (uv_now). busy_poll: in which cases the worker looks at the
- * set for `us` before it sleeps. Returns 0 or -errno. */
+/* loop: gives the time (uv_now()), and must outlive the set. busy_poll, us: when and how long
+ * (microseconds) the worker polls the set before it sleeps. Returns 0 or -errno. */
 int event_set_init(struct event_set *s, const uv_loop_t *loop, enum busy_poll_mode busy_poll,
                    uint64_t us);
 void event_set_fini(struct event_set *s);
 
-/* events as for epoll_ctl(2). Closing the descriptor takes it out. Returns 0 or -errno. */
+/* Adds a descriptor; events as for epoll_ctl(2). Closing the descriptor removes it. Returns 0 or
+ * -errno. */
 int event_set_add(struct event_set *s, int fd, uint32_t events, struct watch *watch);
 
-/* Takes a descriptor out that stays open. */
+/* Removes a descriptor that stays open. */
 void event_set_remove(struct event_set *s, int fd);
 
 /* A wake-up begins with the first event_set_wake(), which every callback of the loop calls before

@@ -20,8 +20,8 @@ enum side_ready {
     SIDE_URGENT = 1 << 3,   /* an urgent mark has not been passed yet */
     SIDE_FAILED = 1 << 4,   /* an error may be pending: see sock_error() */
     SIDE_TCP = 1 << 5,      /* after a short read the socket is empty */
-    SIDE_GUESSED = 1 << 6,  /* taken for empty without asking: see flow_confirm() */
-    SIDE_DOUBTED = 1 << 7,  /* and the next flow_confirm() asks */
+    SIDE_GUESSED = 1 << 6,  /* taken for empty without asking the kernel: see flow_confirm() */
+    SIDE_DOUBTED = 1 << 7,  /* guessed, and the next flow_confirm() asks the kernel */
     SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY must be set before a second write */
 };
 

@@ -1,4 +1,4 @@
-/* The client_limits of a listener, with a reference count. Configurations with the same
+/* The client_limits of a listener, with a reference count. Frontends of a listener with the same
  * per_ip6_prefix share it, so that sessions stay counted over reloads. */
 #ifndef ZPROXY_SESSION_CLIENT_QUOTA_H
 #define ZPROXY_SESSION_CLIENT_QUOTA_H

@@ -227,7 +227,7 @@ static enum connect_result wait_until(struct session *s, uint64_t end)
     return CONNECT_WAITS;
 }
 
-static enum connect_result wait_for_place(struct session *s)
+static enum connect_result wait_for_slot(struct session *s)
 {
     return wait_until(s, session_timers_after(session_now(s), conf_of(s)->queue_timeout));
 }
@@ -240,7 +240,7 @@ enum connect_result connect_requeue(struct session *s)
 static enum connect_result connect_no_server(struct session *s, enum pool_refusal refusal)
 {
     bool may_wait = refusal == POOL_FULL && conf_of(s)->max_queue > 0;
-    return may_wait ? wait_for_place(s) : none_left(s);
+    return may_wait ? wait_for_slot(s) : none_left(s);
 }
 
 /* ---- from one to the next ---- */

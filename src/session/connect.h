@@ -24,15 +24,15 @@ int connect_watch(struct session *s, int fd);
 /* In SESSION_CONNECTING: handles an event of the server's socket. */
 enum connect_result connect_finish(struct session *s);
 
-/* In SESSION_CONNECTING, _PAUSING or _WAITING: handles that wait_until is over. */
+/* In SESSION_CONNECTING, _PAUSING or _WAITING: handles the timeout at wait_until. */
 enum connect_result connect_expire(struct session *s);
 
 /* Puts a session that came by a handover into the queue, until wait_until: it was in the queue of
  * the old process. */
 enum connect_result connect_requeue(struct session *s);
 
-/* In SESSION_WAITING, or _ENDED since this wake-up: the wait is over. s->wait->waiter.granted is
- * the server whose slot the session got; NULL: it got none. */
+/* In SESSION_WAITING, or in SESSION_ENDED if the session ended in this wake-up: handles the end of
+ * the wait. s->wait->waiter.granted is the server whose slot the session got; NULL: none. */
 enum connect_result connect_granted(struct session *s);
 
 #endif

@@ -138,7 +138,7 @@ void listeners_note_room(struct listeners *all)
 
 /* ---- clients ---- */
 
-/* Both return whether there may be another client. */
+/* Both return whether to try to accept another client. */
 static bool listener_accept_failed(struct listener *l, int error)
 {
     frontend_release_slot(l->frontend);

@@ -23,7 +23,7 @@ bool preread_is_wanted(const struct frontend *frontend);
 /* Starts the preread. The state is SESSION_PREREADING if bytes are missing. */
 enum preread_result preread_begin(struct session *s);
 
-/* In SESSION_PREREADING: handle an event of the client; handle that wait_until is over. */
+/* In SESSION_PREREADING: handle an event of the client; handle the timeout at wait_until. */
 enum preread_result preread_process(struct session *s);
 enum preread_result preread_expire(struct session *s);
 

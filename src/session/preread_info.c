@@ -19,8 +19,7 @@ struct preread_info *preread_info_copy(uint64_t ms, const char *name, const char
     return info;
 }
 
-/* A byte of a protocol's name that would end the text, or the name in the list, is a question mark.
- */
+/* A byte of a protocol's name that would end the text, or the name in the list, becomes "?". */
 static void print_alpn(const struct hello *hello, char text[HELLO_ALPN_MAX + 1])
 {
     char *to = text;

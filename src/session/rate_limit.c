@@ -19,8 +19,8 @@ struct rate_limit *rate_limit_new(const struct config_listen *c, uint64_t now)
     return t;
 }
 
-/* Before it is half full again nothing moves: a session that is woken by its other side should not
- * move a handful of bytes each time. */
+/* Grants nothing before the bucket is half full: a session that its other side wakes should not
+ * move a few bytes each time. */
 void rate_limit_grant(struct rate_limit_flow *v, struct flow *f, uint64_t now)
 {
     if (v->token_bucket.rate == 0)

@@ -21,7 +21,7 @@ static const char *base_name(const struct addr *at)
     return slash == NULL ? at->un.sun_path : slash + 1;
 }
 
-/* The frontend's unix socket of that name. */
+/* Returns the frontend's bind address of that unix socket, or NULL. */
 static const struct addr *find_unix(const struct config_listen *conf, const char *name)
 {
     for (size_t i = 0; i < conf->bind_count; i++)

@@ -10,7 +10,7 @@
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
-/* ---- what it holds of its pool ---- */
+/* ---- what a session has of its pool ---- */
 
 void session_free_tried(struct session *s)
 {
@@ -144,7 +144,7 @@ static void release_client(struct session *s)
     s->admitted = false;
 }
 
-/* Everything but its sockets. */
+/* Frees everything but the sockets. */
 static void session_free(struct session *s, enum session_end why)
 {
     flow_fini(&s->up, &s->sessions->relay_stock);

@@ -2,7 +2,7 @@
  *
  * A session ends in two steps. session_close() marks it as ended and is allowed at any time, also
  * while events are being handled. After the events of the wake-up, sessions_reap() logs and counts
- * the session, closes its sockets, gives back what it holds, and frees it.
+ * the session, closes its sockets, releases its slots and memory.
  *
  * For the worker's thread.
  */
@@ -34,7 +34,8 @@ void sessions_reap_unscheduled(struct sessions *all);
  * open in the process that the session came from. */
 void session_discard(struct session *s);
 
-/* Logs, counts and resets a client that gets no session, and gives back its connection slots. */
+/* Logs, counts and resets a client that gets no session, and releases its slots of max_connections.
+ */
 void session_refuse(struct sessions *all, struct frontend *frontend, int fd,
                     const struct addr_peer *client, uint64_t id, enum session_end why);
 
@@ -48,10 +49,10 @@ void session_unwatch(struct session *s, const struct side *sd);
 
 /* ---- what a session holds of its pool ---- */
 
-/* Replaces the session's pool and forgets which servers have been tried. NULL: no pool any more. */
+/* Sets the session's pool (NULL: none), and clears the list of servers that were tried. */
 void session_set_pool(struct session *s, struct pool *p);
 
-/* Forgets which servers of the pool have been tried. */
+/* Clears the list of servers of the pool that were tried. */
 void session_free_tried(struct session *s);
 
 /* Releases the slot on s->target, if the session has one. */

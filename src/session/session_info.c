@@ -7,7 +7,7 @@
 #include "session/session_addr.h"
 #include "session/session_timers.h"
 
-/* Times of this wake-up may be those of before it: never below 0. */
+/* `then` may be later than the time of this wake-up: the result is never below 0. */
 static uint64_t session_info_since(uint64_t now, uint64_t then)
 {
     return now > then ? now - then : 0;

@@ -22,8 +22,8 @@ uint64_t session_timers_after(uint64_t start, uint64_t timeout);
 uint64_t session_timers_deadline(const struct session *s);
 uint64_t session_timers_last_deadline(const struct session *s);
 
-/* To be called when the deadline may now be earlier. Activity makes it later, which needs no call:
- * when the entry falls due, the deadline is computed again. */
+/* Must be called when the deadline may now be earlier. Activity makes it later, which needs no
+ * call: when the entry falls due, the deadline is computed again. */
 void session_timers_arm(struct session *s);
 
 /* Whether a source was taken for empty without asking the kernel (flow_confirm()). The timer is
