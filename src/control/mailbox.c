@@ -14,12 +14,12 @@ void mailbox_fini(struct mailbox *m)
     pthread_mutex_destroy(&m->lock);
 }
 
-bool mailbox_post(struct mailbox *m, struct worker_message *l)
+bool mailbox_post(struct mailbox *m, struct worker_message *message)
 {
     pthread_mutex_lock(&m->lock);
     bool open = !m->closed;
     if (open) {
-        STAILQ_INSERT_TAIL(&m->worker_messages, l, in_mailbox);
+        STAILQ_INSERT_TAIL(&m->worker_messages, message, in_mailbox);
         m->wake(m->arg);
     }
     pthread_mutex_unlock(&m->lock);
@@ -29,13 +29,13 @@ bool mailbox_post(struct mailbox *m, struct worker_message *l)
 void mailbox_run(struct mailbox *m, void *owner)
 {
     struct worker_messages worker_messages = STAILQ_HEAD_INITIALIZER(worker_messages);
-    struct worker_message *l;
+    struct worker_message *message;
     pthread_mutex_lock(&m->lock);
     STAILQ_CONCAT(&worker_messages, &m->worker_messages);
     pthread_mutex_unlock(&m->lock);
-    while ((l = STAILQ_FIRST(&worker_messages)) != NULL) {
+    while ((message = STAILQ_FIRST(&worker_messages)) != NULL) {
         STAILQ_REMOVE_HEAD(&worker_messages, in_mailbox);
-        l->run(l, owner);
+        message->run(message, owner);
     }
 }
 

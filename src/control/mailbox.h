@@ -10,7 +10,7 @@
 /* Embedded in an object of the caller, which must exist until run is called; run may free it. */
 struct worker_message {
     STAILQ_ENTRY(worker_message) in_mailbox;
-    void (*run)(struct worker_message *l, void *owner); /* on the owner's thread */
+    void (*run)(struct worker_message *message, void *owner); /* on the owner's thread */
 };
 
 STAILQ_HEAD(worker_messages, worker_message);
@@ -32,7 +32,7 @@ void mailbox_fini(struct mailbox *m);
 
 /* Posts a message and wakes the owner. From any thread. Returns false when the mailbox is closed.
  * If true, the owner owns the message and may have freed it already. */
-bool mailbox_post(struct mailbox *m, struct worker_message *l);
+bool mailbox_post(struct mailbox *m, struct worker_message *message);
 
 /* Runs the messages that are there. For the owner's thread. A message that is posted meanwhile is
  * left for the next call, so a message may post itself again without holding up the owner. */

@@ -31,18 +31,18 @@ struct session_list_sample {
     uint64_t bytes;
 };
 
-void session_lists_init(struct session_lists *cs, struct scan_replies *scan_replies,
+void session_lists_init(struct session_lists *lists, struct scan_replies *scan_replies,
                         struct workers *workers)
 {
-    memset(cs, 0, sizeof *cs);
-    cs->scan_replies = scan_replies;
-    cs->workers = workers;
-    TAILQ_INIT(&cs->waiting);
+    memset(lists, 0, sizeof *lists);
+    lists->scan_replies = scan_replies;
+    lists->workers = workers;
+    TAILQ_INIT(&lists->waiting);
 }
 
-void session_lists_fini(struct session_lists *cs)
+void session_lists_fini(struct session_lists *lists)
 {
-    free(cs->last);
+    free(lists->last);
 }
 
 /* ---- on the workers' threads ---- */
@@ -112,31 +112,32 @@ static uint64_t rate_period(const struct session_list_row *r)
 }
 
 /* Rows and samples are sorted by id. */
-static void compute_rates(const struct session_lists *cs, struct session_list_row *row,
+static void compute_rates(const struct session_lists *lists, struct session_list_row *row,
                           size_t count, uint64_t now)
 {
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
-        while (at < cs->last_count && cs->last[at].id < row[i].info.id)
+        while (at < lists->last_count && lists->last[at].id < row[i].info.id)
             at++;
-        bool known = at < cs->last_count && cs->last[at].id == row[i].info.id;
-        uint64_t before = known ? cs->last[at].bytes : 0;
+        bool known = at < lists->last_count && lists->last[at].id == row[i].info.id;
+        uint64_t before = known ? lists->last[at].bytes : 0;
         uint64_t bytes = bytes_of(&row[i]);
-        row[i].rate = session_list_per_second(bytes > before ? bytes - before : 0,
-                                              known ? now - cs->last_time : rate_period(&row[i]));
+        row[i].rate =
+            session_list_per_second(bytes > before ? bytes - before : 0,
+                                    known ? now - lists->last_time : rate_period(&row[i]));
     }
 }
 
 /* Without memory the next rates are over the whole time of each session. */
-static void save_samples(struct session_lists *cs, const struct session_list_row *row, size_t count,
-                         uint64_t now)
+static void save_samples(struct session_lists *lists, const struct session_list_row *row,
+                         size_t count, uint64_t now)
 {
-    free(cs->last);
-    cs->last = calloc(count + 1, sizeof *cs->last);
-    cs->last_count = cs->last == NULL ? 0 : count;
-    cs->last_time = now;
-    for (size_t i = 0; i < cs->last_count; i++)
-        cs->last[i] = (struct session_list_sample){ row[i].info.id, bytes_of(&row[i]) };
+    free(lists->last);
+    lists->last = calloc(count + 1, sizeof *lists->last);
+    lists->last_count = lists->last == NULL ? 0 : count;
+    lists->last_time = now;
+    for (size_t i = 0; i < lists->last_count; i++)
+        lists->last[i] = (struct session_list_sample){ row[i].info.id, bytes_of(&row[i]) };
 }
 
 static struct session_list_row *session_list_merge(const struct session_list_request *c,
@@ -197,11 +198,11 @@ static int session_list_run(struct session_list_request *c)
 }
 
 /* Starts the next request. One that cannot be started is answered with NULL. */
-static void begin_next(struct session_lists *cs)
+static void begin_next(struct session_lists *lists)
 {
     struct session_list_request *c;
-    while ((c = TAILQ_FIRST(&cs->waiting)) != NULL && session_list_run(c) < 0) {
-        TAILQ_REMOVE(&cs->waiting, c, in_queue);
+    while ((c = TAILQ_FIRST(&lists->waiting)) != NULL && session_list_run(c) < 0) {
+        TAILQ_REMOVE(&lists->waiting, c, in_queue);
         c->done(c->arg, NULL, 0);
         session_list_request_free(c);
     }
@@ -210,28 +211,28 @@ static void begin_next(struct session_lists *cs)
 static void session_list_on_done(struct session_scan *scan)
 {
     struct session_list_request *c = (struct session_list_request *)scan;
-    struct session_lists *cs = c->owner;
-    TAILQ_REMOVE(&cs->waiting, c, in_queue);
-    session_list_report(c, uv_now(cs->scan_replies->wakeup.loop));
+    struct session_lists *lists = c->owner;
+    TAILQ_REMOVE(&lists->waiting, c, in_queue);
+    session_list_report(c, uv_now(lists->scan_replies->wakeup.loop));
     session_list_request_free(c);
-    begin_next(cs);
+    begin_next(lists);
 }
 
-int session_list_start(struct session_lists *cs, bool busiest, size_t limit,
+int session_list_start(struct session_lists *lists, bool busiest, size_t limit,
                        session_list_done_fn *done, void *arg)
 {
     struct session_list_request *c = calloc(1, sizeof *c);
     if (c == NULL)
         return -ENOMEM;
-    c->owner = cs;
+    c->owner = lists;
     c->busiest = busiest;
     c->limit = limit;
     c->done = done;
     c->arg = arg;
-    if (TAILQ_EMPTY(&cs->waiting) && session_list_run(c) < 0) {
+    if (TAILQ_EMPTY(&lists->waiting) && session_list_run(c) < 0) {
         session_list_request_free(c);
         return -ENOMEM;
     }
-    TAILQ_INSERT_TAIL(&cs->waiting, c, in_queue);
+    TAILQ_INSERT_TAIL(&lists->waiting, c, in_queue);
     return 0;
 }

@@ -40,14 +40,14 @@ struct session_lists {
     uint64_t last_time; /* ms of the loop */
 };
 
-void session_lists_init(struct session_lists *cs, struct scan_replies *scan_replies,
+void session_lists_init(struct session_lists *lists, struct scan_replies *scan_replies,
                         struct workers *workers);
 /* Must be called after scan_replies_fini(). */
-void session_lists_fini(struct session_lists *cs);
+void session_lists_fini(struct session_lists *lists);
 
 /* Lists all sessions; busiest: the `limit` sessions with the highest rates. Returns 0 and calls
  * done later; or -ENOMEM: then done is not called. */
-int session_list_start(struct session_lists *cs, bool busiest, size_t limit,
+int session_list_start(struct session_lists *lists, bool busiest, size_t limit,
                        session_list_done_fn *done, void *arg);
 
 #endif

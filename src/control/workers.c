@@ -6,33 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-void workers_init(struct workers *c, const struct worker_setup *setup, bool pin)
+void workers_init(struct workers *ws, const struct worker_setup *setup, bool pin)
 {
-    memset(c, 0, sizeof *c);
-    c->setup = *setup;
-    c->pin = pin;
+    memset(ws, 0, sizeof *ws);
+    ws->setup = *setup;
+    ws->pin = pin;
 }
 
-static void workers_retire(struct workers *c, struct worker *w)
+static void workers_retire(struct workers *ws, struct worker *w)
 {
-    worker_add_totals(w, &c->retired);
+    worker_add_totals(w, &ws->retired);
     worker_free(w);
 }
 
-void workers_stop(struct workers *c)
+void workers_stop(struct workers *ws)
 {
-    for (size_t i = 0; i < c->active + c->finishing; i++)
-        worker_stop(c->worker[i]);
+    for (size_t i = 0; i < ws->active + ws->finishing; i++)
+        worker_stop(ws->worker[i]);
 }
 
-void workers_fini(struct workers *c)
+void workers_fini(struct workers *ws)
 {
-    size_t count = c->active + c->finishing;
+    size_t count = ws->active + ws->finishing;
     for (size_t i = 0; i < count; i++)
-        workers_retire(c, c->worker[i]);
-    free(c->worker);
-    c->worker = NULL;
-    c->active = c->finishing = c->started = 0;
+        workers_retire(ws, ws->worker[i]);
+    free(ws->worker);
+    ws->worker = NULL;
+    ws->active = ws->finishing = ws->started = 0;
 }
 
 /* The number of the n-th usable CPU, modulo their count; -1: unknown. */
@@ -48,96 +48,96 @@ static int nth_cpu(unsigned n)
     return -1;
 }
 
-static int workers_add_one(struct workers *c)
+static int workers_add_one(struct workers *ws)
 {
-    struct worker_setup setup = c->setup;
+    struct worker_setup setup = ws->setup;
     struct worker *w = NULL;
-    setup.index = c->next_index;
-    setup.cpu = c->pin ? nth_cpu(setup.index) : -1;
+    setup.index = ws->next_index;
+    setup.cpu = ws->pin ? nth_cpu(setup.index) : -1;
     int rc = worker_new(&w, &setup);
     if (rc < 0)
         return rc;
-    struct worker **at = &c->worker[c->active];
-    memmove(at + 1, at, c->finishing * sizeof(struct worker *));
+    struct worker **at = &ws->worker[ws->active];
+    memmove(at + 1, at, ws->finishing * sizeof(struct worker *));
     *at = w;
-    c->active++;
-    c->next_index++;
+    ws->active++;
+    ws->next_index++;
     return 0;
 }
 
-static void workers_remove(struct workers *c, size_t count)
+static void workers_remove(struct workers *ws, size_t count)
 {
     for (; count > 0; count--) {
-        struct worker **at = &c->worker[--c->active];
+        struct worker **at = &ws->worker[--ws->active];
         worker_free(*at);
-        memmove(at, at + 1, c->finishing * sizeof(struct worker *));
-        c->next_index--;
+        memmove(at, at + 1, ws->finishing * sizeof(struct worker *));
+        ws->next_index--;
     }
 }
 
-int workers_add(struct workers *c, size_t count)
+int workers_add(struct workers *ws, size_t count)
 {
-    size_t room = c->active + c->finishing + count + 1;
-    struct worker **worker = realloc(c->worker, room * sizeof(struct worker *));
+    size_t room = ws->active + ws->finishing + count + 1;
+    struct worker **worker = realloc(ws->worker, room * sizeof(struct worker *));
     if (worker == NULL)
         return -ENOMEM;
-    c->worker = worker;
+    ws->worker = worker;
     for (size_t i = 0; i < count; i++) {
-        int rc = workers_add_one(c);
+        int rc = workers_add_one(ws);
         if (rc < 0) {
-            workers_remove(c, i);
+            workers_remove(ws, i);
             return rc;
         }
     }
     return 0;
 }
 
-int workers_spawn(struct workers *c)
+int workers_spawn(struct workers *ws)
 {
     int rc = 0;
-    for (size_t i = c->started; i < c->active && rc == 0; i++)
-        rc = worker_spawn(c->worker[i]);
+    for (size_t i = ws->started; i < ws->active && rc == 0; i++)
+        rc = worker_spawn(ws->worker[i]);
     return rc;
 }
 
-int workers_start(struct workers *c)
+int workers_start(struct workers *ws)
 {
-    for (; c->started < c->active; c->started++) {
-        int rc = worker_start(c->worker[c->started]);
+    for (; ws->started < ws->active; ws->started++) {
+        int rc = worker_start(ws->worker[ws->started]);
         if (rc < 0)
             return rc;
     }
     return 0;
 }
 
-void workers_drain_last(struct workers *c, size_t count)
+void workers_drain_last(struct workers *ws, size_t count)
 {
     for (; count > 0; count--) {
-        if (c->active > c->started) {
-            workers_remove(c, 1);
+        if (ws->active > ws->started) {
+            workers_remove(ws, 1);
             continue;
         }
-        c->active--;
-        c->started--;
-        c->finishing++;
-        worker_drain(c->worker[c->active]);
+        ws->active--;
+        ws->started--;
+        ws->finishing++;
+        worker_drain(ws->worker[ws->active]);
     }
 }
 
-size_t workers_running(const struct workers *c)
+size_t workers_running(const struct workers *ws)
 {
-    return c->started + c->finishing;
+    return ws->started + ws->finishing;
 }
 
-struct worker *workers_at(const struct workers *c, size_t i)
+struct worker *workers_at(const struct workers *ws, size_t i)
 {
-    return c->worker[i < c->started ? i : i - c->started + c->active];
+    return ws->worker[i < ws->started ? i : i - ws->started + ws->active];
 }
 
-void workers_each(struct workers *c, void (*call)(struct worker *w))
+void workers_each(struct workers *ws, void (*call)(struct worker *w))
 {
-    for (size_t i = 0; i < workers_running(c); i++)
-        call(workers_at(c, i));
+    for (size_t i = 0; i < workers_running(ws); i++)
+        call(workers_at(ws, i));
 }
 
 struct shared_message {
@@ -153,44 +153,44 @@ static void on_set_shared(struct worker_message *l, void *worker)
     sem_post(&sh->done);
 }
 
-void workers_set_shared(struct workers *c, bool shared)
+void workers_set_shared(struct workers *ws, bool shared)
 {
     struct shared_message sh = { .worker_message.run = on_set_shared, .shared = shared };
     sem_init(&sh.done, 0, 0);
-    for (size_t i = 0; i < workers_running(c); i++)
-        if (worker_post(workers_at(c, i), &sh.worker_message))
+    for (size_t i = 0; i < workers_running(ws); i++)
+        if (worker_post(workers_at(ws, i), &sh.worker_message))
             while (sem_wait(&sh.done) == -1) /* EINTR */
                 ;
     sem_destroy(&sh.done);
 }
 
-bool workers_have_finished(const struct workers *c)
+bool workers_have_finished(const struct workers *ws)
 {
-    for (size_t i = 0; i < workers_running(c); i++)
-        if (!worker_has_finished(workers_at(c, i)))
+    for (size_t i = 0; i < workers_running(ws); i++)
+        if (!worker_has_finished(workers_at(ws, i)))
             return false;
     return true;
 }
 
-void workers_reap(struct workers *c)
+void workers_reap(struct workers *ws)
 {
-    size_t kept = c->active;
-    size_t count = c->active + c->finishing;
-    for (size_t i = c->active; i < count; i++) {
-        struct worker *w = c->worker[i];
+    size_t kept = ws->active;
+    size_t count = ws->active + ws->finishing;
+    for (size_t i = ws->active; i < count; i++) {
+        struct worker *w = ws->worker[i];
         if (!worker_has_finished(w)) {
-            c->worker[kept++] = w;
+            ws->worker[kept++] = w;
             continue;
         }
         worker_join(w);
-        workers_retire(c, w);
-        c->finishing--;
+        workers_retire(ws, w);
+        ws->finishing--;
     }
 }
 
-void workers_totals(const struct workers *c, struct worker_totals *sum)
+void workers_totals(const struct workers *ws, struct worker_totals *sum)
 {
-    *sum = c->retired;
-    for (size_t i = 0; i < c->active + c->finishing; i++)
-        worker_add_totals(c->worker[i], sum);
+    *sum = ws->retired;
+    for (size_t i = 0; i < ws->active + ws->finishing; i++)
+        worker_add_totals(ws->worker[i], sum);
 }

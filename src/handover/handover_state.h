@@ -44,16 +44,16 @@ struct handover_state {
 };
 
 /* Handles the received message, which is of one of the types above. */
-int handover_state_receive(struct handover_state *v);
+int handover_state_receive(struct handover_state *state);
 
 /* Applies the received configurations; a second call does nothing. Must be called before a session
  * is restored.
  */
-int handover_state_apply_configs(struct handover_state *v);
+int handover_state_apply_configs(struct handover_state *state);
 
 /* Everything has been received: makes the restored weights and states effective in the pools. */
-int handover_state_finish(struct handover_state *v);
+int handover_state_finish(struct handover_state *state);
 
-void handover_state_fini(struct handover_state *v);
+void handover_state_fini(struct handover_state *state);
 
 #endif

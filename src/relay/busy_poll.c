@@ -11,56 +11,56 @@
 #define BACKOFF_MIN 16
 #define BACKOFF_MAX 1024
 
-void busy_poll_init(struct busy_poll *v, enum busy_poll_mode mode, uint32_t spins)
+void busy_poll_init(struct busy_poll *b, enum busy_poll_mode mode, uint32_t spins)
 {
-    *v = (struct busy_poll){ .spins = spins, .mode = (uint8_t)mode, .backoff = BACKOFF_MIN };
+    *b = (struct busy_poll){ .spins = spins, .mode = (uint8_t)mode, .backoff = BACKOFF_MIN };
 }
 
-uint32_t busy_poll_begin(struct busy_poll *v)
+uint32_t busy_poll_begin(struct busy_poll *b)
 {
-    if (v->mode == BUSY_POLL_NEVER)
+    if (b->mode == BUSY_POLL_NEVER)
         return 0;
-    if (v->mode == BUSY_POLL_ALWAYS || v->credit > 0)
-        return v->spins;
-    if (v->sleeps > 0) {
-        v->sleeps--;
+    if (b->mode == BUSY_POLL_ALWAYS || b->credit > 0)
+        return b->spins;
+    if (b->sleeps > 0) {
+        b->sleeps--;
         return 0;
     }
-    return v->spins;
+    return b->spins;
 }
 
-static void backoff(struct busy_poll *v)
+static void backoff(struct busy_poll *b)
 {
-    v->credit = 0;
-    v->sleeps = v->backoff;
+    b->credit = 0;
+    b->sleeps = b->backoff;
 }
 
-static void add_credit(struct busy_poll *v)
+static void add_credit(struct busy_poll *b)
 {
-    if (v->credit < CREDIT_MAX)
-        v->credit += WON;
-    if (v->credit > LOST)
-        v->backoff = BACKOFF_MIN;
+    if (b->credit < CREDIT_MAX)
+        b->credit += WON;
+    if (b->credit > LOST)
+        b->backoff = BACKOFF_MIN;
 }
 
-static void take_credit(struct busy_poll *v)
+static void take_credit(struct busy_poll *b)
 {
-    v->credit = v->credit > LOST ? v->credit - LOST : 0;
-    if (v->credit > 0)
+    b->credit = b->credit > LOST ? b->credit - LOST : 0;
+    if (b->credit > 0)
         return;
-    backoff(v);
-    v->backoff = v->backoff < BACKOFF_MAX ? 2 * v->backoff : BACKOFF_MAX;
+    backoff(b);
+    b->backoff = b->backoff < BACKOFF_MAX ? 2 * b->backoff : BACKOFF_MAX;
 }
 
-void busy_poll_end(struct busy_poll *v, bool found)
+void busy_poll_end(struct busy_poll *b, bool found)
 {
     if (found)
-        add_credit(v);
+        add_credit(b);
     else
-        take_credit(v);
+        take_credit(b);
 }
 
-void busy_poll_suspend(struct busy_poll *v)
+void busy_poll_suspend(struct busy_poll *b)
 {
-    backoff(v);
+    backoff(b);
 }

@@ -31,16 +31,16 @@ struct busy_poll {
     uint16_t backoff; /* sleeps before the last one that was tried */
 };
 
-void busy_poll_init(struct busy_poll *v, enum busy_poll_mode mode, uint32_t spins);
+void busy_poll_init(struct busy_poll *b, enum busy_poll_mode mode, uint32_t spins);
 
 /* Before a sleep: returns the number of looks to take first. */
-uint32_t busy_poll_begin(struct busy_poll *v);
+uint32_t busy_poll_begin(struct busy_poll *b);
 
 /* After these looks. found: one of them returned an event. */
-void busy_poll_end(struct busy_poll *v, bool found);
+void busy_poll_end(struct busy_poll *b, bool found);
 
 /* Call for a new client or a long message. These take so long that a sleep adds little; with many
  * of them, busy polls would cost more than they save. */
-void busy_poll_suspend(struct busy_poll *v);
+void busy_poll_suspend(struct busy_poll *b);
 
 #endif

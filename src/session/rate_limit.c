@@ -21,25 +21,25 @@ struct rate_limit *rate_limit_new(const struct config_listen *c, uint64_t now)
 
 /* Grants nothing before the bucket is half full: a session that its other side wakes should not
  * move a few bytes each time. */
-void rate_limit_grant(struct rate_limit_flow *v, struct flow *f, uint64_t now)
+void rate_limit_grant(struct rate_limit_flow *r, struct flow *f, uint64_t now)
 {
-    if (v->token_bucket.rate == 0)
+    if (r->token_bucket.rate == 0)
         return;
-    uint64_t filled = token_bucket_refill(&v->token_bucket, now);
-    v->granted = now >= token_bucket_due(&v->token_bucket) ? filled : 0;
-    f->allowed = v->granted;
+    uint64_t filled = token_bucket_refill(&r->token_bucket, now);
+    r->granted = now >= token_bucket_due(&r->token_bucket) ? filled : 0;
+    f->allowed = r->granted;
 }
 
-void rate_limit_charge(struct rate_limit_flow *v, const struct flow *f)
+void rate_limit_charge(struct rate_limit_flow *r, const struct flow *f)
 {
-    if (v->token_bucket.rate != 0)
-        token_bucket_take(&v->token_bucket, v->granted - f->allowed);
+    if (r->token_bucket.rate != 0)
+        token_bucket_take(&r->token_bucket, r->granted - f->allowed);
 }
 
-uint64_t rate_limit_due(const struct rate_limit_flow *v, const struct flow *f,
+uint64_t rate_limit_due(const struct rate_limit_flow *r, const struct flow *f,
                         const struct side *src)
 {
-    bool waits = v->token_bucket.rate != 0 && f->state == FLOW_FILL && f->allowed == 0 &&
+    bool waits = r->token_bucket.rate != 0 && f->state == FLOW_FILL && f->allowed == 0 &&
                  side_is(src, SIDE_READABLE);
-    return waits ? token_bucket_due(&v->token_bucket) : UINT64_MAX;
+    return waits ? token_bucket_due(&r->token_bucket) : UINT64_MAX;
 }

@@ -29,13 +29,13 @@ struct rate_limit *rate_limit_new(const struct config_listen *c, uint64_t now);
 
 /* Grant sets f->allowed before flow_pump(); charge takes the bytes that it moved from the bucket.
  */
-void rate_limit_grant(struct rate_limit_flow *v, struct flow *f, uint64_t now);
-void rate_limit_charge(struct rate_limit_flow *v, const struct flow *f);
+void rate_limit_grant(struct rate_limit_flow *r, struct flow *f, uint64_t now);
+void rate_limit_charge(struct rate_limit_flow *r, const struct flow *f);
 
 /* When a flow that waits for its limit may move again, ms; UINT64_MAX: it does not wait for the
  * limit. A flow that copies has an empty pipe also while it waits for its sink. It has bytes left
  * to move then, so it does not wait for the limit. */
-uint64_t rate_limit_due(const struct rate_limit_flow *v, const struct flow *f,
+uint64_t rate_limit_due(const struct rate_limit_flow *r, const struct flow *f,
                         const struct side *src);
 
 #endif

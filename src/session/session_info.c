@@ -13,25 +13,25 @@ static uint64_t session_info_since(uint64_t now, uint64_t then)
     return now > then ? now - then : 0;
 }
 
-void session_info(const struct session *s, struct session_info *b)
+void session_info(const struct session *s, struct session_info *info)
 {
     uint64_t now = session_now(s);
-    memset(b, 0, sizeof *b);
-    b->id = s->id;
-    b->age = session_info_since(now, s->began);
-    b->idle = session_info_since(now, s->active);
-    b->up = s->up.bytes;
-    b->down = s->down.bytes;
-    b->state = s->state;
-    b->up_ended = s->up_ended;
-    b->down_ended = s->down_ended;
-    b->client = s->client_addr;
-    text_copy(b->listener.text, sizeof b->listener.text, s->frontend->conf->name);
-    text_copy(b->pool.text, sizeof b->pool.text, s->pool == NULL ? "" : pool_name(s->pool));
+    memset(info, 0, sizeof *info);
+    info->id = s->id;
+    info->age = session_info_since(now, s->began);
+    info->idle = session_info_since(now, s->active);
+    info->up = s->up.bytes;
+    info->down = s->down.bytes;
+    info->state = s->state;
+    info->up_ended = s->up_ended;
+    info->down_ended = s->down_ended;
+    info->client = s->client_addr;
+    text_copy(info->listener.text, sizeof info->listener.text, s->frontend->conf->name);
+    text_copy(info->pool.text, sizeof info->pool.text, s->pool == NULL ? "" : pool_name(s->pool));
     if (s->target == NULL)
         return;
-    b->server_serial = s->target->serial;
-    text_copy(b->server.text, sizeof b->server.text, server_name(s->target));
+    info->server_serial = s->target->serial;
+    text_copy(info->server.text, sizeof info->server.text, server_name(s->target));
 }
 
 static void local_name(int fd, struct addr *at)
@@ -42,11 +42,11 @@ static void local_name(int fd, struct addr *at)
         *at = found;
 }
 
-static void flow_info(const struct flow *f, struct flow_info *b)
+static void flow_info(const struct flow *f, struct flow_info *info)
 {
-    b->held = f->pipe == NULL ? 0 : f->pipe->held;
-    b->pipe_size = f->pipe == NULL ? 0 : f->pipe->size;
-    b->copied = f->copy;
+    info->held = f->pipe == NULL ? 0 : f->pipe->held;
+    info->pipe_size = f->pipe == NULL ? 0 : f->pipe->size;
+    info->copied = f->copy;
 }
 
 void session_detail(const struct session *s, struct session_detail *d)
@@ -88,9 +88,9 @@ const char *session_state_name(enum session_state state)
     return "unknown";
 }
 
-const char *session_open_name(const struct session_info *b)
+const char *session_open_name(const struct session_info *info)
 {
-    if (b->up_ended)
-        return b->down_ended ? "none" : "down";
-    return b->down_ended ? "up" : "both";
+    if (info->up_ended)
+        return info->down_ended ? "none" : "down";
+    return info->down_ended ? "up" : "both";
 }

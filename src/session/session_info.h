@@ -53,12 +53,12 @@ struct session_detail {
 };
 
 /* For the session's thread. */
-void session_info(const struct session *s, struct session_info *b);
+void session_info(const struct session *s, struct session_info *info);
 void session_detail(const struct session *s, struct session_detail *d);
 
 const char *session_state_name(enum session_state state);
 
 /* Which directions are still open: "both", "up", "down", "none". */
-const char *session_open_name(const struct session_info *b);
+const char *session_open_name(const struct session_info *info);
 
 #endif
