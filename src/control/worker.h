@@ -28,9 +28,9 @@ struct worker_setup {
     struct pipe_quota *quota;
     struct grace *grace;
     _Atomic uint64_t *last_session_id;
-    void (*finished)(void *arg); /* called on the worker's thread, which is about to end */
+    void (*finished)(void *arg); /* called on the worker's thread when it is about to end */
     void *arg;
-    void (*accept_paused)(void *arg); /* called on the worker's thread: a listener has paused */
+    void (*accept_paused)(void *arg); /* called on the worker's thread when a listener has paused */
     void *accept_paused_arg;
 };
 
@@ -58,36 +58,39 @@ void worker_setup_busy_poll(struct worker_setup *setup, uint64_t busy_poll);
 
 /* Makes a worker without a thread. Returns 0 or -errno. */
 int worker_new(struct worker **out, const struct worker_setup *setup);
-/* Aborts the worker and joins its thread, if it has one, started or not. */
+/* Aborts the worker and joins its thread, if it has one (worker_spawn()), even if it was never
+ * started. */
 void worker_stop(struct worker *w);
-/* Stops the worker, then frees it. No thread wakes it any more: its mailbox is closed, none of its
- * sessions waits in a queue, and it is no reader of the grace period. w may be NULL. */
+/* Stops the worker, then frees it. No other thread can wake it then: its mailbox is closed, none of
+ * its sessions is in a pool's queue, and it is unregistered from the grace period. w may be NULL.
+ */
 void worker_free(struct worker *w);
 
-/* Calls listener_open() for the listeners of this worker. To be called before the worker starts or
- * on its thread, like every function for one of its listeners. */
+/* Calls listener_open() for the listeners of this worker. Must be called before the worker starts
+ * or on its thread, like every function for one of its listeners. */
 void worker_listen(struct worker *w, struct listener *l, int fd, struct frontend *frontend);
 
-/* Spawn makes the thread, which waits for the start. Start lets it run; without a spawn before, it
- * makes the thread first, which may fail. Return 0 or -errno. */
+/* Spawn makes the thread, which waits for worker_start(). Start lets the thread run; if there is no
+ * thread yet, it makes one, which may fail. Return 0 or -errno. */
 int worker_spawn(struct worker *w);
 int worker_start(struct worker *w);
 /* Waits until the thread has ended. Without a thread, or after a join, it does nothing. */
 void worker_join(struct worker *w);
 
-/* From any thread. Wake runs the loop, and paused listeners try to accept again. Drain: accept no
- * more, and end after the last session. Abort: drain, and reset the sessions that are left. */
+/* From any thread. Wake makes the loop run, and paused listeners try to accept again. Drain makes
+ * the worker accept no more clients and end after its last session. Abort also resets its sessions.
+ */
 void worker_wake(struct worker *w);
 void worker_drain(struct worker *w);
 void worker_abort(struct worker *w);
 
 /* Posts a message: l->run(l, worker) is called on the worker's thread. From any thread. Returns
- * false when the worker has finished: then it is not called. */
+ * false if the worker has finished; then run is not called. */
 bool worker_post(struct worker *w, struct worker_message *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
-/* The index of its setup, which the log has too. */
+/* The index in its setup, by which the log names the worker. */
 unsigned worker_index(const struct worker *w);
 
 bool worker_has_finished(const struct worker *w);
@@ -98,7 +101,7 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum);
 uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path);
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
 
-/* To be called after the start. */
+/* Must be called after the start. */
 void worker_stats(const struct worker *w, struct worker_stats *state);
 
 #endif

@@ -32,10 +32,10 @@ struct worker_loop {
 struct worker {
     struct worker_setup setup;
     pthread_t thread;
-    sem_t start;     /* the thread waits for it first */
+    sem_t start;     /* the thread waits for it before it runs the loop */
     bool has_thread; /* not joined yet */
     struct worker_loop loop;
-    uint64_t aborted_at; /* ms: when the order to abort was read; UINT64_MAX: none */
+    uint64_t aborted_at; /* ms: when the worker read WORKER_ABORT; UINT64_MAX: not yet */
     struct event_set set;
     struct sessions sessions;
     struct listeners listeners;
@@ -47,7 +47,7 @@ struct worker {
 
 /* Initializes the loop and the event set. Returns 0 or -errno. */
 int worker_loop_init(struct worker *w);
-/* To be called after listeners_fini(). */
+/* Must be called after listeners_fini(). */
 void worker_loop_fini(struct worker *w);
 
 /* Runs until the worker drains and its last session has ended. */

@@ -1,5 +1,5 @@
-/* The set of all workers: starts and ends them, and sends messages to all. A worker that is not
- * needed any more finishes its sessions and is then freed. For the control thread. */
+/* All workers: starts and ends them, and sends messages to all of them. A worker that a reload has
+ * made superfluous finishes its sessions and is then freed. For the control thread. */
 #ifndef ZPROXY_CONTROL_WORKERS_H
 #define ZPROXY_CONTROL_WORKERS_H
 
@@ -34,8 +34,8 @@ int workers_add(struct workers *ws, size_t count);
 int workers_spawn(struct workers *ws);
 /* Starts the workers that are not started. Returns 0 or -errno. */
 int workers_start(struct workers *ws);
-/* Drains the last count workers, or frees those that are not started. They must have no listening
- * sockets any more. */
+/* Drains the last count workers, or frees those that are not started. They must not have listening
+ * sockets. */
 void workers_drain_last(struct workers *ws, size_t count);
 
 /* The workers that run, active or finishing. */
@@ -43,8 +43,9 @@ size_t workers_running(const struct workers *ws);
 struct worker *workers_at(const struct workers *ws, size_t i);
 void workers_each(struct workers *ws, void (*call)(struct worker *w));
 
-/* Tells all workers whether another process has their sockets open too, as between fork(2) and
- * execve(2). Returns when all have been told, which takes a wake-up of each. */
+/* Notifies all workers that another process has their sockets open too (as between fork(2) and
+ * execve(2)), or that it no longer has. Returns when every worker has handled the message, in its
+ * next wake-up. */
 void workers_set_shared(struct workers *ws, bool shared);
 
 /* Whether all workers that run have finished. */

@@ -44,7 +44,7 @@ int relay_stock_init(struct relay_stock *stock, bool splice, struct pipe_quota *
 void relay_stock_fini(struct relay_stock *stock);
 
 /* Adopts a pipe with bytes that came by a handover, as pipe_adopt() does. The pipe may hold more
- * than the buffer, which then grows. Takes over the descriptors, also on failure. */
+ * than the buffer, which then grows. Takes ownership of the descriptors, also on failure. */
 struct pipe *relay_stock_adopt_pipe(struct relay_stock *stock, const int fd[2], uint32_t held);
 
 /* Whether this program was built with splice, and this kernel can splice between TCP sockets. */

@@ -33,7 +33,7 @@ struct side {
 
 void side_init(struct side *sd);
 
-/* Takes over fd and watches it. Returns 0; or -errno, and fd still belongs to the caller. */
+/* Takes ownership of fd and watches it. Returns 0; or -errno, and the caller still owns fd. */
 int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,
               void (*on_event)(struct watch *watch, uint32_t events));
 

@@ -17,8 +17,8 @@ enum connect_result {
  * s->sessions->on_server_event. */
 enum connect_result connect_next(struct session *s);
 
-/* Takes over fd, a socket that connects or is connected to s->target, and watches it. Returns 0; or
- * -errno, and fd still belongs to the caller. */
+/* Takes ownership of fd, a socket that connects or is connected to s->target, and watches it.
+ * Returns 0; or -errno, and fd still belongs to the caller. */
 int connect_watch(struct session *s, int fd);
 
 /* In SESSION_CONNECTING: handles an event of the server's socket. */

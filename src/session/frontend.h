@@ -42,7 +42,7 @@ struct sock_options frontend_sock_options(const struct config_listen *c);
 /* Finds the pool of a route. */
 typedef struct pool *frontend_find_pool_fn(const void *pools, const char *name);
 
-/* Takes over the reference to listener_state. Returns 0 or -ENOMEM; the caller must call
+/* Takes ownership of the reference to listener_state. Returns 0 or -ENOMEM; the caller must call
  * frontend_fini() in both cases. */
 int frontend_init(struct frontend *f, const struct config_listen *conf,
                   struct conn_limit *process_limit, struct listener_state *listener_state,

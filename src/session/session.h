@@ -148,8 +148,8 @@ void sessions_init(struct sessions *all, struct event_set *set, _Atomic uint64_t
 /* All sessions must have been freed. */
 void sessions_fini(struct sessions *all);
 
-/* Begins a session with an accepted client. Takes over fd, and the slot that the caller acquired
- * with frontend_acquire_slot(). Cannot fail: an error ends the session. */
+/* Begins a session with an accepted client. Takes ownership of fd, and the slot that the caller
+ * acquired with frontend_acquire_slot(). Cannot fail: an error ends the session. */
 void session_begin(struct sessions *all, struct frontend *frontend, int fd,
                    const struct addr_peer *client);
 

@@ -103,16 +103,16 @@ const char *session_record_check_progress(const struct session *s,
                                           const int fd[SESSION_RECORD_PROGRESS_FDS], uint64_t now);
 
 /* Makes a session from a setup that was checked, before the worker of `all` runs. Its sockets are
- * watched, but it moves nothing before session_record_resume(). Takes over the descriptors, also on
- * failure. target: the server on which the caller has acquired a slot, or NULL. Returns NULL when
- * out of memory or descriptors. */
+ * watched, but it moves nothing before session_record_resume(). Takes ownership of the descriptors,
+ * also on failure. target: the server on which the caller has acquired a slot, or NULL. Returns
+ * NULL when out of memory or descriptors. */
 struct session *session_record_restore(struct sessions *all, struct frontend *frontend,
                                        struct pool *pool, struct server *target,
                                        const struct session_setup *setup,
                                        const int fd[SESSION_RECORD_SETUP_FDS]);
-/* Sets the progress, which was checked. Takes over the descriptors, also on failure. Returns 0 or
- * -errno. Afterwards the caller must call session_requeue() for sessions in SESSION_WAITING, in the
- * order in which their clients came. */
+/* Sets the progress, which was checked. Takes ownership of the descriptors, also on failure.
+ * Returns 0 or -errno. Afterwards the caller must call session_requeue() for sessions in
+ * SESSION_WAITING, in the order in which their clients came. */
 int session_record_resume(struct session *s, const struct session_progress *progress,
                           const int fd[SESSION_RECORD_PROGRESS_FDS]);
 /* Frees a session that has meanwhile ended in the old process; it is not logged or counted. */
