@@ -51,10 +51,10 @@ static struct pool *find(const void *arg, const char *name)
 /* Its clients are refused at once: this is about accept(2). */
 static void open_frontend(struct frontend *f, const char *name)
 {
-    const struct access_rule nobody = { { .family = AF_UNSPEC }, false };
+    const struct access_rule deny_all = { { .family = AF_UNSPEC }, false };
     struct listener_state *state = listener_state_get(&listener_states, name, on_wake, NULL);
     ck_assert_int_eq(frontend_init(f, &rig.conf[0]->listen[0], &conn_limit, state, find, NULL), 0);
-    f->access = access_new(&nobody, 1);
+    f->access = access_new(&deny_all, 1);
     ck_assert_ptr_nonnull(f->access);
 }
 

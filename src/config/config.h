@@ -176,7 +176,7 @@ struct config_bind {
     char *user;        /* owner of that file; NULL = unchanged; also for group */
     char *group;
     bool freebind; /* the address need not be one of this machine */
-    char *device;  /* interface that clients come in by; NULL = any */
+    char *device;  /* network interface on which clients arrive; NULL = any */
 };
 
 /* A rule that chooses a pool by TLS hello: one of its names and one of its protocols must match. */

@@ -118,7 +118,7 @@ static const char *paused_text(enum accept_reason reason)
     return NULL;
 }
 
-/* The text for a health set by zproxyctl; path: who gets it. */
+/* Describes a health that zproxyctl has set. path and name: the URL that answers with it. */
 static enum severity set_health_problem(struct problem *problem, enum health_override set,
                                         const char *path, const char *name)
 {

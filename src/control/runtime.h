@@ -80,8 +80,9 @@ struct runtime {
     bool draining;
     bool was_healthy; /* a server or file has been usable */
     enum health_override health_override;
-    /* Ends the process after `after` ms, SHUTDOWN_DELAY: shutdown_delay; over: as drains_start(),
-     * 0: sessions are not closed. NULL: not possible. */
+    /* Ends the process. after: ms until the drain begins; SHUTDOWN_DELAY: those of shutdown_delay.
+     * over: ms over which sessions are closed, as for drains_start(); 0: they are not closed. NULL:
+     * not possible. */
     void (*shut_down)(void *arg, uint64_t after, uint64_t over);
     void *shut_down_arg;
     _Atomic uint64_t last_session_id;

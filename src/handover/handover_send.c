@@ -331,7 +331,8 @@ static void set_deadline(struct handover_sender *hs, uint64_t now)
  * them, so it can be killed and the workers can continue. */
 static int transfer_sessions(struct handover_sender *hs)
 {
-    static struct worker_barrier barrier; /* static: after success workers wait on it for good */
+    /* static: after success workers wait on it until the process ends */
+    static struct worker_barrier barrier;
     uint64_t began = handover_channel_now_us();
     size_t paused = 0;
     int rc = pause_workers(hs, &barrier, &paused);

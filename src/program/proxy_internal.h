@@ -58,8 +58,8 @@ void proxy_log_stopped(struct proxy *p);
 /* ---- proxy_shutdown.c ---- */
 
 /* Ends the process: /healthz fails at once, clients are accepted for delay_ms more, then the drain
- * begins. Called again before that, it starts the delay again; 0 begins the drain. why: the cause,
- * for the log. */
+ * begins. A second call restarts the delay; with delay_ms 0 the drain begins at once. why: the
+ * cause, for the log. */
 void proxy_leave(struct proxy *p, const char *why, uint64_t delay_ms);
 /* Stops accepting and waits for the sessions to end; those that are left after shutdown_timeout are
  * reset. */

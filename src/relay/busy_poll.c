@@ -6,8 +6,8 @@
 #define LOST       4
 #define CREDIT_MAX 16
 
-/* Sleeps between two tries. At the maximum, the cost of a busy poll in vain cannot be measured;
- * where clients come and go, that many sleeps still pass in a moment. */
+/* Sleeps between two tries. At the maximum, the cost of busy polls that find nothing cannot be
+ * measured; with frequent events, this many sleeps still take only a moment. */
 #define BACKOFF_MIN 16
 #define BACKOFF_MAX 1024
 

@@ -19,8 +19,8 @@
 /* Bytes copied at once: what is peeked at and sent should still be in cache when it is sent. */
 #define FLOW_COPY (64 * 1024)
 
-/* With at most so many bytes per slot, a pipe is practically never full: a stream that has more to
- * send than one packet holds sends much larger packets. */
+/* With at most this many bytes per slot, a pipe is practically never full: a stream that has more
+ * to send than one packet holds sends much larger packets. */
 #define FLOW_FRAGMENT 64
 
 /* Steps return STEP_DONE when something has moved or changed and the next step may follow,
@@ -113,7 +113,7 @@ static int flow_consume(struct side *src, struct relay_stock *stock, size_t n)
 static int copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
-        return STEP_WAIT; /* the source is not read in vain */
+        return STEP_WAIT; /* does not peek at bytes that cannot be sent */
     disable_nagle(f, dst);
     size_t room = flow_smaller(FLOW_COPY, f->allowed);
     ssize_t n = recv(src->fd, stock->buffer, room, MSG_PEEK | MSG_DONTWAIT);

@@ -37,7 +37,8 @@ int sock_open(int family);
  * would share it and take half of the connections. Changes nothing. Returns 0 if the address is
  * free, or -errno. Of the options only freebind and device are used; NULL: neither. */
 int sock_probe(const struct addr *at, const struct sock_options *options);
-/* Returns whether this machine has no such IP address, so that only freebind can bind it. */
+/* Whether no interface of this machine has the IP address: then it can be bound only with freebind.
+ */
 bool sock_address_is_missing(const struct addr *at);
 
 /* Binds a socket with SO_REUSEPORT, so that each worker may have its own. Options that accepted
@@ -47,7 +48,8 @@ bool sock_address_is_missing(const struct addr *at);
  * none. Returns the descriptor or -errno. */
 int sock_bind(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
-/* Writes the name of the interface that the socket is bound to; "": none. */
+/* Sets device to the name of the interface that the socket is bound to (SO_BINDTODEVICE); "": none.
+ */
 void sock_device(int fd, char device[IFNAMSIZ]);
 
 /* The text for an error of sock_bind() or sock_listen(). */

@@ -109,7 +109,7 @@ static int remove_if_same(const struct safe_path *p, const struct stat *st)
     return unlinkat(p->dir, p->name, 0) == -1 && errno != ENOENT ? -errno : 0;
 }
 
-/* Returns 0: the address is free; -EAGAIN: look again a little later; or -errno. */
+/* Returns 0: the address is free; -EAGAIN: the caller must try again a little later; or -errno. */
 static int unix_socket_clear(const struct safe_path *p, const struct addr *at,
                              const struct unix_owner *owner, bool remove)
 {

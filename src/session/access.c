@@ -9,10 +9,10 @@
 /* A binary trie with paths compressed (Morrison, "PATRICIA", 1968), one for each family: a node
  * stands for a network, its children for networks within it.
  *
- * Rules are put in by their order, and one whose network lies within that of an earlier rule is
- * left out: it can never be the first. So on the way down from the root every verdict belongs to a
- * rule that comes before those above it, and the deepest one that has the client is the first of
- * the list. */
+ * Rules are inserted in their order. A rule whose network lies within that of an earlier rule is
+ * left out, since it can never be the first match. So the rule of a node comes earlier in the list
+ * than the rules of the nodes above it, and the deepest node that contains the client has the first
+ * match of the list. */
 
 enum action {
     ACTION_NONE,

@@ -184,7 +184,8 @@ static void listeners_begin_wakeup(struct listeners *all, uint64_t wakeup)
 }
 
 /* Returns how many of n clients the listener may accept. The loop calls listeners in the same order
- * in each wake-up: if the last ones get no share, the first ones wait until all have had one. */
+ * in each wake-up: if no room is left for the last ones, the first ones accept again only after all
+ * have had their turn. */
 static unsigned listener_take_turn(struct listener *l, unsigned n)
 {
     struct listeners *all = l->listeners;

@@ -26,8 +26,8 @@ bool session_is_half_closed(const struct session *s)
     return s->up_ended || s->down_ended || pending;
 }
 
-/* What happened in a wake-up has the time at which it began. Where that was long before its end,
- * the end counts: the peers have had no time since. */
+/* The time of the last activity. Activity has the time at which its wake-up began. If that wake-up
+ * was held up (SIGSTOP, a disk), its end counts, since the peers could not be served before. */
 static uint64_t last_activity(const struct session *s)
 {
     const struct event_set *set = s->sessions->set;
