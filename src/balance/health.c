@@ -95,7 +95,7 @@ static void health_arm_timer(struct health *h)
         uv_timer_start(&h->timer, health_on_timer, due > now ? due - now : 0, 0);
 }
 
-static void set_timer(struct check *c, uint64_t due)
+static void health_set_timer(struct check *c, uint64_t due)
 {
     c->due = due;
     timer_wheel_schedule(&c->checked_pool->health->timer_wheel, &c->timer, due);
@@ -108,7 +108,7 @@ static void schedule_first(struct check *c)
     struct health *h = c->checked_pool->health;
     uint64_t interval = c->checked_pool->conf->check_interval;
     uint64_t window = interval < FIRST_WITHIN ? interval : FIRST_WITHIN;
-    set_timer(c, health_now(h) + random_below(h, window));
+    health_set_timer(c, health_now(h) + random_below(h, window));
 }
 
 static void schedule_next(struct check *c)
@@ -116,7 +116,7 @@ static void schedule_next(struct check *c)
     struct health *h = c->checked_pool->health;
     uint64_t interval = c->checked_pool->conf->check_interval;
     bool spread = c->state.streak == 0;
-    set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
+    health_set_timer(c, c->begun + (spread ? random_below(h, interval) : jitter(h, interval)));
 }
 
 /* Limits the time of a connection that is being closed in order. */
@@ -198,7 +198,7 @@ static void health_begin_check(struct check *c)
     }
     enum probe_outcome outcome = start_probe(c);
     if (outcome == PROBE_RUNNING)
-        set_timer(c, c->begun + c->checked_pool->conf->check_timeout);
+        health_set_timer(c, c->begun + c->checked_pool->conf->check_timeout);
     else
         health_finish_check(c, outcome);
 }
@@ -212,7 +212,7 @@ static void health_expire_check(struct check *c)
     uint64_t late = now - c->due;
     enum probe_outcome outcome = probe_poll(&c->probe);
     if (outcome == PROBE_RUNNING && late > LATE)
-        set_timer(c, now + (late < timeout ? late : timeout));
+        health_set_timer(c, now + (late < timeout ? late : timeout));
     else
         health_finish_check(c,
                             outcome == PROBE_RUNNING ? probe_expire(&c->probe, timeout) : outcome);

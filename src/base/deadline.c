@@ -7,20 +7,20 @@
 #define LATE_MS   100
 
 /* The epoll descriptor of a loop is readable when one of the loop's descriptors is ready. */
-static bool is_ready(const uv_loop_t *loop)
+static bool deadline_is_ready(const uv_loop_t *loop)
 {
     struct pollfd ask = { .fd = uv_backend_fd(loop), .events = POLLIN };
     return poll(&ask, 1, 0) == 1;
 }
 
 /* The first time the loop polls in any case: libuv adds new descriptors to its epoll set only when
- * it polls, so is_ready() would not see them. */
+ * it polls, so deadline_is_ready() would not see them. */
 static void on_deadline_timer(uv_timer_t *timer)
 {
     struct deadline *d = (struct deadline *)timer; /* timer is its first member */
     if (d->polls == 0)
         d->late = uv_now(timer->loop) > d->due + LATE_MS;
-    if (d->polls == 0 || (d->polls < DEADLINE_POLLS_MAX && is_ready(timer->loop))) {
+    if (d->polls == 0 || (d->polls < DEADLINE_POLLS_MAX && deadline_is_ready(timer->loop))) {
         d->polls++;
         uv_timer_start(timer, on_deadline_timer, REPOLL_MS, 0);
     } else {

@@ -173,7 +173,7 @@ struct reader {
     size_t value_room;
 };
 
-static bool is_blank(char c)
+static bool ini_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -246,7 +246,7 @@ static void read_section(struct reader *r, const char *text)
     if (begin > after)
         begin = after;
     n = (size_t)(after - begin);
-    while (n > 0 && is_blank(begin[n - 1]))
+    while (n > 0 && ini_is_blank(begin[n - 1]))
         n--;
     snprintf(title, sizeof title, "%.*s", (int)n, begin);
     r->continuation = CONTINUES_NOTHING;
@@ -264,7 +264,7 @@ static void read_entry(struct reader *r, const char *text)
 {
     const char *equals = strchr(text, '=');
     size_t n = (size_t)(equals - text);
-    while (n > 0 && is_blank(text[n - 1]))
+    while (n > 0 && ini_is_blank(text[n - 1]))
         n--;
     if (n > INI_KEY_MAX) {
         char what[80];
@@ -325,9 +325,9 @@ static void read_indented(struct reader *r, const char *text)
 static size_t ini_line_length(const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if ((text[i] == '#' || text[i] == ';') && (i == 0 || is_blank(text[i - 1])))
+        if ((text[i] == '#' || text[i] == ';') && (i == 0 || ini_is_blank(text[i - 1])))
             n = i;
-    while (n > 0 && (is_blank(text[n - 1]) || text[n - 1] == '\r'))
+    while (n > 0 && (ini_is_blank(text[n - 1]) || text[n - 1] == '\r'))
         n--;
     return n;
 }
@@ -421,7 +421,7 @@ static void cut_piece(struct reader *r, char *out, size_t max)
     r->rest = n > max ? skip_blanks(piece + max) : NULL;
     if (n > max)
         n = max;
-    while (n > 0 && is_blank(piece[n - 1]))
+    while (n > 0 && ini_is_blank(piece[n - 1]))
         n--;
     r->piece_end = piece + n;
     memcpy(out, piece, n);

@@ -71,7 +71,7 @@ static void client_close(struct admin_client *c)
 
 /* ---- eviction ---- */
 
-static bool is_ready(const struct admin_client *c, short events)
+static bool admin_is_ready(const struct admin_client *c, short events)
 {
     struct pollfd query = { .fd = -1, .events = events };
     return uv_fileno((const uv_handle_t *)&c->pipe, &query.fd) == 0 && poll(&query, 1, 0) == 1;
@@ -81,7 +81,7 @@ static bool is_ready(const struct admin_client *c, short events)
 static bool is_stalled(struct admin_client *c, uint64_t now)
 {
     size_t unread = uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
-    if (unread < c->evict_unread || is_ready(c, POLLOUT)) {
+    if (unread < c->evict_unread || admin_is_ready(c, POLLOUT)) {
         c->evict_unread = unread;
         c->progressed = now;
     }
@@ -95,7 +95,7 @@ bool admin_evict(struct admin *a)
     struct admin_client *idle = NULL;
     struct admin_client *stalled = NULL;
     LIST_FOREACH(c, &a->clients, in_list) {
-        if (c->state == CLIENT_READING && !is_ready(c, POLLIN))
+        if (c->state == CLIENT_READING && !admin_is_ready(c, POLLIN))
             idle = c;
         else if (c->state == CLIENT_WRITING && is_stalled(c, now) &&
                  (stalled == NULL || c->progressed <= stalled->progressed))
@@ -186,18 +186,18 @@ void admin_answer(struct admin_call *call, char *text, size_t length)
 
 /* ---- commands ---- */
 
-static bool is_blank(char c)
+static bool admin_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
 bool admin_wants_json(const char *line, size_t length)
 {
-    while (length > 0 && is_blank(*line)) {
+    while (length > 0 && admin_is_blank(*line)) {
         line++;
         length--;
     }
-    return length >= 4 && memcmp(line, "json", 4) == 0 && (length == 4 || is_blank(line[4]));
+    return length >= 4 && memcmp(line, "json", 4) == 0 && (length == 4 || admin_is_blank(line[4]));
 }
 
 static bool admin_is_text(const char *line, size_t length)

@@ -76,12 +76,12 @@ static uint64_t checked_servers(const struct config *c)
     return n;
 }
 
-static uint64_t at_least(uint64_t a, uint64_t b)
+static uint64_t budget_at_least(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
-static uint64_t at_most(uint64_t a, uint64_t b)
+static uint64_t budget_at_most(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -90,9 +90,9 @@ static uint64_t pipes_of(const struct budget *b, const struct config *c)
 {
     if (c->global.fixed.max_pipes != 0)
         return c->global.fixed.max_pipes;
-    uint64_t pipes = at_least(b->descriptors / PIPES_PER_DESCRIPTORS, PIPES_MIN);
+    uint64_t pipes = budget_at_least(b->descriptors / PIPES_PER_DESCRIPTORS, PIPES_MIN);
     if (b->user_pages != 0)
-        pipes = at_most(pipes, at_least(b->user_pages / b->pipe_pages, 1));
+        pipes = budget_at_most(pipes, budget_at_least(b->user_pages / b->pipe_pages, 1));
     return pipes;
 }
 
@@ -101,7 +101,7 @@ static uint64_t pipes_of(const struct budget *b, const struct config *c)
 static uint64_t session_descriptors(const struct budget *b)
 {
     uint64_t left = b->descriptors > b->own ? b->descriptors - b->own : 0;
-    return left - at_most(2 * b->pipes, left / 2);
+    return left - budget_at_most(2 * b->pipes, left / 2);
 }
 
 void budget_compute(struct budget *b, const struct config *c, uint64_t descriptors,
@@ -113,13 +113,13 @@ void budget_compute(struct budget *b, const struct config *c, uint64_t descripto
     b->own = OWN_PROCESS + (c->admin.socket.len != 0 ? OWN_ADMIN : 0) +
              (c->admin.http.len != 0 ? OWN_HTTP : 0) + checked_servers(c) +
              b->workers * OWN_WORKER + b->listening;
-    b->pipe_pages = at_least(c->global.fixed.pipe_size / PAGE, 1);
+    b->pipe_pages = budget_at_least(c->global.fixed.pipe_size / PAGE, 1);
     b->user_pages = unprivileged ? read_sysctl("/proc/sys/fs/pipe-user-pages-soft") : 0;
     b->pipes = pipes_of(b, c);
-    uint64_t possible = at_least(session_descriptors(b) / 2, 1);
+    uint64_t possible = budget_at_least(session_descriptors(b) / 2, 1);
     b->sessions = possible;
     if (c->global.max_connections != 0)
-        b->sessions = at_most(possible, c->global.max_connections);
+        b->sessions = budget_at_most(possible, c->global.max_connections);
     b->by_descriptors = c->global.max_connections == 0 || c->global.max_connections > possible;
 }
 

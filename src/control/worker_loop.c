@@ -131,7 +131,7 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* The timer only wakes the loop: on_check() handles timeouts, after the events. */
-static void set_timer(struct worker *w, uint64_t at)
+static void worker_loop_set_timer(struct worker *w, uint64_t at)
 {
     struct worker_loop *l = &w->loop;
     if (at == l->timer_at)
@@ -158,7 +158,7 @@ static void on_prepare(uv_prepare_t *prepare)
         uv_idle_start(&w->loop.idle, on_idle);
     } else {
         uv_idle_stop(&w->loop.idle);
-        set_timer(w, at);
+        worker_loop_set_timer(w, at);
     }
 }
 

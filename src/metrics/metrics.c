@@ -38,7 +38,7 @@ struct family {
     const char *help;
     enum scope scope;
     unsigned index; /* enum server_counter or session_histogram, for put_server_counter and
-                       put_histogram */
+                       metrics_put_histogram */
     samples_fn *samples;
     uint64_t (*value)(const struct metrics *m, size_t i); /* for put_process, put_listener ... */
     bool (*known)(const struct metrics *m);               /* NULL: always */
@@ -200,7 +200,8 @@ static void put_last_check(const struct metrics *m, const struct family *f, size
 /* ---- sessions ---- */
 
 /* All histograms are of ms, except that of bytes. */
-static void put_histogram(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void metrics_put_histogram(const struct metrics *m, const struct family *f, size_t i,
+                                  FILE *out)
 {
     (void)i;
     prometheus_histogram(f->name, &m->s->totals.histogram[f->index],
@@ -451,21 +452,21 @@ static const struct family families[] = {
       SCOPE_SERVERS, .samples = put_last_check },
     { "zproxy_session_connect_seconds", "histogram",
       "Time from accept until a server was connected, of sessions that reached one.", SCOPE_PROCESS,
-      .samples = put_histogram, .index = SESSION_CONNECT_TIME },
+      .samples = metrics_put_histogram, .index = SESSION_CONNECT_TIME },
     { "zproxy_preread_seconds", "histogram",
       "Time from accept until the PROXY header and the TLS hello were complete, of "
       "sessions whose listener reads one of them.",
-      SCOPE_PROCESS, .samples = put_histogram, .index = SESSION_PREREAD_TIME },
+      SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_PREREAD_TIME },
     { "zproxy_queue_seconds", "histogram",
       "Time that sessions waited in the queue of a pool, of those that had to wait, "
       "with or without success.",
-      SCOPE_PROCESS, .samples = put_histogram, .index = SESSION_QUEUE_TIME },
+      SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_QUEUE_TIME },
     { "zproxy_session_duration_seconds", "histogram",
-      "Duration of ended sessions, from accept to close.", SCOPE_PROCESS, .samples = put_histogram,
-      .index = SESSION_DURATION },
+      "Duration of ended sessions, from accept to close.", SCOPE_PROCESS,
+      .samples = metrics_put_histogram, .index = SESSION_DURATION },
     { "zproxy_session_bytes", "histogram",
       "Bytes relayed by ended sessions, both directions together.", SCOPE_PROCESS,
-      .samples = put_histogram, .index = SESSION_BYTES },
+      .samples = metrics_put_histogram, .index = SESSION_BYTES },
     { "zproxy_sessions_ended_total", "counter",
       "Ended sessions, including refused clients, by their last pool and by reason, "
       "as in the access log (end=).",

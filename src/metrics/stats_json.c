@@ -22,8 +22,9 @@ static void put_directions(struct json_writer *w, const char *name,
     json_end_object(w);
 }
 
-static void put_histogram(struct json_writer *w, const char *name, const struct histogram_totals *h,
-                          const struct histogram_scale *scale)
+static void stats_json_put_histogram(struct json_writer *w, const char *name,
+                                     const struct histogram_totals *h,
+                                     const struct histogram_scale *scale)
 {
     json_begin_object(w, name);
     json_begin_array(w, "bounds");
@@ -63,7 +64,8 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
         json_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
     json_end_object(w);
     for (int h = 0; h < SESSION_HISTOGRAMS; h++)
-        put_histogram(w, histogram_names[h], &t->histogram[h], &session_histogram_scales[h]);
+        stats_json_put_histogram(w, histogram_names[h], &t->histogram[h],
+                                 &session_histogram_scales[h]);
     json_end_object(w);
 }
 

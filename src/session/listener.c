@@ -167,7 +167,7 @@ static bool listener_accept_one(struct listener *l)
     return !l->paused;
 }
 
-static unsigned at_most(unsigned n, unsigned max)
+static unsigned listener_at_most(unsigned n, unsigned max)
 {
     return n < max ? n : max;
 }
@@ -191,7 +191,7 @@ static unsigned listener_take_turn(struct listener *l, unsigned n)
     struct listeners *all = l->listeners;
     if (l->round == all->round)
         return 0;
-    unsigned turn = at_most(n, all->room);
+    unsigned turn = listener_at_most(n, all->room);
     all->room -= turn;
     if (turn > 0)
         l->round = all->round;
@@ -208,7 +208,8 @@ static unsigned listener_next_batch(struct listener *l)
     uint64_t wakeup = l->listeners->sessions->set->wakeups;
     listeners_begin_wakeup(l->listeners, wakeup);
     if (wakeup != l->last_wakeup)
-        l->batch = wakeup == l->last_wakeup + 1 ? at_most(2 * l->batch, LISTENER_BATCH) : 1;
+        l->batch =
+            wakeup == l->last_wakeup + 1 ? listener_at_most(2 * l->batch, LISTENER_BATCH) : 1;
     l->last_wakeup = wakeup;
     return listener_take_turn(l, l->batch);
 }
