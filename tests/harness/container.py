@@ -3,14 +3,16 @@ inside is gone when the container ends."""
 
 import atexit
 import functools
+import json
 import os
 import shutil
+import socket
 import subprocess
 
 from .machine import (Network, need_mount_namespaces, need_network_namespaces, need_program,
                       need_root, run_program, scratch)
 from .program import command, need_plain
-from .tap import Failure, Skip, wait_for
+from .tap import DEADLINE, Failure, Skip, wait_for
 
 # Units that wait for a network, or are of no use in the container.
 _MASKED = ["NetworkManager-wait-online", "ifupdown-wait-online", "networking",
@@ -100,6 +102,34 @@ class Container(Network):
         if done.returncode != 0:
             raise Failure(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    # ---- the service and its package ----
+
+    def copy(self, source, inside):
+        os.makedirs(os.path.dirname(self.path(inside)), exist_ok=True)
+        shutil.copy(source, self.path(inside))
+
+    def show(self, name, unit="zproxy.service"):
+        """Returns a property of a unit."""
+        return self.run("systemctl", "show", "-P", name, unit).strip()
+
+    def journal(self):
+        """Returns the entries of the last start of the service."""
+        return [json.loads(line) for line in
+                self.run("journalctl", "-u", "zproxy.service", "-o", "json", "--no-pager",
+                         f"_SYSTEMD_INVOCATION_ID={self.show('InvocationID')}").splitlines()]
+
+    def explain(self):
+        return self.try_run("journalctl", "-u", "zproxy.service", "-n", "20", "--no-pager").stdout
+
+    def start(self, unit="zproxy.service"):
+        done = self.try_run("systemctl", "start", unit)
+        if done.returncode != 0:
+            raise Failure(f"{unit}: {done.stderr}{self.explain()}")
+
+    def connect(self, at=("127.0.0.1", 80)):
+        """Returns a TCP connection to an address inside."""
+        return self.call(lambda: socket.create_connection(at, DEADLINE))
 
     def pid_outside(self, inside):
         """Returns the process id outside of a process inside."""
