@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,6 +17,7 @@
 #include "metrics/web.h"
 #include "program/proxy_internal.h"
 #include "relay/relay_stock.h"
+#include "session/session_id.h"
 
 static char start_error_text[1024];
 
@@ -121,6 +124,9 @@ static void init_runtime(struct proxy *p)
         .accept_paused_arg = &rt->accept_watch,
         .arg = p,
     };
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    atomic_init(&rt->last_session_id, session_id_start(&now));
     worker_setup_busy_poll(&setup, g->fixed.busy_poll);
     rt->loop = &p->loop;
     rt->pools.kept = on_keeps_pool;

@@ -17,6 +17,7 @@
 #include "session/rate_limit.h"
 #include "session/relay.h"
 #include "session/session_close.h"
+#include "session/session_id.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
 
@@ -283,7 +284,7 @@ static enum session_end session_admit_peer(struct sessions *all, struct frontend
 void session_begin(struct sessions *all, struct frontend *frontend, int fd,
                    const struct addr_peer *client)
 {
-    uint64_t id = atomic_fetch_add_explicit(all->last_id, 1, memory_order_relaxed) + 1;
+    uint64_t id = session_id_next(all->last_id);
     enum session_end why = session_admit_peer(all, frontend, client);
     counter_add(&all->total, 1);
     frontend_count_connection(frontend);

@@ -313,6 +313,12 @@ class Zproxy:
         if self.ready:
             wait_for(lambda: "READY=1" in self.told(), "READY=1", self.check_alive)
 
+    def start_again(self):
+        """Starts zproxy once more, after it has ended or was killed."""
+        self.notify.close()
+        os.unlink(self.path("notify"))
+        self._start()
+
     def check_alive(self):
         if self.process.poll() is not None:
             raise Failure(f"zproxy has ended with {self.process.returncode}")
