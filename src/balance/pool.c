@@ -201,6 +201,12 @@ int pool_del_server(struct pool *p, const struct server *srv)
     return rc < 0 ? rc : pool_update_plan(p, plan);
 }
 
+const struct config_server *pool_find_line(const struct pool *p, const char *name,
+                                           const struct addr *at)
+{
+    return server_list_find_line(&p->server_list, pool_conf(p), name, at);
+}
+
 bool pool_was_added(const struct pool *p, const struct server *srv)
 {
     (void)p;

@@ -130,6 +130,9 @@ int pool_add_server(struct pool *p, const struct config_server *line);
 /* Removes a server that was added; its sessions go on. Returns 0, -ENOENT if it was not added, or
  * -ENOMEM. */
 int pool_del_server(struct pool *p, const struct server *srv);
+/* The line, of the configuration or added, with both this name and this address; NULL: none. */
+const struct config_server *pool_find_line(const struct pool *p, const char *name,
+                                           const struct addr *at);
 bool pool_was_added(const struct pool *p, const struct server *srv);
 
 /* The current addresses of the name in conf->server[server]. */

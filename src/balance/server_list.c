@@ -357,6 +357,24 @@ int server_list_plan_add(const struct server_list *list, const struct config_poo
     return server_list_make_plan(list, conf, NULL, NULL, 0, &change, plan);
 }
 
+static bool is_line(const struct config_server *line, const char *name, const struct addr *at)
+{
+    return line->host == NULL && strcmp(line->name, name) == 0 && addr_equal(&line->addr, at);
+}
+
+const struct config_server *server_list_find_line(const struct server_list *list,
+                                                  const struct config_pool *conf, const char *name,
+                                                  const struct addr *at)
+{
+    for (size_t i = 0; i < conf->server_count; i++)
+        if (is_line(&conf->server[i], name, at))
+            return &conf->server[i];
+    for (size_t i = 0; i < list->added_count; i++)
+        if (is_line(list->added[i], name, at))
+            return list->added[i];
+    return NULL;
+}
+
 static struct config_server *added_line(const struct server_list *list, const struct server *srv)
 {
     for (size_t i = 0; i < list->added_count; i++)

@@ -46,6 +46,10 @@ int server_list_plan_add(const struct server_list *list, const struct config_poo
                          const struct config_server *line, struct server_list_plan **plan);
 int server_list_plan_remove(const struct server_list *list, const struct config_pool *conf,
                             const struct server *srv, struct server_list_plan **plan);
+/* The line, of conf or added, with both this name and this address; NULL: none. */
+const struct config_server *server_list_find_line(const struct server_list *list,
+                                                  const struct config_pool *conf, const char *name,
+                                                  const struct addr *at);
 /* NULL is allowed. */
 void server_list_plan_free(struct server_list_plan *plan);
 

@@ -15,6 +15,13 @@ enum command_suggest {
     COMMAND_SUGGEST_ALWAYS,
 };
 
+/* Whether the command can change anything. The answer of one that can says whether it did:
+ * request_changed(). */
+enum command_effect {
+    COMMAND_READS,
+    COMMAND_CHANGES,
+};
+
 struct command {
     const char *words; /* what the line begins with, such as "set server" */
     const char *usage; /* the arguments; "": none. Words in capitals are completed by ctl/ */
@@ -23,6 +30,7 @@ struct command {
     size_t max_args;
     enum request_result (*execute)(struct request *r);
     enum command_suggest suggest;
+    enum command_effect effect;
 };
 
 struct command_list {

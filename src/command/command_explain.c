@@ -149,7 +149,7 @@ static enum request_result command_explain_run(struct request *r)
 static const struct command commands[] = {
     { "explain", "POOL CLIENT-ADDRESS",
       "which server a client would get now, and why not the others", 2, 2, command_explain_run,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
 };
 
 const struct command_list command_explain = COMMAND_LIST(commands);

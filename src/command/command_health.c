@@ -9,7 +9,8 @@
 
 static enum request_result fail_listener(struct request *r, const char *name)
 {
-    return request_fail(r, "%s: no such listener, try \"show listeners\"", name);
+    return request_fail_as(r, REQUEST_NOT_FOUND, "%s: no such listener, try \"show listeners\"",
+                           name);
 }
 
 /* ---- health ---- */
@@ -76,7 +77,7 @@ static enum request_result set_health(struct request *r)
     struct value_error error;
     enum health_override to = HEALTH_AUTO;
     if (value_parse(&kind, &to, r->word[0], &error) < 0)
-        return request_fail(r, "%s", error.text);
+        return request_fail_as(r, REQUEST_USAGE, "%s", error.text);
     struct listener_state *e = listener == NULL ? NULL : find_listener(r->rt, listener);
     if (listener != NULL && e == NULL)
         return fail_listener(r, listener);
@@ -84,6 +85,7 @@ static enum request_result set_health(struct request *r)
     request_print(r, "%s%shealth %s, was %s", listener == NULL ? "" : listener,
                   listener == NULL ? "" : ": ", health_override_words[to],
                   health_override_words[*set]);
+    request_changed(r, *set != to);
     log_health_set(listener, *set, to);
     *set = to;
     return REQUEST_DONE;
@@ -91,10 +93,10 @@ static enum request_result set_health(struct request *r)
 
 static const struct command commands[] = {
     { "health", "[LISTENER]", "whether /healthz says ok, also by the exit status of zproxyctl", 0,
-      1, show_health, COMMAND_SUGGEST_ALWAYS },
+      1, show_health, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "set health", "HEALTH [LISTENER]",
       "what /healthz says, whatever is true: fail, ok; auto ends this", 1, 2, set_health,
-      COMMAND_SUGGEST_GROUP },
+      COMMAND_SUGGEST_GROUP, COMMAND_CHANGES },
 };
 
 const struct command_list command_health = COMMAND_LIST(commands);

@@ -13,12 +13,12 @@ static bool read_time(struct request *r, size_t i, const char *what, const struc
 {
     struct value_error error;
     if (i + 1 == r->count) {
-        request_fail(r, "%s: expected %s TIME", what, what);
+        request_fail_as(r, REQUEST_USAGE, "%s: expected %s TIME", what, what);
         return false;
     }
     if (value_parse(kind, time, r->word[i + 1], &error) == 0)
         return true;
-    request_fail(r, "%s: %s", what, error.text);
+    request_fail_as(r, REQUEST_USAGE, "%s: %s", what, error.text);
     return false;
 }
 
@@ -35,8 +35,8 @@ static bool read_times(struct request *r, uint64_t *after, uint64_t *over)
         bool is_after = strcmp(word, "after") == 0;
         bool *has = is_after ? &has_after : &has_over;
         if ((!is_after && strcmp(word, "over") != 0) || *has) {
-            request_fail(r, "%s: %s, expected after TIME, over TIME or both", word,
-                         *has ? "given twice" : "unknown");
+            request_fail_as(r, REQUEST_USAGE, "%s: %s, expected after TIME, over TIME or both",
+                            word, *has ? "given twice" : "unknown");
             return false;
         }
         *has = true;
@@ -54,9 +54,16 @@ static enum request_result shut_down(struct request *r)
     uint64_t over = 0;
     if (!read_times(r, &after, &over))
         return REQUEST_DONE;
+    if (rt->draining && r->count == 0) {
+        request_print(r, "zproxy is shutting down already, %" PRIu64 " to finish",
+                      conn_limit_used(&rt->conn_limit));
+        request_changed(r, false);
+        return REQUEST_DONE;
+    }
     if (rt->draining || rt->shut_down == NULL)
         return request_fail(r, "shutdown: zproxy is shutting down already");
     rt->shut_down(rt->shut_down_arg, after, over);
+    request_changed(r, true);
     if (rt->leaving)
         request_print(r, "leaving: new sessions are accepted for %s more",
                       human_time(rt->leave_until - uv_now(rt->loop), text));
@@ -73,7 +80,7 @@ static const struct command commands[] = {
     { "shutdown", "[after TIME] [over TIME]",
       "end zproxy as SIGTERM does; after TIME in which it is not healthy but accepts; over TIME: "
       "close sessions at an even rate, idle ones first",
-      0, 4, shut_down, COMMAND_SUGGEST_NEVER },
+      0, 4, shut_down, COMMAND_SUGGEST_NEVER, COMMAND_CHANGES },
 };
 
 const struct command_list command_process = COMMAND_LIST(commands);

@@ -31,6 +31,7 @@ static void report_changed(struct request *r, const struct pool *p, const struct
 {
     struct log_line line;
     request_print(r, "%s/%s: %s %s, was %s", pool_name(p), server_name(srv), what, to, from);
+    request_changed(r, strcmp(from, to) != 0);
     if (!log_is_enabled(LOG_LEVEL_NOTICE) || strcmp(from, to) == 0)
         return;
     command_server_begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), server_name(srv),
@@ -58,7 +59,7 @@ static void set_state(struct request *r, struct pool *p, struct server *srv,
 {
     enum config_state before =
         (enum config_state)atomic_load_explicit(&srv->state, memory_order_relaxed);
-    drains_cancel(&r->rt->drains, srv);
+    request_changed(r, drains_cancel(&r->rt->drains, srv));
     pool_set_state(p, srv, state, uv_now(r->rt->loop));
     report_changed(r, p, srv, "state", config_state_words[before], config_state_words[state]);
 }
@@ -83,7 +84,7 @@ static bool read_value(struct request *r, bool is_state, uint64_t *number)
     int rc = is_state ? value_parse(&state, &chosen, r->word[2], &error)
                       : value_parse(&weight, number, r->word[2], &error);
     if (rc < 0)
-        request_fail(r, "%s", error.text);
+        request_fail_as(r, REQUEST_USAGE, "%s", error.text);
     else if (is_state)
         *number = chosen;
     return rc == 0;
@@ -95,7 +96,8 @@ static enum request_result command_set_server(struct request *r)
     uint64_t number = 0;
     bool is_state = strcmp(r->word[1], "state") == 0;
     if (!is_state && strcmp(r->word[1], "weight") != 0)
-        return request_fail(r, "%s: unknown, expected state or weight", r->word[1]);
+        return request_fail_as(r, REQUEST_USAGE, "%s: unknown, expected state or weight",
+                               r->word[1]);
     if (!read_value(r, is_state, &number) || !server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
     for (size_t i = 0; i < matches.count; i++) {
@@ -110,13 +112,32 @@ static enum request_result command_set_server(struct request *r)
 
 /* ---- drain ---- */
 
+/* Whether the same drain is running already. A repeated command must not begin it anew. */
+static bool is_drained_over(struct request *r, const struct pool *p, const struct server *srv,
+                            uint64_t over)
+{
+    struct drain_progress progress;
+    char text[HUMAN_MAX];
+    uint64_t left = 0;
+    if (!drains_progress(&r->rt->drains, srv, &progress, &left) || progress.length != over)
+        return false;
+    request_print(r, "%s/%s: is being drained, %" PRIu64 " of %" PRIu64 " sessions left, %s to go",
+                  pool_name(p), server_name(srv), server_active(srv), progress.sessions,
+                  human_time(left, text));
+    request_changed(r, false);
+    return true;
+}
+
 static void drain_one(struct request *r, struct pool *p, struct server *srv, uint64_t over)
 {
     struct log_line line;
     char text[HUMAN_MAX];
+    if (over != 0 && is_drained_over(r, p, srv, over))
+        return;
     set_state(r, p, srv, CONFIG_STATE_DRAIN);
     if (over == 0)
         return;
+    request_changed(r, server_active(srv) > 0);
     if (drains_start(&r->rt->drains, p, srv, over) < 0) {
         request_fail_memory(r);
         return;
@@ -141,9 +162,9 @@ static enum request_result command_drain(struct request *r)
     struct value_error error;
     uint64_t over = 0;
     if (r->count == 2 || (r->count == 3 && strcmp(r->word[1], "over") != 0))
-        return request_fail(r, "%s: unknown, expected over TIME", r->word[1]);
+        return request_fail_as(r, REQUEST_USAGE, "%s: unknown, expected over TIME", r->word[1]);
     if (r->count == 3 && value_parse(&time, &over, r->word[2], &error) < 0)
-        return request_fail(r, "%s", error.text);
+        return request_fail_as(r, REQUEST_USAGE, "%s", error.text);
     if (!server_view_find(r, r->word[0], &matches))
         return REQUEST_DONE;
     for (size_t i = 0; i < matches.count; i++)
@@ -168,14 +189,30 @@ static char *join_words(const struct request *r)
     return text;
 }
 
+/* Whether the pool has this server, with the same options: those that it was given, whatever its
+ * state and weight are now. */
+static bool has_line(const struct pool *p, const struct config_server *line)
+{
+    static const struct value kind = { .kind = &value_kind_server };
+    const struct config_server *present = pool_find_line(p, line->name, &line->addr);
+    if (present == NULL)
+        return false;
+    char *is = value_to_string(&kind, present);
+    char *wanted = value_to_string(&kind, line);
+    bool same = is != NULL && wanted != NULL && strcmp(is, wanted) == 0;
+    free(is);
+    free(wanted);
+    return same;
+}
+
 static enum request_result command_server_add_line(struct request *r, struct pool *p,
                                                    const struct config_server *line)
 {
     if (line->host != NULL)
-        return request_fail(r,
-                            "%s: names are resolved for servers of the configuration only, "
-                            "expected an address",
-                            r->word[1]);
+        return request_fail_as(r, REQUEST_USAGE,
+                               "%s: names are resolved for servers of the configuration only, "
+                               "expected an address",
+                               r->word[1]);
     if (cycles_would_form(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
         return request_fail(r,
                             "%s: a loop: zproxy itself listens there and sends clients to pool %s",
@@ -184,6 +221,11 @@ static enum request_result command_server_add_line(struct request *r, struct poo
     case 0:
         break;
     case -EEXIST:
+        if (has_line(p, line)) {
+            request_print(r, "%s/%s: is there already", pool_name(p), line->name);
+            request_changed(r, false);
+            return REQUEST_DONE;
+        }
         return request_fail(r, "pool %s has a server of this name or address", pool_name(p));
     case -EINVAL:
         return request_fail(r, "pool %s answers with a file, it has no servers", pool_name(p));
@@ -191,6 +233,7 @@ static enum request_result command_server_add_line(struct request *r, struct poo
         return request_fail_memory(r);
     }
     request_print(r, "%s/%s: added", pool_name(p), line->name);
+    request_changed(r, true);
     log_server_event(LOG_LEVEL_NOTICE, "server_added", p, line->name, &line->addr);
     return REQUEST_DONE;
 }
@@ -207,7 +250,8 @@ static enum request_result add_server(struct request *r)
     int rc = text == NULL ? -ENOMEM : value_parse(&kind, &line, text, &error);
     free(text);
     if (rc < 0)
-        return rc == -EINVAL ? request_fail(r, "%s", error.text) : request_fail_memory(r);
+        return rc == -EINVAL ? request_fail_as(r, REQUEST_USAGE, "%s", error.text)
+                             : request_fail_memory(r);
     command_server_add_line(r, p, &line);
     value_free(&kind, &line);
     return REQUEST_DONE;
@@ -227,6 +271,7 @@ static void del_one(struct request *r, struct pool *p, struct server *srv)
         request_fail_memory(r);
     } else {
         request_print(r, "%s/%s: removed; its sessions continue", pool_name(p), name);
+        request_changed(r, true);
         log_server_event(LOG_LEVEL_NOTICE, "server_removed", p, name, &addr);
     }
     free(name);
@@ -235,11 +280,16 @@ static void del_one(struct request *r, struct pool *p, struct server *srv)
 static enum request_result del_server(struct request *r)
 {
     struct server_matches matches;
-    if (!server_view_find(r, r->word[0], &matches))
+    if (!server_view_look_up(r, r->word[0], &matches))
         return REQUEST_DONE;
-    drains_cancel(&r->rt->drains, matches.server[0]);
-    del_one(r, matches.pool,
-            matches.server[0]); /* the only match: names of added servers are unique */
+    if (matches.count == 0) {
+        request_print(r, "%s: is not there", r->word[0]);
+        request_changed(r, false);
+    } else {
+        drains_cancel(&r->rt->drains, matches.server[0]);
+        del_one(r, matches.pool,
+                matches.server[0]); /* the only match: names of added servers are unique */
+    }
     server_matches_free(&matches);
     return REQUEST_DONE;
 }
@@ -247,15 +297,15 @@ static enum request_result del_server(struct request *r)
 static const struct command commands[] = {
     { "set server", "POOL/SERVER state|weight VALUE",
       "set the state: ready, or drain or maint (no new sessions); or the weight: 1 to 256", 3, 3,
-      command_set_server, COMMAND_SUGGEST_GROUP },
+      command_set_server, COMMAND_SUGGEST_GROUP, COMMAND_CHANGES },
     { "drain", "POOL/SERVER [over TIME]",
       "set the state drain; with TIME, close its sessions at an even rate, idle ones first", 1, 3,
-      command_drain, COMMAND_SUGGEST_NEVER },
+      command_drain, COMMAND_SUGGEST_NEVER, COMMAND_CHANGES },
     { "add server", "POOL ADDRESS [OPTION...]",
       "add a server; ADDRESS and OPTIONs are those of a server line", 2, REQUEST_WORDS_MAX,
-      add_server, COMMAND_SUGGEST_GROUP },
+      add_server, COMMAND_SUGGEST_GROUP, COMMAND_CHANGES },
     { "del server", "POOL/SERVER", "remove a server that was added; its sessions continue", 1, 1,
-      del_server, COMMAND_SUGGEST_NEVER },
+      del_server, COMMAND_SUGGEST_NEVER, COMMAND_CHANGES },
 };
 
 const struct command_list command_server = COMMAND_LIST(commands);

@@ -8,10 +8,16 @@
 #include "base/value.h"
 #include "command/server_view.h"
 #include "control/session_kill.h"
+#include "session/session_id.h"
 #include "session/session_info.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
 #define BUSIEST       20 /* sessions, without a COUNT */
+
+static enum request_result fail_session(struct request *r, uint64_t id)
+{
+    return request_fail_as(r, REQUEST_NOT_FOUND, "%" PRIu64 ": no such session", id);
+}
 
 static bool read_count(struct request *r, const char *text, uint64_t *count)
 {
@@ -19,7 +25,7 @@ static bool read_count(struct request *r, const char *text, uint64_t *count)
     struct value_error error;
     if (value_parse(&number, count, text, &error) == 0)
         return true;
-    request_fail(r, "%s", error.text);
+    request_fail_as(r, REQUEST_USAGE, "%s", error.text);
     return false;
 }
 
@@ -223,7 +229,7 @@ static void on_detail_done(struct session_scan *scan)
     if (atomic_load_explicit(&l->found, memory_order_relaxed))
         request_record(r, detail_sheet(&l->detail));
     else
-        request_fail(r, "%" PRIu64 ": no such session", l->id);
+        fail_session(r, l->id);
     free(l);
     request_finish(r);
 }
@@ -251,10 +257,8 @@ static enum request_result show_session(struct request *r)
 static void on_one_closed(void *arg, uint64_t closed)
 {
     struct request *r = arg;
-    if (closed == 0)
-        request_fail(r, "%s: no such session", r->word[0]);
-    else
-        request_print(r, "session %s: closed", r->word[0]);
+    request_print(r, "session %s: %s", r->word[0], closed == 0 ? "has ended already" : "closed");
+    request_changed(r, closed > 0);
     request_finish(r);
 }
 
@@ -263,6 +267,7 @@ static void on_all_closed(void *arg, uint64_t closed)
     struct request *r = arg;
     request_print(r, "%s: %" PRIu64 " session%s closed", r->word[0], closed,
                   closed == 1 ? "" : "s");
+    request_changed(r, closed > 0);
     request_finish(r);
 }
 
@@ -278,6 +283,8 @@ static enum request_result close_session(struct request *r)
     uint64_t id = 0;
     if (!read_count(r, r->word[0], &id))
         return REQUEST_DONE;
+    if (!session_id_was_given(id, &r->rt->last_session_id))
+        return fail_session(r, id);
     const struct session_kill_request kill_request = {
         .id = &id, .ids = 1, .done = on_one_closed, .arg = r
     };
@@ -304,15 +311,15 @@ static enum request_result close_sessions(struct request *r)
 static const struct command commands[] = {
     { "show sessions busiest", "[COUNT]",
       "the sessions with most bytes since the last such command; 20 by default", 0, 1, show_busiest,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show sessions", "", "all sessions, the oldest first", 0, 0, show_sessions,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show session", "ID", "both ends of a session: bytes, queues, pipes, round-trip times", 1, 1,
-      show_session, COMMAND_SUGGEST_ALWAYS },
+      show_session, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "close session", "ID", "reset both ends of a session", 1, 1, close_session,
-      COMMAND_SUGGEST_NEVER },
+      COMMAND_SUGGEST_NEVER, COMMAND_CHANGES },
     { "close sessions", "POOL/SERVER", "reset all sessions of a server", 1, 1, close_sessions,
-      COMMAND_SUGGEST_NEVER },
+      COMMAND_SUGGEST_NEVER, COMMAND_CHANGES },
 };
 
 const struct command_list command_session = COMMAND_LIST(commands);

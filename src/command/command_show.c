@@ -370,19 +370,19 @@ static enum request_result show_config(struct request *r)
 
 static const struct command commands[] = {
     { "show info", "", "version, limits and totals of the process", 0, 0, show_info,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show problems", "", "what is wrong now, such as servers, listeners, the last reload", 0, 0,
-      show_problems, COMMAND_SUGGEST_ALWAYS },
+      show_problems, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show listeners", "", "listeners: addresses, sessions, refused clients", 0, 0, show_listeners,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show pools", "", "pools: usable servers, sessions, queue", 0, 0, show_pools,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show servers", "[POOL]", "servers: state, sessions, bytes, and why one is down", 0, 1,
-      show_servers, COMMAND_SUGGEST_ALWAYS },
+      show_servers, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show names", "", "names in server lines: addresses, and when they are resolved again", 0, 0,
-      show_names, COMMAND_SUGGEST_ALWAYS },
+      show_names, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show config", "", "the configuration in force, with all defaults", 0, 0, show_config,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
 };
 
 const struct command_list command_show = COMMAND_LIST(commands);

@@ -14,14 +14,14 @@ static enum request_result command_help(struct request *r);
 
 static enum request_result command_top(struct request *r)
 {
-    return request_fail(r, "top: run \"zproxyctl top\" in a terminal");
+    return request_fail_as(r, REQUEST_USAGE, "top: run \"zproxyctl top\" in a terminal");
 }
 
 static const struct command commands[] = {
     { "top", "", "live view of rates, servers and the busiest sessions", 0, 0, command_top,
-      COMMAND_SUGGEST_ALWAYS },
+      COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "help", "[COMMAND]", "list all commands, or those that begin with these words", 0,
-      REQUEST_WORDS_MAX, command_help, COMMAND_SUGGEST_ALWAYS },
+      REQUEST_WORDS_MAX, command_help, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
 };
 
 static const struct command_list command_help_list = COMMAND_LIST(commands);
@@ -145,10 +145,12 @@ static enum request_result commands_refuse(struct request *r)
     const char *all = given[PHRASE_WORDS - 1];
     const struct command *best = commands_find_nearest(given, &distance);
     if (best != NULL && may_suggest(r, best, distance))
-        return request_fail(r, "%s: unknown command, did you mean \"%s\"?", all, best->words);
+        return request_fail_as(r, REQUEST_USAGE, "%s: unknown command, did you mean \"%s\"?", all,
+                               best->words);
     if (begins_command(r->word[0]))
-        return request_fail(r, "%s: unknown command, try \"help %s\"", all, r->word[0]);
-    return request_fail(r, "%s: unknown command, try \"help\"", all);
+        return request_fail_as(r, REQUEST_USAGE, "%s: unknown command, try \"help %s\"", all,
+                               r->word[0]);
+    return request_fail_as(r, REQUEST_USAGE, "%s: unknown command, try \"help\"", all);
 }
 
 static enum request_result execute(struct request *r)
@@ -156,13 +158,15 @@ static enum request_result execute(struct request *r)
     size_t taken = 0;
     const struct command *c = commands_find(r, &taken);
     if (r->count == 0)
-        return request_fail(r, "no command, try \"help\"");
+        return request_fail_as(r, REQUEST_USAGE, "no command, try \"help\"");
     if (c == NULL)
         return commands_refuse(r);
     r->count -= taken;
     memmove(r->word, r->word + taken, (r->count + 1) * sizeof(char *));
     if (r->count < c->min_args || r->count > c->max_args)
-        return request_fail(r, "usage: %s%s%s", c->words, *c->usage == '\0' ? "" : " ", c->usage);
+        return request_fail_as(r, REQUEST_USAGE, "usage: %s%s%s", c->words,
+                               *c->usage == '\0' ? "" : " ", c->usage);
+    r->changes = c->effect == COMMAND_CHANGES;
     return c->execute(r);
 }
 
@@ -182,15 +186,17 @@ static void put_help(struct sheet *s, const struct command *c)
     char usage[256];
     snprintf(usage, sizeof usage, "%s%s%s", c->words, *c->usage == '\0' ? "" : " ", c->usage);
     sheet_text(s, usage);
+    sheet_bool(s, c->effect == COMMAND_CHANGES);
     sheet_text(s, c->help);
 }
 
 static enum request_result command_help(struct request *r)
 {
     static const struct sheet_column columns[] = { { "command", SHEET_TEXT },
+                                                   { "changes", SHEET_BOOL },
                                                    { "help", SHEET_TEXT } };
     char wanted[PHRASE_MAX];
-    struct sheet *s = sheet_new(columns, 2);
+    struct sheet *s = sheet_new(columns, sizeof columns / sizeof *columns);
     commands_join(r, r->count, wanted);
     for (size_t i = 0; s != NULL && i < LISTS; i++)
         for (size_t j = 0; j < lists[i]->count; j++)
@@ -199,7 +205,7 @@ static enum request_result command_help(struct request *r)
     if (s == NULL || sheet_rows(s) > 0)
         return request_table(r, s);
     sheet_free(s);
-    return request_fail(r, "%s: no command begins with this", wanted);
+    return request_fail_as(r, REQUEST_USAGE, "%s: no command begins with this", wanted);
 }
 
 /* ---- start and end ---- */

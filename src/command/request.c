@@ -52,9 +52,16 @@ void request_print_lines(struct request *r, const char *text)
     fputs(text, r->out);
 }
 
-static void begin_failure(struct request *r)
+void request_changed(struct request *r, bool changed)
+{
+    if (r->change != REQUEST_CHANGED)
+        r->change = changed ? REQUEST_CHANGED : REQUEST_UNCHANGED;
+}
+
+static void begin_failure(struct request *r, enum request_error error)
 {
     r->failed = true;
+    r->error = error;
     r->is_sheet = false;
     rewind(r->out);
 }
@@ -62,7 +69,7 @@ static void begin_failure(struct request *r)
 enum request_result request_fail(struct request *r, const char *fmt, ...)
 {
     va_list args;
-    begin_failure(r);
+    begin_failure(r, REQUEST_REFUSED);
     va_start(args, fmt);
     vfprintf(r->out, fmt, args);
     va_end(args);
@@ -70,16 +77,29 @@ enum request_result request_fail(struct request *r, const char *fmt, ...)
     return REQUEST_DONE;
 }
 
-enum request_result request_fail_lines(struct request *r, const char *text)
+enum request_result request_fail_as(struct request *r, enum request_error error, const char *fmt,
+                                    ...)
 {
-    begin_failure(r);
+    va_list args;
+    begin_failure(r, error);
+    va_start(args, fmt);
+    vfprintf(r->out, fmt, args);
+    va_end(args);
+    fputc('\n', r->out);
+    return REQUEST_DONE;
+}
+
+enum request_result request_fail_lines(struct request *r, enum request_error error,
+                                       const char *text)
+{
+    begin_failure(r, error);
     fputs(text, r->out);
     return REQUEST_DONE;
 }
 
 enum request_result request_fail_memory(struct request *r)
 {
-    return request_fail(r, "out of memory");
+    return request_fail_as(r, REQUEST_MEMORY, "out of memory");
 }
 
 static enum request_result put_sheet(struct request *r, struct sheet *s,
@@ -104,6 +124,11 @@ enum request_result request_record(struct request *r, struct sheet *s)
 }
 
 /* ---- the answer as it is sent ---- */
+
+static const char *const error_words[] = {
+    [REQUEST_REFUSED] = "refused", [REQUEST_USAGE] = "usage",   [REQUEST_NOT_FOUND] = "not_found",
+    [REQUEST_INVALID] = "invalid", [REQUEST_MEMORY] = "memory",
+};
 
 /* Returns the next line of *text that is not empty, ended by a NUL, or NULL. */
 static char *request_next_line(char **text)
@@ -132,6 +157,10 @@ static void write_json(const struct request *r, char *text, FILE *out)
     for (const char *line; (line = request_next_line(&text)) != NULL;)
         json_string(&w, NULL, line);
     json_end_array(&w);
+    if (r->failed)
+        json_string(&w, "code", error_words[r->error]);
+    if (r->change != REQUEST_CHANGE_UNKNOWN || (r->failed && r->changes))
+        json_bool(&w, r->changes ? "changed" : "would_change", r->change == REQUEST_CHANGED);
     json_end_object(&w);
     fputc('\n', out);
 }

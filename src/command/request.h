@@ -13,6 +13,22 @@
 
 #define REQUEST_WORDS_MAX 64
 
+/* What a failure is, for programs: "code" in JSON. */
+enum request_error {
+    REQUEST_REFUSED,   /* the present state does not allow it */
+    REQUEST_USAGE,     /* the command or one of its values is wrong */
+    REQUEST_NOT_FOUND, /* there is no such pool, server, listener or session */
+    REQUEST_INVALID,   /* the configuration file has errors */
+    REQUEST_MEMORY,
+};
+
+/* What the command has done; UNKNOWN: it has not said. */
+enum request_change {
+    REQUEST_CHANGE_UNKNOWN,
+    REQUEST_UNCHANGED,
+    REQUEST_CHANGED,
+};
+
 struct request {
     struct runtime *rt;
     char *word[REQUEST_WORDS_MAX]; /* the command's arguments; NULL after the last one */
@@ -22,6 +38,9 @@ struct request {
     char *line; /* the memory of the words */
     bool json;
     bool failed;
+    enum request_error error; /* if it failed */
+    bool changes;             /* the command can change something */
+    enum request_change change;
     bool is_sheet;
     FILE *out;
     char *text;
@@ -40,11 +59,20 @@ struct request *request_new(struct runtime *rt, struct admin_call *call, const c
 void request_print(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void request_print_lines(struct request *r, const char *text);
 
+/* A command that can change something calls this at least once, or for each of several changes; in
+ * JSON "changed" is whether one of them changed anything. For a command that changes nothing but
+ * finds out what a change would do it is "would_change". */
+void request_changed(struct request *r, bool changed);
+
 /* Fail the command: the answer is "error: ..." for each line, in JSON an array "errors". What was
- * added to the answer before is dropped. Return REQUEST_DONE. */
+ * added to the answer before is dropped. request_fail() is a REQUEST_REFUSED. Return REQUEST_DONE.
+ */
 enum request_result request_fail(struct request *r, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-enum request_result request_fail_lines(struct request *r, const char *text);
+enum request_result request_fail_as(struct request *r, enum request_error error, const char *fmt,
+                                    ...) __attribute__((format(printf, 3, 4)));
+enum request_result request_fail_lines(struct request *r, enum request_error error,
+                                       const char *text);
 enum request_result request_fail_memory(struct request *r);
 
 /* Make the sheet the whole answer, as a table, or its only row as a record. They free the sheet;

@@ -103,9 +103,10 @@ static void fail_unknown_pool(struct request *r, const char *name)
     for (size_t i = 0; i < conf->pool_count; i++)
         suggestion_offer(&near, conf->pool[i].name);
     if (near.word != NULL)
-        request_fail(r, "%s: no such pool, did you mean \"%s\"?", name, near.word);
+        request_fail_as(r, REQUEST_NOT_FOUND, "%s: no such pool, did you mean \"%s\"?", name,
+                        near.word);
     else
-        request_fail(r, "%s: no such pool", name);
+        request_fail_as(r, REQUEST_NOT_FOUND, "%s: no such pool", name);
 }
 
 struct pool *server_view_find_pool(struct request *r, const char *name)
@@ -125,10 +126,11 @@ static void fail_unknown_server(struct request *r, const struct pool *p, const c
     for (size_t i = 0; i < count; i++)
         suggestion_offer(&near, server_name(server[i]));
     if (near.word != NULL)
-        request_fail(r, "%s: pool %s has no such server, did you mean \"%s\"?", name, pool_name(p),
-                     near.word);
+        request_fail_as(r, REQUEST_NOT_FOUND,
+                        "%s: pool %s has no such server, did you mean \"%s\"?", name, pool_name(p),
+                        near.word);
     else
-        request_fail(r, "%s: pool %s has no such server", name, pool_name(p));
+        request_fail_as(r, REQUEST_NOT_FOUND, "%s: pool %s has no such server", name, pool_name(p));
 }
 
 static bool server_view_is_named(const struct server *srv, const char *name)
@@ -149,19 +151,15 @@ static bool server_matches_find(struct request *r, struct server_matches *c, con
     for (size_t i = 0; i < count; i++)
         if (server_view_is_named(server[i], name))
             c->server[c->count++] = server[i];
-    if (c->count > 0)
-        return true;
-    fail_unknown_server(r, c->pool, name);
-    server_matches_free(c);
-    return false;
+    return true;
 }
 
-bool server_view_find(struct request *r, const char *text, struct server_matches *c)
+bool server_view_look_up(struct request *r, const char *text, struct server_matches *c)
 {
     const char *slash = strchr(text, '/');
     memset(c, 0, sizeof *c);
     if (slash == NULL) {
-        request_fail(r, "%s: no \"/\", expected POOL/SERVER", text);
+        request_fail_as(r, REQUEST_USAGE, "%s: no \"/\", expected POOL/SERVER", text);
         return false;
     }
     char *pool = strndup(text, (size_t)(slash - text));
@@ -172,6 +170,17 @@ bool server_view_find(struct request *r, const char *text, struct server_matches
     c->pool = server_view_find_pool(r, pool);
     free(pool);
     return c->pool != NULL && server_matches_find(r, c, slash + 1);
+}
+
+bool server_view_find(struct request *r, const char *text, struct server_matches *c)
+{
+    if (!server_view_look_up(r, text, c))
+        return false;
+    if (c->count > 0)
+        return true;
+    fail_unknown_server(r, c->pool, strchr(text, '/') + 1);
+    server_matches_free(c);
+    return false;
 }
 
 void server_matches_free(struct server_matches *c)

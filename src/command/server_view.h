@@ -39,13 +39,15 @@ void server_view_put(struct sheet *s, const char *pool, const char *name);
  * if it resolves to several addresses. */
 struct server_matches {
     struct pool *pool;
-    struct server **server; /* at least one */
+    struct server **server;
     size_t count;
 };
 
 /* Finds servers. Returns true, and the caller must call server_matches_free(); or false after
  * failing the request. */
 bool server_view_find(struct request *r, const char *text, struct server_matches *matches);
+/* The same, but a server that the pool does not have is no failure: count is 0. */
+bool server_view_look_up(struct request *r, const char *text, struct server_matches *matches);
 void server_matches_free(struct server_matches *matches);
 
 /* Returns the pool of that name, or NULL after failing the request. */

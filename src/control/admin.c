@@ -154,11 +154,12 @@ static void admin_send_answer(struct admin_client *c, char *text, size_t length)
         deadline_start(&c->read_deadline, on_read_timeout, ADMIN_READ_MS);
 }
 
-/* why needs no escapes in JSON. */
-static void admin_refuse(struct admin_client *c, const char *why)
+/* code and why need no escapes in JSON. */
+static void admin_refuse(struct admin_client *c, const char *code, const char *why)
 {
     char *text = NULL;
-    int length = asprintf(&text, c->json ? "{\"errors\":[\"%s\"]}\n" : "error: %s\n", why);
+    int length = c->json ? asprintf(&text, "{\"errors\":[\"%s\"],\"code\":\"%s\"}\n", why, code)
+                         : asprintf(&text, "error: %s\n", why);
     if (length < 0)
         client_close(c);
     else
@@ -175,10 +176,10 @@ void admin_answer(struct admin_call *call, char *text, size_t length)
         free(text);
     } else if (text == NULL || length > UINT32_MAX) {
         free(text);
-        admin_refuse(c, "out of memory");
+        admin_refuse(c, "memory", "out of memory");
     } else if (c->admin->unread + length > UNREAD_MAX && c->admin->unread > 0) {
         free(text);
-        admin_refuse(c, "other clients do not read their answers: no room for this one");
+        admin_refuse(c, "memory", "other clients do not read their answers: no room for this one");
     } else {
         admin_send_answer(c, text, length);
     }
@@ -248,7 +249,7 @@ static void admin_take_line(struct admin_client *c, size_t length, size_t taken)
         return;
     }
     c->close_after_answer = true;
-    admin_refuse(c, "control characters, expected a line of text");
+    admin_refuse(c, "usage", "control characters, expected a line of text");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -292,7 +293,7 @@ static void admin_next_line(struct admin_client *c)
     } else if (c->length > ADMIN_LINE_MAX) {
         c->close_after_answer = true;
         c->json = admin_wants_json(c->line, c->length);
-        admin_refuse(c, "the line is too long, expected at most 4096 bytes");
+        admin_refuse(c, "usage", "the line is too long, expected at most 4096 bytes");
     } else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, admin_on_read) < 0) {
         client_close(c);
     } else {

@@ -8,7 +8,7 @@
 #define REASON "zproxy is being upgraded, ask again"
 
 static const char refusal[] = "error: " REASON "\n\n";
-static const char refusal_json[] = "{\"errors\":[\"" REASON "\"]}\n\n";
+static const char refusal_json[] = "{\"errors\":[\"" REASON "\"],\"code\":\"again\"}\n\n";
 
 static void set_text(struct admin_rest *r, const char *text)
 {

@@ -259,14 +259,15 @@ static struct drain *drains_find(const struct drains *ds, const struct server *s
     return NULL;
 }
 
-void drains_cancel(struct drains *ds, const struct server *srv)
+bool drains_cancel(struct drains *ds, const struct server *srv)
 {
     struct drain *d = drains_find(ds, srv);
     if (d == NULL)
-        return;
+        return false;
     d->cancelled = true;
     if (!d->busy)
         drain_free(d);
+    return true;
 }
 
 int drains_resume(struct drains *ds, const struct pool *p, const struct server *srv,

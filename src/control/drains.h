@@ -47,7 +47,8 @@ struct drain_progress {
 /* Closes the sessions of srv within `over` ms. A running drain of srv is cancelled first. Returns 0
  * or -ENOMEM. */
 int drains_start(struct drains *ds, const struct pool *p, const struct server *srv, uint64_t over);
-void drains_cancel(struct drains *ds, const struct server *srv);
+/* Returns whether a drain of srv was running. */
+bool drains_cancel(struct drains *ds, const struct server *srv);
 
 /* Continues a drain that another process began. Returns 0 or -ENOMEM. */
 int drains_resume(struct drains *ds, const struct pool *p, const struct server *srv,

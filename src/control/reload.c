@@ -63,7 +63,8 @@ static int reload_change_to(struct runtime *rt, struct config *conf, bool commit
     return rc;
 }
 
-/* Changes to conf, or without commit only previews the change. Takes ownership of conf. */
+/* Changes to conf, or without commit only previews the change. Takes ownership of conf. Returns as
+ * reload_file(). */
 static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
 {
     struct config_change *config_change = NULL;
@@ -80,7 +81,7 @@ static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, 
             config_change_commit(config_change);
     }
     free(differences);
-    return rc;
+    return rc < 0 ? -1 : count > 0;
 }
 
 static int reload_run(struct runtime *rt, const char *file, bool commit, char **text)
@@ -142,7 +143,7 @@ int reload_file(struct runtime *rt, char **text)
     report_reloading(rt);
     int rc = reload_run(rt, rt->file, true, text);
     const char *lines = *text == NULL ? "out of memory" : *text;
-    if (rc == 0) {
+    if (rc >= 0) {
         rt->reloads++;
         reload_clear_failure(rt);
         log_lines(LOG_LEVEL_INFO, "reload_change", lines);

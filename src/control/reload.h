@@ -5,9 +5,9 @@
 
 #include "control/runtime.h"
 
-/* Reloads rt->file. Returns 0; or -1: nothing has changed. *text has a line for each change or
- * error; the caller must free it; NULL: out of memory. The log and the service manager are
- * informed.
+/* Reloads rt->file. Returns 1; 0: the configuration is the same; or -1: it was refused. *text has a
+ * line for each change or error; the caller must free it; NULL: out of memory. The log and the
+ * service manager are informed.
  */
 int reload_file(struct runtime *rt, char **text);
 
