@@ -50,6 +50,9 @@ struct policy_ops {
     /* The sessions, the share or the usability of server i changed, and with them perhaps its place
      * in the order. NULL if the order does not depend on these. From any thread. */
     void (*changed)(void *state, size_t i, uint64_t now);
+    /* A hash of which key belongs to which server, the same on every machine (table.h). NULL if the
+     * key does not decide. */
+    uint64_t (*digest)(const void *state);
 };
 
 const struct policy_ops *policy_find(enum config_balance balance);

@@ -28,7 +28,6 @@
 #include <string.h>
 
 #include "balance/policy.h"
-#include "base/addr.h"
 #include "base/hash.h"
 
 #define SMALL_TABLE  65537u  /* slots, a prime: 128 KiB */
@@ -61,14 +60,6 @@ struct claimant {
     uint32_t skip;
     uint16_t server;
 };
-
-static uint64_t identity_of(const struct server *srv)
-{
-    const char *name = server_name(srv);
-    char address[ADDR_TEXT_MAX];
-    addr_print(&srv->addr, address);
-    return hash_splitmix64(hash_bytes(name, strlen(name)), hash_bytes(address, strlen(address)));
-}
 
 static void claimant_init(struct claimant *c, const struct maglev *m, uint16_t server)
 {
@@ -181,7 +172,7 @@ static void *policy_hash_create(struct server *const *servers, size_t count, con
     m->identity = identity;
     m->canonical = canonical;
     for (size_t i = 0; i < count; i++)
-        identity[i] = identity_of(servers[i]);
+        identity[i] = servers[i]->identity;
     if (count > 0)
         fill_table(m, claimants);
     free(claimants);
@@ -231,6 +222,18 @@ static long policy_hash_pick(void *state, const struct pick_request *r, policy_a
     return policy_hash_peek(state, r, acquire);
 }
 
+/* The slots say which server a key belongs to, the canonical order where it goes at last. */
+static uint64_t policy_hash_digest(const void *state)
+{
+    const struct maglev *m = state;
+    uint64_t digest = m->count;
+    for (uint32_t slot = 0; slot < m->size && m->count > 0; slot++)
+        digest = hash_splitmix64(digest, m->identity[m->table[slot]]);
+    for (size_t i = 0; i < m->count; i++)
+        digest = hash_splitmix64(digest, m->identity[m->canonical[i]]);
+    return digest;
+}
+
 const struct policy_ops policy_hash = {
     .not_picked = "comes later in the order of this client",
     .holds_ineligible = true, /* each server has its keys whether it is up or down */
@@ -238,4 +241,5 @@ const struct policy_ops policy_hash = {
     .destroy = policy_hash_destroy,
     .pick = policy_hash_pick,
     .peek = policy_hash_peek,
+    .digest = policy_hash_digest,
 };

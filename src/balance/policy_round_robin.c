@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "balance/policy.h"
+#include "base/gcd.h"
 
 #define TURNS_MAX 4096 /* tickets of one pick: without a usable server it ends soon */
 
@@ -25,16 +26,6 @@ struct round_robin {
     size_t length;                  /* of the order */
     uint16_t order[];
 };
-
-static unsigned gcd(unsigned a, unsigned b)
-{
-    while (b != 0) {
-        unsigned rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
 
 /* Servers of one weight. */
 struct weight_class {

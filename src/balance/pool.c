@@ -307,6 +307,11 @@ bool pool_is_backup(const struct pool *p, const struct server *srv)
     return srv->backup;
 }
 
+struct table pool_table(const struct pool *p)
+{
+    return pool_set(p)->table;
+}
+
 /* ---- states and weights ---- */
 
 static void state_changed(struct pool *p, struct server *srv, uint64_t now)

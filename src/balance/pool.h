@@ -19,6 +19,7 @@
 #include "balance/queue.h"
 #include "balance/server.h"
 #include "balance/server_list.h"
+#include "balance/table.h"
 #include "base/grace.h"
 #include "config/config.h"
 
@@ -159,6 +160,9 @@ bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now);
  */
 struct server *const *pool_servers(const struct pool *p, size_t *count);
 bool pool_is_backup(const struct pool *p, const struct server *srv);
+
+/* The fingerprints of the servers: table.h. */
+struct table pool_table(const struct pool *p);
 
 /* Publishes a new set if states changed, frees removed servers that have no session, and lets
  * waiting sessions probe servers whose time out is over. Returns true if it must be called again,

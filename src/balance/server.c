@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "relay/self_connect.h"
 
 #define SHARE_STEP   50   /* ms between two updates of a growing share */
@@ -11,6 +12,18 @@
 /* Sequentially consistent; server.h has the reason. */
 #define get(field)        atomic_load(&(field))
 #define set(field, value) atomic_store(&(field), (value))
+
+static uint64_t hash_address(const struct addr *at)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_print(at, text);
+    return hash_bytes(text, strlen(text));
+}
+
+uint64_t server_identity(const struct server *srv, const char *name)
+{
+    return hash_splitmix64(hash_bytes(name, strlen(name)), srv->address_hash);
+}
 
 struct server *server_new(const struct config_server *conf, const struct addr *at)
 {
@@ -25,6 +38,8 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     }
     atomic_init(&srv->name, name);
     srv->addr = at != NULL ? *at : conf->addr;
+    srv->address_hash = hash_address(&srv->addr);
+    srv->identity = server_identity(srv, conf->name);
     srv->same_port = conf->same_port;
     srv->check_address = conf->check_address;
     atomic_init(&srv->may_self_connect, self_connect_is_possible(&srv->addr));

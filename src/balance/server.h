@@ -52,6 +52,9 @@ struct server {
     struct addr check_address;
     _Atomic bool may_self_connect; /* check its connections with relay/self_connect.h */
     uint32_t serial;               /* unique in this process */
+    uint64_t address_hash;         /* the same on every machine */
+    uint64_t
+        identity; /* hash of name and address, the same on every machine; control thread only */
 
     /* settings */
     _Atomic uint32_t weight;          /* 1..256 */
@@ -97,6 +100,9 @@ bool server_is_named(const struct server *srv, const char *name);
 struct server_name *server_name_new(const char *name);
 /* The server owns the name from then on. For the control thread. */
 void server_rename(struct server *srv, struct server_name *name);
+
+/* The identity of a server with this name and the address of srv. */
+uint64_t server_identity(const struct server *srv, const char *name);
 
 /* Whether new sessions may go to the server: it is eligible and not out after failed connects, or
  * its time out is over and no session is probing it. A full server is usable. now in ms. */

@@ -28,6 +28,7 @@ struct server_list_entry {
 
 /* A server's settings before server_list_try(). */
 struct settings {
+    uint64_t identity;
     unsigned weight;
     uint64_t max_connections;
     int state;
@@ -443,12 +444,15 @@ void server_list_try(struct server_list_plan *plan)
         struct server *srv = plan->entry[i].server;
         const struct server_list_entry *previous = plan->previous[i];
         plan->before[i] = (struct settings){
+            .identity = srv->identity,
             /* relaxed: only this thread stores them */
             .weight = atomic_load_explicit(&srv->weight, memory_order_relaxed),
             .max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed),
             .state = atomic_load_explicit(&srv->state, memory_order_relaxed),
         };
         apply_spec(srv, &plan->server_spec[i], previous == NULL ? NULL : &previous->server_spec);
+        if (plan->renamed[i] != NULL)
+            srv->identity = server_identity(srv, plan->renamed[i]->text);
     }
 }
 
@@ -456,6 +460,7 @@ void server_list_revert(struct server_list_plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct server *srv = plan->entry[i].server;
+        srv->identity = plan->before[i].identity;
         atomic_store(&srv->weight, plan->before[i].weight);
         atomic_store(&srv->max_connections, plan->before[i].max_connections);
         atomic_store(&srv->state, plan->before[i].state);

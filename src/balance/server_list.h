@@ -57,8 +57,9 @@ void server_list_plan_free(struct server_list_plan *plan);
 const struct server_member *server_list_plan_members(const struct server_list_plan *plan,
                                                      size_t *count);
 
-/* server_list_try() gives the servers the settings of the plan, server_list_revert() their former
- * ones. A setting that was changed at run time stays if the configuration has not changed it. */
+/* server_list_try() gives the servers the settings and identities of the plan, server_list_revert()
+ * their former ones. Names change only in server_list_apply(). A setting that was changed at run
+ * time stays if the configuration has not changed it. */
 void server_list_try(struct server_list_plan *plan);
 void server_list_revert(struct server_list_plan *plan);
 

@@ -42,6 +42,9 @@ struct server_set *server_set_new(const struct config_pool *conf,
             return NULL;
         }
     }
+    s->table = table_of(conf, members, count);
+    for (int k = 0; k < RANKS && s->policy->digest != NULL; k++)
+        table_add_digest(&s->table, s->policy->digest(s->rank[k].state));
     s->file = file;
     return s;
 }

@@ -14,6 +14,7 @@
 #include "balance/policy.h"
 #include "balance/queue.h"
 #include "balance/server.h"
+#include "balance/table.h"
 #include "config/config.h"
 
 /* The servers that the policy orders together: the regular ones, and the backups. */
@@ -32,15 +33,11 @@ struct rank {
 struct server_set {
     const struct config_pool *conf;
     const struct policy_ops *policy;
+    struct table table;
     struct answer_file *file; /* sent instead of a server's answer; NULL: none */
     struct rank rank[RANKS];
     size_t count;
     struct server *servers[]; /* of both ranks, and those in neither */
-};
-
-struct server_member {
-    struct server *server;
-    bool backup;
 };
 
 /* Allocates a set. previous: the set that it will replace, whose rotation it continues; may be

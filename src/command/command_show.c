@@ -198,6 +198,19 @@ static enum request_result show_listeners(struct request *r)
 
 /* ---- pools ---- */
 
+static void command_show_table(struct sheet *s, const struct pool *p)
+{
+    const struct table table = pool_table(p);
+    char text[TABLE_TEXT_SIZE];
+    if (pool_file(p) != NULL) {
+        sheet_null(s);
+        sheet_null(s);
+        return;
+    }
+    sheet_text(s, table_print(table.all, text));
+    sheet_text(s, table_print(table_now(&table), text));
+}
+
 static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t now)
 {
     const struct config_pool *conf = pool_conf(p);
@@ -222,6 +235,7 @@ static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t no
     put_limit(s, conf->max_queue);
     sheet_number(s, connections);
     sheet_text(s, fallback == NULL ? NULL : pool_name(fallback));
+    command_show_table(s, p);
 }
 
 static enum request_result show_pools(struct request *r)
@@ -230,7 +244,7 @@ static enum request_result show_pools(struct request *r)
         { "pool", SHEET_TEXT },     { "balance", SHEET_TEXT },    { "servers", SHEET_COUNT },
         { "usable", SHEET_COUNT },  { "active", SHEET_COUNT },    { "queued", SHEET_COUNT },
         { "waiting", SHEET_ALIAS }, { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT },
-        { "fallback", SHEET_TEXT },
+        { "fallback", SHEET_TEXT }, { "table", SHEET_TEXT },      { "table_now", SHEET_TEXT },
     };
     const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(COLUMNS(columns));

@@ -41,6 +41,7 @@ enum config_hash_key {
     CONFIG_HASH_SOURCE_PORT,
     CONFIG_HASH_SNI,
 };
+extern const char *const config_hash_key_words[]; /* by enum config_hash_key */
 
 enum config_check {
     CONFIG_CHECK_NONE,

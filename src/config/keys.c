@@ -29,7 +29,7 @@ const char *const config_balance_words[] = {
     [CONFIG_BALANCE_FIRST] = "first",
     [CONFIG_BALANCE_FIRST + 1] = NULL,
 };
-static const char *const hash_key_words[] = {
+const char *const config_hash_key_words[] = {
     [CONFIG_HASH_SOURCE] = "source",
     [CONFIG_HASH_SOURCE_PORT] = "source_port",
     [CONFIG_HASH_SNI] = "sni",
@@ -162,7 +162,7 @@ static const struct key pool_keys[] = {
     { "file", VALUE_PATH, NULL, POOL(file), KEY_NO_DEFAULTS, NO_LIST },
     { "empty", VALUE_BOOL, "no", POOL(empty), SINGLE_VALUE },
     { "balance", VALUE_CHOICE(config_balance_words), "round_robin", POOL(balance), SINGLE_VALUE },
-    { "hash_key", VALUE_CHOICE(hash_key_words), "source", POOL(hash_key), SINGLE_VALUE },
+    { "hash_key", VALUE_CHOICE(config_hash_key_words), "source", POOL(hash_key), SINGLE_VALUE },
     { "connect_timeout", VALUE_TIMEOUT, "5s", POOL(connect_timeout), SINGLE_VALUE },
     { "retries", VALUE_COUNT(0, 1000, NULL), "2", POOL(retries), SINGLE_VALUE },
     { "max_fails", VALUE_COUNT(0, 1000000, NULL), "3", POOL(max_fails), SINGLE_VALUE },

@@ -45,6 +45,37 @@ bool names_are_supported(const struct config *conf, const char *file, FILE *erro
     return false;
 }
 
+bool names_describe_hashed(const struct config_pool *pool, char *text, size_t size)
+{
+    size_t named = 0;
+    if (pool->balance != CONFIG_BALANCE_HASH || first_named_server(pool) == NULL)
+        return false;
+    for (size_t i = 0; i < pool->server_count; i++)
+        named += pool->server[i].host != NULL;
+    snprintf(text, size,
+             "the table is made of names (name=, or the address as written) and addresses, and %zu "
+             "of %zu server lines are resolved, first %s: machines agree only while they write the "
+             "same names and resolve them to the same addresses; compare table in \"zproxyctl show "
+             "pools\"",
+             named, pool->server_count, first_named_server(pool)->name);
+    return true;
+}
+
+static void log_hashed(const struct config *conf)
+{
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        struct log_line line;
+        char text[NAMES_TEXT_MAX];
+        if (!log_is_enabled(LOG_LEVEL_NOTICE) ||
+            !names_describe_hashed(&conf->pool[i], text, sizeof text))
+            continue;
+        log_begin(&line, LOG_LEVEL_NOTICE, "hash_names");
+        log_str(&line, "pool", conf->pool[i].name);
+        log_str(&line, "msg", text);
+        log_end(&line);
+    }
+}
+
 static bool names_is_usable(void *arg, const struct pool *p, const struct addr *a)
 {
     const struct names *n = arg;
@@ -107,6 +138,7 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
         if (p != NULL)
             sync_pool(n, p);
     }
+    log_hashed(conf);
 }
 
 void names_remove_pool(struct names *n, const struct pool *pool)

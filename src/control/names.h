@@ -26,6 +26,13 @@ struct names {
  * key: reason" to errors for each pool; file NULL: without "FILE: ". */
 bool names_are_supported(const struct config *conf, const char *file, FILE *errors);
 
+#define NAMES_TEXT_MAX 640
+
+/* The table of balance = hash is made of names and addresses of servers. Describes in text that
+ * machines may disagree about those that a name server gives; returns false if the pool has none.
+ */
+bool names_describe_hashed(const struct config_pool *pool, char *text, size_t size);
+
 void names_init(struct names *n, uv_loop_t *loop);
 /* Ends all look-ups. A second call does nothing. */
 void names_close(struct names *n);

@@ -123,6 +123,15 @@ static void metrics_put_usable(const struct metrics *m, const struct family *f, 
     prometheus_value(out, p->sums.usable);
 }
 
+static void put_table(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    const struct snapshot_pool *p = &m->s->pool[i];
+    if (p->file != NULL)
+        return;
+    prometheus_labels(out, f->name, PROMETHEUS_LABELS({ "pool", p->name }, { "table", p->table }));
+    prometheus_value(out, 1);
+}
+
 static void put_problem(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     const struct snapshot_pool *p = &m->s->pool[i];
@@ -435,6 +444,10 @@ static const struct family families[] = {
       "Servers of the pool that can get new sessions. A pool that answers with a file "
       "has no sample.",
       SCOPE_POOLS, .samples = metrics_put_usable },
+    { "zproxy_pool_table_info", "gauge",
+      "1. The label table is a fingerprint of which client goes to which server, equal "
+      "on machines whose pools agree, and independent of health checks.",
+      SCOPE_POOLS, .samples = put_table },
     { "zproxy_pool_problem", "gauge",
       "1 for the present severity, 0 for the other. critical: clients are not served. "
       "warning: servers are down while other servers or a fallback serve, or all "

@@ -94,6 +94,15 @@ void snapshot_sums(const struct pool *p, uint64_t now, struct snapshot_sums *sum
     }
 }
 
+static void take_table(const struct pool *p, struct snapshot_pool *sp)
+{
+    const struct table table = pool_table(p);
+    if (pool_file(p) != NULL)
+        return;
+    table_print(table.all, sp->table);
+    table_print(table_now(&table), sp->table_now);
+}
+
 static void take_pool(const struct runtime *rt, const struct pool *p, struct snapshot *s,
                       struct snapshot_pool *sp)
 {
@@ -103,6 +112,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     sp->fallback = snapshot_strdup(s, fallback == NULL ? NULL : pool_name(fallback));
     sp->file = snapshot_strdup(s, conf->file);
     sp->balance = config_balance_words[conf->balance];
+    take_table(p, sp);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
     snapshot_take_servers(rt, p, s, sp);

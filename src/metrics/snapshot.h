@@ -67,6 +67,8 @@ struct snapshot_pool {
     const char *fallback; /* NULL: none */
     const char *file;     /* NULL: the pool has servers */
     const char *balance;
+    char table[TABLE_TEXT_SIZE]; /* pool_table(); "": the pool has a file */
+    char table_now[TABLE_TEXT_SIZE];
     struct snapshot_sums sums;
     enum severity severity;         /* of its worst problem */
     struct snapshot_server *server; /* points into snapshot.server */

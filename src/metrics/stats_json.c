@@ -170,6 +170,8 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_string(w, "balance", p->balance);
     json_string(w, "file", p->file);
     json_string(w, "fallback", p->fallback);
+    json_string(w, "table", p->file == NULL ? p->table : NULL);
+    json_string(w, "table_now", p->file == NULL ? p->table_now : NULL);
     json_uint(w, "sessions", p->sums.sessions);
     json_uint(w, "active", p->sums.sessions);
     json_uint(w, "queued", p->sums.waiting);

@@ -125,6 +125,11 @@ static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
         html_text(out, p->fallback);
         fputs("</span>", out);
     }
+    if (p->file == NULL)
+        fprintf(
+            out,
+            " <small title=\"fingerprint of which client goes to which server\">table %s</small>",
+            p->table);
     fputs("</summary>\n", out);
     if (p->file == NULL)
         status_pools_put_servers(out, p);

@@ -98,6 +98,14 @@ static void print_syslog_note(const struct config_global *g)
             path);
 }
 
+static void print_hashed_names(const struct config *conf)
+{
+    char text[NAMES_TEXT_MAX];
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (names_describe_hashed(&conf->pool[i], text, sizeof text))
+            printf("note: [pool %s] balance = hash: %s\n", conf->pool[i].name, text);
+}
+
 static void print_check(const struct config *conf, const char *file)
 {
     struct budget budget;
@@ -111,6 +119,7 @@ static void print_check(const struct config *conf, const char *file)
     print_missing_sockets(conf);
     print_missing_addresses(conf);
     print_syslog_note(&conf->global);
+    print_hashed_names(conf);
 }
 
 /* The exit status tells when the output could not be written. */
