@@ -11,12 +11,15 @@ import subprocess
 
 from .machine import (Network, need_mount_namespaces, need_network_namespaces, need_program,
                       need_root, run_program, scratch)
-from .program import command, need_plain
+from .program import TESTS, command, need_plain
 from .tap import DEADLINE, Failure, Skip, wait_for
 
 # Units that wait for a network, or are of no use in the container.
 _MASKED = ["NetworkManager-wait-online", "ifupdown-wait-online", "networking",
            "systemd-networkd-wait-online"]
+
+
+CONTROL = "[admin]\nsocket = /run/zproxy/zproxy.sock\n"
 
 
 class Container(Network):
@@ -160,3 +163,24 @@ def machine():
     if isinstance(booted, Skip):
         raise booted
     return booted
+
+
+def install(m, config, drop_in=""):
+    """Installs the units as make does, with programs in /payload. Stops what ran before."""
+    for name in ("zproxy.service", "zproxy.socket"):
+        source = name + (".in" if name.endswith("service") else "")
+        with open(os.path.join(TESTS, "../contrib/systemd", source)) as f:
+            m.write(f"/etc/systemd/system/{name}", f.read().replace("@sbindir@", "/payload")
+                    .replace("@sysconfdir@", "/etc"))
+    m.write("/etc/systemd/system/zproxy.service.d/test.conf", f"[Service]\n{drop_in}")
+    m.write("/etc/zproxy.ini", config)
+    os.chmod(m.path("/etc/zproxy.ini"), 0o644)
+    m.run("systemctl", "stop", "zproxy.socket", "zproxy.service")
+    m.run("systemctl", "daemon-reload")
+    m.try_run("systemctl", "reset-failed", "zproxy.service")
+
+
+def simple(server, extra=""):
+    """A configuration for the service: one listener at 127.0.0.1:80, one server."""
+    return f"{CONTROL}[listen web]\nbind = 127.0.0.1:80\npool = web\n[pool web]\n" \
+           f"server = {server}\n{extra}"
