@@ -58,6 +58,9 @@ START_TEST(a_minimal_file_gets_all_defaults)
     ck_assert_uint_eq(l->defer_accept, 0);
     ck_assert_uint_eq(l->receive_buffer, 0);
     ck_assert_uint_eq(l->send_buffer, 0);
+    ck_assert_ptr_null(l->tcp.congestion);
+    ck_assert(!l->tcp.dscp.is_set);
+    ck_assert_uint_eq(l->tcp.notsent_lowat, 0);
     ck_assert(!l->accept_proxy);
     ck_assert_uint_eq(l->trusted_proxy_count, 0);
     ck_assert_uint_eq(l->route_count, 0);
@@ -187,6 +190,10 @@ START_TEST(every_key_sets_its_field)
     ck_assert_uint_eq(l->defer_accept, 5000);
     ck_assert_uint_eq(l->receive_buffer, 65536);
     ck_assert_uint_eq(l->send_buffer, 131072);
+    ck_assert_str_eq(l->tcp.congestion, "reno");
+    ck_assert(l->tcp.dscp.is_set);
+    ck_assert_uint_eq(l->tcp.dscp.value, 18);
+    ck_assert_uint_eq(l->tcp.notsent_lowat, 131072);
     ck_assert(l->accept_proxy);
     ck_assert_uint_eq(l->trusted_proxy_count, 3);
     ck_assert_int_eq(l->trusted_proxy[2].family, AF_UNIX);

@@ -44,6 +44,21 @@ static const struct {
     { MINIMAL "[global]\n", "busy_poll = 2000\n",
       "[global] busy_poll: \"2000\": not understood, expected auto, off, or microseconds from 1 to "
       "1000\n" },
+    { POOL LISTEN, "congestion = no such\n",
+      "[listen l] congestion: \"no such\": not the name of an algorithm, expected one such as cubic "
+      "or bbr, or kernel\n" },
+    { POOL LISTEN, "congestion = sixteen-letters-\n",
+      "[listen l] congestion: \"sixteen-letters-\": not the name of an algorithm, expected one such "
+      "as cubic or bbr, or kernel\n" },
+    { POOL LISTEN, "dscp = 64\n",
+      "[listen l] dscp: \"64\": not understood, expected a number from 0 to 63, a name (cs0 to cs7, "
+      "af11 to af43, ef, va, le), or kernel\n" },
+    { LISTEN "[pool p]\nserver = 10.0.0.1:80\n", "dscp = af14\n",
+      "[pool p] dscp: \"af14\": not understood, expected a number from 0 to 63, a name (cs0 to cs7, "
+      "af11 to af43, ef, va, le), or kernel\n" },
+    { POOL LISTEN, "notsent_lowat = 0\n",
+      "[listen l] notsent_lowat: \"0\": too small, expected a size (4096, 64k, 1m, 2g) from 1 to "
+      "1g, or kernel\n" },
     { POOL LISTEN, "backlog = 0\n",
       "[listen l] backlog: \"0\": too small, expected a number from 1 to 65535\n" },
     { LISTEN "[pool p]\n", "server =\n",

@@ -198,6 +198,9 @@ void probe_init(struct probe *p)
 enum probe_outcome probe_start(struct probe *p, const struct script *script)
 {
     const struct sock_options options = {
+        .congestion = script->tcp->congestion,
+        .dscp = script->tcp->dscp.value,
+        .notsent_lowat = (int)script->tcp->notsent_lowat,
         .delay_ack = !sends_bytes(script),
     };
     p->script = script;

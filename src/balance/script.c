@@ -121,6 +121,7 @@ int script_init(struct script *s, const struct config_pool *conf, const struct a
     if (conf->source.kind ==
         CONFIG_SOURCE_ADDRESS) /* source = client does not apply: a check has no client */
         s->source.addr = conf->source.addr;
+    s->tcp = &conf->tcp;
     switch (conf->check) {
     case CONFIG_CHECK_HTTP:
         return script_from_http(s, conf);

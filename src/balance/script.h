@@ -36,6 +36,7 @@ struct script {
     const struct config
         *secrets; /* its variables' values are masked in reasons; NULL: no variables */
     struct sock_source source;
+    const struct config_tcp *tcp;  /* the pool's */
     enum config_send_proxy header; /* PROXY header, sent first: a connection of zproxy itself */
 };
 

@@ -20,11 +20,20 @@ static int capability_syscall(long number, struct capability_sets *s)
     return syscall(number, &head, s->word) == -1 ? -errno : 0;
 }
 
-bool capability_has_transparent(void)
+static bool has_any(uint32_t mask)
 {
     struct capability_sets s = { 0 };
-    const uint32_t either = MASK(CAP_NET_RAW) | MASK(CAP_NET_ADMIN);
-    return capability_syscall(SYS_capget, &s) == 0 && (s.word[0].effective & either) != 0;
+    return capability_syscall(SYS_capget, &s) == 0 && (s.word[0].effective & mask) != 0;
+}
+
+bool capability_has_transparent(void)
+{
+    return has_any(MASK(CAP_NET_RAW) | MASK(CAP_NET_ADMIN));
+}
+
+bool capability_has_net_admin(void)
+{
+    return has_any(MASK(CAP_NET_ADMIN));
 }
 
 int capability_set_keepcaps(void)

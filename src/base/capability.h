@@ -1,6 +1,7 @@
-/* The only capability that zproxy may keep: CAP_NET_RAW, to connect from addresses of clients
- * (IP_TRANSPARENT, ip(7)). CAP_NET_ADMIN would also suffice, but allows far more; see
- * capabilities(7). Capabilities belong to a thread: each function acts on the calling thread.
+/* Capabilities. The only one that zproxy keeps when it drops its privileges is CAP_NET_RAW, to
+ * connect from addresses of clients (IP_TRANSPARENT, ip(7)). CAP_NET_ADMIN would also suffice, but
+ * allows far more; see capabilities(7). Capabilities belong to a thread: each function acts on the
+ * calling thread.
  */
 #ifndef ZPROXY_BASE_CAPABILITY_H
 #define ZPROXY_BASE_CAPABILITY_H
@@ -9,6 +10,7 @@
 
 /* Whether the thread may use IP_TRANSPARENT. */
 bool capability_has_transparent(void);
+bool capability_has_net_admin(void);
 
 /* Call before setuid(2), which would drop all capabilities (PR_SET_KEEPCAPS). Returns 0 or -errno.
  */

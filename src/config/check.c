@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/capability.h"
+#include "base/congestion.h"
 #include "base/safe_open.h"
 #include "base/suggestion.h"
 #include "config/sorted_table.h"
@@ -252,6 +254,27 @@ static void check_owners(const struct load *l, size_t i)
     }
 }
 
+/* --- The machine: congestion control --- */
+
+/* Whether zproxy has CAP_NET_ADMIN when it serves clients: it drops it with `user`. */
+static bool keeps_net_admin(const struct config_global *g)
+{
+    const struct passwd *pw = g->user == NULL ? NULL : getpwnam(g->user);
+    return capability_has_net_admin() && (pw == NULL || pw->pw_uid == geteuid());
+}
+
+static void check_congestion(const struct load *l, enum section_kind kind, size_t i,
+                             const struct config_tcp *tcp)
+{
+    char why[CONGESTION_WHY_MAX];
+    char label[KEYS_LABEL_MAX];
+    if (tcp->congestion == NULL ||
+        congestion_check(tcp->congestion, keeps_net_admin(&l->config->global), false, why) == 0)
+        return;
+    report_error(l->report, load_location(l, kind, i, "congestion"), load_label(l, kind, i, label),
+                 "congestion", "\"%s\": %s", tcp->congestion, why);
+}
+
 /* --- The machine: files --- */
 
 static const char *why_not_readable(const char *path)
@@ -281,8 +304,12 @@ void check_machine(const struct load *l)
     if (l->exhausted)
         return;
     check_global(l);
-    for (size_t i = 0; i < l->config->listen_count; i++)
+    for (size_t i = 0; i < l->config->listen_count; i++) {
         check_owners(l, i);
-    for (size_t i = 0; i < l->config->pool_count; i++)
+        check_congestion(l, SECTION_LISTEN, i, &l->config->listen[i].tcp);
+    }
+    for (size_t i = 0; i < l->config->pool_count; i++) {
         check_answer(l, i);
+        check_congestion(l, SECTION_POOL, i, &l->config->pool[i].tcp);
+    }
 }

@@ -11,8 +11,8 @@
  * are missing or given twice, addresses bound twice, keys without effect, and loops. */
 void check_config(const struct load *l);
 
-/* Reports users and groups that do not exist on this machine, and files of pools that cannot be
- * read. */
+/* Reports users, groups and interfaces that do not exist on this machine, algorithms of congestion
+ * control that cannot be used, and files of pools that cannot be read. */
 void check_machine(const struct load *l);
 
 /* --- Parts of check_config() --- */

@@ -88,6 +88,12 @@ struct config_keepalive {
     uint64_t count;    /* 0 = kernel's default */
 };
 
+/* The DSCP of packets that zproxy sends (RFC 2474). */
+struct config_dscp {
+    bool is_set; /* false = kernel */
+    unsigned value;
+};
+
 /* Bytes with escapes resolved. They may include zeros. */
 struct config_bytes {
     char *data; /* NULL = unset */
@@ -168,6 +174,13 @@ struct config_admin {
     struct addr http; /* len 0 = none */
 };
 
+/* Options of TCP sockets: in [listen] those towards clients, in [pool] those towards servers. */
+struct config_tcp {
+    char *congestion; /* algorithm of congestion control; NULL = kernel */
+    struct config_dscp dscp;
+    uint64_t notsent_lowat;
+};
+
 /* One item of `bind`: the addresses that it makes a listener listen on. */
 struct config_bind {
     struct addr *addr;
@@ -212,6 +225,7 @@ struct config_listen {
     uint64_t defer_accept; /* ms; 0 = off */
     uint64_t receive_buffer;
     uint64_t send_buffer;
+    struct config_tcp tcp;
     bool accept_proxy;
     struct network *trusted_proxy; /* at least 1 with accept_proxy, else none */
     size_t trusted_proxy_count;
@@ -282,6 +296,7 @@ struct config_pool {
     char *file; /* the answer to all clients; NULL: the servers answer */
     enum config_send_proxy send_proxy;
     struct config_source source;
+    struct config_tcp tcp;
 };
 
 /* An environment variable that a value refers to. */

@@ -79,6 +79,9 @@ static const char *const check_send_proxy_words[] = {
 #define VALUE_HTTP_PATH     { .kind = &value_kind_http_path }
 #define VALUE_HTTP_HOST     { .kind = &value_kind_http_host }
 #define VALUE_TIMEOUT       VALUE_DURATION(1, YEAR, "off")
+#define VALUE_CONGESTION    { .kind = &value_kind_congestion }
+#define VALUE_DSCP          { .kind = &value_kind_dscp }
+#define VALUE_LOWAT         VALUE_SIZE(1, 1 << 30, "kernel")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
 #define VALUE_BANDWIDTH     VALUE_BYTE_RATE(1, 1ULL << 40, "off")
 
@@ -139,6 +142,9 @@ static const struct key listen_keys[] = {
     { "defer_accept", VALUE_DURATION(1000, VALUE_HOUR, "off"), "off", LISTEN(defer_accept), SINGLE_VALUE },
     { "receive_buffer", VALUE_BUFFER, "kernel", LISTEN(receive_buffer), SINGLE_VALUE },
     { "send_buffer", VALUE_BUFFER, "kernel", LISTEN(send_buffer), SINGLE_VALUE },
+    { "congestion", VALUE_CONGESTION, "kernel", LISTEN(tcp.congestion), SINGLE_VALUE },
+    { "dscp", VALUE_DSCP, "kernel", LISTEN(tcp.dscp), SINGLE_VALUE },
+    { "notsent_lowat", VALUE_LOWAT, "kernel", LISTEN(tcp.notsent_lowat), SINGLE_VALUE },
     { "accept_proxy", VALUE_BOOL, "no", LISTEN(accept_proxy), SINGLE_VALUE },
     { "trusted_proxies", VALUE_NETWORK, NULL, LISTEN(trusted_proxy), KEY_COMMAS,
       LIST(struct network, LISTEN(trusted_proxy_count)) },
@@ -188,6 +194,9 @@ static const struct key pool_keys[] = {
     { "fallback", VALUE_NAME, NULL, POOL(fallback_name), SINGLE_VALUE },
     { "send_proxy", VALUE_CHOICE(send_proxy_words), "no", POOL(send_proxy), SINGLE_VALUE },
     { "source", VALUE_SOURCE, "kernel", POOL(source), SINGLE_VALUE },
+    { "congestion", VALUE_CONGESTION, "kernel", POOL(tcp.congestion), SINGLE_VALUE },
+    { "dscp", VALUE_DSCP, "kernel", POOL(tcp.dscp), SINGLE_VALUE },
+    { "notsent_lowat", VALUE_LOWAT, "kernel", POOL(tcp.notsent_lowat), SINGLE_VALUE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)

@@ -49,6 +49,11 @@ extern const struct value_kind value_kind_bind;
 /* struct config_route: [sni=NAME[|NAME]...] [alpn=PROTOCOL[|PROTOCOL]...] pool=NAME */
 extern const struct value_kind value_kind_route;
 
+/* --- value_tcp.c: congestion, dscp --- */
+
+extern const struct value_kind value_kind_congestion; /* char *; NULL: the word kernel */
+extern const struct value_kind value_kind_dscp; /* struct config_dscp; 0-63, a name, or kernel */
+
 /* --- value_server.c: server --- */
 
 /* struct config_server: ADDRESS [name=X] [weight=1..256] [backup] [max_connections=N] [state=S]

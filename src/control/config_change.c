@@ -174,6 +174,7 @@ static int config_plan_make(struct runtime *rt, const struct config *conf, FILE 
     if (!budget_suffices(&config_plan->budget, conn_limit_used(&rt->conn_limit), errors))
         return -1; /* to open some of them would leave no descriptors for clients */
     int rc = names_are_supported(conf, NULL, errors) ? 0 : -1;
+    rc |= privileges_check_congestion(&rt->privileges, conf, errors);
     rc |= config_change_check_files(conf, errors);
     rc |= check_http(conf, errors);
     rc |= listen_sockets_plan(&rt->listen_sockets, conf, config_plan->budget.workers, errors,

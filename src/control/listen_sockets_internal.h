@@ -3,6 +3,7 @@
 #define ZPROXY_CONTROL_LISTEN_SOCKETS_INTERNAL_H
 
 #include "control/listen_sockets.h"
+#include "relay/sock.h"
 
 /* An address of the new configuration. */
 struct wanted {
@@ -20,6 +21,7 @@ struct listen_sockets_change {
     size_t workers;
     struct wanted *wanted;
     size_t count;
+    char congestion[SOCK_CONGESTION_MAX];  /* the kernel's default */
     struct listener_tasks *listener_tasks; /* for all workers, before and after the change */
 };
 

@@ -4,10 +4,12 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/capability.h"
+#include "base/congestion.h"
 #include "base/log.h"
 
 /* getpwnam(3): without such a name errno is unchanged or one of several. */
@@ -75,6 +77,37 @@ bool privileges_is_dumpable(void)
 void privileges_set_dumpable(bool open)
 {
     (void)prctl(PR_SET_DUMPABLE, open ? 1L : 0L, 0, 0, 0);
+}
+
+/* before: a name that was checked; NULL: none. Returns the name, or NULL. */
+static const char *check_congestion(const struct privileges *p, const char *section,
+                                    const char *name, const char *congestion, const char *before,
+                                    FILE *errors)
+{
+    char why[CONGESTION_WHY_MAX];
+    bool keeps = capability_has_net_admin() && (p->uid == (uid_t)-1 || p->uid == geteuid());
+    if (congestion == NULL || (before != NULL && strcmp(congestion, before) == 0) ||
+        congestion_check(congestion, keeps, true, why) == 0)
+        return congestion == NULL ? before : congestion;
+    fprintf(errors, "[%s %s] congestion: \"%s\": %s\n", section, name, congestion, why);
+    return NULL;
+}
+
+int privileges_check_congestion(const struct privileges *p, const struct config *c, FILE *errors)
+{
+    const char *good = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < c->listen_count; i++) {
+        const char *name = c->listen[i].tcp.congestion;
+        good = check_congestion(p, "listen", c->listen[i].name, name, good, errors);
+        rc = name != NULL && good == NULL ? -1 : rc;
+    }
+    for (size_t i = 0; i < c->pool_count; i++) {
+        const char *name = c->pool[i].tcp.congestion;
+        good = check_congestion(p, "pool", c->pool[i].name, name, good, errors);
+        rc = name != NULL && good == NULL ? -1 : rc;
+    }
+    return rc;
 }
 
 void privileges_warn(const struct config *c)

@@ -3,6 +3,7 @@
 #define ZPROXY_CONTROL_PRIVILEGES_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "config/config.h"
@@ -30,6 +31,10 @@ int privileges_drop(const struct privileges *p, const struct config *c, const ch
  * may not after privileges are dropped. execve(2) resets it. */
 bool privileges_is_dumpable(void);
 void privileges_set_dumpable(bool open);
+
+/* Checks that the algorithms of congestion control can be used once privileges are dropped, and has
+ * the kernel load those that come as a module. Returns 0, or -1 after printing the errors. */
+int privileges_check_congestion(const struct privileges *p, const struct config *c, FILE *errors);
 
 /* Logs a warning if the configuration needs a capability that the process does not have. */
 void privileges_warn(const struct config *c);

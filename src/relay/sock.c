@@ -22,6 +22,33 @@ static int set_if_nonzero(int fd, int level, int name, int value)
     return value == 0 ? 0 : sock_set_option(fd, level, name, value);
 }
 
+/* An IPv6 socket may have IPv4 clients or an IPv4-mapped server, whose packets have IP_TOS. */
+static int set_dscp(int fd, const struct addr *a, unsigned dscp)
+{
+    int tos = (int)(dscp << 2); /* the lower two bits are ECN's, which the kernel keeps */
+    int rc = sock_set_option(fd, IPPROTO_IP, IP_TOS, tos);
+    if (rc == 0 && a->sa.sa_family == AF_INET6)
+        rc = sock_set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, tos);
+    return rc;
+}
+
+static int set_congestion(int fd, const char *name)
+{
+    int rc = setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+    return rc == -1 ? -errno : 0;
+}
+
+/* Call before connect(2) and listen(2): the first packets are sent with these options as well. */
+static int set_traffic_options(int fd, const struct addr *a, const struct sock_options *o)
+{
+    int rc = o->congestion == NULL ? 0 : set_congestion(fd, o->congestion);
+    if (rc == 0)
+        rc = set_if_nonzero(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, o->notsent_lowat);
+    if (rc == 0 && o->dscp != 0)
+        rc = set_dscp(fd, a, o->dscp);
+    return rc;
+}
+
 static int set_tcp_options(int fd, const struct sock_options *o)
 {
     int rc = 0;
@@ -49,6 +76,8 @@ static int set_options(int fd, const struct addr *a, const struct sock_options *
         rc = set_if_nonzero(fd, SOL_SOCKET, SO_SNDBUF, o->send_buffer);
     if (rc == 0 && !addr_is_unix(a))
         rc = set_tcp_options(fd, o);
+    if (rc == 0 && !addr_is_unix(a))
+        rc = set_traffic_options(fd, a, o);
     return rc;
 }
 
@@ -179,7 +208,46 @@ int sock_listen(const struct addr *at, const struct sock_options *options, struc
     return rc;
 }
 
-void sock_relisten(int fd, const struct addr *at, const struct sock_options *options)
+static void get_congestion(int fd, char name[SOCK_CONGESTION_MAX])
+{
+    socklen_t length = SOCK_CONGESTION_MAX;
+    memset(name, 0, SOCK_CONGESTION_MAX);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) == -1)
+        name[0] = '\0';
+    name[SOCK_CONGESTION_MAX - 1] = '\0';
+}
+
+void sock_default_congestion(char name[SOCK_CONGESTION_MAX])
+{
+    int fd = sock_open(AF_INET);
+    if (fd == -EAFNOSUPPORT)
+        fd = sock_open(AF_INET6);
+    name[0] = '\0';
+    if (fd < 0)
+        return;
+    get_congestion(fd, name);
+    close(fd);
+}
+
+/* Options at their defaults again. A socket whose algorithm was never set follows later changes of
+ * net.ipv4.tcp_congestion_control, so that of others is not set. */
+static void reset_traffic_options(int fd, const struct addr *at, const struct sock_options *o,
+                                  const char *congestion)
+{
+    char current[SOCK_CONGESTION_MAX];
+    if (o->dscp == 0)
+        (void)set_dscp(fd, at, 0);
+    if (o->notsent_lowat == 0)
+        (void)sock_set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0);
+    if (o->congestion != NULL || congestion[0] == '\0')
+        return;
+    get_congestion(fd, current);
+    if (strcmp(current, congestion) != 0)
+        (void)set_congestion(fd, congestion);
+}
+
+void sock_relisten(int fd, const struct addr *at, const struct sock_options *options,
+                   const char *congestion)
 {
     if (!addr_is_unix(at)) {
         (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
@@ -188,8 +256,10 @@ void sock_relisten(int fd, const struct addr *at, const struct sock_options *opt
         (void)sock_set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept);
     }
     (void)set_options(fd, at, options);
-    if (!addr_is_unix(at))
+    if (!addr_is_unix(at)) {
         (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
+        reset_traffic_options(fd, at, options, congestion);
+    }
     (void)listen(fd, options->backlog); /* listen(2) again only changes the backlog */
 }
 

@@ -19,7 +19,10 @@ struct sock_options {
     int user_timeout; /* ms */
     int receive_buffer;
     int send_buffer;
-    bool delay_ack; /* send the last acknowledgement of the handshake with the first data */
+    const char *congestion; /* NULL: the kernel's default; TCP_CONGESTION, tcp(7) */
+    unsigned dscp;          /* RFC 2474; its default is 0 */
+    int notsent_lowat;      /* TCP_NOTSENT_LOWAT */
+    bool delay_ack;         /* send the last acknowledgement of the handshake with the first data */
     /* for listening sockets only */
     int backlog;
     int fastopen;     /* queue length */
@@ -58,8 +61,15 @@ const char *sock_bind_strerror(int rc);
 /* Calls sock_bind() and listen(2). */
 int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
-/* Sets the options of a listening socket that can be changed. */
-void sock_relisten(int fd, const struct addr *at, const struct sock_options *options);
+#define SOCK_CONGESTION_MAX 16 /* the kernel's TCP_CA_NAME_MAX */
+
+/* Sets name to the algorithm of congestion control that new sockets have; "": not known. */
+void sock_default_congestion(char name[SOCK_CONGESTION_MAX]);
+
+/* Sets the options of a listening socket that can be changed. congestion: the name of
+ * sock_default_congestion(), for options without one. */
+void sock_relisten(int fd, const struct addr *at, const struct sock_options *options,
+                   const char *congestion);
 
 /* The source address of a connection. */
 struct sock_source {

@@ -75,15 +75,27 @@ static struct sock_source source_of(const struct session *s)
     return source;
 }
 
+/* Most options are those of the listener, on both sides. */
+static struct sock_options server_options(const struct session *s)
+{
+    const struct config_tcp *tcp = &conf_of(s)->tcp;
+    struct sock_options options = s->frontend->options;
+    options.congestion = tcp->congestion;
+    options.dscp = tcp->dscp.value;
+    options.notsent_lowat = (int)tcp->notsent_lowat;
+    return options;
+}
+
 /* When no descriptor is left, uses the reserved one; the worker then stops accepting until the
  * reserve is filled again. */
 static int open_server_socket(struct session *s)
 {
     const struct addr to = session_addr_server(s);
+    const struct sock_options options = server_options(s);
     const struct sock_source source = source_of(s);
-    int fd = sock_connect(&to, &s->frontend->options, &source);
+    int fd = sock_connect(&to, &options, &source);
     if ((fd == -EMFILE || fd == -ENFILE) && fd_reserve_release(&s->sessions->fd_reserve))
-        fd = sock_connect(&to, &s->frontend->options, &source);
+        fd = sock_connect(&to, &options, &source);
     return fd;
 }
 

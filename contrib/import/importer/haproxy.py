@@ -9,7 +9,7 @@ from .haproxy_check import CHECK_OPTIONS, Checks
 from .haproxy_listen import Listeners
 from .haproxy_pool import Pools
 from .haproxy_rules import Conditions
-from .haproxy_words import SECTIONS, UNITS, HaproxySection, haproxy_words
+from .haproxy_words import SECTIONS, UNITS, HaproxySection, dscp_of_tos, haproxy_words
 from .ini import DAY, Ini, is_ip, join, parse_time, set_user, split_port, time_of, unix_address
 
 # Keywords that need no counterpart: they have no effect on TCP, or zproxy always does what they ask for.
@@ -340,6 +340,8 @@ class Haproxy(Listeners, Conditions, Pools, Checks):
                 self.report.dropped(place, " ".join(words))
 
     def _backend_rule(self, words, place):
+        if dscp_of_tos(words[1:], ("set-bc-tos",)) is not None:
+            return          # a key of the pool
         if words[1:] == ["content", "reject"]:
             return          # a backend that rejects everything: an empty pool
         if words[1:2] != ["inspect-delay"] and words[1:3] != ["content", "accept"]:

@@ -9,10 +9,10 @@ from .ini import (DAY, YEAR, Section, is_ip, join, name_of, parse_time, split_po
 BIND_ONE_WORD = """name backlog maxconn mode user group uid gid id interface mss namespace nice process
     thread tcp-ut crt crt-list ca-file ca-verify-file crl-file alpn npn ciphers ciphersuites curves
     ecdhe verify ssl-min-ver ssl-max-ver proto level severity-output tls-ticket-keys crt-ignore-err
-    ca-ignore-err shards guid""".split()
+    ca-ignore-err shards guid cc""".split()
 BIND_SILENT = """name id nice process thread level severity-output proto shards mode user group uid gid
     guid v4v6 v6only accept-proxy backlog maxconn tfo defer-accept tcp-ut expose-fd transparent
-    interface""".split()
+    interface cc""".split()
 
 
 class Listeners:
@@ -73,7 +73,7 @@ class Listeners:
             if options is None:
                 continue
             key = tuple((word, options.get(word)) for word in
-                        ("accept-proxy", "backlog", "maxconn", "tfo", "defer-accept", "tcp-ut"))
+                        ("accept-proxy", "backlog", "maxconn", "tfo", "defer-accept", "tcp-ut", "cc"))
             groups.setdefault(key, []).append((words, options, place))
         if not groups:
             self.report.dropped(section.place, f"{section.kind} {section.name}: no address to listen on")
@@ -138,6 +138,8 @@ class Listeners:
             listen.set("defer_accept", "1s", bind_place)
         if options.get("tcp-ut"):
             self._time(listen, "tcp_user_timeout", options["tcp-ut"], bind_place, most=24 * DAY)
+        if options.get("cc"):
+            listen.set("congestion", options["cc"], bind_place)
         self._keepalive(section, listen)
         self._access(section, listen)
         if options.get("accept-proxy") or expected:

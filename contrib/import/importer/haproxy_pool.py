@@ -2,6 +2,7 @@
 
 import re
 
+from .haproxy_words import dscp_of_tos
 from .ini import (DAY, Section, is_host, is_ip, join, name_of, server_line, split_port,
                   unix_address, used_pools)
 
@@ -11,7 +12,7 @@ ONE_WORD = """weight inter fastinter downinter rise fall port addr maxconn minco
     crt crl-file sni alpn npn check-sni check-alpn check-proto ciphers ciphersuites curves verify
     verifyhost ssl-min-ver ssl-max-ver proto pool-max-conn pool-low-conn pool-purge-delay redir socks4
     namespace tcp-ut max-reuse log-proto proxy-v2-options ws shard guid hash-key usesrc interface
-    source""".split()
+    source cc""".split()
 NO_EFFECT_ON_SERVERS = """check no-check backup no-backup disabled enabled send-proxy send-proxy-v2
     no-send-proxy no-send-proxy-v2 check-send-proxy no-check-send-proxy weight inter rise fall port addr
     maxconn slowstart cookie id redir on-error resolvers init-addr proto alpn npn verify verifyhost
@@ -19,7 +20,7 @@ NO_EFFECT_ON_SERVERS = """check no-check backup no-backup disabled enabled send-
     pool-low-conn pool-purge-delay max-reuse stick observe error-limit on-marked-down source usesrc
     ssl no-ssl check-ssl no-check-ssl check-sni check-alpn force-tlsv12 force-tlsv13 no-sslv3 no-tlsv10
     no-tlsv11 no-tlsv12 no-tlsv13 no-tls-tickets no-ssl-reuse allow-0rtt guid log-proto
-    send-proxy-v2-ssl send-proxy-v2-ssl-cn""".split()
+    send-proxy-v2-ssl send-proxy-v2-ssl-cn cc""".split()
 
 
 class Pools:
@@ -133,6 +134,13 @@ class Pools:
         if fallback:
             pool.set("fallback", name_of(fallback[0]), place)
         self._source(section, pool, servers)
+        congestion = self._common(pool, servers, "cc", None, "congestion")
+        if congestion:
+            pool.set("congestion", *congestion)
+        for words, place in section.all("tcp-request") if section.kind == "backend" else ():
+            dscp = dscp_of_tos(words, ("set-bc-tos",))
+            if dscp is not None:
+                pool.set("dscp", dscp, place)
         names = set()
         for name, address, options, place in servers:
             name = name_of(name, self.report, place)

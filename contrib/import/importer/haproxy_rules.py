@@ -3,7 +3,7 @@
 import os
 import re
 
-from .haproxy_words import UNITS
+from .haproxy_words import UNITS, dscp_of_tos
 from .ini import HOUR, is_sni, name_of, network_of, parse_time, rate_of, sni_names
 
 KNOWN_ACLS = {"TRUE": ["always_true"], "FALSE": ["always_false"], "WAIT_END": ["wait_end"],
@@ -223,6 +223,10 @@ class Conditions:
                 self.report.dropped(place, "tcp-request " + " ".join(words))
                 continue
             action = words[1]
+            dscp = dscp_of_tos(words, ("set-fc-tos", "set-tos"))
+            if dscp is not None:
+                listen.set("dscp", dscp, place)
+                continue
             if action.startswith("track-sc"):
                 tracked = True
                 if words[2:3] != ["src"]:

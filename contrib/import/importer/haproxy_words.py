@@ -73,3 +73,15 @@ class HaproxySection:
             elif words[:3] == ["no", "option", name]:
                 result = (None, None)
         return result
+
+
+def dscp_of_tos(words, actions):
+    """The DSCP of an unconditional rule "content set-bc-tos 0xb8", or None. The lower two bits of TOS are
+    not a part of it."""
+    if len(words) != 3 or words[1] not in actions:
+        return None
+    try:
+        tos = int(words[2], 0)
+    except ValueError:
+        return None
+    return tos >> 2 if 0 <= tos <= 255 else None
