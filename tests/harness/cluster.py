@@ -9,17 +9,16 @@ Addresses are the same in every run, since no two runs share a namespace."""
 import contextlib
 import json
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 from .addresses import Address
-from .machine import Network, find_program, need_mount_namespaces, need_root, run_program
-from .program import Log, TESTS, command
+from .machine import Network, need_mount_namespaces, need_root, run_program
+from .program import TESTS, command
 from .tap import DEADLINE, Failure, note, wait_for
 from .web import Watched, need_http
 
@@ -265,19 +264,24 @@ class NodeZproxy(Watched):
         need_http()
         self.node = node
         self.text = text.replace(FRONT.format(11), node.front)
+        self.chosen = dict(settings)        # they replace those of the text
         super().__init__(bind=Address((VIP, PORT)), sections="-", wrap=node.command, settings=settings)
         self.http = Address((node.front, 9273))
 
     def write(self, sections=None, **settings):
-        """sections: the whole text of another configuration."""
+        """sections: the whole text of another configuration; settings: keys of [global]."""
         self.text = self.text if sections is None else sections
-        self.settings = {key: value for key, value in {**self.settings, **settings}.items()
-                         if value is not None}
-        known = {line.split("=")[0].strip() for line in self.text.splitlines() if "=" in line}
-        more = "".join(f"{key} = {value}\n" for key, value in self.settings.items()
-                       if key not in known or key in settings or key in ("log", "access_log"))
+        self.chosen.update(settings)
+        keys = {**self.settings, **self.chosen}
         first, _, rest = self.text.partition("[global]\n")
-        self.config = f"{first}[global]\n{more}{rest}"
+        ours, bracket, others = rest.partition("\n[")
+        for key, value in keys.items():
+            there = re.search(rf"^{key} *=.*$", ours, re.MULTILINE)
+            if there and key in self.chosen:
+                ours = ours.replace(there[0], "")
+            if value is not None and (key in self.chosen or not there):
+                ours = f"{key} = {value}\n{ours}"
+        self.config = f"{first}[global]\n{ours}{bracket}{others}"
         with open(self.path("zproxy.ini.new"), "w") as f:
             f.write(self.config)
         os.rename(self.path("zproxy.ini.new"), self.path("zproxy.ini"))
