@@ -12,6 +12,7 @@ START_TEST(a_minimal_file_gets_all_defaults)
     struct config *c = load_good(MINIMAL);
     const struct config_global *g = &c->global;
     ck_assert_uint_eq(g->workers, 0);
+    ck_assert_ptr_null(g->node);
     ck_assert(!g->fixed.cpu_affinity);
     ck_assert_uint_eq(g->max_connections, 0);
     ck_assert_ptr_null(g->user);
@@ -126,6 +127,7 @@ START_TEST(every_key_sets_its_field)
     struct config *c = load_good(full_config);
     const struct config_global *g = &c->global;
     ck_assert_uint_eq(g->workers, 3);
+    ck_assert_str_eq(g->node, "edge-1.example");
     ck_assert(g->fixed.cpu_affinity);
     ck_assert_uint_eq(g->max_connections, 1000);
     ck_assert_str_eq(g->user, "www-data");

@@ -106,7 +106,9 @@ static struct snapshot one_server(struct snapshot_pool *pool, struct snapshot_se
     *pool = (struct snapshot_pool){
         .name = "p", .balance = "first", .server = server, .server_count = 1
     };
-    struct snapshot s = { .pool = pool, .pool_count = 1, .server = server, .server_count = 1 };
+    struct snapshot s = {
+        .pool = pool, .pool_count = 1, .server = server, .server_count = 1, .node = "edge1"
+    };
     for (uint64_t i = 0; i < SERVER_COUNTERS; i++)
         server->counter[i] = 100 + i;
     for (uint64_t i = 0; i < SESSION_HISTOGRAMS; i++)

@@ -101,6 +101,7 @@ void expect_errors(const char *text, const char *expected)
 
 const char full_config[] = "[global]\n"
                            "workers = 3\n"
+                           "node = edge-1.example\n"
                            "cpu_affinity = yes\n"
                            "max_connections = 1000\n"
                            "user = www-data\n"

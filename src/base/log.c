@@ -12,6 +12,7 @@
 
 #include "base/human.h"
 #include "base/log_writer.h"
+#include "base/node.h"
 #include "base/safe_open.h"
 #include "base/utf8.h"
 
@@ -406,14 +407,29 @@ static void put_time(struct log_line *line)
     log_put_string(line, format == LOG_FORMAT_JSON ? "\"" : "");
 }
 
+/* The characters of a name need no quotes or escapes. */
+static void put_node(struct log_line *line, const struct node *node)
+{
+    const char *quote = format == LOG_FORMAT_JSON ? "\"" : "";
+    put_key(line, "node");
+    log_put_string(line, quote);
+    log_put_string(line, node->name);
+    log_put_string(line, quote);
+}
+
+/* syslogger adds the time, and the daemon of syslog the host's name. */
 static void line_begin(struct log_line *line, const char *event)
 {
     const struct log_writer *w = writer_of(line);
+    const struct node *node = node_get();
+    bool is_syslog = w != NULL && log_writer_kind(w) == LOG_TARGET_SYSLOG;
     line->len = 0;
-    if (w == NULL || log_writer_kind(w) != LOG_TARGET_SYSLOG) /* syslogger adds the time */
+    if (!is_syslog)
         put_time(line);
     log_str(line, "level", log_level_words[line->level]);
     log_str(line, "event", event);
+    if (node != NULL && !(is_syslog && node->is_host))
+        put_node(line, node);
 }
 
 void log_begin(struct log_line *line, enum log_level level, const char *event)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/node.h"
 #include "build.h"
 #include "command/server_view.h"
 #include "config/keys.h"
@@ -31,6 +32,7 @@ static void command_show_process(struct sheet *s, struct runtime *rt)
 {
     uint64_t now = uv_now(rt->loop);
     sheet_text(s, PACKAGE_VERSION);
+    sheet_text(s, node_name());
     sheet_number(s, (uint64_t)getpid());
     sheet_number(s, now > rt->began ? now - rt->began : 0);
     sheet_text(s, rt->file);
@@ -89,20 +91,35 @@ static void put_work(struct sheet *s, const struct runtime *rt)
 static enum request_result show_info(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "version", SHEET_TEXT },         { "pid", SHEET_COUNT },
-        { "uptime", SHEET_TIME },          { "file", SHEET_TEXT },
-        { "generation", SHEET_COUNT },     { "configuration", SHEET_ALIAS },
-        { "reloads", SHEET_COUNT },        { "failed_reloads", SHEET_COUNT },
-        { "health", SHEET_TEXT },          { "health_set", SHEET_TEXT },
-        { "leaving", SHEET_BOOL },         { "leaving_left", SHEET_TIME },
-        { "draining", SHEET_BOOL },        { "servers_draining", SHEET_COUNT },
-        { "log_level", SHEET_TEXT },       { "log_dropped", SHEET_COUNT },
-        { "workers", SHEET_COUNT },        { "workers_finishing", SHEET_COUNT },
-        { "sessions", SHEET_COUNT },       { "sessions_limit", SHEET_COUNT },
-        { "max_sessions", SHEET_ALIAS },   { "paused", SHEET_TEXT },
-        { "sessions_total", SHEET_COUNT }, { "pipes_used", SHEET_COUNT },
-        { "pipes_idle", SHEET_COUNT },     { "max_pipes", SHEET_COUNT },
-        { "spliced", SHEET_BYTES },        { "copied", SHEET_BYTES },
+        { "version", SHEET_TEXT },
+        { "node", SHEET_TEXT },
+        { "pid", SHEET_COUNT },
+        { "uptime", SHEET_TIME },
+        { "file", SHEET_TEXT },
+        { "generation", SHEET_COUNT },
+        { "configuration", SHEET_ALIAS },
+        { "reloads", SHEET_COUNT },
+        { "failed_reloads", SHEET_COUNT },
+        { "health", SHEET_TEXT },
+        { "health_set", SHEET_TEXT },
+        { "leaving", SHEET_BOOL },
+        { "leaving_left", SHEET_TIME },
+        { "draining", SHEET_BOOL },
+        { "servers_draining", SHEET_COUNT },
+        { "log_level", SHEET_TEXT },
+        { "log_dropped", SHEET_COUNT },
+        { "workers", SHEET_COUNT },
+        { "workers_finishing", SHEET_COUNT },
+        { "sessions", SHEET_COUNT },
+        { "sessions_limit", SHEET_COUNT },
+        { "max_sessions", SHEET_ALIAS },
+        { "paused", SHEET_TEXT },
+        { "sessions_total", SHEET_COUNT },
+        { "pipes_used", SHEET_COUNT },
+        { "pipes_idle", SHEET_COUNT },
+        { "max_pipes", SHEET_COUNT },
+        { "spliced", SHEET_BYTES },
+        { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
     };
     struct sheet *s = sheet_new(COLUMNS(columns));

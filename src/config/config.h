@@ -150,6 +150,7 @@ struct config_fixed {
 struct config_global {
     uint64_t workers;         /* 0 = auto */
     uint64_t max_connections; /* 0 = auto */
+    char *node;               /* NULL: the host's name */
     char *user;               /* NULL = unset; also for the next two */
     char *group;
     char *chroot;

@@ -92,6 +92,7 @@ static const char *const check_send_proxy_words[] = {
 #define GLOBAL(field) offsetof(struct config_global, field)
 static const struct key global_keys[] = {
     { "workers", VALUE_COUNT(1, 1024, "auto"), "auto", GLOBAL(workers), SINGLE_VALUE },
+    { "node", VALUE_NAME, NULL, GLOBAL(node), SINGLE_VALUE },
     { "cpu_affinity", VALUE_BOOL, "no", GLOBAL(fixed.cpu_affinity), KEY_FIXED, NO_LIST },
     { "max_connections", VALUE_COUNT(1, COUNT_MAX, "auto"), "auto", GLOBAL(max_connections), SINGLE_VALUE },
     { "user", VALUE_WORD, NULL, GLOBAL(user), KEY_FIXED, NO_LIST },

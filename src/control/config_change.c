@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/node.h"
 #include "base/safe_open.h"
 #include "config/keys.h"
 #include "config/value_kinds.h"
@@ -27,6 +28,7 @@ struct config_change {
     struct listen_sockets_change *listen_sockets;
     struct admin_change *admin;
     struct http_change *http;
+    const struct node *node;
 };
 
 /* ---- keys that cannot change at run time ---- */
@@ -230,6 +232,11 @@ static int config_change_open(struct config_change *c, FILE *errors)
         rc |= open_addresses(c, conf, errors);
     if (rc < 0 || prepare_rest(c, conf, errors) < 0)
         return -1;
+    c->node = node_prepare(conf->global.node);
+    if (c->node == NULL) {
+        fprintf(errors, "out of memory\n");
+        return -ENOMEM;
+    }
     rc =
         generation_init_frontends(c->generation, &rt->pools, &rt->listener_states, &rt->conn_limit);
     if (rc < 0) {
@@ -370,6 +377,7 @@ void config_change_commit(struct config_change *c)
         retire(rt, old);
     }
     names_commit(&rt->names, runtime_conf(rt), &rt->pools);
+    node_set(c->node);
     config_change_free(c);
 }
 

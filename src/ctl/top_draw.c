@@ -40,12 +40,15 @@ static void top_draw_put_head(const struct top_view *v, const struct top_view *b
     char up[HUMAN_MAX];
     char relayed[HUMAN_MAX];
     const json_t *i = v->info;
-    fprintf(out, BOLD "zproxy %s" PLAIN "   pid %" PRIu64 "   up %s   generation %" PRIu64 "%s\n",
+    fprintf(out,
+            BOLD "zproxy %s" PLAIN "   pid %" PRIu64 "   up %s   generation %" PRIu64
+                 "%s   node %s\n",
             top_text(i, "version"), top_number(i, "pid"),
             human_time(top_number(i, "uptime_ms"), up), top_number(i, "generation"),
             json_is_true(json_object_get(i, "draining"))  ? YELLOW "   draining" PLAIN
             : json_is_true(json_object_get(i, "leaving")) ? YELLOW "   leaving" PLAIN
-                                                          : "");
+                                                          : "",
+            top_text(i, "node"));
     fprintf(out,
             "sessions %" PRIu64 " of %" PRIu64 "   new %" PRIu64 "/s   bytes %s   workers %" PRIu64
             "\n",

@@ -350,7 +350,7 @@ static void put_build(const struct metrics *m, const struct family *f, size_t i,
     (void)m;
     (void)i;
     prometheus_labels(out, f->name,
-                      PROMETHEUS_LABELS({ "version", PACKAGE_VERSION },
+                      PROMETHEUS_LABELS({ "version", PACKAGE_VERSION }, { "node", m->s->node },
                                         { "libuv", uv_version_string() },
                                         { "splice", relay_stock_can_splice() ? "yes" : "no" }));
     prometheus_value(out, 1);

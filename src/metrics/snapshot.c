@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/node.h"
 #include "config/keys.h"
 #include "control/watchdog.h"
 
@@ -251,6 +252,7 @@ int snapshot_take(struct runtime *rt, struct snapshot *s)
         .sessions = conn_limit_used(&rt->conn_limit),
         .max_sessions = rt->budget.sessions,
         .max_pipes = rt->budget.pipes,
+        .node = node_name(),
     };
     if (gethostname(s->host, sizeof s->host - 1) == -1)
         s->host[0] = '\0';

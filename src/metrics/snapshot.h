@@ -125,6 +125,7 @@ struct snapshot {
     struct arena texts;
     bool incomplete; /* memory ran out in snapshot_take() */
     struct problem_list problems;
+    const char *node;
     char host[SNAPSHOT_HOST_MAX];
 };
 

@@ -276,6 +276,7 @@ static void put_pool_history(struct json_writer *w, const struct history_pool *p
 static void stats_json_put_process(struct json_writer *w, const struct snapshot *s)
 {
     json_string(w, "version", PACKAGE_VERSION);
+    json_string(w, "node", s->node);
     json_string(w, "host", s->host);
     json_uint(w, "time_ms", s->time);
     json_uint(w, "began_ms", s->began);

@@ -263,7 +263,7 @@ static void put_health(const struct page *p)
 
 static void put_host(const struct page *p)
 {
-    html_text(p->out, p->s->host);
+    html_text(p->out, p->s->node);
 }
 
 /* The title of the tab shows the number of problems. */
@@ -271,8 +271,8 @@ static void put_title(const struct page *p)
 {
     if (p->s->problems.count > 0)
         fprintf(p->out, "(%zu) ", p->s->problems.count);
-    html_text(p->out, p->s->host);
-    fputs(p->s->host[0] == '\0' ? "zproxy" : " - zproxy", p->out);
+    html_text(p->out, p->s->node);
+    fputs(" - zproxy", p->out);
 }
 
 static void put_generation(const struct page *p)

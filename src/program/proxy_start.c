@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/node.h"
 #include "base/safe_open.h"
 #include "build.h"
 #include "command/commands.h"
@@ -69,6 +70,7 @@ static int open_log(struct proxy *p)
         .group = p->rt.privileges.gid,
     };
     const char *failed = NULL;
+    node_set(node_prepare(g->node));
     int rc = log_open(&settings, &failed);
     bool access = failed != NULL && failed == g->fixed.access_log.path;
     if (rc < 0)
