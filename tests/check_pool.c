@@ -360,7 +360,7 @@ static int wait_in_line(int i, const struct pool_tried *tried, struct server **s
 {
     waiters[i] = (struct waiter){ .inbox = &inbox, .tried = tried };
     *srv = NULL;
-    return pool_enqueue(rig.pool, &waiters[i], 0, now(), srv);
+    return pool_enqueue(rig.pool, &waiters[i], now(), srv);
 }
 
 static void expect_waits(int i)
@@ -649,10 +649,145 @@ START_TEST(waiting_sessions_get_slots_of_new_servers)
     for (int i = 0; i < 3; i++)
         expect_waits(i);
     pool_rig_update(&rig, A " max_connections=2\n" B " max_connections=1" QUEUE);
-    expect_granted("0a");
-    expect_granted("1b");
+    expect_granted("0b"); /* the rotation has had a */
+    expect_granted("1a");
     expect_granted("-");
     pool_cancel(rig.pool, &waiters[2], now());
+    close_rig();
+}
+END_TEST
+
+/* ---- queue_when = down, pause ---- */
+
+#define DOWN QUEUE "queue_when = down\n"
+
+START_TEST(sessions_wait_while_no_server_is_usable)
+{
+    pool_rig_open(&rig, A "\n" B "\n" DOWN);
+    pool_set_up(rig.pool, named("a"), false, now());
+    pool_set_state(rig.pool, named("b"), CONFIG_STATE_MAINT, now());
+    expect_picks("-");
+    for (int i = 0; i < 3; i++)
+        expect_waits(i);
+    pool_set_up(rig.pool, named("a"), true, now());
+    for (int i = 0; i < 3; i++)
+        expect_granted((const char *[]){ "0a", "1a", "2a" }[i]);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_session_that_failed_waits_until_a_server_comes_up)
+{
+    struct server *srv = NULL;
+    struct pool_tried *tried = NULL;
+    pool_rig_open(&rig, A "\n" DOWN);
+    expect_picks("a");
+    pool_connect_failed(rig.pool, named("a"), now());
+    pool_mark_tried(rig.pool, &tried, named("a"));
+    pool_rig_release(&rig, named("a"));
+    ck_assert_int_eq(wait_in_line(0, tried, &srv), 0);
+    expect_granted("-");
+    pool_set_up(rig.pool, named("a"), false, now());
+    expect_granted("-");
+    pool_set_up(rig.pool, named("a"), true, now());
+    expect_granted("0a"); /* although it has tried it */
+    ck_assert_ptr_null(waiters[0].tried);
+    free(tried);
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_new_session_goes_behind_those_that_wait_for_a_server)
+{
+    struct server *srv = NULL;
+    struct pool_tried *tried = NULL;
+    pool_rig_open(&rig, A "\n" DOWN);
+    pool_mark_tried(rig.pool, &tried, named("a"));
+    ck_assert_int_eq(wait_in_line(0, tried, &srv), 0);
+    expect_picks("-");
+    expect_waits(1);
+    expect_granted("1a");
+    pool_cancel(rig.pool, &waiters[0], now());
+    expect_picks("a");
+    free(tried);
+    close_rig();
+}
+END_TEST
+
+START_TEST(the_last_server_is_taken_out_for_a_second_and_then_probed)
+{
+    pool_rig_open(&rig, A "\n" PASSIVE DOWN);
+    fail_to_reach("a", 2);
+    expect_picks("-");
+    expect_waits(0);
+    expect_waits(1);
+    pass(999);
+    pool_rig_tidy(&rig);
+    expect_granted("-");
+    pass(1);
+    pool_rig_tidy(&rig);
+    expect_granted("0a"); /* the probe */
+    expect_granted("-");
+    pool_connected(rig.pool, named("a"), now());
+    expect_granted("1a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(during_slow_start_waiting_sessions_start_gradually)
+{
+    pool_rig_open(&rig, A "\nslow_start = 4s\n" DOWN);
+    pool_set_up(rig.pool, named("a"), false, now());
+    for (int i = 0; i < 3; i++)
+        expect_waits(i);
+    pool_set_up(rig.pool, named("a"), true, now());
+    expect_granted("0a");
+    expect_granted("-");
+    pass(2000);
+    pool_rig_tidy(&rig);
+    expect_granted("-"); /* half of 3 is 1 */
+    pass(1000);
+    pool_rig_tidy(&rig);
+    expect_granted("1a");
+    expect_granted("-");
+    pass(1000);
+    pool_rig_tidy(&rig);
+    expect_granted("2a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_paused_pool_grants_no_slot)
+{
+    pool_rig_open(&rig, A " max_connections=1" QUEUE);
+    expect_picks("a");
+    ck_assert(pool_pause(rig.pool, true, now()));
+    ck_assert(!pool_pause(rig.pool, true, now()));
+    expect_waits(0);
+    expect_waits(1);
+    pool_rig_release(&rig, named("a"));
+    expect_granted("-");
+    expect_picks("-");
+    pool_set_up(rig.pool, named("a"), false, now()); /* they wait also for a server that is down */
+    expect_granted("-");
+    pool_set_up(rig.pool, named("a"), true, now());
+    expect_granted("-");
+    ck_assert(pool_pause(rig.pool, false, now()));
+    expect_granted("0a");
+    expect_granted("-");
+    pool_rig_release(&rig, named("a"));
+    expect_granted("1a");
+    close_rig();
+}
+END_TEST
+
+START_TEST(if_the_pool_is_removed_sessions_stop_waiting_for_servers_that_are_down)
+{
+    pool_rig_open(&rig, A "\n" DOWN);
+    pool_set_up(rig.pool, named("a"), false, now());
+    expect_waits(0);
+    pool_drop(rig.pool, now());
+    expect_granted("0-");
     close_rig();
 }
 END_TEST
@@ -1004,6 +1139,17 @@ static void add_waiting(TCase *t)
     tcase_add_test(t, waiting_sessions_get_slots_of_a_server_that_is_ready_again);
 }
 
+static void add_down(TCase *t)
+{
+    tcase_add_test(t, sessions_wait_while_no_server_is_usable);
+    tcase_add_test(t, a_session_that_failed_waits_until_a_server_comes_up);
+    tcase_add_test(t, a_new_session_goes_behind_those_that_wait_for_a_server);
+    tcase_add_test(t, the_last_server_is_taken_out_for_a_second_and_then_probed);
+    tcase_add_test(t, during_slow_start_waiting_sessions_start_gradually);
+    tcase_add_test(t, a_paused_pool_grants_no_slot);
+    tcase_add_test(t, if_the_pool_is_removed_sessions_stop_waiting_for_servers_that_are_down);
+}
+
 static void add_updates(TCase *t)
 {
     tcase_add_test(t, an_update_keeps_sessions_health_and_rotation);
@@ -1024,6 +1170,7 @@ static void add(TCase *t)
     add_picking(t);
     add_failures(t);
     add_waiting(t);
+    add_down(t);
     add_updates(t);
     add_orders(t);
 }

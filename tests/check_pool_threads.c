@@ -54,11 +54,11 @@ static void enter(struct worker *w, struct session *s)
 {
     enum pool_refusal refusal = POOL_NO_SERVER;
     const struct pick_request request = { .key = draw(w, 1000), .now = now() };
-    *s = (struct session){ .waiter.inbox = &w->inbox };
+    *s = (struct session){ .waiter = { .inbox = &w->inbox, .key = request.key } };
     pool_ref(rig.pool);
     s->server = pool_pick(rig.pool, &request, &refusal);
     if (s->server == NULL && refusal == POOL_FULL)
-        s->waits = pool_enqueue(rig.pool, &s->waiter, request.key, now(), &s->server) == 0;
+        s->waits = pool_enqueue(rig.pool, &s->waiter, now(), &s->server) == 0;
     if (s->server == NULL && !s->waits)
         pool_unref(rig.pool);
 }
@@ -224,7 +224,7 @@ static void *take_turns(void *arg)
     for (int i = 0; i < TURNS; i++) {
         struct waiter waiter = { .inbox = &w->inbox, .tried = tried };
         struct server *srv = pool_rig_pick(&rig, tried);
-        if (srv == NULL && pool_enqueue(rig.pool, &waiter, 0, now(), &srv) == 0) {
+        if (srv == NULL && pool_enqueue(rig.pool, &waiter, now(), &srv) == 0) {
             while (inbox_pop(&w->inbox) == NULL)
                 sched_yield();
             srv = waiter.granted;

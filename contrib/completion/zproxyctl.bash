@@ -24,9 +24,9 @@ _zproxyctl_sessions() {
 # Prints the words that may follow the given words of a command.
 _zproxyctl_next() {
     case "$*" in
-    "") echo show set drain add del close explain preview reload health shutdown help top ;;
+    "") echo show set drain pause resume add del close explain preview reload health shutdown help top ;;
     show) echo info problems listeners pools servers sessions session names config ;;
-    "show servers" | explain | "add server") _zproxyctl_pools ;;
+    "show servers" | explain | pause | resume | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;
     set) echo server log_level health ;;
@@ -42,7 +42,7 @@ _zproxyctl_next() {
     "drain "*" over" | "shutdown "*over | "shutdown "*after) echo 30s 5m 1h ;;
     shutdown | "shutdown after "*) echo after over ;;
     "drain "*) echo over ;;
-    help) echo show set drain add del close explain preview reload health ;;
+    help) echo show set drain pause resume add del close explain preview reload health ;;
     esac
 }
 

@@ -22,6 +22,8 @@ struct pick_request {
     uint64_t key;                   /* hash of the client's address, for "hash" */
     uint64_t now;                   /* ms */
     const struct pool_tried *tried; /* servers that the session could not reach; NULL: none */
+    uint64_t waiting; /* for a session of the queue: how many wait; a slow start holds them back */
+    bool due;         /* its wait ends now: other waiting sessions are not asked */
 };
 
 /* Acquires a slot on srv for the session. expected: as for server_acquire(). */

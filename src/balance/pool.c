@@ -277,7 +277,7 @@ bool pool_tidy(struct pool *p)
     if (p->stale)
         pool_renew_set(p);
     pool_retire_removed(p);
-    bool awaited = pool_offer_probes(p, pool_now(p));
+    bool awaited = pool_offer_in_time(p, pool_now(p));
     return awaited || p->stale || p->retiring > 0 || !SLIST_EMPTY(&p->removed_servers);
 }
 
@@ -330,13 +330,26 @@ static bool pool_has_other_eligible(const struct pool *p, const struct server *s
     return false;
 }
 
+/* A server that waits for its first check does not count. */
+uint64_t pool_last_usable(struct pool *p, uint64_t now)
+{
+    const struct server_set *set = pool_set(p);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->servers[i]->check == NULL && server_is_usable(set->servers[i], now))
+            p->last_usable = now;
+    return p->last_usable;
+}
+
 bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now)
 {
+    if (up)
+        p->last_usable = now;
     if (atomic_exchange(&srv->up, up) == up)
         return false;
     if (up) {
         passive_check_reset(srv);
         server_start_slow_start(srv, now, pool_conf(p)->slow_start);
+        queue_forget_tried(&p->queue, srv);
     }
     bool was_only_eligible = up && !pool_has_other_eligible(p, srv);
     state_changed(p, srv, now);
@@ -363,6 +376,7 @@ void pool_set_state(struct pool *p, struct server *srv, enum config_state state,
     if (state == CONFIG_STATE_READY) {
         passive_check_reset(srv);
         server_start_slow_start(srv, now, pool_conf(p)->slow_start);
+        queue_forget_tried(&p->queue, srv);
     }
     setting_changed(p, srv, now);
 }
@@ -428,6 +442,12 @@ struct server *pool_adopt(struct pool *p, const struct addr *at, const char *nam
     atomic_fetch_add(&srv->active, 1);
     server_set_changed(pool_set(p), srv, pool_now(p));
     return srv;
+}
+
+void pool_restore(struct pool *p, bool paused, uint64_t last_usable)
+{
+    atomic_store(&p->paused, paused);
+    p->last_usable = last_usable;
 }
 
 int pool_rebuild(struct pool *p)

@@ -60,7 +60,9 @@ uint64_t pool_failures(const struct pool *p);
 
 enum pool_refusal {
     POOL_NO_SERVER, /* no server is usable */
-    POOL_FULL,      /* the usable servers are full */
+    POOL_FULL,      /* the usable servers are full, or a session that waits comes first */
+    POOL_DOWN,      /* no server is usable, and queue_when = down: the session may wait */
+    POOL_PAUSED,    /* the session may wait until the pool is resumed */
 };
 
 /* Acquires a slot on the next server by the pool's policy. Backups are picked only if no regular
@@ -90,10 +92,18 @@ bool pool_has_single_server(const struct pool *p);
 /* Adds srv to *tried, which is NULL at first; the caller frees it. Returns 0 or -ENOMEM. */
 int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struct server *srv);
 
-/* Queues w for a slot. Returns 0: queued, w->tried must not change meanwhile; 1: a slot on *srv was
- * acquired, w is not queued; -EAGAIN: queue full; -ENOENT: no eligible server that w has not tried.
- * If the last such server goes later, w arrives in its inbox with granted == NULL. */
-int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv);
+/* Whether sessions wait while no server is usable: queue_when = down, and a configuration has the
+ * pool. */
+bool pool_waits_when_down(const struct pool *p);
+/* Whether new sessions wait until the pool is resumed. */
+bool pool_is_paused(const struct pool *p);
+
+/* Queues w for a slot; the caller has set its inbox, tried, since, key and again. Returns 0:
+ * queued, w->tried must not change meanwhile; 1: a slot on *srv was acquired, w is not queued;
+ * -EAGAIN: queue full; -ENOENT: no eligible server that w has not tried, and the session may not
+ * wait. If the last such server goes later, w arrives in its inbox with granted == NULL. *srv must
+ * be NULL. */
+int pool_enqueue(struct pool *p, struct waiter *w, uint64_t now, struct server **srv);
 /* Ends the wait. A slot that was granted meanwhile goes to the next waiting session. */
 void pool_cancel(struct pool *p, struct waiter *w, uint64_t now);
 uint64_t pool_waiting(const struct pool *p);
@@ -123,6 +133,18 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
 /* Sets the state or weight (1..256) of a server, until a configuration changes this setting. */
 void pool_set_state(struct pool *p, struct server *srv, enum config_state state, uint64_t now);
 void pool_set_weight(struct pool *p, struct server *srv, unsigned weight, uint64_t now);
+
+/* New sessions wait in the queue, or no longer: then the waiting ones start. Returns whether this
+ * changed the pool. */
+bool pool_pause(struct pool *p, bool pause, uint64_t now);
+/* For a handover: sets both. */
+void pool_restore(struct pool *p, bool paused, uint64_t last_usable);
+/* When a server was usable last, by its checks or, without checks, when this was called, in ms; 0:
+ * never. */
+uint64_t pool_last_usable(struct pool *p, uint64_t now);
+/* No configuration has the pool any more. It is not paused, and its sessions do not wait for
+ * servers to come up, as they are not checked any more. */
+void pool_drop(struct pool *p, uint64_t now);
 
 /* Adds a server that is not in the configuration. line has an address, not a name. The server stays
  * until pool_del_server(), or until a configuration has a server with its name or address. Returns

@@ -1,5 +1,5 @@
-/* Shared by the two files of a pool, and included by them only: pool.c has what the control thread
- * calls, pool_session.c what sessions call on any thread. */
+/* Shared by the files of a pool, and included by them only: pool.c has what the control thread
+ * calls; pool_session.c and pool_queue.c have what sessions call on any thread. */
 #ifndef ZPROXY_BALANCE_POOL_INTERNAL_H
 #define ZPROXY_BALANCE_POOL_INTERNAL_H
 
@@ -22,13 +22,18 @@ struct pool {
     struct counter failures;
     _Atomic uint64_t review_at; /* ms, when time changes a server next */
     struct queue queue;
-    _Atomic bool awaits_probes; /* sessions wait for a server to probe: pool_tidy() goes on */
-    pthread_mutex_t lock;       /* held while a server is taken out */
+    _Atomic bool awaits_time; /* time will bring a slot to waiting sessions: pool_tidy() goes on */
+    /* seq_cst: control stores these and then looks at the queue, a session joins the queue and then
+     * looks at these. */
+    _Atomic bool paused;  /* by zproxyctl: new sessions wait */
+    _Atomic bool dropped; /* no configuration has the pool any more: its servers stay as they are */
+    pthread_mutex_t lock; /* held while a server is taken out */
 
     /* control thread only */
     struct server_list server_list;
     struct removed_servers removed_servers; /* not in the set; sessions may be on them */
     size_t retiring;                        /* sets that workers may still see */
+    uint64_t last_usable;                   /* pool_last_usable() */
     bool stale;                             /* the set does not match the states of the servers */
 };
 
@@ -50,8 +55,22 @@ static inline void pool_schedule_review(struct pool *p)
  * of sessions that have no eligible server left. */
 void pool_serve_waiters(struct pool *p, uint64_t now);
 
-/* Lets waiting sessions probe servers that were taken out. Returns true if sessions wait while a
- * server is out. */
-bool pool_offer_probes(struct pool *p, uint64_t now);
+/* Offers srv to the waiting sessions, after a slot came free. */
+void pool_offer_server(struct pool *p, struct server *srv, uint64_t now);
+
+/* Lets waiting sessions probe servers that were taken out, and start on servers whose slow start
+ * has gone on. Returns true if this goes on. */
+bool pool_offer_in_time(struct pool *p, uint64_t now);
+/* Has pool_tidy() called, if time may bring a slot to the waiting sessions. */
+void pool_await_time(struct pool *p, uint64_t now);
+
+/* Why a session that has tried these servers gets no slot now. */
+enum pool_refusal pool_refusal(const struct pool *p, const struct pool_tried *tried, uint64_t now);
+
+/* Updates the order for the present time, if due. */
+void pool_review(struct pool *p, struct server_set *set, uint64_t now);
+
+/* When to probe the last server of a pool whose sessions wait, at most until then. ms */
+uint64_t pool_probe_at(uint64_t now, uint64_t until);
 
 #endif

@@ -66,13 +66,25 @@ bool pool_has_single_server(const struct pool *p)
     return willing == 1;
 }
 
+bool pool_waits_when_down(const struct pool *p)
+{
+    return pool_conf(p)->queue_when == CONFIG_QUEUE_DOWN && !atomic_load(&p->dropped);
+}
+
+bool pool_is_paused(const struct pool *p)
+{
+    return atomic_load(&p->paused);
+}
+
 /* ---- picking ---- */
 
 /* A slot may come free on a server that the session has not tried: a usable one or, if no server is
  * usable, an eligible one. */
-static enum pool_refusal refusal_of(const struct server_set *set, const struct pool_tried *tried,
-                                    uint64_t now)
+enum pool_refusal pool_refusal(const struct pool *p, const struct pool_tried *tried, uint64_t now)
 {
+    const struct server_set *set = pool_set(p);
+    if (pool_is_paused(p))
+        return POOL_PAUSED;
     bool any_usable = server_set_is_usable(set, now);
     for (size_t i = 0; i < set->count; i++) {
         const struct server *srv = set->servers[i];
@@ -80,12 +92,12 @@ static enum pool_refusal refusal_of(const struct server_set *set, const struct p
         if (could && !pool_was_tried(tried, srv))
             return POOL_FULL;
     }
-    return POOL_NO_SERVER;
+    return pool_waits_when_down(p) ? POOL_DOWN : POOL_NO_SERVER;
 }
 
 /* Updates the order for the present time, if due; one thread does so for all. acquire: it sees the
  * changes of the threads that asked for the review. */
-static void review(struct pool *p, struct server_set *set, uint64_t now)
+void pool_review(struct pool *p, struct server_set *set, uint64_t now)
 {
     uint64_t at = atomic_load_explicit(&p->review_at, memory_order_relaxed);
     if (now < at ||
@@ -98,23 +110,34 @@ static void review(struct pool *p, struct server_set *set, uint64_t now)
                                             memory_order_relaxed); /* unless asked for again */
 }
 
+/* Whether a session may take no slot although one may be free: the pool is paused, or others wait
+ * for its servers to come up, and have come before. */
+static bool must_wait(const struct pool *p, const struct pick_request *r)
+{
+    return pool_is_paused(p) || (!r->due && pool_waits_when_down(p) && queue_length(&p->queue) > 0);
+}
+
 struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal)
 {
     struct server_set *set = pool_set(p);
-    review(p, set, r->now);
-    struct server *srv = server_set_pick(set, r);
+    struct server *srv = NULL;
+    pool_review(p, set, r->now);
+    if (!must_wait(p, r))
+        srv = server_set_pick(set, r);
     if (srv == NULL)
-        *refusal = refusal_of(set, r->tried, r->now);
+        *refusal = pool_refusal(p, r->tried, r->now);
     return srv;
 }
 
 struct server *pool_peek(struct pool *p, const struct pick_request *r, enum pool_refusal *refusal)
 {
     struct server_set *set = pool_set(p);
-    review(p, set, r->now);
-    struct server *srv = server_set_peek(set, r);
+    struct server *srv = NULL;
+    pool_review(p, set, r->now);
+    if (!must_wait(p, r))
+        srv = server_set_peek(set, r);
     if (srv == NULL)
-        *refusal = refusal_of(set, r->tried, r->now);
+        *refusal = pool_refusal(p, r->tried, r->now);
     return srv;
 }
 
@@ -133,145 +156,6 @@ int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struc
     (*tried)->serial[count] = srv->serial;
     (*tried)->count = (uint16_t)(count + 1);
     return 0;
-}
-
-/* ---- slots and waiting sessions ---- */
-
-static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t now)
-{
-    struct server_set *set = pool_set(p);
-    return server_set_has(set, srv) && server_is_usable(srv, now) && !passive_check_is_out(srv);
-}
-
-/* Grants a free slot on srv to the session that has waited longest, if pool_pick() would: as a
- * probe if srv is out, and as the last resort if no server is usable. */
-static bool pool_offer_slot(struct pool *p, struct server *srv, uint64_t now)
-{
-    struct server_set *set = pool_set(p);
-    if (queue_length(&p->queue) == 0 || !server_set_has(set, srv) || !server_is_eligible(srv))
-        return false;
-    bool fine = passive_check_probe_begin(srv, now);
-    if (!fine && server_set_is_usable(set, now))
-        return false;
-    if (queue_offer(&p->queue, srv))
-        return true;
-    if (fine && passive_check_is_out(srv))
-        passive_check_probe_cancel(srv);
-    return false;
-}
-
-/* Updates the order first: a session that found no slot in it is in the queue by then. */
-static void pool_offer_server(struct pool *p, struct server *srv, uint64_t now)
-{
-    server_set_changed(pool_set(p), srv, now);
-    while (pool_offer_slot(p, srv, now))
-        server_set_changed(pool_set(p), srv, now);
-}
-
-static void pool_offer_all_servers(struct pool *p, uint64_t now)
-{
-    struct server_set *set = pool_set(p);
-    for (size_t i = 0; i < set->count && queue_length(&p->queue) > 0; i++)
-        pool_offer_server(p, set->servers[i], now);
-}
-
-/* Selects sessions that wait although no server is left, or none that they have not tried. */
-struct waiter_filter {
-    const struct server_set *set;
-    uint64_t now;
-    bool no_server_left; /* for any session */
-};
-
-static bool is_hopeless(void *arg, const struct pool_tried *tried)
-{
-    const struct waiter_filter *filter = arg;
-    return filter->no_server_left ||
-           (tried != NULL && refusal_of(filter->set, tried, filter->now) == POOL_NO_SERVER);
-}
-
-void pool_serve_waiters(struct pool *p, uint64_t now)
-{
-    const struct server_set *set = pool_set(p);
-    if (queue_length(&p->queue) == 0)
-        return;
-    pool_offer_all_servers(p, now);
-    struct waiter_filter filter = {
-        .set = set,
-        .now = now,
-        .no_server_left = refusal_of(set, NULL, now) == POOL_NO_SERVER,
-    };
-    queue_reject(&p->queue, is_hopeless, &filter);
-}
-
-/* Whether time alone may bring a slot: sessions wait, and a server is out that will be probed. */
-static bool are_probes_awaited(const struct pool *p)
-{
-    const struct server_set *set = pool_set(p);
-    bool any = false;
-    for (size_t i = 0; i < set->count && !any && queue_length(&p->queue) > 0; i++)
-        any = passive_check_is_out(set->servers[i]);
-    return any;
-}
-
-static void await_probes(struct pool *p)
-{
-    if (are_probes_awaited(p) && !atomic_exchange(&p->awaits_probes, true))
-        p->events.untidy(p->events.arg);
-}
-
-/* seq_cst, here and in await_probes(): a session that joins the queue either finds awaits_probes
- * false or is found in the queue here. */
-bool pool_offer_probes(struct pool *p, uint64_t now)
-{
-    atomic_store(&p->awaits_probes, false);
-    bool awaited = are_probes_awaited(p);
-    if (!awaited)
-        return false;
-    atomic_store(&p->awaits_probes, true);
-    pool_offer_all_servers(p, now);
-    return true;
-}
-
-/* Releases the slot before looking at the queue again: a session that has joined meanwhile either
- * finds the slot or is found in the queue. */
-void pool_release(struct pool *p, struct server *srv, uint64_t now)
-{
-    if (queue_length(&p->queue) > 0 && is_in_use(p, srv, now) && !server_is_over_limit(srv) &&
-        queue_grant(&p->queue, srv))
-        return;
-    server_release(srv);
-    pool_offer_server(p, srv, now);
-}
-
-/* Joins the queue first, and then picks: a slot that comes free in between is granted through the
- * inbox, one that was free before is found by the pick. */
-int pool_enqueue(struct pool *p, struct waiter *w, uint64_t key, uint64_t now, struct server **srv)
-{
-    const struct pick_request r = { .key = key, .now = now, .tried = w->tried };
-    enum pool_refusal refusal = POOL_NO_SERVER;
-    if (!queue_enqueue(&p->queue, w, pool_conf(p)->max_queue))
-        return -EAGAIN;
-    *srv = pool_pick(p, &r, &refusal);
-    if (*srv == NULL && refusal == POOL_FULL) {
-        await_probes(p);
-        return 0;
-    }
-    pool_cancel(p, w, now);
-    return *srv == NULL ? -ENOENT : 1;
-}
-
-void pool_cancel(struct pool *p, struct waiter *w, uint64_t now)
-{
-    struct server *granted = queue_cancel(&p->queue, w);
-    if (granted == NULL)
-        return;
-    pool_connect_cancelled(p, granted, now);
-    pool_release(p, granted, now);
-}
-
-uint64_t pool_waiting(const struct pool *p)
-{
-    return queue_length(&p->queue);
 }
 
 /* ---- results of connects ---- */
@@ -304,11 +188,13 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
     server_start_slow_start(srv, now, set->conf->slow_start);
     pool_schedule_review(p);
     pool_log_passive_check(p, srv, LOG_LEVEL_NOTICE, "server_back");
+    queue_forget_tried(&p->queue, srv);
     pool_offer_server(p, srv, now);
 }
 
 /* Whether no other server can take sessions. Such a server is not taken out: to try it is better
- * than to refuse the client. */
+ * than to refuse the client. Where clients wait instead of being refused, it is taken out, but not
+ * for long. */
 static bool is_last(const struct server_set *set, const struct server *srv)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -319,13 +205,20 @@ static bool is_last(const struct server_set *set, const struct server *srv)
     return true;
 }
 
+static bool probes_last(const struct pool *p, const struct server_set *set,
+                        const struct server *srv)
+{
+    return pool_waits_when_down(p) && is_last(set, srv);
+}
+
 static bool pool_take_out(struct pool *p, const struct server_set *set, struct server *srv,
-                          uint64_t until)
+                          uint64_t now, uint64_t until)
 {
     pthread_mutex_lock(&p->lock); /* otherwise two workers could take out the last two servers */
-    bool out = !passive_check_is_out(srv) && !is_last(set, srv);
+    bool last = is_last(set, srv);
+    bool out = !passive_check_is_out(srv) && (!last || pool_waits_when_down(p));
     if (out)
-        passive_check_take_out(srv, until);
+        passive_check_take_out(srv, last ? pool_probe_at(now, until) : until);
     pthread_mutex_unlock(&p->lock);
     return out;
 }
@@ -337,12 +230,13 @@ void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)
     uint64_t until = now + c->fail_timeout;
     counter_add_shared(&srv->counter[SERVER_FAILURES], 1);
     if (passive_check_is_out(srv)) {
-        passive_check_probe_failed(srv, now, until);
+        passive_check_probe_failed(srv, now,
+                                   probes_last(p, set, srv) ? pool_probe_at(now, until) : until);
     } else if (passive_check_count(srv, now, c->max_fails, c->fail_timeout) &&
-               pool_take_out(p, set, srv, until)) {
+               pool_take_out(p, set, srv, now, until)) {
         pool_log_passive_check(p, srv, LOG_LEVEL_WARNING, "server_out");
         pool_serve_waiters(p, now);
-        await_probes(p);
+        pool_await_time(p, now);
     }
     pool_schedule_review(p);
     server_set_changed(set, srv, now);

@@ -65,14 +65,31 @@ uint64_t queue_length(const struct queue *q)
     return atomic_load(&q->length);
 }
 
+/* From the end, except for one that goes before all others, as the one that probed a server. */
+static void queue_insert(struct queue *q, struct waiter *w)
+{
+    const struct waiter *first = TAILQ_FIRST(&q->waiting);
+    if (first != NULL && first->since > w->since) {
+        TAILQ_INSERT_HEAD(&q->waiting, w, in_list);
+        return;
+    }
+    struct waiter *before = TAILQ_LAST(&q->waiting, waiter_list);
+    while (before != NULL && before->since > w->since)
+        before = TAILQ_PREV(before, waiter_list, in_list);
+    if (before == NULL)
+        TAILQ_INSERT_HEAD(&q->waiting, w, in_list);
+    else
+        TAILQ_INSERT_AFTER(&q->waiting, before, w, in_list);
+}
+
 bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max)
 {
     pthread_mutex_lock(&q->lock);
-    bool room = atomic_load_explicit(&q->length, memory_order_relaxed) < max;
+    bool room = w->again || atomic_load_explicit(&q->length, memory_order_relaxed) < max;
     if (room) {
         w->granted = NULL;
         w->state = WAITER_QUEUED;
-        TAILQ_INSERT_TAIL(&q->waiting, w, in_list);
+        queue_insert(q, w);
         atomic_fetch_add(&q->length, 1); /* seq_cst: see queue_length() */
     }
     pthread_mutex_unlock(&q->lock);
@@ -145,6 +162,37 @@ bool queue_grant(struct queue *q, struct server *srv)
 bool queue_offer(struct queue *q, struct server *srv)
 {
     return queue_hand_over(q, srv, true);
+}
+
+void queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
+                    void *arg)
+{
+    if (queue_length(q) == 0)
+        return;
+    pthread_mutex_lock(&q->lock);
+    struct waiter *w = TAILQ_FIRST(&q->waiting);
+    while (w != NULL) {
+        struct waiter *next = TAILQ_NEXT(w, in_list);
+        struct server *srv = pick(arg, w);
+        if (srv != NULL)
+            queue_answer(q, w, srv);
+        else if (w->tried == NULL)
+            break;
+        w = next;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_forget_tried(struct queue *q, const struct server *srv)
+{
+    struct waiter *w;
+    if (queue_length(q) == 0)
+        return;
+    pthread_mutex_lock(&q->lock);
+    TAILQ_FOREACH(w, &q->waiting, in_list)
+        if (pool_was_tried(w->tried, srv))
+            w->tried = NULL;
+    pthread_mutex_unlock(&q->lock);
 }
 
 void queue_reject(struct queue *q, bool (*is_hopeless)(void *arg, const struct pool_tried *tried),

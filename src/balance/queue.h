@@ -40,8 +40,12 @@ struct inbox {
 /* A waiting session; embedded in the session. */
 struct waiter {
     TAILQ_ENTRY(waiter) in_list; /* of the queue, then of the inbox */
-    const struct pool_tried *tried;
+    const struct pool_tried
+        *tried; /* set to NULL by queue_forget_tried(), under the queue's lock */
     struct inbox *inbox;
+    uint64_t since;         /* ms, the beginning of the first wait; the queue is in this order */
+    uint64_t key;           /* of the pick */
+    bool again;             /* has been in the queue before: max does not count */
     struct server *granted; /* in the inbox: the server with the slot; NULL: no slot */
     uint8_t state;          /* enum waiter_state, under the queue's lock */
 };
@@ -68,7 +72,8 @@ void queue_fini(struct queue *q);
 
 uint64_t queue_length(const struct queue *q);
 
-/* Appends w. Returns false if max sessions wait already. */
+/* Puts w behind the sessions that wait since the same time or longer: at the end, unless w has been
+ * in the queue before. Returns false if max sessions wait already, and w is new. */
 bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max);
 
 /* Takes w out of the queue or the inbox. Returns the server if a slot had been granted; the caller
@@ -82,6 +87,15 @@ bool queue_grant(struct queue *q, struct server *srv);
 /* Acquires a free slot on srv for the first session that has not tried srv. Acquires none without
  * such a session: another session could find srv full meanwhile and wait. */
 bool queue_offer(struct queue *q, struct server *srv);
+
+/* Visits the sessions in their order. Each for which pick() returns a server gets that slot. A
+ * session that has tried no server and finds no slot ends the visit, as no later one can find one.
+ * pick() is called with the queue's lock held. */
+void queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
+                    void *arg);
+
+/* Lets the sessions that have tried srv try all servers again. */
+void queue_forget_tried(struct queue *q, const struct server *srv);
 
 /* Ends the wait of each session for which is_hopeless() returns true, without a slot. tried: the
  * servers that the session has tried; NULL: none. */

@@ -138,6 +138,18 @@ unsigned server_share(const struct server *srv, uint64_t now)
     return share == 0 ? 1 : (unsigned)share;
 }
 
+bool server_holds_back(const struct server *srv, uint64_t waiting, uint64_t now)
+{
+    unsigned share = server_share(srv, now);
+    if (share == SERVER_FULL_SHARE)
+        return false;
+    uint64_t limit = get(srv->max_connections);
+    uint64_t active = server_active(srv);
+    uint64_t all = active + waiting;
+    uint64_t most = limit != 0 && limit < all ? limit : all;
+    return active > 0 && active >= most * share / SERVER_FULL_SHARE;
+}
+
 uint64_t server_changes_at(const struct server *srv, uint64_t now)
 {
     uint64_t until = get(srv->out_until);

@@ -125,6 +125,10 @@ unsigned server_weight(const struct server *srv);
  * during slow start. */
 unsigned server_share(const struct server *srv, uint64_t now);
 
+/* Whether a slow start holds back a session of the queue. During slow start the server gets its
+ * share of the sessions that are on it or wait, up to max_connections, and one at least. */
+bool server_holds_back(const struct server *srv, uint64_t waiting, uint64_t now);
+
 /* When time alone changes the result of server_is_usable() or server_share() next, in ms, or
  * UINT64_MAX. A growing share is updated in steps. */
 uint64_t server_changes_at(const struct server *srv, uint64_t now);

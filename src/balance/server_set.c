@@ -108,6 +108,8 @@ static enum server_acquired server_set_acquire(const struct pick_request *r, str
 {
     if (pool_was_tried(r->tried, srv) || !server_is_usable(srv, r->now))
         return SERVER_REFUSED;
+    if (r->waiting > 0 && server_holds_back(srv, r->waiting, r->now))
+        return SERVER_REFUSED;
     enum server_acquired acquired = server_acquire(srv, expected);
     if (acquired != SERVER_ACQUIRED || passive_check_probe_begin(srv, r->now))
         return acquired;
@@ -122,6 +124,21 @@ static enum server_acquired server_set_could_acquire(const struct pick_request *
     bool could =
         !pool_was_tried(r->tried, srv) && server_is_usable(srv, r->now) && !server_is_full(srv);
     return could ? SERVER_ACQUIRED : SERVER_REFUSED;
+}
+
+bool server_set_is_usable(const struct server_set *s, uint64_t now)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (server_is_usable(s->servers[i], now))
+            return true;
+    return false;
+}
+
+/* Whether servers that are out after failed connects may be tried as the last resort. Sessions that
+ * can wait until one of them is probed do so. */
+static bool has_last_resort(const struct server_set *s, uint64_t now)
+{
+    return s->conf->queue_when != CONFIG_QUEUE_DOWN && !server_set_is_usable(s, now);
 }
 
 static bool is_last_resort(const struct pick_request *r, const struct server *srv)
@@ -161,7 +178,7 @@ struct server *server_set_pick(struct server_set *s, const struct pick_request *
             return rank->servers[i];
         }
     }
-    return server_set_is_usable(s, r->now) ? NULL : pick_last_resort(s, r);
+    return has_last_resort(s, r->now) ? pick_last_resort(s, r) : NULL;
 }
 
 struct server *server_set_peek(const struct server_set *s, const struct pick_request *r)
@@ -172,15 +189,7 @@ struct server *server_set_peek(const struct server_set *s, const struct pick_req
         if (i >= 0)
             return rank->servers[i];
     }
-    return server_set_is_usable(s, r->now) ? NULL : peek_last_resort(s, r);
-}
-
-bool server_set_is_usable(const struct server_set *s, uint64_t now)
-{
-    for (size_t i = 0; i < s->count; i++)
-        if (server_is_usable(s->servers[i], now))
-            return true;
-    return false;
+    return has_last_resort(s, r->now) ? peek_last_resort(s, r) : NULL;
 }
 
 uint64_t server_set_review(struct server_set *s, uint64_t now)

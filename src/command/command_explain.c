@@ -73,17 +73,36 @@ static void command_explain_put_servers(struct sheet *s, const struct runtime *r
     }
 }
 
+static bool may_wait(const struct pool *p, enum pool_refusal refusal)
+{
+    return refusal != POOL_NO_SERVER && pool_waiting(p) < pool_conf(p)->max_queue;
+}
+
+static const char *waits_for(enum pool_refusal refusal)
+{
+    switch (refusal) {
+    case POOL_PAUSED:
+        return "the pool is paused: the client waits until it is resumed";
+    case POOL_DOWN:
+        return "the client waits until a server comes up";
+    case POOL_FULL:
+    case POOL_NO_SERVER:
+        break;
+    }
+    return "the client waits until a server has room";
+}
+
 /* The row for a pool without a usable server: where the client goes. */
 static void put_no_server(struct sheet *s, const struct pool *p, enum pool_refusal refusal)
 {
     const struct pool *next = pool_fallback(p);
-    bool waits = refusal == POOL_FULL && pool_waiting(p) < pool_conf(p)->max_queue;
+    bool waits = may_wait(p, refusal);
     sheet_text(s, pool_name(p));
     sheet_null(s);
     sheet_null(s);
     sheet_bool(s, waits);
     if (waits)
-        sheet_text(s, "the client waits until a server has room");
+        sheet_text(s, waits_for(refusal));
     else
         sheet_text(s, next == NULL ? "no server and no fallback: the client is refused"
                                    : "the client goes to the fallback");
@@ -122,7 +141,7 @@ static bool explain_pool(struct sheet *s, const struct runtime *rt, struct pool 
     command_explain_put_servers(s, rt, &v);
     if (chosen == NULL)
         put_no_server(s, p, refusal);
-    return chosen != NULL || (refusal == POOL_FULL && pool_waiting(p) < conf->max_queue);
+    return chosen != NULL || may_wait(p, refusal);
 }
 
 static enum request_result command_explain_run(struct request *r)

@@ -250,6 +250,7 @@ static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t no
     sheet_number(s, pool_sessions(p));
     sheet_number(s, pool_waiting(p));
     put_limit(s, conf->max_queue);
+    sheet_bool(s, pool_is_paused(p));
     sheet_number(s, connections);
     sheet_text(s, fallback == NULL ? NULL : pool_name(fallback));
     command_show_table(s, p);
@@ -258,10 +259,11 @@ static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t no
 static enum request_result show_pools(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "pool", SHEET_TEXT },     { "balance", SHEET_TEXT },    { "servers", SHEET_COUNT },
-        { "usable", SHEET_COUNT },  { "active", SHEET_COUNT },    { "queued", SHEET_COUNT },
-        { "waiting", SHEET_ALIAS }, { "max_queue", SHEET_COUNT }, { "connections", SHEET_COUNT },
-        { "fallback", SHEET_TEXT }, { "table", SHEET_TEXT },      { "table_now", SHEET_TEXT },
+        { "pool", SHEET_TEXT },         { "balance", SHEET_TEXT },    { "servers", SHEET_COUNT },
+        { "usable", SHEET_COUNT },      { "active", SHEET_COUNT },    { "queued", SHEET_COUNT },
+        { "waiting", SHEET_ALIAS },     { "max_queue", SHEET_COUNT }, { "paused", SHEET_BOOL },
+        { "connections", SHEET_COUNT }, { "fallback", SHEET_TEXT },   { "table", SHEET_TEXT },
+        { "table_now", SHEET_TEXT },
     };
     const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(COLUMNS(columns));

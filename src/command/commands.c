@@ -27,7 +27,7 @@ static const struct command commands[] = {
 static const struct command_list command_help_list = COMMAND_LIST(commands);
 
 static const struct command_list *const lists[] = {
-    &command_show,   &command_session, &command_explain, &command_server,
+    &command_show,   &command_session, &command_explain, &command_server, &command_pool,
     &command_config, &command_health,  &command_process, &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)

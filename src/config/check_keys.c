@@ -115,6 +115,11 @@ static bool speaks_http(const struct config_pool *p)
     return p->check == CONFIG_CHECK_HTTP;
 }
 
+static bool has_queue(const struct config_pool *p)
+{
+    return p->max_queue > 0;
+}
+
 static bool is_checked(const struct config_pool *p)
 {
     return p->check != CONFIG_CHECK_NONE;
@@ -126,6 +131,7 @@ static const struct requirement {
     const char *message;
 } requirements[] = {
     { "hash_key", is_hashed, "has no effect without balance = hash" },
+    { "queue_when", has_queue, "has no effect without max_queue" },
     { "check_port", is_checked, "has no effect without check" },
     { "check_send_proxy", is_checked, "has no effect without check" },
     { "check_send", is_sent_to, "has no effect without check = send" },

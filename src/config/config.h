@@ -57,6 +57,12 @@ enum config_check_send_proxy {
     CONFIG_CHECK_SEND_PROXY_YES,
 };
 
+/* When sessions wait in the queue. */
+enum config_queue_when {
+    CONFIG_QUEUE_FULL, /* while the usable servers are full */
+    CONFIG_QUEUE_DOWN, /* also while no server is usable */
+};
+
 enum config_on_down {
     CONFIG_ON_DOWN_KEEP,
     CONFIG_ON_DOWN_CLOSE,
@@ -276,6 +282,7 @@ struct config_pool {
     uint64_t fail_timeout;
     uint64_t max_queue; /* 0 = no queue */
     uint64_t queue_timeout;
+    enum config_queue_when queue_when;
     uint64_t slow_start; /* 0 = off */
     enum config_check check;
     uint64_t check_port; /* 0: the port of the server */

@@ -39,6 +39,11 @@ static const char *const check_words[] = {
     [CONFIG_CHECK_NONE] = "none", [CONFIG_CHECK_TCP] = "tcp",     [CONFIG_CHECK_HTTP] = "http",
     [CONFIG_CHECK_SEND] = "send", [CONFIG_CHECK_SEND + 1] = NULL,
 };
+static const char *const queue_when_words[] = {
+    [CONFIG_QUEUE_FULL] = "full",
+    [CONFIG_QUEUE_DOWN] = "down",
+    [CONFIG_QUEUE_DOWN + 1] = NULL,
+};
 static const char *const on_down_words[] = {
     [CONFIG_ON_DOWN_KEEP] = "keep",
     [CONFIG_ON_DOWN_CLOSE] = "close",
@@ -176,6 +181,7 @@ static const struct key pool_keys[] = {
     { "fail_timeout", VALUE_DURATION(1, VALUE_DAY, NULL), "10s", POOL(fail_timeout), SINGLE_VALUE },
     { "max_queue", VALUE_COUNT(0, COUNT_MAX, NULL), "0", POOL(max_queue), SINGLE_VALUE },
     { "queue_timeout", VALUE_TIMEOUT, "5s", POOL(queue_timeout), SINGLE_VALUE },
+    { "queue_when", VALUE_CHOICE(queue_when_words), "full", POOL(queue_when), SINGLE_VALUE },
     { "slow_start", VALUE_DURATION(1, VALUE_DAY, "off"), "off", POOL(slow_start), SINGLE_VALUE },
     { "check", VALUE_CHOICE(check_words), "none", POOL(check), SINGLE_VALUE },
     { "check_port", VALUE_PORT, NULL, POOL(check_port), SINGLE_VALUE },

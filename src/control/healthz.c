@@ -28,16 +28,28 @@ static enum availability server_availability(const struct runtime *rt, const str
     return result != NULL && result->checked == 0 ? AVAILABILITY_UNCHECKED : AVAILABILITY_SERVER;
 }
 
-static enum availability pool_availability(const struct runtime *rt, const struct pool *p)
+/* Whether clients of a pool without a usable server can wait for one: then they must not be turned
+ * away in front of zproxy. After queue_timeout such a wait would have been in vain. */
+static bool may_wait(struct pool *p, uint64_t now)
+{
+    if (pool_is_paused(p) || !pool_waits_when_down(p))
+        return pool_is_paused(p);
+    uint64_t last_usable = pool_last_usable(p, now);
+    uint64_t timeout = pool_conf(p)->queue_timeout;
+    return last_usable != 0 && (timeout == 0 || now < last_usable + timeout);
+}
+
+static enum availability pool_availability(const struct runtime *rt, struct pool *p)
 {
     size_t count = 0;
     struct server *const *server = pool_servers(p, &count);
+    bool waits = may_wait(p, uv_now(rt->loop)); /* in any case: it notes usable servers */
     enum availability best = pool_file(p) != NULL ? AVAILABILITY_SERVER : AVAILABILITY_NONE;
     for (size_t i = 0; i < count && best != AVAILABILITY_SERVER; i++) {
         enum availability one = server_availability(rt, p, server[i]);
         best = one > best ? one : best;
     }
-    return best;
+    return best == AVAILABILITY_NONE && waits ? AVAILABILITY_SERVER : best;
 }
 
 /* The best of a pool and its fallbacks. found: the results so far, by the index of the pool. */

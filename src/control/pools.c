@@ -186,7 +186,9 @@ void pools_drop(struct pools *ps, struct pool *p)
 {
     struct pools_entry *e;
     LIST_FOREACH(e, &ps->all, in_all)
-        if (e->pool == p)
+        if (e->pool == p) {
             e->wanted = false;
+            pool_drop(p, uv_now(ps->loop));
+        }
     pools_schedule_cleanup(ps);
 }

@@ -70,16 +70,19 @@ static const struct pool *find_fallback(const struct pool *p, uint64_t now)
 static enum severity no_usable_server(const struct pool *p, const struct servers *n, uint64_t now,
                                       struct problem *problem)
 {
-    const struct pool *fallback = find_fallback(p, now);
+    const struct pool *fallback = pool_waits_when_down(p) ? NULL : find_fallback(p, now);
     const char *why = n->all == 0           ? "has no server"
                       : n->closed == n->all ? "all servers are in maintenance or drained"
                                             : "no server is usable";
     if (fallback != NULL)
         return problem_set(problem, SEVERITY_WARNING, "%s: pool %s serves its clients", why,
                            pool_name(fallback));
-    return problem_set(problem,
-                       n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL,
-                       "%s", why);
+    enum severity severity =
+        n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL;
+    if (pool_waits_when_down(p))
+        return problem_set(problem, severity, "%s: %" PRIu64 " sessions wait for one", why,
+                           pool_waiting(p));
+    return problem_set(problem, severity, "%s", why);
 }
 
 enum severity problems_of_pool(const struct pool *p, uint64_t now, struct problem *problem)
@@ -89,6 +92,9 @@ enum severity problems_of_pool(const struct pool *p, uint64_t now, struct proble
     if (pool_file(p) != NULL)
         return SEVERITY_NONE;
     struct servers n = count_servers(p, now);
+    if (pool_is_paused(p))
+        return problem_set(problem, SEVERITY_WARNING,
+                           "paused by zproxyctl: %" PRIu64 " sessions wait", pool_waiting(p));
     if (n.usable == 0)
         return no_usable_server(p, &n, now, problem);
     size_t down = n.all - n.closed - n.usable;

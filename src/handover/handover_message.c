@@ -23,14 +23,23 @@ struct head {
 const char *handover_message_type_name(unsigned type)
 {
     static const char *const names[] = {
-        [HANDOVER_OFFER] = "offer",         [HANDOVER_ACCEPT] = "accept",
-        [HANDOVER_REFUSE] = "refuse",       [HANDOVER_CONFIG] = "config",
-        [HANDOVER_SERVERS] = "servers",     [HANDOVER_ANSWERS] = "answers",
-        [HANDOVER_SOCKET] = "socket",       [HANDOVER_ADMIN] = "admin",
-        [HANDOVER_INHERITED] = "inherited", [HANDOVER_LISTENERS] = "listeners",
-        [HANDOVER_SESSIONS] = "sessions",   [HANDOVER_PREPARED] = "prepared",
-        [HANDOVER_PROGRESS] = "progress",   [HANDOVER_LATE_SESSIONS] = "late_sessions",
-        [HANDOVER_COMPLETE] = "complete",   [HANDOVER_TAKEN_OVER] = "taken_over",
+        [HANDOVER_OFFER] = "offer",
+        [HANDOVER_ACCEPT] = "accept",
+        [HANDOVER_REFUSE] = "refuse",
+        [HANDOVER_CONFIG] = "config",
+        [HANDOVER_SERVERS] = "servers",
+        [HANDOVER_ANSWERS] = "answers",
+        [HANDOVER_SOCKET] = "socket",
+        [HANDOVER_ADMIN] = "admin",
+        [HANDOVER_INHERITED] = "inherited",
+        [HANDOVER_LISTENERS] = "listeners",
+        [HANDOVER_POOLS] = "pools",
+        [HANDOVER_SESSIONS] = "sessions",
+        [HANDOVER_PREPARED] = "prepared",
+        [HANDOVER_PROGRESS] = "progress",
+        [HANDOVER_LATE_SESSIONS] = "late_sessions",
+        [HANDOVER_COMPLETE] = "complete",
+        [HANDOVER_TAKEN_OVER] = "taken_over",
         [HANDOVER_LOG_LOSS] = "log_loss",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : "unknown";

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION       12  /* raise it with every change of handover_messages.h's layout */
+#define HANDOVER_VERSION       13  /* raise it with every change of handover_messages.h's layout */
 #define HANDOVER_MESSAGE_FDS   252 /* descriptors in one message; the kernel's limit is 253 */
 #define HANDOVER_MESSAGE_BYTES (96 * 1024)
 
@@ -27,6 +27,7 @@ enum handover_message_type {
     HANDOVER_ADMIN,     /* old: the control socket */
     HANDOVER_INHERITED, /* old: sockets that the service manager had passed */
     HANDOVER_LISTENERS, /* old: counters of listeners */
+    HANDOVER_POOLS,     /* old: state of pools */
     HANDOVER_SESSIONS,  /* old: sessions whose setup is final; they still run in the old process */
     HANDOVER_PREPARED,  /* old: sent all that can be sent before its workers are paused */
     HANDOVER_PROGRESS,  /* old, workers paused: the progress of sessions in SESSIONS */

@@ -190,3 +190,11 @@ const char *handover_check_listener(const struct handover_listener *e)
                ? NULL
                : "the name of its pool is not terminated";
 }
+
+const char *handover_check_pool(const struct handover_pool *e, uint64_t now)
+{
+    if (!is_name(e->name, sizeof e->name))
+        return "it has no name";
+    const char *why = handover_check_value(HANDOVER_VALUE_FLAG, e->paused, now);
+    return why != NULL ? why : handover_check_value(HANDOVER_VALUE_PAST, e->last_usable, now);
+}

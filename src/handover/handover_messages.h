@@ -163,6 +163,12 @@ struct handover_listener {
     HANDOVER_END_COUNTERS(HANDOVER_COUNTERS)
 };
 
+struct handover_pool {
+    char name[HANDOVER_NAME_SIZE];
+    uint8_t paused;
+    uint64_t last_usable; /* pool_last_usable() */
+};
+
 /* Of a session that was sent in HANDOVER_SESSIONS. */
 struct handover_progress {
     uint64_t id;
@@ -178,7 +184,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 12, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 13, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
@@ -195,10 +201,11 @@ HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
 HANDOVER_LAYOUT(sizeof(struct handover_listener), 552);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
-HANDOVER_LAYOUT(sizeof(struct session_progress), 72);
-HANDOVER_LAYOUT(offsetof(struct session_progress, up), 40);
-HANDOVER_LAYOUT(sizeof(struct handover_progress), 80);
-HANDOVER_LAYOUT(sizeof(struct handover_late), 984);
+HANDOVER_LAYOUT(sizeof(struct handover_pool), 80);
+HANDOVER_LAYOUT(sizeof(struct session_progress), 80);
+HANDOVER_LAYOUT(offsetof(struct session_progress, up), 48);
+HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
+HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
 HANDOVER_LAYOUT(SESSION_ENDS, 25);
@@ -225,5 +232,6 @@ const char *handover_check_inherited(const struct handover_inherited *e, int fd)
 const char *handover_check_answer(const struct handover_answer *e);
 const char *handover_check_server(const struct handover_server *e, uint64_t now);
 const char *handover_check_listener(const struct handover_listener *e);
+const char *handover_check_pool(const struct handover_pool *e, uint64_t now);
 
 #endif

@@ -320,6 +320,7 @@ static struct message_order message_order_of(enum handover_message_type type, in
     case HANDOVER_SERVERS:
         return (struct message_order){ 7, false };
     case HANDOVER_LISTENERS:
+    case HANDOVER_POOLS:
         return (struct message_order){ 8, false };
     case HANDOVER_SESSIONS:
         return (struct message_order){ 9, false };

@@ -1,6 +1,6 @@
 /* What a handover transfers apart from sessions. It does not change while the control thread is
  * busy with the handover, except for the counters. In the order of messages: the process's
- * counters, configurations, sockets, resolved addresses, servers, listeners' counters.
+ * counters, configurations, sockets, resolved addresses, servers, listeners' counters, pools.
  *
  * handover_state_send.c runs in the old process, handover_state_receive.c in the new one; both on
  * the control thread.

@@ -479,6 +479,22 @@ static int receive_listeners(struct handover_state *state)
     return rc;
 }
 
+/* A pool that the new program's file does not have is dropped. */
+static int receive_pools(struct handover_state *state)
+{
+    struct handover_pool e;
+    int rc;
+    while ((rc = handover_channel_take(state->channel, "a pool", &e, sizeof e, NULL, 0)) > 0) {
+        const char *why = handover_check_pool(&e, handover_state_now_ms());
+        if (why != NULL)
+            return handover_channel_refuse(state->channel, "a pool: %s", why);
+        struct pool *p = pools_find(&state->rt->pools, e.name);
+        if (p != NULL)
+            pool_restore(p, e.paused != 0, e.last_usable);
+    }
+    return rc;
+}
+
 static void rebuild_pool(void *arg, struct pool *p)
 {
     int *rc = arg;
@@ -521,6 +537,8 @@ int handover_state_receive(struct handover_state *state)
         return receive_of_config(state, receive_servers);
     case HANDOVER_LISTENERS:
         return receive_of_config(state, receive_listeners);
+    case HANDOVER_POOLS:
+        return receive_of_config(state, receive_pools);
     default:
         return handover_channel_refuse(state->channel, "a message of an unexpected type");
     }

@@ -260,6 +260,23 @@ static int send_listeners(struct handover_channel *c, struct runtime *rt)
     return rc < 0 ? rc : handover_channel_end(c);
 }
 
+static int send_pools(struct handover_channel *c, struct runtime *rt)
+{
+    const struct config *conf = runtime_conf(rt);
+    int rc = 0;
+    handover_channel_begin(c, HANDOVER_POOLS);
+    for (size_t i = 0; i < conf->pool_count && rc == 0; i++) {
+        struct pool *p = pools_find(&rt->pools, conf->pool[i].name);
+        struct handover_pool e = {
+            .paused = pool_is_paused(p),
+            .last_usable = pool_last_usable(p, uv_now(rt->loop)),
+        };
+        text_copy(e.name, sizeof e.name, pool_name(p));
+        rc = handover_channel_add(c, &e, sizeof e, NULL, 0);
+    }
+    return rc < 0 ? rc : handover_channel_end(c);
+}
+
 int handover_state_send(struct handover_channel *c, struct runtime *rt)
 {
     int rc = handover_state_send_process(c, rt);
@@ -275,5 +292,7 @@ int handover_state_send(struct handover_channel *c, struct runtime *rt)
         rc = send_answers(c, rt); /* before servers: the new process makes servers of them */
     if (rc == 0)
         rc = send_servers(c, rt);
-    return rc == 0 ? send_listeners(c, rt) : rc;
+    if (rc == 0)
+        rc = send_listeners(c, rt);
+    return rc == 0 ? send_pools(c, rt) : rc;
 }

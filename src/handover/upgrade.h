@@ -12,7 +12,7 @@
  *  3. old: on_upgrade_message() receives that answer. From here on signals stay pending
  *     (block_signals()). upgrade_hand_over() calls handover_send().
  *  4. old: handover_state_send() sends OFFER (the counters), CONFIG, INHERITED, SOCKET, ADMIN,
- *     ANSWERS, SERVERS, LISTENERS.
+ *     ANSWERS, SERVERS, LISTENERS, POOLS.
  *     new: handover_state_receive() restores each of them.
  *  5. old: send_final() sends SESSIONS: the setup of sessions that relay. They go on relaying.
  *     new: receive_sessions() restores them. Nothing reads from their sockets yet.

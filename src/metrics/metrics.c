@@ -107,6 +107,7 @@ static void metrics_put_refused(const struct metrics *m, const struct family *f,
 /* ---- pools ---- */
 
 VALUE(pool_queued, m->s->pool[i].sums.waiting)
+VALUE(pool_paused, m->s->pool[i].paused)
 
 static void put_pool(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
@@ -455,6 +456,9 @@ static const struct family families[] = {
       SCOPE_POOLS, .samples = put_problem },
     { "zproxy_pool_queued", "gauge", "Sessions that wait in the queue of the pool for a server.",
       SCOPE_POOLS, .samples = put_pool, .value = value_pool_queued },
+    { "zproxy_pool_paused", "gauge",
+      "1: zproxyctl has paused the pool, and new sessions wait until it is resumed.", SCOPE_POOLS,
+      .samples = put_pool, .value = value_pool_paused },
     { "zproxy_server_queued", "gauge",
       "Former name of zproxy_pool_queued; the next release drops it.", SCOPE_POOLS,
       .samples = put_pool, .value = value_pool_queued },

@@ -114,6 +114,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     sp->file = snapshot_strdup(s, conf->file);
     sp->balance = config_balance_words[conf->balance];
     take_table(p, sp);
+    sp->paused = pool_is_paused(p);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
     snapshot_take_servers(rt, p, s, sp);

@@ -69,6 +69,7 @@ struct snapshot_pool {
     const char *balance;
     char table[TABLE_TEXT_SIZE]; /* pool_table(); "": the pool has a file */
     char table_now[TABLE_TEXT_SIZE];
+    bool paused;
     struct snapshot_sums sums;
     enum severity severity;         /* of its worst problem */
     struct snapshot_server *server; /* points into snapshot.server */

@@ -175,6 +175,7 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_uint(w, "sessions", p->sums.sessions);
     json_uint(w, "active", p->sums.sessions);
     json_uint(w, "queued", p->sums.waiting);
+    json_bool(w, "paused", p->paused);
     json_uint(w, "failures", p->sums.failures);
     json_uint(w, "usable", p->sums.usable);
     json_string(w, "severity", severity_name(p->severity));

@@ -115,9 +115,16 @@ static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
     html_text(out, p->name);
     fputs("</h3> ", out);
     status_pools_put_usable(out, p);
+    fprintf(out, " <span class=\"paused badge warn%s\">paused</span>", p->paused ? "" : " hidden");
     fputs(" <span class=\"sessions\">", out);
     html_count(out, p->sums.sessions);
-    fputs(" sessions</span> <span>", out);
+    fputs(" sessions", out);
+    if (p->sums.waiting > 0) {
+        fputs(", ", out);
+        html_count(out, p->sums.waiting);
+        fputs(" queued", out);
+    }
+    fputs("</span> <span>", out);
     html_text(out, p->file != NULL ? p->file : p->balance);
     fputs("</span>", out);
     if (p->fallback != NULL) {

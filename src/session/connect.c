@@ -17,6 +17,7 @@
 #include "session/session_timers.h"
 
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
+#define REST      1000 /* ms in the queue before servers that have failed are tried again */
 
 static const struct config_pool *conf_of(const struct session *s)
 {
@@ -171,7 +172,8 @@ static void give_up_attempt(struct session *s, int error)
         suspect_self_connect(s);
     session_unwatch(s, &s->server);
     side_close(&s->server);
-    if (!pool_has_single_server(s->pool) && pool_mark_tried(s->pool, &s->tried, s->target) < 0)
+    bool again = pool_has_single_server(s->pool) && !pool_waits_when_down(s->pool);
+    if (!again && pool_mark_tried(s->pool, &s->tried, s->target) < 0)
         s->pool_attempts =
             UINT16_MAX; /* out of memory: no further attempt, as tried servers are not known */
     session_release_server(s);
@@ -199,6 +201,8 @@ static enum connect_result fall_back(struct session *s, enum session_end why)
     return connect_next(s);
 }
 
+/* A session that could not reach servers rests before it tries them again; others, and servers that
+ * come up, it gets at once. */
 static struct slot_wait *wait_new(struct session *s)
 {
     struct slot_wait *w = calloc(1, sizeof *w);
@@ -208,6 +212,13 @@ static struct slot_wait *wait_new(struct session *s)
     w->began = session_now(s);
     w->waiter.tried = s->tried;
     w->waiter.inbox = &s->sessions->inbox;
+    w->waiter.key = key_of(s);
+    w->waiter.again = s->queue_since != 0;
+    if (!w->waiter.again)
+        s->queue_since = w->began;
+    w->waiter.since = s->queue_since;
+    if (s->pool_attempts > 0 && pool_waits_when_down(s->pool))
+        w->rest_until = w->began + REST;
     return w;
 }
 
@@ -222,10 +233,12 @@ static enum connect_result none_left(struct session *s)
 
 static enum connect_result wait_until(struct session *s, uint64_t end)
 {
+    if (end <= session_now(s)) /* a connect took longer than the wait may */
+        return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
     struct slot_wait *w = wait_new(s);
     if (w == NULL)
         return fall_back(s, SESSION_END_RESOURCE);
-    int rc = pool_enqueue(s->pool, &w->waiter, key_of(s), session_now(s), &s->target);
+    int rc = pool_enqueue(s->pool, &w->waiter, session_now(s), &s->target);
     if (rc != 0)
         free(w);
     if (rc > 0)
@@ -239,9 +252,13 @@ static enum connect_result wait_until(struct session *s, uint64_t end)
     return CONNECT_WAITS;
 }
 
+/* While no server is usable, queue_timeout covers all waits and attempts together. */
 static enum connect_result wait_for_slot(struct session *s)
 {
-    return wait_until(s, session_timers_after(session_now(s), conf_of(s)->queue_timeout));
+    if (!pool_waits_when_down(s->pool))
+        s->queue_since = 0;
+    uint64_t since = s->queue_since != 0 ? s->queue_since : session_now(s);
+    return wait_until(s, session_timers_after(since, conf_of(s)->queue_timeout));
 }
 
 enum connect_result connect_requeue(struct session *s)
@@ -251,7 +268,7 @@ enum connect_result connect_requeue(struct session *s)
 
 static enum connect_result connect_no_server(struct session *s, enum pool_refusal refusal)
 {
-    bool may_wait = refusal == POOL_FULL && conf_of(s)->max_queue > 0;
+    bool may_wait = refusal != POOL_NO_SERVER && conf_of(s)->max_queue > 0;
     return may_wait ? wait_for_slot(s) : none_left(s);
 }
 
@@ -260,7 +277,10 @@ static enum connect_result connect_no_server(struct session *s, enum pool_refusa
 static enum connect_result attempt_failed(struct session *s, int error)
 {
     give_up_attempt(s, error);
-    if (s->pool_attempts > conf_of(s)->retries)
+    bool last = s->pool_attempts > conf_of(s)->retries;
+    if (pool_waits_when_down(s->pool))
+        return last ? wait_for_slot(s) : connect_next(s);
+    if (last)
         return fall_back(s, (enum session_end)s->failure);
     return pool_has_single_server(s->pool) ? pause_before_retry(s) : connect_next(s);
 }
@@ -283,12 +303,21 @@ enum connect_result connect_next(struct session *s)
     return s->target == NULL ? connect_no_server(s, refusal) : connect_start(s);
 }
 
+static void forget_attempts(struct session *s)
+{
+    session_free_tried(s);
+    s->pool_attempts = 0;
+}
+
 enum connect_result connect_granted(struct session *s)
 {
+    bool forgotten = s->wait->waiter.tried == NULL;
     s->target = s->wait->waiter.granted;
     session_end_wait(s);
     if (s->state == SESSION_ENDED)
         return CONNECT_ENDED;
+    if (forgotten)
+        forget_attempts(s);
     if (s->target != NULL)
         return connect_start(s);
     return pool_file(s->pool) != NULL ? connect_next(s) : connect_requeue(s);
@@ -364,6 +393,28 @@ enum connect_result connect_finish(struct session *s)
     return CONNECT_REACHED;
 }
 
+/* A slow start may have held the session back: before it fails, it takes a slot that is free. */
+static enum connect_result wait_last_chance(struct session *s)
+{
+    const struct pick_request r = {
+        .key = key_of(s), .now = session_now(s), .tried = s->tried, .due = true
+    };
+    enum pool_refusal refusal = POOL_NO_SERVER;
+    if (pool_waits_when_down(s->pool))
+        s->target = pool_pick(s->pool, &r, &refusal);
+    return s->target != NULL ? connect_start(s) : fall_back(s, SESSION_END_QUEUE_TIMEOUT);
+}
+
+static enum connect_result wait_expire(struct session *s)
+{
+    bool rested = s->wait->rest_until != 0 && s->wait_until > session_now(s);
+    session_cancel_wait(s);
+    if (!rested)
+        return wait_last_chance(s);
+    forget_attempts(s);
+    return wait_until(s, s->wait_until);
+}
+
 enum connect_result connect_expire(struct session *s)
 {
     switch ((enum session_state)s->state) {
@@ -372,8 +423,7 @@ enum connect_result connect_expire(struct session *s)
     case SESSION_PAUSING:
         return connect_next(s);
     case SESSION_WAITING:
-        session_cancel_wait(s);
-        return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
+        return wait_expire(s);
     case SESSION_PREREADING:
     case SESSION_RELAYING:
     case SESSION_ANSWERING:

@@ -44,6 +44,7 @@ struct session {
     uint64_t connected;           /* server reached, ms; 0: not yet */
     uint64_t active;              /* last byte moved, ms */
     uint64_t wait_until;          /* end of the state, ms; TIMER_WHEEL_NEVER: no timeout */
+    uint64_t queue_since;         /* first wait in the queue of the pool, ms; 0: none yet */
     struct addr_peer client_addr; /* of the PROXY header, if there was one */
     uint16_t attempts;            /* connects begun */
     uint16_t pool_attempts;       /* of these, to servers of the current pool */
@@ -88,7 +89,8 @@ struct rate_limit;
 struct slot_wait {
     struct waiter waiter;
     struct session *session;
-    uint64_t began; /* ms */
+    uint64_t began;      /* ms */
+    uint64_t rest_until; /* ms, then all servers are tried again; 0: none has failed */
 };
 
 LIST_HEAD(session_head, session);

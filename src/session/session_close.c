@@ -24,6 +24,7 @@ void session_set_pool(struct session *s, struct pool *p)
         pool_unref(s->pool);
     s->pool = p;
     s->pool_attempts = 0;
+    s->queue_since = 0;
     session_free_tried(s);
     if (p != NULL)
         pool_ref(p);

@@ -83,6 +83,7 @@ void session_record_progress(const struct session *s, struct session_progress *p
     progress->connected = s->connected;
     progress->active = s->active;
     progress->wait_until = s->wait_until;
+    progress->queue_since = s->queue_since;
     progress->attempts = s->attempts;
     progress->pool_attempts = s->pool_attempts;
     progress->state = s->state;
@@ -241,6 +242,8 @@ const char *session_record_check_progress(const struct session *s,
         return "its end is none that is known";
     if (progress->connected > now + CLOCK_SLACK || progress->active > now + CLOCK_SLACK)
         return "it was active in the future";
+    if (progress->queue_since > now + CLOCK_SLACK)
+        return "it began to wait in the future";
     return NULL;
 }
 
@@ -359,6 +362,7 @@ int session_record_resume(struct session *s, const struct session_progress *prog
     s->connected = progress->connected;
     s->active = progress->active;
     s->wait_until = progress->wait_until;
+    s->queue_since = progress->queue_since;
     s->attempts = progress->attempts;
     s->pool_attempts = progress->pool_attempts;
     s->state = progress->state;

@@ -57,6 +57,7 @@ struct session_progress {
     uint64_t connected;
     uint64_t active;
     uint64_t wait_until;
+    uint64_t queue_since;
     uint16_t attempts;
     uint16_t pool_attempts;
     uint8_t state;

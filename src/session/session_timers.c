@@ -59,6 +59,8 @@ uint64_t session_timers_deadline(const struct session *s)
 {
     bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
     uint64_t at = moves ? idle_deadline(s) : s->wait_until;
+    if (s->wait != NULL && s->wait->rest_until != 0)
+        at = earlier(at, s->wait->rest_until);
     uint64_t held_until = session_timers_rate_due(s);
     if (held_until != TIMER_WHEEL_NEVER) /* a session that the rate limit holds back is not idle */
         at = later(at, held_until);

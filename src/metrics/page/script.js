@@ -282,6 +282,7 @@
                 `${count(pool.usable)} of ${count(pool.servers.length)} usable`;
             card.querySelector(".usable").className = "usable badge " +
                 (pool.file ? "" : badgeOf(pool.severity));
+            card.querySelector(".paused").classList.toggle("hidden", !pool.paused);
             card.dataset.severity = pool.severity || "";
             cards.push(card);
             card.querySelector(".sessions").textContent = `${count(pool.sessions)} sessions` +
