@@ -41,7 +41,7 @@ missing_packages() {
 install_packages() {
     local policy=/usr/sbin/policy-rc.d log rc=0 package made=
     local -a missing
-    command -v apt-get >/dev/null || die "apt-get was not found: this script needs Debian 12 or a derivative"
+    command -v apt-get >/dev/null || die "apt-get was not found: this script needs Debian 12 or 13, or a derivative"
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     printf 'installing: %s\n' "${missing[*]}"

@@ -12,14 +12,14 @@ from .machine import (Network, Sysctl, in_mount_namespace, need, need_compiler,
                       tcp_states)
 from .program import (Zproxy, instruments, need_names, need_plain, need_splice, parse_line,
                       sections_for, zproxy)
-from .tap import DEADLINE, Failure, Skip, note, promise, run, wait_for
+from .tap import DEADLINE, PATIENCE, Failure, Skip, note, promise, run, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
 from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
     "Address", "Backend", "BlackHole", "Control", "DEADLINE", "Echo", "Failure", "Metrics",
-    "Network", "Prometheus", "Received", "Refused", "Refusing", "Skip", "Streams", "Sysctl",
+    "Network", "Prometheus", "Received", "Refused", "Refusing", "PATIENCE", "Skip", "Streams", "Sysctl",
     "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "free_port", "fresh_address", "in_mount_namespace", "instruments",
     "is_reset", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",

@@ -252,6 +252,17 @@ class Network:
             network.run("ip", "link", "set", name, "up")
             network.call(turn_offloads_off, name)
 
+    def impair(self, interface, faults):
+        """Packets that leave by the interface suffer these faults, in the words of tc-netem(8). Skips
+        where the kernel has no netem."""
+        need_program("tc")
+        done = run_program(*self.command, "tc", "qdisc", "add", "dev", interface, "root", "netem",
+                           "limit", "100000", *faults.split(), check=False)
+        if "qdisc kind is unknown" in done.stderr or "Module sch_netem not found" in done.stderr:
+            raise Skip("this kernel has no netem")
+        if done.returncode != 0:
+            raise Failure(f"tc netem {faults}: {done.stderr}")
+
 
 def turn_offloads_off(interface):
     """Turns off segmentation offloads (ethtool -K), so that no packet is larger than the MTU."""

@@ -1,7 +1,8 @@
 """Promises, and a report in TAP (Test Anything Protocol) on which of them were kept.
 
 ZPROXY_RELAY=copy (or splice) in the environment tries promises in this relay mode only, and
-ZPROXY_PROMISE=TEXT only those whose title contains the text. ZPROXY_SLOW=yes tries the slow ones as well."""
+ZPROXY_PROMISE=TEXT only those whose title contains the text. ZPROXY_SLOW=yes tries the slow ones as well.
+ZPROXY_PATIENCE=N waits N times as long, on a machine that is so much slower, such as an emulated one."""
 
 import functools
 import inspect
@@ -12,8 +13,9 @@ import time
 import traceback
 
 MODES = ("splice", "copy")
-DEADLINE = 60           # seconds for anything that must happen; nothing that works comes near it
-PROMISE_DEADLINE = 300  # for a promise as a whole, unless run() is given another
+PATIENCE = max(1, int(os.environ.get("ZPROXY_PATIENCE") or 1))
+DEADLINE = 60 * PATIENCE    # seconds for anything that must happen; nothing that works comes near it
+PROMISE_DEADLINE = 300  # for a promise as a whole, unless run() is given another; times PATIENCE
 
 _promises = []
 requirements = {}       # relay mode: a function that raises Skip where the mode is not available
@@ -64,7 +66,8 @@ def wait_for(condition, what, alive=None):
 def run(need=None, deadline=PROMISE_DEADLINE):
     """Tries all promises of the file and exits; the last line of every scenario. need: called
     before each promise; raises Skip where none of them can be tried. deadline: seconds that one
-    promise may take."""
+    promise may take, times PATIENCE."""
+    deadline *= PATIENCE
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # with statements end
     signal.signal(signal.SIGALRM, functools.partial(_on_alarm, deadline))
     if not _promises:
