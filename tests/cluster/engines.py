@@ -61,6 +61,51 @@ def start_exabgp(node):
                                     exabgp_api_cli="false", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
 
 
+def start_keepalived(node):
+    """keepalived in a node."""
+    need_program("keepalived")
+    node.install("keepalived/vrrp.conf", "/etc/keepalived/keepalived.conf")
+    node.run("keepalived", "--config-test", "-f", "/etc/keepalived/keepalived.conf")
+    node.router_daemon = node.start("keepalived", "--dont-fork", "--log-console")
+
+
+def has_service(node):
+    """Whether the address of the service is on the node's interface to the router."""
+    return f" {VIP}/32 " in node.run("ip", "-o", "address", "show", "dev", "eth0")
+
+
+def await_holder(cluster, *candidates):
+    """Waits until exactly one node has the address, one of these numbers if any are given. Returns it."""
+    def holder():
+        found = [node for node in cluster.nodes if has_service(node)]
+        return found[0] if len(found) == 1 and found[0].number in (candidates or {1, 2, 3}) else None
+    return wait_for(holder, f"one of {candidates or 'all'} to have the address")
+
+
+def start_watch(cluster, program, example, **environment):
+    """zproxy-watch on the router, with a program of contrib/cluster that it runs."""
+    need_program("curl")
+    configure_router(cluster)
+    for node in cluster.nodes:
+        node.run("ip", "address", "replace", SERVICE, "dev", "lo")
+    cluster.router.install("zproxy-watch", "/usr/local/sbin/zproxy-watch")
+    cluster.router.install(example, f"/usr/local/sbin/{program}")
+    return cluster.router.start("/usr/local/sbin/zproxy-watch", f"/usr/local/sbin/{program}", **environment)
+
+
+def start_nexthops(cluster):
+    """A resilient group of next hops on the router."""
+    probe = cluster.router.try_run("sh", "-c", "ip nexthop add id 1 blackhole && ip nexthop del id 1")
+    need(probe.returncode == 0, f"no next-hop objects here: {probe.stderr.strip()}")
+    start_watch(cluster, "set-nexthops", "router/set-nexthops")
+
+
+def start_director(cluster):
+    """The nft director on the router."""
+    need_program("nft")
+    start_watch(cluster, "set-director", "nft/set-director")
+
+
 class Routes:
     """Follows the router's route to the service during a with statement. sets: the sets of nodes, by their
     numbers, that it had, each with the time; the same set twice in a row is one."""
@@ -108,5 +153,5 @@ class Routes:
 
 def route(cluster):
     """Returns the numbers of the nodes in the router's route to the service."""
-    text = cluster.router.run("ip", "route", "show", VIP)
+    text = cluster.router.try_run("ip", "route", "show", VIP).stdout
     return {node.number for node in cluster.nodes if f"via {node.front} " in text}

@@ -57,7 +57,7 @@ for path in etc usr/sbin usr/local; do
 done
 mount -t tmpfs tmpfs /run
 mkdir -p /run/zproxy /run/bird /run/exabgp /run/lock
-for program in zproxy zproxyctl; do ln -sf "$1/$program" /usr/sbin; done
+cp "$1/zproxyctl" /usr/sbin; ln -sf "$1/zproxy" /usr/sbin
 echo ready
 read -r _
 """

@@ -243,7 +243,7 @@ class Clients:
     def address(self):
         if not self.network:
             return None
-        return str(self.network[random.randrange(1, self.network.num_addresses - 1)])
+        return str(self.network[random.randrange(self.network.num_addresses)])
 
     def on_tick(self):
         """Every 5 ms the clients that are due."""
