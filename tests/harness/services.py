@@ -143,13 +143,23 @@ class Postgres(Service):
         return found[-1] if found else self.find(name)
 
     def prepare(self):
+        return self.prepare_with(lambda data: run_program(
+            self.program("initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--no-sync",
+            "--locale=C", "--encoding=UTF8", cwd=self.directory, **self.as_user()))
+
+    def prepare_with(self, fill):
+        """fill(directory) makes the cluster."""
         data = f"{self.directory}/data"
-        run_program(self.program("initdb"), "-D", data, "-U", "postgres", "--auth=trust",
-                    "--no-sync", "--locale=C", "--encoding=UTF8", cwd=self.directory,
-                    **self.as_user())
+        fill(data)
         return [self.program("postgres"), "-D", data, "-h", self.address.host,
                 "-p", str(self.address.port), "-k", "", "-c", "fsync=off",
                 "-c", "max_connections=100"]
+
+    def stop(self, mode):
+        """Stops it as pg_ctl does: "smart", "fast" or "immediate"."""
+        signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+        self.process.send_signal(signals[mode])
+        self.process.wait(DEADLINE)
 
     def is_ready(self):
         return run_program(self.program("pg_isready"), "-h", self.address.host,
