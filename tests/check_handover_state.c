@@ -106,6 +106,7 @@ static void fill_all(void)
     rig.rt.failed_reloads = ++last;
     rig.rt.began = ++last;
     rig.rt.health_override = HEALTH_SET_FAIL;
+    rig.rt.was_healthy = in->was_healthy = true;
     in->health_override = HEALTH_SET_OK;
     atomic_store(&rig.rt.last_session_id, ++last);
 }

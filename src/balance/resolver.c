@@ -530,6 +530,17 @@ bool resolver_ready(const struct resolver *r)
     return r->unanswered == 0;
 }
 
+bool resolver_pool_waits(const struct resolver *r, const struct pool *pool)
+{
+    const struct name *n = NULL;
+    if (resolver_ready(r))
+        return false;
+    TAILQ_FOREACH(n, &r->names, by_resolver)
+        if (n->pool == pool && !n->had_answer)
+            return true;
+    return false;
+}
+
 void resolver_each(const struct resolver *r, resolver_each_fn *each, void *arg)
 {
     const struct name *n = NULL;

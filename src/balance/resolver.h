@@ -66,6 +66,9 @@ void resolver_remove_pool(struct resolver *r, const struct pool *pool);
 /* Whether every name has had its first answer or failure. */
 bool resolver_ready(const struct resolver *r);
 
+/* Whether a name of the pool has had neither an answer nor a failure yet. */
+bool resolver_pool_waits(const struct resolver *r, const struct pool *pool);
+
 /* Calls each() with the state of each name, in the order of their creation. */
 typedef void resolver_each_fn(void *arg, const struct resolver_state *state);
 void resolver_each(const struct resolver *r, resolver_each_fn *each, void *arg);

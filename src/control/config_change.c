@@ -10,6 +10,7 @@
 #include "config/keys.h"
 #include "config/value_kinds.h"
 #include "control/health_checks.h"
+#include "control/healthz.h"
 #include "control/names.h"
 
 /* A pool of the new configuration: an existing one that is updated, or a new one. */
@@ -359,6 +360,8 @@ void config_change_commit(struct config_change *c)
     struct runtime *rt = c->rt;
     struct generation *old = rt->current;
     size_t wanted = c->budget.workers;
+    if (old != NULL)
+        healthz_remember(rt);
     commit_pools(c, c->generation->conf);
     config_change_set_limits(c);
     listen_sockets_commit(c->listen_sockets, c->generation, &rt->workers);

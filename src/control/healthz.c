@@ -12,8 +12,9 @@ const char *const health_override_words[] = {
 enum availability {
     AVAILABILITY_UNKNOWN, /* not computed yet */
     AVAILABILITY_NONE,
-    AVAILABILITY_UNCHECKED, /* only by servers that wait for their first check */
-    AVAILABILITY_SERVER,    /* by a usable server or a file */
+    AVAILABILITY_UNRESOLVED, /* no server yet: names have had no answer */
+    AVAILABILITY_UNCHECKED,  /* only by servers that wait for their first check */
+    AVAILABILITY_SERVER,     /* by a usable server or a file */
 };
 
 /* ---- pools ---- */
@@ -44,12 +45,14 @@ static enum availability pool_availability(const struct runtime *rt, struct pool
     size_t count = 0;
     struct server *const *server = pool_servers(p, &count);
     bool waits = may_wait(p, uv_now(rt->loop)); /* in any case: it notes usable servers */
-    enum availability best = pool_file(p) != NULL ? AVAILABILITY_SERVER : AVAILABILITY_NONE;
+    enum availability best = pool_file(p) != NULL              ? AVAILABILITY_SERVER
+                             : names_pool_waits(&rt->names, p) ? AVAILABILITY_UNRESOLVED
+                                                               : AVAILABILITY_NONE;
     for (size_t i = 0; i < count && best != AVAILABILITY_SERVER; i++) {
         enum availability one = server_availability(rt, p, server[i]);
         best = one > best ? one : best;
     }
-    return best == AVAILABILITY_NONE && waits ? AVAILABILITY_SERVER : best;
+    return best <= AVAILABILITY_UNRESOLVED && waits ? AVAILABILITY_SERVER : best;
 }
 
 /* The best of a pool and its fallbacks. found: the results so far, by the index of the pool. */
@@ -113,29 +116,29 @@ static enum healthz phase_health(const struct runtime *rt)
 }
 
 /* A value set by zproxyctl counts before the workers run as well. */
-static bool is_overridden(enum healthz phase, enum health_override set, enum healthz *health)
+static enum healthz override_health(enum healthz health, enum health_override set)
 {
-    if (set == HEALTH_AUTO || phase == HEALTHZ_DRAINING || phase == HEALTHZ_LEAVING)
-        return false;
-    *health = set == HEALTH_SET_OK ? HEALTHZ_OK : HEALTHZ_FAIL;
-    return true;
+    if (set == HEALTH_AUTO || health == HEALTHZ_DRAINING || health == HEALTHZ_LEAVING)
+        return health;
+    return set == HEALTH_SET_OK ? HEALTHZ_OK : HEALTHZ_FAIL;
 }
 
-/* After clients could be served once, a server without a result of a check counts as usable. */
+/* A server without a result of a check does not change the health: it counts as usable if clients
+ * could be served before. After they could not be served, only a result makes it healthy again. */
 static enum healthz availability_health(enum availability best, bool *was_healthy)
 {
-    *was_healthy |= best == AVAILABILITY_SERVER;
-    if (best == AVAILABILITY_SERVER || (best == AVAILABILITY_UNCHECKED && *was_healthy))
+    *was_healthy = best == AVAILABILITY_SERVER || (best == AVAILABILITY_UNCHECKED && *was_healthy);
+    if (*was_healthy)
         return HEALTHZ_OK;
-    return best == AVAILABILITY_UNCHECKED ? HEALTHZ_STARTING : HEALTHZ_NO_SERVER;
+    return best == AVAILABILITY_NONE ? HEALTHZ_NO_SERVER : HEALTHZ_STARTING;
 }
 
 enum healthz healthz_of_process(struct runtime *rt)
 {
     enum healthz health = phase_health(rt);
-    if (is_overridden(health, rt->health_override, &health) || health != HEALTHZ_OK)
-        return health;
-    return availability_health(best_availability(rt), &rt->was_healthy);
+    if (health == HEALTHZ_OK)
+        health = availability_health(best_availability(rt), &rt->was_healthy);
+    return override_health(health, rt->health_override);
 }
 
 /* i: the index of the listener. */
@@ -144,12 +147,11 @@ static enum healthz one_listener_health(const struct runtime *rt, size_t i,
 {
     struct listener_state *e = rt->current->frontend[i].listener_state;
     enum healthz health = phase_health(rt);
-    enum health_override set =
-        e->health_override != HEALTH_AUTO ? e->health_override : rt->health_override;
-    if (is_overridden(health, set, &health) || health != HEALTHZ_OK)
-        return health;
-    return availability_health(listener_availability(rt, &runtime_conf(rt)->listen[i], found),
-                               &e->was_healthy);
+    if (health == HEALTHZ_OK)
+        health = availability_health(listener_availability(rt, &runtime_conf(rt)->listen[i], found),
+                                     &e->was_healthy);
+    return override_health(health, e->health_override != HEALTH_AUTO ? e->health_override
+                                                                     : rt->health_override);
 }
 
 int healthz_of_listener(struct runtime *rt, const char *name, enum healthz *health)
@@ -181,6 +183,12 @@ enum healthz *healthz_of_listeners(struct runtime *rt)
     }
     free(found);
     return health;
+}
+
+void healthz_remember(struct runtime *rt)
+{
+    (void)healthz_of_process(rt);
+    free(healthz_of_listeners(rt));
 }
 
 const char *healthz_name(enum healthz health)

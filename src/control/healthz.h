@@ -3,7 +3,8 @@
  *
  * A listener can serve if a pool that its clients can reach, by a route or as a fallback, has a
  * usable server or a file. The process is healthy if any listener can serve. If none can, and a
- * server still waits for its first check, the health is HEALTHZ_STARTING.
+ * server still waits for its first check, or a name for its first answer, the health is
+ * HEALTHZ_STARTING.
  *
  * Precedence: an ending process is never healthy. Otherwise the value set by zproxyctl counts, for
  * a listener its own and then that of the process, and then whether clients can be served.
@@ -29,6 +30,10 @@ int healthz_of_listener(struct runtime *rt, const char *name, enum healthz *heal
 /* Returns the health of each listener of the configuration in force, in its order; the caller frees
  * the array. NULL when out of memory. */
 enum healthz *healthz_of_listeners(struct runtime *rt);
+
+/* Call before the servers change, by a reload or to another process: whether clients could be
+ * served before is known otherwise only if a program has asked since. */
+void healthz_remember(struct runtime *rt);
 
 /* "ok", "starting", "leaving", "draining", "no server", "fail". */
 const char *healthz_name(enum healthz health);

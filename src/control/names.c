@@ -147,6 +147,11 @@ void names_remove_pool(struct names *n, const struct pool *pool)
         resolver_remove_pool(n->resolver, pool);
 }
 
+bool names_pool_waits(const struct names *n, const struct pool *pool)
+{
+    return n->resolver != NULL && resolver_pool_waits(n->resolver, pool);
+}
+
 void names_each(const struct names *n, resolver_each_fn *each, void *arg)
 {
     if (n->resolver != NULL)

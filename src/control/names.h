@@ -46,7 +46,8 @@ void names_commit(struct names *n, const struct config *conf, const struct pools
 /* Drops the names of a pool that is not in force any more. */
 void names_remove_pool(struct names *n, const struct pool *pool);
 
-/* As resolver_each() and resolver_held_until(); without a resolver, nothing and 0. */
+/* As the functions of resolver.h; without a resolver false, nothing and 0. */
+bool names_pool_waits(const struct names *n, const struct pool *pool);
 void names_each(const struct names *n, resolver_each_fn *each, void *arg);
 uint64_t names_held_until(const struct names *n, const struct pool *pool, const struct addr *at);
 

@@ -94,7 +94,7 @@ const char *handover_check_process(const struct handover_process *e, int pid_fil
     const char *why = handover_check_value(HANDOVER_VALUE_HEALTH, e->health_override, 0);
     if (why != NULL)
         return why;
-    if (!is_flag(e->is_dumpable))
+    if (!is_flag(e->is_dumpable) || !is_flag(e->was_healthy))
         return "a flag is neither 0 nor 1";
     if (pid_file == -1)
         return NULL;
@@ -186,6 +186,8 @@ const char *handover_check_listener(const struct handover_listener *e)
     const char *why = handover_check_value(HANDOVER_VALUE_HEALTH, e->health_override, 0);
     if (why != NULL)
         return why;
+    if (!is_flag(e->was_healthy))
+        return "a flag is neither 0 nor 1";
     return handover_text_is_terminated(e->pool, sizeof e->pool)
                ? NULL
                : "the name of its pool is not terminated";

@@ -39,11 +39,12 @@ enum handover_value {
 
 /* X(type in the item, field, enum handover_value): a value whose field has the same name in the
  * object. The object is struct runtime. */
-#define HANDOVER_PROCESS_COUNTERS(X)                \
-    X(uint64_t, reloads, HANDOVER_VALUE_ANY)        \
-    X(uint64_t, failed_reloads, HANDOVER_VALUE_ANY) \
-    X(uint64_t, began, HANDOVER_VALUE_ANY)          \
-    X(uint32_t, health_override, HANDOVER_VALUE_HEALTH)
+#define HANDOVER_PROCESS_COUNTERS(X)                    \
+    X(uint64_t, reloads, HANDOVER_VALUE_ANY)            \
+    X(uint64_t, failed_reloads, HANDOVER_VALUE_ANY)     \
+    X(uint64_t, began, HANDOVER_VALUE_ANY)              \
+    X(uint32_t, health_override, HANDOVER_VALUE_HEALTH) \
+    X(uint32_t, was_healthy, HANDOVER_VALUE_FLAG)
 
 /* The object is struct server, where the fields are atomic. */
 #define HANDOVER_SERVER_STATE(X)               \
@@ -75,7 +76,9 @@ enum handover_value {
     ONE(connections)                          \
     MANY(refused, SESSION_ENDS)
 /* The object is struct listener_state. */
-#define HANDOVER_LISTENER_VALUES(X) X(uint32_t, health_override, HANDOVER_VALUE_HEALTH)
+#define HANDOVER_LISTENER_VALUES(X)                     \
+    X(uint32_t, health_override, HANDOVER_VALUE_HEALTH) \
+    X(uint32_t, was_healthy, HANDOVER_VALUE_FLAG)
 /* The object is struct end_counts. */
 #define HANDOVER_END_COUNTERS(MANY) MANY(ended, SESSION_ENDS)
 
@@ -184,7 +187,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 13, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 14, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__

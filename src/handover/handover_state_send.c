@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "control/healthz.h"
 #include "handover/handover_messages.h"
 
 /* For the tables of handover_messages.h: from the object into the item e. Relaxed: while workers
@@ -28,6 +29,7 @@ int handover_state_send_process(struct handover_channel *c, struct runtime *from
         .log_level = (uint32_t)log_level(),
         .is_dumpable = privileges_is_dumpable(),
     };
+    healthz_remember(from);
     HANDOVER_PROCESS_COUNTERS(COPY_VALUE)
     for (int i = 0; i < LOG_NAME_COUNT; i++) {
         struct log_state state;
