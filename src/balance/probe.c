@@ -14,6 +14,7 @@
 #include "balance/probe_quote.h"
 #include "base/human.h"
 #include "base/proxy_header.h"
+#include "base/sandbox.h"
 #include "config/variable.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
@@ -173,7 +174,8 @@ static enum probe_outcome cannot_connect(struct probe *p, int error)
         return probe_fail(p, PROBE_UNKNOWN, "%s", human_error(error, text));
     if (error == EAGAIN)
         return probe_fail(p, PROBE_FAILED, "too many connections wait to be accepted");
-    return probe_fail(p, PROBE_FAILED, "%s", human_error(error, text));
+    return probe_fail(p, PROBE_FAILED, "%s%s", human_error(error, text),
+                      sandbox_hint(&p->script->to, error));
 }
 
 static void reset_state(struct probe *p)

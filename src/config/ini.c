@@ -28,6 +28,9 @@ __attribute__((format(printf, 4, 5))) static int ini_file_fail(struct ini_file_e
 static int fail_errno(struct ini_file_error *error)
 {
     int rc = -errno;
+    if (rc == -EACCES)
+        return ini_file_fail(error, rc, 0, "cannot be read: %s for user ID %lu", strerror(-rc),
+                             (unsigned long)geteuid());
     return ini_file_fail(error, rc, 0, "cannot be read: %s", strerror(-rc));
 }
 

@@ -19,6 +19,7 @@
 #include "control/names.h"
 #include "control/privileges.h"
 #include "program/proxy.h"
+#include "program/service_notes.h"
 #include "program/signals.h"
 #include "relay/relay_stock.h"
 #include "relay/sock.h"
@@ -120,6 +121,7 @@ static void print_check(const struct config *conf, const char *file)
     print_missing_addresses(conf);
     print_syslog_note(&conf->global);
     print_hashed_names(conf);
+    service_notes_print(conf, file, stdout);
 }
 
 /* The exit status tells when the output could not be written. */

@@ -8,6 +8,7 @@
 #include "base/capability.h"
 #include "base/human.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "session/preread_info.h"
 #include "session/session_addr.h"
 
@@ -115,6 +116,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
 {
     struct log_line line;
     char text[HUMAN_ERROR_MAX];
+    char why[2 * HUMAN_ERROR_MAX];
     uint64_t suppressed = 0;
     if (!log_is_enabled(LOG_LEVEL_WARNING) || !server_may_log(s->target, now, &suppressed))
         return;
@@ -122,7 +124,9 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     log_uint(&line, "id", s->id);
     log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s, true);
-    log_str(&line, "error", reason_of(s, error, text));
+    const struct addr to = session_addr_server(s);
+    snprintf(why, sizeof why, "%s%s", reason_of(s, error, text), sandbox_hint(&to, error));
+    log_str(&line, "error", why);
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
     log_end(&line);
