@@ -230,6 +230,16 @@ static void put_listener(struct handover_message *p, unsigned item)
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
+static void put_pool(struct handover_message *p, unsigned item)
+{
+    struct handover_pool e;
+    memset(&e, 0, sizeof e);
+    strcpy(e.name, "main");
+    e.paused = item % 2;
+    e.last_usable = NOW_MS;
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
+}
+
 static void put_session(struct old *o, struct handover_message *p)
 {
     const int fd[SESSION_RECORD_SETUP_FDS] = { o->client[0], o->server[0], -1 };
@@ -292,6 +302,9 @@ static void put_item(struct old *o, struct handover_message *p, unsigned item)
         break;
     case HANDOVER_LISTENERS:
         put_listener(p, item);
+        break;
+    case HANDOVER_POOLS:
+        put_pool(p, item);
         break;
     case HANDOVER_SESSIONS:
         put_session(o, p);
