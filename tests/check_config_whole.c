@@ -43,6 +43,16 @@ static const struct {
     { MINIMAL "[listen m]\nbind = [::ffff:10.0.0.1]:81, 10.0.0.1:81\npool = p\n",
       "a.ini:7: [listen m] bind: \"10.0.0.1:81\": already bound, as \"10.0.0.1:81\" by [listen m] "
       "in line 7\n" },
+    { MINIMAL "[listen m]\nbind = 0.0.0.0:80 device=a\npool = p\n",
+      "a.ini:7: [listen m] bind: \"0.0.0.0:80\": already bound, as \"*:80\" by [listen l] in line 2, "
+      "expected device= for both or for none\n" },
+    { MINIMAL
+      "[listen m]\nbind = *:81 device=a\nbind = *:81 device=b\nbind = *:81-82 device=a\npool "
+      "= p\n",
+      "a.ini:9: [listen m] bind: \"*:81\": already bound, as \"*:81\" by [listen m] in line 7\n" },
+    { "[listen l]\nbind = *:80 device=lo\npool = p\n[pool p]\nserver = 127.0.0.1:80\n",
+      "a.ini:5: [pool p] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of "
+      "[listen l] in line 2\n" },
     { LISTEN "[pool p]\nserver = 127.0.0.1:80\n",
       "a.ini:5: [pool p] server: \"127.0.0.1:80\": a loop, it leads back to \"*:80\" of "
       "[listen l] in line 2\n" },
@@ -285,6 +295,9 @@ START_TEST(similar_keys_and_addresses_are_no_conflict)
     expect_good("[defaults]\ncheck = send\ncheck_send = a\n" MINIMAL "check_step = send a\n");
     expect_good("[defaults]\ncheck = send\ncheck_step = send a\n" MINIMAL "check_expect = a\n");
     expect_good(LISTEN "[defaults]\nempty = yes\n[pool p]\n");
+    expect_good(
+        "[listen a]\nbind = *:80 device=a, 0.0.0.0:80 device=b, 10.0.0.1:80, *:80 device=c\n"
+        "pool = p\n[pool p]\nserver = 127.0.0.1:80\n");
     expect_good("[listen a]\nbind = 0.0.0.0:80, [::]:80, 10.0.0.1:80, 127.0.0.1:80\n"
                 "bind = *:81, unix:/a, unix:@/a, *:100-200, 10.0.0.1:150, *:201-300\npool = p\n"
                 "[pool p]\nserver = 127.0.0.1:82\nserver = 10.0.0.1:81\nserver = [::1]:82\n"

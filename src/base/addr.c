@@ -563,7 +563,30 @@ static bool is_local(const struct addr *a)
     return found;
 }
 
-bool addr_reaches(const struct addr *to, const struct addr *at)
+/* A connection from this machine to its own address arrives at the interface that has the address,
+ * although its packets take the loopback interface. An address that is not here yet may come to any
+ * interface. */
+static bool may_arrive_at(const struct addr *to, const char *device)
 {
-    return addr_equal(to, at) || (addr_covers(at, to) && is_local(to));
+    struct ifaddrs *all = NULL;
+    bool is_here = false;
+    bool found = false;
+    if (addr_is_loopback(to))
+        return strcmp(device, "lo") == 0;
+    if (getifaddrs(&all) == -1)
+        return false;
+    for (const struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next)
+        if (same_host(to, i->ifa_addr)) {
+            is_here = true;
+            found = strcmp(i->ifa_name, device) == 0;
+        }
+    freeifaddrs(all);
+    return found || !is_here;
+}
+
+bool addr_reaches(const struct addr *to, const struct addr *at, const char *device)
+{
+    if (!addr_equal(to, at) && !(addr_covers(at, to) && is_local(to)))
+        return false;
+    return device == NULL || may_arrive_at(to, device);
 }

@@ -76,9 +76,10 @@ void addr_set_port(struct addr *a, uint16_t port);
 bool addr_covers(const struct addr *at, const struct addr *a);
 /* Whether a covers b, or b covers a. */
 bool addr_overlap(const struct addr *a, const struct addr *b);
-/* Whether a connection to `to` would arrive at a socket bound to `at`: they are equal, or `at`
- * covers `to` and `to` is an address of this machine. Reads the list of interfaces (getifaddrs(3));
- * false if that fails. */
-bool addr_reaches(const struct addr *to, const struct addr *at);
+/* Whether a connection from this machine to `to` would arrive at a socket bound to `at`: they are
+ * equal, or `at` covers `to` and `to` is an address of this machine. device: the interface that the
+ * socket is bound to, which must be the one that has `to`; NULL: none. Reads the list of interfaces
+ * (getifaddrs(3)); false if that fails. */
+bool addr_reaches(const struct addr *to, const struct addr *at, const char *device);
 
 #endif

@@ -35,6 +35,39 @@ static void bound_addresses_add(struct bound_addresses *b, const struct config_b
         sorted_table_add(&b->inherited_fds, bind->fd, i, item);
 }
 
+/* The interface that an address is bound on; NULL: any. Those of [admin] have the section SIZE_MAX.
+ */
+static const char *device_of(const struct bound_addresses *b, const struct sorted_table_entry *e)
+{
+    const struct config *conf = b->load->config;
+    return e->section == SIZE_MAX ? NULL : conf->listen[e->section].bind[e->item].device;
+}
+
+/* Whether clients of one interface may belong to both. Of listening sockets with SO_REUSEPORT that
+ * a client may belong to, the kernel takes the one that was opened first, not the one with the
+ * device.
+ */
+static bool shares_device(const struct bound_addresses *b, const struct sorted_table_entry *x,
+                          const struct sorted_table_entry *y)
+{
+    const char *one = device_of(b, x);
+    const char *other = device_of(b, y);
+    return one == NULL || other == NULL || strcmp(one, other) == 0;
+}
+
+/* Returns an earlier entry of the same address that shares its device, or NULL. Equal addresses
+ * stand in the order of the file. */
+static const struct sorted_table_entry *find_twin(const struct bound_addresses *b,
+                                                  const struct sorted_table_entry *self)
+{
+    const struct sorted_table_entry *end = b->all.entry + b->all.count;
+    const struct sorted_table_entry *e = sorted_table_find(&b->all, self->key);
+    for (; e != NULL && e != end && compare_addresses(e->key, self->key) == 0; e++)
+        if (sorted_table_compare_positions(e, self) < 0 && shares_device(b, e, self))
+            return e;
+    return NULL;
+}
+
 static bool bound_addresses_init(struct bound_addresses *b)
 {
     const struct config *conf = b->load->config;
@@ -53,7 +86,7 @@ static bool bound_addresses_init(struct bound_addresses *b)
     sorted_table_sort(&b->all);
     sorted_table_sort(&b->inherited_fds);
     for (const struct sorted_table_entry *e = b->all.entry; e < b->all.entry + count; e++)
-        if (addr_is_wildcard(e->key) && sorted_table_find(&b->all, e->key) == e) /* not twice */
+        if (addr_is_wildcard(e->key) && find_twin(b, e) == NULL)
             sorted_table_add(&b->wildcards, e->key, e->section, e->item);
     sorted_table_sort(&b->wildcards);
     return true;
@@ -83,28 +116,32 @@ static void report_bind(const struct bound_addresses *b, const struct sorted_tab
     char address[ADDR_TEXT_MAX];
     char other_address[ADDR_TEXT_MAX];
     char location[REPORT_LOCATION_MAX];
+    const char *one = device_of(b, self);
+    const char *two = device_of(b, other);
     report_error(b->load->report, at, load_label(b->load, SECTION_LISTEN, self->section, label),
-                 "bind", "\"%s\": already bound, as \"%s\" by [%s] in %s",
+                 "bind", "\"%s\": already bound, as \"%s\" by [%s] in %s%s",
                  addr_print(self->key, address), addr_print(other->key, other_address),
                  load_label(b->load, SECTION_LISTEN, other->section, other_label),
-                 report_location(check_bind_location(b, other), at, location));
+                 report_location(check_bind_location(b, other), at, location),
+                 (one == NULL) == (two == NULL) ? "" : ", expected device= for both or for none");
 }
 
 /* Returns an earlier entry that conflicts with this one: the same address, or a wildcard of the
- * same port that covers it. With SO_REUSEPORT the kernel would accept both. */
+ * same port that covers it, unless they have different devices. With SO_REUSEPORT the kernel would
+ * accept both. */
 static const struct sorted_table_entry *find_earlier(const struct bound_addresses *b,
                                                      const struct sorted_table_entry *self)
 {
     const struct addr *a = self->key;
-    const struct sorted_table_entry *first =
-        sorted_table_find_earlier(&b->all, a, self->section, self->item);
+    const struct sorted_table_entry *first = find_twin(b, self);
     if (first != NULL || !addr_is_wildcard(a))
         return first;
     const struct sorted_table_entry *w = sorted_table_find(&b->wildcards, a);
     const struct sorted_table_entry *end = b->wildcards.entry + b->wildcards.count;
     for (; w != NULL && w != end && compare_ports(w->key, a) == 0; w++) {
         const struct addr *other = w->key;
-        if ((a->dual_stack || other->dual_stack) && sorted_table_compare_positions(w, self) < 0)
+        if ((a->dual_stack || other->dual_stack) && shares_device(b, w, self) &&
+            sorted_table_compare_positions(w, self) < 0)
             first = w;
     }
     return first;
@@ -171,19 +208,24 @@ static void check_admin(const struct bound_addresses *b)
 
 /* --- Servers that lead back --- */
 
+/* Among entries of the same address, or of the same port, returns the one that accepts connections
+ * to an address. NULL: none. */
+static const struct sorted_table_entry *
+find_reached(const struct bound_addresses *b, const struct sorted_table *t, const struct addr *to)
+{
+    const struct sorted_table_entry *e = sorted_table_find(t, to);
+    for (; e != NULL && e != t->entry + t->count && t->compare(e->key, to) == 0; e++)
+        if (addr_reaches(to, e->key, device_of(b, e)))
+            return e;
+    return NULL;
+}
+
 /* Returns the bound address that accepts connections to an address, or NULL. */
 static const struct sorted_table_entry *find_bound_by(const struct bound_addresses *b,
                                                       const struct addr *to)
 {
-    const struct sorted_table_entry *found = sorted_table_find(&b->all, to);
-    if (found != NULL || addr_is_unix(to))
-        return found;
-    const struct sorted_table_entry *end = b->wildcards.entry + b->wildcards.count;
-    found = sorted_table_find(&b->wildcards, to);
-    for (; found != NULL && found != end && compare_ports(found->key, to) == 0; found++)
-        if (addr_reaches(to, found->key))
-            return found;
-    return NULL;
+    const struct sorted_table_entry *found = find_reached(b, &b->all, to);
+    return found != NULL || addr_is_unix(to) ? found : find_reached(b, &b->wildcards, to);
 }
 
 /* Reports a server. why: the message up to the bound address; how: the chain of the loop, or

@@ -14,7 +14,7 @@ struct cycles {
 static bool is_bound(const struct config_bind *b, const struct addr *a)
 {
     size_t at = b->addr_count > 1 ? (size_t)addr_port(a) - addr_port(&b->addr[0]) : 0;
-    return at < b->addr_count && addr_reaches(a, &b->addr[at]);
+    return at < b->addr_count && addr_reaches(a, &b->addr[at], b->device);
 }
 
 /* A socket of the exact address is found before one of a wildcard address, as in the kernel. */
