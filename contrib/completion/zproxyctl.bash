@@ -24,7 +24,7 @@ _zproxyctl_sessions() {
 # Prints the words that may follow the given words of a command.
 _zproxyctl_next() {
     case "$*" in
-    "") echo show set drain pause resume add del close explain preview reload health shutdown help top ;;
+    "") echo show set drain pause resume wait add del close explain preview apply reload health shutdown help top ;;
     show) echo info problems listeners pools servers sessions session names config ;;
     "show servers" | explain | pause | resume | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
@@ -35,6 +35,14 @@ _zproxyctl_next() {
     "set log_level") echo error warning notice info debug ;;
     add | del) echo server ;;
     close) echo session sessions ;;
+    wait)
+        echo listener
+        _zproxyctl_servers
+        _zproxyctl_pools
+        ;;
+    "wait listener") _zproxyctl_listeners ;;
+    "wait "*" for") echo 30s 1m ;;
+    "wait "*) echo for ;;
     "set server" | drain | "del server" | "close sessions") _zproxyctl_servers ;;
     "set server "*" state") echo ready drain maint ;;
     "set server "*" weight") ;;
@@ -42,7 +50,19 @@ _zproxyctl_next() {
     "drain "*" over" | "shutdown "*over | "shutdown "*after) echo 30s 5m 1h ;;
     shutdown | "shutdown after "*) echo after over ;;
     "drain "*) echo over ;;
-    help) echo show set drain pause resume add del close explain preview reload health ;;
+    "preview "*) echo as ;;
+    help) echo show set drain pause resume wait add del close explain preview apply reload health ;;
+    esac
+}
+
+# Prints the options that may follow a command.
+_zproxyctl_options() {
+    case $1 in
+    drain | shutdown) echo --wait --timeout --json --detailed-exitcode ;;
+    wait) echo --timeout --json ;;
+    apply) echo --check --timeout --json --detailed-exitcode ;;
+    "") echo -s -j -h -v --socket --json --help --version --detailed-exitcode ;;
+    *) echo --json --detailed-exitcode ;;
     esac
 }
 
@@ -61,18 +81,20 @@ _zproxyctl() {
             socket=(-s "${words[i + 1]-}")
             i=$((i + 1))
             ;;
+        --timeout) i=$((i + 1)) ;;
         -*) ;;
         *) command+=("${words[i]}") ;;
         esac
     done
     before=${words[-1]-}
     COMPREPLY=()
-    if [[ $before == -s || $before == --socket || ${command[*]} == preview ]]; then
+    if [[ $before == -s || $before == --socket || ${command[*]} =~ ^(preview|apply|preview\ [^ ]+\ as)$ &&
+        $word != -* ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
-    elif [[ $word == -* && ${#command[@]} == 0 ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "-s -j -h -v --socket --json --help --version" -- "$word")
+    elif [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_zproxyctl_options "${command[0]-}")" -- "$word")
         return
     fi
     mapfile -t COMPREPLY < <(compgen -W "$(_zproxyctl_next "${command[@]}")" -- "$word")

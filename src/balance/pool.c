@@ -409,6 +409,25 @@ struct server *pool_find(const struct pool *p, const struct addr *at, const char
     return found;
 }
 
+static uint64_t sessions_if_named(const struct server *srv, const char *name)
+{
+    char text[ADDR_TEXT_MAX];
+    bool is_it = server_is_named(srv, name) || strcmp(addr_print(&srv->addr, text), name) == 0;
+    return is_it ? server_active(srv) : 0;
+}
+
+bool pool_count_sessions(const struct pool *p, const char *server, uint64_t *sessions)
+{
+    const struct server *srv;
+    size_t count = 0;
+    struct server *const *servers = pool_servers(p, &count);
+    for (size_t i = 0; i < count; i++)
+        *sessions += sessions_if_named(servers[i], server);
+    SLIST_FOREACH(srv, &p->removed_servers, in_removed)
+        *sessions += sessions_if_named(srv, server);
+    return p->retiring == 0;
+}
+
 static struct server *pool_find_removed(const struct pool *p, const struct addr *at,
                                         const char *name)
 {

@@ -164,6 +164,10 @@ const struct pool_answer *pool_answers(const struct pool *p, size_t server, size
 /* Finds a server by its address, and by its name if several have this address. */
 struct server *pool_find(const struct pool *p, const struct addr *at, const char *name);
 
+/* Adds the sessions on the servers of that name or address to *sessions, also on those that the
+ * pool no longer has. Returns false if a server was removed a moment ago and may be missing. */
+bool pool_count_sessions(const struct pool *p, const char *server, uint64_t *sessions);
+
 /* For a session from another process: acquires a slot on its server regardless of limits. If the
  * pool no longer has the server, one is kept for the session. Returns NULL when out of memory. */
 struct server *pool_adopt(struct pool *p, const struct addr *at, const char *name);

@@ -1,6 +1,7 @@
 #include "command/command.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/value.h"
@@ -31,7 +32,9 @@ static enum request_result command_reload(struct request *r)
 static enum request_result preview(struct request *r)
 {
     char *text = NULL;
-    int rc = reload_preview(r->rt, r->word[0], &text);
+    if (r->count == 2 || (r->count == 3 && strcmp(r->word[1], "as") != 0))
+        return request_fail_as(r, REQUEST_USAGE, "%s: unknown, expected as FILE", r->word[1]);
+    int rc = reload_preview(r->rt, r->word[0], r->word[2], &text);
     return command_config_answer(r, rc, text);
 }
 
@@ -49,7 +52,8 @@ static enum request_result set_log_level(struct request *r)
 }
 
 static const struct command commands[] = {
-    { "preview", "FILE", "list what a reload would change if FILE were the configuration", 1, 1,
+    { "preview", "FILE [as FILE]",
+      "list what a reload would change if FILE were the configuration; as FILE: moved there", 1, 3,
       preview, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "reload", "", "read the configuration again; list its errors or the changes", 0, 0,
       command_reload, COMMAND_SUGGEST_NEAR, COMMAND_CHANGES },

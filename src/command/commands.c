@@ -17,7 +17,14 @@ static enum request_result command_top(struct request *r)
     return request_fail_as(r, REQUEST_USAGE, "top: run \"zproxyctl top\" in a terminal");
 }
 
+static enum request_result command_apply(struct request *r)
+{
+    return request_fail_as(r, REQUEST_USAGE, "apply: run \"zproxyctl apply FILE\" in a shell");
+}
+
 static const struct command commands[] = {
+    { "apply", "FILE", "check FILE, put it in place of the configuration, and reload", 1, 1,
+      command_apply, COMMAND_SUGGEST_NEAR, COMMAND_CHANGES },
     { "top", "", "live view of rates, servers and the busiest sessions", 0, 0, command_top,
       COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "help", "[COMMAND]", "list all commands, or those that begin with these words", 0,
@@ -27,8 +34,8 @@ static const struct command commands[] = {
 static const struct command_list command_help_list = COMMAND_LIST(commands);
 
 static const struct command_list *const lists[] = {
-    &command_show,   &command_session, &command_explain, &command_server, &command_pool,
-    &command_config, &command_health,  &command_process, &command_help_list,
+    &command_show,    &command_session, &command_explain, &command_server,  &command_pool,
+    &command_waiting, &command_config,  &command_health,  &command_process, &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 
@@ -221,6 +228,7 @@ int commands_open(struct runtime *rt)
     if (rc < 0)
         return rc;
     session_lists_init(&rt->session_lists, &rt->scan_replies, &rt->workers);
+    waits_init(&rt->waits, rt->loop);
     drains_init(&rt->drains, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
     rt->admin = admin_new(rt->loop, on_command, rt);
     return rt->admin == NULL ? -ENOMEM : 0;
@@ -232,6 +240,7 @@ void commands_fini(struct runtime *rt)
     if (rt->admin == NULL)
         return;
     scan_replies_fini(&rt->scan_replies);
+    waits_fini(&rt->waits);
     drains_fini(&rt->drains);
     session_lists_fini(&rt->session_lists);
     admin_free(rt->admin);

@@ -11,7 +11,8 @@
 #include "config/report.h"
 #include "config/variable.h"
 
-static struct config *load_checked(const char *path, FILE *errors, bool on_this_machine)
+static struct config *load_checked(const char *path, const char *place, FILE *errors,
+                                   bool on_this_machine)
 {
     struct report report = { .out = errors };
     struct config *c = calloc(1, sizeof *c);
@@ -22,6 +23,7 @@ static struct config *load_checked(const char *path, FILE *errors, bool on_this_
     }
     report.config = c;
     load_init(&load, c, &report);
+    load.place = place;
     load_read(&load, path);
     check_config(&load);
     if (on_this_machine)
@@ -36,12 +38,17 @@ static struct config *load_checked(const char *path, FILE *errors, bool on_this_
 
 struct config *config_load(const char *path, FILE *errors)
 {
-    return load_checked(path, errors, false);
+    return load_checked(path, NULL, errors, false);
+}
+
+struct config *config_load_as(const char *path, const char *place, FILE *errors)
+{
+    return load_checked(path, place, errors, false);
 }
 
 struct config *config_load_on_machine(const char *path, FILE *errors)
 {
-    return load_checked(path, errors, true);
+    return load_checked(path, NULL, errors, true);
 }
 
 void config_free(struct config *c)

@@ -332,7 +332,11 @@ struct config {
  * "FILE:LINE: [section] key: WHAT IS WRONG, expected WHAT". */
 struct config *config_load(const char *path, FILE *errors);
 
-/* The same, and users, groups and files of the configuration must exist on this machine. */
+/* The same, but relative includes in the file at path are those of a file at `place`. NULL: path.
+ */
+struct config *config_load_as(const char *path, const char *place, FILE *errors);
+
+/* As config_load(), and users, groups and files of the configuration must exist on this machine. */
 struct config *config_load_on_machine(const char *path, FILE *errors);
 void config_free(struct config *c);
 

@@ -219,7 +219,8 @@ static void include(struct load *l, const struct key *k, struct location at, con
         load_report(l, at, k->name, "empty, expected a path or a pattern");
         return;
     }
-    int rc = include_each(l->file->path, pattern, on_included, &inclusion);
+    const char *place = l->file->parent == NULL && l->place != NULL ? l->place : l->file->path;
+    int rc = include_each(place, pattern, on_included, &inclusion);
     if (rc < 0)
         report_error(l->report, at, "global", k->name, "%s: cannot be read: %s", pattern,
                      strerror(-rc));

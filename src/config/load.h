@@ -38,6 +38,7 @@ struct load {
     struct config *config;
     struct report *report;
     const char *path;                     /* of the first file */
+    const char *place;                    /* where its relative includes start; NULL: its path */
     struct origin *origin[SECTION_KINDS]; /* of each section of a kind, in file order */
     size_t origin_count[SECTION_KINDS];
     bool incomplete; /* something could not be read, and may define what seems to be missing */

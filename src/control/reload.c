@@ -84,7 +84,8 @@ static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, 
     return rc < 0 ? -1 : count > 0;
 }
 
-static int reload_run(struct runtime *rt, const char *file, bool commit, char **text)
+static int reload_run(struct runtime *rt, const char *file, const char *place, bool commit,
+                      char **text)
 {
     size_t size = 0;
     int rc = -1;
@@ -95,7 +96,7 @@ static int reload_run(struct runtime *rt, const char *file, bool commit, char **
     if (rt->draining) {
         fprintf(out, "zproxy is draining: its configuration cannot be changed any more\n");
     } else {
-        struct config *conf = config_load(file, out);
+        struct config *conf = config_load_as(file, place, out);
         if (conf != NULL)
             rc = reload_attempt(rt, conf, commit, out);
     }
@@ -141,7 +142,7 @@ static void log_in_force(const struct runtime *rt)
 int reload_file(struct runtime *rt, char **text)
 {
     report_reloading(rt);
-    int rc = reload_run(rt, rt->file, true, text);
+    int rc = reload_run(rt, rt->file, NULL, true, text);
     const char *lines = *text == NULL ? "out of memory" : *text;
     if (rc >= 0) {
         rt->reloads++;
@@ -169,7 +170,7 @@ void reload_if_changed(struct runtime *rt, const struct config *conf)
     free(text);
 }
 
-int reload_preview(struct runtime *rt, const char *file, char **text)
+int reload_preview(struct runtime *rt, const char *file, const char *place, char **text)
 {
-    return reload_run(rt, file, false, text);
+    return reload_run(rt, file, place, false, text);
 }

@@ -18,7 +18,8 @@ void reload_if_changed(struct runtime *rt, const struct config *conf);
 /* Removes the failure of the last reload from the list of problems. */
 void reload_clear_failure(struct runtime *rt);
 
-/* Lists what reload_file() would change if this were its file. Results as reload_file(). */
-int reload_preview(struct runtime *rt, const char *file, char **text);
+/* Lists what reload_file() would change if this were its file, moved to the path `place` before;
+ * NULL: not moved. Results as reload_file(). */
+int reload_preview(struct runtime *rt, const char *file, const char *place, char **text);
 
 #endif

@@ -25,6 +25,7 @@
 #include "control/privileges.h"
 #include "control/session_list.h"
 #include "control/session_scan.h"
+#include "control/waits.h"
 #include "control/workers.h"
 #include "relay/pipe.h"
 #include "session/conn_limit.h"
@@ -69,6 +70,7 @@ struct runtime {
     struct scan_replies scan_replies;
     struct session_lists session_lists;
     struct drains drains;
+    struct waits waits;
     uint64_t reloads;
     uint64_t failed_reloads;
     struct reload_failure reload_failure;

@@ -1,10 +1,13 @@
 #include "ctl/control_client.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,8 +45,10 @@ int control_client_open(struct control_client *t, const char *path)
     t->stream = fd < 0 ? NULL : fdopen(fd, "r+");
     if (fd < 0)
         return fd;
-    if (t->stream != NULL)
+    if (t->stream != NULL) {
+        control_client_set_timeout(t, t->timeout);
         return 0;
+    }
     close(fd);
     return -ENOMEM;
 }
@@ -53,6 +58,21 @@ void control_client_close(struct control_client *t)
     if (t->stream != NULL)
         fclose(t->stream);
     t->stream = NULL;
+}
+
+void control_client_set_timeout(struct control_client *t, uint64_t ms)
+{
+    const struct timeval time = { .tv_sec = (time_t)(ms / 1000),
+                                  .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+    t->timeout = ms;
+    if (t->stream != NULL)
+        (void)setsockopt(fileno(t->stream), SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+}
+
+bool control_client_await_end(const struct control_client *t, uint64_t ms)
+{
+    struct pollfd fd = { .fd = fileno(t->stream), .events = POLLIN };
+    return poll(&fd, 1, ms < INT_MAX ? (int)ms : INT_MAX) == 1;
 }
 
 /* Writes to the descriptor: a stdio stream must seek between reading and writing, and a socket
@@ -85,12 +105,13 @@ static int control_client_read_answer(FILE *stream, char **answer)
         return -ENOMEM;
     while ((n = getline(&line, &room, stream)) > 0 && strcmp(line, "\n") != 0)
         fwrite(line, 1, (size_t)n, out);
+    int end = n < 0 && ferror(stream) && errno == EAGAIN ? -ETIMEDOUT : -EPIPE;
     free(line);
     if (fclose(out) == 0 && n > 0)
         return 0;
     free(*answer);
     *answer = NULL;
-    return n > 0 ? -ENOMEM : -EPIPE;
+    return n > 0 ? -ENOMEM : end;
 }
 
 static int request_once(struct control_client *t, bool json, const char *command, char **answer)

@@ -7,58 +7,31 @@
 #include <string.h>
 
 #include "base/safe_open.h"
+#include "base/value.h"
 #include "build.h"
+#include "ctl/apply.h"
+#include "ctl/await.h"
 #include "ctl/control_client.h"
+#include "ctl/ctl.h"
 #include "ctl/prompt.h"
 #include "ctl/top.h"
-
-enum status {
-    CTL_DONE = 0,
-    CTL_FAILED = 1,
-    CTL_NOT_CONNECTED = 2,
-};
 
 static void ctl_usage(FILE *out)
 {
     fprintf(out, "usage: zproxyctl [-s SOCKET] [-j] [COMMAND...]\n"
-                 "  -s, --socket SOCKET  control socket (default: " CONTROL_CLIENT_SOCKET ")\n"
-                 "  -j, --json           print answers as JSON\n"
-                 "  -v, -V, --version    print the version\n"
-                 "  -h, --help           print this help\n"
+                 "  -s, --socket SOCKET    control socket (default: " CONTROL_CLIENT_SOCKET ")\n"
+                 "  -j, --json             print answers as JSON\n"
+                 "      --wait             drain, shutdown: return when no session is left\n"
+                 "      --timeout TIME     give up waiting after this time, with status 3\n"
+                 "      --check            apply: change nothing, print what would change\n"
+                 "      --detailed-exitcode  status 10 if something has changed\n"
+                 "  -v, -V, --version      print the version\n"
+                 "  -h, --help             print this help\n"
                  "Without COMMAND, commands are read from a prompt. \"zproxyctl help\" lists the\n"
                  "commands of zproxy; \"zproxyctl top\" shows a live view.\n");
 }
 
-/* Advice on an error of the connection. */
-static const char *error_hint(int error)
-{
-    switch (error) {
-    case ENOENT:
-    case ECONNREFUSED:
-        return ": is zproxy running, with this socket in [admin]? -s selects another socket";
-    case EACCES:
-    case EPERM:
-        return ": run zproxyctl as root, or as a user that socket_mode in [admin] allows";
-    case ENAMETOOLONG:
-        return ", expected a path of at most 107 bytes";
-    case EPIPE:
-    case ECONNRESET:
-        return ": is it still running? Its log has the reason";
-    default:
-        return "";
-    }
-}
-
-static enum status ctl_status_of(const struct control_client *t, int rc)
-{
-    if (rc >= 0)
-        return rc > 0 ? CTL_DONE : CTL_FAILED;
-    fprintf(stderr, "zproxyctl: %s: %s%s\n", t->path,
-            rc == -EPIPE ? "zproxy closed the connection" : strerror(-rc), error_hint(-rc));
-    return CTL_NOT_CONNECTED;
-}
-
-/* Joins the words to one line. The file of "preview" becomes an absolute path, since zproxy has
+/* Joins the words to one line. The files of "preview" become absolute paths, since zproxy has
  * another working directory. Returns NULL when out of memory. */
 static char *ctl_join(char **words, int count)
 {
@@ -68,7 +41,8 @@ static char *ctl_join(char **words, int count)
     if (out == NULL)
         return NULL;
     for (int i = 0; i < count; i++) {
-        char *path = i == 1 && strcmp(words[0], "preview") == 0 ? realpath(words[1], NULL) : NULL;
+        bool is_file = (i == 1 || i == 3) && strcmp(words[0], "preview") == 0;
+        char *path = is_file ? realpath(words[i], NULL) : NULL;
         fprintf(out, "%s%s", i == 0 ? "" : " ", path != NULL ? path : words[i]);
         free(path);
     }
@@ -90,94 +64,202 @@ static bool is_healthy(const char *answer, bool json)
 }
 
 /* "health" has CTL_FAILED for an answer other than ok, and CTL_NOT_CONNECTED for an error. */
-static enum status answer_status(const char *answer, bool json, bool is_health)
+static enum ctl_status answer_status(const char *answer, bool json, bool is_health)
 {
     if (control_client_has_failed(answer, json))
         return is_health ? CTL_NOT_CONNECTED : CTL_FAILED;
     return !is_health || is_healthy(answer, json) ? CTL_DONE : CTL_FAILED;
 }
 
-static enum status run_command(struct control_client *t, bool json, char **words, int count)
+static enum ctl_status run_line(struct ctl *c, const char *line, bool is_health)
 {
     char *answer = NULL;
-    char *line = ctl_join(words, count);
-    int rc = line == NULL ? -ENOMEM : control_client_request(t, json, line, &answer);
-    free(line);
+    int rc = control_client_request(&c->client, c->json, line, &answer);
     if (rc < 0)
-        return ctl_status_of(t, rc);
-    control_client_print(answer, json);
-    enum status status = answer_status(answer, json, strcmp(words[0], "health") == 0);
+        return ctl_fail_connection(c, rc);
+    control_client_print(answer, c->json);
+    enum ctl_status status = answer_status(answer, c->json, is_health);
     free(answer);
     return status;
 }
 
-static enum status run_top(struct control_client *t)
+/* Whether a command has changed anything is only in JSON. */
+static enum ctl_status run_detailed(struct ctl *c, const char *line, bool is_health)
 {
-    int rc = top_run(t);
-    if (rc != -ENOTTY)
-        return rc < 0 ? ctl_status_of(t, rc) : CTL_DONE;
-    fprintf(stderr, "zproxyctl: top needs a terminal; \"show servers\" does not\n");
-    return CTL_FAILED;
+    int rc = 0;
+    json_t *answer = ctl_request(c, line, &rc);
+    if (answer == NULL)
+        return ctl_fail_connection(c, rc);
+    if (json_object_get(answer, "changed") != NULL)
+        return ctl_finish(c, json_object_get(answer, "errors") != NULL ? CTL_FAILED : CTL_DONE,
+                          answer);
+    json_decref(answer);
+    return run_line(c, line, is_health); /* a command that changes nothing */
 }
 
-static enum status ctl_run(struct control_client *t, bool json, char **words, int count)
+static enum ctl_status run_top(struct ctl *c)
 {
-    if (count == 0)
-        return ctl_status_of(t, prompt_run(t, json));
+    int rc = top_run(&c->client);
+    if (rc != -ENOTTY)
+        return rc < 0 ? ctl_fail_connection(c, rc) : CTL_DONE;
+    return ctl_fail(c, CTL_FAILED, "usage", "top needs a terminal; \"show servers\" does not");
+}
+
+static enum ctl_status run_prompt(struct ctl *c)
+{
+    int rc = prompt_run(c);
+    if (rc < 0)
+        return ctl_fail_connection(c, rc);
+    return rc > 0 ? CTL_DONE : CTL_FAILED;
+}
+
+/* "wait TARGET" without a time waits until it is drained. */
+static bool is_wait(char **words, int count)
+{
+    return strcmp(words[0], "wait") == 0 &&
+           count == (count > 1 && strcmp(words[1], "listener") == 0 ? 3 : 2);
+}
+
+/* line: the words joined. */
+static enum ctl_status run_words(struct ctl *c, char **words, int count, const char *line)
+{
+    bool is_health = strcmp(words[0], "health") == 0;
+    if (strcmp(words[0], "apply") == 0)
+        return count == 2 ? apply_run(c, words[1])
+                          : ctl_fail(c, CTL_FAILED, "usage", "usage: apply [--check] FILE");
+    if (is_wait(words, count))
+        return await_target(c, line + strlen("wait "));
+    if (c->wait && strcmp(words[0], "drain") == 0 && count > 1)
+        return await_drain(c, line, words[1]);
+    if (c->wait && strcmp(words[0], "shutdown") == 0)
+        return await_shutdown(c, line);
     if (count == 1 && strcmp(words[0], "top") == 0)
-        return run_top(t);
-    return run_command(t, json, words, count);
+        return run_top(c);
+    return c->detailed_exitcode ? run_detailed(c, line, is_health) : run_line(c, line, is_health);
+}
+
+/* Options of some commands; with others the user would rely on something that is not done. */
+static const char *wrong_option(const struct ctl *c, char **words, int count)
+{
+    const char *command = count > 0 ? words[0] : "";
+    bool is_apply = strcmp(command, "apply") == 0;
+    if (c->wait && strcmp(command, "drain") != 0 && strcmp(command, "shutdown") != 0)
+        return "--wait: expected with drain or shutdown only";
+    if (c->check && !is_apply)
+        return "--check: expected with apply only";
+    if (c->timeout != CTL_NO_TIMEOUT && !c->wait && !is_apply && strcmp(command, "wait") != 0)
+        return "--timeout: expected with --wait, wait or apply only";
+    return NULL;
+}
+
+static enum ctl_status ctl_run(struct ctl *c, char **words, int count)
+{
+    const char *wrong = wrong_option(c, words, count);
+    if (wrong != NULL)
+        return ctl_fail(c, CTL_FAILED, "usage", "%s", wrong);
+    if (count == 0)
+        return run_prompt(c);
+    char *line = ctl_join(words, count);
+    enum ctl_status status =
+        line == NULL ? ctl_finish(c, CTL_FAILED, NULL) : run_words(c, words, count, line);
+    free(line);
+    return status;
 }
 
 /* Returns the exit status: CTL_FAILED if the output could not be written. */
-static enum status ctl_flush_stdout(enum status status)
+static enum ctl_status ctl_flush_stdout(enum ctl_status status)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return status;
     fprintf(stderr, "zproxyctl: standard output: %s\n", strerror(errno));
-    return status == CTL_DONE ? CTL_FAILED : status;
+    return status == CTL_DONE || status == CTL_CHANGED ? CTL_FAILED : status;
+}
+
+enum {
+    OPTION_WAIT = 256,
+    OPTION_TIMEOUT,
+    OPTION_CHECK,
+    OPTION_DETAILED,
+};
+
+static bool read_timeout(struct ctl *c, const char *text)
+{
+    static const struct value time = VALUE_DURATION(0, 365 * VALUE_DAY, NULL);
+    struct value_error error;
+    if (value_parse(&time, &c->timeout, text, &error) == 0)
+        return true;
+    (void)ctl_fail(c, CTL_FAILED, "usage", "--timeout: %s", error.text);
+    return false;
+}
+
+/* Options may follow the command. Returns false if the program ends with *status. */
+static bool read_options(struct ctl *c, int argc, char **argv, enum ctl_status *status)
+{
+    static const struct option options[] = { { "socket", required_argument, NULL, 's' },
+                                             { "json", no_argument, NULL, 'j' },
+                                             { "wait", no_argument, NULL, OPTION_WAIT },
+                                             { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+                                             { "check", no_argument, NULL, OPTION_CHECK },
+                                             { "detailed-exitcode", no_argument, NULL,
+                                               OPTION_DETAILED },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'v' },
+                                             { NULL, 0, NULL, 0 } };
+    int option;
+    *status = CTL_FAILED;
+    while ((option = getopt_long(argc, argv, "s:jhvV", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            c->client.path = optarg;
+            break;
+        case 'j':
+            c->json = true;
+            break;
+        case OPTION_WAIT:
+            c->wait = true;
+            break;
+        case OPTION_CHECK:
+            c->check = true;
+            break;
+        case OPTION_DETAILED:
+            c->detailed_exitcode = true;
+            break;
+        case OPTION_TIMEOUT:
+            if (!read_timeout(c, optarg))
+                return false;
+            break;
+        case 'h':
+            ctl_usage(stdout);
+            *status = ctl_flush_stdout(CTL_DONE);
+            return false;
+        case 'v':
+        case 'V':
+            printf("zproxyctl %s\n", PACKAGE_VERSION);
+            *status = ctl_flush_stdout(CTL_DONE);
+            return false;
+        default: /* getopt_long(3) has printed the error */
+            fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "socket", required_argument, NULL, 's' },
-                                             { "json", no_argument, NULL, 'j' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { "version", no_argument, NULL, 'v' },
-                                             { NULL, 0, NULL, 0 } };
-    const char *path = CONTROL_CLIENT_SOCKET;
-    bool json = false;
-    int option;
+    struct ctl c = { .client = { .path = CONTROL_CLIENT_SOCKET }, .timeout = CTL_NO_TIMEOUT };
+    enum ctl_status status = CTL_FAILED;
     int rc = safe_open_stdio();
     if (rc < 0) {
         fprintf(stderr, "zproxyctl: /dev/null: %s\n", strerror(-rc));
         return CTL_FAILED;
     }
-    while ((option = getopt_long(argc, argv, "+s:jhvV", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            path = optarg;
-            break;
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            ctl_usage(stdout);
-            return ctl_flush_stdout(CTL_DONE);
-        case 'v':
-        case 'V':
-            printf("zproxyctl %s\n", PACKAGE_VERSION);
-            return ctl_flush_stdout(CTL_DONE);
-        default: /* getopt_long(3) has printed the error */
-            fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
-            return CTL_FAILED;
-        }
-    }
-    struct control_client t;
-    rc = control_client_open(&t, path);
+    if (!read_options(&c, argc, argv, &status))
+        return (int)status;
+    rc = control_client_open(&c.client, c.client.path);
     if (rc < 0)
-        return ctl_status_of(&t, rc);
-    enum status status = ctl_flush_stdout(ctl_run(&t, json, argv + optind, argc - optind));
-    control_client_close(&t);
-    return status;
+        return (int)ctl_fail_connection(&c, rc);
+    status = ctl_flush_stdout(ctl_run(&c, argv + optind, argc - optind));
+    control_client_close(&c.client);
+    return (int)status;
 }

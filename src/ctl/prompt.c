@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "ctl/apply.h"
 #include "ctl/complete.h"
 #include "ctl/top.h"
 
@@ -88,17 +89,20 @@ static char *prompt_read_line(bool terminal)
 }
 
 /* Returns 1 if the command succeeded, 0 if not; -errno if the connection to zproxy failed. */
-static int run_line(struct control_client *t, bool json, const char *line)
+static int run_line(struct ctl *c, const char *line)
 {
+    struct control_client *t = &c->client;
     char *answer = NULL;
+    if (strncmp(line, "apply ", 6) == 0)
+        return apply_run(c, line + 6 + strspn(line + 6, " ")) == CTL_DONE;
     if (strcmp(line, "top") == 0) {
         int rc = top_run(t);
         return rc < 0 ? rc : 1;
     }
-    int rc = control_client_request(t, json, line, &answer);
+    int rc = control_client_request(t, c->json, line, &answer);
     if (rc < 0)
         return rc;
-    bool json_asked = json || strncmp(line, "json ", 5) == 0;
+    bool json_asked = c->json || strncmp(line, "json ", 5) == 0;
     bool good = !control_client_has_failed(answer, json_asked);
     control_client_print(answer, json_asked);
     free(answer);
@@ -110,17 +114,17 @@ static bool prompt_is_quit(const char *line)
     return strcmp(line, "quit") == 0 || strcmp(line, "exit") == 0;
 }
 
-int prompt_run(struct control_client *t, bool json)
+int prompt_run(struct ctl *c)
 {
     bool terminal = isatty(STDIN_FILENO) != 0;
     bool good = true;
     char *line = NULL;
 #ifdef WITH_LIBEDIT
-    init_completion(t);
+    init_completion(&c->client);
 #endif
     while ((line = prompt_read_line(terminal)) != NULL && !prompt_is_quit(line)) {
         size_t blank = strspn(line, " \t");
-        int rc = line[blank] == '\0' ? 1 : run_line(t, json, line + blank);
+        int rc = line[blank] == '\0' ? 1 : run_line(c, line + blank);
         free(line);
         if (rc < 0)
             return rc;

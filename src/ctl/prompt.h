@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-#include "ctl/control_client.h"
+#include "ctl/ctl.h"
 
 /* Reads and runs commands until "quit", "exit" or the end of the input. Returns 1 if all commands
  * succeeded, 0 if not; -errno if the connection to zproxy failed. */
-int prompt_run(struct control_client *t, bool json);
+int prompt_run(struct ctl *c);
 
 #endif
