@@ -332,7 +332,7 @@ static const struct {
       "a.ini:6: [pool p] retries: \"x\": not understood, expected a number from 0 to 1000\n"
       "a.ini:7: [pool p] retries: given twice, first in line 6\n" },
     { MINIMAL "balance =\n", "a.ini:6: [pool p] balance: \"\": unknown, expected round_robin, "
-                             "least_conn, random, hash or first\n" },
+                             "least_conn, random, hash, first or least_time\n" },
     { MINIMAL "[admin]\nzzz = 3\n",
       "a.ini:7: [admin] zzz: unknown key, expected one of: socket socket_mode http\n" },
     { MINIMAL "[admin]\nsocket = /x\nhtp = *:81\n[admin x]\nuser = x\n",

@@ -17,6 +17,8 @@ struct counters {
     struct listener_state listener;
     struct end_counts ended;
     struct runtime rt;
+    bool paused;
+    uint64_t last_usable;
 };
 
 static struct rig rig;
@@ -73,6 +75,8 @@ static void copy_out(struct counters *to)
     memcpy(&to->listener, in, sizeof to->listener);
     memcpy(&to->ended, ended, sizeof to->ended);
     memcpy(&to->rt, &rig.rt, sizeof to->rt);
+    to->paused = pool_is_paused(pool);
+    to->last_usable = pool_last_usable(pool, 0);
     workers_totals(&rig.rt.workers, &to->rt.workers.retired);
 }
 
@@ -89,6 +93,8 @@ static void fill_server(struct pool *pool, struct server *srv)
     atomic_store(&srv->out_until, ++last);
     atomic_store(&srv->slow_start_began, ++last);
     atomic_store(&srv->slow_start_length, ++last);
+    atomic_store(&srv->connect_time, ++last);
+    pool_restore(pool, true, ++last);
     fill(FIRST_TO(&result, streak, why));
     health_restore(rig.rt.health, pool, srv, &result);
 }
@@ -164,6 +170,8 @@ START_TEST(every_value_of_the_tables_survives)
     HANDOVER_SERVER_STATE(SAME)
     HANDOVER_SERVER_LIMITS(SAME)
 #undef OBJECT
+    ck_assert(old.paused && new.paused);
+    ck_assert_uint_eq(new.last_usable, old.last_usable);
 #define OBJECT result
     HANDOVER_HEALTH_VALUES(SAME)
 #undef OBJECT

@@ -64,5 +64,6 @@ extern const struct policy_ops policy_least_conn;
 extern const struct policy_ops policy_random;
 extern const struct policy_ops policy_hash;
 extern const struct policy_ops policy_first;
+extern const struct policy_ops policy_least_time;
 
 #endif

@@ -348,7 +348,7 @@ bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now)
         return false;
     if (up) {
         passive_check_reset(srv);
-        server_start_slow_start(srv, now, pool_conf(p)->slow_start);
+        pool_comes_up(srv, now, pool_conf(p));
         queue_forget_tried(&p->queue, srv);
     }
     bool was_only_eligible = up && !pool_has_other_eligible(p, srv);
@@ -375,7 +375,7 @@ void pool_set_state(struct pool *p, struct server *srv, enum config_state state,
         return;
     if (state == CONFIG_STATE_READY) {
         passive_check_reset(srv);
-        server_start_slow_start(srv, now, pool_conf(p)->slow_start);
+        pool_comes_up(srv, now, pool_conf(p));
         queue_forget_tried(&p->queue, srv);
     }
     setting_changed(p, srv, now);

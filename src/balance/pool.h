@@ -83,6 +83,11 @@ void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now);
 /* The server refused a client whose address it sees. Counts as a failed connect if the server has
  * refused another client as well. client: a hash of the address, not 0. */
 void pool_connect_refused(struct pool *p, struct server *srv, uint64_t client, uint64_t now);
+/* How long a connect took, in µs, or failed to take, for balance = least_time. Without effect for
+ * other policies. */
+void pool_connect_took(struct pool *p, struct server *srv, uint64_t us, bool failed, uint64_t now);
+/* The average of these times, µs; 0: unknown, or not kept. */
+uint64_t pool_connect_time(const struct pool *p, const struct server *srv);
 /* The client left first, or the failure is not the server's. */
 void pool_connect_cancelled(struct pool *p, struct server *srv, uint64_t now);
 

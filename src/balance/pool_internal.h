@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "balance/connect_time.h"
 #include "balance/pool.h"
 #include "balance/server_set.h"
 
@@ -49,6 +50,13 @@ static inline struct server_set *pool_set(const struct pool *p)
 static inline void pool_schedule_review(struct pool *p)
 {
     atomic_store_explicit(&p->review_at, 0, memory_order_release);
+}
+
+/* Begins a server's slow start, and forgets how long connects took before. */
+static inline void pool_comes_up(struct server *srv, uint64_t now, const struct config_pool *conf)
+{
+    server_start_slow_start(srv, now, conf->slow_start);
+    connect_time_forget(&srv->connect_time);
 }
 
 /* Serves the waiting sessions after a change of the servers: grants free slots, and ends the wait

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "balance/connect_time.h"
 #include "balance/passive_check.h"
 #include "balance/pool_internal.h"
 #include "base/log.h"
@@ -185,7 +186,7 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
             return;
         passive_check_reset(srv); /* it works, and no server is usable */
     }
-    server_start_slow_start(srv, now, set->conf->slow_start);
+    pool_comes_up(srv, now, set->conf);
     pool_schedule_review(p);
     pool_log_passive_check(p, srv, LOG_LEVEL_NOTICE, "server_back");
     queue_forget_tried(&p->queue, srv);
@@ -221,6 +222,22 @@ static bool pool_take_out(struct pool *p, const struct server_set *set, struct s
         passive_check_take_out(srv, last ? pool_probe_at(now, until) : until);
     pthread_mutex_unlock(&p->lock);
     return out;
+}
+
+void pool_connect_took(struct pool *p, struct server *srv, uint64_t us, bool failed, uint64_t now)
+{
+    struct server_set *set = pool_set(p);
+    if (set->conf->balance != CONFIG_BALANCE_LEAST_TIME)
+        return;
+    connect_time_add(&srv->connect_time,
+                     failed && us < CONNECT_TIME_FAILED ? CONNECT_TIME_FAILED : us, now);
+    server_set_changed(set, srv, now);
+}
+
+uint64_t pool_connect_time(const struct pool *p, const struct server *srv)
+{
+    bool kept = pool_conf(p)->balance == CONFIG_BALANCE_LEAST_TIME;
+    return kept ? connect_time_average(&srv->connect_time) : 0;
 }
 
 void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)

@@ -73,6 +73,7 @@ struct server {
     _Atomic uint64_t fails_began;       /* ms */
     _Atomic uint64_t refused_client;    /* a hash; passive_check_refuses_all() */
     _Atomic uint64_t refused_at;        /* ms */
+    _Atomic uint64_t connect_time;      /* connect_time.h, with balance = least_time */
     _Atomic uint32_t rank_index;        /* index and rank in the current server set */
 
     /* log; relaxed */

@@ -71,6 +71,7 @@ static uint64_t hash_members(enum config_balance balance, const struct server_me
     case CONFIG_BALANCE_ROUND_ROBIN:
     case CONFIG_BALANCE_LEAST_CONN:
     case CONFIG_BALANCE_RANDOM:
+    case CONFIG_BALANCE_LEAST_TIME:
         break;
     }
     return hash_weights(member, count);

@@ -274,6 +274,17 @@ static enum request_result show_pools(struct request *r)
 
 /* ---- servers ---- */
 
+/* Only where it is kept. */
+static void command_show_connect_time(struct sheet *s, const struct pool *p,
+                                      const struct server *srv)
+{
+    uint64_t us = pool_connect_time(p, srv);
+    if (us == 0)
+        sheet_null(s);
+    else
+        sheet_number(s, us);
+}
+
 static void command_show_server(struct sheet *s, const struct runtime *rt, const struct pool *p,
                                 const struct server *srv)
 {
@@ -292,6 +303,7 @@ static void command_show_server(struct sheet *s, const struct runtime *rt, const
     sheet_number(s, counter_get(&srv->counter[SERVER_FAILURES]));
     sheet_number(s, counter_get(&srv->counter[SERVER_SENT]));
     sheet_number(s, counter_get(&srv->counter[SERVER_RECEIVED]));
+    command_show_connect_time(s, p, srv);
     sheet_text(s, view.why);
 }
 
@@ -320,6 +332,7 @@ static enum request_result show_servers(struct request *r)
         { "failures", SHEET_ALIAS },
         { "sent", SHEET_BYTES },
         { "received", SHEET_BYTES },
+        { "connect", SHEET_MICROS },
         { "why", SHEET_TEXT },
     };
     const struct runtime *rt = r->rt;

@@ -33,6 +33,7 @@ enum config_balance {
     CONFIG_BALANCE_RANDOM,
     CONFIG_BALANCE_HASH,
     CONFIG_BALANCE_FIRST,
+    CONFIG_BALANCE_LEAST_TIME,
 };
 extern const char *const config_balance_words[]; /* by enum config_balance; NULL after the last */
 

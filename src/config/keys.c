@@ -27,7 +27,8 @@ const char *const config_balance_words[] = {
     [CONFIG_BALANCE_RANDOM] = "random",
     [CONFIG_BALANCE_HASH] = "hash",
     [CONFIG_BALANCE_FIRST] = "first",
-    [CONFIG_BALANCE_FIRST + 1] = NULL,
+    [CONFIG_BALANCE_LEAST_TIME] = "least_time",
+    [CONFIG_BALANCE_LEAST_TIME + 1] = NULL,
 };
 const char *const config_hash_key_words[] = {
     [CONFIG_HASH_SOURCE] = "source",

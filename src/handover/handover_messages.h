@@ -55,7 +55,8 @@ enum handover_value {
     X(uint64_t, max_connections, HANDOVER_VALUE_ANY)   \
     X(uint64_t, out_until, HANDOVER_VALUE_ANY)         \
     X(uint64_t, slow_start_began, HANDOVER_VALUE_PAST) \
-    X(uint64_t, slow_start_length, HANDOVER_VALUE_ANY)
+    X(uint64_t, slow_start_length, HANDOVER_VALUE_ANY) \
+    X(uint64_t, connect_time, HANDOVER_VALUE_ANY)
 
 /* The object is struct health_state. */
 #define HANDOVER_HEALTH_VALUES(X)              \
@@ -196,8 +197,8 @@ HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
 HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
-HANDOVER_LAYOUT(sizeof(struct handover_server), 1176);
-HANDOVER_LAYOUT(offsetof(struct handover_server, check), 864);
+HANDOVER_LAYOUT(sizeof(struct handover_server), 1184);
+HANDOVER_LAYOUT(offsetof(struct handover_server, check), 872);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);

@@ -10,6 +10,7 @@
 #include "session/session_end.h"
 
 #define MS_PER_S 1e3
+#define US_PER_S 1e6
 #define NS_PER_S 1e9
 
 #define PIECE 64 /* listeners, servers, ... in one call of metrics_next() */
@@ -196,6 +197,15 @@ static void put_checks(const struct metrics *m, const struct family *f, size_t i
     prometheus_value(out, c->passes);
     put_server_labels(m, f, i, "result", "failed", out);
     prometheus_value(out, c->failures);
+}
+
+static void metrics_put_connect_time(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    uint64_t us = m->s->server[i].connect_time;
+    if (us == 0)
+        return;
+    put_server_labels(m, f, i, NULL, NULL, out);
+    fprintf(out, " %.6f\n", (double)us / US_PER_S);
 }
 
 static void put_last_check(const struct metrics *m, const struct family *f, size_t i, FILE *out)
@@ -427,6 +437,10 @@ static const struct family families[] = {
     { "zproxy_server_connect_failures_total", "counter",
       "Connects to the server that were refused, timed out or failed otherwise.", SCOPE_SERVERS,
       .samples = put_server_counter, .index = SERVER_FAILURES },
+    { "zproxy_server_connect_seconds", "gauge",
+      "Average time to connect to the server, failed connects included; only with balance = "
+      "least_time, and after the first connect.",
+      SCOPE_SERVERS, .samples = metrics_put_connect_time },
     { "zproxy_server_received_bytes_total", "counter",
       "Bytes from the server to clients, including those of current sessions.", SCOPE_SERVERS,
       .samples = put_server_counter, .index = SERVER_RECEIVED },

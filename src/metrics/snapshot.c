@@ -59,6 +59,7 @@ static void snapshot_take_server(const struct runtime *rt, const struct pool *p,
     s->weight = server_weight(srv);
     s->active = server_active(srv);
     s->max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed);
+    s->connect_time = pool_connect_time(p, srv);
     for (int k = 0; k < SERVER_COUNTERS; k++)
         s->counter[k] = counter_get(&srv->counter[k]);
     take_check(rt, p, srv, all, &s->check);

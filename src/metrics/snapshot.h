@@ -49,6 +49,7 @@ struct snapshot_server {
     unsigned weight;
     uint64_t active;
     uint64_t max_connections; /* 0: no limit */
+    uint64_t connect_time;    /* average, µs; 0: unknown, or not kept */
     uint64_t counter[SERVER_COUNTERS];
     struct snapshot_check check;
 };

@@ -158,6 +158,8 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
     json_limit(w, "sessions_limit", s->max_connections);
     for (int k = 0; k < SERVER_COUNTERS; k++)
         json_uint(w, server_counter_names[k], s->counter[k]);
+    if (s->connect_time != 0)
+        json_uint(w, "connect_us", s->connect_time);
     put_check(w, &s->check);
     json_end_object(w);
 }

@@ -42,3 +42,10 @@ void sock_info(int fd, struct sock_info *info)
     info->unread = queue(fd, SIOCINQ);
     info->unsent = queue(fd, SIOCOUTQ);
 }
+
+uint64_t sock_info_rtt(int fd)
+{
+    struct tcp_info ti;
+    socklen_t len = sizeof ti;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len) == 0 ? ti.tcpi_rtt : 0;
+}

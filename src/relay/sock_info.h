@@ -18,6 +18,9 @@ struct sock_info {
     uint64_t unsent;       /* bytes that the peer has not acknowledged (unix sockets: not read) */
 };
 
+/* The smoothed round trip time in µs; 0: unknown, or not TCP. */
+uint64_t sock_info_rtt(int fd);
+
 /* fd -1: no socket. */
 void sock_info(int fd, struct sock_info *info);
 

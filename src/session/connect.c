@@ -11,6 +11,7 @@
 #include "base/proxy_header.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
+#include "relay/sock_info.h"
 #include "session/session_addr.h"
 #include "session/session_close.h"
 #include "session/session_log.h"
@@ -115,6 +116,7 @@ static int connect_attempt(struct session *s)
 {
     s->attempts++;
     s->pool_attempts++;
+    s->active = session_now(s);
     s->state = SESSION_CONNECTING;
     s->wait_until = session_timers_after(session_now(s), conf_of(s)->connect_timeout);
     int fd = open_server_socket(s);
@@ -136,6 +138,18 @@ static bool comes_from_client(const struct session *s)
            !addr_is_unix(&s->target->addr);
 }
 
+/* The wake-ups at the beginning and the end give the time to a millisecond; the kernel has measured
+ * the round trip of the handshake, unless segments were lost or the socket is a unix one. */
+static void report_time(const struct session *s, bool failed)
+{
+    uint64_t ms = session_now(s) - s->active;
+    uint64_t us = ms > 1 ? (ms - 1) * 1000 : 0;
+    if (conf_of(s)->balance != CONFIG_BALANCE_LEAST_TIME)
+        return;
+    uint64_t rtt = failed ? 0 : sock_info_rtt(s->server.fd);
+    pool_connect_took(s->pool, s->target, us > rtt ? us : rtt, failed, session_now(s));
+}
+
 /* An error of this machine does not count as a failure of the server. Nor does a timeout or a
  * missing route when the source is the client's address: they may be about the way back to the
  * client, and even a refusal may be meant for this client only. */
@@ -145,6 +159,8 @@ static void report_failure(const struct session *s, int error)
     uint64_t now = session_now(s);
     bool local = sock_error_is_local(&s->target->addr, error);
     bool from_client = comes_from_client(s);
+    if (!local)
+        report_time(s, true);
     if (!local && !from_client)
         pool_connect_failed(p, s->target, now);
     else if (!local && error == ECONNREFUSED)
@@ -364,6 +380,7 @@ static bool is_self_connected(const struct session *s)
 
 static void reached(struct session *s)
 {
+    report_time(s, false);
     s->connected = s->active = session_now(s);
     s->server_stats = server_stats_get(&s->sessions->server_stats_table, s->target);
     sessions_record(s->sessions, SESSION_CONNECT_TIME, s->connected - s->began);

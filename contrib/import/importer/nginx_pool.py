@@ -96,8 +96,9 @@ class Upstreams:
                 else:
                     self.report.dropped(each.place, " ".join(words) + ": round_robin is used")
             elif each.name == "least_time":
-                value, origin = "least_conn", each.place
-                self.report.dropped(each.place, " ".join(words) + ": least_conn is used")
+                value, origin = "least_time", each.place
+                if words[1:] != ["connect"]:
+                    self.report.differs(each.place, " ".join(words) + ": the time to connect is used")
             elif each.name not in ("server", "zone", "state", "resolver", "resolver_timeout"):
                 self.report.dropped(each.place, " ".join(words))
         pool.set("balance", value, origin)
