@@ -42,10 +42,10 @@ def birdc(machine, command):
     return done.stdout if done.returncode == 0 else ""
 
 
-def start_bird(node):
+def start_bird(node, replace=()):
     """BIRD in a node, which restarts as its drop-in says."""
     need_program("bird", "birdc")
-    node.install("bird/bird.conf", "/etc/bird/bird.conf", {FIRST: node.front})
+    node.install("bird/bird.conf", "/etc/bird/bird.conf", {FIRST: node.front, **dict(replace)})
     node.install("bird/zproxy-announce", "/usr/local/sbin/zproxy-announce")
     node.announcer = node.start("/usr/local/sbin/zproxy-announce")
     node.router_daemon = node.start("bird", "-f", "-R")

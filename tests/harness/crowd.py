@@ -233,8 +233,7 @@ class Clients:
         self.by_node, self.kept_broken_by_node = collections.Counter(), collections.Counter()
         self.nodes_of = {}
         self.moved = set()
-        self.last_wrong = self.first_wrong = self.first_served = None
-        self.last_by_node = {}
+        self.last_wrong = self.last_slow = None
 
     def add_kept(self, count):
         for _ in range(count):
@@ -258,7 +257,9 @@ class Clients:
 
     def on_connected(self, client):
         self.connected += 1
-        self.slow += now() - client.begin > 0.9     # the first SYN was lost
+        if now() - client.begin > 0.9:      # the first SYN was lost
+            self.slow += 1
+            self.last_slow = max(client.begin, self.last_slow or 0)
 
     def on_kept(self, client):
         self.kept.add(client)
@@ -273,13 +274,11 @@ class Clients:
         if why is None:
             self.served += 1
             self.by_node[client.node] += 1
-            self.last_by_node[client.node] = client.begin
             if self.nodes_of.setdefault(client.source, client.node) != client.node:
                 self.moved.add(client.source)
             return
         (self.broken if client.connected else self.failed)[why] += 1
         self.last_wrong = max(client.begin, self.last_wrong or 0)
-        self.first_wrong = min(client.begin, self.first_wrong or client.begin)
 
     def on_line(self, line):
         do = line.pop("do")
@@ -297,8 +296,7 @@ class Clients:
                 "moved": len(self.moved), "addresses": len(self.nodes_of), "open": self.open,
                 "kept": collections.Counter(client.node for client in self.kept),
                 "kept_broken": self.kept_broken, "kept_broken_by_node": self.kept_broken_by_node,
-                "first_wrong": self.first_wrong, "last_wrong": self.last_wrong,
-                "last_by_node": self.last_by_node}
+                "last_wrong": self.last_wrong, "last_slow": self.last_slow}
 
 
 if __name__ == "__main__":
