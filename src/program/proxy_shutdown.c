@@ -12,7 +12,8 @@
 #include "program/proxy_internal.h"
 
 #define STATUS_MS        1000 /* between two status reports of a leave or a drain */
-#define STALLED_EXTRA_MS 1000 /* for sessions to end, if the process was stopped at the timeout */
+#define STALLED_EXTRA_MS 1000 /* for sessions to end, if the process was late at the timeout */
+#define SPREAD_REST_MS   500  /* at most: the end of a spread shutdown, without closing sessions */
 #define NOTIFY_FLUSH_MS  5000 /* for a service manager whose queue is full, at the end */
 #define FINISH_STEP_MS   2    /* between two attempts to send the last answers */
 
@@ -31,11 +32,11 @@ void proxy_abort_sessions(struct proxy *p, const char *why)
 }
 
 /* If the process was stopped (SIGSTOP, a suspended machine) when the timeout expired, sessions get
- * a little time to handle what came meanwhile. */
+ * a little time to handle what came meanwhile; likewise those that a drain is late to close. */
 static void on_shutdown_timeout(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
-    bool more = p->deadline.late && !p->deadline_extended;
+    bool more = (p->deadline.late || drains_count(&p->rt.drains) > 0) && !p->deadline_extended;
     p->deadline_extended |= more;
     if (more)
         deadline_start(&p->deadline, on_shutdown_timeout, STALLED_EXTRA_MS);
@@ -63,13 +64,16 @@ static void on_status(uv_timer_t *timer)
     report_status(timer->data, "");
 }
 
+/* The drains of the servers end before the timeout of the shutdown, which resets sessions. */
 static void drain_pool_servers(void *arg, struct pool *pool)
 {
     struct proxy *p = arg;
+    uint64_t rest = p->shutdown_spread_ms / 4;
+    uint64_t over = p->shutdown_spread_ms - (rest < SPREAD_REST_MS ? rest : SPREAD_REST_MS);
     size_t count = 0;
     struct server *const *servers = pool_servers(pool, &count);
     for (size_t i = 0; i < count; i++)
-        if (drains_start(&p->rt.drains, pool, servers[i], p->shutdown_spread_ms) < 0)
+        if (drains_start(&p->rt.drains, pool, servers[i], over) < 0)
             log_msg(LOG_LEVEL_ERROR, "drain",
                     "[pool %s]: out of memory: its sessions are not closed evenly",
                     pool_name(pool));
