@@ -57,7 +57,7 @@ class Etcd(Service):
                 "--listen-client-urls", client, "--advertise-client-urls", client,
                 "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                 "--initial-cluster", f"default={peer}", "--heartbeat-interval", "100",
-                "--election-timeout", "1000", "--enable-v2=true"]
+                "--election-timeout", "1000"]
 
     def ctl(self, *arguments, check=True):
         return run_program("etcdctl", *arguments, env=self.environment, check=check)
