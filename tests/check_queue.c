@@ -77,6 +77,48 @@ static void expect_granted(const char *expected)
     }
 }
 
+static struct server *pick_any(void *arg, const struct waiter *w)
+{
+    return pool_was_tried(w->tried, arg) ? NULL : arg;
+}
+
+START_TEST(the_order_is_that_of_the_first_wait)
+{
+    const uint64_t since[] = { 30, 10, 20, 10 };
+    for (int i = 0; i < 4; i++) {
+        waiters[i].since = since[i];
+        waiters[i].again = i == 3;
+        waiters[i].inbox = &inboxes[0];
+        ck_assert(queue_enqueue(&queue, &waiters[i], i < 3 ? 10 : 0)); /* no limit for again */
+    }
+    queue_dispatch(&queue, pick_any, server);
+    expect_granted("1-");
+    expect_granted("3-");
+    expect_granted("2-");
+    expect_granted("0-");
+    expect_granted("--");
+}
+END_TEST
+
+START_TEST(a_dispatch_skips_sessions_that_have_tried_the_server_until_it_is_forgotten)
+{
+    struct pool_tried *tried = malloc(sizeof *tried + sizeof tried->serial[0]);
+    ck_assert_ptr_nonnull(tried);
+    tried->count = 1;
+    tried->serial[0] = server->serial;
+    waiters[0].tried = waiters[2].tried = tried;
+    join_all();
+    queue_dispatch(&queue, pick_any, server);
+    expect_granted("-1");
+    expect_granted("-3");
+    queue_forget_tried(&queue, server);
+    queue_dispatch(&queue, pick_any, server);
+    expect_granted("0-");
+    expect_granted("2-");
+    free(tried);
+}
+END_TEST
+
 START_TEST(first_come_first_served_over_all_inboxes)
 {
     join_all();
@@ -319,6 +361,8 @@ int main(void)
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, no_thread_is_in_wake_after_the_waiter_was_taken_out, 0, 2);
     tcase_add_test(t, first_come_first_served_over_all_inboxes);
+    tcase_add_test(t, the_order_is_that_of_the_first_wait);
+    tcase_add_test(t, a_dispatch_skips_sessions_that_have_tried_the_server_until_it_is_forgotten);
     tcase_add_test(t, an_inbox_keeps_the_order);
     tcase_add_test(t, the_queue_is_bounded);
     tcase_add_test(t, a_session_that_tried_the_server_is_skipped_and_keeps_its_position);

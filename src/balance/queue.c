@@ -1,5 +1,7 @@
 #include "balance/queue.h"
 
+#define SKIPS_MAX 64 /* sessions that have tried the servers with free slots, in one visit */
+
 bool pool_was_tried(const struct pool_tried *tried, const struct server *srv)
 {
     if (tried == NULL)
@@ -65,17 +67,26 @@ uint64_t queue_length(const struct queue *q)
     return atomic_load(&q->length);
 }
 
-/* From the end, except for one that goes before all others, as the one that probed a server. */
+/* A session that comes back has its place near the beginning, any other one near the end. */
+static struct waiter *queue_place(const struct queue *q, const struct waiter *w)
+{
+    struct waiter *before = TAILQ_LAST(&q->waiting, waiter_list);
+    if (before == NULL || before->since <= w->since)
+        return before;
+    if (!w->again) {
+        while (before != NULL && before->since > w->since)
+            before = TAILQ_PREV(before, waiter_list, in_list);
+        return before;
+    }
+    struct waiter *next = TAILQ_FIRST(&q->waiting);
+    while (next->since <= w->since) /* the last one is later */
+        next = TAILQ_NEXT(next, in_list);
+    return TAILQ_PREV(next, waiter_list, in_list);
+}
+
 static void queue_insert(struct queue *q, struct waiter *w)
 {
-    const struct waiter *first = TAILQ_FIRST(&q->waiting);
-    if (first != NULL && first->since > w->since) {
-        TAILQ_INSERT_HEAD(&q->waiting, w, in_list);
-        return;
-    }
-    struct waiter *before = TAILQ_LAST(&q->waiting, waiter_list);
-    while (before != NULL && before->since > w->since)
-        before = TAILQ_PREV(before, waiter_list, in_list);
+    struct waiter *before = queue_place(q, w);
     if (before == NULL)
         TAILQ_INSERT_HEAD(&q->waiting, w, in_list);
     else
@@ -171,13 +182,15 @@ void queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const str
         return;
     pthread_mutex_lock(&q->lock);
     struct waiter *w = TAILQ_FIRST(&q->waiting);
-    while (w != NULL) {
+    for (unsigned skipped = 0; w != NULL && skipped < SKIPS_MAX;) {
         struct waiter *next = TAILQ_NEXT(w, in_list);
         struct server *srv = pick(arg, w);
         if (srv != NULL)
             queue_answer(q, w, srv);
         else if (w->tried == NULL)
             break;
+        else
+            skipped++;
         w = next;
     }
     pthread_mutex_unlock(&q->lock);
