@@ -57,7 +57,7 @@ static void enter(struct worker *w, struct session *s)
     *s = (struct session){ .waiter = { .inbox = &w->inbox, .key = request.key } };
     pool_ref(rig.pool);
     s->server = pool_pick(rig.pool, &request, &refusal);
-    if (s->server == NULL && refusal == POOL_FULL)
+    if (s->server == NULL && refusal != POOL_NO_SERVER)
         s->waits = pool_enqueue(rig.pool, &s->waiter, now(), &s->server) == 0;
     if (s->server == NULL && !s->waits)
         pool_unref(rig.pool);
@@ -79,6 +79,7 @@ static void try_connect(struct worker *w, struct session *s)
 {
     if (draw(w, 4) > 0) {
         pool_connected(rig.pool, s->server, now());
+        pool_connect_took(rig.pool, s->server, draw(w, 100), false, now());
         s->connected = true;
     } else {
         pool_connect_failed(rig.pool, s->server, now());
@@ -171,6 +172,8 @@ static void change(const struct config_pool *const *confs, unsigned turn)
     pool_set_up(rig.pool, servers[turn / 3 % count], turn % 5 != 0, now());
     if (turn % 3 == 0)
         ck_assert_int_eq(pool_rig_put(&rig, confs[turn % VARIANTS]), 0);
+    if (turn % 7 == 0)
+        pool_pause(rig.pool, turn % 14 == 0, now());
     if (turn % 4 == 0)
         give_up(confs[turn % VARIANTS]);
     grace_reclaim(&rig.grace);
@@ -179,7 +182,8 @@ static void change(const struct config_pool *const *confs, unsigned turn)
     sched_yield();
 }
 
-static const char *const policies[] = { "round_robin", "least_conn", "random", "hash", "first" };
+static const char *const policies[] = { "round_robin", "least_conn", "random",
+                                        "hash",        "first",      "least_time" };
 
 #define POLICIES ((int)(sizeof policies / sizeof policies[0]))
 
@@ -190,7 +194,8 @@ static void run(const char *balance)
     snprintf(text, sizeof text, "%s" COMMON "balance = %s\n", lines[0], balance);
     pool_rig_open(&rig, text);
     for (int i = 0; i < VARIANTS; i++) {
-        snprintf(text, sizeof text, "%s" COMMON "balance = %s\n", lines[i], balance);
+        snprintf(text, sizeof text, "%s" COMMON "balance = %s\nqueue_when = %s\n", lines[i],
+                 balance, i % 2 == 0 ? "full" : "down");
         confs[i] = pool_rig_conf(&rig, text);
     }
     start_workers();
@@ -241,8 +246,9 @@ START_TEST(no_session_waits_beside_a_free_slot)
     char text[256];
     snprintf(text, sizeof text,
              "server = 10.0.0.1:80 name=a max_connections=1\n"
-             "server = 10.0.0.2:80 name=b max_connections=1\nmax_queue = 100\nbalance = %s\n",
-             policies[_i]);
+             "server = 10.0.0.2:80 name=b max_connections=1\nmax_queue = 100\nbalance = %s\n"
+             "queue_when = %s\n",
+             policies[_i / 2], _i % 2 == 0 ? "full" : "down");
     pool_rig_open(&rig, text);
     pthread_barrier_init(&turn_begins, NULL, WORKERS);
     for (int i = 0; i < WORKERS; i++) {
@@ -261,7 +267,7 @@ END_TEST
 static void add(TCase *t)
 {
     tcase_add_loop_test(t, no_slot_is_lost, 0, POLICIES);
-    tcase_add_loop_test(t, no_session_waits_beside_a_free_slot, 0, POLICIES);
+    tcase_add_loop_test(t, no_session_waits_beside_a_free_slot, 0, 2 * POLICIES);
 }
 
 int main(void)
