@@ -247,25 +247,39 @@ static enum connect_result none_left(struct session *s)
                      s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
 }
 
+/* The wait did not begin, or it ends. */
+static void wait_free(struct session *s)
+{
+    if (s->wait->began < session_now(s)) {
+        session_end_wait(s);
+        return;
+    }
+    free(s->wait);
+    s->wait = NULL;
+}
+
+/* Puts s->wait into the queue. */
+static enum connect_result wait_enqueue(struct session *s, uint64_t end)
+{
+    int rc = pool_enqueue(s->pool, &s->wait->waiter, session_now(s), &s->target);
+    if (rc == 0) {
+        s->state = SESSION_WAITING;
+        s->wait_until = end;
+        session_timers_arm(s);
+        return CONNECT_WAITS;
+    }
+    wait_free(s);
+    if (rc > 0)
+        return connect_start(s);
+    return rc == -EAGAIN ? fall_back(s, SESSION_END_QUEUE_FULL) : none_left(s);
+}
+
 static enum connect_result wait_until(struct session *s, uint64_t end)
 {
     if (end <= session_now(s)) /* a connect took longer than the wait may */
         return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
-    struct slot_wait *w = wait_new(s);
-    if (w == NULL)
-        return fall_back(s, SESSION_END_RESOURCE);
-    int rc = pool_enqueue(s->pool, &w->waiter, session_now(s), &s->target);
-    if (rc != 0)
-        free(w);
-    if (rc > 0)
-        return connect_start(s);
-    if (rc < 0)
-        return rc == -EAGAIN ? fall_back(s, SESSION_END_QUEUE_FULL) : none_left(s);
-    s->wait = w;
-    s->state = SESSION_WAITING;
-    s->wait_until = end;
-    session_timers_arm(s);
-    return CONNECT_WAITS;
+    s->wait = wait_new(s);
+    return s->wait == NULL ? fall_back(s, SESSION_END_RESOURCE) : wait_enqueue(s, end);
 }
 
 /* While no server is usable, queue_timeout covers all waits and attempts together. */
@@ -422,14 +436,24 @@ static enum connect_result wait_last_chance(struct session *s)
     return s->target != NULL ? connect_start(s) : fall_back(s, SESSION_END_QUEUE_TIMEOUT);
 }
 
+/* The rest is over: the session stays in the queue, but may get any server. */
+static enum connect_result wait_rested(struct session *s)
+{
+    struct slot_wait *w = s->wait;
+    pool_cancel(s->pool, &w->waiter, session_now(s));
+    forget_attempts(s);
+    w->waiter.tried = NULL;
+    w->waiter.again = true;
+    w->rest_until = 0;
+    return wait_enqueue(s, s->wait_until);
+}
+
 static enum connect_result wait_expire(struct session *s)
 {
-    bool rested = s->wait->rest_until != 0 && s->wait_until > session_now(s);
+    if (s->wait->rest_until != 0 && s->wait_until > session_now(s))
+        return wait_rested(s);
     session_cancel_wait(s);
-    if (!rested)
-        return wait_last_chance(s);
-    forget_attempts(s);
-    return wait_until(s, s->wait_until);
+    return wait_last_chance(s);
 }
 
 enum connect_result connect_expire(struct session *s)
