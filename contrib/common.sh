@@ -24,19 +24,33 @@ as_root() {
     fi
 }
 
-# missing_packages PACKAGE... prints those that are not installed.
+# missing_packages PACKAGE... prints those that are not installed. "one|other" is one of both.
 missing_packages() {
     local package
     for package; do
-        # shellcheck disable=SC2016 # dpkg's variable, not the shell's
-        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
-        'install ok installed') ;;
+        # shellcheck disable=SC2016,SC2086 # dpkg's variable, not the shell's; words split at |
+        case $(IFS='|' && dpkg-query -W -f '${Status}' $package 2>/dev/null) in
+        *'install ok installed'*) ;;
         *) printf '%s\n' "$package" ;;
         esac
     done
 }
 
-# install_packages PACKAGE... installs the packages that are missing. Their services are neither
+# available PACKAGE... prints the packages, and of "one|other" the first that apt knows.
+available() {
+    local package one
+    local -a some
+    for package; do
+        IFS='|' read -ra some <<<"$package"
+        for one in "${some[@]}"; do
+            [ "${#some[@]}" -gt 1 ] || break
+            [ -z "$(apt-cache show --no-all-versions "$one" 2>/dev/null)" ] || break
+        done
+        printf '%s\n' "$one"
+    done
+}
+
+# install_packages PACKAGE... installs the packages that are missing ("one|other": one of both). Their services are neither
 # started nor enabled. Services that were installed before are not changed.
 install_packages() {
     local policy=/usr/sbin/policy-rc.d log rc=0 package made=
@@ -54,7 +68,7 @@ install_packages() {
     fi
     log=$(mktemp)
     {
-        as_root apt-get update &&
+        as_root apt-get update && mapfile -t missing < <(available "${missing[@]}") &&
             as_root env DEBIAN_FRONTEND=noninteractive \
                 apt-get install -y --no-install-recommends "${missing[@]}"
     } </dev/null >"$log" 2>&1 || rc=$?
