@@ -13,7 +13,7 @@
 #define OWN_PROCESS 32
 #define OWN_WORKER  12
 #define OWN_ADMIN   (ADMIN_CLIENTS_MAX + 2) /* and the socket, twice while it is changed */
-#define OWN_HTTP    (HTTP_CLIENTS_MAX + 8)  /* the same, and those of libmicrohttpd */
+#define OWN_HTTP    (HTTP_CLIENTS_MAX + HTTP_CLIENTS_CLOSING + 8) /* and those of libmicrohttpd */
 
 /* One pipe for every twenty sessions. When no pipe is free, a flow copies once. */
 #define PIPES_PER_DESCRIPTORS 40

@@ -13,7 +13,6 @@
 #define SILENCE_S        10          /* without a byte in either direction */
 #define EXPIRY_MS        1000        /* from one check of the clients' deadlines to the next */
 #define MEMORY           (16 * 1024) /* of each client; a request's head must fit */
-#define CLOSING_CLIENTS  16          /* that are shut down and not closed yet */
 #define FINISH_CLIENT_MS 200         /* a new client is expected to send its request by then */
 
 static const char text_plain[] = "text/plain; charset=utf-8";
@@ -268,7 +267,7 @@ int http_start_daemon(struct http_listener *listener)
     listener->daemon =
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
                          NULL, NULL, http_on_request, listener, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)(HTTP_CLIENTS_MAX + CLOSING_CLIENTS),
+                         (unsigned)(HTTP_CLIENTS_MAX + HTTP_CLIENTS_CLOSING),
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener,

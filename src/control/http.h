@@ -16,7 +16,8 @@
 #include "base/addr.h"
 #include "base/safe_open.h"
 
-#define HTTP_CLIENTS_MAX 64
+#define HTTP_CLIENTS_MAX     64
+#define HTTP_CLIENTS_CLOSING 16 /* more, which are shut down and not closed yet */
 
 struct http;
 struct http_call;
