@@ -12,6 +12,7 @@ import subprocess
 from .machine import (Network, need_mount_namespaces, need_network_namespaces, need_program,
                       need_root, run_program, scratch)
 from .program import TESTS, command, need_plain
+from .systemd import service_unit
 from .tap import DEADLINE, Failure, Skip, wait_for
 
 # Units that wait for a network, or are of no use in the container.
@@ -167,11 +168,9 @@ def machine():
 
 def install(m, config, drop_in=""):
     """Installs the units as make does, with programs in /payload. Stops what ran before."""
-    for name in ("zproxy.service", "zproxy.socket"):
-        source = name + (".in" if name.endswith("service") else "")
-        with open(os.path.join(TESTS, "../contrib/systemd", source)) as f:
-            m.write(f"/etc/systemd/system/{name}", f.read().replace("@sbindir@", "/payload")
-                    .replace("@sysconfdir@", "/etc"))
+    m.write("/etc/systemd/system/zproxy.service", service_unit("/payload"))
+    with open(os.path.join(TESTS, "../contrib/systemd/zproxy.socket")) as f:
+        m.write("/etc/systemd/system/zproxy.socket", f.read())
     m.write("/etc/systemd/system/zproxy.service.d/test.conf", f"[Service]\n{drop_in}")
     m.write("/etc/zproxy.ini", config)
     os.chmod(m.path("/etc/zproxy.ini"), 0o644)

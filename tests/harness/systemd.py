@@ -1,16 +1,40 @@
-"""zproxy with sockets from systemd-socket-activate(1)."""
+"""The unit for systemd, and zproxy with sockets from systemd-socket-activate(1)."""
 
+import os
+import re
 import socket
 import subprocess
 
-from .machine import need_program, scratch
-from .program import Zproxy, command
+from .machine import find_program, need_program, run_program, scratch
+from .program import TESTS, Zproxy, command
 from .tap import DEADLINE, wait_for
 from .traffic import connect
 
 # systemd-socket-activate starts a program with an environment of its own, and logs to standard error.
 _PASSED = ["--setenv=NOTIFY_SOCKET", "--setenv=ASAN_OPTIONS=detect_leaks=0"]
 _SILENT = ["env", "SYSTEMD_LOG_LEVEL=err"]
+
+
+def version():
+    """The version of systemd on this machine, 0 without it."""
+    if not find_program("systemctl"):
+        return 0
+    return int(run_program("systemctl", "--version").stdout.split()[1])
+
+
+def reloads_by_notification():
+    """Whether the unit has Type=notify-reload."""
+    return version() >= 253
+
+
+def service_unit(sbindir):
+    """The text of zproxy.service, as make writes it after configure on this machine."""
+    with open(os.path.join(TESTS, "../contrib/systemd/zproxy.service.in")) as f:
+        text = f.read()
+    if reloads_by_notification():
+        text = re.sub(r"^ExecReload=kill .*\n", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^Type=notify$", "Type=notify-reload", text, flags=re.MULTILINE)
+    return text.replace("@sbindir@", sbindir).replace("@sysconfdir@", "/etc")
 
 
 def activate(*sockets, names=None, options=()):
