@@ -24,9 +24,9 @@ _zproxyctl_sessions() {
 # Prints the words that may follow the given words of a command.
 _zproxyctl_next() {
     case "$*" in
-    "") echo show set drain pause resume wait add del close explain preview apply reload health shutdown help top ;;
+    "") echo show set drain rebalance pause resume wait add del close explain preview apply reload health shutdown help top ;;
     show) echo info problems listeners pools servers sessions session names config ;;
-    "show servers" | explain | pause | resume | "add server") _zproxyctl_pools ;;
+    "show servers" | explain | rebalance | pause | resume | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;
     set) echo server log_level health ;;
@@ -47,11 +47,13 @@ _zproxyctl_next() {
     "set server "*" state") echo ready drain maint ;;
     "set server "*" weight") ;;
     "set server "*) echo state weight ;;
-    "drain "*" over" | "shutdown "*over | "shutdown "*after) echo 30s 5m 1h ;;
+    "drain "*" over" | "rebalance "*" over" | "shutdown "*over | "shutdown "*after) echo 30s 5m 1h ;;
     shutdown | "shutdown after "*) echo after over ;;
     "drain "*) echo over ;;
+    "rebalance "*" stop") ;;
+    "rebalance "*) echo over stop ;;
     "preview "*) echo as ;;
-    help) echo show set drain pause resume wait add del close explain preview apply reload health ;;
+    help) echo show set drain rebalance pause resume wait add del close explain preview apply reload health ;;
     esac
 }
 

@@ -24,6 +24,8 @@ struct pick_request {
     const struct pool_tried *tried; /* servers that the session could not reach; NULL: none */
     uint64_t waiting; /* for a session of the queue: how many wait; a slow start holds them back */
     bool due;         /* its wait ends now: other waiting sessions are not asked */
+    const struct server
+        *holds; /* for peek: the session has a slot here, so it has room. NULL: none */
 };
 
 /* Acquires a slot on srv for the session. expected: as for server_acquire(). */

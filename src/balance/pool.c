@@ -307,6 +307,11 @@ bool pool_is_backup(const struct pool *p, const struct server *srv)
     return srv->backup;
 }
 
+void pool_prefer_below_share(struct pool *p, bool prefer)
+{
+    atomic_store_explicit(&p->prefers_below, prefer, memory_order_relaxed);
+}
+
 struct table pool_table(const struct pool *p)
 {
     return pool_set(p)->table;

@@ -192,6 +192,10 @@ bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now);
 struct server *const *pool_servers(const struct pool *p, size_t *count);
 bool pool_is_backup(const struct pool *p, const struct server *srv);
 
+/* Whether new sessions go first to servers that have fewer sessions than server_set_fair() gave
+ * them. */
+void pool_prefer_below_share(struct pool *p, bool prefer);
+
 /* The fingerprints of the servers: table.h. */
 struct table pool_table(const struct pool *p);
 

@@ -29,6 +29,7 @@ struct pool {
     _Atomic bool paused;  /* by zproxyctl: new sessions wait */
     _Atomic bool dropped; /* no configuration has the pool any more: its servers stay as they are */
     pthread_mutex_t lock; /* held while a server is taken out */
+    _Atomic bool prefers_below; /* pool_prefer_below_share() */
 
     /* control thread only */
     struct server_list server_list;
@@ -43,6 +44,12 @@ struct pool {
 static inline struct server_set *pool_set(const struct pool *p)
 {
     return atomic_load(&p->set);
+}
+
+/* As pool_prefer_below_share() has set it. */
+static inline bool pool_prefers_below(const struct pool *p)
+{
+    return atomic_load_explicit(&p->prefers_below, memory_order_relaxed);
 }
 
 /* The next pick brings the order up to date with the time. release: the thread that does the

@@ -49,7 +49,7 @@ static struct server *dispatch_pick(void *arg, const struct waiter *w)
     const struct pick_request r = {
         .key = w->key, .now = d->now, .tried = w->tried, .waiting = queue_length(&d->pool->queue)
     };
-    return server_set_pick(d->set, &r);
+    return server_set_pick(d->set, &r, pool_prefers_below(d->pool));
 }
 
 /* Gives slots to the waiting sessions, in their order, by the policy. */

@@ -124,7 +124,7 @@ struct server *pool_pick(struct pool *p, const struct pick_request *r, enum pool
     struct server *srv = NULL;
     pool_review(p, set, r->now);
     if (!must_wait(p, r))
-        srv = server_set_pick(set, r);
+        srv = server_set_pick(set, r, pool_prefers_below(p));
     if (srv == NULL)
         *refusal = pool_refusal(p, r->tried, r->now);
     return srv;
@@ -136,7 +136,7 @@ struct server *pool_peek(struct pool *p, const struct pick_request *r, enum pool
     struct server *srv = NULL;
     pool_review(p, set, r->now);
     if (!must_wait(p, r))
-        srv = server_set_peek(set, r);
+        srv = server_set_peek(set, r, pool_prefers_below(p));
     if (srv == NULL)
         *refusal = pool_refusal(p, r->tried, r->now);
     return srv;

@@ -48,6 +48,7 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     atomic_init(&srv->max_connections, conf->max_connections);
     atomic_init(&srv->state, (int)conf->state);
     atomic_init(&srv->up, true);
+    atomic_init(&srv->fair, SERVER_NO_SHARE);
     return srv;
 }
 
@@ -199,6 +200,42 @@ enum server_acquired server_acquire(struct server *srv, uint64_t expected)
 void server_release(struct server *srv)
 {
     atomic_fetch_sub(&srv->active, 1);
+}
+
+void server_set_fair(struct server *srv, uint64_t sessions)
+{
+    set(srv->fair, sessions);
+}
+
+bool server_has_fair_share(const struct server *srv)
+{
+    return server_active(srv) >= get(srv->fair);
+}
+
+/* `leaving` comes first: a slot that is released in between counts twice as gone, not as there. */
+uint64_t server_staying(const struct server *srv)
+{
+    uint64_t leaving = atomic_load(&srv->leaving);
+    uint64_t active = server_active(srv);
+    return active > leaving ? active - leaving : 0;
+}
+
+/* Two workers that close sessions at the same time each count what the other is about to close.
+ * seq_cst: the slot is released before `leaving` is lowered, so no closed session is missed. */
+bool server_leave_begin(struct server *srv, bool force)
+{
+    uint64_t leaving = atomic_fetch_add(&srv->leaving, 1);
+    uint64_t fair = get(srv->fair);
+    uint64_t active = server_active(srv);
+    if (force || (active > leaving && active - leaving > fair))
+        return true;
+    atomic_fetch_sub(&srv->leaving, 1);
+    return false;
+}
+
+void server_leave_end(struct server *srv)
+{
+    atomic_fetch_sub(&srv->leaving, 1);
 }
 
 bool server_may_log(struct server *srv, uint64_t now, uint64_t *suppressed)

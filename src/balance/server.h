@@ -23,6 +23,7 @@
 #include "config/config.h"
 
 #define SERVER_FULL_SHARE 256u
+#define SERVER_NO_SHARE   UINT64_MAX
 
 /* A name of a server. Former names are kept until the server is freed, since a worker may be
  * writing one to the log. */
@@ -75,6 +76,10 @@ struct server {
     _Atomic uint64_t refused_at;        /* ms */
     _Atomic uint64_t connect_time;      /* connect_time.h, with balance = least_time */
     _Atomic uint32_t rank_index;        /* index and rank in the current server set */
+
+    /* rebalance */
+    _Atomic uint64_t fair;    /* sessions it should have; SERVER_NO_SHARE: any number */
+    _Atomic uint64_t leaving; /* sessions that were closed to move elsewhere and have their slot */
 
     /* log; relaxed */
     _Atomic uint64_t failure_logged; /* ms, the last failed connect that was logged; 0: none */
@@ -153,6 +158,16 @@ enum server_acquired {
 };
 enum server_acquired server_acquire(struct server *srv, uint64_t expected);
 void server_release(struct server *srv);
+
+/* While sessions are moved to other servers (control/rebalances.h). Set gives the server a number
+ * of sessions that it should have. Begin: whether one more of its sessions may be closed; the
+ * caller closes it, and calls end when its slot has been released. With force: in any case. */
+void server_set_fair(struct server *srv, uint64_t sessions);
+bool server_has_fair_share(const struct server *srv);
+/* Its sessions without those that leave. */
+uint64_t server_staying(const struct server *srv);
+bool server_leave_begin(struct server *srv, bool force);
+void server_leave_end(struct server *srv);
 
 /* Whether a failed connect may be logged: one in a second for each server. now in ms. *suppressed:
  * the number of failed connects since the last logged one. */

@@ -121,8 +121,8 @@ static enum server_acquired server_set_could_acquire(const struct pick_request *
                                                      struct server *srv, uint64_t expected)
 {
     (void)expected;
-    bool could =
-        !pool_was_tried(r->tried, srv) && server_is_usable(srv, r->now) && !server_is_full(srv);
+    bool could = !pool_was_tried(r->tried, srv) && server_is_usable(srv, r->now) &&
+                 (srv == r->holds || !server_is_full(srv));
     return could ? SERVER_ACQUIRED : SERVER_REFUSED;
 }
 
@@ -139,6 +139,29 @@ bool server_set_is_usable(const struct server_set *s, uint64_t now)
 static bool has_last_resort(const struct server_set *s, uint64_t now)
 {
     return s->conf->queue_when != CONFIG_QUEUE_DOWN && !server_set_is_usable(s, now);
+}
+
+/* Acquires a slot only while the server has fewer sessions than its share, also if other workers
+ * acquire slots at the same time. */
+static enum server_acquired server_set_acquire_below(const struct pick_request *r,
+                                                     struct server *srv, uint64_t expected)
+{
+    enum server_acquired acquired = SERVER_CHANGED;
+    while (acquired == SERVER_CHANGED) {
+        uint64_t active = server_active(srv);
+        if (active >= atomic_load(&srv->fair))
+            return SERVER_REFUSED;
+        acquired = server_set_acquire(r, srv, expected == SERVER_ANY_COUNT ? active : expected);
+        if (expected != SERVER_ANY_COUNT)
+            break;
+    }
+    return acquired;
+}
+
+static enum server_acquired server_set_could_acquire_below(const struct pick_request *r,
+                                                           struct server *srv, uint64_t expected)
+{
+    return server_has_fair_share(srv) ? SERVER_REFUSED : server_set_could_acquire(r, srv, expected);
 }
 
 static bool is_last_resort(const struct pick_request *r, const struct server *srv)
@@ -168,28 +191,50 @@ static struct server *peek_last_resort(const struct server_set *s, const struct 
     return NULL;
 }
 
-struct server *server_set_pick(struct server_set *s, const struct pick_request *r)
+static struct server *pick_by(struct server_set *s, const struct pick_request *r,
+                              policy_acquire_fn *acquire)
 {
     for (int k = 0; k < RANKS; k++) {
         const struct rank *rank = &s->rank[k];
-        long i = rank->count == 0 ? -1 : s->policy->pick(rank->state, r, server_set_acquire);
+        long i = rank->count == 0 ? -1 : s->policy->pick(rank->state, r, acquire);
         if (i >= 0) {
             server_set_changed(s, rank->servers[i], r->now);
             return rank->servers[i];
         }
     }
-    return has_last_resort(s, r->now) ? pick_last_resort(s, r) : NULL;
+    return NULL;
 }
 
-struct server *server_set_peek(const struct server_set *s, const struct pick_request *r)
+static struct server *peek_by(const struct server_set *s, const struct pick_request *r,
+                              policy_acquire_fn *could_acquire)
 {
     for (int k = 0; k < RANKS; k++) {
         const struct rank *rank = &s->rank[k];
-        long i = rank->count == 0 ? -1 : s->policy->peek(rank->state, r, server_set_could_acquire);
+        long i = rank->count == 0 ? -1 : s->policy->peek(rank->state, r, could_acquire);
         if (i >= 0)
             return rank->servers[i];
     }
-    return has_last_resort(s, r->now) ? peek_last_resort(s, r) : NULL;
+    return NULL;
+}
+
+struct server *server_set_pick(struct server_set *s, const struct pick_request *r, bool below)
+{
+    struct server *srv = below ? pick_by(s, r, server_set_acquire_below) : NULL;
+    if (srv == NULL)
+        srv = pick_by(s, r, server_set_acquire);
+    if (srv == NULL && has_last_resort(s, r->now))
+        srv = pick_last_resort(s, r);
+    return srv;
+}
+
+struct server *server_set_peek(const struct server_set *s, const struct pick_request *r, bool below)
+{
+    struct server *srv = below ? peek_by(s, r, server_set_could_acquire_below) : NULL;
+    if (srv == NULL)
+        srv = peek_by(s, r, server_set_could_acquire);
+    if (srv == NULL && has_last_resort(s, r->now))
+        srv = peek_last_resort(s, r);
+    return srv;
 }
 
 uint64_t server_set_review(struct server_set *s, uint64_t now)

@@ -53,12 +53,14 @@ void server_set_assign_ranks(struct server_set *s, uint64_t now);
 
 /* Acquires a slot on the next server: by the policy, first of the regular servers, then of the
  * backups. If no server is usable, a slot on any eligible one, even if it is out after failed
- * connects. Returns NULL if no slot can be acquired. */
-struct server *server_set_pick(struct server_set *s, const struct pick_request *r);
+ * connects. below: servers that have fewer sessions than their fair share come before all others.
+ * Returns NULL if no slot can be acquired. */
+struct server *server_set_pick(struct server_set *s, const struct pick_request *r, bool below);
 
 /* The server that server_set_pick() would return now. Acquires nothing, and does not advance the
  * rotation. */
-struct server *server_set_peek(const struct server_set *s, const struct pick_request *r);
+struct server *server_set_peek(const struct server_set *s, const struct pick_request *r,
+                               bool below);
 
 /* Updates the order after a change of srv. */
 void server_set_changed(struct server_set *s, const struct server *srv, uint64_t now);

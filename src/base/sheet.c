@@ -160,6 +160,8 @@ static const char *format_cell(const struct sheet *s, size_t row, size_t column,
     case SHEET_MICROS:
         return human_micros(value, buf);
     case SHEET_JSON_TEXT:
+    case SHEET_JSON_COUNT:
+    case SHEET_JSON_TIME:
     case SHEET_ALIAS:
         break;
     }
@@ -239,11 +241,13 @@ static const char *unit_of(enum sheet_kind kind)
     case SHEET_COUNT:
     case SHEET_BYTES:
     case SHEET_JSON_TEXT:
+    case SHEET_JSON_COUNT:
     case SHEET_ALIAS:
         return "";
     case SHEET_RATE:
         return "_per_second";
     case SHEET_TIME:
+    case SHEET_JSON_TIME:
         return "_ms";
     case SHEET_MICROS:
         return "_us";

@@ -21,8 +21,11 @@ enum sheet_kind {
     SHEET_TIME,   /* ms; "_ms" in JSON */
     SHEET_MICROS, /* µs; "_us" in JSON */
 
-    /* In JSON only: a text; and a further name of the column to the left, which has its value. */
+    /* In JSON only: a text, a number, ms; and a further name of the column to the left, which has
+     * its value. */
     SHEET_JSON_TEXT,
+    SHEET_JSON_COUNT,
+    SHEET_JSON_TIME,
     SHEET_ALIAS,
 };
 

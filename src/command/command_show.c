@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/log.h"
 #include "base/node.h"
 #include "build.h"
@@ -228,8 +229,41 @@ static void command_show_table(struct sheet *s, const struct pool *p)
     sheet_text(s, table_print(table_now(&table), text));
 }
 
-static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t now)
+#define REBALANCE_SHEET                                                    \
+    { "rebalance", SHEET_TEXT }, { "rebalance_closed", SHEET_JSON_COUNT }, \
+        { "rebalance_left", SHEET_JSON_COUNT },                            \
+    {                                                                      \
+        "rebalance_left", SHEET_JSON_TIME                                  \
+    }
+#define REBALANCE_COLUMNS 4
+
+/* The progress of a rebalance; without one there are no values. */
+static void command_show_rebalance(struct sheet *s, const struct rebalances *rs,
+                                   const struct pool *p)
 {
+    struct rebalance_progress c;
+    char left_text[HUMAN_MAX];
+    char text[96];
+    uint64_t left = 0;
+    if (!rebalances_progress(rs, p, &c, &left)) {
+        for (int i = 0; i < REBALANCE_COLUMNS; i++)
+            sheet_null(s);
+        return;
+    }
+    if (c.counted == 0)
+        snprintf(text, sizeof text, "counting");
+    else
+        snprintf(text, sizeof text, "%" PRIu64 " closed, %" PRIu64 " left%s%s", c.closed, c.to_move,
+                 left > 0 ? " over " : "", left > 0 ? human_time(left, left_text) : "");
+    sheet_text(s, text);
+    sheet_number(s, c.closed);
+    sheet_number(s, c.to_move);
+    sheet_number(s, left);
+}
+
+static void command_show_pool(struct sheet *s, const struct runtime *rt, const struct pool *p)
+{
+    uint64_t now = uv_now(rt->loop);
     const struct config_pool *conf = pool_conf(p);
     const struct pool *fallback = pool_fallback(p);
     size_t count = 0;
@@ -254,21 +288,24 @@ static void command_show_pool(struct sheet *s, const struct pool *p, uint64_t no
     sheet_number(s, connections);
     sheet_text(s, fallback == NULL ? NULL : pool_name(fallback));
     command_show_table(s, p);
+    command_show_rebalance(s, &rt->rebalances, p);
 }
 
 static enum request_result show_pools(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "pool", SHEET_TEXT },         { "balance", SHEET_TEXT },    { "servers", SHEET_COUNT },
-        { "usable", SHEET_COUNT },      { "active", SHEET_COUNT },    { "queued", SHEET_COUNT },
-        { "waiting", SHEET_ALIAS },     { "max_queue", SHEET_COUNT }, { "paused", SHEET_BOOL },
-        { "connections", SHEET_COUNT }, { "fallback", SHEET_TEXT },   { "table", SHEET_TEXT },
-        { "table_now", SHEET_TEXT },
+        { "pool", SHEET_TEXT },      { "balance", SHEET_TEXT },
+        { "servers", SHEET_COUNT },  { "usable", SHEET_COUNT },
+        { "active", SHEET_COUNT },   { "queued", SHEET_COUNT },
+        { "waiting", SHEET_ALIAS },  { "max_queue", SHEET_COUNT },
+        { "paused", SHEET_BOOL },    { "connections", SHEET_COUNT },
+        { "fallback", SHEET_TEXT },  { "table", SHEET_TEXT },
+        { "table_now", SHEET_TEXT }, REBALANCE_SHEET,
     };
     const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(COLUMNS(columns));
     for (size_t i = 0; s != NULL && i < conf->pool_count; i++)
-        command_show_pool(s, pools_find(&r->rt->pools, conf->pool[i].name), uv_now(r->rt->loop));
+        command_show_pool(s, r->rt, pools_find(&r->rt->pools, conf->pool[i].name));
     return request_table(r, s);
 }
 

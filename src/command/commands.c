@@ -34,8 +34,9 @@ static const struct command commands[] = {
 static const struct command_list command_help_list = COMMAND_LIST(commands);
 
 static const struct command_list *const lists[] = {
-    &command_show,    &command_session, &command_explain, &command_server,  &command_pool,
-    &command_waiting, &command_config,  &command_health,  &command_process, &command_help_list,
+    &command_show,   &command_session,   &command_explain,   &command_server,
+    &command_pool,   &command_rebalance, &command_waiting,   &command_config,
+    &command_health, &command_process,   &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)
 
@@ -230,6 +231,7 @@ int commands_open(struct runtime *rt)
     session_lists_init(&rt->session_lists, &rt->scan_replies, &rt->workers);
     waits_init(&rt->waits, rt->loop);
     drains_init(&rt->drains, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
+    rebalances_init(&rt->rebalances, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
     rt->admin = admin_new(rt->loop, on_command, rt);
     return rt->admin == NULL ? -ENOMEM : 0;
 }
@@ -242,6 +244,7 @@ void commands_fini(struct runtime *rt)
     scan_replies_fini(&rt->scan_replies);
     waits_fini(&rt->waits);
     drains_fini(&rt->drains);
+    rebalances_fini(&rt->rebalances);
     session_lists_fini(&rt->session_lists);
     admin_free(rt->admin);
     rt->admin = NULL;

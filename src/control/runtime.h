@@ -23,6 +23,7 @@
 #include "control/pid_file.h"
 #include "control/pools.h"
 #include "control/privileges.h"
+#include "control/rebalances.h"
 #include "control/session_list.h"
 #include "control/session_scan.h"
 #include "control/waits.h"
@@ -71,6 +72,7 @@ struct runtime {
     struct session_lists session_lists;
     struct drains drains;
     struct waits waits;
+    struct rebalances rebalances;
     uint64_t reloads;
     uint64_t failed_reloads;
     struct reload_failure reload_failure;

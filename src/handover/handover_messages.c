@@ -193,10 +193,27 @@ const char *handover_check_listener(const struct handover_listener *e)
                : "the name of its pool is not terminated";
 }
 
+static const char *check_rebalance(const struct rebalance_progress *c, uint64_t now)
+{
+    const char *why = NULL;
+    if (!is_flag(c->counted))
+        return "a flag is neither 0 nor 1";
+    if (c->coming > c->closed || c->coming_late > c->closed || c->closed > c->most)
+        return "its rebalance has closed more sessions than it may";
+    if ((why = handover_check_value(HANDOVER_VALUE_PAST, c->began, now)) == NULL &&
+        (why = handover_check_value(HANDOVER_VALUE_PAST, c->first_began, now)) == NULL)
+        why = handover_check_value(HANDOVER_VALUE_PAST, c->changed, now);
+    return why != NULL ? why : handover_check_value(HANDOVER_VALUE_PAST, c->aged, now);
+}
+
 const char *handover_check_pool(const struct handover_pool *e, uint64_t now)
 {
     if (!is_name(e->name, sizeof e->name))
         return "it has no name";
     const char *why = handover_check_value(HANDOVER_VALUE_FLAG, e->paused, now);
+    if (why == NULL)
+        why = handover_check_value(HANDOVER_VALUE_FLAG, e->rebalancing, now);
+    if (why == NULL && e->rebalancing)
+        why = check_rebalance(&e->rebalance, now);
     return why != NULL ? why : handover_check_value(HANDOVER_VALUE_PAST, e->last_usable, now);
 }

@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "control/drains.h"
 #include "control/inherited.h"
+#include "control/rebalances.h"
 #include "control/worker.h"
 #include "handover/handover_message.h"
 #include "session/session_end.h"
@@ -170,7 +171,9 @@ struct handover_listener {
 struct handover_pool {
     char name[HANDOVER_NAME_SIZE];
     uint8_t paused;
+    uint8_t rebalancing;  /* rebalance is valid */
     uint64_t last_usable; /* pool_last_usable() */
+    struct rebalance_progress rebalance;
 };
 
 /* Of a session that was sent in HANDOVER_SESSIONS. */
@@ -188,11 +191,11 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 14, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 15, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1056);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1064);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
@@ -202,18 +205,18 @@ HANDOVER_LAYOUT(offsetof(struct handover_server, check), 872);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
-HANDOVER_LAYOUT(sizeof(struct handover_listener), 552);
+HANDOVER_LAYOUT(sizeof(struct handover_listener), 568);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
-HANDOVER_LAYOUT(sizeof(struct handover_pool), 80);
+HANDOVER_LAYOUT(sizeof(struct handover_pool), 192);
 HANDOVER_LAYOUT(sizeof(struct session_progress), 80);
 HANDOVER_LAYOUT(offsetof(struct session_progress, up), 48);
 HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
 HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
-HANDOVER_LAYOUT(SESSION_ENDS, 25);
-HANDOVER_LAYOUT(SESSION_END_FILE_FAILED, 24);
+HANDOVER_LAYOUT(SESSION_ENDS, 26);
+HANDOVER_LAYOUT(SESSION_END_REBALANCE, 25);
 HANDOVER_LAYOUT(SESSION_ENDED, 6);
 HANDOVER_LAYOUT(FLOW_DONE, 2);
 HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);

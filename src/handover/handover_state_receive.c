@@ -489,8 +489,11 @@ static int receive_pools(struct handover_state *state)
         if (why != NULL)
             return handover_channel_refuse(state->channel, "a pool: %s", why);
         struct pool *p = pools_find(&state->rt->pools, e.name);
-        if (p != NULL)
-            pool_restore(p, e.paused != 0, e.last_usable);
+        if (p == NULL)
+            continue;
+        pool_restore(p, e.paused != 0, e.last_usable);
+        if (e.rebalancing && rebalances_resume(&state->rt->rebalances, p, &e.rebalance) < 0)
+            return handover_channel_refuse(state->channel, "out of memory");
     }
     return rc;
 }

@@ -273,6 +273,8 @@ static int send_pools(struct handover_channel *c, struct runtime *rt)
             .paused = pool_is_paused(p),
             .last_usable = pool_last_usable(p, uv_now(rt->loop)),
         };
+        uint64_t left = 0;
+        e.rebalancing = rebalances_progress(&rt->rebalances, p, &e.rebalance, &left);
         text_copy(e.name, sizeof e.name, pool_name(p));
         rc = handover_channel_add(c, &e, sizeof e, NULL, 0);
     }

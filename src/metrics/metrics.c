@@ -109,6 +109,7 @@ static void metrics_put_refused(const struct metrics *m, const struct family *f,
 
 VALUE(pool_queued, m->s->pool[i].sums.waiting)
 VALUE(pool_paused, m->s->pool[i].paused)
+VALUE(pool_rebalance, m->s->pool[i].rebalance.to_close)
 
 static void put_pool(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
@@ -199,7 +200,8 @@ static void put_checks(const struct metrics *m, const struct family *f, size_t i
     prometheus_value(out, c->failures);
 }
 
-static void metrics_put_connect_time(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+static void metrics_put_connect_time(const struct metrics *m, const struct family *f, size_t i,
+                                     FILE *out)
 {
     uint64_t us = m->s->server[i].connect_time;
     if (us == 0)
@@ -468,6 +470,9 @@ static const struct family families[] = {
       "warning: servers are down while other servers or a fallback serve, or all "
       "servers are in maintenance.",
       SCOPE_POOLS, .samples = put_problem },
+    { "zproxy_pool_rebalance_sessions", "gauge",
+      "Sessions that a running rebalance of the pool has still to close; 0 if none is running.",
+      SCOPE_POOLS, .samples = put_pool, .value = value_pool_rebalance },
     { "zproxy_pool_queued", "gauge", "Sessions that wait in the queue of the pool for a server.",
       SCOPE_POOLS, .samples = put_pool, .value = value_pool_queued },
     { "zproxy_pool_paused", "gauge",

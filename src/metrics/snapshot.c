@@ -105,6 +105,17 @@ static void take_table(const struct pool *p, struct snapshot_pool *sp)
     table_print(table_now(&table), sp->table_now);
 }
 
+static void take_rebalance(const struct runtime *rt, const struct pool *p,
+                           struct snapshot_rebalance *to)
+{
+    struct rebalance_progress c;
+    to->running = rebalances_progress(&rt->rebalances, p, &c, &to->left);
+    if (!to->running)
+        return;
+    to->closed = c.closed;
+    to->to_close = c.to_move;
+}
+
 static void take_pool(const struct runtime *rt, const struct pool *p, struct snapshot *s,
                       struct snapshot_pool *sp)
 {
@@ -116,6 +127,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     sp->balance = config_balance_words[conf->balance];
     take_table(p, sp);
     sp->paused = pool_is_paused(p);
+    take_rebalance(rt, p, &sp->rebalance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
     snapshot_take_servers(rt, p, s, sp);

@@ -63,6 +63,14 @@ struct snapshot_sums {
     size_t usable;                     /* servers that new sessions may be sent to */
 };
 
+/* Of control/rebalances.h. */
+struct snapshot_rebalance {
+    bool running; /* false: the other fields are 0 */
+    uint64_t closed;
+    uint64_t to_close;
+    uint64_t left; /* ms */
+};
+
 struct snapshot_pool {
     const char *name;
     const char *fallback; /* NULL: none */
@@ -71,6 +79,7 @@ struct snapshot_pool {
     char table[TABLE_TEXT_SIZE]; /* pool_table(); "": the pool has a file */
     char table_now[TABLE_TEXT_SIZE];
     bool paused;
+    struct snapshot_rebalance rebalance;
     struct snapshot_sums sums;
     enum severity severity;         /* of its worst problem */
     struct snapshot_server *server; /* points into snapshot.server */

@@ -164,6 +164,20 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
     json_end_object(w);
 }
 
+/* null: none is running. */
+static void put_rebalance(struct json_writer *w, const struct snapshot_rebalance *b)
+{
+    if (!b->running) {
+        json_string(w, "rebalance", NULL);
+        return;
+    }
+    json_begin_object(w, "rebalance");
+    json_uint(w, "closed", b->closed);
+    json_uint(w, "left", b->to_close);
+    json_uint(w, "left_ms", b->left);
+    json_end_object(w);
+}
+
 static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
 {
     json_begin_object(w, NULL);
@@ -174,6 +188,7 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_string(w, "fallback", p->fallback);
     json_string(w, "table", p->file == NULL ? p->table : NULL);
     json_string(w, "table_now", p->file == NULL ? p->table_now : NULL);
+    put_rebalance(w, &p->rebalance);
     json_uint(w, "sessions", p->sums.sessions);
     json_uint(w, "active", p->sums.sessions);
     json_uint(w, "queued", p->sums.waiting);

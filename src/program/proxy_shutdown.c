@@ -90,6 +90,7 @@ void proxy_drain(struct proxy *p, const char *why)
     p->rt.leaving = false;
     p->rt.draining = true;
     accept_watch_stop(&p->rt.accept_watch);
+    rebalances_stop_all(&p->rt.rebalances);
     upgrade_cancel(&p->upgrade, "zproxy is draining");
     log_msg(LOG_LEVEL_NOTICE, "drain", "%s: no new sessions, %" PRIu64 " to finish", why,
             session_count(p));

@@ -26,7 +26,7 @@ static const struct config_pool *conf_of(const struct session *s)
 }
 
 /* A client that names no server is hashed by its address. */
-static uint64_t key_of(const struct session *s)
+uint64_t connect_key(const struct session *s)
 {
     const struct config_pool *c = conf_of(s);
     enum config_hash_key key = c->hash_key;
@@ -228,7 +228,7 @@ static struct slot_wait *wait_new(struct session *s)
     w->began = session_now(s);
     w->waiter.tried = s->tried;
     w->waiter.inbox = &s->sessions->inbox;
-    w->waiter.key = key_of(s);
+    w->waiter.key = connect_key(s);
     w->waiter.again = s->queue_since != 0;
     if (!w->waiter.again)
         s->queue_since = w->began;
@@ -328,7 +328,9 @@ enum connect_result connect_next(struct session *s)
         answer_file_ref(s->file);
         return CONNECT_ANSWERS;
     }
-    const struct pick_request r = { .key = key_of(s), .now = session_now(s), .tried = s->tried };
+    const struct pick_request r = { .key = connect_key(s),
+                                    .now = session_now(s),
+                                    .tried = s->tried };
     s->target = pool_pick(s->pool, &r, &refusal);
     return s->target == NULL ? connect_no_server(s, refusal) : connect_start(s);
 }
@@ -428,7 +430,7 @@ enum connect_result connect_finish(struct session *s)
 static enum connect_result wait_last_chance(struct session *s)
 {
     const struct pick_request r = {
-        .key = key_of(s), .now = session_now(s), .tried = s->tried, .due = true
+        .key = connect_key(s), .now = session_now(s), .tried = s->tried, .due = true
     };
     enum pool_refusal refusal = POOL_NO_SERVER;
     if (pool_waits_when_down(s->pool))

@@ -17,6 +17,9 @@ enum connect_result {
  * s->sessions->on_server_event. */
 enum connect_result connect_next(struct session *s);
 
+/* The key of the session for balance "hash"; 0 with other policies. */
+uint64_t connect_key(const struct session *s);
+
 /* Takes ownership of fd, a socket that connects or is connected to s->target, and watches it.
  * Returns 0; or -errno, and fd still belongs to the caller. */
 int connect_watch(struct session *s, int fd);

@@ -37,6 +37,8 @@ void session_release_server(struct session *s)
     server_stats_put(s->server_stats);
     s->server_stats = NULL;
     pool_release(s->pool, s->target, session_now(s));
+    if (s->ended_by == SESSION_END_REBALANCE)
+        server_leave_end(s->target); /* after the slot: server_leave_begin() */
     s->target = NULL;
 }
 

@@ -28,6 +28,7 @@ const char *session_end_name(enum session_end why)
         [SESSION_END_RESOURCE] = "resource",
         [SESSION_END_FILE_SENT] = "file_sent",
         [SESSION_END_FILE_FAILED] = "file_failed",
+        [SESSION_END_REBALANCE] = "rebalance",
     };
     return names[why];
 }

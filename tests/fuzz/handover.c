@@ -237,6 +237,10 @@ static void put_pool(struct handover_message *p, unsigned item)
     strcpy(e.name, "main");
     e.paused = item % 2;
     e.last_usable = NOW_MS;
+    e.rebalancing = item % 2;
+    e.rebalance.counted = 1;
+    e.rebalance.length = 1000;
+    e.rebalance.planned = e.rebalance.to_move = e.rebalance.most = 3;
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
 
