@@ -14,7 +14,7 @@ from .ini import DAY, Ini, is_ip, join, parse_time, set_user, split_port, time_o
 
 # Keywords that need no counterpart: they have no effect on TCP, or zproxy always does what they ask for.
 GLOBAL_SILENT = """daemon quiet debug master-worker noepoll nopoll nokqueue nosignal nogetaddrinfo
-    noreuseport ulimit-n strict-limits zero-warning set-dumpable node description spread-checks localpeer
+    noreuseport ulimit-n strict-limits zero-warning set-dumpable description spread-checks localpeer
     default-path expose-experimental-directives ssl-default-bind-ciphers ssl-default-bind-ciphersuites
     ssl-default-bind-options ssl-default-bind-curves ssl-default-server-ciphers
     ssl-default-server-ciphersuites ssl-default-server-options ssl-dh-param-file ssl-server-verify
@@ -191,6 +191,8 @@ class Haproxy(Listeners, Conditions, Pools, Checks):
                     head.set("chroot", value, place)
                 else:
                     self.report.dropped(place, f"chroot: {value} is not a directory on this machine")
+            elif key == "node":
+                head.set("node", value, place)
             elif key == "pidfile" and value.startswith("/"):
                 head.set("pid_file", value, place)
             elif key in ("nbthread", "nbproc") and not value.isdigit():
