@@ -175,6 +175,8 @@ static enum ctl_status ctl_flush_stdout(enum ctl_status status)
     return status == CTL_DONE || status == CTL_CHANGED ? CTL_FAILED : status;
 }
 
+#define SHORT_OPTIONS ":s:jhvV" /* ':': a missing value is reported as such */
+
 enum {
     OPTION_WAIT = 256,
     OPTION_TIMEOUT,
@@ -189,6 +191,28 @@ static bool read_timeout(struct ctl *c, const char *text)
     if (value_parse(&time, &c->timeout, text, &error) == 0)
         return true;
     (void)ctl_fail(c, CTL_FAILED, "usage", "--timeout: %s", error.text);
+    return false;
+}
+
+/* Prints what is wrong with an option. getopt_long(3) has put its letter into optopt, 0 for an
+ * unknown long option. */
+static void bad_option(const struct ctl *c, int result, const char *word)
+{
+    const char letter[] = { '-', (char)optopt, '\0' };
+    bool is_long = strncmp(word, "--", 2) == 0;
+    const char *what = result == ':'            ? "no value, expected one"
+                       : is_long && optopt != 0 ? "takes no value"
+                                                : "no such option";
+    (void)ctl_fail(c, CTL_FAILED, "usage", "%.*s: %s; try zproxyctl -h",
+                   is_long ? (int)strcspn(word, "=") : 2, is_long ? word : letter, what);
+}
+
+/* Whether JSON is wanted is known before an error of another option is printed. */
+static bool has_json_option(char **argv)
+{
+    while (*++argv != NULL && strcmp(*argv, "--") != 0)
+        if (strcmp(*argv, "--json") == 0 || strcmp(*argv, "-j") == 0)
+            return true;
     return false;
 }
 
@@ -207,7 +231,8 @@ static bool read_options(struct ctl *c, int argc, char **argv, enum ctl_status *
                                              { NULL, 0, NULL, 0 } };
     int option;
     *status = CTL_FAILED;
-    while ((option = getopt_long(argc, argv, "s:jhvV", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
         switch (option) {
         case 's':
             c->client.path = optarg;
@@ -237,8 +262,8 @@ static bool read_options(struct ctl *c, int argc, char **argv, enum ctl_status *
             printf("zproxyctl %s\n", PACKAGE_VERSION);
             *status = ctl_flush_stdout(CTL_DONE);
             return false;
-        default: /* getopt_long(3) has printed the error */
-            fprintf(stderr, "zproxyctl: try zproxyctl -h\n");
+        default:
+            bad_option(c, option, argv[optind - 1]);
             return false;
         }
     }
@@ -254,6 +279,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "zproxyctl: /dev/null: %s\n", strerror(-rc));
         return CTL_FAILED;
     }
+    c.json = has_json_option(argv);
     if (!read_options(&c, argc, argv, &status))
         return (int)status;
     rc = control_client_open(&c.client, c.client.path);
