@@ -69,7 +69,7 @@ static bool count_sessions(const struct session_wait *w, uint64_t *sessions)
     else
         (void)pools_any(&rt->pools, add_pool, &at);
     *sessions = sum.sessions;
-    return sum.settled && sum.sessions == 0;
+    return sum.sessions == 0 && (sum.settled || conn_limit_used(&rt->conn_limit) == 0);
 }
 
 static void print_left(struct request *r, const char *target, uint64_t sessions, bool drained)

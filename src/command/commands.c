@@ -242,7 +242,7 @@ void commands_fini(struct runtime *rt)
     if (rt->admin == NULL)
         return;
     scan_replies_fini(&rt->scan_replies);
-    waits_fini(&rt->waits);
+    waits_end(&rt->waits);
     drains_fini(&rt->drains);
     rebalances_fini(&rt->rebalances);
     session_lists_fini(&rt->session_lists);

@@ -45,7 +45,7 @@ void waits_init(struct waits *ws, uv_loop_t *loop)
     ws->tick.data = ws;
 }
 
-void waits_fini(struct waits *ws)
+void waits_end(struct waits *ws)
 {
     struct wait *w = LIST_FIRST(&ws->all);
     while (w != NULL) {

@@ -25,8 +25,8 @@ struct waits {
 };
 
 void waits_init(struct waits *ws, uv_loop_t *loop);
-/* Ends all waits. Must be called after the loop is closed. */
-void waits_fini(struct waits *ws);
+/* Ends all waits: each is asked for the last time. */
+void waits_end(struct waits *ws);
 
 /* Calls ask until it returns true, for `ms` at most. Returns 0; -EAGAIN if there are WAITS_MAX
  * waits already; or -ENOMEM. */

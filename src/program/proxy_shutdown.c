@@ -180,6 +180,7 @@ static void finish_drain(struct proxy *p)
     p->workers_joined = true;
     workers_stop(&p->rt.workers);
     scan_replies_drain(&p->rt.scan_replies);
+    waits_end(&p->rt.waits); /* no session is left */
     deadline_start(&p->deadline, on_answers_sent, 0);
 }
 
