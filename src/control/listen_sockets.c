@@ -396,7 +396,7 @@ static void set_frontend(struct listen_sockets_change *ch, struct listen_socket 
                          struct frontend *frontend)
 {
     for (size_t i = 0; i < had; i++)
-        sock_relisten(ls->share[i].fd, &ls->at, &frontend->options, ch->congestion);
+        sock_relisten(ls->share[i].fd, &ls->at, &frontend->options, &ch->defaults);
     assign_to_workers(ch, ls, frontend);
 }
 
@@ -427,7 +427,7 @@ static void retire_unwanted(struct listen_sockets_change *ch, const struct gener
 void listen_sockets_commit(struct listen_sockets_change *ch, const struct generation *g,
                            struct workers *workers)
 {
-    sock_default_congestion(ch->congestion);
+    sock_get_defaults(&ch->defaults);
     retire_unwanted(ch, g);
     for (size_t i = 0; i < ch->count; i++) {
         struct wanted *w = &ch->wanted[i];

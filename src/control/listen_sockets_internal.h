@@ -21,7 +21,7 @@ struct listen_sockets_change {
     size_t workers;
     struct wanted *wanted;
     size_t count;
-    char congestion[SOCK_CONGESTION_MAX];  /* the kernel's default */
+    struct sock_defaults defaults;         /* of the kernel, at the commit */
     struct listener_tasks *listener_tasks; /* for all workers, before and after the change */
 };
 

@@ -217,16 +217,36 @@ static void get_congestion(int fd, char name[SOCK_CONGESTION_MAX])
     name[SOCK_CONGESTION_MAX - 1] = '\0';
 }
 
-void sock_default_congestion(char name[SOCK_CONGESTION_MAX])
+static int get_tcp_number(int fd, int name)
+{
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, IPPROTO_TCP, name, &value, &length) == -1 ? 0 : value;
+}
+
+void sock_get_defaults(struct sock_defaults *d)
 {
     int fd = sock_open(AF_INET);
     if (fd == -EAFNOSUPPORT)
         fd = sock_open(AF_INET6);
-    name[0] = '\0';
+    memset(d, 0, sizeof *d);
     if (fd < 0)
         return;
-    get_congestion(fd, name);
+    get_congestion(fd, d->congestion);
+    d->keepalive_time = get_tcp_number(fd, TCP_KEEPIDLE);
+    d->keepalive_interval = get_tcp_number(fd, TCP_KEEPINTVL);
+    d->keepalive_count = get_tcp_number(fd, TCP_KEEPCNT);
     close(fd);
+}
+
+static void reset_keepalive(int fd, const struct sock_options *o, const struct sock_defaults *d)
+{
+    if (o->keepalive_time == 0)
+        (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPIDLE, d->keepalive_time);
+    if (o->keepalive_interval == 0)
+        (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPINTVL, d->keepalive_interval);
+    if (o->keepalive_count == 0)
+        (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_KEEPCNT, d->keepalive_count);
 }
 
 /* Options at their defaults again. A socket whose algorithm was never set follows later changes of
@@ -247,7 +267,7 @@ static void reset_traffic_options(int fd, const struct addr *at, const struct so
 }
 
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options,
-                   const char *congestion)
+                   const struct sock_defaults *defaults)
 {
     if (!addr_is_unix(at)) {
         (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay);
@@ -257,8 +277,9 @@ void sock_relisten(int fd, const struct addr *at, const struct sock_options *opt
     }
     (void)set_options(fd, at, options);
     if (!addr_is_unix(at)) {
-        (void)set_if_nonzero(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
-        reset_traffic_options(fd, at, options, congestion);
+        (void)sock_set_option(fd, IPPROTO_TCP, TCP_FASTOPEN, options->fastopen);
+        reset_keepalive(fd, options, defaults);
+        reset_traffic_options(fd, at, options, defaults->congestion);
     }
     (void)listen(fd, options->backlog); /* listen(2) again only changes the backlog */
 }

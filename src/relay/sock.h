@@ -63,13 +63,20 @@ int sock_listen(const struct addr *at, const struct sock_options *options, struc
 
 #define SOCK_CONGESTION_MAX 16 /* the kernel's TCP_CA_NAME_MAX */
 
-/* Sets name to the algorithm of congestion control that new sockets have; "": not known. */
-void sock_default_congestion(char name[SOCK_CONGESTION_MAX]);
+/* What new TCP sockets have, unless it is set. */
+struct sock_defaults {
+    char congestion[SOCK_CONGESTION_MAX]; /* "": not known; likewise a number of 0 */
+    int keepalive_time;
+    int keepalive_interval;
+    int keepalive_count;
+};
 
-/* Sets the options of a listening socket that can be changed. congestion: the name of
- * sock_default_congestion(), for options without one. */
+void sock_get_defaults(struct sock_defaults *d);
+
+/* Sets the options of a listening socket that can be changed; those that the options leave to the
+ * kernel are set to the defaults again, except for the sizes of buffers. */
 void sock_relisten(int fd, const struct addr *at, const struct sock_options *options,
-                   const char *congestion);
+                   const struct sock_defaults *defaults);
 
 /* The source address of a connection. */
 struct sock_source {
