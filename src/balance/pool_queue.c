@@ -59,7 +59,8 @@ static void pool_dispatch(struct pool *p, uint64_t now)
     if (queue_length(&p->queue) == 0 || pool_is_paused(p))
         return;
     pool_review(p, d.set, now);
-    queue_dispatch(&p->queue, dispatch_pick, &d);
+    while (queue_dispatch(&p->queue, dispatch_pick, &d))
+        ;
 }
 
 /* Updates the order first: a session that found no slot in it is in the queue by then. */

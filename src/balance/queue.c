@@ -1,6 +1,7 @@
 #include "balance/queue.h"
 
-#define SKIPS_MAX 64 /* sessions that have tried the servers with free slots, in one visit */
+#define GRANTS_MAX 256 /* slots in one visit of the queue */
+#define SKIPS_MAX  64  /* sessions that have tried the servers with free slots, in one visit */
 
 bool pool_was_tried(const struct pool_tried *tried, const struct server *srv)
 {
@@ -175,25 +176,30 @@ bool queue_offer(struct queue *q, struct server *srv)
     return queue_hand_over(q, srv, true);
 }
 
-void queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
+bool queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
                     void *arg)
 {
+    unsigned granted = 0;
+    unsigned skipped = 0;
     if (queue_length(q) == 0)
-        return;
+        return false;
     pthread_mutex_lock(&q->lock);
     struct waiter *w = TAILQ_FIRST(&q->waiting);
-    for (unsigned skipped = 0; w != NULL && skipped < SKIPS_MAX;) {
+    while (w != NULL && granted < GRANTS_MAX && skipped < SKIPS_MAX) {
         struct waiter *next = TAILQ_NEXT(w, in_list);
         struct server *srv = pick(arg, w);
-        if (srv != NULL)
-            queue_answer(q, w, srv);
-        else if (w->tried == NULL)
+        if (srv == NULL && w->tried == NULL)
             break;
-        else
+        if (srv == NULL) {
             skipped++;
+        } else {
+            granted++;
+            queue_answer(q, w, srv);
+        }
         w = next;
     }
     pthread_mutex_unlock(&q->lock);
+    return granted == GRANTS_MAX;
 }
 
 void queue_forget_tried(struct queue *q, const struct server *srv)

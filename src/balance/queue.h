@@ -90,9 +90,10 @@ bool queue_offer(struct queue *q, struct server *srv);
 
 /* Visits the sessions in their order. Each for which pick() returns a server gets that slot. A
  * session that has tried no server and finds no slot ends the visit, as no later one can find one;
- * so do some that have tried the servers with free slots, to bound the time.
- * pick() is called with the queue's lock held. */
-void queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
+ * so do some that have tried the servers with free slots, to bound the time. Returns true if it
+ * ended after many slots instead: the caller calls again, so that other threads get the lock
+ * meanwhile. pick() is called with the queue's lock held. */
+bool queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
                     void *arg);
 
 /* Lets the sessions that have tried srv try all servers again. */
