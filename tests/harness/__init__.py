@@ -12,7 +12,7 @@ from .machine import (Network, Sysctl, in_mount_namespace, need, need_compiler,
                       tcp_states)
 from .program import (Zproxy, instruments, need_names, need_plain, need_splice, parse_line,
                       sections_for, zproxy)
-from .tap import DEADLINE, PATIENCE, Failure, Skip, note, promise, run, wait_for
+from .tap import DEADLINE, PATIENCE, Failure, Skip, note, promise, run, short, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
                       digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
 from .web import Metrics, Prometheus, Watched, ask, browse, need_http
@@ -24,6 +24,6 @@ __all__ = [
     "digest", "echoes", "fill", "free_port", "fresh_address", "in_mount_namespace", "instruments",
     "is_reset", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
     "need_plain", "need_program", "need_root", "need_splice", "note", "parse_line", "payload",
-    "promise", "receive", "reset", "run", "run_program", "scratch", "sections_for", "send",
+    "promise", "receive", "reset", "run", "run_program", "scratch", "sections_for", "send", "short",
     "tcp_states", "wait_for", "was_reset", "zproxy", "zproxyctl",
 ]

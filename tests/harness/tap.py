@@ -21,6 +21,12 @@ _promises = []
 requirements = {}       # relay mode: a function that raises Skip where the mode is not available
 
 
+def short(milliseconds):
+    """A time for the configuration: it must pass during the test, but not before the test has done what
+    must come first. PATIENCE makes it longer."""
+    return f"{milliseconds * PATIENCE}ms"
+
+
 class Failure(AssertionError):
     """A promise was not kept."""
 
