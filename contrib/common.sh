@@ -24,29 +24,33 @@ as_root() {
     fi
 }
 
-# missing_packages PACKAGE... prints those that are not installed. "one|other" is one of both.
-missing_packages() {
-    local package
-    for package; do
-        # shellcheck disable=SC2016,SC2086 # dpkg's variable, not the shell's; words split at |
-        case $(IFS='|' && dpkg-query -W -f '${Status}' $package 2>/dev/null) in
-        *'install ok installed'*) ;;
-        *) printf '%s\n' "$package" ;;
-        esac
-    done
-}
-
-# available PACKAGE... prints the packages, and of "one|other" the first that apt knows.
+# available PACKAGE... prints the packages, and of "one|other" the first that this release has.
 available() {
     local package one
     local -a some
     for package; do
         IFS='|' read -ra some <<<"$package"
-        for one in "${some[@]}"; do
-            [ "${#some[@]}" -gt 1 ] || break
-            [ -z "$(apt-cache show --no-all-versions "$one" 2>/dev/null)" ] || break
-        done
+        # Without lists apt knows only what is installed.
+        if [ "${#some[@]}" -gt 1 ] && compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
+            for one in "${some[@]}"; do
+                [ -z "$(apt-cache show --no-all-versions "$one" 2>/dev/null)" ] || break
+            done
+        else
+            one=${some[0]}
+        fi
         printf '%s\n' "$one"
+    done
+}
+
+# missing_packages PACKAGE... prints those that are not installed.
+missing_packages() {
+    local package
+    for package; do
+        # shellcheck disable=SC2016 # dpkg's variable, not the shell's
+        case $(dpkg-query -W -f '${Status}' "$(available "$package")" 2>/dev/null) in
+        'install ok installed') ;;
+        *) printf '%s\n' "$package" ;;
+        esac
     done
 }
 

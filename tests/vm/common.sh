@@ -62,14 +62,15 @@ apt_options() {
 }
 
 # install_kernel ROOT is a hook of mmdebstrap. The kernel is only unpacked: what its scripts would
-# make, an initial file system of all drivers, takes long and is not used.
+# make, an initial file system of all drivers, takes long and is not used. In Debian 12 its files are
+# below /lib, which stays a link.
 install_kernel='
     chroot "$1" sh -ec "
         cd /tmp
         image=\$(apt-cache depends linux-image-amd64 |
             sed -n \"s/^ *Depends: *\\(linux-image-[^ ]*\\)\$/\\1/p\" | head -n 1)
         apt-get download \$image
-        dpkg -x \$image*.deb /
+        dpkg-deb --fsys-tarfile \$image*.deb | tar -C / --keep-directory-symlink -xf -
         rm \$image*.deb
         depmod -a \$(ls /lib/modules)
         systemctl mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer >&2
