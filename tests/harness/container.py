@@ -2,12 +2,15 @@
 inside is gone when the container ends."""
 
 import atexit
+import contextlib
 import functools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import time
 
 from .machine import (Network, need_mount_namespaces, need_network_namespaces, need_program,
                       need_root, run_program, scratch)
@@ -21,6 +24,35 @@ _MASKED = ["NetworkManager-wait-online", "ifupdown-wait-online", "networking",
 
 
 CONTROL = "[admin]\nsocket = /run/zproxy/zproxy.sock\n"
+
+
+def _make_cgroup():
+    """Makes a control group for one container, below that of this process. Otherwise all containers
+    share one, and systemd in one of them removes groups in which another is about to start a
+    service. Returns its directory; "" where none can be made."""
+    with open("/proc/self/mounts") as f:
+        mounts = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+    with open("/proc/self/cgroup") as f:
+        ours = [line.strip()[len("0::"):] for line in f if line.startswith("0::")]
+    if not mounts or not ours:
+        return ""
+    path = f"{mounts[-1]}{ours[0].rstrip('/')}/zproxy-test-{os.getpid()}"
+    try:
+        os.mkdir(path)
+    except OSError:
+        return ""
+    return path
+
+
+def _remove_cgroup(path):
+    """Its processes have been killed, and may not all have ended."""
+    for _ in range(100):
+        for directory, _, _ in os.walk(path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        if not os.path.exists(path):
+            return
+        time.sleep(0.05)
 
 
 class Container(Network):
@@ -39,10 +71,13 @@ class Container(Network):
         os.mkdir(payload)
         for name in ("zproxy", "zproxyctl"):
             shutil.copy(os.path.join(os.path.dirname(command()[-1]), name), payload)
-        script = ('mount --bind / "$1" && shift && exec setpriv --pdeathsig KILL -- "$@"')
+        self.cgroup = _make_cgroup()
+        script = ('mount --bind / "$1" && { [ -z "$2" ] || echo $$ >"$2/cgroup.procs"; } && '
+                  'shift 2 && exec setpriv --pdeathsig KILL -- "$@"')
         self.console = open(f"{self.directory}/console", "w+b")
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", root,
+             self.cgroup,
              "systemd-nspawn", "-q", "-M", f"zproxy-{os.getpid()}", "-D", root, "-b", "--register=no",
              "--keep-unit", "--private-network", "--volatile=overlay", "--capability=all",
              f"--bind-ro={payload}:/payload", "systemd.unit=basic.target",
@@ -78,9 +113,14 @@ class Container(Network):
             self.try_run("systemctl", "is-active", "basic.target").stdout.strip() == "active"
 
     def end(self):
-        self.process.kill()
+        # The end of systemd-nspawn does not end the container; that of its process 1 does.
+        for pid in filter(None, (self.leader, self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.console.close()
+        if self.cgroup:
+            _remove_cgroup(self.cgroup)
         self._scratch.__exit__(None, None, None)
 
     def __exit__(self, *_):
