@@ -115,6 +115,63 @@ START_TEST(backups_are_picked_only_without_regular_servers)
 }
 END_TEST
 
+/* As while the pool is rebalanced. The shares hold for backups, too. */
+START_TEST(servers_below_their_share_come_first)
+{
+    const char *const policies[] = { "round_robin", "least_conn", "random", "least_time" };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        char lines[256];
+        snprintf(lines, sizeof lines, "balance = %s\n" A "\n" B "\n" C " weight=9\n" D " backup\n",
+                 policies[i]);
+        pool_rig_open(&rig, lines);
+        server_set_fair(named("a"), 3);
+        server_set_fair(named("b"), 0);
+        server_set_fair(named("c"), 1);
+        server_set_fair(named("d"), 2);
+        pool_prefer_below_share(rig.pool, true);
+        enum pool_refusal refusal = POOL_FULL;
+        const struct pick_request request = { .now = now() };
+        for (int n = 0; n < 6; n++) {
+            const struct server *next = pool_peek(rig.pool, &request, &refusal);
+            ck_assert(!server_has_fair_share(next));
+            ck_assert_ptr_nonnull(pool_rig_pick(&rig, NULL));
+        }
+        ck_assert_uint_eq(server_active(named("a")), 3);
+        ck_assert_uint_eq(server_active(named("c")), 1);
+        ck_assert_uint_eq(server_active(named("d")), 2);
+        for (int n = 0; n < 22; n++) /* all have their shares: the policy decides */
+            ck_assert_ptr_nonnull(pool_rig_pick(&rig, NULL));
+        ck_assert_uint_eq(server_active(named("d")), 2);
+        pool_prefer_below_share(rig.pool, false);
+        close_rig();
+    }
+}
+END_TEST
+
+START_TEST(no_session_leaves_by_which_a_server_falls_below_its_share)
+{
+    pool_rig_open(&rig, A "\n");
+    expect_picks("aaaaa");
+    struct server *a = named("a");
+    ck_assert(!server_leave_begin(a, false)); /* no share has been set */
+    server_set_fair(a, 3);
+    ck_assert(server_leave_begin(a, false));
+    ck_assert(server_leave_begin(a, false));
+    ck_assert(!server_leave_begin(a, false));
+    ck_assert_uint_eq(server_staying(a), 3);
+    pool_rig_release(&rig, a);
+    server_leave_end(a);
+    ck_assert(!server_leave_begin(a, false));
+    pool_rig_release(&rig, a);
+    server_leave_end(a);
+    ck_assert_uint_eq(server_staying(a), 3);
+    ck_assert(!server_leave_begin(a, false));
+    ck_assert(server_leave_begin(a, true));
+    server_leave_end(a);
+    close_rig();
+}
+END_TEST
+
 START_TEST(drained_and_maintained_servers_get_nothing)
 {
     pool_rig_open(&rig, A " state=drain\n" B " state=maint\n" C "\n");
@@ -1096,6 +1153,8 @@ static void add_picking(TCase *t)
     tcase_add_test(t, a_full_server_is_skipped_until_a_slot_is_free);
     tcase_add_test(t, if_all_are_full_none_is_picked);
     tcase_add_test(t, backups_are_picked_only_without_regular_servers);
+    tcase_add_test(t, servers_below_their_share_come_first);
+    tcase_add_test(t, no_session_leaves_by_which_a_server_falls_below_its_share);
     tcase_add_test(t, drained_and_maintained_servers_get_nothing);
     tcase_add_test(t, no_usable_server_and_no_free_slot_are_told_apart);
     tcase_add_test(t, a_tried_server_is_not_picked_again);

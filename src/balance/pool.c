@@ -101,6 +101,7 @@ void pool_commit(struct pool_update *u)
     struct pool *p = u->pool;
     server_list_try(u->plan);
     server_list_apply(&p->server_list, u->plan, &u->retired->removed_servers);
+    pool_prefer_below_share(p, false); /* a rebalance that goes on sets new shares */
     pool_publish_set(p, u->set, u->retired);
     server_list_plan_free(u->plan);
     free(u);

@@ -52,6 +52,8 @@ static const char *explain_reason(const struct explain_context *v, const struct 
         return "full";
     if (pool_is_backup(v->pool, srv) && !v->backups)
         return "a backup, and other servers are usable";
+    if (v->chosen != NULL && server_has_fair_share(srv) && !server_has_fair_share(v->chosen))
+        return "has its share of sessions, and the pool is being rebalanced";
     return policy_find(pool_conf(v->pool)->balance)->not_picked;
 }
 
