@@ -38,7 +38,8 @@ class Skip(Exception):
 def promise(title, cases=((),), slow=False):
     """Makes a function a promise. A function whose first parameter is `relay` is called once for
     each relay mode. With cases it is called once for each case, whose elements are its further
-    arguments and fill the places {0}, {1}, ... of the title. slow: only `make check-cluster` tries it."""
+    arguments and fill the places {0}, {1}, ... of the title. slow: only
+    `make check-cluster` and `make check-package` try it."""
     def register(function):
         if not slow or os.environ.get("ZPROXY_SLOW"):
             _promises.append((title, list(cases), function))
