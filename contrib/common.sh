@@ -94,7 +94,7 @@ install_packages() {
 copy_source() {
     mkdir -p "$1"
     tar -C "$top" -cf - \
-        --exclude=./.git --exclude='./build*' --exclude=./deb --exclude=./autom4te.cache \
+        --exclude=./.git --exclude='./build*' --exclude=./deb --exclude=./release --exclude=./autom4te.cache \
         --exclude='./zproxy-[0-9]*' \
         --exclude=./config.status --exclude=./src/build.h --exclude=stamp-h1 \
         --exclude=Makefile.in --exclude=./Makefile --exclude=./src/Makefile \
