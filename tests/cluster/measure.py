@@ -47,6 +47,11 @@ def last_trouble(report, begin):
     return max(report.last_wrong or 0, report.last_slow or 0, begin)
 
 
+def is_over(report, begin):
+    """Whether clients were served that began so late that all before the last trouble have ended."""
+    return (report.last_served or 0) - last_trouble(report, begin) > PATIENCE + 1.5
+
+
 def outages(cluster, name, victim, await_out, await_back):
     """Lets each fault happen to a node while clients come, and writes for how long some were not served and
     how many. victim(): the node; await_out(node), await_back(node): wait until the engine has noticed."""
@@ -59,8 +64,7 @@ def outages(cluster, name, victim, await_out, await_back):
             begin = time.monotonic()
             happen(node)
             await_out(node)
-            wait_for(lambda: time.monotonic() - last_trouble(crowd.report(), begin) > PATIENCE + 1.5,
-                     "clients to be served again")
+            wait_for(lambda: is_over(crowd.report(), begin), "clients to be served again")
             report = crowd.report()
             cells.append(f"{last_trouble(report, begin) - begin:.1f} s, {report.failures + report.breaks}"
                          + f" and {report.slow} late" * (report.slow > 0))

@@ -363,7 +363,8 @@ class Report(dict):
     moved           client addresses that came through more than one node; addresses: all of them
     kept            {node: sessions that stay}; kept_all: the sum
     kept_broken     {reason: sessions that should have stayed}; kept_breaks: the sum
-    last_wrong      when the last client that was not served began, time.monotonic(); last_slow: the last slow one"""
+    last_wrong      when the last client that was not served began, time.monotonic(); last_slow, last_served: the last
+                    one that was slow, or served"""
 
     __getattr__ = dict.__getitem__
     failures = property(lambda self: sum(self["failed"].values()))

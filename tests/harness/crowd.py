@@ -233,7 +233,7 @@ class Clients:
         self.by_node, self.kept_broken_by_node = collections.Counter(), collections.Counter()
         self.nodes_of = {}
         self.moved = set()
-        self.last_wrong = self.last_slow = None
+        self.last_wrong = self.last_slow = self.last_served = None
 
     def add_kept(self, count):
         for _ in range(count):
@@ -274,6 +274,7 @@ class Clients:
         if why is None:
             self.served += 1
             self.by_node[client.node] += 1
+            self.last_served = max(client.begin, self.last_served or 0)
             if self.nodes_of.setdefault(client.source, client.node) != client.node:
                 self.moved.add(client.source)
             return
@@ -296,7 +297,8 @@ class Clients:
                 "moved": len(self.moved), "addresses": len(self.nodes_of), "open": self.open,
                 "kept": collections.Counter(client.node for client in self.kept),
                 "kept_broken": self.kept_broken, "kept_broken_by_node": self.kept_broken_by_node,
-                "last_wrong": self.last_wrong, "last_slow": self.last_slow}
+                "last_wrong": self.last_wrong, "last_slow": self.last_slow,
+                "last_served": self.last_served}
 
 
 if __name__ == "__main__":
