@@ -52,13 +52,16 @@ def start_bird(node, replace=()):
 
 
 def start_exabgp(node):
-    """ExaBGP in a node. exabgp_daemon_user: the unit runs it as exabgp, which is a member of zproxy's group."""
+    """ExaBGP in a node, as its unit and the drop-in say: the user exabgp, who is a member of the group that zproxy
+    has here, root."""
     need_exabgp()
+    need_program("setpriv")
     node.install("exabgp/exabgp.conf", "/etc/exabgp/exabgp.conf", {FIRST: node.front})
     node.run("ip", "address", "replace", SERVICE, "dev", "lo")
-    node.router_daemon = node.start("/usr/sbin/exabgp", "/etc/exabgp/exabgp.conf",
-                                    exabgp_daemon_user="root", exabgp_daemon_daemonize="false",
-                                    exabgp_api_cli="false", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
+    node.router_daemon = node.start(
+        "setpriv", "--reuid=exabgp", "--regid=exabgp", "--groups=root", "--",
+        "/usr/sbin/exabgp", "/etc/exabgp/exabgp.conf", exabgp_daemon_daemonize="false",
+        exabgp_api_cli="false", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
 
 
 def start_keepalived(node):
