@@ -293,8 +293,11 @@ class NodeZproxy(Watched):
 
     def stop(self, number=signal.SIGTERM):
         """Ends it at once: the second signal ends shutdown_delay, the third resets the sessions."""
+        self.check_alive()
         for _ in range(3):
-            self.send_signal(number)
+            if self.process.poll() is not None:
+                break
+            self.process.send_signal(number)
             self.process.send_signal(signal.SIGCONT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.2)
