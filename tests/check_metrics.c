@@ -83,15 +83,15 @@ START_TEST(json_commas_stand_only_between_values)
     json_begin_array(&w, "a");
     json_end_array(&w);
     json_begin_array(&w, "b");
-    json_uint(&w, NULL, 1);
-    json_double(&w, NULL, 2.5);
+    json_add_uint(&w, NULL, 1);
+    json_add_double(&w, NULL, 2.5);
     json_begin_object(&w, NULL);
-    json_bool(&w, "c", true);
-    json_string(&w, "d", "\"");
+    json_add_bool(&w, "c", true);
+    json_add_string(&w, "d", "\"");
     json_end_object(&w);
     json_end_array(&w);
-    json_limit(&w, "e", 0);
-    json_limit(&w, "f", 7);
+    json_add_limit(&w, "e", 0);
+    json_add_limit(&w, "f", 7);
     json_end_object(&w);
     end("{\"a\":[],\"b\":[1,2.5,{\"c\":true,\"d\":\"\\\"\"}],\"e\":null,\"f\":7}");
 }

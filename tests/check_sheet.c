@@ -159,7 +159,7 @@ static const char *json_of(const char *in)
     size_t size = 0;
     free(text);
     FILE *out = open_memstream(&text, &size);
-    json_string(&(struct json_writer){ .out = out }, NULL, in);
+    json_add_string(&(struct json_writer){ .out = out }, NULL, in);
     fclose(out);
     return text;
 }

@@ -82,33 +82,33 @@ void json_end_array(struct json_writer *w)
     json_close(w, ']');
 }
 
-void json_string(struct json_writer *w, const char *name, const char *text)
+void json_add_string(struct json_writer *w, const char *name, const char *text)
 {
     json_begin_value(w, name);
     json_put_string(w->out, text);
 }
 
-void json_uint(struct json_writer *w, const char *name, uint64_t number)
+void json_add_uint(struct json_writer *w, const char *name, uint64_t number)
 {
     json_begin_value(w, name);
     fprintf(w->out, "%" PRIu64, number);
 }
 
-void json_limit(struct json_writer *w, const char *name, uint64_t limit)
+void json_add_limit(struct json_writer *w, const char *name, uint64_t limit)
 {
     if (limit == 0)
-        json_string(w, name, NULL);
+        json_add_string(w, name, NULL);
     else
-        json_uint(w, name, limit);
+        json_add_uint(w, name, limit);
 }
 
-void json_double(struct json_writer *w, const char *name, double number)
+void json_add_double(struct json_writer *w, const char *name, double number)
 {
     json_begin_value(w, name);
     fprintf(w->out, "%.6g", number);
 }
 
-void json_bool(struct json_writer *w, const char *name, bool flag)
+void json_add_bool(struct json_writer *w, const char *name, bool flag)
 {
     json_begin_value(w, name);
     fputs(flag ? "true" : "false", w->out);

@@ -1,5 +1,5 @@
 /* Writes JSON (RFC 8259) piece by piece. The writer adds the commas; bytes that are not UTF-8
- * become U+FFFD. */
+ * become U+FFFD. No function has a name of jansson's, which zproxyctl links as well. */
 #ifndef ZPROXY_BASE_JSON_H
 #define ZPROXY_BASE_JSON_H
 
@@ -19,10 +19,11 @@ void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w, const char *name);
 void json_end_array(struct json_writer *w);
 
-void json_string(struct json_writer *w, const char *name, const char *text); /* NULL: null */
-void json_uint(struct json_writer *w, const char *name, uint64_t number);
-void json_limit(struct json_writer *w, const char *name, uint64_t limit); /* 0 (no limit): null */
-void json_double(struct json_writer *w, const char *name, double number); /* as %.6g */
-void json_bool(struct json_writer *w, const char *name, bool flag);
+void json_add_string(struct json_writer *w, const char *name, const char *text); /* NULL: null */
+void json_add_uint(struct json_writer *w, const char *name, uint64_t number);
+/* limit: 0 (no limit) becomes null. */
+void json_add_limit(struct json_writer *w, const char *name, uint64_t limit);
+void json_add_double(struct json_writer *w, const char *name, double number); /* as %.6g */
+void json_add_bool(struct json_writer *w, const char *name, bool flag);
 
 #endif

@@ -262,13 +262,13 @@ static void put_cell(const struct sheet *s, size_t row, size_t column, struct js
     enum sheet_kind kind = sheet_kind_of(s, column);
     snprintf(name, sizeof name, "%s%s", s->column[column].name, unit_of(kind));
     if (value == NONE)
-        json_string(w, name, NULL);
+        json_add_string(w, name, NULL);
     else if (kind == SHEET_TEXT || kind == SHEET_JSON_TEXT)
-        json_string(w, name, s->text + value);
+        json_add_string(w, name, s->text + value);
     else if (kind == SHEET_BOOL)
-        json_bool(w, name, value != 0);
+        json_add_bool(w, name, value != 0);
     else
-        json_uint(w, name, value);
+        json_add_uint(w, name, value);
 }
 
 static void put_row(const struct sheet *s, size_t row, struct json_writer *w)

@@ -155,12 +155,12 @@ static void write_json(const struct request *r, char *text, FILE *out)
     json_begin_object(&w, NULL);
     json_begin_array(&w, r->failed ? "errors" : "lines");
     for (const char *line; (line = request_next_line(&text)) != NULL;)
-        json_string(&w, NULL, line);
+        json_add_string(&w, NULL, line);
     json_end_array(&w);
     if (r->failed)
-        json_string(&w, "code", error_words[r->error]);
+        json_add_string(&w, "code", error_words[r->error]);
     if (r->change != REQUEST_CHANGE_UNKNOWN || (r->failed && r->changes))
-        json_bool(&w, r->changes ? "changed" : "would_change", r->change == REQUEST_CHANGED);
+        json_add_bool(&w, r->changes ? "changed" : "would_change", r->change == REQUEST_CHANGED);
     json_end_object(&w);
     fputc('\n', out);
 }

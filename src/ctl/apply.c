@@ -31,7 +31,7 @@ static void add_note(struct apply *a, const char *text)
 {
     if (a->notes == NULL)
         a->notes = json_array();
-    json_array_append_new(a->notes, ctl_text(text));
+    json_array_append_new(a->notes, json_string(text));
 }
 
 /* Adds what is in all results, prints the result, and frees everything. */
@@ -40,7 +40,7 @@ static enum ctl_status apply_end(struct apply *a, enum ctl_status status, json_t
     if (json_object_get(result, "changed") == NULL)
         json_object_set_new(result, "changed", json_false());
     if (a->config.path[0] != '\0')
-        json_object_set_new(result, "file", ctl_text(a->config.path));
+        json_object_set_new(result, "file", json_string(a->config.path));
     if (a->notes != NULL)
         json_object_set(result, "notes", a->notes);
     config_file_close(&a->config);
@@ -146,7 +146,7 @@ static json_t *replace_all(const char *text, const char *from, const char *to)
     for (const char *at; (at = strstr(text, from)) != NULL; text = at + strlen(from))
         fprintf(stream, "%.*s%s", (int)(at - text), text, to);
     fputs(text, stream);
-    json_t *result = fclose(stream) == 0 ? ctl_text(out) : NULL;
+    json_t *result = fclose(stream) == 0 ? json_string(out) : NULL;
     free(out);
     return result;
 }
@@ -223,13 +223,13 @@ static enum ctl_status roll_back(struct apply *a, enum ctl_status status, json_t
         return apply_end(a, CTL_FAILED, failure);
     }
     if (config_file_restore(&a->config) < 0) {
-        json_array_append_new(errors, ctl_text(a->config.error));
-        json_object_set_new(failure, "code", ctl_text("not_restored"));
+        json_array_append_new(errors, json_string(a->config.error));
+        json_object_set_new(failure, "code", json_string("not_restored"));
         json_object_set_new(failure, "changed", json_true());
         return apply_end(a, CTL_NOT_RESTORED, failure);
     }
     if (status == CTL_ROLLED_BACK) {
-        json_object_set_new(failure, "code", ctl_text("rolled_back"));
+        json_object_set_new(failure, "code", json_string("rolled_back"));
         clear_failure(a);
     }
     json_array_append_new(errors, json_sprintf("%s: not applied, the former file is in place again",

@@ -230,6 +230,6 @@ enum ctl_status await_shutdown(struct ctl *c, const char *command)
         json_object_set_new(answer, "changed", changed);
         return ctl_finish(c, CTL_TIMED_OUT, answer);
     }
-    json_array_append_new(json_object_get(answer, "lines"), ctl_text("zproxy has ended"));
+    json_array_append_new(json_object_get(answer, "lines"), json_string("zproxy has ended"));
     return ctl_finish(c, CTL_DONE, answer);
 }

@@ -11,11 +11,6 @@
 
 /* ---- results ---- */
 
-json_t *ctl_text(const char *text)
-{
-    return json_stringn(text, strlen(text));
-}
-
 static json_t *new_error(const char *code, const char *fmt, va_list args)
 {
     char *text = NULL;

@@ -38,9 +38,6 @@ enum ctl_status ctl_finish(const struct ctl *c, enum ctl_status status, json_t *
 enum ctl_status ctl_fail(const struct ctl *c, enum ctl_status status, const char *code,
                          const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* A string. base/json.h has a json_string() of its own, which the linker would take. */
-json_t *ctl_text(const char *text);
-
 /* A result with one error or one line; NULL when out of memory. */
 json_t *ctl_error(const char *code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

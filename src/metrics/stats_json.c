@@ -17,8 +17,8 @@ static void put_directions(struct json_writer *w, const char *name,
                            const uint64_t bytes[RELAY_DIRECTIONS])
 {
     json_begin_object(w, name);
-    json_uint(w, "up", bytes[RELAY_UP]);
-    json_uint(w, "down", bytes[RELAY_DOWN]);
+    json_add_uint(w, "up", bytes[RELAY_UP]);
+    json_add_uint(w, "down", bytes[RELAY_DOWN]);
     json_end_object(w);
 }
 
@@ -29,13 +29,13 @@ static void stats_json_put_histogram(struct json_writer *w, const char *name,
     json_begin_object(w, name);
     json_begin_array(w, "bounds");
     for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++)
-        json_uint(w, NULL, histogram_bound(scale, i));
+        json_add_uint(w, NULL, histogram_bound(scale, i));
     json_end_array(w);
     json_begin_array(w, "counts");
     for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
-        json_uint(w, NULL, h->bucket[i]);
+        json_add_uint(w, NULL, h->bucket[i]);
     json_end_array(w);
-    json_uint(w, "sum", h->sum);
+    json_add_uint(w, "sum", h->sum);
     json_end_object(w);
 }
 
@@ -49,10 +49,10 @@ _Static_assert(LENGTH(histogram_names) == SESSION_HISTOGRAMS, "each histogram ha
 static void put_totals(struct json_writer *w, const struct worker_totals *t)
 {
     json_begin_object(w, "totals");
-    json_uint(w, "sessions", t->sessions);
+    json_add_uint(w, "sessions", t->sessions);
     json_begin_object(w, "ended");
     for (int why = SESSION_END_NONE + 1; why < SESSION_ENDS; why++)
-        json_uint(w, session_end_name((enum session_end)why), t->ends[why]);
+        json_add_uint(w, session_end_name((enum session_end)why), t->ends[why]);
     json_end_object(w);
     json_begin_object(w, "bytes");
     put_directions(w, "splice", t->bytes[RELAY_SPLICE]);
@@ -61,7 +61,7 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
     json_end_object(w);
     json_begin_object(w, "fallbacks");
     for (int f = 0; f < RELAY_FALLBACKS; f++)
-        json_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
+        json_add_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
     json_end_object(w);
     for (int h = 0; h < SESSION_HISTOGRAMS; h++)
         stats_json_put_histogram(w, histogram_names[h], &t->histogram[h],
@@ -75,13 +75,13 @@ static void stats_json_put_workers(struct json_writer *w, const struct snapshot 
     for (size_t i = 0; i < s->worker_count; i++) {
         const struct worker_stats *ws = &s->worker[i];
         json_begin_object(w, NULL);
-        json_uint(w, "worker", ws->index);
-        json_uint(w, "sessions", ws->sessions);
-        json_uint(w, "pipes_idle", ws->pipes_idle);
-        json_uint(w, "pipes_used", ws->pipes_used);
-        json_uint(w, "pipe_bytes", ws->pipe_bytes);
-        json_uint(w, "loop_ms", ws->cpu / NS_PER_MS);
-        json_limit(w, "hangs_ms", s->worker_hangs[i]);
+        json_add_uint(w, "worker", ws->index);
+        json_add_uint(w, "sessions", ws->sessions);
+        json_add_uint(w, "pipes_idle", ws->pipes_idle);
+        json_add_uint(w, "pipes_used", ws->pipes_used);
+        json_add_uint(w, "pipe_bytes", ws->pipe_bytes);
+        json_add_uint(w, "loop_ms", ws->cpu / NS_PER_MS);
+        json_add_limit(w, "hangs_ms", s->worker_hangs[i]);
         json_end_object(w);
     }
     json_end_array(w);
@@ -92,27 +92,27 @@ static void stats_json_put_workers(struct json_writer *w, const struct snapshot 
 /* null: it accepts. */
 static void stats_json_put_paused(struct json_writer *w, enum accept_reason reason)
 {
-    json_string(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
+    json_add_string(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
 }
 
 static void stats_json_put_listener(struct json_writer *w, const struct snapshot_listener *l)
 {
     json_begin_object(w, NULL);
-    json_string(w, "name", l->name);
-    json_string(w, "listener", l->name);
-    json_string(w, "bind", l->bind);
-    json_string(w, "pool", l->pool);
-    json_uint(w, "active", l->active);
-    json_limit(w, "max_connections", l->max_connections);
-    json_limit(w, "sessions_limit", l->max_connections);
+    json_add_string(w, "name", l->name);
+    json_add_string(w, "listener", l->name);
+    json_add_string(w, "bind", l->bind);
+    json_add_string(w, "pool", l->pool);
+    json_add_uint(w, "active", l->active);
+    json_add_limit(w, "max_connections", l->max_connections);
+    json_add_limit(w, "sessions_limit", l->max_connections);
     stats_json_put_paused(w, l->paused);
-    json_string(w, "health", healthz_name(l->health));
-    json_string(w, "health_set", health_override_words[l->health_override]);
-    json_uint(w, "connections", l->connections);
+    json_add_string(w, "health", healthz_name(l->health));
+    json_add_string(w, "health_set", health_override_words[l->health_override]);
+    json_add_uint(w, "connections", l->connections);
     json_begin_object(w, "refused");
     for (int why = 0; why < SESSION_ENDS; why++)
         if (session_end_is_refusal((enum session_end)why))
-            json_uint(w, session_end_name((enum session_end)why), l->refused[why]);
+            json_add_uint(w, session_end_name((enum session_end)why), l->refused[why]);
     json_end_object(w);
     json_end_object(w);
 }
@@ -120,16 +120,16 @@ static void stats_json_put_listener(struct json_writer *w, const struct snapshot
 static void put_check(struct json_writer *w, const struct snapshot_check *c)
 {
     if (!c->has_result) {
-        json_string(w, "check", NULL);
+        json_add_string(w, "check", NULL);
         return;
     }
     json_begin_object(w, "check");
-    json_bool(w, "passed", c->passed);
-    json_string(w, "why", c->why);
-    json_uint(w, "passes", c->passes);
-    json_uint(w, "failures", c->failures);
-    json_uint(w, "duration_ms", c->duration);
-    json_uint(w, "age_ms", c->age);
+    json_add_bool(w, "passed", c->passed);
+    json_add_string(w, "why", c->why);
+    json_add_uint(w, "passes", c->passes);
+    json_add_uint(w, "failures", c->failures);
+    json_add_uint(w, "duration_ms", c->duration);
+    json_add_uint(w, "age_ms", c->age);
     json_end_object(w);
 }
 
@@ -144,22 +144,22 @@ _Static_assert(LENGTH(server_counter_names) == SERVER_COUNTERS, "each counter ha
 static void stats_json_put_server(struct json_writer *w, const struct snapshot_server *s)
 {
     json_begin_object(w, NULL);
-    json_string(w, "name", s->name);
-    json_string(w, "pool", s->pool);
-    json_string(w, "server_name", s->name);
-    json_string(w, "address", s->address);
-    json_string(w, "state", config_state_words[s->state]);
-    json_string(w, "status", s->view.status);
-    json_string(w, "why", s->view.why);
-    json_bool(w, "backup", s->backup);
-    json_uint(w, "weight", s->weight);
-    json_uint(w, "active", s->active);
-    json_limit(w, "max_connections", s->max_connections);
-    json_limit(w, "sessions_limit", s->max_connections);
+    json_add_string(w, "name", s->name);
+    json_add_string(w, "pool", s->pool);
+    json_add_string(w, "server_name", s->name);
+    json_add_string(w, "address", s->address);
+    json_add_string(w, "state", config_state_words[s->state]);
+    json_add_string(w, "status", s->view.status);
+    json_add_string(w, "why", s->view.why);
+    json_add_bool(w, "backup", s->backup);
+    json_add_uint(w, "weight", s->weight);
+    json_add_uint(w, "active", s->active);
+    json_add_limit(w, "max_connections", s->max_connections);
+    json_add_limit(w, "sessions_limit", s->max_connections);
     for (int k = 0; k < SERVER_COUNTERS; k++)
-        json_uint(w, server_counter_names[k], s->counter[k]);
+        json_add_uint(w, server_counter_names[k], s->counter[k]);
     if (s->connect_time != 0)
-        json_uint(w, "connect_us", s->connect_time);
+        json_add_uint(w, "connect_us", s->connect_time);
     put_check(w, &s->check);
     json_end_object(w);
 }
@@ -168,34 +168,34 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
 static void put_rebalance(struct json_writer *w, const struct snapshot_rebalance *b)
 {
     if (!b->running) {
-        json_string(w, "rebalance", NULL);
+        json_add_string(w, "rebalance", NULL);
         return;
     }
     json_begin_object(w, "rebalance");
-    json_uint(w, "closed", b->closed);
-    json_uint(w, "left", b->to_close);
-    json_uint(w, "left_ms", b->left);
+    json_add_uint(w, "closed", b->closed);
+    json_add_uint(w, "left", b->to_close);
+    json_add_uint(w, "left_ms", b->left);
     json_end_object(w);
 }
 
 static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
 {
     json_begin_object(w, NULL);
-    json_string(w, "name", p->name);
-    json_string(w, "pool", p->name);
-    json_string(w, "balance", p->balance);
-    json_string(w, "file", p->file);
-    json_string(w, "fallback", p->fallback);
-    json_string(w, "table", p->file == NULL ? p->table : NULL);
-    json_string(w, "table_now", p->file == NULL ? p->table_now : NULL);
+    json_add_string(w, "name", p->name);
+    json_add_string(w, "pool", p->name);
+    json_add_string(w, "balance", p->balance);
+    json_add_string(w, "file", p->file);
+    json_add_string(w, "fallback", p->fallback);
+    json_add_string(w, "table", p->file == NULL ? p->table : NULL);
+    json_add_string(w, "table_now", p->file == NULL ? p->table_now : NULL);
     put_rebalance(w, &p->rebalance);
-    json_uint(w, "sessions", p->sums.sessions);
-    json_uint(w, "active", p->sums.sessions);
-    json_uint(w, "queued", p->sums.waiting);
-    json_bool(w, "paused", p->paused);
-    json_uint(w, "failures", p->sums.failures);
-    json_uint(w, "usable", p->sums.usable);
-    json_string(w, "severity", severity_name(p->severity));
+    json_add_uint(w, "sessions", p->sums.sessions);
+    json_add_uint(w, "active", p->sums.sessions);
+    json_add_uint(w, "queued", p->sums.waiting);
+    json_add_bool(w, "paused", p->paused);
+    json_add_uint(w, "failures", p->sums.failures);
+    json_add_uint(w, "usable", p->sums.usable);
+    json_add_string(w, "severity", severity_name(p->severity));
     json_begin_array(w, "servers");
 }
 
@@ -225,7 +225,7 @@ static void put_logs(struct json_writer *w)
         struct log_state state;
         log_state((enum log_name)i, &state);
         if (state.is_open)
-            json_uint(w, log_name((enum log_name)i), state.dropped);
+            json_add_uint(w, log_name((enum log_name)i), state.dropped);
     }
     json_end_object(w);
 }
@@ -235,9 +235,9 @@ static void stats_json_put_problems(struct json_writer *w, const struct problem_
     json_begin_array(w, "problems");
     for (size_t i = 0; i < list->count; i++) {
         json_begin_object(w, NULL);
-        json_string(w, "severity", severity_name(list->problem[i].severity));
-        json_string(w, "subject", list->problem[i].subject);
-        json_string(w, "problem", list->problem[i].text);
+        json_add_string(w, "severity", severity_name(list->problem[i].severity));
+        json_add_string(w, "subject", list->problem[i].subject);
+        json_add_string(w, "problem", list->problem[i].text);
         json_end_object(w);
     }
     json_end_array(w);
@@ -251,36 +251,36 @@ static void stats_json_put_session(struct json_writer *w, const struct session_l
     const char *server = b->server.text[0] == '\0' ? NULL : b->server.text;
     char client[ADDR_TEXT_MAX];
     json_begin_object(w, NULL);
-    json_uint(w, "id", b->id);
-    json_string(w, "client", addr_peer_print(&b->client, client));
-    json_string(w, "listener", b->listener.text);
-    json_string(w, "pool", b->pool.text);
-    json_string(w, "server", server);
-    json_string(w, "server_name", server);
-    json_string(w, "state", session_state_name((enum session_state)b->state));
-    json_uint(w, "age_ms", b->age);
-    json_uint(w, "idle_ms", b->idle);
-    json_uint(w, "up", b->up);
-    json_uint(w, "down", b->down);
-    json_uint(w, "bytes_per_second", r->rate);
-    json_uint(w, "rate_per_second", r->rate);
+    json_add_uint(w, "id", b->id);
+    json_add_string(w, "client", addr_peer_print(&b->client, client));
+    json_add_string(w, "listener", b->listener.text);
+    json_add_string(w, "pool", b->pool.text);
+    json_add_string(w, "server", server);
+    json_add_string(w, "server_name", server);
+    json_add_string(w, "state", session_state_name((enum session_state)b->state));
+    json_add_uint(w, "age_ms", b->age);
+    json_add_uint(w, "idle_ms", b->idle);
+    json_add_uint(w, "up", b->up);
+    json_add_uint(w, "down", b->down);
+    json_add_uint(w, "bytes_per_second", r->rate);
+    json_add_uint(w, "rate_per_second", r->rate);
     json_end_object(w);
 }
 
-#define PUT_POINTS(name, field)                                    \
-    do {                                                           \
-        json_begin_array(w, name);                                 \
-        for (uint64_t i = first; i < end; i++)                     \
-            json_double(w, NULL, (double)history_at(p, i)->field); \
-        json_end_array(w);                                         \
+#define PUT_POINTS(name, field)                                        \
+    do {                                                               \
+        json_begin_array(w, name);                                     \
+        for (uint64_t i = first; i < end; i++)                         \
+            json_add_double(w, NULL, (double)history_at(p, i)->field); \
+        json_end_array(w);                                             \
     } while (0)
 
 static void put_pool_history(struct json_writer *w, const struct history_pool *p, uint64_t first,
                              uint64_t end)
 {
     json_begin_object(w, NULL);
-    json_string(w, "name", p->name);
-    json_string(w, "pool", p->name);
+    json_add_string(w, "name", p->name);
+    json_add_string(w, "pool", p->name);
     PUT_POINTS("up", up);
     PUT_POINTS("down", down);
     PUT_POINTS("sessions", sessions);
@@ -293,24 +293,24 @@ static void put_pool_history(struct json_writer *w, const struct history_pool *p
 
 static void stats_json_put_process(struct json_writer *w, const struct snapshot *s)
 {
-    json_string(w, "version", PACKAGE_VERSION);
-    json_string(w, "node", s->node);
-    json_string(w, "host", s->host);
-    json_uint(w, "time_ms", s->time);
-    json_uint(w, "began_ms", s->began);
-    json_uint(w, "uptime_ms", s->uptime);
-    json_string(w, "health", healthz_name(s->health));
-    json_string(w, "health_set", health_override_words[s->health_override]);
+    json_add_string(w, "version", PACKAGE_VERSION);
+    json_add_string(w, "node", s->node);
+    json_add_string(w, "host", s->host);
+    json_add_uint(w, "time_ms", s->time);
+    json_add_uint(w, "began_ms", s->began);
+    json_add_uint(w, "uptime_ms", s->uptime);
+    json_add_string(w, "health", healthz_name(s->health));
+    json_add_string(w, "health_set", health_override_words[s->health_override]);
     stats_json_put_problems(w, &s->problems);
-    json_uint(w, "generation", s->generation);
-    json_uint(w, "reloads", s->reloads);
-    json_uint(w, "failed_reloads", s->failed_reloads);
+    json_add_uint(w, "generation", s->generation);
+    json_add_uint(w, "reloads", s->reloads);
+    json_add_uint(w, "failed_reloads", s->failed_reloads);
     put_logs(w);
-    json_uint(w, "sessions", s->sessions);
-    json_uint(w, "max_sessions", s->max_sessions);
-    json_uint(w, "sessions_limit", s->max_sessions);
+    json_add_uint(w, "sessions", s->sessions);
+    json_add_uint(w, "max_sessions", s->max_sessions);
+    json_add_uint(w, "sessions_limit", s->max_sessions);
     stats_json_put_paused(w, s->paused);
-    json_uint(w, "max_pipes", s->max_pipes);
+    json_add_uint(w, "max_pipes", s->max_pipes);
     put_totals(w, &s->totals);
     stats_json_put_workers(w, s);
 }
@@ -352,9 +352,9 @@ static bool stats_json_put_busiest(struct stats_json *j, struct json_writer *w)
         stats_json_put_session(w, &j->busiest->row[i]);
     json_end_array(w);
     json_begin_object(w, "history");
-    json_uint(w, "step_ms", HISTORY_STEP);
-    json_uint(w, "first", history_first(h, j->since));
-    json_uint(w, "end", h->steps);
+    json_add_uint(w, "step_ms", HISTORY_STEP);
+    json_add_uint(w, "first", history_first(h, j->since));
+    json_add_uint(w, "end", h->steps);
     json_begin_array(w, "pools");
     j->next_history = TAILQ_FIRST(&h->pools);
     return false;
