@@ -86,6 +86,8 @@ void pool_connect_refused(struct pool *p, struct server *srv, uint64_t client, u
 /* How long a connect took, in µs, or failed to take, for balance = least_time. Without effect for
  * other policies. */
 void pool_connect_took(struct pool *p, struct server *srv, uint64_t us, bool failed, uint64_t now);
+/* The connect was given up after that time, and would have taken longer. */
+void pool_connect_abandoned(struct pool *p, struct server *srv, uint64_t us, uint64_t now);
 /* The average of these times, µs; 0: unknown, or not kept. */
 uint64_t pool_connect_time(const struct pool *p, const struct server *srv);
 /* The client left first, or the failure is not the server's. */

@@ -234,6 +234,12 @@ void pool_connect_took(struct pool *p, struct server *srv, uint64_t us, bool fai
     server_set_changed(set, srv, now);
 }
 
+void pool_connect_abandoned(struct pool *p, struct server *srv, uint64_t us, uint64_t now)
+{
+    if (us > connect_time_average(&srv->connect_time))
+        pool_connect_took(p, srv, us, false, now);
+}
+
 uint64_t pool_connect_time(const struct pool *p, const struct server *srv)
 {
     bool kept = pool_conf(p)->balance == CONFIG_BALANCE_LEAST_TIME;

@@ -70,11 +70,21 @@ static void session_release_pool(struct session *s)
 
 /* ---- marked as ended ---- */
 
+/* A connect that nothing waits for any more. Otherwise a server that does not answer would look
+ * fast to balance = least_time if clients leave before connect_timeout. */
+static void report_abandoned(const struct session *s)
+{
+    uint64_t ms = session_now(s) - s->active;
+    if (s->state == SESSION_CONNECTING && s->target != NULL && s->connected == 0 && ms > 1)
+        pool_connect_abandoned(s->pool, s->target, (ms - 1) * 1000, session_now(s));
+}
+
 void session_close(struct session *s, enum session_end why)
 {
     assert(s->state != SESSION_ENDED);
     if (s->state == SESSION_PREREADING && s->preread == NULL)
         s->preread = preread_info_new(session_now(s) - s->began, NULL);
+    report_abandoned(s);
     s->state = SESSION_ENDED;
     s->ended_by = (uint8_t)why;
     timer_wheel_cancel(&s->sessions->timer_wheel, &s->timer);
