@@ -206,14 +206,17 @@ bool pool_pause(struct pool *p, bool pause, uint64_t now)
 {
     if (atomic_exchange(&p->paused, pause) == pause)
         return false;
-    if (!pause)
+    if (!pause) { /* servers that were tried before may be others now */
+        queue_forget_tried(&p->queue, NULL);
         pool_serve_waiters(p, now);
+    }
     return true;
 }
 
+/* Sessions that a pause holds back from the servers do not get them now: no command can resume the
+ * pool any more. */
 void pool_drop(struct pool *p, uint64_t now)
 {
     atomic_store(&p->dropped, true);
-    atomic_store(&p->paused, false);
     pool_serve_waiters(p, now);
 }

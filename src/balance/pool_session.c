@@ -85,7 +85,7 @@ enum pool_refusal pool_refusal(const struct pool *p, const struct pool_tried *tr
 {
     const struct server_set *set = pool_set(p);
     if (pool_is_paused(p))
-        return POOL_PAUSED;
+        return atomic_load(&p->dropped) ? POOL_NO_SERVER : POOL_PAUSED;
     bool any_usable = server_set_is_usable(set, now);
     for (size_t i = 0; i < set->count; i++) {
         const struct server *srv = set->servers[i];

@@ -209,7 +209,7 @@ void queue_forget_tried(struct queue *q, const struct server *srv)
         return;
     pthread_mutex_lock(&q->lock);
     TAILQ_FOREACH(w, &q->waiting, in_list)
-        if (pool_was_tried(w->tried, srv))
+        if (srv == NULL || pool_was_tried(w->tried, srv))
             w->tried = NULL;
     pthread_mutex_unlock(&q->lock);
 }

@@ -96,7 +96,7 @@ bool queue_offer(struct queue *q, struct server *srv);
 bool queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
                     void *arg);
 
-/* Lets the sessions that have tried srv try all servers again. */
+/* Lets the sessions that have tried srv, or any server if srv is NULL, try all servers again. */
 void queue_forget_tried(struct queue *q, const struct server *srv);
 
 /* Ends the wait of each session for which is_hopeless() returns true, without a slot. tried: the

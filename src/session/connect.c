@@ -217,6 +217,12 @@ static enum connect_result fall_back(struct session *s, enum session_end why)
     return connect_next(s);
 }
 
+static void forget_attempts(struct session *s)
+{
+    session_free_tried(s);
+    s->pool_attempts = 0;
+}
+
 /* A session that could not reach servers rests before it tries them again; others, and servers that
  * come up, it gets at once. */
 static struct slot_wait *wait_new(struct session *s)
@@ -296,10 +302,15 @@ enum connect_result connect_requeue(struct session *s)
     return wait_until(s, s->wait_until);
 }
 
+/* What failed before a pause says nothing about the servers after it. */
 static enum connect_result connect_no_server(struct session *s, enum pool_refusal refusal)
 {
     bool may_wait = refusal != POOL_NO_SERVER && conf_of(s)->max_queue > 0;
-    return may_wait ? wait_for_slot(s) : none_left(s);
+    if (!may_wait)
+        return none_left(s);
+    if (refusal == POOL_PAUSED)
+        forget_attempts(s);
+    return wait_for_slot(s);
 }
 
 /* ---- from one to the next ---- */
@@ -308,6 +319,8 @@ static enum connect_result attempt_failed(struct session *s, int error)
 {
     give_up_attempt(s, error);
     bool last = s->pool_attempts > conf_of(s)->retries;
+    if (pool_is_paused(s->pool))
+        return connect_next(s);
     if (pool_waits_when_down(s->pool))
         return last ? wait_for_slot(s) : connect_next(s);
     if (last)
@@ -333,12 +346,6 @@ enum connect_result connect_next(struct session *s)
                                     .tried = s->tried };
     s->target = pool_pick(s->pool, &r, &refusal);
     return s->target == NULL ? connect_no_server(s, refusal) : connect_start(s);
-}
-
-static void forget_attempts(struct session *s)
-{
-    session_free_tried(s);
-    s->pool_attempts = 0;
 }
 
 enum connect_result connect_granted(struct session *s)
