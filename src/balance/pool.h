@@ -104,6 +104,8 @@ int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struc
 bool pool_waits_when_down(const struct pool *p);
 /* Whether new sessions wait until the pool is resumed. */
 bool pool_is_paused(const struct pool *p);
+/* Whether it is paused and a reload has set max_queue to 0: new sessions cannot wait. */
+bool pool_is_closed(const struct pool *p);
 
 /* Queues w for a slot; the caller has set its inbox, tried, since, key and again. Returns 0:
  * queued, w->tried must not change meanwhile; 1: a slot on *srv was acquired, w is not queued;

@@ -77,6 +77,11 @@ bool pool_is_paused(const struct pool *p)
     return atomic_load(&p->paused);
 }
 
+bool pool_is_closed(const struct pool *p)
+{
+    return pool_is_paused(p) && pool_file(p) == NULL && pool_conf(p)->max_queue == 0;
+}
+
 /* ---- picking ---- */
 
 /* A slot may come free on a server that the session has not tried: a usable one or, if no server is

@@ -45,6 +45,8 @@ static enum availability pool_availability(const struct runtime *rt, struct pool
     size_t count = 0;
     struct server *const *server = pool_servers(p, &count);
     bool waits = may_wait(p, uv_now(rt->loop)); /* in any case: it notes usable servers */
+    if (pool_is_closed(p))
+        return AVAILABILITY_NONE;
     enum availability best = pool_file(p) != NULL              ? AVAILABILITY_SERVER
                              : names_pool_waits(&rt->names, p) ? AVAILABILITY_UNRESOLVED
                                                                : AVAILABILITY_NONE;

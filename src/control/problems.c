@@ -92,6 +92,9 @@ enum severity problems_of_pool(const struct pool *p, uint64_t now, struct proble
     if (pool_file(p) != NULL)
         return SEVERITY_NONE;
     struct servers n = count_servers(p, now);
+    if (pool_is_closed(p))
+        return problem_set(problem, SEVERITY_CRITICAL,
+                           "paused by zproxyctl with max_queue = 0: no new session can wait");
     if (pool_is_paused(p))
         return problem_set(problem, SEVERITY_WARNING,
                            "paused by zproxyctl: %" PRIu64 " sessions wait", pool_waiting(p));
