@@ -20,13 +20,14 @@
 #define CONNECT_TIME_HALF   8192    /* ms */
 #define CONNECT_TIME_FAILED 1000000 /* µs; a failed connect counts for this at least */
 
-/* *t is 0 while the average is unknown. */
+/* In all functions *t is the word of a server, 0 while its average is unknown. */
 
 /* Adds a sample, in µs. now in ms. */
 void connect_time_add(_Atomic uint64_t *t, uint64_t us, uint64_t now);
 
 /* Assumes an average until the first sample, if there was none yet. Returns whether it did. */
 bool connect_time_assume(_Atomic uint64_t *t, uint64_t us, uint64_t now);
+/* Makes the average unknown. */
 void connect_time_forget(_Atomic uint64_t *t);
 
 /* µs; 0: unknown, or only assumed. */

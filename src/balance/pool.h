@@ -86,7 +86,8 @@ void pool_connect_refused(struct pool *p, struct server *srv, uint64_t client, u
 /* How long a connect took, in µs, or failed to take, for balance = least_time. Without effect for
  * other policies. */
 void pool_connect_took(struct pool *p, struct server *srv, uint64_t us, bool failed, uint64_t now);
-/* The connect was given up after that time, and would have taken longer. */
+/* The session ended before the connect did, after us µs. Counts only if that is above the average,
+ * as the connect would have taken longer. */
 void pool_connect_abandoned(struct pool *p, struct server *srv, uint64_t us, uint64_t now);
 /* The average of these times, µs; 0: unknown, or not kept. */
 uint64_t pool_connect_time(const struct pool *p, const struct server *srv);
@@ -143,16 +144,16 @@ int pool_resolved(struct pool *p, size_t server, const struct pool_answer *answe
 void pool_set_state(struct pool *p, struct server *srv, enum config_state state, uint64_t now);
 void pool_set_weight(struct pool *p, struct server *srv, unsigned weight, uint64_t now);
 
-/* New sessions wait in the queue, or no longer: then the waiting ones start. Returns whether this
- * changed the pool. */
+/* Begins or ends a pause. During a pause new sessions wait in the queue; at its end they start.
+ * Returns whether this changed the pool. */
 bool pool_pause(struct pool *p, bool pause, uint64_t now);
-/* For a handover: sets both. */
+/* Restores the state that another process has handed over. last_usable: pool_last_usable(). */
 void pool_restore(struct pool *p, bool paused, uint64_t last_usable);
-/* When a server was usable last, by its checks or, without checks, when this was called, in ms; 0:
- * never. */
+/* When a server was usable last, in ms; 0: never. A server with checks is usable from the moment
+ * when a check finds it up. One without checks is only looked at here, so call this regularly. */
 uint64_t pool_last_usable(struct pool *p, uint64_t now);
-/* No configuration has the pool any more. It is not paused, and its sessions do not wait for
- * servers to come up, as they are not checked any more. */
+/* Call when no configuration has the pool any more. Its servers are not checked any more and no
+ * command can resume it, so waiting sessions that get no slot now end or go to the fallback. */
 void pool_drop(struct pool *p, uint64_t now);
 
 /* Adds a server that is not in the configuration. line has an address, not a name. The server stays

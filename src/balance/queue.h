@@ -45,7 +45,7 @@ struct waiter {
     struct inbox *inbox;
     uint64_t since;         /* ms, the beginning of the first wait; the queue is in this order */
     uint64_t key;           /* of the pick */
-    bool again;             /* has been in the queue before: max does not count */
+    bool again;             /* has been in the queue before: it joins even if the queue is full */
     struct server *granted; /* in the inbox: the server with the slot; NULL: no slot */
     uint8_t state;          /* enum waiter_state, under the queue's lock */
 };
@@ -72,8 +72,8 @@ void queue_fini(struct queue *q);
 
 uint64_t queue_length(const struct queue *q);
 
-/* Puts w behind the sessions that wait since the same time or longer: at the end, unless w has been
- * in the queue before. Returns false if max sessions wait already, and w is new. */
+/* Puts w behind the sessions that have waited as long or longer: at the end, unless w has been in
+ * the queue before. Returns false if max sessions wait already, and w->again is false. */
 bool queue_enqueue(struct queue *q, struct waiter *w, uint64_t max);
 
 /* Takes w out of the queue or the inbox. Returns the server if a slot had been granted; the caller
@@ -88,11 +88,11 @@ bool queue_grant(struct queue *q, struct server *srv);
  * such a session: another session could find srv full meanwhile and wait. */
 bool queue_offer(struct queue *q, struct server *srv);
 
-/* Visits the sessions in their order. Each for which pick() returns a server gets that slot. A
- * session that has tried no server and finds no slot ends the visit, as no later one can find one;
- * so do some that have tried the servers with free slots, to bound the time. Returns true if it
- * ended after many slots instead: the caller calls again, so that other threads get the lock
- * meanwhile. pick() is called with the queue's lock held. */
+/* Visits the sessions in their order and calls pick() for each, with the queue's lock held. pick()
+ * acquires a slot and returns its server, which the session gets; or returns NULL. The visit ends
+ * - at the first session without a slot that has tried no server: no later one can get a slot;
+ * - after 64 sessions without a slot that have tried servers: the lock must not be held for long;
+ * - after 256 slots, for the same reason. Then it returns true, and the caller must call again. */
 bool queue_dispatch(struct queue *q, struct server *(*pick)(void *arg, const struct waiter *w),
                     void *arg);
 

@@ -159,13 +159,15 @@ enum server_acquired {
 enum server_acquired server_acquire(struct server *srv, uint64_t expected);
 void server_release(struct server *srv);
 
-/* While sessions are moved to other servers (control/rebalances.h). Set gives the server a number
- * of sessions that it should have. Begin: whether one more of its sessions may be closed; the
- * caller closes it, and calls end when its slot has been released. With force: in any case. */
+/* For a rebalance (control/rebalances.h). Sets how many sessions the server should have;
+ * SERVER_NO_SHARE: any number. */
 void server_set_fair(struct server *srv, uint64_t sessions);
+/* Whether it has at least that many. */
 bool server_has_fair_share(const struct server *srv);
-/* Its sessions without those that leave. */
+/* Its sessions without those between server_leave_begin() and server_leave_end(). */
 uint64_t server_staying(const struct server *srv);
+/* Returns whether one more of its sessions may be closed: it has more than its share, or force. The
+ * caller then closes one, and calls server_leave_end() when the slot has been released. */
 bool server_leave_begin(struct server *srv, bool force);
 void server_leave_end(struct server *srv);
 

@@ -10,6 +10,7 @@
 
 /* Whether the thread may use IP_TRANSPARENT. */
 bool capability_has_transparent(void);
+/* Whether CAP_NET_ADMIN is effective. */
 bool capability_has_net_admin(void);
 
 /* Call before setuid(2), which would drop all capabilities (PR_SET_KEEPCAPS). Returns 0 or -errno.

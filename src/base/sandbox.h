@@ -7,8 +7,8 @@
 /* The setting of a unit that hides the path, such as "PrivateTmp=", if the unit has it; or NULL. */
 const char *sandbox_setting(const char *path);
 
-/* What to write behind the text of a failed connect(2): " (...)" where the process is a service of
- * systemd, and such a setting may be the cause; otherwise "". */
+/* A static text to append to the reason of a failed connect(2). error: its errno. If the process is
+ * a service of systemd, and such a setting may be the cause, it is " (...)"; otherwise "". */
 const char *sandbox_hint(const struct addr *to, int error);
 
 #endif

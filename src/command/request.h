@@ -59,9 +59,9 @@ struct request *request_new(struct runtime *rt, struct admin_call *call, const c
 void request_print(struct request *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void request_print_lines(struct request *r, const char *text);
 
-/* A command that can change something calls this at least once, or for each of several changes; in
- * JSON "changed" is whether one of them changed anything. For a command that changes nothing but
- * finds out what a change would do it is "would_change". */
+/* Every command with COMMAND_CHANGES calls this, once for each thing that it may change. The answer
+ * in JSON has "changed": whether any of these calls had true. For a command with COMMAND_READS, as
+ * preview, the name is "would_change". */
 void request_changed(struct request *r, bool changed);
 
 /* Fail the command: the answer is "error: ..." for each line, in JSON an array "errors". What was

@@ -31,8 +31,8 @@ int healthz_of_listener(struct runtime *rt, const char *name, enum healthz *heal
  * the array. NULL when out of memory. */
 enum healthz *healthz_of_listeners(struct runtime *rt);
 
-/* Call before the servers change, by a reload or to another process: whether clients could be
- * served before is known otherwise only if a program has asked since. */
+/* Stores whether clients can be served now, for the process and each listener. Call before a reload
+ * or an upgrade: servers that wait for their first check afterwards leave that health unchanged. */
 void healthz_remember(struct runtime *rt);
 
 /* "ok", "starting", "leaving", "draining", "no server", "fail". */

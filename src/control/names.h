@@ -28,9 +28,9 @@ bool names_are_supported(const struct config *conf, const char *file, FILE *erro
 
 #define NAMES_TEXT_MAX 640
 
-/* The table of balance = hash is made of names and addresses of servers. Describes in text that
- * machines may disagree about those that a name server gives; returns false if the pool has none.
- */
+/* Writes a note on a pool with balance "hash" whose servers have host names: machines may resolve
+ * them to different addresses and so send a client to different servers. size: NAMES_TEXT_MAX.
+ * Returns false, and writes nothing, for other pools. */
 bool names_describe_hashed(const struct config_pool *pool, char *text, size_t size);
 
 void names_init(struct names *n, uv_loop_t *loop);

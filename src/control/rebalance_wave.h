@@ -1,6 +1,6 @@
 /* One step of a rebalance (rebalances.h): finds the sessions that should move to other servers, and
- * closes those of them that have been silent longest. Two scans of all sessions, however many are
- * closed. For the control thread. */
+ * closes those of them that have been silent longest. It takes two scans of all sessions
+ * (session_scan.h), on the workers' threads: one finds them, one closes. For the control thread. */
 #ifndef ZPROXY_CONTROL_REBALANCE_WAVE_H
 #define ZPROXY_CONTROL_REBALANCE_WAVE_H
 
@@ -12,7 +12,7 @@
 #include "control/session_scan.h"
 #include "control/workers.h"
 
-/* Sessions beyond the share of a server. */
+/* How many sessions a wave may move from a server, or with by_key to it. */
 struct rebalance_excess {
     uint32_t server; /* its serial */
     uint64_t count;
@@ -20,17 +20,21 @@ struct rebalance_excess {
 
 struct rebalance_wave_request {
     struct pool *pool;
-    bool by_key;                     /* the sessions whose keys belong to other servers */
-    struct rebalance_excess *excess; /* otherwise; in any order. The wave owns it */
+    bool by_key; /* true: sessions whose keys belong to other servers; false: by excess */
+    /* In any order. by_key: the room of servers that have a limit; others have no entry. Otherwise
+     * the sessions beyond shares; of servers without an entry no session is closed. */
+    struct rebalance_excess *excess;
     size_t excess_count;
     uint64_t wanted; /* sessions to close, at most; 0: they are only counted */
-    void (*done)(void *arg, uint64_t found, uint64_t closed); /* found: with by_key only */
+    /* found: with by_key, the sessions whose keys belong to other servers; otherwise 0. */
+    void (*done)(void *arg, uint64_t found, uint64_t closed);
     void *arg;
 };
 
 /* A session is closed only if it relays in both directions, and if its server still has more
- * sessions than its share, or its key still belongs to another server. Returns 0, or -ENOMEM or
- * -ECANCELED: then done is not called. */
+ * sessions than its share, or its key still belongs to another server. Copies *request and takes
+ * ownership of excess, also after an error. Returns 0, and done is called later; or -ENOMEM, or
+ * -ECANCELED at the end of the process. */
 int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *workers,
                          const struct rebalance_wave_request *request);
 

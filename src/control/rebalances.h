@@ -1,15 +1,20 @@
-/* Rebalances pools, as after servers were added: closes the sessions beyond each server's fair
- * share, those that have been silent longest first, so that their clients come back elsewhere.
+/* The command "rebalance": closes the sessions beyond each server's fair share, those that have
+ * been silent longest first, so that their clients connect again and get other servers.
  *
- * With balance "hash" the sessions whose keys belong to other servers are closed. With "first",
- * those that an earlier server has room for. With other policies a share is in proportion to the
+ * Which sessions these are depends on the policy. "hash": those whose keys belong to other servers.
+ * "first": those that an earlier server has room for. Others: a share is in proportion to the
  * weight (balance/fair_share.h), and while a rebalance runs, new sessions go first to servers below
  * their share.
  *
- * No more sessions are closed than were beyond shares at the beginning, or when servers changed
- * meanwhile, and none by which its server would fall below its share. Sessions that were closed
- * count in the shares until as many more are there, for some seconds. For the control thread.
- */
+ * A rebalance begins with a plan, the number of sessions that have to move; no more are closed, and
+ * no server is brought below its share. When servers change, a new plan is made for the time that
+ * is left. A tick ten times a second compares sessions and shares. It starts a wave
+ * (control/rebalance_wave.h) whenever more sessions have to move than the plan allows at that time.
+ *
+ * Closed sessions are divided among the servers like present ones until their clients have come
+ * back, but for 10 seconds at most: otherwise each close would make all shares smaller.
+ *
+ * For the control thread. */
 #ifndef ZPROXY_CONTROL_REBALANCES_H
 #define ZPROXY_CONTROL_REBALANCES_H
 
@@ -28,7 +33,7 @@ struct rebalance;
 LIST_HEAD(rebalance_list, rebalance);
 
 struct rebalances {
-    struct rebalance_list all;
+    struct rebalance_list all; /* which run, one for a pool at most; owned */
     struct scan_replies *scan_replies;
     struct workers *workers;
     const struct pools *pools;
@@ -44,17 +49,17 @@ void rebalances_fini(struct rebalances *rs);
  * CLOCK_MONOTONIC. */
 struct rebalance_progress {
     uint64_t first_began; /* when the command was given */
-    uint64_t over;        /* the time that it named, ms; 0: at once */
-    uint64_t began;       /* of the present plan */
-    uint64_t length;      /* its time, ms */
+    uint64_t over;        /* ms, the time in the command; 0: at once */
+    uint64_t began;       /* when the present plan was made */
+    uint64_t length;      /* ms, the time that the present plan has */
     uint64_t counted;     /* 1: planned and to_move are valid; 0: sessions are being counted */
     uint64_t planned;     /* sessions to close by the present plan */
     uint64_t to_move;     /* sessions that still have to move, as last counted */
     uint64_t closed;      /* since the command */
-    uint64_t most;        /* of closed; UINT64_MAX: no limit */
-    uint64_t coming;      /* closed sessions that have not come back */
-    uint64_t coming_late; /* the same, which have been closed some seconds ago */
-    uint64_t aged;        /* when coming sessions last became late ones */
+    uint64_t most;        /* closed must not exceed this; UINT64_MAX: no limit */
+    uint64_t coming;      /* closed sessions whose clients have not come back */
+    uint64_t coming_late; /* more of them, closed before `aged`: dropped 5 seconds after it */
+    uint64_t aged;        /* when coming was last added to coming_late */
     uint64_t present;     /* sessions on all servers, as last counted */
     uint64_t changed;     /* when a session was last closed */
 };
@@ -65,13 +70,15 @@ enum rebalance_started {
     REBALANCE_RUNNING,  /* the same rebalance was running */
 };
 
-/* Called once: by rebalances_start(), or with balance "hash" when sessions have been counted.
- * progress: NULL if the rebalance ended before. */
+/* Called once, when the plan has been made: by rebalances_start(); or later with balance "hash",
+ * where sessions have to be counted first. progress: valid during the call; NULL if the rebalance
+ * ended before it had a plan. */
 typedef void rebalance_planned_fn(void *arg, enum rebalance_started started,
                                   const struct rebalance_progress *progress);
 
-/* Closes the sessions within `over` ms; 0: at once. A rebalance of the pool that is running takes
- * the new time. Returns 0, and calls planned; or -ENOMEM. */
+/* Starts a rebalance of p, which closes the sessions within `over` ms; 0: at once. If one is
+ * running with the same time, it goes on; with another time, a new plan is made. Returns 0, and
+ * planned is called; or -ENOMEM, and it is not. */
 int rebalances_start(struct rebalances *rs, struct pool *p, uint64_t over,
                      rebalance_planned_fn *planned, void *arg);
 /* Returns whether one was running; then sets *progress to its last state. */
