@@ -9,8 +9,9 @@
 
 #include "ctl/config_file.h"
 
-#define RELOAD_MS    60000 /* without an answer for so long, the reload has failed */
-#define RECONNECT_MS 10000 /* for a zproxy that is being restarted meanwhile */
+#define ANSWER_MS       60000 /* without an answer for so long, zproxy hangs: the reload has failed */
+#define ANSWER_LEAST_MS 1000  /* also with a shorter timeout */
+#define RECONNECT_MS    10000 /* for a zproxy that is being restarted meanwhile */
 
 struct apply {
     struct ctl *ctl;
@@ -20,10 +21,26 @@ struct apply {
     char *running;       /* the path of the configuration, as zproxy has it */
     char root[PATH_MAX]; /* of zproxy, if it has changed it; else "" */
     struct config_file config;
-    bool same; /* the content is that of the configuration file */
+    bool same;        /* the content is that of the configuration file */
+    uint64_t until;   /* of the timeout, on apply_clock() */
+    sigset_t signals; /* the mask before the replacement */
+    bool has_blocked; /* it is in signals */
     json_t *lines;
     json_t *notes;
 };
+
+static uint64_t apply_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t time_left(const struct apply *a)
+{
+    uint64_t now = apply_clock();
+    return a->until == CTL_NO_TIMEOUT ? a->until : a->until > now ? a->until - now : 0;
+}
 
 /* ---- the end ---- */
 
@@ -32,6 +49,19 @@ static void add_note(struct apply *a, const char *text)
     if (a->notes == NULL)
         a->notes = json_array();
     json_array_append_new(a->notes, json_string(text));
+}
+
+/* The prompt goes on after an apply: signals and requests are as before. */
+static void release(struct apply *a)
+{
+    if (a->has_blocked)
+        sigprocmask(SIG_SETMASK, &a->signals, NULL);
+    control_client_set_timeout(&a->ctl->client, 0);
+    config_file_close(&a->config);
+    json_decref(a->notes);
+    json_decref(a->lines);
+    free(a->running);
+    free(a->text);
 }
 
 /* Adds what is in all results, prints the result, and frees everything. */
@@ -43,11 +73,7 @@ static enum ctl_status apply_end(struct apply *a, enum ctl_status status, json_t
         json_object_set_new(result, "file", json_string(a->config.path));
     if (a->notes != NULL)
         json_object_set(result, "notes", a->notes);
-    config_file_close(&a->config);
-    json_decref(a->notes);
-    json_decref(a->lines);
-    free(a->running);
-    free(a->text);
+    release(a);
     return ctl_finish(a->ctl, status, result);
 }
 
@@ -58,12 +84,26 @@ static enum ctl_status apply_refuse(struct apply *a, const char *why)
 
 static enum ctl_status apply_no_answer(struct apply *a, int rc)
 {
-    config_file_close(&a->config);
-    json_decref(a->notes);
-    json_decref(a->lines);
-    free(a->running);
-    free(a->text);
+    const char *path = a->ctl->client.path;
+    if (rc == -ETIMEDOUT && time_left(a) == 0)
+        return apply_end(a, CTL_TIMED_OUT,
+                         ctl_error("timeout", "%s: timed out, zproxy does not answer", path));
+    if (rc == -ETIMEDOUT)
+        return apply_end(a, CTL_NOT_CONNECTED,
+                         ctl_error("unreachable", "%s: zproxy does not answer for %d seconds", path,
+                                   ANSWER_MS / 1000));
+    release(a);
     return ctl_fail_connection(a->ctl, rc);
+}
+
+/* A question before the replacement. Its answer may be given up, but not at once: with a timeout of
+ * 0 only the lock is not waited for. */
+static json_t *request(struct apply *a, const char *command, int *rc)
+{
+    uint64_t left = time_left(a);
+    uint64_t limit = left < ANSWER_MS ? left : ANSWER_MS;
+    control_client_set_timeout(&a->ctl->client, limit > ANSWER_LEAST_MS ? limit : ANSWER_LEAST_MS);
+    return ctl_request(a->ctl, command, rc);
 }
 
 /* ---- what is to be applied, and where ---- */
@@ -171,7 +211,7 @@ static json_t *preview(struct apply *a, const char *path, int *rc)
         *rc = -ENOMEM;
         return NULL;
     }
-    json_t *answer = ctl_request(a->ctl, command, rc);
+    json_t *answer = request(a, command, rc);
     free(command);
     return answer;
 }
@@ -183,20 +223,13 @@ static bool would_change(const json_t *answer)
 
 /* ---- the reload ---- */
 
-static uint64_t apply_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Asks until zproxy answers: a service manager may be starting it again. */
 static json_t *request_reload(struct apply *a, int *rc)
 {
     static const struct timespec pause = { .tv_nsec = 100000000 };
     uint64_t until = apply_clock() + RECONNECT_MS;
     json_t *answer = NULL;
-    control_client_set_timeout(&a->ctl->client, RELOAD_MS);
+    control_client_set_timeout(&a->ctl->client, ANSWER_MS);
     while ((answer = ctl_request(a->ctl, "reload", rc)) == NULL && *rc != -ETIMEDOUT &&
            apply_clock() < until) {
         nanosleep(&pause, NULL);
@@ -257,7 +290,7 @@ static enum ctl_status reload(struct apply *a)
 
 /* A signal between the replacement and the end of the reload would leave a new file that is not in
  * force. */
-static void block_signals(void)
+static void block_signals(struct apply *a)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -265,14 +298,14 @@ static void block_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGTSTP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    a->has_blocked = sigprocmask(SIG_BLOCK, &set, &a->signals) == 0;
 }
 
 /* ---- in order ---- */
 
 static enum ctl_status commit(struct apply *a)
 {
-    block_signals();
+    block_signals(a);
     if (!a->same && config_file_replace(&a->config) < 0) {
         config_file_drop_candidate(&a->config);
         return apply_refuse(a, a->config.error);
@@ -320,8 +353,7 @@ static enum ctl_status check(struct apply *a)
 static enum ctl_status open_config(struct apply *a, const char *path)
 {
     char leftovers[CONFIG_FILE_ERROR_MAX];
-    uint64_t timeout = a->ctl->timeout;
-    int rc = config_file_open(&a->config, path, timeout);
+    int rc = config_file_open(&a->config, path, time_left(a));
     if (rc == -ETIMEDOUT)
         return apply_end(a, CTL_TIMED_OUT, ctl_error("timeout", "%s", a->config.error));
     if (rc < 0)
@@ -339,13 +371,15 @@ static enum ctl_status open_config(struct apply *a, const char *path)
 
 enum ctl_status apply_run(struct ctl *c, const char *file)
 {
-    struct apply a = { .ctl = c, .file = file, .config.dir = -1 };
+    struct apply a = { .ctl = c, .file = file, .config.dir = -1, .until = CTL_NO_TIMEOUT };
     char path[2 * PATH_MAX] = "";
     int rc = read_input(&a);
+    if (c->timeout != CTL_NO_TIMEOUT)
+        a.until = apply_clock() + c->timeout;
     if (rc < 0)
         return apply_end(&a, CTL_FAILED,
                          ctl_error("usage", "%s: %s", shown_name(&a), strerror(-rc)));
-    json_t *info = ctl_request(c, "show info", &rc);
+    json_t *info = request(&a, "show info", &rc);
     if (info == NULL)
         return apply_no_answer(&a, rc);
     bool is_located = locate(&a, info, path);

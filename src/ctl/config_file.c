@@ -49,8 +49,10 @@ static void set_names(struct config_file *f)
 static int open_directory(struct config_file *f, const char *path)
 {
     char dir[PATH_MAX];
-    if (realpath(path, f->path) == NULL)
+    if (realpath(path, f->path) == NULL) {
+        f->path[0] = '\0'; /* a part of it otherwise */
         return set_error(f, errno, "%s", path);
+    }
     set_names(f);
     snprintf(dir, sizeof dir, "%.*s", (int)(name_of(f->path) - f->path), f->path);
     f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -265,6 +267,15 @@ static int sync_directory(struct config_file *f)
     return fsync(f->dir) == -1 ? set_error(f, errno, "%s: its directory", f->path) : 0;
 }
 
+/* A file that is mounted alone, as by Docker or with subPath of Kubernetes, has a name that cannot
+ * change. */
+static int set_exchange_error(struct config_file *f)
+{
+    if (errno != EBUSY)
+        return set_error(f, errno, "%s", f->path);
+    return set_error(f, EBUSY, "%s: a mount of its own; mount its directory instead", f->path);
+}
+
 /* Where names cannot be exchanged, the former file gets a second name first. */
 static int replace_by_link(struct config_file *f)
 {
@@ -281,9 +292,8 @@ static int replace_by_link(struct config_file *f)
 static int exchange(struct config_file *f)
 {
     if (renameat2(f->dir, name_of(f->candidate), f->dir, name_of(f->path), RENAME_EXCHANGE) == -1)
-        return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP
-                   ? replace_by_link(f)
-                   : set_error(f, errno, "%s", f->path);
+        return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP ? replace_by_link(f)
+                                                                      : set_exchange_error(f);
     if (renameat(f->dir, name_of(f->candidate), f->dir, name_of(f->former)) == 0)
         return 0;
     int rc = set_error(f, errno, "%s", f->former);
