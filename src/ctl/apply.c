@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ struct apply {
     const char *file; /* as the user named it */
     char *text;       /* its content */
     size_t size;
+    json_int_t pid;      /* of zproxy, as it is numbered here */
     char *running;       /* the path of the configuration, as zproxy has it */
     char root[PATH_MAX]; /* of zproxy, if it has changed it; else "" */
     struct config_file config;
@@ -146,13 +148,35 @@ static void read_process_link(json_int_t pid, const char *what, char target[PATH
     target[n > 0 ? n : 0] = '\0';
 }
 
+/* In another PID namespace zproxy has another number than here, which the kernel tells. */
+static json_int_t process_id(const struct apply *a, const json_t *info)
+{
+    pid_t pid = control_client_peer(&a->ctl->client);
+    return pid > 0 ? pid : json_integer_value(json_object_get(info, "pid"));
+}
+
+/* Whether zproxy has the same file there; it may have mounts of its own. True if that cannot be
+ * found out. */
+static bool is_same_file(json_int_t pid, const char *file, const char *path)
+{
+    char its[PATH_MAX + 64];
+    struct stat here;
+    struct stat there;
+    snprintf(its, sizeof its, "/proc/%lld/%s/%s", (long long)pid, file[0] == '/' ? "root" : "cwd",
+             file);
+    if (stat(its, &there) == -1)
+        return true;
+    return stat(path, &here) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
 /* Finds the configuration file as seen from here: zproxy may have another root directory, and its
  * path may be relative to its working directory. */
 static bool locate(struct apply *a, const json_t *info, char path[2 * PATH_MAX])
 {
     const char *file = json_string_value(json_object_get(info, "file"));
-    json_int_t pid = json_integer_value(json_object_get(info, "pid"));
+    json_int_t pid = process_id(a, info);
     char cwd[PATH_MAX] = "";
+    a->pid = pid;
     if (file == NULL || strpbrk(file, " \t") != NULL)
         return false;
     a->running = strdup(file);
@@ -386,5 +410,12 @@ enum ctl_status apply_run(struct ctl *c, const char *file)
     json_decref(info);
     if (!is_located)
         return apply_refuse(&a, "the path of the configuration is unknown or has a space");
-    return open_config(&a, path);
+    if (is_same_file(a.pid, a.running, path))
+        return open_config(&a, path);
+    return apply_end(
+        &a, CTL_FAILED,
+        ctl_error("refused",
+                  "%s: zproxy has another file there, in a mount namespace of its own; try "
+                  "nsenter -m -t %lld zproxyctl apply - <FILE",
+                  path, (long long)a.pid));
 }

@@ -69,6 +69,16 @@ void control_client_set_timeout(struct control_client *t, uint64_t ms)
         (void)setsockopt(fileno(t->stream), SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
 }
 
+pid_t control_client_peer(const struct control_client *t)
+{
+    struct ucred peer = { .pid = 0 };
+    socklen_t size = sizeof peer;
+    if (t->stream == NULL ||
+        getsockopt(fileno(t->stream), SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1)
+        return 0;
+    return peer.pid;
+}
+
 bool control_client_await_end(const struct control_client *t, uint64_t ms)
 {
     struct pollfd fd = { .fd = fileno(t->stream), .events = POLLIN };

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #define CONTROL_CLIENT_SOCKET "/run/zproxy/zproxy.sock"
 
@@ -20,6 +21,9 @@ void control_client_close(struct control_client *t);
 
 /* Limits the time for an answer; a request that takes longer returns -ETIMEDOUT. */
 void control_client_set_timeout(struct control_client *t, uint64_t ms);
+
+/* Returns the process that answers, as it is numbered here; 0: unknown. */
+pid_t control_client_peer(const struct control_client *t);
 
 /* Waits for `ms` until zproxy closes the connection. Returns whether it has. */
 bool control_client_await_end(const struct control_client *t, uint64_t ms);
