@@ -24,23 +24,16 @@ struct apply {
     char root[PATH_MAX]; /* of zproxy, if it has changed it; else "" */
     struct config_file config;
     bool same;        /* the content is that of the configuration file */
-    uint64_t until;   /* of the timeout, on apply_clock() */
+    uint64_t until;   /* of the timeout, on ctl_clock() */
     sigset_t signals; /* the mask before the replacement */
     bool has_blocked; /* it is in signals */
     json_t *lines;
     json_t *notes;
 };
 
-static uint64_t apply_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static uint64_t time_left(const struct apply *a)
 {
-    uint64_t now = apply_clock();
+    uint64_t now = ctl_clock();
     return a->until == CTL_NO_TIMEOUT ? a->until : a->until > now ? a->until - now : 0;
 }
 
@@ -251,11 +244,11 @@ static bool would_change(const json_t *answer)
 static json_t *request_reload(struct apply *a, int *rc)
 {
     static const struct timespec pause = { .tv_nsec = 100000000 };
-    uint64_t until = apply_clock() + RECONNECT_MS;
+    uint64_t until = ctl_clock() + RECONNECT_MS;
     json_t *answer = NULL;
     control_client_set_timeout(&a->ctl->client, ANSWER_MS);
     while ((answer = ctl_request(a->ctl, "reload", rc)) == NULL && *rc != -ETIMEDOUT &&
-           apply_clock() < until) {
+           ctl_clock() < until) {
         nanosleep(&pause, NULL);
     }
     return answer;
@@ -399,7 +392,7 @@ enum ctl_status apply_run(struct ctl *c, const char *file)
     char path[2 * PATH_MAX] = "";
     int rc = read_input(&a);
     if (c->timeout != CTL_NO_TIMEOUT)
-        a.until = apply_clock() + c->timeout;
+        a.until = ctl_clock() + c->timeout;
     if (rc < 0)
         return apply_end(&a, CTL_FAILED,
                          ctl_error("usage", "%s: %s", shown_name(&a), strerror(-rc)));

@@ -10,15 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ASK_MS   10000 /* zproxy answers within this time */
-#define RETRY_MS 1000  /* until zproxy is asked again, if it could not let this client wait */
-
-static uint64_t await_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#define ASK_MS   10000 /* the time of one question: zproxy answers after it in any case */
+#define RETRY_MS 1000  /* between questions if zproxy answers at once, as too many clients wait */
 
 static void await_sleep(uint64_t ms)
 {
@@ -29,13 +22,13 @@ static void await_sleep(uint64_t ms)
 
 static uint64_t time_left(uint64_t until)
 {
-    uint64_t now = await_clock();
+    uint64_t now = ctl_clock();
     return until == CTL_NO_TIMEOUT ? until : until > now ? until - now : 0;
 }
 
 static uint64_t deadline_of(const struct ctl *c)
 {
-    return c->timeout == CTL_NO_TIMEOUT ? c->timeout : await_clock() + c->timeout;
+    return c->timeout == CTL_NO_TIMEOUT ? c->timeout : ctl_clock() + c->timeout;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -77,9 +70,9 @@ static json_t *ask_once(struct ctl *c, const char *target, uint64_t ms, int *rc)
 static json_t *ask_until(struct ctl *c, const char *target, uint64_t until, int *rc)
 {
     for (;;) {
-        uint64_t began = await_clock();
+        uint64_t began = ctl_clock();
         json_t *answer = ask_once(c, target, least(ASK_MS, time_left(until)), rc);
-        uint64_t took = await_clock() - began;
+        uint64_t took = ctl_clock() - began;
         if (answer == NULL || json_object_get(answer, "errors") != NULL ||
             json_is_true(json_object_get(answer, "drained")) || time_left(until) == 0)
             return answer;
@@ -131,6 +124,17 @@ static enum ctl_status await(struct ctl *c, const char *target, const json_t *li
     return finish_wait(c, CTL_DONE, json_pack("{s:o}", "lines", all), 0, changed);
 }
 
+/* Runs a command. Returns its answer; or NULL after printing its errors, with the status. */
+static json_t *run_first(struct ctl *c, const char *command, enum ctl_status *status)
+{
+    int rc = 0;
+    json_t *answer = ctl_request(c, command, &rc);
+    if (answer != NULL && json_object_get(answer, "errors") == NULL)
+        return answer;
+    *status = answer == NULL ? ctl_fail_connection(c, rc) : ctl_finish(c, CTL_FAILED, answer);
+    return NULL;
+}
+
 enum ctl_status await_target(struct ctl *c, const char *target)
 {
     int rc = 0;
@@ -145,15 +149,12 @@ enum ctl_status await_target(struct ctl *c, const char *target)
 
 enum ctl_status await_drain(struct ctl *c, const char *command, const char *target)
 {
-    int rc = 0;
-    json_t *answer = ctl_request(c, command, &rc);
+    enum ctl_status status = CTL_DONE;
+    json_t *answer = run_first(c, command, &status);
     if (answer == NULL)
-        return ctl_fail_connection(c, rc);
-    if (json_object_get(answer, "errors") != NULL)
-        return ctl_finish(c, CTL_FAILED, answer);
+        return status;
     show_lines(c, answer);
-    enum ctl_status status =
-        await(c, target, json_object_get(answer, "lines"), json_object_get(answer, "changed"));
+    status = await(c, target, json_object_get(answer, "lines"), json_object_get(answer, "changed"));
     json_decref(answer);
     return status;
 }
@@ -169,8 +170,8 @@ static json_int_t pid_of_zproxy(struct ctl *c)
     return pid;
 }
 
-/* A descriptor that is readable when the process has ended; -1: unknown, since its number is one of
- * another PID namespace, or the kernel is older than 5.3. */
+/* A descriptor that is readable when the process has ended; the caller closes it. -1: unknown,
+ * since pid is of another PID namespace, or the kernel is older than 5.3. */
 static int open_process(json_int_t pid)
 {
     char path[64];
@@ -211,13 +212,11 @@ static bool await_process(int process, uint64_t until)
 enum ctl_status await_shutdown(struct ctl *c, const char *command)
 {
     uint64_t until = deadline_of(c);
-    int rc = 0;
+    enum ctl_status status = CTL_DONE;
     json_int_t pid = pid_of_zproxy(c);
-    json_t *answer = ctl_request(c, command, &rc);
+    json_t *answer = run_first(c, command, &status);
     if (answer == NULL)
-        return ctl_fail_connection(c, rc);
-    if (json_object_get(answer, "errors") != NULL)
-        return ctl_finish(c, CTL_FAILED, answer);
+        return status;
     show_lines(c, answer);
     int process = open_process(pid);
     bool has_ended = await_close(c, pid, until) && await_process(process, until);

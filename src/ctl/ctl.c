@@ -9,6 +9,13 @@
 #define AGAIN_MS    100
 #define AGAIN_TRIES 300 /* of AGAIN_MS: an upgrade takes less */
 
+uint64_t ctl_clock(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* ---- results ---- */
 
 static json_t *new_error(const char *code, const char *fmt, va_list args)

@@ -29,6 +29,9 @@ struct ctl {
     uint64_t timeout; /* ms */
 };
 
+/* The monotonic clock, in ms. */
+uint64_t ctl_clock(void);
+
 /* Prints a result that zproxyctl itself has made, as an answer of zproxy would be printed, and
  * frees it: an object with "lines", or with "errors" and "code". Notes go to standard error.
  * Returns status, or CTL_CHANGED. NULL: out of memory. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "ctl/ctl.h"
 #include "ctl/screen.h"
 #include "ctl/top_draw.h"
 #include "ctl/top_view.h"
@@ -85,11 +86,11 @@ static bool on_key(struct top_options *c, struct top_view *v, int key)
  * false if the user quits. */
 static bool top_show(struct top_view *v, const struct top_view *before, struct top_options *c)
 {
-    uint64_t took = top_clock() - v->at;
+    uint64_t took = ctl_clock() - v->at;
     uint64_t next = v->at + INTERVAL_MS;
     if (next < v->at + took * (1 + PAUSE_FACTOR))
         next = v->at + took * (1 + PAUSE_FACTOR);
-    for (uint64_t now = top_clock(); now < next; now = top_clock()) {
+    for (uint64_t now = ctl_clock(); now < next; now = ctl_clock()) {
         top_draw(v, before, c);
         if (!on_key(c, v, screen_wait((int)(next - now))))
             return false;

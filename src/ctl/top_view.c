@@ -4,17 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "ctl/ctl.h"
 
 #define SESSIONS "json show sessions busiest 200"
 #define KEY_MAX  512
-
-uint64_t top_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 uint64_t top_number(const json_t *object, const char *key)
 {
@@ -121,7 +115,7 @@ static int top_view_request(struct control_client *t, const char *command, json_
 int top_view_fetch(struct control_client *t, const struct top_view *before, struct top_view *v)
 {
     memset(v, 0, sizeof *v);
-    v->at = top_clock();
+    v->at = ctl_clock();
     int rc = top_view_request(t, "json show info", &v->info);
     if (rc == 0)
         rc = top_view_request(t, "json show problems", &v->problems);

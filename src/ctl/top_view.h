@@ -42,9 +42,6 @@ struct top_view {
     size_t count;
 };
 
-/* CLOCK_MONOTONIC, ms. */
-uint64_t top_clock(void);
-
 /* Requests the data from zproxy. before: the previous view, for the rates; NULL: none. Returns 0,
  * and the caller frees *v; or -errno. */
 int top_view_fetch(struct control_client *t, const struct top_view *before, struct top_view *v);
