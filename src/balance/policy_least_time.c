@@ -129,8 +129,8 @@ static void assume_all(struct least_time *lt, uint64_t us, uint64_t now)
             tournament_changed(lt->tree, i, now);
 }
 
-/* Only a clearly faster server makes a difference, so that this happens some hundred times at most.
- */
+/* Ignores averages that are less than an eighth below the fastest one: so assume_all(), which
+ * visits every server, runs some hundred times at most in the life of a set. */
 static void note_fastest(struct least_time *lt, size_t i, uint64_t now)
 {
     uint64_t us = connect_time_average(&lt->servers[i]->connect_time);

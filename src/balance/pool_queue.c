@@ -13,6 +13,7 @@ uint64_t pool_probe_at(uint64_t now, uint64_t until)
     return until < now + PROBE_PAUSE ? until : now + PROBE_PAUSE;
 }
 
+/* Whether srv is in the current set, usable, and not out. */
 static bool is_in_use(const struct pool *p, const struct server *srv, uint64_t now)
 {
     struct server_set *set = pool_set(p);
@@ -63,7 +64,8 @@ static void pool_dispatch(struct pool *p, uint64_t now)
         ;
 }
 
-/* Updates the order first: a session that found no slot in it is in the queue by then. */
+/* Updates the policy's order before looking at the queue: a session that found no slot in the old
+ * order is in the queue by then. */
 void pool_offer_server(struct pool *p, struct server *srv, uint64_t now)
 {
     server_set_changed(pool_set(p), srv, now);
@@ -151,7 +153,7 @@ bool pool_offer_in_time(struct pool *p, uint64_t now)
         return false;
     atomic_store(&p->awaits_time, true);
     if (pool_waits_when_down(p))
-        p->events.untidy(p->events.arg); /* again soon: the clients wait for nothing else */
+        p->events.untidy(p->events.arg); /* pool_tidy() must not wait: clients do */
     return true;
 }
 
@@ -213,8 +215,8 @@ bool pool_pause(struct pool *p, bool pause, uint64_t now)
     return true;
 }
 
-/* Sessions that a pause holds back from the servers do not get them now: no command can resume the
- * pool any more. */
+/* A pause stays in force: no session of the pool starts any more, since the operator asked for
+ * that. The waiting ones end or go to the fallback, as no command can resume the pool. */
 void pool_drop(struct pool *p, uint64_t now)
 {
     atomic_store(&p->dropped, true);

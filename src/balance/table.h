@@ -1,6 +1,7 @@
-/* Fingerprints of which client goes to which server, so that an operator can see whether several
- * machines agree. They depend on names, addresses and settings alone: neither on the order in which
- * servers came, nor on the process, the build, or the byte order of the machine. */
+/* Fingerprints of which client goes to which server, by which an operator sees whether several
+ * machines agree: equal fingerprints, equal choice. They depend on names, addresses and settings
+ * alone: neither on the order in which servers came, nor on the process, the build, or the byte
+ * order of the machine. */
 #ifndef ZPROXY_BALANCE_TABLE_H
 #define ZPROXY_BALANCE_TABLE_H
 

@@ -49,7 +49,7 @@ extern const struct command_list command_session;
 extern const struct command_list command_explain;
 extern const struct command_list command_server;
 extern const struct command_list command_pool;
-extern const struct command_list command_waiting;
+extern const struct command_list command_wait;
 extern const struct command_list command_rebalance;
 extern const struct command_list command_config;
 extern const struct command_list command_health;

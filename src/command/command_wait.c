@@ -33,7 +33,7 @@ static void session_wait_free(struct session_wait *w)
 struct session_sum {
     const struct session_wait *wait;
     uint64_t sessions;
-    bool settled;
+    bool settled; /* false: a removed server may be missing in sessions */
 };
 
 /* Pools that were dropped count as well. */
@@ -93,7 +93,7 @@ static void print_left(struct request *r, const char *target, uint64_t sessions,
     request_record(r, s);
 }
 
-/* The answer to a wait that may have begun before. */
+/* The wait_fn of a wait: answers the command when no session is left, or the time is over. */
 static bool on_ask(void *arg, bool last)
 {
     struct session_wait *w = arg;
@@ -164,6 +164,7 @@ static enum request_result wait_begin(struct request *r, struct session_wait *w,
         return REQUEST_DONE;
     }
     bool drained = count_sessions(w, &sessions);
+    /* if waits_add() fails, the present number is the answer, and the client asks again */
     int rc = drained || ms == 0 ? -EAGAIN : waits_add(&r->rt->waits, ms, on_ask, w);
     if (rc == 0)
         return REQUEST_LATER;
@@ -185,7 +186,7 @@ static enum request_result wait_for_target(struct request *r, bool is_listener)
     return w == NULL ? request_fail_memory(r) : wait_begin(r, w, ms);
 }
 
-static enum request_result command_wait(struct request *r)
+static enum request_result command_wait_run(struct request *r)
 {
     return wait_for_target(r, false);
 }
@@ -198,9 +199,9 @@ static enum request_result wait_listener(struct request *r)
 static const struct command commands[] = {
     { "wait", "POOL/SERVER [for TIME]",
       "wait until a server, or a whole POOL, has no session; 10s at most by default", 1, 3,
-      command_wait, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
+      command_wait_run, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "wait listener", "LISTENER [for TIME]", "wait until a listener has no session", 1, 3,
       wait_listener, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
 };
 
-const struct command_list command_waiting = COMMAND_LIST(commands);
+const struct command_list command_wait = COMMAND_LIST(commands);

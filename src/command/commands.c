@@ -35,7 +35,7 @@ static const struct command_list command_help_list = COMMAND_LIST(commands);
 
 static const struct command_list *const lists[] = {
     &command_show,   &command_session,   &command_explain,   &command_server,
-    &command_pool,   &command_rebalance, &command_waiting,   &command_config,
+    &command_pool,   &command_rebalance, &command_wait,      &command_config,
     &command_health, &command_process,   &command_help_list,
 };
 #define LISTS (sizeof lists / sizeof *lists)

@@ -16,7 +16,8 @@ struct rebalance_candidate {
     uint32_t to;   /* serial of the server that its key belongs to; 0: not by key */
 };
 
-/* Up to `most` candidates that have been silent longest: a heap with the least silent on top. */
+/* A heap of the `most` candidates that have been silent longest. On top is the one that was active
+ * last, which the next better candidate replaces. */
 struct rebalance_heap {
     struct rebalance_candidate *candidate;
     size_t count;
@@ -40,8 +41,8 @@ struct rebalance_wave {
     size_t parts;
     uint64_t *id; /* to be closed, sorted */
     size_t ids;
-    _Atomic uint64_t met; /* sessions of id[] that have been found again */
-    _Atomic uint64_t closed;
+    _Atomic uint64_t met;    /* sessions of id[] that the second scan has found; relaxed */
+    _Atomic uint64_t closed; /* relaxed: read after the scan, whose end is a message */
 };
 
 /* ---- the search, on the workers' threads ---- */
@@ -77,7 +78,7 @@ static void sift_down(struct rebalance_heap *h)
     h->candidate[at] = c;
 }
 
-/* Without memory the session is left out. */
+/* Returns false when out of memory: the caller leaves the candidate out. */
 static bool rebalance_heap_grow(struct rebalance_heap *h)
 {
     size_t room = 2 * h->room + 64;

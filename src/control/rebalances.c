@@ -13,7 +13,7 @@
 #define WAVES       100   /* in the time of a rebalance, at most */
 #define SESSIONS_MS 200   /* sessions of all pools for each ms between waves: scans stay cheap */
 #define SETTLE_MS   10000 /* how long closed sessions may take to come back */
-#define RETURN_MS   1000  /* the same, before the next wave with balance "hash" */
+#define RETURN_MS   1000  /* with balance "hash" and limits: how long a wave waits for them */
 #define NO_LIMIT    UINT64_MAX
 
 struct rebalance {
@@ -26,7 +26,7 @@ struct rebalance {
     uint64_t found;     /* by the last wave, with balance "hash" */
     bool busy;          /* a wave is under way */
     bool ended;         /* freed by the next tick without a wave */
-    bool adopted;       /* from another process, and no tick has passed: the plan is valid */
+    bool adopted;       /* from another process: the next tick sets table and keeps the plan */
     bool announced;     /* its start has been logged */
     rebalance_planned_fn *planned; /* NULL: has been called */
     void *arg;
@@ -102,7 +102,8 @@ static void log_ended(const struct rebalance *b, const char *result)
     log_end(&line);
 }
 
-/* result: for the log; NULL: there was nothing to do, so none of it is logged. */
+/* Marks b as ended; a tick frees it. result: for the log. NULL: there was nothing to do; nothing is
+ * logged, and the command is answered with REBALANCE_BALANCED. */
 static void rebalance_end(struct rebalance *b, const char *result)
 {
     struct pool *p = pool_of(b);
@@ -126,8 +127,8 @@ static uint64_t count_present(const struct pool *p)
     return sum;
 }
 
-/* If there are more sessions than before, that many have come back. Those that are late are given
- * up after a while. */
+/* Counts the sessions that have come back: as many as there are more sessions than at the last
+ * call. Closed sessions that have not come back 5 to 10 seconds after the close are dropped. */
 static void count_coming(struct rebalance *b, const struct pool *p, uint64_t now)
 {
     struct rebalance_progress *c = &b->progress;
@@ -145,7 +146,7 @@ static void count_coming(struct rebalance *b, const struct pool *p, uint64_t now
     c->aged = now;
 }
 
-/* Sessions were closed, and have left the servers. */
+/* Counts sessions that a wave has closed: present, coming and closed change together. */
 static void note_closed(struct rebalance_progress *c, uint64_t closed, uint64_t now)
 {
     if (closed == 0)
@@ -190,7 +191,8 @@ static void publish_shares(struct pool *p, const struct rebalance_shares *s)
 
 /* ---- the plan ---- */
 
-/* The sessions to be closed from now on. */
+/* to_move: sessions to be closed from now on. limited: no more may be closed, even if more have to
+ * move later. */
 static void set_plan(struct rebalance_progress *c, uint64_t to_move, bool limited)
 {
     c->planned = c->to_move = to_move;
@@ -332,7 +334,8 @@ static struct rebalance_excess *list_rooms(const struct pool *p, size_t *count)
 
 /* ---- continuing ---- */
 
-/* Whether sessions that were closed are no longer waited for, nor those that cannot be closed. */
+/* Whether the rebalance ends although sessions have to move or come back: SETTLE_MS after the end
+ * of its time and the last close. */
 static bool has_settled(const struct rebalance_progress *c, uint64_t now)
 {
     uint64_t end = c->began + c->length;
@@ -367,8 +370,9 @@ static void continue_by_share(struct rebalance *b, struct pool *p, uint64_t now)
     free(s.share);
 }
 
-/* Each wave also counts the sessions that belong elsewhere, for the next one. Where servers have
- * limits, it depends on the sessions that are coming which server has room. */
+/* Each wave also counts the sessions whose keys belong to other servers: the next wave uses this
+ * number. Where servers have limits, a wave waits until the clients of the last one have come back:
+ * before, it is not known which server has room. */
 static void continue_by_key(struct rebalance *b, struct pool *p, uint64_t now)
 {
     struct rebalance_progress *c = &b->progress;
@@ -392,7 +396,8 @@ static void continue_by_key(struct rebalance *b, struct pool *p, uint64_t now)
     start_wave(b, p, room, count, wanted);
 }
 
-/* The servers are others than those of the plan: it is made again, for the remaining time. */
+/* Servers, weights or states have changed since the plan was made: the next one is made for the
+ * remaining time. */
 static void plan_again(struct rebalance *b, struct pool *p, uint64_t now)
 {
     struct rebalance_progress *c = &b->progress;
@@ -446,8 +451,8 @@ static void rebalance_on_wave(void *arg, uint64_t found, uint64_t closed)
         note_planned(b, p);
 }
 
-/* An answer to the user may lead to the next command, which may start or end a rebalance. So they
- * are freed only here. */
+/* Rebalances are freed only here, not where they end: planned() answers a command, and the client's
+ * next command may run within that call and start or end a rebalance. */
 static void free_ended(struct rebalances *rs)
 {
     struct rebalance *b = LIST_FIRST(&rs->all);

@@ -77,7 +77,7 @@ static struct sock_source source_of(const struct session *s)
     return source;
 }
 
-/* Most options are those of the listener, on both sides. */
+/* Options of the listener are for both sides, except those that the pool has as well. */
 static struct sock_options server_options(const struct session *s)
 {
     const struct config_tcp *tcp = &conf_of(s)->tcp;
@@ -138,8 +138,9 @@ static bool comes_from_client(const struct session *s)
            !addr_is_unix(&s->target->addr);
 }
 
-/* The wake-ups at the beginning and the end give the time to a millisecond; the kernel has measured
- * the round trip of the handshake, unless segments were lost or the socket is a unix one. */
+/* Reports how long the connect took, for balance = least_time. The clock of the wake-ups is too
+ * coarse, 1 ms, so the kernel's round trip of the handshake is used if it is longer. The kernel has
+ * none if segments were lost, or for a unix socket. */
 static void report_time(const struct session *s, bool failed)
 {
     uint64_t ms = session_now(s) - s->active;
@@ -223,8 +224,8 @@ static void forget_attempts(struct session *s)
     s->pool_attempts = 0;
 }
 
-/* A session that could not reach servers rests before it tries them again; others, and servers that
- * come up, it gets at once. */
+/* With queue_when = down, a session whose connects have failed waits for REST before it tries the
+ * same servers again. It gets other servers, and those that come up meanwhile, at once. */
 static struct slot_wait *wait_new(struct session *s)
 {
     struct slot_wait *w = calloc(1, sizeof *w);
@@ -253,7 +254,7 @@ static enum connect_result none_left(struct session *s)
                      s->pool_attempts == 0 ? SESSION_END_NO_SERVER : (enum session_end)s->failure);
 }
 
-/* The wait did not begin, or it ends. */
+/* Frees s->wait, which is not in the queue. A wait that began in an earlier wake-up is counted. */
 static void wait_free(struct session *s)
 {
     if (s->wait->began < session_now(s)) {
@@ -264,7 +265,7 @@ static void wait_free(struct session *s)
     s->wait = NULL;
 }
 
-/* Puts s->wait into the queue. */
+/* Puts s->wait into the queue, until `end` (ms). If a slot is acquired at once, connects. */
 static enum connect_result wait_enqueue(struct session *s, uint64_t end)
 {
     int rc = pool_enqueue(s->pool, &s->wait->waiter, session_now(s), &s->target);
@@ -282,13 +283,13 @@ static enum connect_result wait_enqueue(struct session *s, uint64_t end)
 
 static enum connect_result wait_until(struct session *s, uint64_t end)
 {
-    if (end <= session_now(s)) /* a connect took longer than the wait may */
+    if (end <= session_now(s)) /* the connects after an earlier wait took the rest of the time */
         return fall_back(s, SESSION_END_QUEUE_TIMEOUT);
     s->wait = wait_new(s);
     return s->wait == NULL ? fall_back(s, SESSION_END_RESOURCE) : wait_enqueue(s, end);
 }
 
-/* While no server is usable, queue_timeout covers all waits and attempts together. */
+/* With queue_when = down, queue_timeout limits all waits and the connects between them together. */
 static enum connect_result wait_for_slot(struct session *s)
 {
     if (!pool_waits_when_down(s->pool))
@@ -302,7 +303,8 @@ enum connect_result connect_requeue(struct session *s)
     return wait_until(s, s->wait_until);
 }
 
-/* What failed before a pause says nothing about the servers after it. */
+/* A session that waits because of a pause gets all of its attempts again: servers may be replaced
+ * during the pause. */
 static enum connect_result connect_no_server(struct session *s, enum pool_refusal refusal)
 {
     bool may_wait = refusal != POOL_NO_SERVER && conf_of(s)->max_queue > 0;
@@ -433,7 +435,8 @@ enum connect_result connect_finish(struct session *s)
     return CONNECT_REACHED;
 }
 
-/* A slow start may have held the session back: before it fails, it takes a slot that is free. */
+/* At the end of the wait: a slow start may have held the session back, so it takes a free slot now,
+ * if there is one, instead of ending. */
 static enum connect_result wait_last_chance(struct session *s)
 {
     const struct pick_request r = {
@@ -445,7 +448,7 @@ static enum connect_result wait_last_chance(struct session *s)
     return s->target != NULL ? connect_start(s) : fall_back(s, SESSION_END_QUEUE_TIMEOUT);
 }
 
-/* The rest is over: the session stays in the queue, but may get any server. */
+/* REST is over: the session keeps its place in the queue, but may get any server. */
 static enum connect_result wait_rested(struct session *s)
 {
     struct slot_wait *w = s->wait;
