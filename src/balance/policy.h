@@ -22,10 +22,9 @@ struct pick_request {
     uint64_t key;                   /* hash of the client's address, for "hash" */
     uint64_t now;                   /* ms */
     const struct pool_tried *tried; /* servers that the session could not reach; NULL: none */
-    uint64_t waiting; /* for a session of the queue: how many wait; a slow start holds them back */
-    bool due;         /* its wait ends now: other waiting sessions are not asked */
-    const struct server
-        *holds; /* for peek: the session has a slot here, so it has room. NULL: none */
+    uint64_t waiting; /* length of the queue, for a session from the queue: server_holds_back() */
+    bool due;         /* the end of its wait: it may pass those that wait before it */
+    const struct server *holds; /* for peek: the session has a slot on it, which counts as free */
 };
 
 /* Acquires a slot on srv for the session. expected: as for server_acquire(). */

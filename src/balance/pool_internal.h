@@ -23,9 +23,9 @@ struct pool {
     struct counter failures;
     _Atomic uint64_t review_at; /* ms, when time changes a server next */
     struct queue queue;
-    _Atomic bool awaits_time; /* time will bring a slot to waiting sessions: pool_tidy() goes on */
-    /* seq_cst: control stores these and then looks at the queue, a session joins the queue and then
-     * looks at these. */
+    _Atomic bool awaits_time; /* pool_await_time() has requested pool_tidy(); seq_cst, see there */
+    /* seq_cst: control stores these and then looks at the queue; a session joins the queue and then
+     * looks at these. So one of them sees the other. */
     _Atomic bool paused;  /* by zproxyctl: new sessions wait */
     _Atomic bool dropped; /* no configuration has the pool any more: its servers stay as they are */
     pthread_mutex_t lock; /* held while a server is taken out */
@@ -70,19 +70,20 @@ static inline void pool_comes_up(struct server *srv, uint64_t now, const struct 
  * of sessions that have no eligible server left. */
 void pool_serve_waiters(struct pool *p, uint64_t now);
 
-/* Offers srv to the waiting sessions, after a slot came free. */
+/* Gives free slots to waiting sessions, after one came free on srv. */
 void pool_offer_server(struct pool *p, struct server *srv, uint64_t now);
 
-/* Lets waiting sessions probe servers that were taken out, and start on servers whose slow start
- * has gone on. Returns true if this goes on. */
+/* Called by pool_tidy(): lets waiting sessions probe servers that were taken out, and start on
+ * servers whose slow start has gone on. Returns true if it must be called again. */
 bool pool_offer_in_time(struct pool *p, uint64_t now);
-/* Has pool_tidy() called, if time may bring a slot to the waiting sessions. */
+/* Requests a call of pool_tidy() by the control thread, if time alone may bring a slot to waiting
+ * sessions. */
 void pool_await_time(struct pool *p, uint64_t now);
 
 /* Why a session that has tried these servers gets no slot now. */
 enum pool_refusal pool_refusal(const struct pool *p, const struct pool_tried *tried, uint64_t now);
 
-/* Updates the order for the present time, if due. */
+/* Brings the policy's order up to date with the time, if review_at is over. */
 void pool_review(struct pool *p, struct server_set *set, uint64_t now);
 
 /* When to probe the last server of a pool whose sessions wait, at most until then. ms */

@@ -121,6 +121,8 @@ static bool is_time_awaited(const struct pool *p, uint64_t now)
     return any;
 }
 
+/* awaits_time is seq_cst, here and in pool_offer_in_time(): a session that has joined the queue
+ * either finds it false, and requests a call, or is found in the queue by that call. */
 void pool_await_time(struct pool *p, uint64_t now)
 {
     if (!atomic_load(&p->awaits_time) && is_time_awaited(p, now) &&
@@ -141,8 +143,6 @@ static void probe_soon(struct pool *p, uint64_t now)
     pool_schedule_review(p);
 }
 
-/* seq_cst, here and in pool_await_time(): a session that joins the queue either finds awaits_time
- * false or is found in the queue here. */
 bool pool_offer_in_time(struct pool *p, uint64_t now)
 {
     if (atomic_exchange(&p->awaits_time, false)) {

@@ -10,14 +10,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define NAMES_MAX 256 /* the kernel's TCP_CA_BUF_MAX is 2048; more are cut in messages */
+#define NAMES_MAX 256 /* of a list in a message; longer lists are cut */
 
 #define AVAILABLE "/proc/sys/net/ipv4/tcp_available_congestion_control"
 #define ALLOWED   "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
 
 struct names {
-    bool is_known; /* false: /proc is not mounted, as in a chroot */
-    char text[2048];
+    bool is_known;   /* false: /proc is not mounted, as in a chroot */
+    char text[2048]; /* the kernel's TCP_CA_BUF_MAX */
 };
 
 static void read_names(struct names *n, const char *path)
@@ -81,7 +81,8 @@ static int try_name(const char *name)
     return rc;
 }
 
-static int is_missing(const struct names *available, const char *name, bool module, char *why)
+/* Both write the reason, and return -1. */
+static int why_missing(const struct names *available, const char *name, bool module, char *why)
 {
     int n = snprintf(why, CONGESTION_WHY_MAX, "not available, expected one of: %.*s", NAMES_MAX,
                      available->is_known ? available->text : "those of this kernel");
@@ -91,12 +92,13 @@ static int is_missing(const struct names *available, const char *name, bool modu
     return -1;
 }
 
-static int is_restricted(const struct names *allowed, char *why)
+static int why_restricted(const struct names *allowed, char *why)
 {
-    snprintf(why, CONGESTION_WHY_MAX,
-             "needs CAP_NET_ADMIN, which zproxy has not when it serves clients; expected one of "
-             "net.ipv4.tcp_allowed_congestion_control: %.*s",
-             NAMES_MAX, allowed->is_known ? allowed->text : "unknown");
+    snprintf(
+        why, CONGESTION_WHY_MAX,
+        "needs CAP_NET_ADMIN, which zproxy does not have when it serves clients; expected one of "
+        "net.ipv4.tcp_allowed_congestion_control: %.*s",
+        NAMES_MAX, allowed->is_known ? allowed->text : "unknown");
     return -1;
 }
 
@@ -109,13 +111,13 @@ int congestion_check(const char *name, bool privileged, bool load, char why[CONG
     bool is_here = available.is_known && has_name(&available, name);
     bool module = !is_here && has_module(name);
     if (available.is_known && !is_here && !(privileged && module))
-        return is_missing(&available, name, module, why);
+        return why_missing(&available, name, module, why);
     if (is_here && !privileged && allowed.is_known && !has_name(&allowed, name))
-        return is_restricted(&allowed, why);
+        return why_restricted(&allowed, why);
     if (!load && available.is_known)
         return 0;
     int rc = try_name(name);
     if (rc == -ENOENT)
-        return is_missing(&available, name, module, why);
-    return rc == -EPERM ? is_restricted(&allowed, why) : 0;
+        return why_missing(&available, name, module, why);
+    return rc == -EPERM ? why_restricted(&allowed, why) : 0;
 }

@@ -112,7 +112,8 @@ static enum request_result command_set_server(struct request *r)
 
 /* ---- drain ---- */
 
-/* Whether the same drain is running already. A repeated command must not begin it anew. */
+/* Whether a drain over the same time is running. Then answers with its progress: a repeated command
+ * must not start the drain again. */
 static bool is_drained_over(struct request *r, const struct pool *p, const struct server *srv,
                             uint64_t over)
 {
@@ -189,8 +190,8 @@ static char *join_words(const struct request *r)
     return text;
 }
 
-/* Whether the pool has this server, with the same options: those that it was given, whatever its
- * state and weight are now. */
+/* Whether the pool has this server with the options of line. Compared are the options that it was
+ * added or configured with, not its present state and weight. */
 static bool has_line(const struct pool *p, const struct config_server *line)
 {
     static const struct value kind = { .kind = &value_kind_server };

@@ -311,7 +311,7 @@ static enum request_result show_pools(struct request *r)
 
 /* ---- servers ---- */
 
-/* Only where it is kept. */
+/* Without balance = least_time, or before the first connect, the column is empty. */
 static void command_show_connect_time(struct sheet *s, const struct pool *p,
                                       const struct server *srv)
 {
