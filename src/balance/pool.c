@@ -483,3 +483,13 @@ int pool_rebuild(struct pool *p)
     pool_renew_set(p);
     return p->stale ? -ENOMEM : 0;
 }
+
+bool pool_is_slow_starting(const struct pool *p, uint64_t now)
+{
+    size_t count = 0;
+    struct server *const *server = pool_servers(p, &count);
+    for (size_t i = 0; i < count; i++)
+        if (server_is_eligible(server[i]) && server_share(server[i], now) < SERVER_FULL_SHARE)
+            return true;
+    return false;
+}

@@ -196,6 +196,8 @@ bool pool_set_up(struct pool *p, struct server *srv, bool up, uint64_t now);
  */
 struct server *const *pool_servers(const struct pool *p, size_t *count);
 bool pool_is_backup(const struct pool *p, const struct server *srv);
+/* Whether a server that gets sessions is in slow start. */
+bool pool_is_slow_starting(const struct pool *p, uint64_t now);
 
 /* Whether new sessions go first to servers that have fewer sessions than server_set_fair() gave
  * them. */

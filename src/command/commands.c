@@ -231,7 +231,8 @@ int commands_open(struct runtime *rt)
     session_lists_init(&rt->session_lists, &rt->scan_replies, &rt->workers);
     waits_init(&rt->waits, rt->loop);
     drains_init(&rt->drains, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
-    rebalances_init(&rt->rebalances, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools);
+    rebalances_init(&rt->rebalances, rt->loop, &rt->scan_replies, &rt->workers, &rt->pools,
+                    &rt->last_session_id);
     rt->admin = admin_new(rt->loop, on_command, rt);
     return rt->admin == NULL ? -ENOMEM : 0;
 }

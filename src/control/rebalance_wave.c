@@ -29,6 +29,7 @@ struct rebalance_heap {
 struct rebalance_part {
     struct rebalance_heap *heap;
     uint64_t found;
+    uint64_t strayed;
 };
 
 struct rebalance_wave {
@@ -147,6 +148,10 @@ static bool rebalance_search_visit(struct session_scan *scan, size_t part, struc
         const struct server *to = better_server(s);
         if (to == NULL)
             return true;
+        if (s->id > w->request.since) {
+            p->strayed++;
+            return true;
+        }
         c.to = to->serial;
         p->found++;
     } else {
@@ -202,10 +207,14 @@ static void rebalance_wave_free(struct rebalance_wave *w)
 
 static void rebalance_wave_done(struct rebalance_wave *w)
 {
-    uint64_t found = 0;
-    for (size_t i = 0; i < w->parts; i++)
-        found += w->part[i].found;
-    w->request.done(w->request.arg, found, atomic_load_explicit(&w->closed, memory_order_relaxed));
+    struct rebalance_wave_result result = {
+        .closed = atomic_load_explicit(&w->closed, memory_order_relaxed),
+    };
+    for (size_t i = 0; i < w->parts; i++) {
+        result.found += w->part[i].found;
+        result.strayed += w->part[i].strayed;
+    }
+    w->request.done(w->request.arg, &result);
     rebalance_wave_free(w);
 }
 
@@ -334,4 +343,20 @@ int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *work
     if (rc < 0)
         rebalance_wave_free(w);
     return rc;
+}
+
+struct rebalance_excess *rebalance_wave_list_rooms(const struct pool *p, size_t *count)
+{
+    size_t servers = 0;
+    struct server *const *server = pool_servers(p, &servers);
+    struct rebalance_excess *room = calloc(servers + 1, sizeof *room);
+    *count = 0;
+    for (size_t i = 0; i < servers && room != NULL; i++) {
+        uint64_t limit = atomic_load(&server[i]->max_connections);
+        uint64_t active = server_active(server[i]);
+        if (limit != 0)
+            room[(*count)++] =
+                (struct rebalance_excess){ server[i]->serial, limit > active ? limit - active : 0 };
+    }
+    return room;
 }

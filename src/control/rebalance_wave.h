@@ -18,6 +18,12 @@ struct rebalance_excess {
     uint64_t count;
 };
 
+struct rebalance_wave_result {
+    uint64_t found;   /* with by_key: sessions whose keys belong to other servers; otherwise 0 */
+    uint64_t strayed; /* the same, with ids above since */
+    uint64_t closed;
+};
+
 struct rebalance_wave_request {
     struct pool *pool;
     bool by_key; /* true: sessions whose keys belong to other servers; false: by excess */
@@ -25,9 +31,10 @@ struct rebalance_wave_request {
      * the sessions beyond shares; of servers without an entry no session is closed. */
     struct rebalance_excess *excess;
     size_t excess_count;
+    uint64_t
+        since; /* an id. With by_key, later sessions stay: they got the server that they could */
     uint64_t wanted; /* sessions to close, at most; 0: they are only counted */
-    /* found: with by_key, the sessions whose keys belong to other servers; otherwise 0. */
-    void (*done)(void *arg, uint64_t found, uint64_t closed);
+    void (*done)(void *arg, const struct rebalance_wave_result *result);
     void *arg;
 };
 
@@ -37,5 +44,9 @@ struct rebalance_wave_request {
  * -ECANCELED at the end of the process. */
 int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *workers,
                          const struct rebalance_wave_request *request);
+
+/* How many sessions may come to the servers that have a limit, for `excess` with by_key. Returns
+ * NULL when out of memory. */
+struct rebalance_excess *rebalance_wave_list_rooms(const struct pool *p, size_t *count);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define SESSIONS_MS 200   /* sessions of all pools for each ms between waves: scans stay cheap */
 #define SETTLE_MS   10000 /* how long closed sessions may take to come back */
 #define RETURN_MS   1000  /* with balance "hash" and limits: how long a wave waits for them */
+#define FAIR_PART   20    /* 1 / 20 of the sessions may be on other servers at the end */
 #define NO_LIMIT    UINT64_MAX
 
 struct rebalance {
@@ -24,6 +26,8 @@ struct rebalance {
     uint64_t table;     /* fingerprint of the servers that the plan was made for */
     uint64_t next_wave; /* ms */
     uint64_t found;     /* by the last wave, with balance "hash" */
+    uint64_t strayed;   /* the same, with ids above since */
+    uint64_t since;     /* the last session when the servers changed, with balance "hash" */
     bool busy;          /* a wave is under way */
     bool ended;         /* freed by the next tick without a wave */
     bool adopted;       /* from another process: the next tick sets table and keeps the plan */
@@ -44,6 +48,11 @@ struct rebalance_shares {
 static uint64_t rebalances_now(const struct rebalances *rs)
 {
     return uv_now(rs->tick.loop);
+}
+
+static uint64_t last_session(const struct rebalance *b)
+{
+    return atomic_load_explicit(b->owner->last_session_id, memory_order_relaxed);
 }
 
 static struct pool *pool_of(const struct rebalance *b)
@@ -225,16 +234,6 @@ static uint64_t rebalance_allowed(const struct rebalance_progress *c, uint64_t n
     return c->planned - (uint64_t)((double)c->planned * (double)elapsed / (double)c->length);
 }
 
-static bool is_slow_starting(const struct pool *p, uint64_t now)
-{
-    size_t count = 0;
-    struct server *const *server = pool_servers(p, &count);
-    for (size_t i = 0; i < count; i++)
-        if (server_is_eligible(server[i]) && server_share(server[i], now) < SERVER_FULL_SHARE)
-            return true;
-    return false;
-}
-
 static void log_started(const struct rebalance *b)
 {
     struct log_line line;
@@ -250,7 +249,7 @@ static void log_started(const struct rebalance *b)
 /* A plan has been made. A rebalance that has nothing to do ends without a line in the log. */
 static void note_planned(struct rebalance *b, const struct pool *p)
 {
-    bool has_work = b->progress.planned > 0 || is_slow_starting(p, rebalances_now(b->owner));
+    bool has_work = b->progress.planned > 0 || pool_is_slow_starting(p, rebalances_now(b->owner));
     if (!has_work && !b->announced) {
         rebalance_end(b, NULL);
         return;
@@ -282,7 +281,7 @@ static uint64_t wave_interval(const struct rebalance *b)
     return interval > TICK_MS ? interval : TICK_MS;
 }
 
-static void rebalance_on_wave(void *arg, uint64_t found, uint64_t closed);
+static void rebalance_on_wave(void *arg, const struct rebalance_wave_result *result);
 
 static void start_wave(struct rebalance *b, struct pool *p, struct rebalance_excess *excess,
                        size_t count, uint64_t wanted)
@@ -292,6 +291,7 @@ static void start_wave(struct rebalance *b, struct pool *p, struct rebalance_exc
         .by_key = is_by_key(p),
         .excess = excess,
         .excess_count = count,
+        .since = b->since,
         .wanted = wanted,
         .done = rebalance_on_wave,
         .arg = b,
@@ -315,23 +315,6 @@ static struct rebalance_excess *list_excess(const struct pool *p, const struct r
     return excess;
 }
 
-/* How many sessions may come to the servers that have a limit. Returns NULL when out of memory. */
-static struct rebalance_excess *list_rooms(const struct pool *p, size_t *count)
-{
-    size_t servers = 0;
-    struct server *const *server = pool_servers(p, &servers);
-    struct rebalance_excess *room = calloc(servers + 1, sizeof *room);
-    *count = 0;
-    for (size_t i = 0; i < servers && room != NULL; i++) {
-        uint64_t limit = atomic_load(&server[i]->max_connections);
-        uint64_t active = server_active(server[i]);
-        if (limit != 0)
-            room[(*count)++] =
-                (struct rebalance_excess){ server[i]->serial, limit > active ? limit - active : 0 };
-    }
-    return room;
-}
-
 /* ---- continuing ---- */
 
 /* Whether the rebalance ends although sessions have to move or come back: SETTLE_MS after the end
@@ -340,6 +323,15 @@ static bool has_settled(const struct rebalance_progress *c, uint64_t now)
 {
     uint64_t end = c->began + c->length;
     return now >= end && now - end >= SETTLE_MS && now >= c->changed + SETTLE_MS;
+}
+
+/* Sessions that were closed may have come back to where they were, if the other server does not
+ * take them: they are not closed again. */
+static void rebalance_settle(struct rebalance *b, const struct pool *p, uint64_t left)
+{
+    bool could_not_move = b->progress.to_move > 0 || left > count_present(p) / FAIR_PART + 1;
+    b->progress.to_move = left;
+    rebalance_end(b, could_not_move ? "incomplete" : "balanced");
 }
 
 static void continue_by_share(struct rebalance *b, struct pool *p, uint64_t now)
@@ -361,7 +353,7 @@ static void continue_by_share(struct rebalance *b, struct pool *p, uint64_t now)
     c->to_move = s.to_move < left ? s.to_move : left;
     uint64_t allowed = rebalance_allowed(c, now);
     if (!s.slow_start && ((c->to_move == 0 && s.coming == 0) || has_settled(c, now))) {
-        rebalance_end(b, c->to_move == 0 ? "balanced" : "incomplete");
+        rebalance_settle(b, p, s.to_move);
     } else if (c->to_move > allowed && now >= b->next_wave) {
         struct rebalance_excess *excess = list_excess(p, &s, &count);
         if (excess != NULL)
@@ -376,15 +368,18 @@ static void continue_by_share(struct rebalance *b, struct pool *p, uint64_t now)
 static void continue_by_key(struct rebalance *b, struct pool *p, uint64_t now)
 {
     struct rebalance_progress *c = &b->progress;
-    bool done = c->counted != 0 && !is_slow_starting(p, now);
+    bool slow_start = pool_is_slow_starting(p, now);
+    bool done = c->counted != 0 && !slow_start;
     size_t count = 0;
     if (now < b->next_wave)
         return;
     if (done && (b->found == 0 || has_settled(c, now))) {
-        rebalance_end(b, b->found == 0 ? "balanced" : "incomplete");
+        rebalance_settle(b, p, b->found + b->strayed);
         return;
     }
-    struct rebalance_excess *room = list_rooms(p, &count);
+    if (c->counted == 0 || slow_start)
+        b->since = last_session(b);
+    struct rebalance_excess *room = rebalance_wave_list_rooms(p, &count);
     if (room == NULL || (count > 0 && c->coming > 0 && now < c->changed + RETURN_MS)) {
         free(room);
         return;
@@ -418,10 +413,14 @@ static void rebalance_continue(struct rebalance *b)
         rebalance_end(b, "pool_removed");
         return;
     }
-    if (pool_is_paused(p))
-        return; /* clients of sessions that are closed would wait */
-    if (b->adopted)
+    if (pool_is_paused(p)) { /* clients of sessions that are closed would wait */
+        call_planned(b, REBALANCE_STARTED, true);
+        return;
+    }
+    if (b->adopted) {
         b->table = table_of_pool(p);
+        b->since = last_session(b);
+    }
     b->adopted = false;
     count_coming(b, p, now);
     if (b->table != table_of_pool(p))
@@ -432,14 +431,17 @@ static void rebalance_continue(struct rebalance *b)
         continue_by_share(b, p, now);
 }
 
-static void rebalance_on_wave(void *arg, uint64_t found, uint64_t closed)
+static void rebalance_on_wave(void *arg, const struct rebalance_wave_result *result)
 {
     struct rebalance *b = arg;
+    uint64_t found = result->found;
+    uint64_t closed = result->closed;
     struct rebalance_progress *c = &b->progress;
     const struct pool *p = pool_of(b);
     b->busy = false;
     note_closed(c, closed, rebalances_now(b->owner));
     b->found = found;
+    b->strayed = result->strayed;
     c->to_move -= closed < c->to_move ? closed : c->to_move;
     if (b->ended || p == NULL || !is_by_key(p))
         return; /* the next tick decides */
@@ -479,12 +481,14 @@ static void rebalances_on_tick(uv_timer_t *timer)
 /* ---- start and end ---- */
 
 void rebalances_init(struct rebalances *rs, uv_loop_t *loop, struct scan_replies *scan_replies,
-                     struct workers *workers, const struct pools *pools)
+                     struct workers *workers, const struct pools *pools,
+                     const _Atomic uint64_t *last_session_id)
 {
     LIST_INIT(&rs->all);
     rs->scan_replies = scan_replies;
     rs->workers = workers;
     rs->pools = pools;
+    rs->last_session_id = last_session_id;
     uv_timer_init(loop, &rs->tick);
     rs->tick.data = rs;
 }

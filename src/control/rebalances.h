@@ -37,11 +37,13 @@ struct rebalances {
     struct scan_replies *scan_replies;
     struct workers *workers;
     const struct pools *pools;
+    const _Atomic uint64_t *last_session_id;
     uv_timer_t tick;
 };
 
 void rebalances_init(struct rebalances *rs, uv_loop_t *loop, struct scan_replies *scan_replies,
-                     struct workers *workers, const struct pools *pools);
+                     struct workers *workers, const struct pools *pools,
+                     const _Atomic uint64_t *last_session_id);
 /* Must be called after scan_replies_fini(). */
 void rebalances_fini(struct rebalances *rs);
 
