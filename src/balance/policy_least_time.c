@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "balance/connect_time.h"
+#include "balance/passive_check.h"
 #include "balance/policy.h"
 #include "balance/tournament.h"
 
@@ -30,6 +31,8 @@ static uint64_t policy_least_time_standing(const struct server *srv, uint64_t no
 {
     if (!server_is_usable(srv, now) || server_is_full(srv))
         return CLOSED;
+    if (passive_check_is_out(srv)) /* fail_timeout is over: the next session probes it */
+        return 0;
     uint64_t power = (uint64_t)server_weight(srv) * server_share(srv, now);
     return LOWEST + connect_time_rank(&srv->connect_time) +
            connect_time_log2(server_active(srv) + 1) - connect_time_log2(power);
