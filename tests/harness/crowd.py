@@ -159,6 +159,9 @@ class Client:
             if not self.connected:
                 error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if error:
+                    # tcp_reset() of the kernel: a reset during connect(2) is ECONNREFUSED; this one came
+                    # after the handshake, and before this process looked.
+                    self.connected = error == errno.ECONNRESET
                     raise OSError(error, "connect")
                 self.connected = True
                 self.crowd.on_connected(self)
