@@ -18,7 +18,8 @@ uint64_t ctl_clock(void)
 
 /* ---- results ---- */
 
-static json_t *new_error(const char *code, const char *fmt, va_list args)
+static json_t *__attribute__((format(printf, 2, 0)))
+new_error(const char *code, const char *fmt, va_list args)
 {
     char *text = NULL;
     if (vasprintf(&text, fmt, args) < 0)
