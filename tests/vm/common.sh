@@ -10,7 +10,7 @@ cache=${ZPROXY_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/zproxy-vm}
 userland=(
     systemd systemd-sysv dbus udev kmod busybox-static ca-certificates
     autoconf automake check gcc libc-ares-dev libc6-dev libedit-dev libinih-dev libjansson-dev
-    libmicrohttpd-dev libuv1-dev make pkg-config
+    libmicrohttpd-dev libssl-dev libuv1-dev make pkg-config
     # to build the package
     build-essential debhelper dpkg-dev lintian pkgconf
     # what the scenarios use

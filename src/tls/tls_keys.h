@@ -1,0 +1,43 @@
+/* The keys of a TLS connection, so that the kernel can continue it (ktls.h).
+ *
+ * OpenSSL does not return the keys that it uses, but what they are derived from: for TLS 1.3 the
+ * traffic secrets (its key log callback), for TLS 1.2 the master secret. The keys are derived here
+ * as RFC 8446, section 7.3, and RFC 5246, section 6.3, say; so this works alike with each version
+ * of OpenSSL and in both roles. The records under the present keys are counted, because the number
+ * of the next one is part of its encryption.
+ *
+ * For the thread that uses the connection.
+ */
+#ifndef ZPROXY_TLS_TLS_KEYS_H
+#define ZPROXY_TLS_TLS_KEYS_H
+
+#include "tls/tls_cipher.h"
+
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
+struct ssl_st;
+
+/* Notes secrets and counts records of all connections that are made of ctx from now on. This sets
+ * the key log callback and the message callback of ctx. Returns 0 or -ENOMEM. */
+int tls_keys_watch(struct ssl_ctx_st *ctx);
+
+/* Stops counting: for a connection that stays in user space. tls_keys_get() fails afterwards. */
+void tls_keys_unwatch(struct ssl_st *ssl);
+
+/* Sets *keys to the present keys of a connection whose handshake is complete. The caller clears
+ * them after use (tls_cipher_clear()). Returns 0; -EBUSY: a KeyUpdate will be sent before the next
+ * data; -EOPNOTSUPP: the kernel does not have the version or the cipher; -EMSGSIZE: records must be
+ * shorter than the kernel makes them (RFC 6066, max_fragment_length); -ENOKEY: secrets are not
+ * known; -EKEYREJECTED: OpenSSL failed. */
+int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys);
+
+/* The number of KeyUpdate messages that the connection has received or sent so far. */
+unsigned tls_keys_updates(const struct ssl_st *ssl, enum tls_direction direction);
+
+/* Replaces TLS 1.3 keys by the next ones, those after a KeyUpdate (RFC 8446, 7.2). Needs version,
+ * cipher and secret. Returns 0, -ENOKEY or -EKEYREJECTED. */
+int tls_keys_update(struct tls_keys *keys);
+
+/* Sets key and iv of TLS 1.3 from the secret. Returns 0, -ENOKEY or -EKEYREJECTED. */
+int tls_keys_derive(struct tls_keys *keys);
+
+#endif
