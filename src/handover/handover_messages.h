@@ -191,11 +191,11 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 15, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 16, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1064);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1072);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
@@ -205,7 +205,7 @@ HANDOVER_LAYOUT(offsetof(struct handover_server, check), 872);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
-HANDOVER_LAYOUT(sizeof(struct handover_listener), 568);
+HANDOVER_LAYOUT(sizeof(struct handover_listener), 584);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
 HANDOVER_LAYOUT(sizeof(struct handover_pool), 192);
@@ -215,7 +215,7 @@ HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
 HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
-HANDOVER_LAYOUT(SESSION_ENDS, 26);
+HANDOVER_LAYOUT(SESSION_ENDS, 27);
 HANDOVER_LAYOUT(SESSION_END_REBALANCE, 25);
 HANDOVER_LAYOUT(SESSION_ENDED, 6);
 HANDOVER_LAYOUT(FLOW_DONE, 2);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "relay/flow_internal.h"
 #include "relay/sock.h"
 #include "relay/syscall.h"
 
@@ -22,13 +23,6 @@
 /* With at most this many bytes per slot, a pipe is practically never full: a stream that has more
  * to send than one packet holds sends much larger packets. */
 #define FLOW_FRAGMENT 64
-
-/* Steps return STEP_DONE when something has moved or changed and the next step may follow,
- * STEP_WAIT when an end is not ready, or -errno. */
-enum step {
-    STEP_WAIT,
-    STEP_DONE,
-};
 
 void flow_init(struct flow *f, enum relay_direction direction)
 {
@@ -58,14 +52,26 @@ static size_t flow_smaller(size_t a, uint64_t b)
     return a < b ? a : (size_t)b;
 }
 
+size_t flow_room(const struct flow *f, const struct pipe *p, const struct relay_stock *stock)
+{
+    return flow_smaller(flow_smaller(p->size, stock->buffer_size), f->allowed);
+}
+
 static void flow_spend(struct flow *f, size_t n)
 {
     if (f->allowed != FLOW_UNLIMITED)
         f->allowed -= n;
 }
 
-/* error: of a read from the source. Returns a step, or -errno when the source has failed. */
-static int source_stopped(struct side *src, int error)
+void flow_filled(struct flow *f, struct pipe *p, size_t n)
+{
+    p->held = (uint32_t)n;
+    flow_spend(f, n);
+    f->pipe = p;
+    f->state = FLOW_DRAIN;
+}
+
+int flow_source_stopped(struct side *src, int error)
 {
     if (error != EAGAIN && error != EINTR)
         return -error;
@@ -74,7 +80,7 @@ static int source_stopped(struct side *src, int error)
     return error == EAGAIN ? STEP_WAIT : STEP_DONE;
 }
 
-static int sink_stopped(struct flow *f, struct side *dst, int error)
+int flow_sink_stopped(struct flow *f, struct side *dst, int error)
 {
     if (error != EAGAIN && error != EINTR) {
         f->sink_failed = true;
@@ -110,30 +116,33 @@ static int flow_consume(struct side *src, struct relay_stock *stock, size_t n)
 
 /* Peeks, sends, and takes from the source what was sent. That is three calls instead of two, but no
  * payload has to be kept in user space. */
-static int copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
+int flow_copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT; /* does not peek at bytes that cannot be sent */
     disable_nagle(f, dst);
+    int rc = side_is(dst, SIDE_KTLS) ? flow_ktls_before(f, dst) : STEP_DONE;
+    if (rc != STEP_DONE)
+        return rc;
     size_t room = flow_smaller(FLOW_COPY, f->allowed);
     ssize_t n = recv(src->fd, stock->buffer, room, MSG_PEEK | MSG_DONTWAIT);
+    if (n == -1 && errno == EIO && side_is(src, SIDE_KTLS))
+        return flow_ktls_control(f, src, dst);
     if (n == -1)
-        return source_stopped(src, errno);
-    if (n == 0) {
-        f->state = FLOW_DONE;
-        return STEP_DONE;
-    }
+        return flow_source_stopped(src, errno);
+    if (n == 0)
+        return flow_source_ended(f, src, dst);
     ssize_t sent = send(dst->fd, stock->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1)
-        return sink_stopped(f, dst, errno);
-    int rc = flow_consume(src, stock, (size_t)sent);
+        return flow_sink_stopped(f, dst, errno);
+    rc = flow_consume(src, stock, (size_t)sent);
     if (rc < 0)
         return rc;
     flow_spend(f, (size_t)sent);
     delivered(f, stock, RELAY_COPY, (size_t)sent);
     if (sent == n && (size_t)n < room && side_short_is_empty(src))
         side_clear(src, SIDE_READABLE);
-    return STEP_DONE;
+    return side_is(dst, SIDE_KTLS) ? flow_ktls_after(f, dst, (size_t)sent, 0) : STEP_DONE;
 }
 
 static bool has_unread(const struct side *src)
@@ -169,7 +178,7 @@ static int drain_by_copy(struct flow *f, struct side *dst, struct relay_stock *s
         return -EIO;
     if (sent > 0)
         unload(f, stock, RELAY_COPY, (size_t)sent);
-    return sent == -1 ? sink_stopped(f, dst, error) : STEP_DONE;
+    return sent == -1 ? flow_sink_stopped(f, dst, error) : STEP_DONE;
 }
 
 #ifdef ZPROXY_SPLICE
@@ -208,15 +217,12 @@ static int flow_splice_in(struct flow *f, struct side *src, struct side *dst,
     struct pipe *p = pipe_get(&stock->pipes);
     if (p == NULL) {
         relay_stock_count_fallback(stock, RELAY_NO_PIPE, errno);
-        return copy(f, src, dst, stock);
+        return flow_copy(f, src, dst, stock);
     }
-    size_t room = flow_smaller(flow_smaller(p->size, stock->buffer_size), f->allowed);
+    size_t room = flow_room(f, p, stock);
     ssize_t n = sys_splice(src->fd, p->in, room); /* the sockets are non-blocking */
     if (n > 0) {
-        p->held = (uint32_t)n;
-        flow_spend(f, (size_t)n);
-        f->pipe = p;
-        f->state = FLOW_DRAIN;
+        flow_filled(f, p, (size_t)n);
         if (p->held < room)
             note_short_fill(f, p, src);
         return STEP_DONE;
@@ -226,16 +232,15 @@ static int flow_splice_in(struct flow *f, struct side *src, struct side *dst,
         /* splice(2) returns 0 at the urgent mark too. If FIN has not been reported yet, wait for
          * the next event, which reports either of them. */
         if (side_is(src, SIDE_ENDED))
-            f->state = FLOW_DONE;
-        else
-            side_clear(src, SIDE_READABLE);
+            return flow_source_ended(f, src, dst);
+        side_clear(src, SIDE_READABLE);
         return STEP_DONE;
     }
     if (is_refusal((int)-n)) {
         flow_splice_refused(f, stock, (int)-n);
         return STEP_DONE;
     }
-    return source_stopped(src, (int)-n);
+    return flow_source_stopped(src, (int)-n);
 }
 
 /* Splices exactly what the pipe holds, and never with SPLICE_F_MORE: the kernel would then delay
@@ -253,7 +258,7 @@ static int flow_splice_out(struct flow *f, struct side *dst, struct relay_stock 
         flow_splice_refused(f, stock, (int)-n);
         return STEP_DONE;
     }
-    return n == 0 ? -EIO : sink_stopped(f, dst, (int)-n);
+    return n == 0 ? -EIO : flow_sink_stopped(f, dst, (int)-n);
 }
 #endif
 
@@ -268,7 +273,7 @@ static bool at_mark(const struct side *src)
 static int cross_mark(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     uint64_t before = f->bytes;
-    int rc = copy(f, src, dst, stock);
+    int rc = flow_copy(f, src, dst, stock);
     if (f->bytes > before) {
         struct pollfd ask = { .fd = src->fd, .events = POLLPRI };
         f->mark_passed = false;
@@ -288,7 +293,7 @@ static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct 
             return STEP_WAIT;
         if (send(dst->fd, &byte, 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT) == -1 &&
             errno != EOPNOTSUPP)
-            return sink_stopped(f, dst, errno);
+            return flow_sink_stopped(f, dst, errno);
         f->mark_passed = true;
     }
     return cross_mark(f, src, dst, stock);
@@ -298,13 +303,23 @@ static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct 
 {
     if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
         return STEP_WAIT;
-    if (side_is(src, SIDE_URGENT) && at_mark(src))
+    if (side_is(src, SIDE_URGENT) && !side_is(src, SIDE_KTLS) && at_mark(src))
         return pass_mark(f, src, dst, stock);
 #ifdef ZPROXY_SPLICE
     if (stock->splice && !f->copy)
-        return flow_splice_in(f, src, dst, stock);
+        return side_is(src, SIDE_KTLS) ? flow_ktls_fill(f, src, dst, stock)
+                                       : flow_splice_in(f, src, dst, stock);
 #endif
-    return copy(f, src, dst, stock);
+    return flow_copy(f, src, dst, stock);
+}
+
+int flow_drain_pipe(struct flow *f, struct side *dst, struct relay_stock *stock)
+{
+#ifdef ZPROXY_SPLICE
+    return flow_splice_out(f, dst, stock);
+#else
+    return drain_by_copy(f, dst, stock);
+#endif
 }
 
 static int flow_drain(struct flow *f, struct side *dst, struct relay_stock *stock)
@@ -312,11 +327,8 @@ static int flow_drain(struct flow *f, struct side *dst, struct relay_stock *stoc
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT;
     disable_nagle(f, dst);
-#ifdef ZPROXY_SPLICE
-    return flow_splice_out(f, dst, stock);
-#else
-    return drain_by_copy(f, dst, stock);
-#endif
+    return side_is(dst, SIDE_KTLS) ? flow_ktls_drain(f, dst, stock)
+                                   : flow_drain_pipe(f, dst, stock);
 }
 
 int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
@@ -329,6 +341,9 @@ int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_s
             break;
         case FLOW_DRAIN:
             rc = flow_drain(f, dst, stock);
+            break;
+        case FLOW_CLOSE:
+            rc = flow_ktls_close(f, dst);
             break;
         case FLOW_DONE:
             return FLOW_WAIT;

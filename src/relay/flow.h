@@ -19,6 +19,7 @@ enum flow_state {
     FLOW_FILL,  /* pipe empty: waits for the source to be readable */
     FLOW_DRAIN, /* pipe loaded: waits for the sink to be writable */
     FLOW_DONE,  /* source ended, all delivered: waits for nothing */
+    FLOW_CLOSE, /* source ended: waits until TLS has sent close_notify, and everything before it */
 };
 
 struct flow {
@@ -29,6 +30,7 @@ struct flow {
     uint8_t direction; /* enum relay_direction */
     bool copy;         /* the kernel refuses to splice these sockets: copy */
     bool misguessed;   /* a guess that the source was empty was wrong: always ask the kernel */
+    bool cut;          /* in FLOW_CLOSE: the source has ended without close_notify */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent */
     bool sink_failed;  /* after an error of flow_pump(): the sink failed, not the source */
 };
@@ -50,6 +52,12 @@ void flow_fini(struct flow *f, struct relay_stock *stock);
  * or -errno if an end has failed (f->sink_failed: which one). When the source has ended and
  * everything is delivered, the state is FLOW_DONE, and the caller must pass FIN on. */
 int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
+
+/* Whether the flow must be pumped again after a while, without an event. */
+static inline bool flow_is_closing(const struct flow *f)
+{
+    return f->state == FLOW_CLOSE;
+}
 
 /* Checks a guess. flow_pump() sometimes takes a source for empty without asking the kernel
  * (SIDE_GUESSED). A wrong guess is repaired by the next event of the source, if there is one. Until

@@ -35,6 +35,7 @@ struct relay_stock {
     size_t buffer_size;
     struct counter bytes[RELAY_PATHS][RELAY_DIRECTIONS];
     struct counter fallbacks[RELAY_FALLBACKS];
+    struct counter bad_records; /* of TLS in the kernel, that did not decrypt */
 };
 
 /* splice: move bytes by splice(2) where possible. quota as for pipe_stock_init(). Returns 0 or

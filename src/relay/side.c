@@ -10,6 +10,13 @@ void side_init(struct side *sd)
 {
     sd->fd = -1;
     sd->ready = 0;
+    sd->tls = NULL;
+}
+
+void side_set_ktls(struct side *sd)
+{
+    side_clear(sd, SIDE_TCP | SIDE_GUESSED | SIDE_DOUBTED | SIDE_URGENT);
+    side_set(sd, SIDE_KTLS);
 }
 
 int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,

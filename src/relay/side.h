@@ -23,15 +23,23 @@ enum side_ready {
     SIDE_GUESSED = 1 << 6,  /* taken for empty without asking the kernel: see flow_confirm() */
     SIDE_DOUBTED = 1 << 7,  /* guessed, and the next flow_confirm() asks the kernel */
     SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY must be set before a second write */
+    SIDE_KTLS = 1 << 9,     /* TLS, which is in the kernel: tls->kernel has the rest */
 };
+
+struct tls_side;
 
 struct side {
     struct watch watch;
-    int fd;         /* -1: not open */
-    uint16_t ready; /* enum side_ready */
+    struct tls_side *tls; /* NULL: no TLS */
+    int fd;               /* -1: not open */
+    uint16_t ready;       /* enum side_ready */
 };
 
 void side_init(struct side *sd);
+
+/* TLS is in the kernel from now on. A short read does not mean that the socket is empty then: a
+ * read ends with the record. */
+void side_set_ktls(struct side *sd);
 
 /* Takes ownership of fd and watches it. Returns 0; or -errno, and the caller still owns fd. */
 int side_open(struct side *sd, int fd, bool tcp, struct event_set *set,

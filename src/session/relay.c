@@ -48,7 +48,9 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
             session_schedule(s);
         return true;
     }
-    if (is_shortage(-rc))
+    if (rc == -EKEYEXPIRED)
+        session_close(s, SESSION_END_TLS_REKEY);
+    else if (is_shortage(-rc))
         session_close(s, SESSION_END_RESOURCE);
     else
         relay_close_failed(s, f->sink_failed ? dst : src);

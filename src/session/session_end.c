@@ -29,6 +29,7 @@ const char *session_end_name(enum session_end why)
         [SESSION_END_FILE_SENT] = "file_sent",
         [SESSION_END_FILE_FAILED] = "file_failed",
         [SESSION_END_REBALANCE] = "rebalance",
+        [SESSION_END_TLS_REKEY] = "tls_rekey",
     };
     return names[why];
 }

@@ -161,6 +161,13 @@ int ktls_send_key_update(int fd)
     return send_record(fd, RECORD_HANDSHAKE, bytes, sizeof bytes);
 }
 
+/* Clearing TCP_CORK pushes, whether it was set or not, and leaves TCP_NODELAY as it is. */
+void ktls_push(int fd)
+{
+    int off = 0;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
 /* tcpi_bytes_acked (Linux 4.1) and SIOCOUTQ, tcp(7): what the peer has acknowledged, and what it
  * has not. Both are read again if an acknowledgement came in between. */
 int ktls_written(int fd, uint64_t *written)

@@ -49,6 +49,11 @@ enum tls_alert {
 int ktls_send_alert(int fd, bool fatal, enum tls_alert alert);
 int ktls_send_key_update(int fd);
 
+/* Sends what the kernel holds back. Call it when the socket is full: before Linux 6.5, splice(2)
+ * puts records into the TCP stream as if more followed at once (MSG_SENDPAGE_NOTLAST). If the
+ * socket is full then, nothing is sent, and so nothing makes room. */
+void ktls_push(int fd);
+
 /* Whether everything that was written has become part of the TCP stream. Until then shutdown(2) and
  * close(2) would lose it: the kernel keeps a record that does not fit into the socket's buffer, and
  * sends it later. written: ktls_written() when the socket was given its keys to send, plus what was
