@@ -6,6 +6,9 @@
  * Calls of the libraries themselves are not seen, but for c-ares's use of memory: libuv ends the
  * process where it has none for its own tables.
  */
+#if __has_include(<ares_version.h>)
+#include <ares_version.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -119,10 +122,22 @@ WRAP(int, uv_write, UV_ENOMEM, ENOMEM,
 int __attribute__((weak))
 ares_library_init_mem(int flags, void *(*allocate)(size_t), void (*release)(void *),
                       void *(*resize)(void *, size_t));
+int __real_ares_library_init(int flags);
 int __wrap_ares_library_init(int flags);
+
+/* c-ares of Debian 12 survives each failure. 1.34, of Debian 13, does not: when one query could not
+ * get memory, another one keeps a pointer to a connection that was freed, and its timeout reads it.
+ */
+#if defined ARES_VERSION && ARES_VERSION < 0x011300
+#define CARES_SURVIVES true
+#else
+#define CARES_SURVIVES false
+#endif
 
 int __wrap_ares_library_init(int flags)
 {
+    if (!CARES_SURVIVES)
+        return __real_ares_library_init(flags);
     return ares_library_init_mem(flags, __wrap_malloc, free, __wrap_realloc);
 }
 
