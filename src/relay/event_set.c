@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "relay/syscall.h"
 
 #define NS_PER_US   1000u
+#define NS_PER_S    1000000000u
 #define LOOK_SERIES 8
 #define LATE        100 /* ms after the time asked for: the process was stopped or held up */
 
@@ -28,6 +30,13 @@ static uint64_t time_look(struct event_set *s)
     return least == 0 ? 1 : least;
 }
 
+static uint64_t cpu_time(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 int event_set_init(struct event_set *s, const uv_loop_t *loop, enum busy_poll_mode busy_poll,
                    uint64_t us)
 {
@@ -42,7 +51,8 @@ int event_set_init(struct event_set *s, const uv_loop_t *loop, enum busy_poll_mo
     s->fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->fd == -1)
         return -errno;
-    busy_poll_init(&s->busy_poll, busy_poll, (uint32_t)(us * NS_PER_US / time_look(s) + 1));
+    busy_poll_init(&s->busy_poll, busy_poll, (uint32_t)(us * NS_PER_US / time_look(s) + 1),
+                   cpu_time);
     return 0;
 }
 
@@ -128,5 +138,7 @@ void event_set_dispatch(struct event_set *s, int count)
         struct watch *watch = s->events[i].data.ptr;
         watch->on_event(watch, s->events[i].events);
     }
+    if (count > 0)
+        busy_poll_count(&s->busy_poll, count);
     note_settled(s, count);
 }
