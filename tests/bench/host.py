@@ -40,16 +40,30 @@ def program(name):
     return where
 
 
+def peer(name):
+    """The command that runs a peer: of this machine, or of the tree in BENCH_TREE with the libraries
+    that are there. None: it is missing."""
+    tree = os.environ.get("BENCH_TREE")
+    if not tree:
+        return [program(name)] if program(name) else None
+    path = os.path.join(tree, "usr/sbin", name)
+    loader = glob.glob(os.path.join(tree, "lib64/ld-linux-*")) or glob.glob(os.path.join(tree, "lib/ld-linux-*"))
+    libraries = glob.glob(os.path.join(tree, "usr/lib/*-linux-gnu*"))
+    if not (loader and libraries and os.path.exists(path)):
+        return None
+    return [loader[0], "--library-path", ":".join(libraries), path]
+
+
 def nginx_stream_module():
     """The line that nginx needs to speak TCP, "" where that is built in, None where it is not."""
-    nginx = program("nginx")
+    nginx = peer("nginx")
     if nginx is None:
         return None
-    flags = subprocess.run([nginx, "-V"], capture_output=True, text=True).stderr
+    flags = subprocess.run(nginx + ["-V"], capture_output=True, text=True).stderr
     if re.search(r"--with-stream(\s|$)", flags):
         return ""
     found = re.search(r"--modules-path=(\S+)", flags)
-    path = os.path.join(found.group(1), "ngx_stream_module.so") if found else ""
+    path = os.environ.get("BENCH_TREE", "") + os.path.join(found.group(1), "ngx_stream_module.so") if found else ""
     return f"load_module {path};" if os.path.exists(path) else None
 
 
@@ -57,7 +71,8 @@ def missing(names):
     """Of these programs, those that are not there, each as "name (Debian: package)"."""
     gone = []
     for name in names:
-        there = nginx_stream_module() is not None if name == "nginx-stream" else program(name)
+        there = (nginx_stream_module() is not None if name == "nginx-stream"
+                 else peer(name) if name in ("haproxy", "nginx") else program(name))
         if not there:
             gone.append(f"{name} (Debian: {PACKAGES[name]})")
     return gone

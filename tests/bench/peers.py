@@ -19,12 +19,12 @@ class Layout:
     """How a proxy is set up: its listeners, the servers behind it, its workers."""
 
     def __init__(self, cores, listeners=1, servers=16, workers=1, network=None, bulk=False,
-                 buffer_size=16384):
+                 buffer_size=65536):
         self.cores, self.workers = cores, workers
         self.listeners, self.servers = listeners, servers
         self.server_port = SERVER_PORT
         self.bulk = bulk            # long streams are all there is
-        self.buffer_size = buffer_size      # of the proxies that have a user-space buffer
+        self.buffer_size = buffer_size      # of the tuned peers, where payload passes a buffer
         self.network = network      # a Mtu1500, or None for loopback
         links = host.MTU_LINKS
         self.listen_host = links["proxy-clients"][0] if network else "127.0.0.1"
@@ -175,19 +175,37 @@ class Zproxy(Target):
         super().stop()
 
 
-class Haproxy(Target):
-    def __init__(self, name, base_port, splice):
+class Peer(Target):
+    """Another proxy: as its experts set it up, or with the settings that it is shipped with."""
+    SHIPPED_BUFFER = 16384
+
+    def __init__(self, name, base_port, tuned):
         super().__init__(name, base_port)
+        self.tuned = tuned
+
+    def buffer_size(self, layout):
+        return layout.buffer_size if self.tuned else self.SHIPPED_BUFFER
+
+
+class Haproxy(Peer):
+    PIPE_SIZE = 512 * 1024      # as zproxy's pipe_size
+
+    def __init__(self, name, base_port, tuned, splice):
+        super().__init__(name, base_port, tuned)
         self.splice = splice
 
     def version(self):
-        r = subprocess.run([host.program("haproxy"), "-v"], capture_output=True, text=True)
+        r = subprocess.run(host.peer("haproxy") + ["-v"], capture_output=True, text=True)
         return " ".join(r.stdout.split()[:3])
 
     def configure(self, layout):
         # splice-auto takes some bulk streams for none; those who set up bulk would not leave it so
         bulk = "option splice-request\n    option splice-response"
         splice = "" if not self.splice else bulk if layout.bulk else "option splice-auto"
+        pipes = f"tune.pipesize {self.PIPE_SIZE}" if self.splice and self.tuned else ""
+        # payload that is spliced does not pass a buffer
+        buffer = self.SHIPPED_BUFFER if self.splice else self.buffer_size(layout)
+        shards = " shards by-thread" if self.tuned and layout.workers > 1 else ""
         # what 20,000 descriptors allow: two for a session, one for a listener, two for a pipe
         connections = 9600 - layout.listeners // 2
         text = f"""\
@@ -195,7 +213,8 @@ global
     nbthread {layout.workers}
     maxconn {connections}
     maxpipes 128
-    tune.bufsize {layout.buffer_size}
+    tune.bufsize {buffer}
+    {pipes}
 defaults
     mode tcp
     timeout connect 5s
@@ -206,26 +225,26 @@ defaults
     {splice}
 """
         for i, address in enumerate(self.listen_addresses(layout)):
-            text += f"frontend f{i}\n    bind {address}\n    default_backend b\n"
+            text += f"frontend f{i}\n    bind {address}{shards}\n    default_backend b\n"
         text += "backend b\n    balance roundrobin\n"
         for i, address in enumerate(layout.server_addresses()):
             text += f"    server s{i} {address}\n"
         return self.write(self.directory, "cfg", text)
 
     def command(self, path):
-        return [host.program("haproxy"), "-db", "-f", path]
+        return host.peer("haproxy") + ["-db", "-f", path]
 
     def check_command(self, path):
-        return [host.program("haproxy"), "-c", "-f", path]
+        return host.peer("haproxy") + ["-c", "-f", path]
 
 
-class Nginx(Target):
+class Nginx(Peer):
     def version(self):
-        r = subprocess.run([host.program("nginx"), "-v"], capture_output=True, text=True)
+        r = subprocess.run(host.peer("nginx") + ["-v"], capture_output=True, text=True)
         return r.stderr.strip().rpartition(": ")[2]
 
     def configure(self, layout):
-        reuse = " reuseport" if layout.workers > 1 else ""
+        reuse = " reuseport" if self.tuned and layout.workers > 1 else ""
         user = "user root;" if os.geteuid() == 0 else ""
         text = f"""\
 {host.nginx_stream_module()}
@@ -239,7 +258,7 @@ events {{ worker_connections 20000; }}
 stream {{
     access_log off;
     tcp_nodelay on;
-    proxy_buffer_size {layout.buffer_size};
+    proxy_buffer_size {self.buffer_size(layout)};
     proxy_connect_timeout 5s;
     proxy_timeout 1h;
     upstream u {{
@@ -253,7 +272,7 @@ stream {{
         return self.write(self.directory, "conf", text)
 
     def command(self, path):
-        return [host.program("nginx"), "-p", self.directory, "-e", "stderr", "-c", path]
+        return host.peer("nginx") + ["-p", self.directory, "-e", "stderr", "-c", path]
 
     def check_command(self, path):
         return self.command(path) + ["-t"]
@@ -319,23 +338,24 @@ def targets(builds, against):
             for label, path, keys in builds[:1]:
                 if os.access(path, os.X_OK):
                     chosen.append(Zproxy("copy", port(), path, {**keys, "relay": "copy"}))
-        elif name in ("haproxy", "haproxy-splice"):
+        elif name.startswith("haproxy"):
             gone = host.missing(["haproxy"])
             notes += [f"{name}: left out, missing {g}" for g in gone]
             if not gone:
-                chosen.append(Haproxy(name, port(), name == "haproxy-splice"))
-        elif name == "nginx":
+                chosen.append(Haproxy(name, port(), not name.endswith("-shipped"), "splice" in name))
+        elif name.startswith("nginx"):
             gone = host.missing(["nginx"]) or host.missing(["nginx-stream"])
             notes += [f"{name}: left out, missing {g}" for g in gone]
             if not gone:
-                chosen.append(Nginx(name, port()))
+                chosen.append(Nginx(name, port(), not name.endswith("-shipped")))
         elif name == "direct":
             chosen.append(Direct(name, port()))
-        else:
-            raise Failure(f"{name}: unknown peer; there are {', '.join(PEERS)}")
     if not chosen:
         raise Failure("nothing to measure")
     return chosen, notes
 
 
-PEERS = ("haproxy", "haproxy-splice", "nginx", "copy", "direct")
+# As their experts set them up; and with the settings that they are shipped with.
+TUNED = ("haproxy", "haproxy-splice", "nginx")
+SHIPPED = ("haproxy-shipped", "haproxy-splice-shipped", "nginx-shipped")
+PEERS = (*TUNED, "copy", "direct", *SHIPPED)
