@@ -36,18 +36,6 @@ int flow_ktls_control(struct flow *f, struct side *src, struct side *dst)
     return rc < 0 ? flow_source_stopped(src, -rc) : STEP_DONE;
 }
 
-/* A splice has returned 0: that is the end of the stream, or an empty record. recv(2) skips empty
- * records. A record of another type is EIO, since there is no room for its type; the next splice(2)
- * refuses it. */
-static int flow_ktls_empty(struct flow *f, struct side *src, struct side *dst)
-{
-    char byte;
-    ssize_t n = recv(src->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0)
-        return flow_source_ended(f, src, dst);
-    return n == -1 && errno != EIO ? flow_source_stopped(src, errno) : STEP_DONE;
-}
-
 #ifdef ZPROXY_SPLICE
 /* A pipe takes several records, as long as it has room for another one, and they are long: behind a
  * short one there is probably nothing. What stops a later record comes again with the next fill. */
@@ -67,6 +55,18 @@ static size_t fill_more(struct side *src, const struct pipe *p, size_t held, siz
         held += last;
     }
     return held;
+}
+
+/* A splice has returned 0: that is the end of the stream, or an empty record. recv(2) skips empty
+ * records. A record of another type is EIO, since there is no room for its type; the next splice(2)
+ * refuses it. */
+static int flow_ktls_empty(struct flow *f, struct side *src, struct side *dst)
+{
+    char byte;
+    ssize_t n = recv(src->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0)
+        return flow_source_ended(f, src, dst);
+    return n == -1 && errno != EIO ? flow_source_stopped(src, errno) : STEP_DONE;
 }
 
 static int flow_ktls_splice_in(struct flow *f, struct side *src, struct side *dst, struct pipe *p,
