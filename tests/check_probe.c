@@ -70,7 +70,7 @@ static void start(enum config_check check)
     static const struct addr no_address; /* it has no check_address */
     r.conf.check = check;
     script_fini(&r.script);
-    ck_assert_int_eq(script_init(&r.script, &r.conf, &r.at, &no_address), 0);
+    ck_assert_int_eq(script_init(&r.script, &r.conf, &r.at, &no_address, NULL), 0);
     r.outcome = probe_start(&r.probe, &r.script);
     struct epoll_event ev = { .events = PROBE_EVENTS };
     if (r.outcome == PROBE_RUNNING)
@@ -285,7 +285,7 @@ static void make_script(const char *server, const char *check_address)
     if (check_address != NULL)
         ck_assert_int_eq(addr_parse(&at[1], check_address, &(const char *){ NULL }), 0);
     script_fini(&r.script);
-    ck_assert_int_eq(script_init(&r.script, &r.conf, &at[0], &at[1]), 0);
+    ck_assert_int_eq(script_init(&r.script, &r.conf, &at[0], &at[1], NULL), 0);
 }
 
 START_TEST(the_host_has_no_zone)

@@ -334,7 +334,8 @@ static int restart_check(struct check *c)
 {
     const struct server *srv = c->server;
     stop_check(c);
-    int rc = script_init(&c->script, c->checked_pool->conf, &srv->addr, &srv->check_address);
+    int rc =
+        script_init(&c->script, c->checked_pool->conf, &srv->addr, &srv->check_address, srv->host);
     if (rc == 0)
         schedule_first(c);
     return rc;

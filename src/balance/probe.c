@@ -12,6 +12,7 @@
 
 #include "balance/http_status.h"
 #include "balance/probe_quote.h"
+#include "balance/probe_tls.h"
 #include "base/human.h"
 #include "base/proxy_header.h"
 #include "base/sandbox.h"
@@ -19,11 +20,39 @@
 #include "relay/self_connect.h"
 #include "relay/sock.h"
 
+/* ---- with TLS or without ---- */
+
+static void probe_free_tls(struct probe *p)
+{
+    probe_tls_free(p->tls);
+    p->tls = NULL;
+}
+
+/* As recv(2) with MSG_PEEK. */
+static ssize_t probe_peek_bytes(struct probe *p, char data[PROBE_RECEIVE_MAX])
+{
+    return p->tls != NULL ? probe_tls_peek(p->tls, data, PROBE_RECEIVE_MAX)
+                          : recv(p->fd, data, PROBE_RECEIVE_MAX, MSG_PEEK);
+}
+
+/* As send(2). */
+static ssize_t probe_send_bytes(struct probe *p, const char *data, size_t len)
+{
+    return p->tls != NULL ? probe_tls_send(p->tls, data, len)
+                          : send(p->fd, data, len, MSG_NOSIGNAL);
+}
+
+/* The text of an error of the connection. */
+static const char *probe_failure(const struct probe *p, int error, char text[HUMAN_ERROR_MAX])
+{
+    return error == EPROTO && p->tls != NULL ? probe_tls_why(p->tls) : human_error(error, text);
+}
+
 /* ---- end ---- */
 
 static bool sends_bytes(const struct script *s)
 {
-    return s->step_count > 0 || s->header != CONFIG_SEND_PROXY_NO;
+    return s->step_count > 0 || s->tls != NULL || s->header != CONFIG_SEND_PROXY_NO;
 }
 
 static bool is_http(const struct script *s)
@@ -33,6 +62,7 @@ static bool is_http(const struct script *s)
 
 static void probe_close_socket(struct probe *p)
 {
+    probe_free_tls(p);
     close(p->fd);
     p->fd = -1;
 }
@@ -57,6 +87,9 @@ static void probe_close_gracefully(struct probe *p)
 {
     p->state = PROBE_CLOSE;
     p->dropped = 0;
+    if (p->tls != NULL)
+        probe_tls_close(p->tls);
+    probe_free_tls(p);
     if (!is_http(p->script))
         (void)shutdown(p->fd, SHUT_WR);
     probe_await_end(p);
@@ -193,6 +226,7 @@ void probe_init(struct probe *p)
 {
     p->script = NULL;
     p->fd = -1;
+    p->tls = NULL;
     p->why[0] = '\0';
     reset_state(p);
 }
@@ -241,6 +275,14 @@ static int send_header(const struct probe *p)
     return sent == -1 ? errno : (size_t)sent == len ? 0 : ENOBUFS;
 }
 
+/* Control's thread does not wait: a handshake goes on with the next event. */
+static enum probe_outcome begin_handshake(struct probe *p)
+{
+    p->state = PROBE_HANDSHAKE;
+    p->tls = probe_tls_new(p->script, p->fd);
+    return p->tls != NULL ? PROBE_RUNNING : probe_fail(p, PROBE_UNKNOWN, "out of memory");
+}
+
 static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 {
     int error = sock_error(p->fd);
@@ -250,8 +292,32 @@ static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
         error = send_header(p);
     if (error != 0)
         return cannot_connect(p, error);
-    if ((events & EPOLLOUT) != 0)
-        p->state = PROBE_SEND;
+    if ((events & EPOLLOUT) == 0)
+        return PROBE_RUNNING;
+    if (p->script->tls != NULL)
+        return begin_handshake(p);
+    p->state = PROBE_SEND;
+    return PROBE_RUNNING;
+}
+
+static enum probe_outcome handshake_failed(struct probe *p, int error)
+{
+    char text[HUMAN_ERROR_MAX];
+    if (error == ENOMEM)
+        return probe_fail(p, PROBE_UNKNOWN, "%s", probe_failure(p, error, text));
+    if (error == ECONNABORTED)
+        return probe_fail(p, PROBE_FAILED, "TLS: the server closed during the handshake");
+    return probe_fail(p, PROBE_FAILED, "TLS: %s", probe_failure(p, error, text));
+}
+
+static enum probe_outcome continue_handshake(struct probe *p)
+{
+    int rc = probe_tls_handshake(p->tls);
+    if (rc == -EAGAIN)
+        return PROBE_RUNNING;
+    if (rc < 0)
+        return handshake_failed(p, -rc);
+    p->state = PROBE_SEND;
     return PROBE_RUNNING;
 }
 
@@ -261,6 +327,10 @@ static enum probe_outcome finish_connecting(struct probe *p, uint32_t events)
 static void probe_discard(struct probe *p, size_t len)
 {
     char data[PROBE_RECEIVE_MAX];
+    if (p->tls != NULL) {
+        probe_tls_discard(p->tls, len);
+        return;
+    }
     while (len > 0) {
         ssize_t n = recv(p->fd, data, len < sizeof data ? len : sizeof data, 0);
         if (n <= 0)
@@ -317,7 +387,7 @@ static enum probe_outcome probe_pass(struct probe *p, const char *data, size_t l
     const struct script *s = p->script;
     char text[PROBE_QUOTE_MAX];
     if (s->step_count == 0)
-        return probe_finish(p, PROBE_PASSED, "connected");
+        return probe_finish(p, PROBE_PASSED, s->tls == NULL ? "connected" : "connected, TLS");
     if (p->received == s->step_count)
         return probe_finish(p, PROBE_PASSED, "sent");
     const struct script_step *last = &s->step[p->received];
@@ -365,7 +435,8 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
         return probe_finish(p, PROBE_FAILED, "expected %s, got %s", quote_expected(p, expected),
                             quote_received(p, step_of(p), received, data, len));
     if (error != 0)
-        return probe_fail(p, PROBE_FAILED, "%s", human_error(error, text));
+        return probe_fail(p, PROBE_FAILED, "%s%s", error == EPROTO ? "TLS: " : "",
+                          probe_failure(p, error, text));
     return probe_finish(p, PROBE_FAILED, "expected %s, got the end of the connection",
                         quote_expected(p, expected));
 }
@@ -375,7 +446,7 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
 static ssize_t probe_peek(struct probe *p, char data[PROBE_RECEIVE_MAX])
 {
     for (;;) {
-        ssize_t n = recv(p->fd, data, PROBE_RECEIVE_MAX, MSG_PEEK);
+        ssize_t n = probe_peek_bytes(p, data);
         if (n <= 0) {
             p->has_ended |= n == 0;
             return n == 0 || errno == EAGAIN ? 0 : -errno;
@@ -423,7 +494,7 @@ static enum probe_outcome cannot_send(struct probe *p, int error)
         p->state = PROBE_RECEIVE;
         return receive(p, error);
     }
-    return probe_fail(p, PROBE_FAILED, "%s while sending", human_error(error, text));
+    return probe_fail(p, PROBE_FAILED, "%s while sending", probe_failure(p, error, text));
 }
 
 /* Sends the rest of the steps before the next one that expects an answer. */
@@ -432,7 +503,7 @@ static enum probe_outcome send_rest(struct probe *p)
     const struct script *s = p->script;
     while (p->step < s->step_count && step_of(p)->kind == SCRIPT_SEND) {
         const struct script_step *step = step_of(p);
-        ssize_t n = send(p->fd, step->data + p->sent, step->len - p->sent, MSG_NOSIGNAL);
+        ssize_t n = probe_send_bytes(p, step->data + p->sent, step->len - p->sent);
         if (n == -1)
             return errno == EAGAIN ? PROBE_RUNNING : cannot_send(p, errno);
         p->sent += (size_t)n;
@@ -480,8 +551,14 @@ enum probe_outcome probe_step(struct probe *p, uint32_t events)
     }
     if (p->state == PROBE_CONNECT)
         outcome = finish_connecting(p, events);
-    if (outcome != PROBE_RUNNING || p->state == PROBE_CONNECT)
+    if (outcome == PROBE_RUNNING && p->state == PROBE_HANDSHAKE) {
+        outcome = continue_handshake(p);
+        events |= EPOLLIN; /* bytes that came with the end of the handshake have no further event */
+    }
+    if (outcome != PROBE_RUNNING || p->state == PROBE_CONNECT || p->state == PROBE_HANDSHAKE)
         return outcome;
+    if (p->tls != NULL)
+        probe_tls_flush(p->tls);
     p->has_ended |= (events & ends) != 0;
     return run_steps(p, (events & ~(uint32_t)EPOLLOUT) != 0);
 }
@@ -491,7 +568,7 @@ static enum probe_outcome timed_out_receiving(struct probe *p, const char *after
     char expected[EXPECTED_MAX];
     char received[PROBE_QUOTE_MAX];
     char data[PROBE_RECEIVE_MAX];
-    ssize_t n = recv(p->fd, data, sizeof data, MSG_PEEK);
+    ssize_t n = probe_peek_bytes(p, data);
     if (n <= 0)
         return probe_fail(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
                           quote_expected(p, expected));
@@ -509,6 +586,8 @@ static enum probe_outcome timed_out(struct probe *p, uint64_t timeout)
     switch (p->state) {
     case PROBE_CONNECT:
         return probe_fail(p, PROBE_FAILED, "timeout after %s while connecting", after);
+    case PROBE_HANDSHAKE:
+        return probe_fail(p, PROBE_FAILED, "timeout after %s in the TLS handshake", after);
     case PROBE_SEND:
         return probe_fail(p, PROBE_FAILED, "timeout after %s while sending", after);
     case PROBE_RECEIVE:
@@ -540,6 +619,7 @@ enum probe_outcome probe_give_up(struct probe *p, int error)
 
 void probe_stop(struct probe *p)
 {
+    probe_free_tls(p);
     if (p->fd == -1)
         return;
     sock_reset(p->fd);

@@ -3,10 +3,10 @@
  * over.
  *
  * What the server sends stays in the kernel (MSG_PEEK) until it suffices for a step, so a probe has
- * no buffer. A probe whose script only connects ends with a reset, which is sent before the
- * handshake's last acknowledgement (TCP_QUICKACK, tcp(7)): the server's kernel has answered, the
- * server never sees the connection and logs nothing. If bytes were sent, the connection is closed
- * in order, so that the server has no error to log.
+ * no buffer, except with TLS. A probe whose script only connects ends with a reset, which is sent
+ * before the handshake's last acknowledgement (TCP_QUICKACK, tcp(7)): the server's kernel has
+ * answered, the server never sees the connection and logs nothing. If bytes were sent, the
+ * connection is closed in order, so that the server has no error to log.
  */
 #ifndef ZPROXY_BALANCE_PROBE_H
 #define ZPROXY_BALANCE_PROBE_H
@@ -32,22 +32,26 @@ enum probe_outcome {
 };
 
 enum probe_state {
-    PROBE_CONNECT, /* waits until connected */
-    PROBE_SEND,    /* waits for room in the socket */
-    PROBE_RECEIVE, /* waits for bytes from the server */
-    PROBE_CLOSE,   /* the outcome is known; waits until the server closes */
+    PROBE_CONNECT,   /* waits until connected */
+    PROBE_HANDSHAKE, /* of TLS: waits for the server */
+    PROBE_SEND,      /* waits for room in the socket */
+    PROBE_RECEIVE,   /* waits for bytes from the server */
+    PROBE_CLOSE,     /* the outcome is known; waits until the server closes */
 };
+
+struct probe_tls;
 
 struct probe {
     const struct script *script;
     int fd; /* -1: no connection */
     enum probe_state state;
     enum http_position http_position;
-    bool has_ended;  /* the server sends nothing more */
-    size_t step;     /* the current step of the script */
-    size_t received; /* the last step whose expectation was met; the number of steps: none */
-    size_t sent;     /* bytes sent of this step */
-    size_t dropped;  /* bytes dropped: of interim answers; in PROBE_CLOSE, all that arrive */
+    bool has_ended;        /* the server sends nothing more */
+    size_t step;           /* the current step of the script */
+    size_t received;       /* the last step whose expectation was met; the number of steps: none */
+    size_t sent;           /* bytes sent of this step */
+    struct probe_tls *tls; /* NULL: no TLS, or it has ended */
+    size_t dropped;        /* bytes dropped: of interim answers; in PROBE_CLOSE, all that arrive */
     char why[PROBE_WHY_MAX]; /* how the last probe ended, as text */
 };
 

@@ -1,5 +1,6 @@
 #include "balance/script.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,8 +110,27 @@ static int script_from_send_expect(struct script *s, const struct config_pool *c
     return 0;
 }
 
+/* A check has no client whose name it could use. */
+static int set_tls(struct script *s, const struct config_pool *conf, const char *host)
+{
+    char address[INET6_ADDRSTRLEN];
+    if (!config_pool_checks_tls(conf))
+        return 0;
+    s->tls = conf->tls_context;
+    if (conf->tls_name != NULL && strcmp(conf->tls_name, "client") != 0)
+        host = conf->tls_name;
+    else if (host == NULL && !addr_is_unix(&s->to))
+        host = s->to.sa.sa_family == AF_INET
+                   ? inet_ntop(AF_INET, &s->to.in.sin_addr, address, sizeof address)
+                   : inet_ntop(AF_INET6, &s->to.in6.sin6_addr, address, sizeof address);
+    if (host == NULL)
+        return 0;
+    s->tls_host = strdup(host);
+    return s->tls_host == NULL ? -ENOMEM : 0;
+}
+
 int script_init(struct script *s, const struct config_pool *conf, const struct addr *server,
-                const struct addr *check_address)
+                const struct addr *check_address, const char *host)
 {
     const struct addr to = script_target(conf, server, check_address);
     *s = (struct script){
@@ -122,6 +142,8 @@ int script_init(struct script *s, const struct config_pool *conf, const struct a
         CONFIG_SOURCE_ADDRESS) /* source = client does not apply: a check has no client */
         s->source.addr = conf->source.addr;
     s->tcp = &conf->tcp;
+    if (set_tls(s, conf, host) < 0)
+        return -ENOMEM;
     switch (conf->check) {
     case CONFIG_CHECK_HTTP:
         return script_from_http(s, conf);
@@ -137,7 +159,9 @@ int script_init(struct script *s, const struct config_pool *conf, const struct a
 void script_fini(struct script *s)
 {
     free(s->request);
+    free((char *)s->tls_host);
     free(s->step);
+    s->tls_host = NULL;
     s->request = NULL;
     s->step = NULL;
     s->step_count = 0;

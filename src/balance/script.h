@@ -36,7 +36,9 @@ struct script {
     const struct config
         *secrets; /* its variables' values are masked in reasons; NULL: no variables */
     struct sock_source source;
-    const struct config_tcp *tcp;  /* the pool's */
+    const struct config_tcp *tcp;   /* the pool's */
+    struct tls_client_context *tls; /* the pool's; NULL: no TLS */
+    const char *tls_host; /* the name that the certificate must be for; belongs to the script */
     enum config_send_proxy header; /* PROXY header, sent first: a connection of zproxy itself */
 };
 
@@ -45,10 +47,11 @@ struct script {
 struct addr script_target(const struct config_pool *conf, const struct addr *server,
                           const struct addr *check_address);
 
-/* Makes the script for a server of a pool with checks. conf outlives the script. Returns 0 or
+/* Makes the script for a server of a pool with checks. host: the server's name in its line; NULL:
+ * it has an address. conf outlives the script. Returns 0 or
  * -ENOMEM. */
 int script_init(struct script *s, const struct config_pool *conf, const struct addr *server,
-                const struct addr *check_address);
+                const struct addr *check_address, const char *host);
 void script_fini(struct script *s);
 
 #endif

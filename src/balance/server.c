@@ -32,7 +32,10 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     if (srv == NULL)
         return NULL;
     struct server_name *name = server_name_new(conf->name);
-    if (name == NULL) {
+    if (conf->host != NULL && !conf->service)
+        srv->host = strdup(conf->host);
+    if (name == NULL || (srv->host == NULL && conf->host != NULL && !conf->service)) {
+        free(name);
         free(srv);
         return NULL;
     }
@@ -62,6 +65,7 @@ void server_free(struct server *srv)
         free(name);
         name = former;
     }
+    free(srv->host);
     free(srv);
 }
 

@@ -50,6 +50,7 @@ struct server {
     bool same_port; /* addr has no port: the port that the client connected to */
     bool backup;    /* in its pool; control thread only */
     bool added;     /* at run time; control thread only */
+    char *host;     /* its name in the server line; NULL: it has an address, or comes from SRV */
     struct addr check_address;
     _Atomic bool may_self_connect; /* check its connections with relay/self_connect.h */
     uint32_t serial;               /* unique in this process */

@@ -125,6 +125,18 @@ static bool is_checked(const struct config_pool *p)
     return p->check != CONFIG_CHECK_NONE;
 }
 
+static bool speaks_tls(const struct config_pool *p)
+{
+    return config_pool_has_tls(p);
+}
+
+static bool is_verified(const struct config_pool *p)
+{
+    return config_pool_has_tls(p) && p->tls_verify;
+}
+
+#define NEEDS_TLS "has no effect without check_tls = yes"
+
 static const struct requirement {
     const char *key;
     bool (*is_met)(const struct config_pool *p);
@@ -140,6 +152,17 @@ static const struct requirement {
     { "check_path", speaks_http, "has no effect without check = http" },
     { "check_host", speaks_http, "has no effect without check = http" },
     { "check_status", speaks_http, "has no effect without check = http" },
+    { "check_tls", is_checked, "has no effect without check" },
+    { "tls_ca", is_verified, "has no effect without check_tls = yes and tls_verify = yes" },
+    { "tls_verify", speaks_tls, NEEDS_TLS },
+    { "tls_name", speaks_tls, NEEDS_TLS },
+    { "tls_certificate", speaks_tls, NEEDS_TLS },
+    { "tls_min", speaks_tls, NEEDS_TLS },
+    { "tls_max", speaks_tls, NEEDS_TLS },
+    { "tls_ciphers", speaks_tls, NEEDS_TLS },
+    { "tls_ciphersuites", speaks_tls, NEEDS_TLS },
+    { "tls_groups", speaks_tls, NEEDS_TLS },
+    { "tls_alpn", speaks_tls, NEEDS_TLS },
 };
 
 static void check_unused_keys(const struct load *l, size_t i)
@@ -210,6 +233,31 @@ static void check_addresses(const struct load *l, size_t i)
     }
 }
 
+/* The name in a certificate is checked, and this server has none. */
+static void check_tls_names(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    if (!is_verified(pool) || pool->tls_name != NULL)
+        return;
+    for (size_t item = 0; item < pool->server_count; item++) {
+        const struct config_server *s = &pool->server[item];
+        if (s->service || (s->host == NULL && addr_is_unix(&s->addr)))
+            check_pool_report_server(
+                l, i, item,
+                "has no name that its certificate could be for, expected tls_name or "
+                "tls_verify = no");
+    }
+}
+
+static void check_tls(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    if (pool->tls_limits.min > pool->tls_limits.max)
+        report_key(l, i, is_given(l, i, "tls_min") ? "tls_min" : "tls_max",
+                   "tls_min is above tls_max, expected no higher version");
+    check_tls_names(l, i);
+}
+
 static void check_source(const struct load *l, size_t i)
 {
     if (is_given(l, i, "server") && is_given(l, i, "file"))
@@ -233,6 +281,7 @@ void check_pool(const struct load *l, size_t i)
         strcmp(pool->fallback_name, pool->name) == 0)
         check_key_unused_named(l, SECTION_POOL, i, "fallback", "");
     check_addresses(l, i);
+    check_tls(l, i);
 }
 
 /* --- Loops of fallbacks --- */

@@ -8,6 +8,7 @@
 #include "config/ini.h"
 #include "config/keys.h"
 #include "config/load.h"
+#include "config/place.h"
 #include "config/report.h"
 #include "config/variable.h"
 
@@ -28,6 +29,8 @@ static struct config *load_checked(const char *path, const char *place, FILE *er
     check_config(&load);
     if (on_this_machine)
         check_machine(&load);
+    if (report.count == 0 && !place_note(&load))
+        load_report_no_memory(&load);
     load_fini(&load);
     if (report.count > 0) {
         config_free(c);
@@ -63,8 +66,19 @@ void config_free(struct config *c)
     free(c->listen);
     free(c->pool);
     raw_text_free(c);
+    place_free(c);
     variable_free(c);
     free(c);
+}
+
+bool config_pool_checks_tls(const struct config_pool *p)
+{
+    return p->check != CONFIG_CHECK_NONE && p->check_tls == CONFIG_CHECK_TLS_YES;
+}
+
+bool config_pool_has_tls(const struct config_pool *p)
+{
+    return config_pool_checks_tls(p);
 }
 
 /* --- Printing --- */

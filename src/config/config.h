@@ -121,6 +121,35 @@ struct config_step {
     regex_t *regex;            /* CONFIG_STEP_EXPECT_REGEX only; otherwise NULL */
 };
 
+enum config_tls_version {
+    CONFIG_TLS_1_2,
+    CONFIG_TLS_1_3,
+};
+
+/* Whether health checks use TLS. */
+enum config_check_tls {
+    CONFIG_CHECK_TLS_AUTO, /* as sessions */
+    CONFIG_CHECK_TLS_NO,
+    CONFIG_CHECK_TLS_YES,
+};
+
+/* A certificate chain and its key, in files of PEM. */
+struct config_certificate {
+    char *file; /* NULL = unset */
+    char *key;  /* NULL: in the same file */
+};
+
+/* What may be agreed in a TLS handshake. */
+struct config_tls {
+    enum config_tls_version min;
+    enum config_tls_version max;
+    char *ciphers;      /* of TLS 1.2, as OpenSSL writes them; NULL = OpenSSL's own; also below */
+    char *ciphersuites; /* of TLS 1.3 */
+    char *groups;       /* of the key exchange */
+    char **alpn;        /* protocols, the preferred one first */
+    size_t alpn_count;
+};
+
 /* A rate: count events in a period. */
 struct config_rate {
     uint64_t count;  /* 0 = off */
@@ -174,6 +203,7 @@ struct config_global {
 };
 
 struct config_pool;
+struct tls_client_context;
 
 /* Where a running zproxy is controlled and observed. */
 struct config_admin {
@@ -306,6 +336,14 @@ struct config_pool {
     enum config_send_proxy send_proxy;
     struct config_source source;
     struct config_tcp tcp;
+    enum config_check_tls check_tls;
+    char *tls_ca; /* file of the certificates that are trusted; NULL: those of the system */
+    bool tls_verify;
+    char *tls_name; /* "client": of the client's hello; NULL: of the server */
+    struct config_certificate tls_certificate;
+    struct config_tls tls_limits;
+    /* Made by control when the configuration is prepared, and freed with it; NULL: no TLS. */
+    struct tls_client_context *tls_context;
 };
 
 /* An environment variable that a value refers to. */
@@ -315,11 +353,14 @@ struct config_variable {
 };
 
 struct raw_text;
+struct config_place;
 
 struct config {
     struct config_variable *variable;
     size_t variable_count;
-    struct raw_text *raw_text; /* the text of values with variables (variable.h); NULL: none */
+    struct raw_text *raw_text;  /* the text of values with variables (variable.h); NULL: none */
+    struct config_place *place; /* where keys were written (place.h) */
+    size_t place_count;
     struct config_global global;
     struct config_admin admin;
     struct config_listen *listen; /* in file order */
@@ -340,6 +381,11 @@ struct config *config_load_as(const char *path, const char *place, FILE *errors)
 /* As config_load(), and users, groups and files of the configuration must exist on this machine. */
 struct config *config_load_on_machine(const char *path, FILE *errors);
 void config_free(struct config *c);
+
+/* Whether health checks of the pool use TLS. */
+bool config_pool_checks_tls(const struct config_pool *p);
+/* Whether the pool needs a tls_context. */
+bool config_pool_has_tls(const struct config_pool *p);
 
 /* Writes the configuration, with the defaults of all keys, as a file that config_load() reads. */
 void config_print(const struct config *c, FILE *out);

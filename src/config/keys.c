@@ -65,6 +65,19 @@ static const char *const check_send_proxy_words[] = {
     [CONFIG_CHECK_SEND_PROXY_YES + 1] = NULL,
 };
 
+static const char *const check_tls_words[] = {
+    [CONFIG_CHECK_TLS_AUTO] = "auto",
+    [CONFIG_CHECK_TLS_NO] = "no",
+    [CONFIG_CHECK_TLS_YES] = "yes",
+    [CONFIG_CHECK_TLS_YES + 1] = NULL,
+};
+
+static const char *const tls_version_words[] = {
+    [CONFIG_TLS_1_2] = "1.2",
+    [CONFIG_TLS_1_3] = "1.3",
+    [CONFIG_TLS_1_3 + 1] = NULL,
+};
+
 /* clang-format off */
 #define VALUE_ADDRESS       { .kind = &value_kind_address }
 #define VALUE_SOCKET        { .kind = &value_kind_unix_socket }
@@ -90,6 +103,10 @@ static const char *const check_send_proxy_words[] = {
 #define VALUE_LOWAT         VALUE_SIZE(1, 1 << 30, "kernel")
 #define VALUE_BUFFER        VALUE_SIZE(1 << 10, 1 << 30, "kernel")
 #define VALUE_BANDWIDTH     VALUE_BYTE_RATE(1, 1ULL << 40, "off")
+
+#define VALUE_CERTIFICATE   { .kind = &value_kind_certificate }
+#define VALUE_PROTOCOL      { .kind = &value_kind_protocol }
+#define VALUE_LIBRARY_LIST  { &value_kind_library_list, 0, 0, "library", NULL }
 
 #define NO_LIST             { 0, 0, NULL }
 #define SINGLE_VALUE                 0, NO_LIST /* no flags */
@@ -205,6 +222,18 @@ static const struct key pool_keys[] = {
     { "congestion", VALUE_CONGESTION, "kernel", POOL(tcp.congestion), SINGLE_VALUE },
     { "dscp", VALUE_DSCP, "kernel", POOL(tcp.dscp), SINGLE_VALUE },
     { "notsent_lowat", VALUE_LOWAT, "kernel", POOL(tcp.notsent_lowat), SINGLE_VALUE },
+    { "check_tls", VALUE_CHOICE(check_tls_words), "auto", POOL(check_tls), SINGLE_VALUE },
+    { "tls_ca", { &value_kind_tls_ca, 0, 0, "system", NULL }, "system", POOL(tls_ca), SINGLE_VALUE },
+    { "tls_verify", VALUE_BOOL, "yes", POOL(tls_verify), SINGLE_VALUE },
+    { "tls_name", { .kind = &value_kind_tls_name }, NULL, POOL(tls_name), SINGLE_VALUE },
+    { "tls_certificate", VALUE_CERTIFICATE, NULL, POOL(tls_certificate), SINGLE_VALUE },
+    { "tls_min", VALUE_CHOICE(tls_version_words), "1.2", POOL(tls_limits.min), SINGLE_VALUE },
+    { "tls_max", VALUE_CHOICE(tls_version_words), "1.3", POOL(tls_limits.max), SINGLE_VALUE },
+    { "tls_ciphers", VALUE_LIBRARY_LIST, "library", POOL(tls_limits.ciphers), SINGLE_VALUE },
+    { "tls_ciphersuites", VALUE_LIBRARY_LIST, "library", POOL(tls_limits.ciphersuites), SINGLE_VALUE },
+    { "tls_groups", VALUE_LIBRARY_LIST, "library", POOL(tls_limits.groups), SINGLE_VALUE },
+    { "tls_alpn", VALUE_PROTOCOL, NULL, POOL(tls_limits.alpn), KEY_COMMAS | KEY_ORDERED,
+      LIST(char *, POOL(tls_limits.alpn_count)) },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)

@@ -63,6 +63,15 @@ extern const struct value_kind value_kind_server;
  * with free(). NULL when out of memory. */
 char *value_endpoint_to_string(const struct config_server *s);
 
+/* --- value_tls.c: TLS --- */
+
+extern const struct value_kind value_kind_tls_ca;      /* char *: a path; NULL: zero_word */
+extern const struct value_kind value_kind_certificate; /* struct config_certificate */
+extern const struct value_kind value_kind_protocol;    /* char *: of ALPN */
+/* char *: ciphers or groups as OpenSSL writes them; NULL: zero_word */
+extern const struct value_kind value_kind_library_list;
+extern const struct value_kind value_kind_tls_name; /* char *: a name, an IP address or "client" */
+
 /* --- value_check.c: health checks --- */
 
 /* struct config_bytes, 1 to BYTES_MAX bytes, with the escapes of C: \r \n \t \a \b \f \v \\ \" \'

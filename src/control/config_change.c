@@ -12,6 +12,7 @@
 #include "control/health_checks.h"
 #include "control/healthz.h"
 #include "control/names.h"
+#include "control/tls_contexts.h"
 
 /* A pool of the new configuration: an existing one that is updated, or a new one. */
 struct pool_change {
@@ -189,6 +190,7 @@ int config_change_preview(struct runtime *rt, const struct config *conf, FILE *e
 {
     struct config_plan config_plan;
     int rc = config_plan_make(rt, conf, errors, &config_plan);
+    rc |= tls_contexts_check(conf, errors);
     listen_sockets_abort(config_plan.listen_sockets);
     return rc;
 }
@@ -227,6 +229,7 @@ static int config_change_open(struct config_change *c, FILE *errors)
     const struct config *conf = c->generation->conf;
     struct config_plan config_plan;
     int rc = config_plan_make(rt, conf, errors, &config_plan);
+    rc |= tls_contexts_make(c->generation->conf, errors);
     c->budget = config_plan.budget;
     c->listen_sockets = config_plan.listen_sockets;
     if (c->listen_sockets != NULL) /* also after an error: all errors are printed at once */

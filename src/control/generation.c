@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/tls_contexts.h"
+
 static struct pool *generation_find_pool(const void *pools, const char *name)
 {
     return pools_find_any(pools, name);
@@ -44,6 +46,7 @@ void generation_free(struct generation *g)
         return;
     for (size_t i = 0; i < g->conf->listen_count; i++)
         frontend_fini(&g->frontend[i]);
+    tls_contexts_free(g->conf);
     config_free(g->conf);
     free(g->frontend);
     free(g);

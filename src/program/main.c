@@ -18,6 +18,7 @@
 #include "control/inherited.h"
 #include "control/names.h"
 #include "control/privileges.h"
+#include "control/tls_contexts.h"
 #include "program/proxy.h"
 #include "program/service_notes.h"
 #include "program/signals.h"
@@ -226,7 +227,8 @@ int main(int argc, char **argv)
         (action == ACTION_CHECK ? config_load_on_machine : config_load)(file, stderr);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    if (!names_are_supported(conf, file, stderr) || !zproxy_can_serve_http(conf, file)) {
+    if (!names_are_supported(conf, file, stderr) || !zproxy_can_serve_http(conf, file) ||
+        (action == ACTION_CHECK && tls_contexts_check(conf, stderr) < 0)) {
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }

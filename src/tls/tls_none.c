@@ -1,7 +1,10 @@
 /* The modules of this folder in a build without OpenSSL. */
 #include <errno.h>
+#include <stdio.h>
 
+#include "tls/tls_client_context.h"
 #include "tls/tls_keys.h"
+#include "tls/tls_stream.h"
 
 int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys)
 {
@@ -13,4 +16,87 @@ int tls_keys_update(struct tls_keys *keys)
 {
     (void)keys;
     return -ENOKEY;
+}
+
+/* ---- tls_client_context ---- */
+
+bool tls_client_context_is_built(void)
+{
+    return false;
+}
+
+int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
+                           struct tls_problem *problem)
+{
+    (void)out;
+    problem->key = conf->check_tls == CONFIG_CHECK_TLS_YES ? "check_tls" : "tls";
+    snprintf(problem->text, sizeof problem->text, "this zproxy was built without OpenSSL");
+    return -EOPNOTSUPP;
+}
+
+void tls_client_context_free(struct tls_client_context *c)
+{
+    (void)c;
+}
+
+struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
+                                              const char *host)
+{
+    (void)c, (void)fd, (void)host;
+    return NULL;
+}
+
+/* ---- tls_stream: there are none ---- */
+
+void tls_stream_free(struct tls_stream *s)
+{
+    (void)s;
+}
+
+int tls_stream_handshake(struct tls_stream *s)
+{
+    (void)s;
+    return -EOPNOTSUPP;
+}
+
+ssize_t tls_stream_read(struct tls_stream *s, void *data, size_t size)
+{
+    (void)s, (void)data, (void)size;
+    return -EOPNOTSUPP;
+}
+
+int tls_stream_write(struct tls_stream *s, const void *data, size_t size)
+{
+    (void)s, (void)data, (void)size;
+    return -EOPNOTSUPP;
+}
+
+int tls_stream_flush(struct tls_stream *s)
+{
+    (void)s;
+    return 0;
+}
+
+bool tls_stream_has_rest(const struct tls_stream *s)
+{
+    (void)s;
+    return false;
+}
+
+bool tls_stream_has_pending(const struct tls_stream *s)
+{
+    (void)s;
+    return false;
+}
+
+int tls_stream_close(struct tls_stream *s)
+{
+    (void)s;
+    return -EOPNOTSUPP;
+}
+
+const char *tls_stream_why(const struct tls_stream *s)
+{
+    (void)s;
+    return "";
 }

@@ -119,10 +119,16 @@ class Nginx(Service):
 
 
 class Redis(Service):
+    """more: further arguments."""
+
+    def __init__(self, more=()):
+        super().__init__()
+        self.more = more
+
     def prepare(self):
         return [self.find("redis-server"), "--bind", self.address.host,
                 "--port", str(self.address.port), "--save", "", "--appendonly", "no",
-                "--dir", self.directory, "--protected-mode", "no", "--tcp-backlog", "4096"]
+                "--dir", self.directory, "--protected-mode", "no", "--tcp-backlog", "4096", *self.more]
 
 
 class Smtp(Service):

@@ -1,0 +1,18 @@
+/* The TLS contexts of a configuration: what its pools need for TLS. Errors name file and line. For
+ * the control thread. */
+#ifndef ZPROXY_CONTROL_TLS_CONTEXTS_H
+#define ZPROXY_CONTROL_TLS_CONTEXTS_H
+
+#include <stdio.h>
+
+#include "config/config.h"
+
+/* Reads the files and makes the contexts, which tls_contexts_free() frees. Returns 0; or -1 after
+ * writing each error to `errors`. */
+int tls_contexts_make(struct config *conf, FILE *errors);
+void tls_contexts_free(struct config *conf);
+
+/* The same, but only for the errors. */
+int tls_contexts_check(const struct config *conf, FILE *errors);
+
+#endif

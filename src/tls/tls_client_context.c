@@ -1,0 +1,145 @@
+#include "tls/tls_client_context.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/tls_error.h"
+#include "tls/tls_files.h"
+#include "tls/tls_limits.h"
+#include "tls/tls_stream.h"
+
+struct tls_client_context {
+    SSL_CTX *ctx;
+    bool verify;
+};
+
+bool tls_client_context_is_built(void)
+{
+    return true;
+}
+
+static int client_failed(struct tls_problem *p, const char *key, const char *text)
+{
+    p->key = key;
+    snprintf(p->text, sizeof p->text, "%s", text);
+    ERR_clear_error();
+    return -EINVAL;
+}
+
+static int set_trust(SSL_CTX *ctx, const struct config_pool *conf, struct tls_problem *p)
+{
+    char text[TLS_FILE_ERROR_MAX];
+    if (!conf->tls_verify)
+        return 0;
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    if (conf->tls_ca != NULL)
+        return tls_files_trust(SSL_CTX_get_cert_store(ctx), conf->tls_ca, text) < 0
+                   ? client_failed(p, "tls_ca", text)
+                   : 0;
+    X509_STORE *system = tls_files_system_store(text);
+    if (system == NULL)
+        return client_failed(p, "tls_ca", text);
+    SSL_CTX_set_cert_store(ctx, system); /* it owns the reference */
+    return 0;
+}
+
+static int set_certificate(SSL_CTX *ctx, const struct config_pool *conf, struct tls_problem *p)
+{
+    char text[TLS_FILE_ERROR_MAX];
+    if (conf->tls_certificate.file == NULL)
+        return 0;
+    if (tls_files_use_certificate(ctx, &conf->tls_certificate, text) < 0)
+        return client_failed(p, "tls_certificate", text);
+    return 0;
+}
+
+static int set_alpn(SSL_CTX *ctx, const struct config_tls *limits, struct tls_problem *p)
+{
+    unsigned char list[4096];
+    size_t n = tls_limits_alpn(limits, list, sizeof list);
+    if (limits->alpn_count == 0)
+        return 0;
+    if (n == 0 || SSL_CTX_set_alpn_protos(ctx, list, (unsigned)n) != 0)
+        return client_failed(p, "tls_alpn", "too many protocols");
+    return 0;
+}
+
+static int context_set(struct tls_client_context *c, const struct config_pool *conf,
+                       struct tls_problem *p)
+{
+    char text[TLS_ERROR_MAX + 64];
+    const char *key = tls_limits_apply(&conf->tls_limits, c->ctx, text, sizeof text);
+    if (key != NULL)
+        return client_failed(p, key, text);
+    int rc = set_trust(c->ctx, conf, p);
+    if (rc == 0)
+        rc = set_certificate(c->ctx, conf, p);
+    return rc == 0 ? set_alpn(c->ctx, &conf->tls_limits, p) : rc;
+}
+
+int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
+                           struct tls_problem *problem)
+{
+    struct tls_client_context *c = calloc(1, sizeof *c);
+    if (c == NULL || (c->ctx = SSL_CTX_new(TLS_client_method())) == NULL) {
+        free(c);
+        client_failed(problem, "tls_ca", "out of memory");
+        return -ENOMEM;
+    }
+    c->verify = conf->tls_verify;
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+    int rc = context_set(c, conf, problem);
+    if (rc < 0) {
+        tls_client_context_free(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void tls_client_context_free(struct tls_client_context *c)
+{
+    if (c == NULL)
+        return;
+    SSL_CTX_free(c->ctx);
+    free(c);
+}
+
+/* ---- connections ---- */
+
+static bool is_address(const char *host)
+{
+    unsigned char bytes[16];
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+/* A hello must not have addresses (RFC 6066, section 3). */
+static bool set_host(SSL *ssl, const char *host, bool verify)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (host == NULL)
+        return true;
+    if (is_address(host))
+        return !verify || X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set_tlsext_host_name(ssl, host) == 1 &&
+           (!verify || X509_VERIFY_PARAM_set1_host(param, host, 0) == 1);
+}
+
+struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
+                                              const char *host)
+{
+    if (c->verify && host == NULL)
+        host = "no.name.invalid"; /* never accept a certificate for just any name */
+    struct tls_stream *s = tls_stream_new(c->ctx, fd, false);
+    if (s == NULL || set_host(tls_stream_ssl(s), host, c->verify))
+        return s;
+    ERR_clear_error();
+    tls_stream_free(s);
+    return NULL;
+}

@@ -1,0 +1,57 @@
+#include "tls/tls_error.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+
+/* The reason of an alert that was received is this plus the number of the alert. */
+#define ALERT_REASONS 1000
+
+static const struct reason {
+    int number;
+    const char *text;
+} reasons[] = {
+    { SSL_R_WRONG_VERSION_NUMBER, "the peer does not speak TLS" },
+    { SSL_R_HTTP_REQUEST, "the peer speaks HTTP without TLS" },
+    { SSL_R_UNSUPPORTED_PROTOCOL, "no version of TLS in common" },
+    { SSL_R_NO_SHARED_CIPHER, "no cipher in common" },
+    { SSL_R_UNEXPECTED_EOF_WHILE_READING, "the peer closed the connection" },
+    { SSL_R_NO_APPLICATION_PROTOCOL, "no protocol of ALPN in common" },
+};
+
+/* OpenSSL 3.0 has no text for the newer ones. */
+static const char *alert_text(int alert)
+{
+    return alert == 116   ? "certificate required" /* RFC 8446, section 6 */
+           : alert == 120 ? "no application protocol"
+                          : SSL_alert_desc_string_long(alert);
+}
+
+static const char *find_reason(unsigned long error)
+{
+    if (ERR_GET_LIB(error) != ERR_LIB_SSL)
+        return ERR_reason_error_string(error);
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].number == ERR_GET_REASON(error))
+            return reasons[i].text;
+    return ERR_reason_error_string(error);
+}
+
+const char *tls_error_take(char buf[TLS_ERROR_MAX])
+{
+    unsigned long error = ERR_get_error();
+    int reason = ERR_GET_REASON(error);
+    ERR_clear_error();
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= ALERT_REASONS &&
+        reason < ALERT_REASONS + 256) {
+        snprintf(buf, TLS_ERROR_MAX, "the peer sent the alert: %s",
+                 alert_text(reason - ALERT_REASONS));
+        return buf;
+    }
+    const char *text = error == 0 ? NULL : find_reason(error);
+    if (text != NULL)
+        snprintf(buf, TLS_ERROR_MAX, "%s", text);
+    else
+        snprintf(buf, TLS_ERROR_MAX, "error %lx of OpenSSL", error);
+    return buf;
+}

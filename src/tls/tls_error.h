@@ -1,0 +1,11 @@
+/* Errors of OpenSSL as a short text for logs and messages. From any thread. */
+#ifndef ZPROXY_TLS_TLS_ERROR_H
+#define ZPROXY_TLS_TLS_ERROR_H
+
+#define TLS_ERROR_MAX 256
+
+/* Empties OpenSSL's queue of errors of this thread, and writes its first error to buf: what an
+ * alert of the peer says, or the reason. Returns buf. */
+const char *tls_error_take(char buf[TLS_ERROR_MAX]);
+
+#endif

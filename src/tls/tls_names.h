@@ -1,0 +1,17 @@
+/* What certificates say, as text. For the files of this layer that include OpenSSL's headers. */
+#ifndef ZPROXY_TLS_TLS_NAMES_H
+#define ZPROXY_TLS_TLS_NAMES_H
+
+#include "tls/tls_error.h"
+
+struct x509_st; /* OpenSSL's X509 and X509_STORE_CTX */
+struct x509_store_ctx_st;
+
+/* The names that a certificate is for, with commas: its SAN, or else its CN. Returns text. */
+#define TLS_NAMES_MAX 160
+const char *tls_names_print(const struct x509_st *certificate, char text[TLS_NAMES_MAX]);
+
+/* Why a certificate was refused. Returns text. */
+const char *tls_names_why_refused(struct x509_store_ctx_st *store, char text[TLS_ERROR_MAX]);
+
+#endif

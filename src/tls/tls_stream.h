@@ -1,0 +1,61 @@
+/* A TLS connection in user space, on a non-blocking socket, in either role.
+ *
+ * The stream reads from the socket exactly what OpenSSL asks for, so after the handshake no byte of
+ * a later record has been read. What the socket does not take is kept in memory and sent by
+ * tls_stream_flush(); while there is such a rest, the caller must not write more. For the thread
+ * that uses the connection; the socket stays the caller's.
+ *
+ * Functions return 0, or a number of bytes, or -errno:
+ * -EAGAIN: when the socket is readable, or also writable if tls_stream_has_rest();
+ * -EPROTO: TLS has failed, tls_stream_why() says why; others: the socket has failed.
+ */
+#ifndef ZPROXY_TLS_TLS_STREAM_H
+#define ZPROXY_TLS_TLS_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
+struct ssl_st;
+struct tls_stream;
+
+/* NULL: out of memory. */
+struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server);
+/* s may be NULL. Sends nothing. */
+void tls_stream_free(struct tls_stream *s);
+
+/* Until this has returned 0, no other call but tls_stream_why() and tls_stream_free() is useful. An
+ * alert about a failure has been sent when this returns. */
+int tls_stream_handshake(struct tls_stream *s);
+
+/* Returns the bytes read; 0: the peer has sent close_notify; -ECONNABORTED: it has closed the
+ * connection without close_notify. */
+ssize_t tls_stream_read(struct tls_stream *s, void *data, size_t size);
+
+/* Encrypts and sends all of the data, or keeps what the socket does not take. */
+int tls_stream_write(struct tls_stream *s, const void *data, size_t size);
+
+/* Sends what was kept; 0: nothing is left. */
+int tls_stream_flush(struct tls_stream *s);
+bool tls_stream_has_rest(const struct tls_stream *s);
+
+/* Whether bytes were decrypted, or read from the socket, that tls_stream_read() has not returned:
+ * the socket tells nothing about them. */
+bool tls_stream_has_pending(const struct tls_stream *s);
+
+/* Sends close_notify, once. As tls_stream_write(). */
+int tls_stream_close(struct tls_stream *s);
+
+/* Why TLS has failed, as text; "" before. */
+const char *tls_stream_why(const struct tls_stream *s);
+
+/* What was agreed: "1.3"; "TLS_AES_256_GCM_SHA384". */
+const char *tls_stream_version(const struct tls_stream *s);
+const char *tls_stream_cipher(const struct tls_stream *s);
+/* Whether an earlier session was continued. */
+bool tls_stream_is_resumed(const struct tls_stream *s);
+
+struct ssl_st *tls_stream_ssl(struct tls_stream *s);
+
+#endif

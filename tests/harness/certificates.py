@@ -1,0 +1,47 @@
+"""Certificates for tests: a CA and what it signs, made by openssl in a directory of the test."""
+
+import subprocess
+
+from .machine import find_program, need
+
+
+class Authority:
+    """Makes certificates in directory. Each has one file with chain and key: .path(name)."""
+
+    def __init__(self, directory, name="ca"):
+        self.directory, self.name = directory, name
+        self.openssl = find_program("openssl")
+        need(self.openssl, "openssl is not installed")
+        self._run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                  "-keyout", f"{directory}/{name}.key", "-out", self.ca, "-days", "3650",
+                  "-subj", f"/CN=Test {name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+    def _run(self, *words):
+        subprocess.run([self.openssl, *words], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    @property
+    def ca(self):
+        return f"{self.directory}/{self.name}.pem"
+
+    def path(self, name):
+        return f"{self.directory}/{name}.pem"
+
+    def make(self, name, names=("localhost",), days=365, self_signed=False):
+        """names: DNS names, or addresses. days below 0: it has expired. Returns the file."""
+        base = f"{self.directory}/{name}"
+        alternatives = ",".join(("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n
+                                for n in names)
+        with open(f"{base}.ext", "w") as f:
+            f.write(f"subjectAltName={alternatives}\n")
+        self._run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                  "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={names[0]}")
+        signer = ["-signkey", f"{base}.key"] if self_signed else \
+            ["-CA", self.ca, "-CAkey", f"{self.directory}/{self.name}.key", "-CAcreateserial"]
+        self._run("x509", "-req", "-in", f"{base}.csr", *signer, "-days", str(days),
+                  "-extfile", f"{base}.ext", "-out", f"{base}.crt")
+        with open(f"{base}.pem", "w") as f:
+            for part in ".crt", ".key":
+                with open(base + part) as one:
+                    f.write(one.read())
+        return self.path(name)
