@@ -63,7 +63,7 @@ static void begin_failure(struct request *r, enum request_error error)
     r->failed = true;
     r->error = error;
     r->is_sheet = false;
-    rewind(r->out);
+    (void)fseek(r->out, 0, SEEK_SET);
 }
 
 enum request_result request_fail(struct request *r, const char *fmt, ...)
