@@ -316,8 +316,8 @@ struct config_pool {
     enum config_queue_when queue_when;
     uint64_t slow_start; /* 0 = off */
     enum config_check check;
-    uint64_t check_port; /* 0: the port of the server */
     enum config_check_send_proxy check_send_proxy;
+    uint64_t check_port; /* 0: the port of the server */
     struct config_bytes check_send;
     struct config_bytes check_expect;
     struct config_step *check_step; /* in file order; none: check_send, then check_expect */
@@ -337,8 +337,8 @@ struct config_pool {
     struct config_source source;
     struct config_tcp tcp;
     enum config_check_tls check_tls;
-    char *tls_ca; /* file of the certificates that are trusted; NULL: those of the system */
     bool tls_verify;
+    char *tls_ca;   /* file of the certificates that are trusted; NULL: those of the system */
     char *tls_name; /* "client": of the client's hello; NULL: of the server */
     struct config_certificate tls_certificate;
     struct config_tls tls_limits;
