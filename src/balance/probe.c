@@ -11,12 +11,11 @@
 #include <unistd.h>
 
 #include "balance/http_status.h"
-#include "balance/probe_quote.h"
+#include "balance/probe_text.h"
 #include "balance/probe_tls.h"
 #include "base/human.h"
 #include "base/proxy_header.h"
 #include "base/sandbox.h"
-#include "config/variable.h"
 #include "relay/self_connect.h"
 #include "relay/sock.h"
 
@@ -133,69 +132,9 @@ probe_fail(struct probe *p, enum probe_outcome outcome, const char *why, ...)
     return outcome;
 }
 
-/* ---- texts ---- */
-
 static const struct script_step *step_of(const struct probe *p)
 {
     return &p->script->step[p->step];
-}
-
-/* Room for a text in which values are replaced by the names of variables. */
-#define MASKED_MAX (PROBE_RECEIVE_MAX + 1024)
-
-static const char *quote(const struct probe *p, char text[PROBE_QUOTE_MAX], const char *data,
-                         size_t len)
-{
-    char masked[MASKED_MAX];
-    return probe_quote(text, masked,
-                       variable_mask(p->script->secrets, data, len, masked, sizeof masked));
-}
-
-/* What the step expects: `"+PONG"`. */
-#define EXPECTED_MAX (PROBE_QUOTE_MAX + 16)
-static const char *quote_expected(const struct probe *p, char text[EXPECTED_MAX])
-{
-    const struct script_step *s = step_of(p);
-    char quoted[PROBE_QUOTE_MAX];
-    switch (s->kind) {
-    case SCRIPT_EXPECT:
-        return quote(p, text, s->data, s->len);
-    case SCRIPT_EXPECT_REGEX:
-        snprintf(text, EXPECTED_MAX, "a match of %s", quote(p, quoted, s->data, s->len));
-        return text;
-    case SCRIPT_EXPECT_STATUS:
-        return "an HTTP status";
-    case SCRIPT_EXPECT_NOT:
-    case SCRIPT_SEND:
-        break;
-    }
-    return "an answer";
-}
-
-/* The length of the literal text that a regular expression begins with. */
-static size_t literal_length(const char *ere, size_t len)
-{
-    size_t n = 0;
-    while (n < len && strchr("\\^$.[|()*+?{", ere[n]) == NULL)
-        n++;
-    return n;
-}
-
-/* The line of an answer that explains why it does not match. */
-static const char *quote_received(const struct probe *p, const struct script_step *s,
-                                  char text[PROBE_QUOTE_MAX], const char *data, size_t len)
-{
-    char masked[MASKED_MAX];
-    const char *like = s->data;
-    size_t like_len = s->len;
-    if (s->kind == SCRIPT_EXPECT_REGEX) {
-        size_t skip = like_len > 0 && like[0] == '^';
-        like += skip;
-        like_len = literal_length(like, like_len - skip);
-    }
-    len = variable_mask(p->script->secrets, data, len, masked, sizeof masked);
-    return s->kind == SCRIPT_EXPECT_STATUS ? probe_quote(text, masked, len)
-                                           : probe_quote_line(text, masked, len, like, like_len);
 }
 
 /* ---- connect ---- */
@@ -347,7 +286,8 @@ static enum probe_outcome judge_status(struct probe *p, const char *data, size_t
     if (status == 0)
         return PROBE_RUNNING;
     if (status < 0)
-        return probe_finish(p, PROBE_FAILED, "not HTTP: %s", quote(p, received, data, len));
+        return probe_finish(p, PROBE_FAILED, "not HTTP: %s",
+                            probe_text_quote(p->script, received, data, len));
     bool fine = (unsigned)status >= range->low && (unsigned)status <= range->high;
     return probe_finish(p, fine ? PROBE_PASSED : PROBE_FAILED, "HTTP %d", status);
 }
@@ -392,9 +332,11 @@ static enum probe_outcome probe_pass(struct probe *p, const char *data, size_t l
         return probe_finish(p, PROBE_PASSED, "sent");
     const struct script_step *last = &s->step[p->received];
     if (last->kind == SCRIPT_EXPECT)
-        return probe_finish(p, PROBE_PASSED, "got %s", quote(p, text, last->data, last->len));
+        return probe_finish(p, PROBE_PASSED, "got %s",
+                            probe_text_quote(p->script, text, last->data, last->len));
     if (len > 0)
-        return probe_finish(p, PROBE_PASSED, "got %s", quote_received(p, last, text, data, len));
+        return probe_finish(p, PROBE_PASSED, "got %s",
+                            probe_text_received(p->script, last, text, data, len));
     return probe_finish(p, PROBE_PASSED, "sent");
 }
 
@@ -408,8 +350,9 @@ static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t 
         const struct script_step *unwanted = find_unwanted(p, data, len);
         if (unwanted != NULL)
             return probe_finish(p, PROBE_FAILED, "unwanted %s, got %s",
-                                quote(p, expected, unwanted->data, unwanted->len),
-                                quote_received(p, unwanted, received, data, len));
+                                probe_text_quote(p->script, expected, unwanted->data,
+                                                 unwanted->len),
+                                probe_text_received(p->script, unwanted, received, data, len));
         bool is_content = step_of(p)->kind == SCRIPT_EXPECT_NOT
                               ? len > 0
                               : probe_step_matches(step_of(p), data, len);
@@ -428,17 +371,18 @@ static enum probe_outcome judge_steps(struct probe *p, const char *data, size_t 
 /* Ends the probe when the server sends nothing more. error: of the socket; 0: closed in order. */
 static enum probe_outcome judge_end(struct probe *p, const char *data, size_t len, int error)
 {
-    char expected[EXPECTED_MAX];
+    char expected[PROBE_TEXT_EXPECTED_MAX];
     char received[PROBE_QUOTE_MAX];
     char text[HUMAN_ERROR_MAX];
     if (len > 0)
-        return probe_finish(p, PROBE_FAILED, "expected %s, got %s", quote_expected(p, expected),
-                            quote_received(p, step_of(p), received, data, len));
+        return probe_finish(p, PROBE_FAILED, "expected %s, got %s",
+                            probe_text_expected(p->script, step_of(p), expected),
+                            probe_text_received(p->script, step_of(p), received, data, len));
     if (error != 0)
         return probe_fail(p, PROBE_FAILED, "%s%s", error == EPROTO ? "TLS: " : "",
                           probe_failure(p, error, text));
     return probe_finish(p, PROBE_FAILED, "expected %s, got the end of the connection",
-                        quote_expected(p, expected));
+                        probe_text_expected(p->script, step_of(p), expected));
 }
 
 /* Peeks at the bytes received so far, after interim HTTP answers. Returns their number or -errno.
@@ -565,16 +509,16 @@ enum probe_outcome probe_step(struct probe *p, uint32_t events)
 
 static enum probe_outcome timed_out_receiving(struct probe *p, const char *after)
 {
-    char expected[EXPECTED_MAX];
+    char expected[PROBE_TEXT_EXPECTED_MAX];
     char received[PROBE_QUOTE_MAX];
     char data[PROBE_RECEIVE_MAX];
     ssize_t n = probe_peek_bytes(p, data);
     if (n <= 0)
         return probe_fail(p, PROBE_FAILED, "timeout after %s while waiting for %s", after,
-                          quote_expected(p, expected));
+                          probe_text_expected(p->script, step_of(p), expected));
     return probe_fail(p, PROBE_FAILED, "timeout after %s while waiting for %s, got %s", after,
-                      quote_expected(p, expected),
-                      quote_received(p, step_of(p), received, data, (size_t)n));
+                      probe_text_expected(p->script, step_of(p), expected),
+                      probe_text_received(p->script, step_of(p), received, data, (size_t)n));
 }
 
 static enum probe_outcome timed_out(struct probe *p, uint64_t timeout)
