@@ -126,7 +126,7 @@ void relay_process(struct session *s)
         return;
     if (s->rate_limit != NULL)
         charge_rates(s);
-    if (session_has_guessed(s))
+    if (session_has_guessed(s) || session_is_closing_tls(s))
         session_timers_arm(s);
     if (s->up.state == FLOW_DONE && !s->up_ended)
         pass_fin(s, &s->up_ended, SESSION_END_CLIENT_FIN, &s->server);

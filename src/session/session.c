@@ -229,7 +229,7 @@ static void on_session_due(struct timer_wheel_entry *e, void *arg)
     struct session *s = OWNER(e, timer);
     struct sessions *all = arg;
     confirm(s);
-    if (session_timers_rate_due(s) <= session_now(s))
+    if (session_timers_rate_due(s) <= session_now(s) || session_is_closing_tls(s))
         session_process(s);
     if (s->state == SESSION_ENDED)
         return;

@@ -2,7 +2,8 @@
 
 #include "session/rate_limit.h"
 
-#define CONFIRM_AFTER 8 /* ms until flow_confirm() for a socket that was taken for empty */
+#define CONFIRM_AFTER  8    /* ms until flow_confirm() for a socket that was taken for empty */
+#define CLOSE_LOOK_MAX 1000 /* ms between two looks at a flow in FLOW_CLOSE */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -19,11 +20,16 @@ uint64_t session_timers_after(uint64_t start, uint64_t timeout)
     return timeout == 0 ? TIMER_WHEEL_NEVER : start + timeout;
 }
 
+bool session_is_closing_tls(const struct session *s)
+{
+    return s->state == SESSION_RELAYING && (flow_is_closing(&s->up) || flow_is_closing(&s->down));
+}
+
 bool session_is_half_closed(const struct session *s)
 {
     bool pending = s->state == SESSION_RELAYING &&
                    (side_is(&s->client, SIDE_ENDED) || side_is(&s->server, SIDE_ENDED));
-    return s->up_ended || s->down_ended || pending;
+    return s->up_ended || s->down_ended || pending || session_is_closing_tls(s);
 }
 
 /* The time of the last activity. Activity has the time at which its wake-up began. If that wake-up
@@ -72,11 +78,21 @@ bool session_has_guessed(const struct session *s)
     return side_is(&s->client, SIDE_GUESSED) || side_is(&s->server, SIDE_GUESSED);
 }
 
+/* While the kernel holds back the end of a stream: soon after the last byte, later more rarely. */
+static uint64_t next_look(const struct session *s)
+{
+    uint64_t waited = session_now(s) - s->active;
+    return session_now(s) +
+           (waited < CONFIRM_AFTER ? CONFIRM_AFTER : earlier(waited, CLOSE_LOOK_MAX));
+}
+
 void session_timers_arm(struct session *s)
 {
     uint64_t at = session_timers_deadline(s);
     if (session_has_guessed(s))
         at = earlier(at, session_now(s) + CONFIRM_AFTER);
+    if (session_is_closing_tls(s))
+        at = earlier(at, next_look(s));
     at = earlier(at, session_timers_rate_due(s));
     if (at != TIMER_WHEEL_NEVER && !timer_wheel_covers(&s->timer, at))
         timer_wheel_schedule(&s->sessions->timer_wheel, &s->timer, at);
