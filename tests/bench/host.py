@@ -41,13 +41,14 @@ def program(name):
 
 
 def peer(name):
-    """The command that runs a peer: of this machine, or of the tree in BENCH_TREE with the libraries
-    that are there. None: it is missing."""
+    """The command that runs a peer: of this machine, or of the tree in BENCH_TREE with the
+    libraries that are there. None: it is missing."""
     tree = os.environ.get("BENCH_TREE")
     if not tree:
         return [program(name)] if program(name) else None
     path = os.path.join(tree, "usr/sbin", name)
-    loader = glob.glob(os.path.join(tree, "lib64/ld-linux-*")) or glob.glob(os.path.join(tree, "lib/ld-linux-*"))
+    loader = [path for lib in ("lib64", "lib")
+              for path in glob.glob(os.path.join(tree, lib, "ld-linux-*"))]
     libraries = glob.glob(os.path.join(tree, "usr/lib/*-linux-gnu*"))
     if not (loader and libraries and os.path.exists(path)):
         return None
@@ -63,7 +64,9 @@ def nginx_stream_module():
     if re.search(r"--with-stream(\s|$)", flags):
         return ""
     found = re.search(r"--modules-path=(\S+)", flags)
-    path = os.environ.get("BENCH_TREE", "") + os.path.join(found.group(1), "ngx_stream_module.so") if found else ""
+    if not found:
+        return None
+    path = os.environ.get("BENCH_TREE", "") + found.group(1) + "/ngx_stream_module.so"
     return f"load_module {path};" if os.path.exists(path) else None
 
 
