@@ -90,6 +90,7 @@ struct server {
 
     /* control thread only */
     struct check *check; /* balance/health.c; NULL: not checked */
+    bool had_share;      /* in the rebalance that runs: control/rebalance_shares.h */
 
     SLIST_ENTRY(server) in_removed; /* pool: servers that have left the set */
 };

@@ -243,18 +243,23 @@ static void command_show_rebalance(struct sheet *s, const struct rebalances *rs,
 {
     struct rebalance_progress c;
     char left_text[HUMAN_MAX];
-    char text[96];
+    char waits[64] = "";
+    char text[160];
     uint64_t left = 0;
     if (!rebalances_progress(rs, p, &c, &left)) {
         for (int i = 0; i < REBALANCE_COLUMNS; i++)
             sheet_null(s);
         return;
     }
+    if (c.absent > 0)
+        snprintf(waits, sizeof waits, ", waits for %" PRIu64 " server%s", c.absent,
+                 c.absent == 1 ? "" : "s");
     if (c.counted == 0)
-        snprintf(text, sizeof text, "counting");
+        snprintf(text, sizeof text, "counting%s", waits);
     else
-        snprintf(text, sizeof text, "%" PRIu64 " closed, %" PRIu64 " left%s%s", c.closed, c.to_move,
-                 left > 0 ? " over " : "", left > 0 ? human_time(left, left_text) : "");
+        snprintf(text, sizeof text, "%" PRIu64 " closed, %" PRIu64 " left%s%s%s", c.closed,
+                 c.to_move, left > 0 ? " over " : "", left > 0 ? human_time(left, left_text) : "",
+                 waits);
     sheet_text(s, text);
     sheet_number(s, c.closed);
     sheet_number(s, c.to_move);

@@ -25,7 +25,7 @@ struct rebalance_heap {
     uint64_t most;
 };
 
-/* The heaps of one worker: for each server with an excess, or one for all keys. */
+/* The heaps of one worker: for each server with a quota, or one for all keys. */
 struct rebalance_part {
     struct rebalance_heap *heap;
     uint64_t found;
@@ -104,18 +104,18 @@ static void rebalance_heap_add(struct rebalance_heap *h, const struct rebalance_
     }
 }
 
-static int compare_excess(const void *a, const void *b)
+static int compare_quotas(const void *a, const void *b)
 {
-    uint32_t left = ((const struct rebalance_excess *)a)->server;
-    uint32_t right = ((const struct rebalance_excess *)b)->server;
+    uint32_t left = ((const struct rebalance_quota *)a)->server;
+    uint32_t right = ((const struct rebalance_quota *)b)->server;
     return left < right ? -1 : left > right;
 }
 
-static const struct rebalance_excess *excess_of(const struct rebalance_wave *w,
-                                                const struct server *srv)
+static const struct rebalance_quota *quota_of(const struct rebalance_wave *w,
+                                              const struct server *srv)
 {
-    const struct rebalance_excess key = { .server = srv->serial };
-    return bsearch(&key, w->request.excess, w->request.excess_count, sizeof key, compare_excess);
+    const struct rebalance_quota key = { .server = srv->serial };
+    return bsearch(&key, w->request.quota, w->request.quotas, sizeof key, compare_quotas);
 }
 
 /* A session that has ended in one direction ends soon, and its client may not come back. */
@@ -155,10 +155,10 @@ static bool rebalance_search_visit(struct session_scan *scan, size_t part, struc
         c.to = to->serial;
         p->found++;
     } else {
-        const struct rebalance_excess *e = excess_of(w, s->target);
+        const struct rebalance_quota *e = quota_of(w, s->target);
         if (e == NULL)
             return true;
-        heap = (size_t)(e - w->request.excess);
+        heap = (size_t)(e - w->request.quota);
     }
     c.from = s->target->serial;
     rebalance_heap_add(&p->heap[heap], &c);
@@ -200,7 +200,7 @@ static void rebalance_wave_free(struct rebalance_wave *w)
         free(w->part[i].heap);
     }
     free(w->part);
-    free(w->request.excess);
+    free(w->request.quota);
     free(w->id);
     free(w);
 }
@@ -251,12 +251,12 @@ static struct rebalance_candidate *rebalance_wave_merge(const struct rebalance_w
 }
 
 /* How many sessions may leave each server, or come to it by their keys. */
-static struct rebalance_excess *rebalance_wave_rooms(const struct rebalance_wave *w, size_t *count)
+static struct rebalance_quota *rebalance_wave_rooms(const struct rebalance_wave *w, size_t *count)
 {
-    *count = w->request.excess_count;
-    struct rebalance_excess *room = calloc(*count + 1, sizeof *room);
+    *count = w->request.quotas;
+    struct rebalance_quota *room = calloc(*count + 1, sizeof *room);
     if (room != NULL && *count > 0)
-        memcpy(room, w->request.excess, *count * sizeof *room);
+        memcpy(room, w->request.quota, *count * sizeof *room);
     return room;
 }
 
@@ -265,13 +265,13 @@ static void rebalance_wave_select(struct rebalance_wave *w, const struct rebalan
                                   size_t count)
 {
     size_t rooms = 0;
-    struct rebalance_excess *room = rebalance_wave_rooms(w, &rooms);
+    struct rebalance_quota *room = rebalance_wave_rooms(w, &rooms);
     w->id = calloc(count + 1, sizeof *w->id);
     for (size_t i = 0; room != NULL && w->id != NULL && i < count && w->ids < w->request.wanted;
          i++) {
-        const struct rebalance_excess key = { .server =
-                                                  w->request.by_key ? all[i].to : all[i].from };
-        struct rebalance_excess *e = bsearch(&key, room, rooms, sizeof key, compare_excess);
+        const struct rebalance_quota key = { .server =
+                                                 w->request.by_key ? all[i].to : all[i].from };
+        struct rebalance_quota *e = bsearch(&key, room, rooms, sizeof key, compare_quotas);
         if (e != NULL && e->count == 0)
             continue;
         if (e != NULL)
@@ -300,12 +300,12 @@ static void rebalance_on_found(struct session_scan *scan)
 
 static uint64_t heap_limit(const struct rebalance_wave_request *r, size_t heap)
 {
-    return r->by_key || r->excess[heap].count > r->wanted ? r->wanted : r->excess[heap].count;
+    return r->by_key || r->quota[heap].count > r->wanted ? r->wanted : r->quota[heap].count;
 }
 
 static int rebalance_wave_allocate(struct rebalance_wave *w)
 {
-    w->heaps = w->request.by_key ? 1 : w->request.excess_count;
+    w->heaps = w->request.by_key ? 1 : w->request.quotas;
     w->part = calloc(w->parts + 1, sizeof *w->part);
     if (w->part == NULL) {
         w->parts = 0;
@@ -326,14 +326,14 @@ int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *work
 {
     struct rebalance_wave *w = calloc(1, sizeof *w);
     if (w == NULL) {
-        free(request->excess);
+        free(request->quota);
         return -ENOMEM;
     }
     w->scan_replies = scan_replies;
     w->workers = workers;
     w->request = *request;
-    if (request->excess_count > 0)
-        qsort(w->request.excess, request->excess_count, sizeof *request->excess, compare_excess);
+    if (request->quotas > 0)
+        qsort(w->request.quota, request->quotas, sizeof *request->quota, compare_quotas);
     w->parts = session_scan_parts(workers);
     w->session_scan.visit = rebalance_search_visit;
     w->session_scan.done = rebalance_on_found;
@@ -345,18 +345,18 @@ int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *work
     return rc;
 }
 
-struct rebalance_excess *rebalance_wave_list_rooms(const struct pool *p, size_t *count)
+struct rebalance_quota *rebalance_wave_list_rooms(const struct pool *p, size_t *count)
 {
     size_t servers = 0;
     struct server *const *server = pool_servers(p, &servers);
-    struct rebalance_excess *room = calloc(servers + 1, sizeof *room);
+    struct rebalance_quota *room = calloc(servers + 1, sizeof *room);
     *count = 0;
     for (size_t i = 0; i < servers && room != NULL; i++) {
         uint64_t limit = atomic_load(&server[i]->max_connections);
         uint64_t active = server_active(server[i]);
         if (limit != 0)
             room[(*count)++] =
-                (struct rebalance_excess){ server[i]->serial, limit > active ? limit - active : 0 };
+                (struct rebalance_quota){ server[i]->serial, limit > active ? limit - active : 0 };
     }
     return room;
 }

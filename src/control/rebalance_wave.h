@@ -13,7 +13,7 @@
 #include "control/workers.h"
 
 /* How many sessions a wave may move from a server, or with by_key to it. */
-struct rebalance_excess {
+struct rebalance_quota {
     uint32_t server; /* its serial */
     uint64_t count;
 };
@@ -26,11 +26,11 @@ struct rebalance_wave_result {
 
 struct rebalance_wave_request {
     struct pool *pool;
-    bool by_key; /* true: sessions whose keys belong to other servers; false: by excess */
+    bool by_key; /* true: sessions whose keys belong to other servers; false: by quota */
     /* In any order. by_key: the room of servers that have a limit; others have no entry. Otherwise
      * the sessions beyond shares; of servers without an entry no session is closed. */
-    struct rebalance_excess *excess;
-    size_t excess_count;
+    struct rebalance_quota *quota;
+    size_t quotas;
     uint64_t
         since; /* an id. With by_key, later sessions stay: they got the server that they could */
     uint64_t wanted; /* sessions to close, at most; 0: they are only counted */
@@ -40,13 +40,13 @@ struct rebalance_wave_request {
 
 /* A session is closed only if it relays in both directions, and if its server still has more
  * sessions than its share, or its key still belongs to another server. Copies *request and takes
- * ownership of excess, also after an error. Returns 0, and done is called later; or -ENOMEM, or
+ * ownership of quota, also after an error. Returns 0, and done is called later; or -ENOMEM, or
  * -ECANCELED at the end of the process. */
 int rebalance_wave_start(struct scan_replies *scan_replies, struct workers *workers,
                          const struct rebalance_wave_request *request);
 
-/* How many sessions may come to the servers that have a limit, for `excess` with by_key. Returns
+/* How many sessions may come to the servers that have a limit, for `quota` with by_key. Returns
  * NULL when out of memory. */
-struct rebalance_excess *rebalance_wave_list_rooms(const struct pool *p, size_t *count);
+struct rebalance_quota *rebalance_wave_list_rooms(const struct pool *p, size_t *count);
 
 #endif

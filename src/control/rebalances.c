@@ -6,17 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "balance/fair_share.h"
+#include "balance/passive_check.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "control/rebalance_shares.h"
 #include "control/rebalance_wave.h"
 
 #define TICK_MS     100
-#define WAVES       100   /* in the time of a rebalance, at most */
-#define SESSIONS_MS 200   /* sessions of all pools for each ms between waves: scans stay cheap */
-#define SETTLE_MS   10000 /* how long closed sessions may take to come back */
-#define RETURN_MS   1000  /* with balance "hash" and limits: how long a wave waits for them */
-#define FAIR_PART   20    /* 1 / 20 of the sessions may be on other servers at the end */
-#define NO_LIMIT    UINT64_MAX
+#define WAVES       100  /* in the time of a rebalance, at most */
+#define SESSIONS_MS 200  /* sessions of all pools for each ms between waves: scans stay cheap */
+#define RETURN_MS   1000 /* with balance "hash" and limits: how long a wave waits for them */
+#define FAIR_PART   20   /* 1 / 20 of the sessions may be on other servers at the end */
 
 struct rebalance {
     LIST_ENTRY(rebalance) in_all;
@@ -28,21 +28,13 @@ struct rebalance {
     uint64_t found;     /* by the last wave, with balance "hash" */
     uint64_t strayed;   /* the same, with ids above since */
     uint64_t since;     /* the last session when the servers changed, with balance "hash" */
+    uint64_t later;     /* sessions that have to move when absent servers are back */
     bool busy;          /* a wave is under way */
     bool ended;         /* freed by the next tick without a wave */
     bool adopted;       /* from another process: the next tick sets table and keeps the plan */
     bool announced;     /* its start has been logged */
     rebalance_planned_fn *planned; /* NULL: has been called */
     void *arg;
-};
-
-/* The shares of the pool's servers at this moment. */
-struct rebalance_shares {
-    struct fair_share *share;
-    size_t count;
-    uint64_t coming;  /* sessions that were closed and have not come back */
-    uint64_t to_move; /* sessions beyond shares */
-    bool slow_start;  /* a server is in slow start */
 };
 
 static uint64_t rebalances_now(const struct rebalances *rs)
@@ -65,22 +57,7 @@ static bool is_by_key(const struct pool *p)
     return pool_conf(p)->balance == CONFIG_BALANCE_HASH;
 }
 
-static bool is_in_order(const struct pool *p)
-{
-    return pool_conf(p)->balance == CONFIG_BALANCE_FIRST;
-}
-
 /* ---- the end ---- */
-
-/* Sessions that begin now are chosen by the policy alone. */
-static void forget_shares(struct pool *p)
-{
-    size_t count = 0;
-    struct server *const *server = pool_servers(p, &count);
-    pool_prefer_below_share(p, false);
-    for (size_t i = 0; i < count; i++)
-        server_set_fair(server[i], SERVER_NO_SHARE);
-}
 
 static void call_planned(struct rebalance *b, enum rebalance_started started, bool valid)
 {
@@ -116,122 +93,40 @@ static void log_ended(const struct rebalance *b, const char *result)
 static void rebalance_end(struct rebalance *b, const char *result)
 {
     struct pool *p = pool_of(b);
-    if (p != NULL)
-        forget_shares(p);
+    if (p != NULL) {
+        rebalance_shares_forget(p);
+        rebalance_shares_unmark(p);
+    }
     if (result != NULL)
         log_ended(b, result);
     b->ended = true;
     call_planned(b, REBALANCE_BALANCED, result == NULL);
 }
 
-/* ---- shares ---- */
-
-static uint64_t count_present(const struct pool *p)
-{
-    size_t count = 0;
-    uint64_t sum = 0;
-    struct server *const *server = pool_servers(p, &count);
-    for (size_t i = 0; i < count; i++)
-        sum += server_staying(server[i]);
-    return sum;
-}
-
-/* Counts the sessions that have come back: as many as there are more sessions than at the last
- * call. Closed sessions that have not come back 5 to 10 seconds after the close are dropped. */
-static void count_coming(struct rebalance *b, const struct pool *p, uint64_t now)
-{
-    struct rebalance_progress *c = &b->progress;
-    uint64_t present = count_present(p);
-    uint64_t back = present > c->present ? present - c->present : 0;
-    uint64_t late = back < c->coming_late ? back : c->coming_late;
-    back -= late;
-    c->present = present;
-    c->coming_late -= late;
-    c->coming -= back < c->coming ? back : c->coming;
-    if (now - c->aged < SETTLE_MS / 2)
-        return;
-    c->coming_late = c->coming;
-    c->coming = 0;
-    c->aged = now;
-}
-
-/* Counts sessions that a wave has closed: present, coming and closed change together. */
-static void note_closed(struct rebalance_progress *c, uint64_t closed, uint64_t now)
-{
-    if (closed == 0)
-        return;
-    if (c->coming == 0 && c->coming_late == 0)
-        c->aged = now;
-    c->closed += closed;
-    c->coming += closed;
-    c->present -= closed < c->present ? closed : c->present;
-    c->changed = now;
-}
-
-/* Divides the sessions. full: as if no server were in slow start. Returns -ENOMEM or 0. */
-static int shares_compute(struct rebalance_shares *s, struct rebalance *b, const struct pool *p,
-                          bool full)
-{
-    uint64_t now = rebalances_now(b->owner);
-    uint64_t coming = s->coming = b->progress.coming + b->progress.coming_late;
-    struct server *const *server = pool_servers(p, &s->count);
-    s->slow_start = false;
-    s->share = calloc(s->count + 1, sizeof *s->share);
-    if (s->share == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->count; i++) {
-        s->share[i] = fair_share_of(server[i], now, full);
-        s->slow_start |= s->share[i].weight > 0 && server_share(server[i], now) < SERVER_FULL_SHARE;
-    }
-    fair_share_divide(s->share, s->count, fair_share_sessions(s->share, s->count) + coming,
-                      is_in_order(p));
-    s->to_move = fair_share_to_move(s->share, s->count, coming);
-    return 0;
-}
-
-static void publish_shares(struct pool *p, const struct rebalance_shares *s)
-{
-    size_t count = 0;
-    struct server *const *server = pool_servers(p, &count);
-    for (size_t i = 0; i < count; i++)
-        server_set_fair(server[i], s->share[i].fair);
-    pool_prefer_below_share(p, !is_in_order(p));
-}
-
 /* ---- the plan ---- */
 
-/* to_move: sessions to be closed from now on. limited: no more may be closed, even if more have to
- * move later. */
-static void set_plan(struct rebalance_progress *c, uint64_t to_move, bool limited)
-{
-    c->planned = c->to_move = to_move;
-    c->most = limited ? c->closed + to_move : NO_LIMIT;
-    c->counted = 1;
-}
-
-static int plan_by_share(struct rebalance *b, const struct pool *p)
+static int plan_by_share(struct rebalance *b, const struct pool *p, uint64_t now)
 {
     struct rebalance_shares full;
-    if (shares_compute(&full, b, p, true) < 0)
+    uint64_t coming = rebalance_progress_coming(&b->progress);
+    if (rebalance_shares_compute(&full, p, REBALANCE_SHARES_FULL, coming, now) < 0)
         return -ENOMEM;
-    set_plan(&b->progress, full.to_move, true);
+    rebalance_progress_set_plan(&b->progress, full.to_move, true);
     free(full.share);
     return 0;
 }
 
+/* A fingerprint of the servers and of those that get sessions. */
 static uint64_t table_of_pool(const struct pool *p)
 {
+    size_t count = 0;
+    struct server *const *server = pool_servers(p, &count);
     const struct table table = pool_table(p);
-    return table_now(&table);
-}
-
-/* The number of sessions that may still have to move at this time. */
-static uint64_t rebalance_allowed(const struct rebalance_progress *c, uint64_t now)
-{
-    uint64_t elapsed = now - c->began;
-    if (elapsed >= c->length)
-        return 0;
-    return c->planned - (uint64_t)((double)c->planned * (double)elapsed / (double)c->length);
+    uint64_t sum = table_now(&table); /* without failed connects */
+    for (size_t i = 0; i < count; i++)
+        if (passive_check_is_out(server[i]))
+            sum += hash_splitmix64(server[i]->serial, 1);
+    return sum;
 }
 
 static void log_started(const struct rebalance *b)
@@ -283,14 +178,14 @@ static uint64_t wave_interval(const struct rebalance *b)
 
 static void rebalance_on_wave(void *arg, const struct rebalance_wave_result *result);
 
-static void start_wave(struct rebalance *b, struct pool *p, struct rebalance_excess *excess,
+static void start_wave(struct rebalance *b, struct pool *p, struct rebalance_quota *quota,
                        size_t count, uint64_t wanted)
 {
     const struct rebalance_wave_request request = {
         .pool = p,
         .by_key = is_by_key(p),
-        .excess = excess,
-        .excess_count = count,
+        .quota = quota,
+        .quotas = count,
         .since = b->since,
         .wanted = wanted,
         .done = rebalance_on_wave,
@@ -300,62 +195,62 @@ static void start_wave(struct rebalance *b, struct pool *p, struct rebalance_exc
     b->busy = rebalance_wave_start(b->owner->scan_replies, b->owner->workers, &request) == 0;
 }
 
-/* The servers with sessions beyond their shares. Returns NULL when out of memory. */
-static struct rebalance_excess *list_excess(const struct pool *p, const struct rebalance_shares *s,
-                                            size_t *count)
-{
-    size_t servers = 0;
-    struct server *const *server = pool_servers(p, &servers);
-    struct rebalance_excess *excess = calloc(servers + 1, sizeof *excess);
-    *count = 0;
-    for (size_t i = 0; i < servers && excess != NULL; i++)
-        if (fair_share_excess(&s->share[i]) > 0)
-            excess[(*count)++] =
-                (struct rebalance_excess){ server[i]->serial, fair_share_excess(&s->share[i]) };
-    return excess;
-}
-
 /* ---- continuing ---- */
-
-/* Whether the rebalance ends although sessions have to move or come back: SETTLE_MS after the end
- * of its time and the last close. */
-static bool has_settled(const struct rebalance_progress *c, uint64_t now)
-{
-    uint64_t end = c->began + c->length;
-    return now >= end && now - end >= SETTLE_MS && now >= c->changed + SETTLE_MS;
-}
 
 /* Sessions that were closed may have come back to where they were, if the other server does not
  * take them: they are not closed again. */
 static void rebalance_settle(struct rebalance *b, const struct pool *p, uint64_t left)
 {
-    bool could_not_move = b->progress.to_move > 0 || left > count_present(p) / FAIR_PART + 1;
-    b->progress.to_move = left;
+    uint64_t few = rebalance_shares_present(p) / FAIR_PART + 1;
+    bool could_not_move = b->progress.to_move > 0 || b->later > 0 || left > few;
+    b->progress.to_move = left > b->later ? left : b->later;
     rebalance_end(b, could_not_move ? "incomplete" : "balanced");
+}
+
+/* Sets `later` and progress.absent. Returns -ENOMEM or 0. */
+static int look_for_absent(struct rebalance *b, const struct pool *p, uint64_t now)
+{
+    struct rebalance_progress *c = &b->progress;
+    struct rebalance_shares s;
+    c->absent = rebalance_shares_absent(p);
+    b->later = 0;
+    if (c->absent == 0)
+        return 0;
+    if (rebalance_shares_compute(&s, p, REBALANCE_SHARES_RETURN, rebalance_progress_coming(c),
+                                 now) < 0)
+        return -ENOMEM;
+    b->later = s.to_move;
+    free(s.share);
+    if (b->later == 0)
+        c->absent = 0;
+    return 0;
 }
 
 static void continue_by_share(struct rebalance *b, struct pool *p, uint64_t now)
 {
     struct rebalance_progress *c = &b->progress;
+    uint64_t coming = rebalance_progress_coming(c);
     struct rebalance_shares s;
     size_t count = 0;
     if (c->counted == 0) {
-        if (plan_by_share(b, p) < 0)
+        if (plan_by_share(b, p, now) < 0)
             return; /* the next tick tries again */
         note_planned(b, p);
         if (b->ended)
             return;
     }
-    if (shares_compute(&s, b, p, false) < 0)
+    if (look_for_absent(b, p, now) < 0 ||
+        rebalance_shares_compute(&s, p, REBALANCE_SHARES_NOW, coming, now) < 0)
         return; /* the next tick tries again */
-    publish_shares(p, &s);
+    rebalance_shares_publish(p, &s);
     uint64_t left = c->most - c->closed;
     c->to_move = s.to_move < left ? s.to_move : left;
-    uint64_t allowed = rebalance_allowed(c, now);
-    if (!s.slow_start && ((c->to_move == 0 && s.coming == 0) || has_settled(c, now))) {
+    uint64_t allowed = rebalance_progress_allowed(c, now);
+    bool is_done = c->to_move == 0 && coming == 0 && b->later == 0;
+    if (!s.slow_start && (is_done || rebalance_progress_has_settled(c, now))) {
         rebalance_settle(b, p, s.to_move);
     } else if (c->to_move > allowed && now >= b->next_wave) {
-        struct rebalance_excess *excess = list_excess(p, &s, &count);
+        struct rebalance_quota *excess = rebalance_shares_list_excess(p, &s, &count);
         if (excess != NULL)
             start_wave(b, p, excess, count, c->to_move - allowed);
     }
@@ -373,36 +268,59 @@ static void continue_by_key(struct rebalance *b, struct pool *p, uint64_t now)
     size_t count = 0;
     if (now < b->next_wave)
         return;
-    if (done && (b->found == 0 || has_settled(c, now))) {
+    if (done && (b->found + b->later == 0 || rebalance_progress_has_settled(c, now))) {
         rebalance_settle(b, p, b->found + b->strayed);
         return;
     }
     if (c->counted == 0 || slow_start)
         b->since = last_session(b);
-    struct rebalance_excess *room = rebalance_wave_list_rooms(p, &count);
+    struct rebalance_quota *room = rebalance_wave_list_rooms(p, &count);
     if (room == NULL || (count > 0 && c->coming > 0 && now < c->changed + RETURN_MS)) {
         free(room);
         return;
     }
-    uint64_t allowed = rebalance_allowed(c, now);
+    uint64_t allowed = rebalance_progress_allowed(c, now);
     uint64_t wanted = c->to_move > allowed ? c->to_move - allowed : 0;
     if (c->counted == 0)
-        wanted = c->length == 0 ? NO_LIMIT : 0;
+        wanted = c->length == 0 ? REBALANCE_NO_LIMIT : 0;
     start_wave(b, p, room, count, wanted);
+}
+
+/* How many sessions belong to a server that has gone out is not known any more with balance "hash":
+ * as many as had to move before, or had not come back. */
+static void note_absent_by_key(struct rebalance *b, const struct pool *p)
+{
+    struct rebalance_progress *c = &b->progress;
+    c->absent = rebalance_shares_absent(p);
+    if (c->absent == 0)
+        b->later = 0;
+    else if (b->later == 0)
+        b->later = c->to_move + rebalance_progress_coming(c);
+    if (b->later == 0)
+        c->absent = 0;
 }
 
 /* Servers, weights or states have changed since the plan was made: the next one is made for the
  * remaining time. */
 static void plan_again(struct rebalance *b, struct pool *p, uint64_t now)
 {
-    struct rebalance_progress *c = &b->progress;
-    uint64_t elapsed = now - c->began;
-    c->length = elapsed < c->length ? c->length - elapsed : 0;
-    c->began = now;
-    c->counted = 0;
+    if (is_by_key(p)) {
+        note_absent_by_key(b, p);
+        rebalance_shares_forget(p); /* another policy may have been in force */
+    }
+    rebalance_progress_plan_again(&b->progress, now);
+    rebalance_shares_mark(p, false);
     b->table = table_of_pool(p);
-    if (is_by_key(p))
-        forget_shares(p); /* another policy may have been in force */
+}
+
+/* Servers that the other process waited for are not known here: all that are out may be those. */
+static void adopt(struct rebalance *b, const struct pool *p)
+{
+    b->table = table_of_pool(p);
+    b->since = last_session(b);
+    b->later = b->progress.absent > 0 ? b->progress.to_move : 0;
+    rebalance_shares_mark(p, b->later > 0);
+    b->adopted = false;
 }
 
 static void rebalance_continue(struct rebalance *b)
@@ -417,12 +335,9 @@ static void rebalance_continue(struct rebalance *b)
         call_planned(b, REBALANCE_STARTED, true);
         return;
     }
-    if (b->adopted) {
-        b->table = table_of_pool(p);
-        b->since = last_session(b);
-    }
-    b->adopted = false;
-    count_coming(b, p, now);
+    if (b->adopted)
+        adopt(b, p);
+    rebalance_progress_count_coming(&b->progress, rebalance_shares_present(p), now);
     if (b->table != table_of_pool(p))
         plan_again(b, p, now);
     if (is_by_key(p))
@@ -439,7 +354,7 @@ static void rebalance_on_wave(void *arg, const struct rebalance_wave_result *res
     struct rebalance_progress *c = &b->progress;
     const struct pool *p = pool_of(b);
     b->busy = false;
-    note_closed(c, closed, rebalances_now(b->owner));
+    rebalance_progress_add_closed(c, closed, rebalances_now(b->owner));
     b->found = found;
     b->strayed = result->strayed;
     c->to_move -= closed < c->to_move ? closed : c->to_move;
@@ -447,7 +362,7 @@ static void rebalance_on_wave(void *arg, const struct rebalance_wave_result *res
         return; /* the next tick decides */
     bool is_plan = c->counted == 0;
     if (is_plan)
-        set_plan(c, found, false);
+        rebalance_progress_set_plan(c, found, false);
     c->to_move = found > closed ? found - closed : 0;
     if (is_plan)
         note_planned(b, p);
@@ -540,12 +455,13 @@ int rebalances_start(struct rebalances *rs, struct pool *p, uint64_t over,
         return -ENOMEM;
     call_planned(b, REBALANCE_STARTED, b->progress.counted != 0); /* of a former command */
     struct rebalance_progress *c = &b->progress;
-    c->over = c->length = over;
-    c->began = c->changed = b->next_wave = rebalances_now(rs);
-    c->counted = 0;
+    b->next_wave = rebalances_now(rs);
+    rebalance_progress_begin(c, over, b->next_wave);
     if (is_new) {
         c->first_began = c->aged = c->began;
-        c->present = count_present(p);
+        c->present = rebalance_shares_present(p);
+        rebalance_shares_unmark(p); /* of one that ended while the pool was removed */
+        rebalance_shares_mark(p, false);
     }
     b->planned = planned;
     b->arg = arg;
@@ -592,8 +508,9 @@ bool rebalances_progress(const struct rebalances *rs, const struct pool *p,
     const struct rebalance *b = rebalances_find(rs, p);
     if (b == NULL)
         return false;
-    uint64_t elapsed = rebalances_now(rs) - b->progress.began;
     *progress = b->progress;
-    *left = elapsed < progress->length ? progress->length - elapsed : 0;
+    *left = rebalance_progress_left(progress, rebalances_now(rs));
+    if (progress->absent > 0 && progress->to_move < b->later)
+        progress->to_move = b->later;
     return true;
 }

@@ -14,6 +14,9 @@
  * Closed sessions are divided among the servers like present ones until their clients have come
  * back, but for 10 seconds at most: otherwise each close would make all shares smaller.
  *
+ * A server that goes out meanwhile (down, drained, failed connects) is waited for until the time is
+ * over, and 10 seconds more, if sessions would have to move when it comes back.
+ *
  * For the control thread. */
 #ifndef ZPROXY_CONTROL_REBALANCES_H
 #define ZPROXY_CONTROL_REBALANCES_H
@@ -26,6 +29,7 @@
 
 #include "balance/pool.h"
 #include "control/pools.h"
+#include "control/rebalance_progress.h"
 #include "control/session_scan.h"
 #include "control/workers.h"
 
@@ -46,25 +50,6 @@ void rebalances_init(struct rebalances *rs, uv_loop_t *loop, struct scan_replies
                      const _Atomic uint64_t *last_session_id);
 /* Must be called after scan_replies_fini(). */
 void rebalances_fini(struct rebalances *rs);
-
-/* The progress of a rebalance, from which another process can continue it. Times are in ms of
- * CLOCK_MONOTONIC. */
-struct rebalance_progress {
-    uint64_t first_began; /* when the command was given */
-    uint64_t over;        /* ms, the time in the command; 0: at once */
-    uint64_t began;       /* when the present plan was made */
-    uint64_t length;      /* ms, the time that the present plan has */
-    uint64_t counted;     /* 1: planned and to_move are valid; 0: sessions are being counted */
-    uint64_t planned;     /* sessions to close by the present plan */
-    uint64_t to_move;     /* sessions that still have to move, as last counted */
-    uint64_t closed;      /* since the command */
-    uint64_t most;        /* closed must not exceed this; UINT64_MAX: no limit */
-    uint64_t coming;      /* closed sessions whose clients have not come back */
-    uint64_t coming_late; /* more of them, closed before `aged`: dropped 5 seconds after it */
-    uint64_t aged;        /* when coming was last added to coming_late */
-    uint64_t present;     /* sessions on all servers, as last counted */
-    uint64_t changed;     /* when a session was last closed */
-};
 
 enum rebalance_started {
     REBALANCE_STARTED,

@@ -191,7 +191,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 16, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 17, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
@@ -208,7 +208,7 @@ HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
 HANDOVER_LAYOUT(sizeof(struct handover_listener), 584);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
-HANDOVER_LAYOUT(sizeof(struct handover_pool), 192);
+HANDOVER_LAYOUT(sizeof(struct handover_pool), 200);
 HANDOVER_LAYOUT(sizeof(struct session_progress), 80);
 HANDOVER_LAYOUT(offsetof(struct session_progress, up), 48);
 HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
