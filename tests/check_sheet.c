@@ -207,6 +207,15 @@ START_TEST(numbers_for_people_are_short)
 }
 END_TEST
 
+START_TEST(a_count_has_its_noun_in_singular_or_plural)
+{
+    char buf[HUMAN_MAX];
+    ck_assert_str_eq(human_count(0, "session", buf), "0 sessions");
+    ck_assert_str_eq(human_count(1, "session", buf), "1 session");
+    ck_assert_str_eq(human_count(UINT64_MAX, "session", buf), "18446744073709551615 sessions");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sheet");
@@ -221,6 +230,7 @@ int main(void)
     tcase_add_test(c, aliases_and_json_texts_are_in_json_only);
     tcase_add_test(c, a_json_string_holds_any_text);
     tcase_add_test(c, numbers_for_people_are_short);
+    tcase_add_test(c, a_count_has_its_noun_in_singular_or_plural);
     suite_add_tcase(s, c);
     return suite_main(s);
 }

@@ -31,6 +31,12 @@ const char *human_rate(uint64_t bytes, char buf[HUMAN_MAX])
     return buf;
 }
 
+const char *human_count(uint64_t n, const char *noun, char buf[HUMAN_MAX])
+{
+    snprintf(buf, HUMAN_MAX, "%" PRIu64 " %.10s%s", n, noun, n == 1 ? "" : "s");
+    return buf;
+}
+
 /* Writes the two largest units: "2h05m". */
 static const char *print_pair(uint64_t ms, unsigned large, char large_name, unsigned small,
                               char small_name, char buf[HUMAN_MAX])

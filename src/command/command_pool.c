@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/human.h"
 #include "base/log.h"
 #include "command/server_view.h"
 
@@ -30,12 +31,14 @@ static const char *cannot_wait(const struct pool *p)
 
 static void print_pause(struct request *r, const struct pool *p, bool changed, uint64_t waited)
 {
-    uint64_t waiting = pool_waiting(p);
+    char text[HUMAN_MAX];
     if (pool_is_paused(p))
-        request_print(r, "%s: paused%s; %" PRIu64 " sessions wait, at most %" PRIu64, pool_name(p),
-                      changed ? "" : " already", waiting, pool_conf(p)->max_queue);
+        request_print(r, "%s: paused%s; %s waiting, at most %" PRIu64, pool_name(p),
+                      changed ? "" : " already", human_count(pool_waiting(p), "session", text),
+                      pool_conf(p)->max_queue);
     else if (changed)
-        request_print(r, "%s: resumed; %" PRIu64 " sessions waited", pool_name(p), waited);
+        request_print(r, "%s: resumed; %s waited", pool_name(p),
+                      human_count(waited, "session", text));
     else
         request_print(r, "%s: not paused", pool_name(p));
 }

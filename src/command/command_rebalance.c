@@ -11,10 +11,12 @@ static void print_running(struct request *r, const char *pool, const struct reba
                           const char *what)
 {
     char text[HUMAN_MAX];
+    char sessions[HUMAN_MAX];
+    human_count(c->planned, "session", sessions);
     if (c->length == 0)
-        request_print(r, "%s: %s, %" PRIu64 " sessions to close", pool, what, c->planned);
+        request_print(r, "%s: %s, %s to close", pool, what, sessions);
     else
-        request_print(r, "%s: %s, %" PRIu64 " sessions to close over %s", pool, what, c->planned,
+        request_print(r, "%s: %s, %s to close over %s", pool, what, sessions,
                       human_time(c->length, text));
 }
 
@@ -39,10 +41,12 @@ static void on_rebalance_planned(void *arg, enum rebalance_started started,
 static enum request_result rebalance_stop(struct request *r, const struct pool *p)
 {
     struct rebalance_progress c;
+    char text[HUMAN_MAX];
     bool was_running = rebalances_stop(&r->rt->rebalances, p, &c);
     request_changed(r, was_running);
     if (was_running)
-        request_print(r, "%s: stopped, %" PRIu64 " sessions closed", pool_name(p), c.closed);
+        request_print(r, "%s: stopped, %s closed", pool_name(p),
+                      human_count(c.closed, "session", text));
     else
         request_print(r, "%s: is not being rebalanced", pool_name(p));
     return REQUEST_DONE;

@@ -119,12 +119,13 @@ static bool is_drained_over(struct request *r, const struct pool *p, const struc
 {
     struct drain_progress progress;
     char text[HUMAN_MAX];
+    char sessions[HUMAN_MAX];
     uint64_t left = 0;
     if (!drains_progress(&r->rt->drains, srv, &progress, &left) || progress.length != over)
         return false;
-    request_print(r, "%s/%s: is being drained, %" PRIu64 " of %" PRIu64 " sessions left, %s to go",
-                  pool_name(p), server_name(srv), server_active(srv), progress.sessions,
-                  human_time(left, text));
+    request_print(r, "%s/%s: is being drained, %" PRIu64 " of %s left, %s to go", pool_name(p),
+                  server_name(srv), server_active(srv),
+                  human_count(progress.sessions, "session", sessions), human_time(left, text));
     request_changed(r, false);
     return true;
 }
@@ -133,6 +134,7 @@ static void drain_one(struct request *r, struct pool *p, struct server *srv, uin
 {
     struct log_line line;
     char text[HUMAN_MAX];
+    char sessions[HUMAN_MAX];
     if (over != 0 && is_drained_over(r, p, srv, over))
         return;
     set_state(r, p, srv, CONFIG_STATE_DRAIN);
@@ -143,8 +145,8 @@ static void drain_one(struct request *r, struct pool *p, struct server *srv, uin
         request_fail_memory(r);
         return;
     }
-    request_print(r, "%s/%s: closing %" PRIu64 " sessions over %s", pool_name(p), server_name(srv),
-                  server_active(srv), human_time(over, text));
+    request_print(r, "%s/%s: closing %s over %s", pool_name(p), server_name(srv),
+                  human_count(server_active(srv), "session", sessions), human_time(over, text));
     if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
     command_server_begin_line(&line, LOG_LEVEL_NOTICE, "server_set", pool_name(p), server_name(srv),

@@ -252,8 +252,7 @@ static void command_show_rebalance(struct sheet *s, const struct rebalances *rs,
         return;
     }
     if (c.absent > 0)
-        snprintf(waits, sizeof waits, ", waits for %" PRIu64 " server%s", c.absent,
-                 c.absent == 1 ? "" : "s");
+        snprintf(waits, sizeof waits, ", waits for %s", human_count(c.absent, "server", left_text));
     if (c.counted == 0)
         snprintf(text, sizeof text, "counting%s", waits);
     else

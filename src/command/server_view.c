@@ -17,9 +17,10 @@ static void describe_drain(const struct drain_progress *c, uint64_t active, uint
                            struct server_view *v)
 {
     char text[HUMAN_MAX];
-    snprintf(v->why, sizeof v->why,
-             "closing %" PRIu64 " sessions: %" PRIu64 " left, %" PRIu64 " closed, %s to go",
-             c->sessions, active, c->closed, human_time(left, text));
+    char sessions[HUMAN_MAX];
+    snprintf(v->why, sizeof v->why, "closing %s: %" PRIu64 " left, %" PRIu64 " closed, %s to go",
+             human_count(c->sessions, "session", sessions), active, c->closed,
+             human_time(left, text));
 }
 
 static void describe_down(const struct runtime *rt, const struct pool *p, const struct server *srv,

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/human.h"
+
 #define RETRY_MS 100
 
 void notify_init(struct notify *n, uv_loop_t *loop)
@@ -156,9 +158,11 @@ void notify_send(struct notify *n, const char *fmt, ...)
 void notify_ready(struct notify *n, uint64_t workers, bool took_over)
 {
     char main_pid[32] = "";
+    char text[HUMAN_MAX];
     if (took_over)
         snprintf(main_pid, sizeof main_pid, "MAINPID=%ld\n", (long)getpid());
-    notify_send(n, "READY=1\n%sSTATUS=relaying with %" PRIu64 " workers", main_pid, workers);
+    notify_send(n, "READY=1\n%sSTATUS=relaying with %s", main_pid,
+                human_count(workers, "worker", text));
 }
 
 void notify_flush(struct notify *n, uint64_t timeout)

@@ -71,6 +71,7 @@ static enum severity no_usable_server(const struct pool *p, const struct servers
                                       struct problem *problem)
 {
     const struct pool *fallback = pool_waits_when_down(p) ? NULL : find_fallback(p, now);
+    char text[HUMAN_MAX];
     const char *why = n->all == 0           ? "has no server"
                       : n->closed == n->all ? "all servers are in maintenance or drained"
                                             : "no server is usable";
@@ -80,8 +81,8 @@ static enum severity no_usable_server(const struct pool *p, const struct servers
     enum severity severity =
         n->all > 0 && n->closed == n->all ? SEVERITY_WARNING : SEVERITY_CRITICAL;
     if (pool_waits_when_down(p))
-        return problem_set(problem, severity, "%s: %" PRIu64 " sessions wait for one", why,
-                           pool_waiting(p));
+        return problem_set(problem, severity, "%s: %s waiting for one", why,
+                           human_count(pool_waiting(p), "session", text));
     return problem_set(problem, severity, "%s", why);
 }
 
@@ -91,13 +92,14 @@ enum severity problems_of_pool(const struct pool *p, uint64_t now, struct proble
         snprintf(problem->subject, sizeof problem->subject, "pool %s", pool_name(p));
     if (pool_file(p) != NULL)
         return SEVERITY_NONE;
+    char text[HUMAN_MAX];
     struct servers n = count_servers(p, now);
     if (pool_is_closed(p))
         return problem_set(problem, SEVERITY_CRITICAL,
                            "paused by zproxyctl with max_queue = 0: no new session can wait");
     if (pool_is_paused(p))
-        return problem_set(problem, SEVERITY_WARNING,
-                           "paused by zproxyctl: %" PRIu64 " sessions wait", pool_waiting(p));
+        return problem_set(problem, SEVERITY_WARNING, "paused by zproxyctl: %s waiting",
+                           human_count(pool_waiting(p), "session", text));
     if (n.usable == 0)
         return no_usable_server(p, &n, now, problem);
     size_t down = n.all - n.closed - n.usable;

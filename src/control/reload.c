@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "base/log.h"
 #include "control/config_change.h"
 #include "control/privileges.h"
@@ -22,8 +23,9 @@ static void report_ready(struct runtime *rt)
     if (rt->draining)
         return;
     const char *failure = rt->reload_failure.reason;
-    notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %zu workers, configuration %u%s%s",
-                rt->workers.active, rt->current->number,
+    char text[HUMAN_MAX];
+    notify_send(&rt->notify, "READY=1\nSTATUS=relaying with %s, configuration %u%s%s",
+                human_count(rt->workers.active, "worker", text), rt->current->number,
                 failure == NULL ? "" : "; the last reload failed: ",
                 failure == NULL ? "" : failure);
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/log.h"
 #include "build.h"
 #include "handover/handover_message.h"
@@ -195,15 +196,14 @@ static void upgrade_abort_handover(struct upgrade *u, const struct handover_send
 static void upgrade_hand_over(struct upgrade *u)
 {
     struct handover_send_result result;
+    char sessions[HUMAN_MAX];
     int pid = u->spawn.pid;
     if (handover_send(u->rt, u->sock, on_kill_receiver, u, &result) < 0) {
         upgrade_abort_handover(u, &result);
         return;
     }
-    upgrade_log(u, LOG_LEVEL_NOTICE,
-                "process %d has taken over %" PRIu64 " sessions; they were paused for %" PRIu64
-                " us",
-                pid, result.sessions, result.paused_us);
+    upgrade_log(u, LOG_LEVEL_NOTICE, "process %d has taken over %s, paused for %" PRIu64 " us", pid,
+                human_count(result.sessions, "session", sessions), result.paused_us);
     notify_send(&u->rt->notify, "MAINPID=%d", pid);
     forward_signals(u);
     u->handed_over(u->arg, pid);

@@ -26,8 +26,9 @@ static uint64_t session_count(struct proxy *p)
 
 void proxy_abort_sessions(struct proxy *p, const char *why)
 {
-    log_msg(LOG_LEVEL_NOTICE, "shutdown", "%s: %" PRIu64 " sessions are reset", why,
-            session_count(p));
+    char sessions[HUMAN_MAX];
+    log_msg(LOG_LEVEL_NOTICE, "shutdown", "%s: resetting %s", why,
+            human_count(session_count(p), "session", sessions));
     workers_each(&p->rt.workers, worker_abort);
 }
 
@@ -47,16 +48,17 @@ static void on_shutdown_timeout(uv_timer_t *timer)
 /* prefix: "STOPPING=1\n" in the first report. */
 static void report_status(struct proxy *p, const char *prefix)
 {
+    char left[HUMAN_MAX];
+    char sessions[HUMAN_MAX];
+    human_count(session_count(p), "session", sessions);
     if (p->rt.draining) {
-        notify_send(&p->rt.notify, "%sSTATUS=draining, %" PRIu64 " sessions left", prefix,
-                    session_count(p));
+        notify_send(&p->rt.notify, "%sSTATUS=draining, %s left", prefix, sessions);
         return;
     }
-    char left[HUMAN_MAX];
     uint64_t now = uv_now(&p->loop);
     uint64_t until = p->rt.leave_until;
-    notify_send(&p->rt.notify, "%sSTATUS=leaving, draining begins in %s, %" PRIu64 " sessions",
-                prefix, human_time(until > now ? until - now : 0, left), session_count(p));
+    notify_send(&p->rt.notify, "%sSTATUS=leaving, draining begins in %s, %s", prefix,
+                human_time(until > now ? until - now : 0, left), sessions);
 }
 
 static void on_status(uv_timer_t *timer)
