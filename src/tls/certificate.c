@@ -1,0 +1,124 @@
+#include "tls/certificate.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+static int certificate_failed(char text[TLS_FILE_ERROR_MAX], const char *file, const char *what)
+{
+    snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": %s", file, what);
+    return -EINVAL;
+}
+
+static int find_type(struct certificate *c)
+{
+    switch (EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(c->holder))) {
+    case EVP_PKEY_RSA:
+    case EVP_PKEY_RSA_PSS:
+        c->type = CERTIFICATE_RSA;
+        return 0;
+    case EVP_PKEY_EC:
+        c->type = CERTIFICATE_ECDSA;
+        return 0;
+    case EVP_PKEY_ED25519:
+        c->type = CERTIFICATE_ED25519;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* ---- names ---- */
+
+/* A name with a byte 0 is for no client. Returns 0 or -ENOMEM. */
+static int add_name(struct certificate *c, const ASN1_STRING *text)
+{
+    const char *bytes = (const char *)ASN1_STRING_get0_data(text);
+    size_t length = (size_t)ASN1_STRING_length(text);
+    if (length == 0 || memchr(bytes, '\0', length) != NULL)
+        return 0;
+    char *name = strndup(bytes, length);
+    char **to = name == NULL ? NULL : array_add(&c->name, &c->name_count, sizeof *to);
+    if (to == NULL) {
+        free(name);
+        return -ENOMEM;
+    }
+    for (char *at = name; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+    *to = name;
+    return 0;
+}
+
+static int add_common_name(struct certificate *c, const X509 *leaf)
+{
+    const X509_NAME *subject = X509_get_subject_name(leaf);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    return at < 0 ? 0 : add_name(c, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+}
+
+static int find_names(struct certificate *c, const X509 *leaf)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    bool has_alternatives = names != NULL;
+    int rc = 0;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && rc == 0; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS)
+            rc = add_name(c, name->d.dNSName);
+    }
+    GENERAL_NAMES_free(names);
+    return rc == 0 && !has_alternatives ? add_common_name(c, leaf) : rc;
+}
+
+/* ---- loaded ---- */
+
+static time_t time_of(const ASN1_TIME *t)
+{
+    struct tm tm;
+    return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : 0;
+}
+
+int certificate_load(struct certificate *c, const struct config_certificate *files,
+                     char text[TLS_FILE_ERROR_MAX])
+{
+    *c = (struct certificate){ .holder = SSL_CTX_new(TLS_server_method()) };
+    if (c->holder == NULL)
+        return certificate_failed(text, files->file, "out of memory");
+    int rc = tls_files_use_certificate(c->holder, files, text);
+    if (rc < 0)
+        return rc;
+    if (find_type(c) < 0)
+        return certificate_failed(text, files->file,
+                                  "a key of an unknown type, expected RSA, ECDSA or Ed25519");
+    const X509 *leaf = SSL_CTX_get0_certificate(c->holder);
+    if (find_names(c, leaf) < 0)
+        return certificate_failed(text, files->file, "out of memory");
+    c->not_before = time_of(X509_get0_notBefore(leaf));
+    c->not_after = time_of(X509_get0_notAfter(leaf));
+    ERR_clear_error();
+    return 0;
+}
+
+void certificate_fini(struct certificate *c)
+{
+    for (size_t i = 0; i < c->name_count; i++)
+        free(c->name[i]);
+    free(c->name);
+    SSL_CTX_free(c->holder);
+}
+
+int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx)
+{
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(c->holder, &chain);
+    int ok = SSL_CTX_use_cert_and_key(ctx, SSL_CTX_get0_certificate(c->holder),
+                                      SSL_CTX_get0_privatekey(c->holder), chain, 1);
+    ERR_clear_error();
+    return ok == 1 ? 0 : -EINVAL;
+}

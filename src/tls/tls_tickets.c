@@ -1,0 +1,222 @@
+#include "tls/tls_tickets.h"
+
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/safe_open.h"
+
+#define NAME_SIZE   16
+#define RENEW_AFTER (24 * 60 * 60) /* s */
+#define SECRET_MAX  32
+
+struct ticket_key {
+    unsigned char name[NAME_SIZE];
+    unsigned char hmac[SECRET_MAX];
+    unsigned char cipher[SECRET_MAX];
+    size_t size; /* of hmac and cipher: 16 (AES-128) or 32 (AES-256) */
+};
+
+struct tls_ticket_keys {
+    size_t count;
+    struct ticket_key key[];
+};
+
+/* Of the process. A handshake takes the lock for the copy of a key. */
+static struct {
+    pthread_mutex_t lock;
+    time_t made; /* CLOCK_MONOTONIC; 0: none yet */
+    struct ticket_key key[2];
+    size_t count;
+} own = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int keys_index = -1; /* of the keys in the ex_data of an SSL_CTX */
+static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
+
+static void make_index(void)
+{
+    keys_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+/* ---- files ---- */
+
+static int parse_key(struct ticket_key *k, const unsigned char *bytes, size_t n)
+{
+    if (n != NAME_SIZE + 2 * 16 && n != NAME_SIZE + 2 * SECRET_MAX)
+        return -EINVAL;
+    k->size = (n - NAME_SIZE) / 2;
+    memcpy(k->name, bytes, NAME_SIZE);
+    /* In a file of 48 bytes the key of the cipher comes first, as in nginx. */
+    bool cipher_first = k->size == 16;
+    memcpy(k->hmac, bytes + NAME_SIZE + (cipher_first ? k->size : 0), k->size);
+    memcpy(k->cipher, bytes + NAME_SIZE + (cipher_first ? 0 : k->size), k->size);
+    return 0;
+}
+
+static int read_key(struct ticket_key *k, const char *file, char text[TLS_FILE_ERROR_MAX])
+{
+    unsigned char bytes[NAME_SIZE + 2 * SECRET_MAX + 1];
+    int fd = safe_open_read(file);
+    if (fd < 0) {
+        snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": %s", file, safe_open_strerror(fd));
+        return fd;
+    }
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    int rc = n < 0 ? -EIO : parse_key(k, bytes, (size_t)n);
+    OPENSSL_cleanse(bytes, sizeof bytes);
+    if (rc < 0)
+        snprintf(text, TLS_FILE_ERROR_MAX,
+                 "\"%.255s\": not a ticket key, expected 48 or 80 random bytes "
+                 "(openssl rand 80)",
+                 file);
+    return rc;
+}
+
+int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count,
+                     char text[TLS_FILE_ERROR_MAX])
+{
+    *keys = NULL;
+    if (count == 0)
+        return 0;
+    struct tls_ticket_keys *made = calloc(1, sizeof *made + count * sizeof made->key[0]);
+    if (made == NULL) {
+        snprintf(text, TLS_FILE_ERROR_MAX, "out of memory");
+        return -ENOMEM;
+    }
+    int rc = 0;
+    made->count = count;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = read_key(&made->key[i], file[i], text);
+    if (rc < 0)
+        tls_tickets_free(made);
+    else
+        *keys = made;
+    return rc;
+}
+
+void tls_tickets_free(struct tls_ticket_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    OPENSSL_cleanse(keys->key, keys->count * sizeof keys->key[0]);
+    free(keys);
+}
+
+/* ---- keys of the process ---- */
+
+static time_t ticket_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* To be called with the lock. A day without a handshake makes the old key unreadable too. */
+static bool renew(void)
+{
+    time_t now = ticket_clock();
+    struct ticket_key fresh = { .size = SECRET_MAX };
+    if (own.count > 0 && now - own.made < RENEW_AFTER)
+        return true;
+    if (RAND_bytes(fresh.name, sizeof fresh.name) != 1 ||
+        RAND_priv_bytes(fresh.hmac, sizeof fresh.hmac) != 1 ||
+        RAND_priv_bytes(fresh.cipher, sizeof fresh.cipher) != 1)
+        return false;
+    bool keeps = own.count > 0 && now - own.made < 2 * RENEW_AFTER;
+    own.key[1] = own.key[0];
+    own.key[0] = fresh;
+    own.count = keeps ? 2 : 1;
+    own.made = now;
+    OPENSSL_cleanse(&fresh, sizeof fresh);
+    return true;
+}
+
+/* Copies the key for new tickets, or the one of that name; *old: it is not the newest. */
+static bool find_in(const struct ticket_key *key, size_t count, const unsigned char *name,
+                    struct ticket_key *found, bool *old)
+{
+    for (size_t i = 0; i < count; i++)
+        if (name == NULL || memcmp(key[i].name, name, NAME_SIZE) == 0) {
+            *found = key[i];
+            *old = i > 0;
+            return true;
+        }
+    return false;
+}
+
+static bool find_key(const struct tls_ticket_keys *keys, const unsigned char *name,
+                     struct ticket_key *found, bool *old)
+{
+    if (keys != NULL)
+        return find_in(keys->key, keys->count, name, found, old);
+    pthread_mutex_lock(&own.lock);
+    bool ok = renew() && find_in(own.key, own.count, name, found, old);
+    pthread_mutex_unlock(&own.lock);
+    return ok;
+}
+
+/* ---- tickets ---- */
+
+static bool set_hmac(EVP_MAC_CTX *hmac, struct ticket_key *k)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, k->hmac, k->size),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_CTX_set_params(hmac, params) == 1;
+}
+
+static const EVP_CIPHER *cipher_of_key(const struct ticket_key *k)
+{
+    return k->size == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+}
+
+static int use_key(struct ticket_key *k, unsigned char *name, unsigned char *iv,
+                   EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *hmac, int encrypt)
+{
+    if (encrypt) {
+        memcpy(name, k->name, NAME_SIZE);
+        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(cipher_of_key(k))) != 1)
+            return -1;
+    }
+    if (EVP_CipherInit_ex(cipher, cipher_of_key(k), NULL, k->cipher, iv, encrypt) != 1 ||
+        !set_hmac(hmac, k))
+        return -1;
+    return 1;
+}
+
+/* Returns 1; 2: the ticket is read, and the client gets a new one; 0: not known; -1: error. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *hmac, int encrypt)
+{
+    const struct tls_ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), keys_index);
+    struct ticket_key key;
+    bool old = false;
+    if (!find_key(keys, encrypt ? NULL : name, &key, &old))
+        return 0;
+    int rc = use_key(&key, name, iv, cipher, hmac, encrypt);
+    OPENSSL_cleanse(&key, sizeof key);
+    return rc == 1 && old && !encrypt ? 2 : rc;
+}
+
+int tls_tickets_use(SSL_CTX *ctx, const struct tls_ticket_keys *keys)
+{
+    pthread_once(&keys_once, make_index);
+    if (keys_index == -1 || SSL_CTX_set_ex_data(ctx, keys_index, (void *)keys) != 1 ||
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1)
+        return -ENOMEM;
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* Session tickets (RFC 5077, RFC 8446 4.6.1): keys that encrypt what a client needs to continue a
+ * session without a full handshake.
+ *
+ * All workers and listeners share the keys of the process, so a client may continue on any of them.
+ * A new key is made each day; tickets of the key before are still read, so a ticket is valid for
+ * one to two days at most. Keys of files are shared between machines. From any thread.
+ */
+#ifndef ZPROXY_TLS_TLS_TICKETS_H
+#define ZPROXY_TLS_TLS_TICKETS_H
+
+#include <stddef.h>
+
+#include "tls/tls_files.h"
+
+/* Keys of files; constant once made. */
+struct tls_ticket_keys;
+
+/* Reads files of 48 or 80 bytes, as nginx and HAProxy have them: the first one encrypts, all
+ * decrypt. Sets *keys to NULL if there are none. Returns 0; or -errno, with text. */
+int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count,
+                     char text[TLS_FILE_ERROR_MAX]);
+void tls_tickets_free(struct tls_ticket_keys *keys);
+
+/* Lets connections of ctx use tickets of these keys, which must outlive it; NULL: those of the
+ * process. Returns 0 or -ENOMEM. */
+int tls_tickets_use(struct ssl_ctx_st *ctx, const struct tls_ticket_keys *keys);
+
+#endif
