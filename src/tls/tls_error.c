@@ -16,6 +16,7 @@ static const struct reason {
     { SSL_R_UNSUPPORTED_PROTOCOL, "no version of TLS in common" },
     { SSL_R_NO_SHARED_CIPHER, "no cipher in common" },
     { SSL_R_UNEXPECTED_EOF_WHILE_READING, "the peer closed the connection" },
+    { SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, "a record was tampered with" },
     { SSL_R_NO_APPLICATION_PROTOCOL, "no protocol of ALPN in common" },
 };
 
@@ -37,11 +38,22 @@ static const char *find_reason(unsigned long error)
     return ERR_reason_error_string(error);
 }
 
+/* The first error of TLS itself says more than those of a cipher or a parser before it. Empties the
+ * queue. */
+static unsigned long take_error(void)
+{
+    unsigned long first = ERR_get_error();
+    unsigned long error = first;
+    while (error != 0 && ERR_GET_LIB(error) != ERR_LIB_SSL)
+        error = ERR_get_error();
+    ERR_clear_error();
+    return error != 0 ? error : first;
+}
+
 const char *tls_error_take(char buf[TLS_ERROR_MAX])
 {
-    unsigned long error = ERR_get_error();
+    unsigned long error = take_error();
     int reason = ERR_GET_REASON(error);
-    ERR_clear_error();
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= ALERT_REASONS &&
         reason < ALERT_REASONS + 256) {
         snprintf(buf, TLS_ERROR_MAX, "the peer sent the alert: %s",

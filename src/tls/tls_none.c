@@ -83,6 +83,12 @@ bool tls_stream_has_rest(const struct tls_stream *s)
     return false;
 }
 
+size_t tls_stream_rest(const struct tls_stream *s)
+{
+    (void)s;
+    return 0;
+}
+
 bool tls_stream_has_pending(const struct tls_stream *s)
 {
     (void)s;
@@ -99,4 +105,53 @@ const char *tls_stream_why(const struct tls_stream *s)
 {
     (void)s;
     return "";
+}
+
+struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server)
+{
+    (void)ctx, (void)fd, (void)server;
+    return NULL;
+}
+
+const char *tls_stream_version(const struct tls_stream *s)
+{
+    (void)s;
+    return "";
+}
+
+const char *tls_stream_cipher(const struct tls_stream *s)
+{
+    (void)s;
+    return "";
+}
+
+bool tls_stream_is_resumed(const struct tls_stream *s)
+{
+    (void)s;
+    return false;
+}
+
+const char *tls_stream_server_name(const struct tls_stream *s)
+{
+    (void)s;
+    return "";
+}
+
+const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size)
+{
+    (void)s;
+    *size = 0;
+    return NULL;
+}
+
+bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX])
+{
+    (void)s;
+    name[0] = '\0';
+    return false;
+}
+
+void tls_stream_stay(struct tls_stream *s)
+{
+    (void)s;
 }

@@ -12,7 +12,26 @@
 #include <sys/socket.h>
 
 #include "tls/tls_error.h"
+#include "tls/tls_keys.h"
 #include "tls/tls_names.h"
+
+/* Bytes of records that one tls_stream_write() sends by one send(2). */
+#define OUT_MAX (72 * 1024)
+
+/* Bytes that the socket does not take. More come only from a peer that asks for answers (KeyUpdate)
+ * and does not read them. */
+#define REST_MAX (256 * 1024)
+
+/* Messages other than data, one after the other. */
+#define CONTROL_MAX 32
+
+#define READ_AHEAD (64 * 1024)
+
+/* Records of the tls_stream_write() that is in progress on this thread. */
+static _Thread_local struct {
+    size_t size;
+    unsigned char bytes[OUT_MAX];
+} out;
 
 struct tls_stream {
     SSL *ssl;
@@ -20,18 +39,32 @@ struct tls_stream {
     int error; /* errno of the socket; 0: none */
     bool has_ended;
     bool close_sent;
+    bool collects;   /* in tls_stream_write() */
+    bool is_final;   /* reading has ended: with `final` */
+    uint8_t control; /* messages other than data, since the last data */
+    int final;
     unsigned char *rest; /* what the socket has not taken */
     size_t rest_size;
     size_t rest_sent;
     char *why;
 };
 
+static void set_why(struct tls_stream *s, const char *text)
+{
+    if (s->why == NULL)
+        s->why = strdup(text);
+}
+
 /* ---- the socket, as OpenSSL sees it ---- */
 
-static int keep_rest(struct tls_stream *s, const char *data, size_t size)
+static int keep_rest(struct tls_stream *s, const void *data, size_t size)
 {
     if (size == 0)
         return 0;
+    if (s->rest_size + size > REST_MAX) {
+        set_why(s, "the peer wants answers and does not read them");
+        return -EPROTO;
+    }
     unsigned char *rest = realloc(s->rest, s->rest_size + size);
     if (rest == NULL)
         return -ENOMEM;
@@ -48,23 +81,52 @@ static void drop_rest(struct tls_stream *s)
     s->rest_size = s->rest_sent = 0;
 }
 
+/* Sends, or keeps what the socket does not take. Sets s->error. */
+static void send_or_keep(struct tls_stream *s, const unsigned char *data, size_t size)
+{
+    ssize_t n = 0;
+    if (s->rest == NULL)
+        n = send(s->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN && errno != EINTR) {
+        s->error = errno;
+        return;
+    }
+    size_t sent = n > 0 ? (size_t)n : 0;
+    int rc = keep_rest(s, data + sent, size - sent);
+    if (rc < 0)
+        s->error = -rc;
+}
+
+static void send_collected(struct tls_stream *s)
+{
+    if (out.size > 0 && s->error == 0)
+        send_or_keep(s, out.bytes, out.size);
+    out.size = 0;
+}
+
 static int bio_write(BIO *bio, const char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
-    ssize_t n = 0;
     BIO_clear_retry_flags(bio);
-    if (s->rest == NULL)
-        n = send(s->fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n == -1 && errno != EAGAIN && errno != EINTR)
-        s->error = errno;
-    else if (keep_rest(s, data + (n > 0 ? n : 0), (size_t)size - (size_t)(n > 0 ? n : 0)) < 0)
-        s->error = ENOMEM;
+    if (s->collects && (size_t)size > OUT_MAX - out.size)
+        send_collected(s);
+    if (s->collects && (size_t)size <= OUT_MAX - out.size) {
+        memcpy(out.bytes + out.size, data, (size_t)size);
+        out.size += (size_t)size;
+    } else if (s->error == 0) {
+        send_or_keep(s, (const unsigned char *)data, (size_t)size);
+    }
     return s->error != 0 ? -1 : size;
 }
 
 static int bio_read(BIO *bio, char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
+    if (s->control > CONTROL_MAX) {
+        set_why(s, "too many messages without data");
+        s->error = EPROTO;
+        return -1;
+    }
     ssize_t n = recv(s->fd, data, (size_t)size, MSG_DONTWAIT);
     BIO_clear_retry_flags(bio);
     if (n == 0)
@@ -101,12 +163,6 @@ static void stream_setup(void)
 }
 
 /* ---- verification ---- */
-
-static void set_why(struct tls_stream *s, const char *text)
-{
-    if (s->why == NULL)
-        s->why = strdup(text);
-}
 
 /* OpenSSL forgets the certificate that it refuses, so the reason is noted here. */
 static int on_verified(int ok, X509_STORE_CTX *store)
@@ -199,12 +255,21 @@ int tls_stream_handshake(struct tls_stream *s)
     return rc == 1 ? 0 : stream_failed(s, rc);
 }
 
+/* OpenSSL reports an error once; later calls return the same. */
 ssize_t tls_stream_read(struct tls_stream *s, void *data, size_t size)
 {
     size_t n = 0;
+    if (s->is_final)
+        return s->final;
     ERR_clear_error();
     int rc = SSL_read_ex(s->ssl, data, size, &n);
-    return rc == 1 ? (ssize_t)n : stream_failed(s, rc);
+    if (rc == 1) {
+        s->control = 0;
+        return (ssize_t)n;
+    }
+    s->final = stream_failed(s, rc);
+    s->is_final = s->final != -EAGAIN;
+    return s->final;
 }
 
 /* The BIO takes all bytes, so OpenSSL never has to be called again with the same ones. */
@@ -214,7 +279,12 @@ int tls_stream_write(struct tls_stream *s, const void *data, size_t size)
     ERR_clear_error();
     if (size == 0)
         return 0;
+    s->collects = true;
     int rc = SSL_write_ex(s->ssl, data, size, &n);
+    send_collected(s);
+    s->collects = false;
+    if (s->error != 0)
+        return -s->error;
     return rc == 1 ? 0 : stream_failed(s, rc);
 }
 
@@ -236,6 +306,11 @@ int tls_stream_flush(struct tls_stream *s)
 bool tls_stream_has_rest(const struct tls_stream *s)
 {
     return s->rest != NULL;
+}
+
+size_t tls_stream_rest(const struct tls_stream *s)
+{
+    return s->rest_size - s->rest_sent;
 }
 
 bool tls_stream_has_pending(const struct tls_stream *s)
@@ -271,6 +346,51 @@ const char *tls_stream_cipher(const struct tls_stream *s)
 bool tls_stream_is_resumed(const struct tls_stream *s)
 {
     return SSL_session_reused(s->ssl) == 1;
+}
+
+const char *tls_stream_server_name(const struct tls_stream *s)
+{
+    const char *name = SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name);
+    return name == NULL ? "" : name;
+}
+
+const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size)
+{
+    const unsigned char *name = NULL;
+    unsigned length = 0;
+    SSL_get0_alpn_selected(s->ssl, &name, &length);
+    *size = length;
+    return name;
+}
+
+bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX])
+{
+    const X509 *peer = SSL_get0_peer_certificate(s->ssl);
+    name[0] = '\0';
+    if (peer == NULL)
+        return false;
+    if (X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, name,
+                                  TLS_STREAM_NAME_MAX) < 0)
+        name[0] = '\0';
+    return true;
+}
+
+static void on_control(int written, int version, int type, const void *bytes, size_t length,
+                       SSL *ssl, void *arg)
+{
+    struct tls_stream *s = arg;
+    (void)version, (void)bytes, (void)length, (void)ssl;
+    if (!written && type == SSL3_RT_HANDSHAKE && s->control <= CONTROL_MAX)
+        s->control++;
+}
+
+void tls_stream_stay(struct tls_stream *s)
+{
+    tls_keys_unwatch(s->ssl);
+    SSL_set_msg_callback(s->ssl, on_control);
+    SSL_set_msg_callback_arg(s->ssl, s);
+    SSL_set_default_read_buffer_len(s->ssl, READ_AHEAD);
+    SSL_set_read_ahead(s->ssl, 1);
 }
 
 struct ssl_st *tls_stream_ssl(struct tls_stream *s)

@@ -39,6 +39,7 @@ int tls_stream_write(struct tls_stream *s, const void *data, size_t size);
 /* Sends what was kept; 0: nothing is left. */
 int tls_stream_flush(struct tls_stream *s);
 bool tls_stream_has_rest(const struct tls_stream *s);
+size_t tls_stream_rest(const struct tls_stream *s); /* bytes */
 
 /* Whether bytes were decrypted, or read from the socket, that tls_stream_read() has not returned:
  * the socket tells nothing about them. */
@@ -55,6 +56,18 @@ const char *tls_stream_version(const struct tls_stream *s);
 const char *tls_stream_cipher(const struct tls_stream *s);
 /* Whether an earlier session was continued. */
 bool tls_stream_is_resumed(const struct tls_stream *s);
+/* The name in the client's hello; "": none. */
+const char *tls_stream_server_name(const struct tls_stream *s);
+/* The protocol of ALPN; *size 0: none was agreed. */
+const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
+/* Whether the peer has shown a certificate, which was verified if there are CAs for that; its CN is
+ * copied, or "" if it has none. */
+#define TLS_STREAM_NAME_MAX 65
+bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX]);
+
+/* The connection stays in user space: as much as there is is read from the socket from now on, with
+ * fewer calls, and a peer that sends control records without end is stopped. */
+void tls_stream_stay(struct tls_stream *s);
 
 struct ssl_st *tls_stream_ssl(struct tls_stream *s);
 

@@ -1,0 +1,231 @@
+#include <errno.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "suite.h"
+#include "tls/tls_keys.h"
+#include "tls/tls_stream.h"
+
+/* Two streams over a pair of sockets. */
+struct rig {
+    SSL_CTX *server_ctx, *client_ctx;
+    int fd[2];
+    struct tls_stream *client, *server;
+};
+
+static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+static void use_certificate(SSL_CTX *ctx)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    X509_set_version(x, 2);
+    X509_gmtime_adj(X509_getm_notBefore(x), -60);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_NAME *name = X509_get_subject_name(x);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(x, name);
+    X509_set_pubkey(x, key);
+    ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
+    ck_assert_int_eq(SSL_CTX_use_certificate(ctx, x), 1);
+    ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
+    X509_free(x);
+    EVP_PKEY_free(key);
+}
+
+static SSL_CTX *context(const SSL_METHOD *method, int version)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    SSL_CTX_set_min_proto_version(ctx, version);
+    SSL_CTX_set_max_proto_version(ctx, version);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    ck_assert_int_eq(tls_keys_watch(ctx), 0);
+    return ctx;
+}
+
+static struct rig rig_open(int version)
+{
+    struct rig r = { .client_ctx = context(TLS_client_method(), version),
+                     .server_ctx = context(TLS_server_method(), version) };
+    use_certificate(r.server_ctx);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, r.fd), 0);
+    r.client = tls_stream_new(r.client_ctx, r.fd[0], false);
+    r.server = tls_stream_new(r.server_ctx, r.fd[1], true);
+    ck_assert(r.client != NULL && r.server != NULL);
+    int client = -EAGAIN, server = -EAGAIN;
+    for (int i = 0; i < 10 && (client != 0 || server != 0); i++) {
+        if (client != 0)
+            client = tls_stream_handshake(r.client);
+        if (server != 0)
+            server = tls_stream_handshake(r.server);
+    }
+    ck_assert_int_eq(client, 0);
+    ck_assert_int_eq(server, 0);
+    tls_stream_stay(r.client);
+    tls_stream_stay(r.server);
+    return r;
+}
+
+static void rig_close(struct rig *r)
+{
+    tls_stream_free(r->client);
+    tls_stream_free(r->server);
+    SSL_CTX_free(r->client_ctx);
+    SSL_CTX_free(r->server_ctx);
+    for (int i = 0; i < 2; i++)
+        if (r->fd[i] != -1)
+            close(r->fd[i]);
+}
+
+static void must_read(struct tls_stream *s, const char *text)
+{
+    char data[64];
+    ssize_t n = tls_stream_read(s, data, sizeof data);
+    ck_assert_int_eq(n, (ssize_t)strlen(text));
+    ck_assert_mem_eq(data, text, strlen(text));
+}
+
+START_TEST(what_is_written_arrives_in_both_directions)
+{
+    struct rig r = rig_open(versions[_i]);
+    char data[8];
+    ck_assert_int_eq(tls_stream_write(r.client, "ping", 4), 0);
+    must_read(r.server, "ping");
+    ck_assert_int_eq(tls_stream_write(r.server, "pong", 4), 0);
+    must_read(r.client, "pong");
+    ck_assert_int_eq(tls_stream_read(r.client, data, sizeof data), -EAGAIN);
+    ck_assert_str_eq(tls_stream_version(r.client), _i == 0 ? "1.2" : "1.3");
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_full_socket_keeps_a_rest)
+{
+    struct rig r = rig_open(versions[_i]);
+    enum {
+        SIZE = 64 * 1024,
+        PIECES = 40
+    };
+    char *piece = malloc(SIZE), *got = malloc(SIZE);
+    size_t written = 0, read = 0;
+    memset(piece, 'x', SIZE);
+    while (read < (size_t)SIZE * PIECES) {
+        if (written < (size_t)SIZE * PIECES && tls_stream_flush(r.server) == 0) {
+            ck_assert_int_eq(tls_stream_write(r.server, piece, SIZE), 0);
+            written += SIZE;
+            continue;
+        }
+        if (written < (size_t)SIZE * PIECES)
+            ck_assert(tls_stream_has_rest(r.server));
+        ssize_t n = tls_stream_read(r.client, got, SIZE);
+        if (n == -EAGAIN) {
+            (void)tls_stream_flush(r.server);
+            continue;
+        }
+        ck_assert_int_gt(n, 0);
+        assert_quietly(memcmp(got, piece, (size_t)n) == 0);
+        read += (size_t)n;
+    }
+    ck_assert(!tls_stream_has_rest(r.server));
+    free(piece);
+    free(got);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(close_notify_ends_one_direction)
+{
+    struct rig r = rig_open(versions[_i]);
+    char data[8];
+    ck_assert_int_eq(tls_stream_write(r.client, "last", 4), 0);
+    ck_assert_int_eq(tls_stream_close(r.client), 0);
+    ck_assert_int_eq(tls_stream_close(r.client), 0);
+    must_read(r.server, "last");
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), 0);
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), 0);
+    ck_assert_int_eq(tls_stream_write(r.server, "more", 4), 0);
+    must_read(r.client, "more");
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(an_end_without_close_notify_is_told)
+{
+    struct rig r = rig_open(versions[_i]);
+    char data[8];
+    ck_assert_int_eq(tls_stream_write(r.client, "half", 4), 0);
+    shutdown(r.fd[0], SHUT_WR);
+    must_read(r.server, "half");
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), -ECONNABORTED);
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), -ECONNABORTED);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_key_update_is_followed)
+{
+    struct rig r = rig_open(TLS1_3_VERSION);
+    for (int i = 0; i < 100; i++) {
+        assert_quietly(SSL_key_update(tls_stream_ssl(r.client), SSL_KEY_UPDATE_REQUESTED) == 1);
+        assert_quietly(tls_stream_write(r.client, "ping", 4) == 0);
+        must_read(r.server, "ping");
+        assert_quietly(tls_stream_write(r.server, "pong", 4) == 0);
+        must_read(r.client, "pong");
+    }
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_storm_of_key_updates_ends_the_connection)
+{
+    struct rig r = rig_open(TLS1_3_VERSION);
+    char data[8];
+    ssize_t n = -EAGAIN;
+    for (int i = 0; i < 1000 && n == -EAGAIN; i++) {
+        SSL *client = tls_stream_ssl(r.client);
+        assert_quietly(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        assert_quietly(SSL_do_handshake(client) == 1);
+        n = tls_stream_read(r.server, data, sizeof data);
+    }
+    ck_assert_int_eq(n, -EPROTO);
+    ck_assert_str_eq(tls_stream_why(r.server), "too many messages without data");
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(nonsense_is_an_error_with_a_reason)
+{
+    struct rig r = rig_open(versions[_i]);
+    char data[8];
+    ck_assert_int_eq(send(r.fd[0], "\x17\x03\x03\0\x10nonsense nonsense", 21, 0), 21);
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), -EPROTO);
+    ck_assert_str_ne(tls_stream_why(r.server), "");
+    rig_close(&r);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("tls_stream");
+    TCase *t = tcase_create("streams");
+    tcase_add_loop_test(t, what_is_written_arrives_in_both_directions, 0, 2);
+    tcase_add_loop_test(t, a_full_socket_keeps_a_rest, 0, 2);
+    tcase_add_loop_test(t, close_notify_ends_one_direction, 0, 2);
+    tcase_add_loop_test(t, an_end_without_close_notify_is_told, 0, 2);
+    tcase_add_loop_test(t, nonsense_is_an_error_with_a_reason, 0, 2);
+    tcase_add_test(t, a_key_update_is_followed);
+    tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return suite_main(suite());
+}
