@@ -11,10 +11,11 @@ static uv_loop_t loop;
 static struct runtime rt;
 static struct upgrade upgrade;
 
-static void on_handed_over(void *arg, int pid)
+static void on_handed_over(void *arg, int pid, uint64_t staying)
 {
     (void)arg;
     (void)pid;
+    (void)staying;
     ck_abort_msg("%s", "no upgrade succeeds here");
 }
 

@@ -74,6 +74,36 @@ static void check_key_unused_named(const struct load *l, enum section_kind kind,
 
 /* --- [listen] --- */
 
+static void check_listen_tls(const struct load *l, size_t i)
+{
+    static const char *const keys[] = {
+        "tls_certificate",   "tls_min",          "tls_max",     "tls_ciphers",
+        "tls_ciphersuites",  "tls_groups",       "tls_alpn",    "tls_client_ca",
+        "tls_verify_client", "tls_unknown_name", "tls_tickets", "tls_ticket_key",
+    };
+    const struct config_listen *listen = &l->config->listen[i];
+    for (size_t k = 0; k < sizeof keys / sizeof *keys && !listen->tls; k++)
+        check_key_unused_named(l, SECTION_LISTEN, i, keys[k], "has no effect without tls = yes");
+    if (!listen->tls)
+        return;
+    if (listen->tls_certificate_count == 0 &&
+        !check_key_given(l, SECTION_LISTEN, i, "tls_certificate"))
+        check_key_report(l, SECTION_LISTEN, i, "tls",
+                         "needs tls_certificate, expected a file with certificate and key");
+    if (listen->tls_limits.min > listen->tls_limits.max)
+        check_key_report(l, SECTION_LISTEN, i, "tls_min",
+                         "tls_min is above tls_max, expected no higher version");
+    if (listen->tls_verify_client != CONFIG_VERIFY_CLIENT_NO && listen->tls_client_ca == NULL)
+        check_key_report(l, SECTION_LISTEN, i, "tls_verify_client",
+                         "needs tls_client_ca, expected a file with the CAs of clients");
+    if (listen->tls_verify_client == CONFIG_VERIFY_CLIENT_NO)
+        check_key_unused_named(l, SECTION_LISTEN, i, "tls_client_ca",
+                               "has no effect without tls_verify_client");
+    if (!listen->tls_tickets)
+        check_key_unused_named(l, SECTION_LISTEN, i, "tls_ticket_key",
+                               "has no effect without tls_tickets = yes");
+}
+
 void check_listen(const struct load *l, size_t i)
 {
     const struct config_listen *listen = &l->config->listen[i];
@@ -86,6 +116,7 @@ void check_listen(const struct load *l, size_t i)
         check_key_report(
             l, SECTION_LISTEN, i, accept,
             "needs trusted_proxies, expected the networks whose headers are trusted, or all");
+    check_listen_tls(l, i);
 }
 
 static void report_key(const struct load *l, size_t i, const char *key, const char *what)

@@ -139,6 +139,19 @@ struct config_certificate {
     char *key;  /* NULL: in the same file */
 };
 
+/* Whether a client needs a certificate. */
+enum config_verify_client {
+    CONFIG_VERIFY_CLIENT_NO,
+    CONFIG_VERIFY_CLIENT_OPTIONAL,
+    CONFIG_VERIFY_CLIENT_YES,
+};
+
+/* What a client gets whose hello has a name that no certificate is for. */
+enum config_unknown_name {
+    CONFIG_UNKNOWN_NAME_DEFAULT, /* the first certificate */
+    CONFIG_UNKNOWN_NAME_REJECT,
+};
+
 /* What may be agreed in a TLS handshake. */
 struct config_tls {
     enum config_tls_version min;
@@ -204,6 +217,7 @@ struct config_global {
 
 struct config_pool;
 struct tls_client_context;
+struct tls_server_context;
 
 /* Where a running zproxy is controlled and observed. */
 struct config_admin {
@@ -277,6 +291,18 @@ struct config_listen {
     uint64_t per_ip6_prefix;
     uint64_t upload_rate;   /* bytes a second; 0 = off */
     uint64_t download_rate; /* bytes a second; 0 = off */
+    bool tls;               /* TLS of clients ends here; then at least one tls_certificate */
+    struct config_certificate *tls_certificate; /* in file order */
+    size_t tls_certificate_count;
+    struct config_tls tls_limits;
+    char *tls_client_ca; /* file of the CAs of clients; NULL = unset */
+    enum config_verify_client tls_verify_client;
+    enum config_unknown_name tls_unknown_name;
+    bool tls_tickets;
+    char **tls_ticket_key; /* files; the first one encrypts; none: keys of this process */
+    size_t tls_ticket_key_count;
+    /* Made by control when the configuration is prepared, and freed with it; NULL: no TLS. */
+    struct tls_server_context *tls_context;
 };
 
 struct config_server {

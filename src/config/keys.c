@@ -72,6 +72,19 @@ static const char *const check_tls_words[] = {
     [CONFIG_CHECK_TLS_YES + 1] = NULL,
 };
 
+static const char *const verify_client_words[] = {
+    [CONFIG_VERIFY_CLIENT_NO] = "no",
+    [CONFIG_VERIFY_CLIENT_OPTIONAL] = "optional",
+    [CONFIG_VERIFY_CLIENT_YES] = "yes",
+    [CONFIG_VERIFY_CLIENT_YES + 1] = NULL,
+};
+
+static const char *const unknown_name_words[] = {
+    [CONFIG_UNKNOWN_NAME_DEFAULT] = "default",
+    [CONFIG_UNKNOWN_NAME_REJECT] = "reject",
+    [CONFIG_UNKNOWN_NAME_REJECT + 1] = NULL,
+};
+
 static const char *const tls_version_words[] = {
     [CONFIG_TLS_1_2] = "1.2",
     [CONFIG_TLS_1_3] = "1.3",
@@ -183,6 +196,22 @@ static const struct key listen_keys[] = {
     { "per_ip6_prefix", VALUE_COUNT(1, 128, NULL), "64", LISTEN(per_ip6_prefix), SINGLE_VALUE },
     { "upload_rate", VALUE_BANDWIDTH, "off", LISTEN(upload_rate), SINGLE_VALUE },
     { "download_rate", VALUE_BANDWIDTH, "off", LISTEN(download_rate), SINGLE_VALUE },
+    { "tls", VALUE_BOOL, "no", LISTEN(tls), SINGLE_VALUE },
+    { "tls_certificate", VALUE_CERTIFICATE, NULL, LISTEN(tls_certificate), KEY_ORDERED,
+      LIST(struct config_certificate, LISTEN(tls_certificate_count)) },
+    { "tls_min", VALUE_CHOICE(tls_version_words), "1.2", LISTEN(tls_limits.min), SINGLE_VALUE },
+    { "tls_max", VALUE_CHOICE(tls_version_words), "1.3", LISTEN(tls_limits.max), SINGLE_VALUE },
+    { "tls_ciphers", VALUE_LIBRARY_LIST, "library", LISTEN(tls_limits.ciphers), SINGLE_VALUE },
+    { "tls_ciphersuites", VALUE_LIBRARY_LIST, "library", LISTEN(tls_limits.ciphersuites), SINGLE_VALUE },
+    { "tls_groups", VALUE_LIBRARY_LIST, "library", LISTEN(tls_limits.groups), SINGLE_VALUE },
+    { "tls_alpn", VALUE_PROTOCOL, NULL, LISTEN(tls_limits.alpn), KEY_COMMAS | KEY_ORDERED,
+      LIST(char *, LISTEN(tls_limits.alpn_count)) },
+    { "tls_client_ca", VALUE_PATH, NULL, LISTEN(tls_client_ca), SINGLE_VALUE },
+    { "tls_verify_client", VALUE_CHOICE(verify_client_words), "no", LISTEN(tls_verify_client), SINGLE_VALUE },
+    { "tls_unknown_name", VALUE_CHOICE(unknown_name_words), "default", LISTEN(tls_unknown_name), SINGLE_VALUE },
+    { "tls_tickets", VALUE_BOOL, "yes", LISTEN(tls_tickets), SINGLE_VALUE },
+    { "tls_ticket_key", VALUE_PATH, NULL, LISTEN(tls_ticket_key), KEY_ORDERED,
+      LIST(char *, LISTEN(tls_ticket_key_count)) },
 };
 
 #define POOL(field) offsetof(struct config_pool, field)

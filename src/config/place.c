@@ -13,7 +13,7 @@ struct config_place {
     char *text;
 };
 
-static const char prefix[] = "tls_";
+static const char prefix[] = "tls"; /* and "tls_..." */
 
 static bool place_add(struct config *c, struct config_place place, struct location at)
 {

@@ -1,5 +1,5 @@
-/* The TLS contexts of a configuration: what its pools need for TLS. Errors name file and line. For
- * the control thread. */
+/* The TLS contexts of a configuration: what its listeners and pools need for TLS. Errors name file
+ * and line. For the control thread. */
 #ifndef ZPROXY_CONTROL_TLS_CONTEXTS_H
 #define ZPROXY_CONTROL_TLS_CONTEXTS_H
 
@@ -14,5 +14,8 @@ void tls_contexts_free(struct config *conf);
 
 /* The same, but only for the errors. */
 int tls_contexts_check(const struct config *conf, FILE *errors);
+
+/* Notes of -t about certificates that are not valid now. */
+void tls_contexts_print_notes(const struct config *conf, FILE *out);
 
 #endif

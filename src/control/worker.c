@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "control/worker_internal.h"
+#include "session/session_close.h"
+#include "session/session_record.h"
 
 /* Paused listeners may try to accept again. */
 static void on_session_ended(struct sessions *all, void *arg)
@@ -192,6 +194,12 @@ void worker_wake(struct worker *w)
 bool worker_post(struct worker *w, struct worker_message *l)
 {
     return mailbox_post(&w->mailbox, l);
+}
+
+void worker_keep_rest(struct worker *w)
+{
+    listeners_abandon(&w->listeners);
+    sessions_keep_rest(&w->sessions, session_record_stays);
 }
 
 struct sessions *worker_sessions(struct worker *w)

@@ -90,6 +90,10 @@ bool worker_post(struct worker *w, struct worker_message *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
+/* On its thread, after a handover: drops what the new process has, which are the listeners and all
+ * sessions but those that session_record_stays(). The worker ends after its last session. */
+void worker_keep_rest(struct worker *w);
+
 /* The index in its setup, by which the log names the worker. */
 unsigned worker_index(const struct worker *w);
 

@@ -76,7 +76,8 @@ enum handover_value {
 /* The object is struct listener_state. */
 #define HANDOVER_LISTENER_COUNTERS(ONE, MANY) \
     ONE(connections)                          \
-    MANY(refused, SESSION_ENDS)
+    MANY(refused, SESSION_ENDS)               \
+    MANY(handshakes, TLS_HANDSHAKES)
 /* The object is struct listener_state. */
 #define HANDOVER_LISTENER_VALUES(X)                     \
     X(uint32_t, health_override, HANDOVER_VALUE_HEALTH) \
@@ -195,7 +196,7 @@ _Static_assert(HANDOVER_VERSION == 17, "the sizes below are those of this versio
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1072);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1248);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
@@ -205,7 +206,7 @@ HANDOVER_LAYOUT(offsetof(struct handover_server, check), 872);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
-HANDOVER_LAYOUT(sizeof(struct handover_listener), 584);
+HANDOVER_LAYOUT(sizeof(struct handover_listener), 712);
 HANDOVER_LAYOUT(sizeof(struct session_setup), 912);
 HANDOVER_LAYOUT(offsetof(struct session_setup, file_length), 768);
 HANDOVER_LAYOUT(sizeof(struct handover_pool), 200);
@@ -215,14 +216,14 @@ HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
 HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
-HANDOVER_LAYOUT(SESSION_ENDS, 27);
+HANDOVER_LAYOUT(SESSION_ENDS, 29);
 HANDOVER_LAYOUT(SESSION_END_REBALANCE, 25);
-HANDOVER_LAYOUT(SESSION_ENDED, 6);
+HANDOVER_LAYOUT(SESSION_ENDED, 7);
 HANDOVER_LAYOUT(FLOW_DONE, 2);
 HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);
 HANDOVER_LAYOUT(HEALTH_SET_FAIL, 2);
 HANDOVER_LAYOUT(LOG_LEVEL_DEBUG, 4);
-HANDOVER_LAYOUT(RELAY_PATHS, 3);
+HANDOVER_LAYOUT(RELAY_PATHS, 4);
 HANDOVER_LAYOUT(RELAY_FALLBACKS, 2);
 
 /* ---- checks of received items ---- */

@@ -34,10 +34,16 @@ struct worker_barrier {
     sem_t arrived;
     sem_t released;
     sem_t left;
+    bool keeps_rest; /* set before the release: the handover has succeeded */
 };
+
+/* Of the pause: after success the workers wait on it until the process ends, or its rest begins. */
+static struct worker_barrier pause_barrier;
+static size_t pause_count;
 
 static void worker_barrier_init(struct worker_barrier *b)
 {
+    b->keeps_rest = false;
     sem_init(&b->arrived, 0, 0);
     sem_init(&b->released, 0, 0);
     sem_init(&b->left, 0, 0);
@@ -57,12 +63,14 @@ static void wait_semaphore(sem_t *s)
         ;
 }
 
-/* For a worker: blocks until worker_barrier_release(). */
-static void worker_barrier_wait(struct worker_barrier *b)
+/* For a worker: blocks until worker_barrier_release(). Returns keeps_rest. */
+static bool worker_barrier_wait(struct worker_barrier *b)
 {
     sem_post(&b->arrived);
     wait_semaphore(&b->released);
+    bool keeps_rest = b->keeps_rest;
     sem_post(&b->left);
+    return keeps_rest;
 }
 
 /* For control: blocks until count workers wait. */
@@ -127,7 +135,7 @@ static void on_pack(struct worker_message *l, void *owner)
     struct sessions *all = worker_sessions(owner);
     struct session *s;
     LIST_FOREACH(s, &all->all, in_all) {
-        if (s->staged || !session_record_is_final(s))
+        if (s->staged || !session_record_is_final(s) || session_record_stays(s))
             continue;
         if (!pack_session(pk, s)) {
             pk->more = true;
@@ -135,7 +143,7 @@ static void on_pack(struct worker_message *l, void *owner)
         }
         s->staged = true;
     }
-    worker_barrier_wait(&pk->barrier);
+    (void)worker_barrier_wait(&pk->barrier);
 }
 
 /* Called before a worker packs, so that it does not wait for a slow receiver. */
@@ -195,7 +203,8 @@ static void on_pause(struct worker_message *l, void *owner)
     struct worker_barrier *barrier = r->barrier;
     sessions_reap(worker_sessions(owner));
     free(r);
-    worker_barrier_wait(barrier);
+    if (worker_barrier_wait(barrier))
+        worker_keep_rest(owner);
 }
 
 /* Returns 0 or -ENOMEM. *paused: how many workers wait, in both cases; those that have finished are
@@ -285,6 +294,10 @@ static int send_late_of(struct handover_sender *hs, const struct sessions *all, 
         int fd[SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS];
         if (s->staged)
             continue;
+        if (session_record_stays(s)) {
+            hs->result->staying++;
+            continue;
+        }
         session_record_setup(s, &e.setup, fd);
         session_record_progress(s, &e.progress, fd + SESSION_RECORD_SETUP_FDS);
         e.setup.worker = (uint32_t)worker;
@@ -331,11 +344,8 @@ static void set_deadline(struct handover_sender *hs, uint64_t now)
  * them, so it can be killed and the workers can continue. */
 static int transfer_sessions(struct handover_sender *hs)
 {
-    /* static: after success workers wait on it until the process ends */
-    static struct worker_barrier barrier;
     uint64_t began = handover_channel_now_us();
-    size_t paused = 0;
-    int rc = pause_workers(hs, &barrier, &paused);
+    int rc = pause_workers(hs, &pause_barrier, &pause_count);
     set_deadline(hs, began);
     if (rc < 0)
         rc = handover_channel_fail(&hs->channel, "pausing the workers", rc);
@@ -351,7 +361,7 @@ static int transfer_sessions(struct handover_sender *hs)
         rc = handover_channel_send(&hs->channel, HANDOVER_TAKEN_OVER);
     if (rc < 0) {
         hs->kill_receiver(hs->arg);
-        resume_workers(hs, &barrier, paused);
+        resume_workers(hs, &pause_barrier, pause_count);
     }
     hs->result->paused_us = handover_channel_now_us() - began;
     return rc;
@@ -392,6 +402,12 @@ int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg)
 }
 
 /* ---- after the handover ---- */
+
+void handover_send_keep_rest(void)
+{
+    pause_barrier.keeps_rest = true;
+    worker_barrier_release(&pause_barrier, pause_count);
+}
 
 static bool get_log_loss(const uint64_t sent[LOG_NAME_COUNT], struct handover_log_loss *e)
 {

@@ -15,6 +15,7 @@
 
 struct handover_send_result {
     uint64_t sessions;
+    uint64_t staying;   /* sessions that cannot be handed over */
     uint64_t paused_us; /* how long the workers were paused, also after a failure */
     char error[200];    /* why the handover failed */
 };
@@ -28,6 +29,10 @@ struct handover_send_result {
  * when this process continues. */
 int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg), void *arg,
                   struct handover_send_result *result);
+
+/* After a handover with sessions that stay: lets the workers continue with these, and without
+ * everything that was handed over. The caller must end the process when they have finished. */
+void handover_send_keep_rest(void);
 
 /* After a handover and log_close(): tells the new process how many log lines were lost since the
  * counters were sent. sent: dropped lines in these counters. */

@@ -24,7 +24,7 @@
 extern char **environ;
 
 int upgrade_init(struct upgrade *u, struct runtime *rt, char *const *argv,
-                 void (*handed_over)(void *arg, int pid), void *arg)
+                 void (*handed_over)(void *arg, int pid, uint64_t staying), void *arg)
 {
     memset(u, 0, sizeof *u);
     u->rt = rt;
@@ -204,9 +204,12 @@ static void upgrade_hand_over(struct upgrade *u)
     }
     upgrade_log(u, LOG_LEVEL_NOTICE, "process %d has taken over %s, paused for %" PRIu64 " us", pid,
                 human_count(result.sessions, "session", sessions), result.paused_us);
+    if (result.staying > 0)
+        upgrade_log(u, LOG_LEVEL_NOTICE, "process %d keeps %s with TLS in user space",
+                    (int)getpid(), human_count(result.staying, "session", sessions));
     notify_send(&u->rt->notify, "MAINPID=%d", pid);
     forward_signals(u);
-    u->handed_over(u->arg, pid);
+    u->handed_over(u->arg, pid, result.staying);
 }
 
 /* libuv calls this before each poll. At the second call the loop has polled once, and has handled

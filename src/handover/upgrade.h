@@ -26,7 +26,8 @@
  * 10. old: sends TAKEN_OVER: it will not touch a session again.
  * 11. old: upgrade_hand_over() forwards pending signals to the new process, sends its process ID to
  *     the service manager, and calls handed_over. That is proxy_on_handed_over(): it sends the
- *     last answers, closes the log, sends LOG_LOSS if lines were lost, and exits.
+ *     last answers, closes the log, sends LOG_LOSS if lines were lost, and exits. Sessions whose
+ *     TLS is in user space were not handed over: if there are some, it waits for their end first.
  * 12. new: proxy_start_workers() starts to relay. run_until_stopped() writes the pid file,
  *     reloads if the file on disk differs from the received configuration, and waits for
  *     LOG_LOSS (log_loss_watch_start()).
@@ -74,16 +75,16 @@ struct upgrade {
     uv_handle_t *handle[UPGRADE_HANDLES]; /* the open ones of those above */
     unsigned open;
     unsigned closing; /* handles being closed */
-    /* Called when the process pid owns everything; must end this process without closing a socket.
-     */
-    void (*handed_over)(void *arg, int pid);
+    /* Called when the process pid owns everything, with the control signals blocked; must end this
+     * process without shutting down a socket. staying: sessions that this process still has. */
+    void (*handed_over)(void *arg, int pid, uint64_t staying);
     void *arg;
 };
 
 /* argv: as main() got it; it must outlive u, and argv[0] leads to the program. Returns 0 or -errno;
  * after a failure upgrade_start() only logs that no upgrade is possible. */
 int upgrade_init(struct upgrade *u, struct runtime *rt, char *const *argv,
-                 void (*handed_over)(void *arg, int pid), void *arg);
+                 void (*handed_over)(void *arg, int pid, uint64_t staying), void *arg);
 void upgrade_fini(struct upgrade *u);
 
 /* Starts an upgrade, unless one is in progress. The result is logged (event=upgrade). */

@@ -60,6 +60,47 @@ static void metrics_put_refused(const struct metrics *m, const struct family *f,
     }
 }
 
+/* A handshake that failed has no version. */
+static bool has_version(enum tls_handshake_result result)
+{
+    return result == TLS_HANDSHAKE_FULL || result == TLS_HANDSHAKE_RESUMED;
+}
+
+static void put_handshakes_of(const struct snapshot_listener *l, const struct family *f,
+                              enum tls_handshake_result result, FILE *out)
+{
+    for (enum tls_handshake_version v = 0; v < TLS_HANDSHAKE_VERSIONS; v++) {
+        if (has_version(result) != (v != TLS_HANDSHAKE_UNKNOWN))
+            continue;
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "listener", l->name },
+                                            { "version", tls_handshake_version_name(v) },
+                                            { "result", tls_handshake_result_name(result) }));
+        prometheus_value(out, l->handshakes[tls_handshake_index(result, v)]);
+    }
+}
+
+static void put_handshakes(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    const struct snapshot_listener *l = &m->s->listener[i];
+    for (enum tls_handshake_result r = 0; l->tls && r < TLS_HANDSHAKE_RESULTS; r++)
+        put_handshakes_of(l, f, r, out);
+}
+
+static void put_expiry(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    const struct snapshot_listener *l = &m->s->listener[i];
+    for (const struct snapshot_certificate *c = l->certificate;
+         c < l->certificate + l->certificate_count; c++) {
+        if (c->hidden)
+            continue; /* two samples must not have the same labels */
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS({ "listener", l->name }, { "name", c->name },
+                                            { "type", c->type }));
+        prometheus_value(out, (uint64_t)c->not_after);
+    }
+}
+
 /* ---- pools ---- */
 
 VALUE(pool_queued, m->s->pool[i].sums.waiting)
@@ -224,6 +265,13 @@ static const struct family families[] = {
       "Clients whose connection was closed before anything was relayed; reason as in "
       "the access log (end=).",
       SCOPE_LISTENERS, .samples = metrics_put_refused },
+    { "zproxy_tls_handshakes_total", "counter",
+      "TLS handshakes with clients: full, resumed (by a ticket), failed, or timeout. A handshake "
+      "that was not completed has no version.",
+      SCOPE_LISTENERS, .samples = put_handshakes },
+    { "zproxy_certificate_expiry_seconds", "gauge",
+      "Unix time at which the certificate expires, by its first name and type of key.",
+      SCOPE_LISTENERS, .samples = put_expiry },
     { "zproxy_server_up", "gauge",
       "0 while health checks fail or failed connects have taken the server out; 1 "
       "otherwise, also in maintenance (see zproxy_server_state).",
@@ -293,6 +341,10 @@ static const struct family families[] = {
       "Time from accept until the PROXY header and the TLS hello were complete, of "
       "sessions whose listener reads one of them.",
       SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_PREREAD_TIME },
+    { "zproxy_tls_handshake_seconds", "histogram",
+      "Duration of TLS handshakes with clients, from the complete hello, of those that were "
+      "completed.",
+      SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_HANDSHAKE_TIME },
     { "zproxy_queue_seconds", "histogram",
       "Time that sessions waited in the queue of a pool, of those that had to wait, "
       "with or without success.",

@@ -16,7 +16,7 @@
 static void put_relay(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     static const char *const paths[RELAY_PATHS] = {
-        [RELAY_SPLICE] = "splice", [RELAY_COPY] = "copy", [RELAY_FILE] = "file"
+        [RELAY_SPLICE] = "splice", [RELAY_COPY] = "copy", [RELAY_FILE] = "file", [RELAY_TLS] = "tls"
     };
     static const char *const directions[RELAY_DIRECTIONS] = {
         [RELAY_UP] = "up", [RELAY_DOWN] = "down"

@@ -7,9 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hostname.h"
 #include "base/node.h"
 #include "config/keys.h"
 #include "control/watchdog.h"
+#include "tls/tls_server_context.h"
 
 /* Copies the text into the snapshot. NULL stays NULL. */
 static const char *snapshot_strdup(struct snapshot *s, const char *text)
@@ -154,6 +156,43 @@ static int take_pools(const struct runtime *rt, struct snapshot *s)
 
 /* ---- listeners, workers ---- */
 
+static void take_certificate(const struct tls_server_context *tls, size_t i, struct snapshot *s,
+                             struct snapshot_listener *l)
+{
+    struct snapshot_certificate *to = &l->certificate[i];
+    struct tls_server_certificate c;
+    char name[HOSTNAME_MAX + 1];
+    tls_server_context_certificate(tls, i, &c);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(c.names, ","), c.names);
+    to->name = snapshot_strdup(s, name);
+    to->names = snapshot_strdup(s, c.names);
+    to->file = snapshot_strdup(s, c.file);
+    to->type = c.type;
+    to->not_before = c.not_before;
+    to->not_after = c.not_after;
+    for (size_t j = 0; j < i && to->name != NULL; j++)
+        to->hidden |= l->certificate[j].name != NULL && l->certificate[j].type == to->type &&
+                      strcmp(l->certificate[j].name, to->name) == 0;
+}
+
+static void take_certificates(const struct tls_server_context *tls, struct snapshot *s,
+                              struct snapshot_listener *l)
+{
+    l->certificate = s->certificate + s->certificate_count;
+    l->certificate_count = tls_server_context_count(tls);
+    for (size_t i = 0; i < l->certificate_count; i++)
+        take_certificate(tls, i, s, l);
+    s->certificate_count += l->certificate_count;
+}
+
+static size_t count_certificates(const struct config *conf)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        count += tls_server_context_count(conf->listen[i].tls_context);
+    return count;
+}
+
 static void take_listener(const struct frontend *frontend, struct snapshot *s,
                           struct snapshot_listener *l)
 {
@@ -170,6 +209,10 @@ static void take_listener(const struct frontend *frontend, struct snapshot *s,
     l->connections = counter_get(&e->connections);
     for (int i = 0; i < SESSION_ENDS; i++)
         l->refused[i] = counter_get(&e->refused[i]);
+    l->tls = frontend->conf->tls_context != NULL;
+    take_certificates(frontend->conf->tls_context, s, l);
+    for (size_t i = 0; i < TLS_HANDSHAKES; i++)
+        l->handshakes[i] = counter_get(&e->handshakes[i]);
 }
 
 static int take_listeners(struct runtime *rt, struct snapshot *s)
@@ -177,7 +220,8 @@ static int take_listeners(struct runtime *rt, struct snapshot *s)
     const struct generation *g = rt->current;
     s->listener_count = g->conf->listen_count;
     s->listener = calloc(s->listener_count + 1, sizeof *s->listener);
-    if (s->listener == NULL)
+    s->certificate = calloc(count_certificates(g->conf) + 1, sizeof *s->certificate);
+    if (s->listener == NULL || s->certificate == NULL)
         return -ENOMEM;
     enum healthz *health = healthz_of_listeners(rt);
     if (health == NULL)
@@ -293,6 +337,7 @@ void snapshot_free(struct snapshot *s)
     free(s->ended);
     free(s->pool);
     free(s->listener);
+    free(s->certificate);
     free(s->worker);
     free(s->worker_hangs);
     problems_free(&s->problems);

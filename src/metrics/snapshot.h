@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/addr.h"
 #include "base/arena.h"
@@ -86,6 +87,16 @@ struct snapshot_pool {
     size_t server_count;
 };
 
+struct snapshot_certificate {
+    const char *name;  /* the first one that it is for; "": none */
+    const char *names; /* all, with commas */
+    const char *file;
+    const char *type; /* of its key; static */
+    time_t not_before;
+    time_t not_after;
+    bool hidden; /* an earlier one has the same name and type */
+};
+
 struct snapshot_listener {
     const char *name;
     const char *pool;
@@ -97,6 +108,10 @@ struct snapshot_listener {
     enum health_override health_override;
     uint64_t connections;
     uint64_t refused[SESSION_ENDS];
+    bool tls;                                 /* TLS of clients ends there */
+    struct snapshot_certificate *certificate; /* points into snapshot.certificate */
+    size_t certificate_count;
+    uint64_t handshakes[TLS_HANDSHAKES];
 };
 
 /* How the sessions of a listener have ended in a pool. */
@@ -127,6 +142,8 @@ struct snapshot {
     struct worker_totals totals;
     struct snapshot_listener *listener;
     size_t listener_count;
+    struct snapshot_certificate *certificate;
+    size_t certificate_count;
     struct snapshot_ended *ended; /* for each listener and each pool that its clients can reach */
     size_t ended_count;
     struct snapshot_pool *pool;

@@ -40,8 +40,11 @@ static void stats_json_put_histogram(struct json_writer *w, const char *name,
 }
 
 static const char *const histogram_names[] = {
-    [SESSION_CONNECT_TIME] = "connect_ms", [SESSION_PREREAD_TIME] = "preread_ms",
-    [SESSION_QUEUE_TIME] = "queue_ms",     [SESSION_DURATION] = "duration_ms",
+    [SESSION_CONNECT_TIME] = "connect_ms",
+    [SESSION_PREREAD_TIME] = "preread_ms",
+    [SESSION_HANDSHAKE_TIME] = "tls_handshake_ms",
+    [SESSION_QUEUE_TIME] = "queue_ms",
+    [SESSION_DURATION] = "duration_ms",
     [SESSION_BYTES] = "session_bytes",
 };
 _Static_assert(LENGTH(histogram_names) == SESSION_HISTOGRAMS, "each histogram has a name");
@@ -58,6 +61,7 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
     put_directions(w, "splice", t->bytes[RELAY_SPLICE]);
     put_directions(w, "copy", t->bytes[RELAY_COPY]);
     put_directions(w, "file", t->bytes[RELAY_FILE]);
+    put_directions(w, "tls", t->bytes[RELAY_TLS]);
     json_end_object(w);
     json_begin_object(w, "fallbacks");
     for (int f = 0; f < RELAY_FALLBACKS; f++)
@@ -95,6 +99,32 @@ static void stats_json_put_paused(struct json_writer *w, enum accept_reason reas
     json_add_string(w, "paused", reason == ACCEPT_OPEN ? NULL : accept_reason_name(reason));
 }
 
+static void put_handshakes(struct json_writer *w, const struct snapshot_listener *l)
+{
+    if (!l->tls)
+        return;
+    json_begin_object(w, "tls_handshakes");
+    for (enum tls_handshake_result r = 0; r < TLS_HANDSHAKE_RESULTS; r++) {
+        uint64_t sum = 0;
+        for (enum tls_handshake_version v = 0; v < TLS_HANDSHAKE_VERSIONS; v++)
+            sum += l->handshakes[tls_handshake_index(r, v)];
+        json_add_uint(w, tls_handshake_result_name(r), sum);
+    }
+    json_end_object(w);
+    json_begin_array(w, "certificates");
+    for (size_t i = 0; i < l->certificate_count; i++) {
+        const struct snapshot_certificate *c = &l->certificate[i];
+        json_begin_object(w, NULL);
+        json_add_string(w, "names", c->names);
+        json_add_string(w, "type", c->type);
+        json_add_string(w, "file", c->file);
+        json_add_uint(w, "not_before", (uint64_t)c->not_before);
+        json_add_uint(w, "not_after", (uint64_t)c->not_after);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void stats_json_put_listener(struct json_writer *w, const struct snapshot_listener *l)
 {
     json_begin_object(w, NULL);
@@ -109,6 +139,7 @@ static void stats_json_put_listener(struct json_writer *w, const struct snapshot
     json_add_string(w, "health", healthz_name(l->health));
     json_add_string(w, "health_set", health_override_words[l->health_override]);
     json_add_uint(w, "connections", l->connections);
+    put_handshakes(w, l);
     json_begin_object(w, "refused");
     for (int why = 0; why < SESSION_ENDS; why++)
         if (session_end_is_refusal((enum session_end)why))

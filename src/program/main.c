@@ -24,6 +24,7 @@
 #include "program/signals.h"
 #include "relay/relay_stock.h"
 #include "relay/sock.h"
+#include "tls/tls_server_context.h"
 
 enum action {
     ACTION_RUN,
@@ -50,9 +51,9 @@ static void version(void)
 #else
     const char *splice = "no (not in this build)";
 #endif
-    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nlibmicrohttpd %s\nsplice: %s\n",
+    printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nlibmicrohttpd %s\nOpenSSL %s\nsplice: %s\n",
            PACKAGE_VERSION, uv_version_string(), INIH_VERSION, resolver_version(), http_version(),
-           splice);
+           tls_server_context_library(), splice);
 }
 
 /* Only notes: zproxy -t is usually not started by the service manager, so sockets may be missing.
@@ -122,6 +123,7 @@ static void print_check(const struct config *conf, const char *file)
     print_missing_addresses(conf);
     print_syslog_note(&conf->global);
     print_hashed_names(conf);
+    tls_contexts_print_notes(conf, stdout);
     service_notes_print(conf, file, stdout);
 }
 

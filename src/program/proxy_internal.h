@@ -70,8 +70,9 @@ void proxy_abort_sessions(struct proxy *p, const char *why);
 void proxy_on_shutdown_command(void *arg, uint64_t delay_ms, uint64_t spread_ms);
 /* A worker has finished; the last one ends a drain. */
 void proxy_on_worker_finished(uv_async_t *async);
-/* The new process has taken over (upgrade.handed_over): ends this one. */
-void proxy_on_handed_over(void *arg, int pid);
+/* The new process has taken over (upgrade.handed_over): ends this one, after the sessions that
+ * stayed with it. */
+void proxy_on_handed_over(void *arg, int pid, uint64_t staying);
 
 /* Removes the pid file and the files of unix sockets, so that the next start can bind. */
 void proxy_remove_files(struct proxy *p);

@@ -41,7 +41,7 @@ void flow_fini(struct flow *f, struct relay_stock *stock)
     f->pipe = NULL;
 }
 
-static void delivered(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n)
+void flow_delivered(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n)
 {
     f->bytes += n;
     counter_add(&stock->bytes[path][f->direction], n);
@@ -57,7 +57,7 @@ size_t flow_room(const struct flow *f, const struct pipe *p, const struct relay_
     return flow_smaller(flow_smaller(p->size, stock->buffer_size), f->allowed);
 }
 
-static void flow_spend(struct flow *f, size_t n)
+void flow_spend(struct flow *f, size_t n)
 {
     if (f->allowed != FLOW_UNLIMITED)
         f->allowed -= n;
@@ -94,7 +94,7 @@ int flow_sink_stopped(struct flow *f, struct side *dst, int error)
 /* Disables Nagle's algorithm before the second write. It delays a short segment only while another
  * one is not acknowledged, so the first write is never delayed, and a connection with a single
  * request needs no call. */
-static void disable_nagle(const struct flow *f, struct side *dst)
+void flow_disable_nagle(const struct flow *f, struct side *dst)
 {
     if (!side_is(dst, SIDE_NAGLE) || f->bytes == 0)
         return;
@@ -120,7 +120,7 @@ int flow_copy(struct flow *f, struct side *src, struct side *dst, struct relay_s
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT; /* does not peek at bytes that cannot be sent */
-    disable_nagle(f, dst);
+    flow_disable_nagle(f, dst);
     int rc = side_is(dst, SIDE_KTLS) ? flow_ktls_before(f, dst) : STEP_DONE;
     if (rc != STEP_DONE)
         return rc;
@@ -139,7 +139,7 @@ int flow_copy(struct flow *f, struct side *src, struct side *dst, struct relay_s
     if (rc < 0)
         return rc;
     flow_spend(f, (size_t)sent);
-    delivered(f, stock, RELAY_COPY, (size_t)sent);
+    flow_delivered(f, stock, RELAY_COPY, (size_t)sent);
     if (sent == n && (size_t)n < room && side_short_is_empty(src))
         side_clear(src, SIDE_READABLE);
     return side_is(dst, SIDE_KTLS) ? flow_ktls_after(f, dst, (size_t)sent, 0) : STEP_DONE;
@@ -153,7 +153,7 @@ static bool has_unread(const struct side *src)
 
 static void unload(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n)
 {
-    delivered(f, stock, path, n);
+    flow_delivered(f, stock, path, n);
     f->pipe->held -= (uint32_t)n;
     if (f->pipe->held > 0)
         return;
@@ -301,6 +301,8 @@ static int pass_mark(struct flow *f, struct side *src, struct side *dst, struct 
 
 static int flow_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
+    if (flow_has_tls(src, dst))
+        return flow_tls_fill(f, src, dst, stock);
     if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
         return STEP_WAIT;
     if (side_is(src, SIDE_URGENT) && !side_is(src, SIDE_KTLS) && at_mark(src))
@@ -322,11 +324,13 @@ int flow_drain_pipe(struct flow *f, struct side *dst, struct relay_stock *stock)
 #endif
 }
 
-static int flow_drain(struct flow *f, struct side *dst, struct relay_stock *stock)
+static int flow_drain(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     if (!side_is(dst, SIDE_WRITABLE))
         return STEP_WAIT;
-    disable_nagle(f, dst);
+    if (flow_has_tls(src, dst))
+        return flow_tls_drain(f, src, dst, stock);
+    flow_disable_nagle(f, dst);
     return side_is(dst, SIDE_KTLS) ? flow_ktls_drain(f, dst, stock)
                                    : flow_drain_pipe(f, dst, stock);
 }
@@ -340,10 +344,10 @@ int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_s
             rc = flow_fill(f, src, dst, stock);
             break;
         case FLOW_DRAIN:
-            rc = flow_drain(f, dst, stock);
+            rc = flow_drain(f, src, dst, stock);
             break;
         case FLOW_CLOSE:
-            rc = flow_ktls_close(f, dst);
+            rc = side_is(dst, SIDE_TLS) ? flow_tls_close(f, dst) : flow_ktls_close(f, dst);
             break;
         case FLOW_DONE:
             return FLOW_WAIT;

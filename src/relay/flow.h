@@ -30,7 +30,7 @@ struct flow {
     uint8_t direction; /* enum relay_direction */
     bool copy;         /* the kernel refuses to splice these sockets: copy */
     bool misguessed;   /* a guess that the source was empty was wrong: always ask the kernel */
-    bool cut;          /* in FLOW_CLOSE: the source has ended without close_notify */
+    bool cut;          /* in FLOW_CLOSE: the source was cut, so close_notify is not sent */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent */
     bool sink_failed;  /* after an error of flow_pump(): the sink failed, not the source */
 };

@@ -1,4 +1,4 @@
-/* For the files of a flow: flow.c, flow_ktls.c. */
+/* For the files of a flow: flow.c, flow_ktls.c, flow_tls.c. */
 #ifndef ZPROXY_RELAY_FLOW_INTERNAL_H
 #define ZPROXY_RELAY_FLOW_INTERNAL_H
 
@@ -30,6 +30,25 @@ size_t flow_room(const struct flow *f, const struct pipe *p, const struct relay_
 /* Steps: from the source to the sink through user space; from the pipe to the sink. */
 int flow_copy(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
 int flow_drain_pipe(struct flow *f, struct side *dst, struct relay_stock *stock);
+
+/* What was taken from the source for the rate limit; what the sink has. */
+void flow_spend(struct flow *f, size_t n);
+void flow_delivered(struct flow *f, struct relay_stock *stock, enum relay_path path, size_t n);
+
+/* Before bytes are written to the sink: see flow.c. */
+void flow_disable_nagle(const struct flow *f, struct side *dst);
+
+/* ---- sides whose TLS is in user space (SIDE_TLS) ---- */
+
+static inline bool flow_has_tls(const struct side *src, const struct side *dst)
+{
+    return ((src->ready | dst->ready) & SIDE_TLS) != 0;
+}
+
+/* Steps: from the source to the sink; what the sink did not take; in FLOW_CLOSE. */
+int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
+int flow_tls_drain(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
+int flow_tls_close(struct flow *f, struct side *dst);
 
 /* ---- sides whose TLS is in the kernel (SIDE_KTLS) ---- */
 

@@ -16,9 +16,11 @@ static struct tls_kernel *kernel_of(const struct side *sd)
 
 int flow_source_ended(struct flow *f, struct side *src, struct side *dst)
 {
-    bool cut = side_is(src, SIDE_KTLS) && !kernel_of(src)->close_received;
-    if (side_is(dst, SIDE_KTLS)) {
-        f->cut = cut;
+    bool cut = side_is(src, SIDE_TLS)    ? src->tls->cut
+               : side_is(src, SIDE_KTLS) ? !kernel_of(src)->close_received
+                                         : false;
+    if (side_is(dst, SIDE_KTLS) || side_is(dst, SIDE_TLS)) {
+        f->cut |= cut;
         f->state = FLOW_CLOSE;
         return STEP_DONE;
     }

@@ -12,6 +12,7 @@ enum relay_path {
     RELAY_SPLICE,
     RELAY_COPY,
     RELAY_FILE, /* sendfile(2): file answers */
+    RELAY_TLS,  /* through user space, because a side has TLS there */
     RELAY_PATHS,
 };
 

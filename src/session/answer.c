@@ -3,14 +3,20 @@
 #include <errno.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
+#include "tls/tls_stream.h"
 
 /* Bytes of one sendfile(2), and calls in one wake-up, before other sessions are processed. */
 #define ANSWER_CHUNK ((size_t)512 * 1024)
 #define ANSWER_TURNS 8
+
+/* Bytes that are encrypted at once. */
+#define ANSWER_RECORDS ((size_t)64 * 1024)
 
 static bool is_failure(int error)
 {
@@ -20,7 +26,8 @@ static bool is_failure(int error)
 /* The client has reset the connection, or the file cannot be sent. */
 static enum answer_result answer_fail(struct session *s, int error)
 {
-    if (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT || error == EHOSTUNREACH) {
+    if (error == EPROTO || error == ECONNABORTED || error == ECONNRESET || error == EPIPE ||
+        error == ETIMEDOUT || error == EHOSTUNREACH) {
         session_close(s, SESSION_END_CLIENT_RESET);
     } else {
         session_log_file_failed(s, error);
@@ -36,14 +43,23 @@ static void end_input(struct session *s)
     session_timers_arm(s);
 }
 
-/* MSG_TRUNC drops the bytes of a TCP socket without a copy (tcp(7)). */
-static enum answer_result drop_input(struct session *s)
+/* As recv(2). MSG_TRUNC drops the bytes of a TCP socket without a copy (tcp(7)). */
+static ssize_t read_dropped(const struct session *s)
 {
     const struct relay_stock *stock = &s->sessions->relay_stock;
+    if (!side_is(&s->client, SIDE_TLS))
+        return recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t n = tls_stream_read(s->client.tls->stream, stock->buffer, stock->buffer_size);
+    errno = n < 0 ? (int)-n : 0;
+    return n < 0 ? -1 : n;
+}
+
+static enum answer_result drop_input(struct session *s)
+{
     for (int turn = 0; turn < ANSWER_TURNS; turn++) {
         if (!side_is(&s->client, SIDE_READABLE) || s->up_ended)
             return ANSWER_WAIT;
-        ssize_t n = recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+        ssize_t n = read_dropped(s);
         if (n == 0)
             end_input(s);
         if (n == -1 && is_failure(errno))
@@ -57,24 +73,59 @@ static enum answer_result drop_input(struct session *s)
 /* Sends FIN: the file is complete. */
 static void answer_finish(struct session *s)
 {
+    if (side_is(&s->client, SIDE_TLS)) {
+        int rc = tls_stream_close(s->client.tls->stream);
+        if (rc == 0)
+            rc = tls_stream_flush(s->client.tls->stream);
+        if (rc == -EAGAIN) { /* called again when there is room */
+            side_clear(&s->client, SIDE_WRITABLE);
+            return;
+        }
+        if (rc < 0) {
+            answer_fail(s, -rc);
+            return;
+        }
+    }
     s->down_ended = true;
     (void)shutdown(s->client.fd, SHUT_WR); /* fails on a dead socket alone: an event tells */
     session_timers_arm(s);
 }
 
+/* As sendfile(2). OpenSSL's records that the socket does not take stay in the stream: while there
+ * are some, nothing is read. */
+static ssize_t send_encrypted(struct session *s, off_t at, size_t size)
+{
+    struct tls_stream *stream = s->client.tls->stream;
+    const struct relay_stock *stock = &s->sessions->relay_stock;
+    int rc = tls_stream_flush(stream);
+    ssize_t n = rc < 0 ? 0 : pread(s->file->fd, stock->buffer, size, at);
+    if (n > 0)
+        rc = tls_stream_write(stream, stock->buffer, (size_t)n);
+    if (rc < 0)
+        errno = -rc;
+    return rc < 0 ? -1 : n;
+}
+
+static ssize_t send_piece(struct session *s, off_t at, size_t rest)
+{
+    if (side_is(&s->client, SIDE_TLS))
+        return send_encrypted(s, at, rest < ANSWER_RECORDS ? rest : ANSWER_RECORDS);
+    return sendfile(s->client.fd, s->file->fd, &at, rest < ANSWER_CHUNK ? rest : ANSWER_CHUNK);
+}
+
 static enum answer_result send_file(struct session *s)
 {
+    enum relay_path path = side_is(&s->client, SIDE_TLS) ? RELAY_TLS : RELAY_FILE;
     for (int turn = 0; turn < ANSWER_TURNS; turn++) {
         off_t at = (off_t)s->down.bytes;
         size_t rest = (size_t)(s->file->length - at);
+        if (!side_is(&s->client, SIDE_WRITABLE))
+            return ANSWER_WAIT;
         if (rest == 0) {
             answer_finish(s);
             return ANSWER_WAIT;
         }
-        if (!side_is(&s->client, SIDE_WRITABLE))
-            return ANSWER_WAIT;
-        ssize_t n =
-            sendfile(s->client.fd, s->file->fd, &at, rest < ANSWER_CHUNK ? rest : ANSWER_CHUNK);
+        ssize_t n = send_piece(s, at, rest);
         if (n == 0)
             return answer_fail(s, ENODATA); /* it has become shorter */
         if (n == -1 && is_failure(errno))
@@ -84,7 +135,7 @@ static enum answer_result send_file(struct session *s)
         if (n > 0) {
             s->down.bytes += (uint64_t)n;
             s->active = session_now(s);
-            counter_add(&s->sessions->relay_stock.bytes[RELAY_FILE][RELAY_DOWN], (uint64_t)n);
+            counter_add(&s->sessions->relay_stock.bytes[path][RELAY_DOWN], (uint64_t)n);
         }
     }
     return ANSWER_AGAIN;

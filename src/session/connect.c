@@ -385,8 +385,8 @@ static int connect_send_header(struct session *s)
         proxy_header_write(header, how == CONFIG_SEND_PROXY_V1 ? PROXY_HEADER_V1 : PROXY_HEADER_V2,
                            &s->client_addr, &destination);
     int unread = 0;
-    bool more = s->frontend->conf->upload_rate == 0 && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
-                unread > 0;
+    bool more = s->client.tls == NULL && s->frontend->conf->upload_rate == 0 &&
+                ioctl(s->client.fd, SIOCINQ, &unread) == 0 && unread > 0;
     if (side_is(&s->server, SIDE_NAGLE)) /* TCP_NODELAY set later would send the header alone */
         sock_set_nodelay(s->server.fd);
     side_clear(&s->server, SIDE_NAGLE);
@@ -478,6 +478,7 @@ enum connect_result connect_expire(struct session *s)
     case SESSION_WAITING:
         return wait_expire(s);
     case SESSION_PREREADING:
+    case SESSION_HANDSHAKING:
     case SESSION_RELAYING:
     case SESSION_ANSWERING:
     case SESSION_ENDED:

@@ -26,7 +26,7 @@ static bool wants_hello(const struct config_listen *c)
 
 static uint64_t receive_buffer(const struct config_listen *c)
 {
-    bool peeks = c->accept_proxy || wants_hello(c);
+    bool peeks = c->accept_proxy || c->tls || wants_hello(c);
     return peeks && c->receive_buffer != 0 && c->receive_buffer < PEEK_BUFFER ? PEEK_BUFFER
                                                                               : c->receive_buffer;
 }
@@ -86,7 +86,7 @@ static int make_routes(struct frontend *f, frontend_find_pool_fn *find, const vo
             .alpn = &c->route[i].alpn,
             .pool = find(pools, c->route[i].pool->name),
         };
-    f->wants_hello = wants_hello(c);
+    f->wants_hello = !c->tls && wants_hello(c);
     return 0;
 }
 
@@ -225,6 +225,13 @@ void frontend_release_slot(struct frontend *f)
 void frontend_count_connection(struct frontend *f)
 {
     counter_add_shared(&f->listener_state->connections, 1);
+}
+
+void frontend_count_handshake(struct frontend *f, enum tls_handshake_result result,
+                              const char *version)
+{
+    size_t i = tls_handshake_index(result, tls_version_of(version));
+    counter_add_shared(&f->listener_state->handshakes[i], 1);
 }
 
 void frontend_count_end(const struct frontend *f, const struct pool *p, enum session_end why)

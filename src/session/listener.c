@@ -361,6 +361,12 @@ void listeners_fini(struct listeners *all)
     }
 }
 
+void listeners_abandon(struct listeners *all)
+{
+    listeners_fini(all);
+    all->draining = true;
+}
+
 void listeners_drain(struct listeners *all)
 {
     struct listener *l;

@@ -56,6 +56,10 @@ void listeners_init(struct listeners *all, uv_loop_t *loop, struct sessions *ses
  * the listeners. */
 void listeners_fini(struct listeners *all);
 
+/* The same while the loop runs, for sockets that another process has taken over: no client is
+ * accepted any more, and the sockets stay open there. */
+void listeners_abandon(struct listeners *all);
+
 /* Makes all paused listeners accept again. Those that fail are tried again at retry_at. */
 void listeners_resume(struct listeners *all);
 

@@ -3,6 +3,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *tls_handshake_result_name(enum tls_handshake_result result)
+{
+    static const char *const names[TLS_HANDSHAKE_RESULTS] = {
+        [TLS_HANDSHAKE_FULL] = "full",
+        [TLS_HANDSHAKE_RESUMED] = "resumed",
+        [TLS_HANDSHAKE_FAILED] = "failed",
+        [TLS_HANDSHAKE_TIMEOUT] = "timeout",
+    };
+    return names[result];
+}
+
+const char *tls_handshake_version_name(enum tls_handshake_version version)
+{
+    static const char *const names[TLS_HANDSHAKE_VERSIONS] = {
+        [TLS_HANDSHAKE_UNKNOWN] = "",
+        [TLS_HANDSHAKE_1_2] = "1.2",
+        [TLS_HANDSHAKE_1_3] = "1.3",
+    };
+    return names[version];
+}
+
+enum tls_handshake_version tls_version_of(const char *name)
+{
+    for (enum tls_handshake_version v = 0; v < TLS_HANDSHAKE_VERSIONS; v++)
+        if (strcmp(name, tls_handshake_version_name(v)) == 0)
+            return v;
+    return TLS_HANDSHAKE_UNKNOWN;
+}
+
 static struct listener_state *listener_state_find(const struct listener_state_list *all,
                                                   const char *name)
 {

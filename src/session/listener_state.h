@@ -5,6 +5,7 @@
 #define ZPROXY_SESSION_LISTENER_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -28,6 +29,32 @@ enum health_override {
     HEALTH_SET_FAIL,
 };
 
+enum tls_handshake_result {
+    TLS_HANDSHAKE_FULL,
+    TLS_HANDSHAKE_RESUMED, /* an earlier session was continued */
+    TLS_HANDSHAKE_FAILED,
+    TLS_HANDSHAKE_TIMEOUT,
+    TLS_HANDSHAKE_RESULTS,
+};
+
+enum tls_handshake_version {
+    TLS_HANDSHAKE_UNKNOWN, /* none was agreed */
+    TLS_HANDSHAKE_1_2,
+    TLS_HANDSHAKE_1_3,
+    TLS_HANDSHAKE_VERSIONS,
+};
+
+#define TLS_HANDSHAKES (TLS_HANDSHAKE_RESULTS * TLS_HANDSHAKE_VERSIONS)
+static inline size_t tls_handshake_index(enum tls_handshake_result result,
+                                         enum tls_handshake_version version)
+{
+    return (size_t)result * TLS_HANDSHAKE_VERSIONS + (size_t)version;
+}
+
+const char *tls_handshake_result_name(enum tls_handshake_result result);
+const char *tls_handshake_version_name(enum tls_handshake_version version); /* "": unknown */
+enum tls_handshake_version tls_version_of(const char *name);
+
 struct listener_state {
     LIST_ENTRY(listener_state) in_all;
     char *name;
@@ -40,6 +67,7 @@ struct listener_state {
     bool was_healthy;                     /* its clients have had a usable server or file */
     struct counter connections;
     struct counter refused[SESSION_ENDS];
+    struct counter handshakes[TLS_HANDSHAKES];
     struct end_counts_list ended;
 };
 

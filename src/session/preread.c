@@ -47,7 +47,7 @@ static enum preread_result failed(struct session *s, ssize_t error)
 
 /* ---- the hello ---- */
 
-static void choose_route(struct session *s, const struct hello *hello)
+void preread_choose_route(struct session *s, const struct hello *hello)
 {
     const struct frontend *frontend = s->frontend;
     struct pool *p = route_match(frontend->routes, frontend->conf->route_count, hello);
@@ -72,7 +72,7 @@ static enum preread_result read_hello(struct session *s)
             return preread_ended(s, SESSION_END_CLIENT_FIN);
         break;
     case HELLO_DONE:
-        choose_route(s, &hello);
+        preread_choose_route(s, &hello);
         s->preread = preread_info_new(session_now(s) - s->began, &hello);
         break;
     case HELLO_NOT_TLS:
@@ -156,10 +156,15 @@ enum preread_result preread_process(struct session *s)
     return result;
 }
 
+uint64_t preread_deadline(const struct session *s)
+{
+    return session_timers_after(session_now(s), s->frontend->conf->preread_timeout);
+}
+
 enum preread_result preread_begin(struct session *s)
 {
     s->state = SESSION_PREREADING;
-    s->wait_until = session_timers_after(session_now(s), s->frontend->conf->preread_timeout);
+    s->wait_until = preread_deadline(s);
     session_timers_arm(s);
     return preread_process(s);
 }

@@ -20,11 +20,18 @@ enum preread_result {
 /* Whether sessions of the frontend begin with a preread. */
 bool preread_is_wanted(const struct frontend *frontend);
 
+/* When the first bytes of the client must be complete, ms. */
+uint64_t preread_deadline(const struct session *s);
+
 /* Starts the preread. The state is SESSION_PREREADING if bytes are missing. */
 enum preread_result preread_begin(struct session *s);
 
 /* In SESSION_PREREADING: handle an event of the client; handle the timeout at wait_until. */
 enum preread_result preread_process(struct session *s);
 enum preread_result preread_expire(struct session *s);
+
+/* Sets the session's pool by the route that matches, and the hash of the name. */
+struct hello;
+void preread_choose_route(struct session *s, const struct hello *hello);
 
 #endif

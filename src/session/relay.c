@@ -6,6 +6,8 @@
 #include "session/rate_limit.h"
 #include "session/session_close.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
+#include "tls/tls_stream.h"
 
 /* With more bytes than this in a wake-up, throughput matters more than latency. */
 #define LONG_MESSAGE (8 * 1024)
@@ -29,12 +31,21 @@ static void relay_flush(struct session *s, struct side *failed)
     side_set(failed, SIDE_READABLE | SIDE_ENDED);
     side_set(dst, SIDE_WRITABLE);
     f->allowed = FLOW_UNLIMITED;
+    f->cut = true; /* no close_notify: a read may return 0 now */
     while (flow_pump(f, failed, dst, &s->sessions->relay_stock) == FLOW_AGAIN)
         ;
 }
 
+/* Keeps for the log why TLS of the side has failed, if that is the reason. */
+static void note_tls_failure(const struct side *failed)
+{
+    if (side_is(failed, SIDE_TLS) && tls_stream_why(failed->tls->stream)[0] != '\0')
+        tls_side_failed(failed->tls, tls_stream_why(failed->tls->stream));
+}
+
 static void relay_close_failed(struct session *s, struct side *failed)
 {
+    note_tls_failure(failed);
     relay_flush(s, failed);
     session_close(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
 }
@@ -86,6 +97,15 @@ static void charge_rates(struct session *s)
     session_timers_arm(s); /* for the time when the limit allows more */
 }
 
+/* Whether a peer has taken bytes that were counted before. */
+static bool has_flushed(struct session *s)
+{
+    bool flushed = side_is(&s->client, SIDE_FLUSHED) || side_is(&s->server, SIDE_FLUSHED);
+    side_clear(&s->client, SIDE_FLUSHED);
+    side_clear(&s->server, SIDE_FLUSHED);
+    return flushed;
+}
+
 /* Counts the bytes moved since the flows had moved `up` and `down` bytes. */
 static void relay_count(struct session *s, uint64_t up, uint64_t down)
 {
@@ -93,7 +113,7 @@ static void relay_count(struct session *s, uint64_t up, uint64_t down)
     down = s->down.bytes - down;
     if (up + down > LONG_MESSAGE)
         busy_poll_suspend(&s->sessions->set->busy_poll);
-    if (up == 0 && down == 0)
+    if (up == 0 && down == 0 && !has_flushed(s))
         return;
     s->active = session_now(s);
     server_stats_add(&s->sessions->server_stats_table, s->server_stats, up, down, s->active);

@@ -20,6 +20,8 @@
 #include "session/session_id.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
+#include "session/tls_handshake.h"
+#include "tls/tls_side.h"
 
 /* ms, see may_get_slot() */
 #define QUEUE_GRACE 250
@@ -88,6 +90,8 @@ static void session_after_connect(struct session *s, enum connect_result result)
 
 static void session_after_preread(struct session *s, enum preread_result result)
 {
+    if (result == PREREAD_DONE && s->frontend->conf->tls && s->client.tls == NULL)
+        result = tls_handshake_begin(s, s->wait_until);
     if (result != PREREAD_DONE)
         return;
     uint64_t took = session_now(s) - s->began;
@@ -118,6 +122,9 @@ static void session_process(struct session *s)
     switch ((enum session_state)s->state) {
     case SESSION_PREREADING:
         session_after_preread(s, preread_process(s));
+        break;
+    case SESSION_HANDSHAKING:
+        session_after_preread(s, tls_handshake_process(s));
         break;
     case SESSION_CONNECTING:
         session_after_connect(s, connect_finish(s));
@@ -196,6 +203,9 @@ static void session_expire(struct session *s)
     case SESSION_PREREADING:
         session_after_preread(s, preread_expire(s));
         break;
+    case SESSION_HANDSHAKING:
+        session_after_preread(s, tls_handshake_expire(s));
+        break;
     case SESSION_WAITING:
         if (!may_get_slot(s))
             session_after_connect(s, connect_expire(s));
@@ -248,6 +258,7 @@ const struct histogram_scale session_histogram_scales[] = {
     /* 1 ms to 33 s */
     [SESSION_CONNECT_TIME] = { .first = 1, .shift = 1 },
     [SESSION_PREREAD_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_HANDSHAKE_TIME] = { .first = 1, .shift = 1 },
     [SESSION_QUEUE_TIME] = { .first = 1, .shift = 1 },
     /* 1 ms to 12 days */
     [SESSION_DURATION] = { .first = 1, .shift = 2 },
@@ -310,6 +321,8 @@ void session_begin(struct sessions *all, struct frontend *frontend, int fd,
         session_close(s, SESSION_END_RESOURCE);
     } else if (preread_is_wanted(frontend)) {
         session_after_preread(s, preread_begin(s));
+    } else if (frontend->conf->tls) {
+        session_after_preread(s, tls_handshake_begin(s, preread_deadline(s)));
     } else {
         session_after_connect(s, connect_next(s));
     }

@@ -9,6 +9,7 @@
 #include "session/session_iter.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
 
 /* ---- what a session has of its pool ---- */
 
@@ -82,7 +83,7 @@ static void report_abandoned(const struct session *s)
 void session_close(struct session *s, enum session_end why)
 {
     assert(s->state != SESSION_ENDED);
-    if (s->state == SESSION_PREREADING && s->preread == NULL)
+    if ((s->state == SESSION_PREREADING || s->state == SESSION_HANDSHAKING) && s->preread == NULL)
         s->preread = preread_info_new(session_now(s) - s->began, NULL);
     report_abandoned(s);
     s->state = SESSION_ENDED;
@@ -136,6 +137,15 @@ static void end_shared_side(struct session *s, const struct side *sd, bool order
         sock_abort(sd->fd);
 }
 
+/* Unread bytes would make close(2) a reset. */
+static void close_after_alert(struct session *s)
+{
+    const struct relay_stock *stock = &s->sessions->relay_stock;
+    (void)shutdown(s->client.fd, SHUT_WR);
+    (void)recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+    side_close_both(&s->client, &s->server);
+}
+
 static void close_sides(struct session *s, enum session_end why)
 {
     if (session_is_shared(s)) {
@@ -145,6 +155,8 @@ static void close_sides(struct session *s, enum session_end why)
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
         side_close_both(&s->client, &s->server);
+    } else if (why == SESSION_END_TLS_FAILED) { /* a reset could overtake the alert that says why */
+        close_after_alert(s);
     } else { /* the peers must not take a stream that was cut for a complete one */
         side_reset_both(&s->client, &s->server);
     }
@@ -169,6 +181,8 @@ static void session_free(struct session *s, enum session_end why)
     free(s->proxy_info);
     free(s->preread);
     free(s->rate_limit);
+    tls_side_free(s->client.tls);
+    tls_side_free(s->server.tls);
     free(s);
 }
 
@@ -237,6 +251,26 @@ void session_discard(struct session *s)
     side_close(&s->server);
     session_free(s, SESSION_END_NONE);
     gauge_add(&all->count, -1);
+}
+
+void sessions_keep_rest(struct sessions *all, bool (*stays)(const struct session *s))
+{
+    struct session *s = LIST_FIRST(&all->all);
+    SLIST_INIT(&all->scheduled);
+    all->shared = true;
+    while (s != NULL) {
+        struct session *next = LIST_NEXT(s, in_all);
+        bool scheduled = s->scheduled;
+        s->scheduled = false;
+        if (!stays(s)) {
+            timer_wheel_cancel(&all->timer_wheel, &s->timer);
+            session_discard(s);
+        } else if (scheduled) {
+            session_schedule(s);
+        }
+        s = next;
+    }
+    all->shared = false;
 }
 
 void session_refuse(struct sessions *all, struct frontend *frontend, int fd,

@@ -34,6 +34,10 @@ void sessions_reap_unscheduled(struct sessions *all);
  * open in the process that the session came from. */
 void session_discard(struct session *s);
 
+/* Discards all sessions but those for which stays() is true: another process has them. Not while
+ * events are being handled, and after sessions_reap(). */
+void sessions_keep_rest(struct sessions *all, bool (*stays)(const struct session *s));
+
 /* Logs, counts and resets a client that gets no session, and releases its slots of max_connections.
  */
 void session_refuse(struct sessions *all, struct frontend *frontend, int fd,

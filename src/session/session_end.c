@@ -29,6 +29,8 @@ const char *session_end_name(enum session_end why)
         [SESSION_END_FILE_SENT] = "file_sent",
         [SESSION_END_FILE_FAILED] = "file_failed",
         [SESSION_END_REBALANCE] = "rebalance",
+        [SESSION_END_TLS_FAILED] = "tls_failed",
+        [SESSION_END_TLS_TIMEOUT] = "tls_timeout",
         [SESSION_END_TLS_REKEY] = "tls_rekey",
     };
     return names[why];
@@ -54,6 +56,8 @@ bool session_end_is_refusal(enum session_end why)
     case SESSION_END_PREREAD_TIMEOUT:
     case SESSION_END_BAD_PROXY_HEADER:
     case SESSION_END_UNTRUSTED_PROXY:
+    case SESSION_END_TLS_FAILED:
+    case SESSION_END_TLS_TIMEOUT:
     case SESSION_END_RESOURCE:
         return true;
     default:

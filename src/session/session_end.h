@@ -31,7 +31,9 @@ enum session_end {
     SESSION_END_FILE_SENT,
     SESSION_END_FILE_FAILED,
     SESSION_END_REBALANCE,
-    SESSION_END_TLS_REKEY, /* a peer changed its TLS keys, and the kernel cannot follow */
+    SESSION_END_TLS_FAILED,  /* the handshake with the client failed */
+    SESSION_END_TLS_TIMEOUT, /* it was not complete in time */
+    SESSION_END_TLS_REKEY,   /* a peer changed its TLS keys, and the kernel cannot follow */
     SESSION_ENDS,
 };
 

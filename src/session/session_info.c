@@ -72,6 +72,8 @@ const char *session_state_name(enum session_state state)
     switch (state) {
     case SESSION_PREREADING:
         return "greeting";
+    case SESSION_HANDSHAKING:
+        return "handshaking";
     case SESSION_CONNECTING:
         return "connecting";
     case SESSION_PAUSING:

@@ -11,6 +11,7 @@
 #include "base/sandbox.h"
 #include "session/preread_info.h"
 #include "session/session_addr.h"
+#include "tls/tls_side.h"
 
 /* getsockname(2) succeeds on any open socket, also after a reset. */
 static void log_local(struct log_line *line, const struct session *s)
@@ -75,6 +76,17 @@ static void log_server(struct log_line *line, const struct session *s, bool reac
     log_str(line, "server_addr", addr_print(&at, text));
 }
 
+/* What was agreed with the client, and where its records are encrypted. */
+static void log_tls(struct log_line *line, const struct session *s)
+{
+    const struct tls_side *t = s->client.tls;
+    if (t == NULL || t->version[0] == '\0')
+        return;
+    log_str(line, "tls", t->version);
+    log_str(line, "cipher", t->cipher);
+    log_str(line, "tls_relay", side_is(&s->client, SIDE_KTLS) ? "kernel" : "user");
+}
+
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
 {
     if (!log_access_is_enabled())
@@ -95,12 +107,15 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
         log_text_if_any(&line, "sni", s->preread->text);
         log_text_if_any(&line, "alpn", s->preread->alpn);
     }
+    log_tls(&line, s);
     log_uint(&line, "up", s->up.bytes);
     log_uint(&line, "down", s->down.bytes);
     log_times(&line, s, now);
     log_uint(&line, "duration_ms", now - s->began);
     log_uint(&line, "attempts", s->attempts);
     log_str(&line, "end", session_end_name(why));
+    if (s->client.tls != NULL && s->client.tls->error != NULL)
+        log_str(&line, "error", s->client.tls->error);
     log_end(&line);
 }
 

@@ -19,6 +19,13 @@
 
 /* ---- sent ---- */
 
+bool session_record_stays(const struct session *s)
+{
+    bool client = s->client.tls != NULL && !side_is(&s->client, SIDE_KTLS);
+    bool server = s->server.tls != NULL && !side_is(&s->server, SIDE_KTLS);
+    return client || server;
+}
+
 bool session_record_is_final(const struct session *s)
 {
     return s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
@@ -203,6 +210,7 @@ static const char *check_state(const struct session *s, const struct session_pro
         fits = connects;
         break;
     case SESSION_PREREADING:
+    case SESSION_HANDSHAKING: /* the hello is still in the socket */
     case SESSION_PAUSING:
     case SESSION_WAITING:
         fits = alone;

@@ -91,6 +91,10 @@ void session_record_setup(const struct session *s, struct session_setup *setup,
 void session_record_progress(const struct session *s, struct session_progress *progress,
                              int fd[SESSION_RECORD_PROGRESS_FDS]);
 
+/* Whether the session stays in this process at a handover: its TLS is in user space, or a handshake
+ * is in progress. */
+bool session_record_stays(const struct session *s);
+
 /* Whether the setup of the session stays the same until its end. */
 bool session_record_is_final(const struct session *s);
 

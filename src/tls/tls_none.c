@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "config/place.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_keys.h"
+#include "tls/tls_server_context.h"
 #include "tls/tls_stream.h"
 
 int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys)
@@ -44,6 +46,46 @@ struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int 
 {
     (void)c, (void)fd, (void)host;
     return NULL;
+}
+
+/* ---- tls_server_context ---- */
+
+const char *tls_server_context_library(void)
+{
+    return "no (not in this build)";
+}
+
+int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
+                           FILE *errors)
+{
+    *out = NULL;
+    fprintf(errors, "%s[listen %s] tls: this zproxy was built without OpenSSL\n",
+            place_find(conf, SECTION_LISTEN, i, "tls", 0), conf->listen[i].name);
+    return -1;
+}
+
+void tls_server_context_free(struct tls_server_context *c)
+{
+    (void)c;
+}
+
+struct tls_stream *tls_server_context_accept(const struct tls_server_context *c, int fd)
+{
+    (void)c, (void)fd;
+    return NULL;
+}
+
+size_t tls_server_context_count(const struct tls_server_context *c)
+{
+    (void)c;
+    return 0;
+}
+
+void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
+                                    struct tls_server_certificate *out)
+{
+    (void)c, (void)i;
+    *out = (struct tls_server_certificate){ .file = "", .names = "", .type = "" };
 }
 
 /* ---- tls_stream: there are none ---- */

@@ -98,7 +98,8 @@ REPORTS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|^==\
 
 
 def _keys(values):
-    return "".join(f"{key} = {value}\n" for key, value in (values or {}).items())
+    return "".join(f"{key} = {one}\n" for key, value in (values or {}).items()
+                   for one in (value if isinstance(value, list) else [value]))
 
 
 def sections_for(servers, bind, listen=None, pool=None, name="test"):

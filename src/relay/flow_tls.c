@@ -1,0 +1,152 @@
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "relay/flow_internal.h"
+#include "tls/tls_side.h"
+#include "tls/tls_stream.h"
+
+/* Bytes of one step: what was decrypted should still be in cache when it is sent. */
+#define FLOW_TLS (64 * 1024)
+
+static struct tls_stream *stream_of(const struct side *sd)
+{
+    return sd->tls->stream;
+}
+
+/* ---- from the source ---- */
+
+/* Reads records until the buffer is full or the socket is empty. An end or an error behind them
+ * comes again with the next call. Returns as tls_stream_read(). */
+static ssize_t read_records(struct side *src, char *buffer, size_t room)
+{
+    size_t n = 0;
+    ssize_t got = 0;
+    while (n < room && (got = tls_stream_read(stream_of(src), buffer + n, room - n)) > 0)
+        n += (size_t)got;
+    if (got == -EAGAIN)
+        side_clear(src, SIDE_READABLE);
+    return n > 0 ? (ssize_t)n : got;
+}
+
+static ssize_t read_socket(struct side *src, char *buffer, size_t room)
+{
+    ssize_t n = recv(src->fd, buffer, room, MSG_DONTWAIT);
+    if (n > 0 && (size_t)n < room && side_short_is_empty(src))
+        side_clear(src, SIDE_READABLE);
+    return n == -1 ? -errno : n;
+}
+
+/* Nothing was read: n is 0 or -errno. */
+static int nothing_read(struct flow *f, struct side *src, struct side *dst, ssize_t n)
+{
+    if (side_is(src, SIDE_KTLS) && n == -EIO)
+        return flow_ktls_control(f, src, dst);
+    if (side_is(src, SIDE_TLS) && n == -ECONNABORTED) {
+        src->tls->cut = true;
+        n = 0;
+    }
+    return n == 0 ? flow_source_ended(f, src, dst) : flow_source_stopped(src, (int)-n);
+}
+
+/* ---- to the sink ---- */
+
+/* What does not fit stays in the stream of the sink. */
+static int write_records(struct flow *f, struct side *dst, struct relay_stock *stock, size_t n)
+{
+    int rc = tls_stream_write(stream_of(dst), stock->buffer, n);
+    if (rc < 0)
+        return flow_sink_stopped(f, dst, -rc);
+    flow_delivered(f, stock, RELAY_TLS, n);
+    return STEP_DONE;
+}
+
+static int after_send(struct flow *f, struct side *dst, size_t n)
+{
+    return side_is(dst, SIDE_KTLS) ? flow_ktls_after(f, dst, n, 0) : STEP_DONE;
+}
+
+/* What does not fit stays with the source. */
+static int write_socket(struct flow *f, struct side *src, struct side *dst,
+                        struct relay_stock *stock, size_t n)
+{
+    flow_disable_nagle(f, dst);
+    ssize_t sent = send(dst->fd, stock->buffer, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == -1 && errno != EAGAIN && errno != EINTR)
+        return flow_sink_stopped(f, dst, errno);
+    size_t done = sent > 0 ? (size_t)sent : 0;
+    flow_delivered(f, stock, RELAY_TLS, done);
+    if (done < n) {
+        if (tls_side_hold(src->tls, stock->buffer + done, n - done) < 0)
+            return -ENOMEM;
+        f->state = FLOW_DRAIN;
+    }
+    return after_send(f, dst, done);
+}
+
+/* Sends what the sink has not taken before. */
+static int make_room(struct flow *f, struct side *dst)
+{
+    if (side_is(dst, SIDE_KTLS))
+        return flow_ktls_before(f, dst);
+    if (!side_is(dst, SIDE_TLS) || !tls_stream_has_rest(stream_of(dst)))
+        return STEP_DONE;
+    size_t before = tls_stream_rest(stream_of(dst));
+    int rc = tls_stream_flush(stream_of(dst));
+    if (tls_stream_rest(stream_of(dst)) < before)
+        side_set(dst, SIDE_FLUSHED);
+    return rc < 0 ? flow_sink_stopped(f, dst, -rc) : STEP_DONE;
+}
+
+/* ---- steps ---- */
+
+int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
+{
+    if (!side_is(dst, SIDE_WRITABLE))
+        return STEP_WAIT;
+    int rc = make_room(f, dst);
+    if (rc != STEP_DONE)
+        return rc;
+    if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
+        return STEP_WAIT;
+    size_t room = FLOW_TLS < f->allowed ? FLOW_TLS : (size_t)f->allowed;
+    ssize_t n = side_is(src, SIDE_TLS) ? read_records(src, stock->buffer, room)
+                                       : read_socket(src, stock->buffer, room);
+    if (n <= 0)
+        return nothing_read(f, src, dst, n);
+    flow_spend(f, (size_t)n);
+    return side_is(dst, SIDE_TLS) ? write_records(f, dst, stock, (size_t)n)
+                                  : write_socket(f, src, dst, stock, (size_t)n);
+}
+
+int flow_tls_drain(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
+{
+    struct tls_side *t = src->tls;
+    int rc = make_room(f, dst);
+    if (rc != STEP_DONE)
+        return rc;
+    flow_disable_nagle(f, dst);
+    ssize_t sent = send(dst->fd, t->held_bytes + t->held_sent, t->held - t->held_sent,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent == -1)
+        return flow_sink_stopped(f, dst, errno);
+    flow_delivered(f, stock, RELAY_TLS, (size_t)sent);
+    t->held_sent += (uint32_t)sent;
+    if (t->held_sent == t->held) {
+        tls_side_drop_held(t);
+        f->state = FLOW_FILL;
+    }
+    return after_send(f, dst, (size_t)sent);
+}
+
+/* Sends close_notify, unless the source was cut, and everything before it. */
+int flow_tls_close(struct flow *f, struct side *dst)
+{
+    struct tls_stream *stream = stream_of(dst);
+    int rc = f->cut ? 0 : tls_stream_close(stream);
+    if (rc == 0)
+        rc = tls_stream_flush(stream);
+    if (rc < 0)
+        return flow_sink_stopped(f, dst, -rc);
+    f->state = FLOW_DONE;
+    return STEP_DONE;
+}

@@ -1,0 +1,46 @@
+/* What a [listen] section with tls = yes has: its certificates, and what may be agreed.
+ *
+ * Made by control at a start or reload, and constant afterwards: all workers use it. OpenSSL holds
+ * one certificate for each type of key, and takes the one that the client can verify; so the
+ * certificates that are for the same name, of ECDSA and of RSA, stand side by side.
+ */
+#ifndef ZPROXY_TLS_TLS_SERVER_CONTEXT_H
+#define ZPROXY_TLS_TLS_SERVER_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "config/config.h"
+
+struct tls_server_context;
+struct tls_stream;
+
+/* The version of OpenSSL, or "no (not in this build)". */
+const char *tls_server_context_library(void);
+
+/* Makes the context of conf->listen[i], which must outlive it. Returns 0; or -1 after writing the
+ * error to `errors`, with file and line. For the control thread. */
+int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
+                           FILE *errors);
+/* c may be NULL. No handshake may use it any more; connections keep what they need. */
+void tls_server_context_free(struct tls_server_context *c);
+
+/* Makes a connection on an accepted socket. Returns NULL when out of memory. */
+struct tls_stream *tls_server_context_accept(const struct tls_server_context *c, int fd);
+
+/* A certificate, for people. */
+struct tls_server_certificate {
+    const char *file;
+    const char *names; /* with commas; "": none */
+    const char *type;  /* "RSA", "ECDSA", "Ed25519" */
+    time_t not_before;
+    time_t not_after;
+};
+
+size_t tls_server_context_count(const struct tls_server_context *c);
+void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
+                                    struct tls_server_certificate *out);
+
+#endif

@@ -1,0 +1,161 @@
+"""TLS clients of a scenario: each step, each byte and each end is the scenario's own."""
+
+import functools
+import os
+import ssl
+import tempfile
+import threading
+
+from .certificates import Authority
+from .machine import need
+from .program import sections_for, zproxy
+from .traffic import CHUNK, Received, connect, digest
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@functools.cache
+def has_tls():
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write(sections_for("127.0.0.1:9", "127.0.0.1:1", pool={
+            "check": "tcp", "check_tls": "yes", "tls_verify": "no"}))
+        f.flush()
+        return "built without OpenSSL" not in zproxy("-t", "-c", f.name).stderr
+
+
+@functools.cache
+def authority():
+    directory = tempfile.TemporaryDirectory()
+    os.chmod(directory.name, 0o755)
+    made = Authority(directory.name)
+    made.holder = directory
+    return made
+
+
+@functools.cache
+def certificate(name="good", names=("server.test",), **options):
+    return authority().make(name, list(names), **options)
+
+
+def listen_tls(*certificates, **keys):
+    """The keys of a [listen] section."""
+    need(has_tls(), "zproxy was built without OpenSSL")
+    return {"tls": "yes", "tls_certificate": list(certificates) or [certificate()], **keys}
+
+
+def context(version=None, alpn=(), ciphers=None, own=None):
+    made = ssl.create_default_context(cafile=authority().ca)
+    if version:
+        made.minimum_version = made.maximum_version = VERSIONS[version]
+    if alpn:
+        made.set_alpn_protocols(list(alpn))
+    if ciphers:
+        made.set_ciphers(ciphers)
+    if own:
+        made.load_cert_chain(own)
+    return made
+
+
+class Cut(Exception):
+    """The stream has ended without close_notify."""
+
+
+class TlsClient:
+    """A connection whose records are made in memory. Sending and receiving may be in two threads."""
+
+    def __init__(self, address, name="server.test", made=None, handshake=True, session=None, before=b"",
+                 raw=None, **options):
+        self.made = made or context(**options)
+        self.raw = raw or connect(address)
+        if before:
+            self.raw.sendall(before)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.object = self.made.wrap_bio(self.incoming, self.outgoing, server_hostname=name,
+                                         session=session)
+        self.lock, self.sending = threading.Lock(), threading.Lock()
+        if handshake:
+            self.handshake()
+
+    def flush(self):
+        with self.sending:
+            with self.lock:
+                data = self.outgoing.read()
+            if data:
+                self.raw.sendall(data)
+
+    def feed(self):
+        data = self.raw.recv(CHUNK)
+        with self.lock:
+            self.incoming.write(data) if data else self.incoming.write_eof()
+
+    def handshake(self, flush_last=True):
+        """flush_last: whether to send the last part of it."""
+        while True:
+            try:
+                with self.lock:
+                    self.object.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.feed()
+            except ssl.SSLError:
+                self.flush()
+                raise
+        if flush_last:
+            self.flush()
+        return self
+
+    def send(self, data, piece=CHUNK):
+        for at in range(0, len(data), piece):
+            with self.sending:
+                with self.lock:
+                    self.object.write(data[at:at + piece])
+                    out = self.outgoing.read()
+                self.raw.sendall(out)
+
+    def read(self, size):
+        """Returns at most size bytes; b"": close_notify."""
+        while True:
+            try:
+                with self.lock:
+                    return self.object.read(size)
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.feed()
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLEOFError:
+                raise Cut from None
+
+    def receive(self, size=None):
+        """As receive() of traffic; end "cut": FIN without close_notify."""
+        parts, got, end = [], 0, None
+        while end is None and (size is None or got < size):
+            try:
+                part = self.read(CHUNK if size is None else size - got)
+            except ConnectionResetError:
+                end = "reset"
+                break
+            except Cut:
+                end = "cut"
+                break
+            parts.append(part)
+            got += len(part)
+            end = "fin" if not part else None
+        return Received(got, digest(b"".join(parts)), end)
+
+    def echoes(self, data=b"are you there?"):
+        self.send(data)
+        return self.receive(len(data)) == Received(len(data), digest(data), None)
+
+    def end(self):
+        """Sends close_notify; the other direction stays open."""
+        with self.lock:
+            try:
+                self.object.unwrap()
+            except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+                pass
+        self.flush()
+
+    def close(self):
+        self.raw.close()
