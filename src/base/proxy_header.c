@@ -46,6 +46,12 @@ static size_t write_addresses(unsigned char buf[PROXY_HEADER_WRITE_MAX],
                                 : proxy_v2_write(buf, source, destination);
 }
 
+size_t proxy_header_add_tls(unsigned char buf[PROXY_HEADER_TLS_MAX], size_t n,
+                            const struct proxy_tls *tls)
+{
+    return proxy_v2_add_tls(buf, n, tls);
+}
+
 size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
                           const struct addr_peer *client, const struct addr_peer *destination)
 {

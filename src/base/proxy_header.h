@@ -56,6 +56,25 @@ enum proxy_header_result proxy_header_parse(struct proxy_header *h, const void *
 size_t proxy_header_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], enum proxy_header_version v,
                           const struct addr_peer *client, const struct addr_peer *destination);
 
+/* What a header of version 2 says of the client's TLS, if that ended here. */
+struct proxy_tls {
+    const char *version; /* "TLSv1.3" */
+    const char *cipher;
+    const char *name;        /* in the client's hello; "": none */
+    const char *protocol;    /* of ALPN that was agreed; "": none */
+    bool has_certificate;    /* the client has one, which was verified */
+    bool is_resumed;         /* it was shown in an earlier connection */
+    const char *common_name; /* of the certificate; "": none */
+};
+
+/* Room for a header with what proxy_header_add_tls() adds. */
+#define PROXY_HEADER_TLS_MAX 1024
+
+/* Adds that to a header of version 2, of n bytes: the TLVs PP2_TYPE_ALPN, PP2_TYPE_AUTHORITY and
+ * PP2_TYPE_SSL. Returns the length. */
+size_t proxy_header_add_tls(unsigned char buf[PROXY_HEADER_TLS_MAX], size_t n,
+                            const struct proxy_tls *tls);
+
 /* Writes the header for a health check: LOCAL in version 2; in version 1, which has no such
  * command, the addresses of the connection itself. Returns the length. */
 size_t proxy_header_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX],

@@ -21,9 +21,23 @@
 #define IN6_SIZE  36
 #define UNIX_SIZE 216 /* two paths of 108 */
 
-#define TLV_HEAD   3 /* type, length */
-#define TLV_CRC32C 0x03
-#define CRC_SIZE   4
+#define TLV_HEAD      3 /* type, length */
+#define TLV_ALPN      0x01
+#define TLV_AUTHORITY 0x02
+#define TLV_CRC32C    0x03
+#define TLV_SSL       0x20
+#define TLV_VERSION   0x21 /* within TLV_SSL, as the next two */
+#define TLV_CN        0x22
+#define TLV_CIPHER    0x23
+
+/* Flags of TLV_SSL. */
+#define CLIENT_SSL       0x01
+#define CLIENT_CERT_CONN 0x02 /* shown in this connection */
+#define CLIENT_CERT_SESS 0x04 /* shown at least once in this TLS session */
+
+#define TEXT_MAX 255 /* bytes of a text in a TLV that are written */
+
+#define CRC_SIZE 4
 
 static const unsigned char signature[] = { '\r', '\n', '\r', '\n', 0,   '\r',
                                            '\n', 'Q',  'U',  'I',  'T', '\n' };
@@ -260,4 +274,49 @@ size_t proxy_v2_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], const struct ad
 size_t proxy_v2_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX])
 {
     return (size_t)(append_header(buf, COMMAND_LOCAL, FAMILY_UNSPEC | TRANSPORT_UNSPEC) - buf);
+}
+
+/* A text that is empty is left out. */
+static unsigned char *append_text(unsigned char *at, unsigned char type, const char *text)
+{
+    size_t n = strnlen(text, TEXT_MAX);
+    const unsigned char head[TLV_HEAD] = { type, 0, (unsigned char)n };
+    if (n == 0)
+        return at;
+    at = proxy_v2_append(at, head, sizeof head);
+    return proxy_v2_append(at, text, n);
+}
+
+static void set_length(unsigned char *at, size_t n)
+{
+    at[0] = (unsigned char)(n >> 8);
+    at[1] = (unsigned char)n;
+}
+
+static unsigned char *append_ssl(unsigned char *at, const struct proxy_tls *tls)
+{
+    unsigned flags = CLIENT_SSL;
+    if (tls->has_certificate)
+        flags |= tls->is_resumed ? CLIENT_CERT_SESS : CLIENT_CERT_SESS | CLIENT_CERT_CONN;
+    /* verify: 0 only if a certificate was verified */
+    const unsigned char head[] = { TLV_SSL, 0, 0, (unsigned char)flags,
+                                   0,       0, 0, !tls->has_certificate };
+    unsigned char *begin = at;
+    at = proxy_v2_append(at, head, sizeof head);
+    at = append_text(at, TLV_VERSION, tls->version);
+    at = append_text(at, TLV_CN, tls->common_name);
+    at = append_text(at, TLV_CIPHER, tls->cipher);
+    set_length(begin + 1, (size_t)(at - begin) - TLV_HEAD);
+    return at;
+}
+
+size_t proxy_v2_add_tls(unsigned char buf[PROXY_HEADER_TLS_MAX], size_t n,
+                        const struct proxy_tls *tls)
+{
+    unsigned char *at = buf + n;
+    at = append_text(at, TLV_ALPN, tls->protocol);
+    at = append_text(at, TLV_AUTHORITY, tls->name);
+    at = append_ssl(at, tls);
+    set_length(buf + AT_LENGTH, (size_t)(at - buf) - AT_ADDRESSES);
+    return (size_t)(at - buf);
 }

@@ -13,6 +13,10 @@ enum proxy_header_result proxy_v2_parse(struct proxy_header *h, const unsigned c
 size_t proxy_v2_write(unsigned char buf[PROXY_HEADER_WRITE_MAX], const struct addr_peer *source,
                       const struct addr_peer *destination);
 
+/* As proxy_header_add_tls(). */
+size_t proxy_v2_add_tls(unsigned char buf[PROXY_HEADER_TLS_MAX], size_t n,
+                        const struct proxy_tls *tls);
+
 /* LOCAL: a connection of the proxy itself. */
 size_t proxy_v2_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX]);
 

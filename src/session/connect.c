@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -12,10 +13,12 @@
 #include "relay/self_connect.h"
 #include "relay/sock.h"
 #include "relay/sock_info.h"
+#include "session/preread_info.h"
 #include "session/session_addr.h"
 #include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
 
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
 #define REST      1000 /* ms in the queue before servers that have failed are tried again */
@@ -371,12 +374,31 @@ static bool had_accepted(int error)
     return error == ECONNRESET || error == EPIPE;
 }
 
+/* Adds what was agreed with the client. */
+static size_t add_tls(const struct session *s, unsigned char header[PROXY_HEADER_TLS_MAX],
+                      size_t len)
+{
+    const struct tls_side *t = s->client.tls;
+    char version[sizeof "TLSv1.3"];
+    snprintf(version, sizeof version, "TLSv%s", t->version);
+    const struct proxy_tls tls = {
+        .version = version,
+        .cipher = t->cipher,
+        .name = s->preread == NULL ? "" : s->preread->text,
+        .protocol = s->preread == NULL ? "" : s->preread->alpn,
+        .has_certificate = t->peer != NULL,
+        .is_resumed = t->resumed,
+        .common_name = t->peer == NULL ? "" : t->peer,
+    };
+    return proxy_header_add_tls(header, len, &tls);
+}
+
 /* Sends the PROXY header. If the first bytes of the client have arrived, the header waits for them
  * (MSG_MORE): the splice that follows sends both in one packet. The send buffer of a new socket is
  * empty, so the header fits. */
 static int connect_send_header(struct session *s)
 {
-    unsigned char header[PROXY_HEADER_WRITE_MAX];
+    unsigned char header[PROXY_HEADER_TLS_MAX];
     enum config_send_proxy how = conf_of(s)->send_proxy;
     if (how == CONFIG_SEND_PROXY_NO)
         return 0;
@@ -384,6 +406,8 @@ static int connect_send_header(struct session *s)
     size_t len =
         proxy_header_write(header, how == CONFIG_SEND_PROXY_V1 ? PROXY_HEADER_V1 : PROXY_HEADER_V2,
                            &s->client_addr, &destination);
+    if (how == CONFIG_SEND_PROXY_V2 && s->client.tls != NULL)
+        len = add_tls(s, header, len);
     int unread = 0;
     bool more = s->client.tls == NULL && s->frontend->conf->upload_rate == 0 &&
                 ioctl(s->client.fd, SIOCINQ, &unread) == 0 && unread > 0;

@@ -24,6 +24,7 @@ void tls_side_free(struct tls_side *t)
         return;
     tls_stream_free(t->stream);
     free(t->held_bytes);
+    free(t->peer);
     free(t->error);
     explicit_bzero(t, sizeof *t); /* it may have secrets */
     free(t);
@@ -35,7 +36,8 @@ void tls_side_agreed(struct tls_side *t)
     t->version = tls_stream_version(t->stream);
     t->cipher = tls_stream_cipher(t->stream);
     t->resumed = tls_stream_is_resumed(t->stream);
-    t->has_peer = tls_stream_peer_name(t->stream, name);
+    if (tls_stream_peer_name(t->stream, name))
+        t->peer = strdup(name);
 }
 
 void tls_side_failed(struct tls_side *t, const char *why)

@@ -14,13 +14,13 @@ struct tls_stream;
 struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
-    bool cut;      /* in user space: the stream has ended without close_notify */
-    bool resumed;  /* an earlier session was continued */
-    bool has_peer; /* the peer has shown a certificate */
+    bool cut;     /* in user space: the stream has ended without close_notify */
+    bool resumed; /* an earlier session was continued */
     /* Bytes of this side that were decrypted, and that the other side has not taken. */
     uint32_t held;
     uint32_t held_sent;
     unsigned char *held_bytes;
+    char *peer;          /* CN of the peer's certificate, or ""; NULL: it has shown none */
     char *error;         /* why TLS has failed; NULL: it has not */
     const char *version; /* static: "1.3" */
     const char *cipher;  /* static: "TLS_AES_256_GCM_SHA384" */
