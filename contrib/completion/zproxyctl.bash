@@ -25,7 +25,7 @@ _zproxyctl_sessions() {
 _zproxyctl_next() {
     case "$*" in
     "") echo show set drain rebalance pause resume wait add del close explain preview apply reload health shutdown help top ;;
-    show) echo info problems listeners pools servers sessions session names config ;;
+    show) echo info problems listeners pools servers sessions session names certificates config ;;
     "show servers" | explain | rebalance | pause | resume | "add server") _zproxyctl_pools ;;
     "show sessions") echo busiest ;;
     "show session" | "close session") _zproxyctl_sessions ;;

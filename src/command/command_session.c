@@ -138,7 +138,7 @@ static void put_flow(struct sheet *s, uint64_t bytes, const struct flow_info *f)
         sheet_null(s);
     else
         sheet_number(s, f->pipe_size);
-    sheet_text(s, f->copied ? "copied" : "spliced");
+    sheet_text(s, f->tls ? "tls" : f->copied ? "copied" : "spliced");
 }
 
 static void put_tcp(struct sheet *s, bool known, uint64_t number)
@@ -188,6 +188,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "idle", SHEET_TIME },
         { "connect", SHEET_TIME },
         { "attempts", SHEET_COUNT },
+        { "tls", SHEET_TEXT },
+        { "cipher", SHEET_TEXT },
+        { "tls_relay", SHEET_TEXT },
         FLOW_COLUMNS("up"),
         FLOW_COLUMNS("down"),
         { "client", SHEET_TEXT },
@@ -211,6 +214,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     sheet_number(s, b->idle);
     put_tcp(s, d->connected, d->connect_time);
     sheet_number(s, d->attempts);
+    sheet_text(s, d->tls);
+    sheet_text(s, d->cipher);
+    sheet_text(s, d->tls == NULL ? NULL : d->tls_kernel ? "kernel" : "user");
     put_flow(s, b->up, &d->up);
     put_flow(s, b->down, &d->down);
     sheet_text(s, addr_peer_print(&b->client, text));

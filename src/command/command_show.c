@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/human.h"
@@ -13,6 +14,7 @@
 #include "config/keys.h"
 #include "control/healthz.h"
 #include "control/problems.h"
+#include "tls/tls_server_context.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
 
@@ -447,6 +449,60 @@ static enum request_result show_names(struct request *r)
     return request_table(r, n.sheet);
 }
 
+/* ---- certificates ---- */
+
+static const char *certificate_status(const struct tls_server_certificate *c, time_t now)
+{
+    return now >= c->not_after ? "expired" : now < c->not_before ? "not yet" : "valid";
+}
+
+/* The time that is left; none if it has expired. */
+static void put_rest(struct sheet *s, time_t until, time_t now)
+{
+    if (until <= now)
+        sheet_null(s);
+    else
+        sheet_number(s, (uint64_t)(until - now) * 1000);
+}
+
+static void put_date(struct sheet *s, time_t at)
+{
+    char text[32];
+    struct tm tm;
+    gmtime_r(&at, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    sheet_text(s, text);
+}
+
+static void put_certificate(struct sheet *s, const struct config_listen *conf, size_t i, time_t now)
+{
+    struct tls_server_certificate c;
+    tls_server_context_certificate(conf->tls_context, i, &c);
+    sheet_text(s, conf->name);
+    sheet_text(s, c.names);
+    sheet_text(s, c.type);
+    sheet_text(s, certificate_status(&c, now));
+    put_rest(s, c.not_after, now);
+    put_date(s, c.not_after);
+    sheet_number(s, c.used);
+    sheet_text(s, c.file);
+}
+
+static enum request_result show_certificates(struct request *r)
+{
+    static const struct sheet_column columns[] = {
+        { "listener", SHEET_TEXT }, { "names", SHEET_TEXT }, { "type", SHEET_TEXT },
+        { "status", SHEET_TEXT },   { "left", SHEET_TIME },  { "until", SHEET_TEXT },
+        { "used", SHEET_COUNT },    { "file", SHEET_TEXT },
+    };
+    const struct config *conf = runtime_conf(r->rt);
+    struct sheet *s = sheet_new(columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; s != NULL && i < conf->listen_count; i++)
+        for (size_t j = 0; j < tls_server_context_count(conf->listen[i].tls_context); j++)
+            put_certificate(s, &conf->listen[i], j, time(NULL));
+    return request_table(r, s);
+}
+
 /* ---- configuration ---- */
 
 static enum request_result show_config(struct request *r)
@@ -468,6 +524,8 @@ static const struct command commands[] = {
       show_servers, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show names", "", "names in server lines: addresses, and when they are resolved again", 0, 0,
       show_names, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
+    { "show certificates", "", "certificates of listeners: names, until when, how often used", 0, 0,
+      show_certificates, COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
     { "show config", "", "the configuration in force, with all defaults", 0, 0, show_config,
       COMMAND_SUGGEST_ALWAYS, COMMAND_READS },
 };

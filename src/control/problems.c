@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "control/healthz.h"
 #include "control/watchdog.h"
+#include "tls/tls_server_context.h"
 
 const char *severity_name(enum severity severity)
 {
@@ -178,6 +179,44 @@ static int add_process_health(const struct runtime *rt, struct problem_list *lis
     return 0;
 }
 
+#define DAY          86400      /* s */
+#define EXPIRES_SOON (21 * DAY) /* as the alert of contrib/prometheus */
+
+static enum severity certificate_problem(const struct tls_server_certificate *c, time_t now,
+                                         struct problem *problem)
+{
+    if (now >= c->not_after)
+        return problem_set(problem, SEVERITY_WARNING, "certificate of %.120s has expired: %.80s",
+                           c->names, c->file);
+    if (now < c->not_before)
+        return problem_set(problem, SEVERITY_WARNING,
+                           "certificate of %.120s is not valid yet: %.80s", c->names, c->file);
+    if (c->not_after - now < EXPIRES_SOON)
+        return problem_set(problem, SEVERITY_WARNING, "certificate of %.120s expires in %d days",
+                           c->names, (int)((c->not_after - now) / DAY));
+    return SEVERITY_NONE;
+}
+
+static int add_certificates(const struct runtime *rt, struct problem_list *list)
+{
+    const struct config *conf = runtime_conf(rt);
+    time_t now = time(NULL);
+    for (size_t i = 0; i < conf->listen_count; i++)
+        for (size_t j = 0; j < tls_server_context_count(conf->listen[i].tls_context); j++) {
+            struct tls_server_certificate c;
+            struct problem found = { .severity = SEVERITY_NONE };
+            tls_server_context_certificate(conf->listen[i].tls_context, j, &c);
+            if (certificate_problem(&c, now, &found) == SEVERITY_NONE)
+                continue;
+            struct problem *problem = problems_add(list);
+            if (problem == NULL)
+                return -ENOMEM;
+            snprintf(found.subject, sizeof found.subject, "listener %s", conf->listen[i].name);
+            *problem = found;
+        }
+    return 0;
+}
+
 static int add_listener_health(const struct runtime *rt, struct problem_list *list)
 {
     const struct generation *g = rt->current;
@@ -342,6 +381,8 @@ int problems_list(const struct runtime *rt, struct problem_list *list)
         rc = add_listener_health(rt, list);
     if (rc == 0)
         rc = add_reload(rt, list);
+    if (rc == 0)
+        rc = add_certificates(rt, list);
     if (rc == 0)
         rc = add_logs(list);
     if (rc == 0)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "session/session_addr.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
 
 /* `then` may be later than the time of this wake-up: the result is never below 0. */
 static uint64_t session_info_since(uint64_t now, uint64_t then)
@@ -49,6 +50,16 @@ static void flow_info(const struct flow *f, struct flow_info *info)
     info->copied = f->copy;
 }
 
+static void tls_info(const struct session *s, struct session_detail *d)
+{
+    const struct tls_side *t = s->client.tls;
+    if (t == NULL || t->version[0] == '\0')
+        return;
+    d->tls = t->version;
+    d->cipher = t->cipher;
+    d->tls_kernel = side_is(&s->client, SIDE_KTLS);
+}
+
 void session_detail(const struct session *s, struct session_detail *d)
 {
     memset(d, 0, sizeof *d);
@@ -61,8 +72,10 @@ void session_detail(const struct session *s, struct session_detail *d)
     local_name(s->server.fd, &d->server_local);
     if (s->target != NULL)
         d->server_addr = s->target->addr;
+    tls_info(s, d);
     flow_info(&s->up, &d->up);
     flow_info(&s->down, &d->down);
+    d->up.tls = d->down.tls = side_is(&s->client, SIDE_TLS) || side_is(&s->server, SIDE_TLS);
     sock_info(s->client.fd, &d->client);
     sock_info(s->server.fd, &d->server);
 }

@@ -36,6 +36,7 @@ struct flow_info {
     uint64_t held;      /* bytes in the pipe */
     uint64_t pipe_size; /* 0: no pipe */
     bool copied;        /* not spliced */
+    bool tls;           /* through user space, because TLS is there */
 };
 
 struct session_detail {
@@ -46,6 +47,9 @@ struct session_detail {
     struct addr client_local; /* the address that the client connected to; len 0: unknown */
     struct addr server_local; /* the source address of the connection to the server */
     struct addr server_addr;
+    const char *tls; /* version that was agreed with the client; NULL: no TLS */
+    const char *cipher;
+    bool tls_kernel; /* the kernel encrypts, else user space */
     struct flow_info up;
     struct flow_info down;
     struct sock_info client;

@@ -92,6 +92,8 @@ static enum preread_result handshake_done(struct session *s)
     struct hello hello;
     uint64_t now = session_now(s);
     tls_side_agreed(t);
+    if (!t->resumed)
+        tls_server_context_count_use(s->frontend->conf->tls_context, t->stream);
     describe(s, &hello);
     preread_choose_route(s, &hello);
     s->preread = preread_info_new(now - s->began, &hello);

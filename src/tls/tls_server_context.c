@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/stats.h"
 #include "config/place.h"
 #include "tls/certificate.h"
 #include "tls/certificate_names.h"
@@ -23,6 +24,7 @@ struct tls_server_context {
     const struct config_listen *conf;
     struct certificate *certificate; /* of conf->tls_certificate[i] */
     char **text;                     /* their names, for people */
+    struct counter *used;
     size_t count;
     struct certificate_names names;
     SSL_CTX **group; /* of names.group[i] */
@@ -221,6 +223,7 @@ static int make_group(struct tls_server_context *c, size_t i, const struct probl
     if (!set_client_ca(c, ctx) || !set_tickets(c, ctx) || tls_keys_watch(ctx) < 0)
         return report(p, "tls", 0, "out of memory");
     set_alpn(c, ctx);
+    SSL_CTX_set_app_data(ctx, &c->names.group[i]);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, c);
     SSL_CTX_set_options(ctx, SSL_OP_NO_ANTI_REPLAY); /* early data is off */
@@ -244,7 +247,8 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
     size_t max = c->conf->tls_certificate_count;
     c->certificate = calloc(max, sizeof *c->certificate);
     c->text = calloc(max, sizeof *c->text);
-    if (c->certificate == NULL || c->text == NULL)
+    c->used = calloc(max, sizeof *c->used);
+    if (c->certificate == NULL || c->text == NULL || c->used == NULL)
         return report(p, "tls", 0, "out of memory");
     int rc = load_certificates(c, p);
     rc |= load_client_ca(c, p);
@@ -293,6 +297,7 @@ void tls_server_context_free(struct tls_server_context *c)
     }
     free(c->certificate);
     free(c->text);
+    free(c->used);
     tls_tickets_free(c->ticket_keys);
     X509_STORE_free(c->client_ca);
     free(c);
@@ -303,6 +308,18 @@ void tls_server_context_free(struct tls_server_context *c)
 struct tls_stream *tls_server_context_accept(const struct tls_server_context *c, int fd)
 {
     return tls_stream_new(c->group[0], fd, true);
+}
+
+void tls_server_context_count_use(struct tls_server_context *c, struct tls_stream *stream)
+{
+    SSL *ssl = tls_stream_ssl(stream);
+    const struct certificate_group *g = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const X509 *shown = SSL_get_certificate(ssl);
+    for (size_t type = 0; type < CERTIFICATE_TYPES; type++) {
+        size_t i = g->certificate[type];
+        if (i != CERTIFICATE_NONE && SSL_CTX_get0_certificate(c->certificate[i].holder) == shown)
+            counter_add_shared(&c->used[i], 1);
+    }
 }
 
 size_t tls_server_context_count(const struct tls_server_context *c)
@@ -325,5 +342,6 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
         .type = types[certificate->type],
         .not_before = certificate->not_before,
         .not_after = certificate->not_after,
+        .used = counter_get(&c->used[i]),
     };
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -37,7 +38,11 @@ struct tls_server_certificate {
     const char *type;  /* "RSA", "ECDSA", "Ed25519" */
     time_t not_before;
     time_t not_after;
+    uint64_t used; /* full handshakes with it */
 };
+
+/* Counts a full handshake for the certificate that the client got. */
+void tls_server_context_count_use(struct tls_server_context *c, struct tls_stream *stream);
 
 size_t tls_server_context_count(const struct tls_server_context *c);
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
