@@ -185,6 +185,7 @@ static int add_process_health(const struct runtime *rt, struct problem_list *lis
 static enum severity certificate_problem(const struct tls_server_certificate *c, time_t now,
                                          struct problem *problem)
 {
+    char days[HUMAN_MAX];
     if (now >= c->not_after)
         return problem_set(problem, SEVERITY_WARNING, "certificate of %.120s has expired: %.80s",
                            c->names, c->file);
@@ -192,8 +193,9 @@ static enum severity certificate_problem(const struct tls_server_certificate *c,
         return problem_set(problem, SEVERITY_WARNING,
                            "certificate of %.120s is not valid yet: %.80s", c->names, c->file);
     if (c->not_after - now < EXPIRES_SOON)
-        return problem_set(problem, SEVERITY_WARNING, "certificate of %.120s expires in %d days",
-                           c->names, (int)((c->not_after - now) / DAY));
+        return problem_set(problem, SEVERITY_WARNING, "certificate of %.120s expires in %s",
+                           c->names,
+                           human_count((uint64_t)(c->not_after - now) / DAY, "day", days));
     return SEVERITY_NONE;
 }
 

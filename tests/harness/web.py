@@ -60,12 +60,12 @@ class Metrics:
     def names(self):
         return {name for name, _ in self.series}
 
-    def all(self, name, **labels):
+    def all(self, name, /, **labels):
         """Returns {all labels: value} of the series with at least these labels."""
         return {pairs: value for (each, pairs), value in self.series.items()
                 if each == name and pairs >= set(labels.items())}
 
-    def value(self, name, **labels):
+    def value(self, name, /, **labels):
         """Returns the sum of the series with at least these labels; raises Failure without any."""
         found = self.all(name, **labels)
         if not found:
