@@ -122,7 +122,6 @@ WRAP(int, uv_write, UV_ENOMEM, ENOMEM,
 int __attribute__((weak))
 ares_library_init_mem(int flags, void *(*allocate)(size_t), void (*release)(void *),
                       void *(*resize)(void *, size_t));
-int __real_ares_library_init(int flags);
 int __wrap_ares_library_init(int flags);
 
 /* c-ares of Debian 12 survives each failure. 1.34, of Debian 13, does not: when one query could not
@@ -136,9 +135,8 @@ int __wrap_ares_library_init(int flags);
 
 int __wrap_ares_library_init(int flags)
 {
-    if (!CARES_SURVIVES)
-        return __real_ares_library_init(flags);
-    return ares_library_init_mem(flags, __wrap_malloc, free, __wrap_realloc);
+    return CARES_SURVIVES ? ares_library_init_mem(flags, __wrap_malloc, free, __wrap_realloc)
+                          : ares_library_init_mem(flags, __real_malloc, free, __real_realloc);
 }
 
 int __real_epoll_ctl(int set, int op, int fd, struct epoll_event *event);
