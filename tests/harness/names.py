@@ -146,6 +146,17 @@ class NameServer:
         self.asked[question.name, question.type, "tcp" if tcp else "udp"] += 1
         return self.answer(question) if self.answer else self.by_records(question)
 
+    def answer_next_round(self, answer):
+        """Sets answer when the next round of questions begins, which A is the first of: no round is answered in both
+        ways."""
+        before, begun = self.answer or self.by_records, False
+
+        def switch(question):
+            nonlocal begun
+            begun = begun or question.type == "A"
+            return answer(question) if begun else before(question)
+        self.answer = switch
+
     def by_records(self, question):
         """Returns the answer that follows from self.records, with the aliases (CNAME) on the way."""
         name, aliases = question.name, []
