@@ -106,24 +106,28 @@ static json_t *request(struct apply *a, const char *command, int *rc)
 static int read_all(struct apply *a, FILE *in)
 {
     char part[4096];
-    size_t n = 0;
+    size_t n;
+    int rc;
     FILE *out = open_memstream(&a->text, &a->size);
     if (out == NULL)
         return -ENOMEM;
-    while ((n = fread(part, 1, sizeof part, in)) > 0)
+    do {
+        n = fread(part, 1, sizeof part, in);
+        rc = n < sizeof part && ferror(in) ? -errno : 0;
         fwrite(part, 1, n, out);
-    int rc = ferror(in) ? -errno : 0;
+    } while (n == sizeof part);
     return fclose(out) == 0 ? rc : -ENOMEM;
 }
 
 static int read_input(struct apply *a)
 {
-    FILE *in = strcmp(a->file, "-") == 0 ? stdin : fopen(a->file, "re");
+    if (strcmp(a->file, "-") == 0)
+        return read_all(a, stdin);
+    FILE *in = fopen(a->file, "re");
     if (in == NULL)
         return -errno;
     int rc = read_all(a, in);
-    if (in != stdin)
-        fclose(in);
+    fclose(in);
     return rc;
 }
 

@@ -45,9 +45,12 @@ int handover_state_send_process(struct handover_channel *c, struct runtime *from
 static int write_config_memfd(const struct config *conf)
 {
     int fd = memfd_create("zproxy.ini", MFD_CLOEXEC);
-    FILE *out = fd == -1 ? NULL : fdopen(dup(fd), "w");
+    int copy = fd == -1 ? -1 : dup(fd);
+    FILE *out = copy == -1 ? NULL : fdopen(copy, "w");
     if (out == NULL) {
         int error = errno;
+        if (copy != -1)
+            close(copy);
         if (fd != -1)
             close(fd);
         return -error;

@@ -33,8 +33,10 @@ file_failed(char text[TLS_FILE_ERROR_MAX], const char *path, const char *why, ..
 static char *read_all(int fd, size_t *size)
 {
     struct stat st;
-    if (fstat(fd, &st) == -1 || st.st_size > FILE_MAX) {
-        errno = errno == 0 ? EFBIG : errno;
+    if (fstat(fd, &st) == -1)
+        return NULL;
+    if (st.st_size > FILE_MAX) {
+        errno = EFBIG;
         return NULL;
     }
     char *data = malloc((size_t)st.st_size + 1);
@@ -56,7 +58,6 @@ static BIO *open_file(const char *path, char text[TLS_FILE_ERROR_MAX])
         file_failed(text, path, "%s", safe_open_strerror(fd));
         return NULL;
     }
-    errno = 0;
     char *data = read_all(fd, &size);
     if (data == NULL)
         file_failed(text, path, "%s", strerror(errno));
