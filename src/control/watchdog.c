@@ -171,8 +171,9 @@ void watchdog_start(struct watchdog *w)
 {
     if (w->notify->fd == -1)
         w->interval = 0;
-    uint64_t half = w->interval / 2;
-    uint64_t period = w->interval == 0 ? PERIOD_MS : half;
+    /* A ping without an answer is logged one period later, before the interval has ended. */
+    uint64_t third = w->interval / 3;
+    uint64_t period = w->interval == 0 ? PERIOD_MS : third;
     uv_timer_start(&w->timer, on_watchdog_timer, 0, period == 0 ? 1 : period);
 }
 
