@@ -1,5 +1,6 @@
 """Certificates for tests: a CA and what it signs, made by openssl in a directory of the test."""
 
+import datetime
 import subprocess
 
 from .machine import find_program, need
@@ -27,6 +28,15 @@ class Authority:
     def path(self, name):
         return f"{self.directory}/{name}.pem"
 
+    def _validity(self, days):
+        """Days below 0 are refused from OpenSSL 3.5 on, which has options for dates."""
+        known = subprocess.run([self.openssl, "x509", "-help"], text=True, capture_output=True).stderr
+        if days >= 0 or "-not_after" not in known:
+            return ["-days", str(days)]
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+        begin = end - datetime.timedelta(days=1)
+        return ["-not_before", begin.strftime("%Y%m%d%H%M%SZ"), "-not_after", end.strftime("%Y%m%d%H%M%SZ")]
+
     def make(self, name, names=("localhost",), days=365, self_signed=False):
         """names: DNS names, or addresses. days below 0: it has expired. Returns the file."""
         base = f"{self.directory}/{name}"
@@ -38,7 +48,7 @@ class Authority:
                   "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={names[0]}")
         signer = ["-signkey", f"{base}.key"] if self_signed else \
             ["-CA", self.ca, "-CAkey", f"{self.directory}/{self.name}.key", "-CAcreateserial"]
-        self._run("x509", "-req", "-in", f"{base}.csr", *signer, "-days", str(days),
+        self._run("x509", "-req", "-in", f"{base}.csr", *signer, *self._validity(days),
                   "-extfile", f"{base}.ext", "-out", f"{base}.crt")
         with open(f"{base}.pem", "w") as f:
             for part in ".crt", ".key":
