@@ -210,6 +210,32 @@ START_TEST(nonsense_is_an_error_with_a_reason)
 }
 END_TEST
 
+START_TEST(an_end_instead_of_a_message_of_the_handshake_is_an_error)
+{
+    static const unsigned char close_notify[] = { 21, 3, 3, 0, 2, 1, 0 };
+    bool server = _i == 1;
+    SSL_CTX *ctx = context(server ? TLS_server_method() : TLS_client_method(), TLS1_2_VERSION);
+    SSL_CTX *other_ctx = context(TLS_client_method(), TLS1_2_VERSION);
+    int fd[2];
+    use_certificate(server ? ctx : other_ctx);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct tls_stream *s = tls_stream_new(ctx, fd[0], server);
+    struct tls_stream *other = tls_stream_new(other_ctx, fd[1], false);
+    if (server)
+        ck_assert_int_eq(tls_stream_handshake(other), -EAGAIN); /* its hello */
+    ck_assert_int_eq(tls_stream_handshake(s), -EAGAIN);
+    ck_assert_int_eq(send(fd[1], close_notify, sizeof close_notify, 0), sizeof close_notify);
+    ck_assert_int_eq(tls_stream_handshake(s), -EPROTO);
+    ck_assert_str_eq(tls_stream_why(s), "the peer ended the handshake");
+    tls_stream_free(s);
+    tls_stream_free(other);
+    SSL_CTX_free(ctx);
+    SSL_CTX_free(other_ctx);
+    close(fd[0]);
+    close(fd[1]);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("tls_stream");
@@ -219,6 +245,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, close_notify_ends_one_direction, 0, 2);
     tcase_add_loop_test(t, an_end_without_close_notify_is_told, 0, 2);
     tcase_add_loop_test(t, nonsense_is_an_error_with_a_reason, 0, 2);
+    tcase_add_loop_test(t, an_end_instead_of_a_message_of_the_handshake_is_an_error, 0, 2);
     tcase_add_test(t, a_key_update_is_followed);
     tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
     suite_add_tcase(s, t);

@@ -252,7 +252,14 @@ int tls_stream_handshake(struct tls_stream *s)
         return rc;
     ERR_clear_error();
     rc = SSL_do_handshake(s->ssl);
-    return rc == 1 ? 0 : stream_failed(s, rc);
+    if (rc == 1)
+        return 0;
+    rc = stream_failed(s, rc);
+    if (rc == 0) { /* close_notify instead of the next message */
+        set_why(s, "the peer ended the handshake");
+        return -EPROTO;
+    }
+    return rc;
 }
 
 /* OpenSSL reports an error once; later calls return the same. */
