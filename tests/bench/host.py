@@ -19,7 +19,7 @@ PACKAGES = {
     "haproxy": "haproxy", "nginx": "nginx-light", "nginx-stream": "libnginx-mod-stream",
     "ip": "iproute2", "unshare": "util-linux", "strace": "strace", "gnuplot": "gnuplot-nox",
     "redis-server": "redis-server", "redis-benchmark": "redis-tools", "postgres": "postgresql",
-    "pgbench": "postgresql", "wrk": "wrk",
+    "pgbench": "postgresql", "wrk": "wrk", "openssl": "openssl",
 }
 MTU_LINKS = {   # joined by cables of MTU 1500: the proxy here, clients there, servers yonder
     "proxy-clients": ("10.77.1.1", "10.77.1.2"),

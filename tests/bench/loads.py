@@ -90,7 +90,7 @@ def disturbance(r):
 def run_load_once(bench, target, mode, *words, ready=None, done=None, length=None, core=True):
     """Calls ready() once all sessions stand, and done() before they are taken down."""
     layout, cut = target.layout, length or bench.seconds
-    command = [bench.load_program, mode, "-t", target.client_address(),
+    command = [bench.tls_load_program if layout.certificate else bench.load_program, mode, "-t", target.client_address(),
                "-s", target.server_address(), "-w", str(int(1000 * min(0.2, cut / 3))),
                "-l", str(int(1000 * cut)), *map(str, words)]
     for pid in target.pids:
@@ -101,7 +101,7 @@ def run_load_once(bench, target, mode, *words, ready=None, done=None, length=Non
             command += ["-K", str(bench.load_cores[0])]
     if layout.network:
         command += ["-C", layout.network.clients_ns, "-S", layout.network.servers_ns]
-    elif mode == "connect":
+    elif mode == "connect" and not layout.certificate:
         command += ["-f", "127.0.1.1+64"]
     p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True, preexec_fn=host.pin(bench.load_cores))

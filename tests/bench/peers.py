@@ -19,12 +19,13 @@ class Layout:
     """How a proxy is set up: its listeners, the servers behind it, its workers."""
 
     def __init__(self, cores, listeners=1, servers=16, workers=1, network=None, bulk=False,
-                 buffer_size=65536):
+                 buffer_size=65536, certificate=None):
         self.cores, self.workers = cores, workers
         self.listeners, self.servers = listeners, servers
         self.server_port = SERVER_PORT
         self.bulk = bulk            # long streams are all there is
         self.buffer_size = buffer_size      # of the tuned peers, where payload passes a buffer
+        self.certificate = certificate      # file of a certificate and its key: TLS ends at the proxy
         self.network = network      # a Mtu1500, or None for loopback
         links = host.MTU_LINKS
         self.listen_host = links["proxy-clients"][0] if network else "127.0.0.1"
@@ -139,6 +140,8 @@ class Zproxy(Target):
         text = "[global]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items())
         for i, address in enumerate(self.listen_addresses(layout)):
             text += f"[listen l{i}]\nbind = {address}\npool = p\n"
+            if layout.certificate:
+                text += f"tls = yes\ntls_certificate = {layout.certificate}\ntls_groups = X25519\n"
         text += "[pool p]\n"
         text += "".join(f"server = {a}\n" for a in layout.server_addresses())
         return self.write(self.directory, "ini", text)
@@ -206,6 +209,7 @@ class Haproxy(Peer):
         # payload that is spliced does not pass a buffer
         buffer = self.SHIPPED_BUFFER if self.splice else self.buffer_size(layout)
         shards = " shards by-thread" if self.tuned and layout.workers > 1 else ""
+        tls = f" ssl crt {layout.certificate} curves X25519" if layout.certificate else ""
         # what 20,000 descriptors allow: two for a session, one for a listener, two for a pipe
         connections = 9600 - layout.listeners // 2
         text = f"""\
@@ -225,7 +229,7 @@ defaults
     {splice}
 """
         for i, address in enumerate(self.listen_addresses(layout)):
-            text += f"frontend f{i}\n    bind {address}{shards}\n    default_backend b\n"
+            text += f"frontend f{i}\n    bind {address}{shards}{tls}\n    default_backend b\n"
         text += "backend b\n    balance roundrobin\n"
         for i, address in enumerate(layout.server_addresses()):
             text += f"    server s{i} {address}\n"
@@ -245,6 +249,10 @@ class Nginx(Peer):
 
     def configure(self, layout):
         reuse = " reuseport" if self.tuned and layout.workers > 1 else ""
+        tls = ""
+        if layout.certificate:
+            tls = (f"ssl_certificate {layout.certificate}; ssl_certificate_key {layout.certificate}; "
+                   "ssl_protocols TLSv1.2 TLSv1.3; ssl_ecdh_curve X25519;")
         user = "user root;" if os.geteuid() == 0 else ""
         text = f"""\
 {host.nginx_stream_module()}
@@ -267,7 +275,8 @@ stream {{
             text += f"        server {address} max_fails=0;\n"
         text += "    }\n"
         for address in self.listen_addresses(layout):
-            text += f"    server {{ listen {address} backlog=4096{reuse}; proxy_pass u; }}\n"
+            text += (f"    server {{ listen {address} backlog=4096{reuse}{' ssl' if tls else ''}; "
+                     f"{tls} proxy_pass u; }}\n")
         text += "}\n"
         return self.write(self.directory, "conf", text)
 

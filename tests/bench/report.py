@@ -30,6 +30,12 @@ GOALS = [   # load, which cases, metric, peer, at most this much of the peer's (
     ("connect", {}, "p99", "nginx", 1.0),
     ("connect", {}, "p99", "haproxy", 1.0),
 ]
+GOALS += [
+    (load, {}, metric, peer, limit)
+    for load, metric, limit in (("tls-connect", "cpu_each", 1.0), ("tls-exchange", "cpu_each", 1.0),
+                                ("tls-transfer", "cpu_byte", 1.0))
+    for peer in ("haproxy", "nginx")
+] + [("tls-concurrent", {}, "memory", "haproxy", 0.5)]
 SELF_GOALS = [  # load, which cases, metric, at most this much, of the case with these parameters
     ("concurrent", {"idle": 9000}, "memory", 400, None),
     ("concurrent", {"idle": 9000}, "fds", 2.01, None),
@@ -45,6 +51,8 @@ SELF_GOALS = [  # load, which cases, metric, at most this much, of the case with
 MAIN_METRIC = {
     "transfer": "cpu_byte", "exchange": "cpu_each", "connect": "cpu_each",
     "concurrent": "memory", "breadth": "connect_cpu", "workers": "rate", "real": "cpu_each",
+    "tls-connect": "cpu_each", "tls-exchange": "cpu_each", "tls-transfer": "cpu_byte",
+    "tls-concurrent": "memory",
 }
 
 
