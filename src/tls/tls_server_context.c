@@ -223,6 +223,7 @@ static int make_group(struct tls_server_context *c, size_t i, const struct probl
     if (!set_client_ca(c, ctx) || !set_tickets(c, ctx) || tls_keys_watch(ctx) < 0)
         return report(p, "tls", 0, "out of memory");
     set_alpn(c, ctx);
+    tls_stream_note_names(ctx);
     SSL_CTX_set_app_data(ctx, &c->names.group[i]);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, c);

@@ -47,6 +47,7 @@ struct tls_stream {
     size_t rest_size;
     size_t rest_sent;
     char *why;
+    char *server_name; /* NULL: none */
 };
 
 static void set_why(struct tls_stream *s, const char *text)
@@ -175,6 +176,43 @@ static int on_verified(int ok, X509_STORE_CTX *store)
     return ok;
 }
 
+/* ---- the name in the hello ---- */
+
+/* The extension (RFC 6066, 3): the length of the list, then type, length and name. A list that is
+ * not as it should be is refused by OpenSSL later. */
+static int note_name(struct tls_stream *s, const unsigned char *list, size_t size)
+{
+    const size_t head = 5;
+    if (size <= head || list[2] != TLSEXT_NAMETYPE_host_name)
+        return 0;
+    size_t length = (size_t)list[3] << 8 | list[4];
+    if (length > size - head)
+        return 0;
+    s->server_name = strndup((const char *)list + head, length);
+    return s->server_name == NULL ? -ENOMEM : 0;
+}
+
+/* Called again for the second hello after a HelloRetryRequest. */
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_stream *s = tls_stream_of(ssl);
+    const unsigned char *list = NULL;
+    size_t size = 0;
+    (void)arg;
+    free(s->server_name);
+    s->server_name = NULL;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &list, &size) != 1 ||
+        note_name(s, list, size) == 0)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
+void tls_stream_note_names(struct ssl_ctx_st *ctx)
+{
+    SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+}
+
 /* ---- begin and end ---- */
 
 static int stream_attach(struct tls_stream *s, SSL_CTX *ctx, bool server)
@@ -222,6 +260,7 @@ void tls_stream_free(struct tls_stream *s)
     SSL_free(s->ssl);
     drop_rest(s);
     free(s->why);
+    free(s->server_name);
     free(s);
 }
 
@@ -357,8 +396,7 @@ bool tls_stream_is_resumed(const struct tls_stream *s)
 
 const char *tls_stream_server_name(const struct tls_stream *s)
 {
-    const char *name = SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name);
-    return name == NULL ? "" : name;
+    return s->server_name == NULL ? "" : s->server_name;
 }
 
 const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size)
@@ -403,4 +441,9 @@ void tls_stream_stay(struct tls_stream *s)
 struct ssl_st *tls_stream_ssl(struct tls_stream *s)
 {
     return s->ssl;
+}
+
+struct tls_stream *tls_stream_of(const struct ssl_st *ssl)
+{
+    return SSL_get_ex_data(ssl, stream_index);
 }

@@ -20,6 +20,11 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
 struct ssl_st;
 struct tls_stream;
 
+/* Streams of this context, a server's, note the name in their client's hello. OpenSSL does not tell
+ * it if a session of TLS 1.2 is continued, but the name that the session began with
+ * (SSL_get_servername(3)). */
+void tls_stream_note_names(struct ssl_ctx_st *ctx);
+
 /* NULL: out of memory. */
 struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server);
 /* s may be NULL. Sends nothing. */
@@ -56,7 +61,7 @@ const char *tls_stream_version(const struct tls_stream *s);
 const char *tls_stream_cipher(const struct tls_stream *s);
 /* Whether an earlier session was continued. */
 bool tls_stream_is_resumed(const struct tls_stream *s);
-/* The name in the client's hello; "": none. */
+/* The name in the client's hello; "": none, or the context has no tls_stream_note_names(). */
 const char *tls_stream_server_name(const struct tls_stream *s);
 /* The protocol of ALPN; *size 0: none was agreed. */
 const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
@@ -70,5 +75,7 @@ bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_
 void tls_stream_stay(struct tls_stream *s);
 
 struct ssl_st *tls_stream_ssl(struct tls_stream *s);
+/* The stream of an SSL that tls_stream_ssl() returns, for callbacks of OpenSSL. */
+struct tls_stream *tls_stream_of(const struct ssl_st *ssl);
 
 #endif

@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/safe_open.h"
+#include "tls/tls_stream.h"
 
 #define NAME_SIZE   16
 #define RENEW_AFTER (24 * 60 * 60) /* s */
@@ -212,11 +214,44 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return rc == 1 && old && !encrypt ? 2 : rc;
 }
 
+/* ---- the name of a session ---- */
+
+static int on_new_session(SSL *ssl, void *arg)
+{
+    const char *name = tls_stream_server_name(tls_stream_of(ssl));
+    (void)arg;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), name, strlen(name));
+}
+
+static bool has_same_name(SSL *ssl, SSL_SESSION *session)
+{
+    const char *name = tls_stream_server_name(tls_stream_of(ssl));
+    void *noted = NULL;
+    size_t size = 0;
+    return SSL_SESSION_get0_ticket_appdata(session, &noted, &size) == 1 && size == strlen(name) &&
+           (size == 0 || strncasecmp(noted, name, size) == 0);
+}
+
+/* A session is not continued under another name (RFC 6066, 3): what the name decides, such as the
+ * certificate, would be that of the former name. */
+static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
+                                        const unsigned char *key_name, size_t size,
+                                        SSL_TICKET_STATUS status, void *arg)
+{
+    (void)key_name, (void)size, (void)arg;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if (!has_same_name(ssl, session))
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 int tls_tickets_use(SSL_CTX *ctx, const struct tls_ticket_keys *keys)
 {
     pthread_once(&keys_once, make_index);
     if (keys_index == -1 || SSL_CTX_set_ex_data(ctx, keys_index, (void *)keys) != 1 ||
-        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1)
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1 ||
+        SSL_CTX_set_session_ticket_cb(ctx, on_new_session, on_old_session, NULL) != 1)
         return -ENOMEM;
     return 0;
 }

@@ -22,7 +22,8 @@ int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t co
 void tls_tickets_free(struct tls_ticket_keys *keys);
 
 /* Lets connections of ctx use tickets of these keys, which must outlive it; NULL: those of the
- * process. Returns 0 or -ENOMEM. */
+ * process. They must be streams with tls_stream_note_names(): a session is continued only with the
+ * name that it began with. Returns 0 or -ENOMEM. */
 int tls_tickets_use(struct ssl_ctx_st *ctx, const struct tls_ticket_keys *keys);
 
 #endif
