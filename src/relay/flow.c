@@ -335,6 +335,20 @@ static int flow_drain(struct flow *f, struct side *src, struct side *dst, struct
                                    : flow_drain_pipe(f, dst, stock);
 }
 
+/* A reset, which shows that the stream was cut, would destroy what is still in the sink's queue. */
+static int flow_reset(const struct side *dst)
+{
+    int queued = 0;
+    return ioctl(dst->fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? STEP_WAIT : -ECONNRESET;
+}
+
+static int flow_close(struct flow *f, struct side *dst)
+{
+    return side_is(dst, SIDE_TLS)    ? flow_tls_close(f, dst)
+           : side_is(dst, SIDE_KTLS) ? flow_ktls_close(f, dst)
+                                     : flow_reset(dst);
+}
+
 int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
     for (int turn = 0; turn < FLOW_TURNS; turn++) { /* then let other sessions run */
@@ -347,7 +361,7 @@ int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_s
             rc = flow_drain(f, src, dst, stock);
             break;
         case FLOW_CLOSE:
-            rc = side_is(dst, SIDE_TLS) ? flow_tls_close(f, dst) : flow_ktls_close(f, dst);
+            rc = flow_close(f, dst);
             break;
         case FLOW_DONE:
             return FLOW_WAIT;

@@ -19,7 +19,7 @@ enum flow_state {
     FLOW_FILL,  /* pipe empty: waits for the source to be readable */
     FLOW_DRAIN, /* pipe loaded: waits for the sink to be writable */
     FLOW_DONE,  /* source ended, all delivered: waits for nothing */
-    FLOW_CLOSE, /* source ended: waits until TLS has sent close_notify, and everything before it */
+    FLOW_CLOSE, /* source ended: waits until everything, and close_notify of TLS, is sent */
 };
 
 struct flow {
@@ -30,7 +30,7 @@ struct flow {
     uint8_t direction; /* enum relay_direction */
     bool copy;         /* the kernel refuses to splice these sockets: copy */
     bool misguessed;   /* a guess that the source was empty was wrong: always ask the kernel */
-    bool cut;          /* in FLOW_CLOSE: the source was cut, so close_notify is not sent */
+    bool cut;          /* in FLOW_CLOSE: the source was cut: no close_notify, but a reset */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent */
     bool sink_failed;  /* after an error of flow_pump(): the sink failed, not the source */
 };
@@ -50,7 +50,8 @@ void flow_fini(struct flow *f, struct relay_stock *stock);
 
 /* Moves bytes until it has to wait, or has done its share of this wake-up. Returns a flow_result;
  * or -errno if an end has failed (f->sink_failed: which one). When the source has ended and
- * everything is delivered, the state is FLOW_DONE, and the caller must pass FIN on. */
+ * everything is delivered, the state is FLOW_DONE, and the caller must pass FIN on. -ECONNRESET in
+ * FLOW_CLOSE: TLS of the source has ended without close_notify, and everything is delivered. */
 int flow_pump(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock);
 
 /* Whether the flow must be pumped again after a while, without an event. */

@@ -17,8 +17,7 @@ int flow_source_stopped(struct side *src, int error);
 /* error: of a write to the sink. Likewise. */
 int flow_sink_stopped(struct flow *f, struct side *dst, int error);
 
-/* The source has ended, and everything is delivered. Returns -ECONNRESET if the stream was cut, and
- * nothing but a reset can tell the sink. */
+/* The source has ended, and everything that it sent was read. */
 int flow_source_ended(struct flow *f, struct side *src, struct side *dst);
 
 /* n bytes are in the pipe p now, which has been taken from the source. */

@@ -19,14 +19,10 @@ int flow_source_ended(struct flow *f, struct side *src, struct side *dst)
     bool cut = side_is(src, SIDE_TLS)    ? src->tls->cut
                : side_is(src, SIDE_KTLS) ? !kernel_of(src)->close_received
                                          : false;
-    if (side_is(dst, SIDE_KTLS) || side_is(dst, SIDE_TLS)) {
-        f->cut |= cut;
-        f->state = FLOW_CLOSE;
-        return STEP_DONE;
-    }
-    if (cut)
-        return -ECONNRESET;
-    f->state = FLOW_DONE;
+    if (cut && !f->cut)
+        tls_side_failed(src->tls, "the stream has ended without close_notify");
+    f->cut |= cut;
+    f->state = cut || side_is(dst, SIDE_KTLS) || side_is(dst, SIDE_TLS) ? FLOW_CLOSE : FLOW_DONE;
     return STEP_DONE;
 }
 

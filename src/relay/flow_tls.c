@@ -99,9 +99,16 @@ static int make_room(struct flow *f, struct side *dst)
 
 /* ---- steps ---- */
 
+/* OpenSSL sends nothing after an end without close_notify. The other flow waits until it can reset
+ * both sides, unless the other side has TLS too. */
+static bool waits_for_reset(const struct side *src, const struct side *dst)
+{
+    return side_is(dst, SIDE_TLS) && dst->tls->cut && !side_is(src, SIDE_TLS);
+}
+
 int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
-    if (!side_is(dst, SIDE_WRITABLE))
+    if (!side_is(dst, SIDE_WRITABLE) || waits_for_reset(src, dst))
         return STEP_WAIT;
     int rc = make_room(f, dst);
     if (rc != STEP_DONE)

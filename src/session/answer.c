@@ -60,11 +60,12 @@ static enum answer_result drop_input(struct session *s)
         if (!side_is(&s->client, SIDE_READABLE) || s->up_ended)
             return ANSWER_WAIT;
         ssize_t n = read_dropped(s);
-        if (n == 0)
+        bool is_cut = n == -1 && errno == ECONNABORTED; /* no close_notify */
+        if (n == 0 || (is_cut && s->down_ended))
             end_input(s);
-        if (n == -1 && is_failure(errno))
+        else if (n == -1 && is_failure(errno))
             return answer_fail(s, errno);
-        if (n == -1 && errno == EAGAIN)
+        else if (n == -1 && errno == EAGAIN)
             side_clear(&s->client, SIDE_READABLE);
     }
     return ANSWER_AGAIN;

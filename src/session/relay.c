@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "relay/sock.h"
 #include "session/rate_limit.h"
 #include "session/session_close.h"
 #include "session/session_timers.h"
@@ -50,6 +51,22 @@ static void relay_close_failed(struct session *s, struct side *failed)
     session_close(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
 }
 
+/* TLS of the source has ended without close_notify. The sink gets a reset, so that the stream does
+ * not look complete; if the sink had ended its own stream before, that was the end of the session.
+ */
+static void relay_close_cut(struct session *s, const struct side *src, const struct side *dst)
+{
+    enum session_end why = src == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET;
+    if (s->first_fin != SESSION_END_NONE) {
+        why = (enum session_end)s->first_fin;
+        if (session_is_shared(s))
+            sock_abort(dst->fd);
+        else
+            sock_reset_on_close(dst->fd);
+    }
+    session_close(s, why);
+}
+
 /* Pumps one direction. Returns false if the session has ended. */
 static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
 {
@@ -63,6 +80,8 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
         session_close(s, SESSION_END_TLS_REKEY);
     else if (is_shortage(-rc))
         session_close(s, SESSION_END_RESOURCE);
+    else if (flow_is_closing(f) && f->cut && !f->sink_failed)
+        relay_close_cut(s, src, dst);
     else
         relay_close_failed(s, f->sink_failed ? dst : src);
     return false;
