@@ -68,7 +68,7 @@ struct proxy_tls {
 };
 
 /* Room for a header with what proxy_header_add_tls() adds. */
-#define PROXY_HEADER_TLS_MAX 1024
+#define PROXY_HEADER_TLS_MAX 1536
 
 /* Adds that to a header of version 2, of n bytes: the TLVs PP2_TYPE_ALPN, PP2_TYPE_AUTHORITY and
  * PP2_TYPE_SSL. Returns the length. */

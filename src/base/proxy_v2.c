@@ -35,7 +35,7 @@
 #define CLIENT_CERT_CONN 0x02 /* shown in this connection */
 #define CLIENT_CERT_SESS 0x04 /* shown at least once in this TLS session */
 
-#define TEXT_MAX 255 /* bytes of a text in a TLV that are written */
+#define TEXT_MAX 256 /* bytes of a text in a TLV that are written */
 
 #define CRC_SIZE 4
 
@@ -280,7 +280,7 @@ size_t proxy_v2_write_local(unsigned char buf[PROXY_HEADER_WRITE_MAX])
 static unsigned char *append_text(unsigned char *at, unsigned char type, const char *text)
 {
     size_t n = strnlen(text, TEXT_MAX);
-    const unsigned char head[TLV_HEAD] = { type, 0, (unsigned char)n };
+    const unsigned char head[TLV_HEAD] = { type, (unsigned char)(n >> 8), (unsigned char)n };
     if (n == 0)
         return at;
     at = proxy_v2_append(at, head, sizeof head);

@@ -21,14 +21,42 @@ static enum preread_result handshake_ended(struct session *s, enum session_end w
     return PREREAD_ENDED;
 }
 
+/* ---- what was agreed ---- */
+
+/* What the route and the log use, as of a hello that is relayed. The client has offered the
+ * protocol that was agreed. */
+static void describe(const struct session *s, struct hello *hello)
+{
+    const struct tls_stream *stream = s->client.tls->stream;
+    const char *name = tls_stream_server_name(stream);
+    size_t size = 0;
+    const unsigned char *alpn = tls_stream_alpn(stream, &size);
+    size_t length = strlen(name);
+    memset(hello, 0, sizeof *hello);
+    if (length > 0 && name[length - 1] == '.')
+        length--;
+    if (!hostname_is_valid(name, length))
+        length = 0;
+    for (size_t i = 0; i < length; i++)
+        hello->name[i] = (char)tolower((unsigned char)name[i]);
+    if (size == 0 || size >= HELLO_ALPN_MAX)
+        return;
+    hello->alpn[0] = (unsigned char)size;
+    memcpy(hello->alpn + 1, alpn, size);
+    hello->alpn_size = (uint16_t)(size + 1);
+}
+
 static enum preread_result handshake_failed(struct session *s, int error)
 {
     const char *why = tls_stream_why(s->client.tls->stream);
+    struct hello hello;
     char text[HUMAN_ERROR_MAX];
     if (error == ECONNABORTED)
         why = "the client has closed the connection";
     else if (why[0] == '\0')
         why = human_error(error, text);
+    describe(s, &hello);
+    s->preread = preread_info_new(session_now(s) - s->began, &hello);
     frontend_count_handshake(s->frontend, TLS_HANDSHAKE_FAILED, "");
     tls_side_failed(s->client.tls, why);
     return handshake_ended(s, SESSION_END_TLS_FAILED);
@@ -64,27 +92,6 @@ static int make_stream(struct session *s)
 }
 
 /* ---- complete ---- */
-
-/* What the route and the log use, as of a hello that is relayed. The client has offered the
- * protocol that was agreed. */
-static void describe(const struct session *s, struct hello *hello)
-{
-    const struct tls_stream *stream = s->client.tls->stream;
-    const char *name = tls_stream_server_name(stream);
-    size_t size = 0;
-    const unsigned char *alpn = tls_stream_alpn(stream, &size);
-    size_t length = strlen(name);
-    memset(hello, 0, sizeof *hello);
-    if (length > 0 && name[length - 1] == '.')
-        length--;
-    for (size_t i = 0; i < length && hostname_is_valid(name, length); i++)
-        hello->name[i] = (char)tolower((unsigned char)name[i]);
-    if (size == 0 || size >= HELLO_ALPN_MAX)
-        return;
-    hello->alpn[0] = (unsigned char)size;
-    memcpy(hello->alpn + 1, alpn, size);
-    hello->alpn_size = (uint16_t)(size + 1);
-}
 
 static enum preread_result handshake_done(struct session *s)
 {

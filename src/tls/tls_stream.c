@@ -408,16 +408,29 @@ const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size)
     return name;
 }
 
+/* A name with a byte 0, or one that is too long, is not copied: it must not become another one. */
+static void copy_common_name(const X509_NAME *subject, char name[TLS_STREAM_NAME_MAX])
+{
+    unsigned char *text = NULL;
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (at < 0)
+        return;
+    int size =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    if (size > 0 && size < TLS_STREAM_NAME_MAX && memchr(text, '\0', (size_t)size) == NULL) {
+        memcpy(name, text, (size_t)size);
+        name[size] = '\0';
+    }
+    OPENSSL_free(text);
+}
+
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX])
 {
     const X509 *peer = SSL_get0_peer_certificate(s->ssl);
     name[0] = '\0';
-    if (peer == NULL)
-        return false;
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, name,
-                                  TLS_STREAM_NAME_MAX) < 0)
-        name[0] = '\0';
-    return true;
+    if (peer != NULL)
+        copy_common_name(X509_get_subject_name(peer), name);
+    return peer != NULL;
 }
 
 static void on_control(int written, int version, int type, const void *bytes, size_t length,

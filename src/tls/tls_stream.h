@@ -66,8 +66,8 @@ const char *tls_stream_server_name(const struct tls_stream *s);
 /* The protocol of ALPN; *size 0: none was agreed. */
 const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
 /* Whether the peer has shown a certificate, which was verified if there are CAs for that; its CN is
- * copied, or "" if it has none. */
-#define TLS_STREAM_NAME_MAX 65
+ * copied as UTF-8, or "" if it has none. A CN has up to 64 letters (X.520). */
+#define TLS_STREAM_NAME_MAX 257
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX]);
 
 /* The connection stays in user space: as much as there is is read from the socket from now on, with

@@ -37,15 +37,16 @@ class Authority:
         begin = end - datetime.timedelta(days=1)
         return ["-not_before", begin.strftime("%Y%m%d%H%M%SZ"), "-not_after", end.strftime("%Y%m%d%H%M%SZ")]
 
-    def make(self, name, names=("localhost",), days=365, self_signed=False):
-        """names: DNS names, or addresses. days below 0: it has expired. Returns the file."""
+    def make(self, name, names=("localhost",), days=365, self_signed=False, common_name=None):
+        """names: DNS names, or addresses; the first is the common name if there is no other. days
+        below 0: it has expired. Returns the file."""
         base = f"{self.directory}/{name}"
         alternatives = ",".join(("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n
                                 for n in names)
         with open(f"{base}.ext", "w") as f:
             f.write(f"subjectAltName={alternatives}\n")
         self._run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                  "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={names[0]}")
+                  "-keyout", f"{base}.key", "-out", f"{base}.csr", "-utf8", "-subj", f"/CN={common_name or names[0]}")
         signer = ["-signkey", f"{base}.key"] if self_signed else \
             ["-CA", self.ca, "-CAkey", f"{self.directory}/{self.name}.key", "-CAcreateserial"]
         self._run("x509", "-req", "-in", f"{base}.csr", *signer, *self._validity(days),
