@@ -76,6 +76,8 @@ def run(need=None, deadline=PROMISE_DEADLINE):
     promise may take, times PATIENCE."""
     deadline *= PATIENCE
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # with statements end
+    # A background job of a shell ignores SIGINT, and so would every program that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGALRM, functools.partial(_on_alarm, deadline))
     if not _promises:
         print("1..0 # SKIP only make check-cluster or check-package tries this")
