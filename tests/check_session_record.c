@@ -10,7 +10,9 @@
 
 #include "pool_rig.h"
 #include "session/session_close.h"
+#include "session/session_record_tls.h"
 #include "starve.h"
+#include "tls/tls_side.h"
 
 /* One worker's sessions, without the worker. */
 struct worker_rig {
@@ -480,7 +482,7 @@ static const char *corrupt_progress(int how, const struct session *s, int none)
         m.state = SESSION_WAITING;
         break;
     case 4:
-        m.up.state = FLOW_DONE + 1;
+        m.up.state = FLOW_CLOSE + 1;
         break;
     case 5:
         m.down.state = FLOW_DRAIN; /* without a pipe */
@@ -514,6 +516,18 @@ static const char *corrupt_progress(int how, const struct session *s, int none)
     case 14:
         m.connected = UINT64_MAX / 2;
         break;
+    case 15:
+        m.down.state = FLOW_CLOSE; /* without TLS */
+        break;
+    case 16:
+        m.tls_sides = SESSION_RECORD_TLS_CLIENT; /* of a listener without TLS */
+        break;
+    case 17:
+        m.tls_sides = 0x80;
+        break;
+    case 18:
+        m.down.cut = 7;
+        break;
     default:
         return NULL;
     }
@@ -540,6 +554,83 @@ START_TEST(a_session_that_cannot_be_is_refused)
     for (int how = 0; corrupt_progress(how, s, none) != NULL;)
         how++;
     close(none);
+    finish(&old);
+}
+END_TEST
+
+static struct session_tls tls_of(const struct session *s)
+{
+    struct session_tls t;
+    memset(&t, 0, sizeof t);
+    t.id = s->id;
+    t.side = SESSION_RECORD_TLS_CLIENT;
+    t.kernel = (struct tls_kernel){ .active = true, .server = true, .version = TLS_1_3 };
+    strcpy(t.cipher, "TLS_AES_128_GCM_SHA256");
+    return t;
+}
+
+static bool corrupt_tls(int how, struct session_tls *t)
+{
+    static const unsigned char no_bool = 2;
+    switch (how) {
+    case 0:
+        t->side = 0;
+        break;
+    case 1:
+        t->side = SESSION_RECORD_TLS_CLIENT | SESSION_RECORD_TLS_SERVER;
+        break;
+    case 2:
+        t->resumed = 2;
+        break;
+    case 3:
+        t->has_peer = 0xff;
+        break;
+    case 4:
+        t->kernel.version = 0x0302;
+        break;
+    case 5:
+        t->kernel.cipher = TLS_CIPHERS;
+        break;
+    case 6:
+        t->kernel.server = false;
+        break;
+    case 7:
+        memcpy(&t->kernel.close_sent, &no_bool, 1);
+        break;
+    case 8:
+        t->kernel.secret[TLS_SEND].length = 32; /* in one direction alone */
+        break;
+    case 9:
+        t->kernel.active = false;
+        break;
+    case 10:
+        t->cipher[0] = '\0';
+        break;
+    case 11:
+        memset(t->cipher, 'x', sizeof t->cipher);
+        break;
+    case 12:
+        memset(t->peer, 'x', sizeof t->peer);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+/* The last check is whether the socket has TLS, which this one has not. */
+START_TEST(tls_that_cannot_be_is_refused)
+{
+    static const char no_socket[] = "its socket has no TLS in the kernel";
+    begin_session();
+    const struct session *s = only(&old);
+    struct session_tls t = tls_of(s);
+    ck_assert_str_eq(session_record_check_tls(s, &t), no_socket);
+    for (int how = 0; corrupt_tls(how, &t); how++) {
+        const char *why = session_record_check_tls(s, &t);
+        ck_assert_msg(why != NULL && strcmp(why, no_socket) != 0, "spoilt in way %d", how);
+        t = tls_of(s);
+    }
     finish(&old);
 }
 END_TEST
@@ -579,6 +670,7 @@ static void add(TCase *t)
         tcase_add_test(t, bytes_in_a_pipe_are_handed_over);
     tcase_add_test(t, a_pipe_larger_than_the_buffer_is_copied_whole);
     tcase_add_test(t, a_session_that_cannot_be_is_refused);
+    tcase_add_test(t, tls_that_cannot_be_is_refused);
     tcase_add_test(t, a_half_closed_session_goes_on_in_its_other_half);
     tcase_add_test(t, one_that_is_dropped_leaves_no_trace);
     tcase_add_test(t, one_that_ends_while_it_is_staged_is_ended_for_its_peers);

@@ -191,6 +191,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "tls", SHEET_TEXT },
         { "cipher", SHEET_TEXT },
         { "tls_relay", SHEET_TEXT },
+        { "tls_user_reason", SHEET_TEXT },
         FLOW_COLUMNS("up"),
         FLOW_COLUMNS("down"),
         { "client", SHEET_TEXT },
@@ -217,6 +218,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     sheet_text(s, d->tls);
     sheet_text(s, d->cipher);
     sheet_text(s, d->tls == NULL ? NULL : d->tls_kernel ? "kernel" : "user");
+    sheet_text(s, d->tls_user);
     put_flow(s, b->up, &d->up);
     put_flow(s, b->down, &d->down);
     sheet_text(s, addr_peer_print(&b->client, text));

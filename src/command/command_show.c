@@ -14,6 +14,7 @@
 #include "config/keys.h"
 #include "control/healthz.h"
 #include "control/problems.h"
+#include "control/tls_contexts.h"
 #include "tls/tls_server_context.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
@@ -89,6 +90,9 @@ static void put_work(struct sheet *s, const struct runtime *rt)
     sheet_number(s, worker_totals_bytes(&sum, RELAY_SPLICE));
     sheet_number(s, worker_totals_bytes(&sum, RELAY_COPY));
     sheet_number(s, worker_totals_fallbacks(&sum));
+    sheet_text(s, tls_contexts_where(runtime_conf(rt)));
+    sheet_number(s, sum.tls_kernel);
+    sheet_number(s, worker_totals_tls_user(&sum));
 }
 
 static enum request_result show_info(struct request *r)
@@ -124,6 +128,9 @@ static enum request_result show_info(struct request *r)
         { "spliced", SHEET_BYTES },
         { "copied", SHEET_BYTES },
         { "fallbacks", SHEET_COUNT },
+        { "tls_kernel", SHEET_TEXT },
+        { "tls_kernel_total", SHEET_COUNT },
+        { "tls_user_total", SHEET_COUNT },
     };
     struct sheet *s = sheet_new(COLUMNS(columns));
     if (s == NULL)

@@ -80,6 +80,7 @@ static void check_listen_tls(const struct load *l, size_t i)
         "tls_certificate",   "tls_min",          "tls_max",     "tls_ciphers",
         "tls_ciphersuites",  "tls_groups",       "tls_alpn",    "tls_client_ca",
         "tls_verify_client", "tls_unknown_name", "tls_tickets", "tls_ticket_key",
+        "tls_kernel",
     };
     const struct config_listen *listen = &l->config->listen[i];
     for (size_t k = 0; k < sizeof keys / sizeof *keys && !listen->tls; k++)

@@ -152,7 +152,14 @@ enum config_unknown_name {
     CONFIG_UNKNOWN_NAME_REJECT,
 };
 
-/* What may be agreed in a TLS handshake. */
+/* Whether the kernel encrypts and decrypts after the handshake. */
+enum config_tls_kernel {
+    CONFIG_TLS_KERNEL_AUTO, /* where it can */
+    CONFIG_TLS_KERNEL_NO,
+    CONFIG_TLS_KERNEL_YES, /* an error if this machine cannot at all */
+};
+
+/* What may be agreed in a TLS handshake, and what follows it. */
 struct config_tls {
     enum config_tls_version min;
     enum config_tls_version max;
@@ -161,6 +168,7 @@ struct config_tls {
     char *groups;       /* of the key exchange */
     char **alpn;        /* protocols, the preferred one first */
     size_t alpn_count;
+    enum config_tls_kernel kernel;
 };
 
 /* A rate: count events in a period. */

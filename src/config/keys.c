@@ -85,6 +85,13 @@ static const char *const unknown_name_words[] = {
     [CONFIG_UNKNOWN_NAME_REJECT + 1] = NULL,
 };
 
+static const char *const tls_kernel_words[] = {
+    [CONFIG_TLS_KERNEL_AUTO] = "auto",
+    [CONFIG_TLS_KERNEL_NO] = "no",
+    [CONFIG_TLS_KERNEL_YES] = "yes",
+    [CONFIG_TLS_KERNEL_YES + 1] = NULL,
+};
+
 static const char *const tls_version_words[] = {
     [CONFIG_TLS_1_2] = "1.2",
     [CONFIG_TLS_1_3] = "1.3",
@@ -212,6 +219,7 @@ static const struct key listen_keys[] = {
     { "tls_tickets", VALUE_BOOL, "yes", LISTEN(tls_tickets), SINGLE_VALUE },
     { "tls_ticket_key", VALUE_PATH, NULL, LISTEN(tls_ticket_key), KEY_ORDERED,
       LIST(char *, LISTEN(tls_ticket_key_count)) },
+    { "tls_kernel", VALUE_CHOICE(tls_kernel_words), "auto", LISTEN(tls_limits.kernel), SINGLE_VALUE },
 };
 
 #define POOL(field) offsetof(struct config_pool, field)

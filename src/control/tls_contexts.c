@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "config/place.h"
+#include "relay/relay_stock.h"
+#include "tls/ktls_support.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
@@ -52,9 +54,85 @@ static void log_invalid(const struct config_listen *conf)
     }
 }
 
-int tls_contexts_make(struct config *conf, FILE *errors)
+/* ---- TLS in the kernel ---- */
+
+static bool wants_kernel(const struct config *conf)
+{
+    for (size_t i = 0; i < conf->listen_count; i++)
+        if (conf->listen[i].tls && conf->listen[i].tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
+            return true;
+    return false;
+}
+
+/* Why all TLS stays in user space; NULL: it does not. */
+static const char *why_user(const struct config *conf)
+{
+    if (conf->global.fixed.relay != CONFIG_RELAY_SPLICE)
+        return "relay = copy";
+    if (!relay_stock_can_splice())
+        return "this build or kernel cannot splice sockets";
+    if (conf->global.fixed.pipe_size < (uint64_t)KTLS_RECORD_SLOTS * PIPE_PAGE)
+        return "pipe_size is below 72k, the room that a record needs";
+    return ktls_support()->error;
+}
+
+static int check_kernel(const struct config *conf, FILE *errors)
 {
     int rc = 0;
+    const char *why = why_user(conf);
+    for (size_t i = 0; i < conf->listen_count && why != NULL; i++) {
+        const struct config_listen *l = &conf->listen[i];
+        if (!l->tls || l->tls_limits.kernel != CONFIG_TLS_KERNEL_YES)
+            continue;
+        fprintf(errors, "%s[listen %s] tls_kernel: the kernel cannot have it: %s\n",
+                place_find(conf, SECTION_LISTEN, i, "tls_kernel", 0), l->name, why);
+        rc = -1;
+    }
+    return rc;
+}
+
+static void log_kernel(const struct config *conf)
+{
+    const struct ktls_support *k = ktls_support();
+    const char *why = why_user(conf);
+    bool helps = why != NULL && why == k->error && k->advice != NULL;
+    struct log_line line;
+    if (!log_is_enabled(helps ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE))
+        return;
+    if (helps)
+        log_begin(&line, LOG_LEVEL_WARNING, "tls_kernel");
+    else
+        log_begin(&line, LOG_LEVEL_NOTICE, "tls_kernel");
+    log_str(&line, "relay", why == NULL ? "kernel" : "user");
+    if (why != NULL)
+        log_str(&line, "error", why);
+    if (helps)
+        log_str(&line, "advice", k->advice);
+    if (why == NULL && k->loses_bytes)
+        log_str(&line, "note",
+                "this kernel drops bytes of a record for which a pipe has no room; zproxy never "
+                "splices so");
+    log_str(&line, "msg",
+            why == NULL ? "the kernel encrypts and decrypts, TLS sessions are spliced"
+                        : "TLS sessions are relayed in user space");
+    log_end(&line);
+}
+
+/* Said when it changes. */
+static int try_kernel(const struct config *conf, FILE *errors)
+{
+    if (!wants_kernel(conf))
+        return 0;
+    bool changed = ktls_support_try();
+    int rc = check_kernel(conf, errors);
+    if (rc == 0 && changed)
+        log_kernel(conf);
+    return rc;
+}
+
+int tls_contexts_make(struct config *conf, FILE *errors)
+{
+    int rc = try_kernel(conf, errors);
     for (size_t i = 0; i < conf->listen_count; i++) {
         rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
         log_invalid(&conf->listen[i]);
@@ -81,6 +159,10 @@ int tls_contexts_check(const struct config *conf, FILE *errors)
     struct tls_client_context *context = NULL;
     struct tls_server_context *server = NULL;
     int rc = 0;
+    if (wants_kernel(conf)) {
+        (void)ktls_support_try();
+        rc = check_kernel(conf, errors);
+    }
     for (size_t i = 0; i < conf->listen_count; i++) {
         rc |= make_server(conf, i, errors, &server);
         tls_server_context_free(server);
@@ -92,10 +174,22 @@ int tls_contexts_check(const struct config *conf, FILE *errors)
     return rc;
 }
 
+const char *tls_contexts_where(const struct config *conf)
+{
+    const char *why = why_user(conf);
+    return !wants_kernel(conf) ? NULL : why == NULL ? "usable" : why;
+}
+
 void tls_contexts_print_notes(const struct config *conf, FILE *out)
 {
     struct tls_server_certificate c;
     struct tls_server_context *server = NULL;
+    const struct ktls_support *k = ktls_support();
+    const char *why = wants_kernel(conf) ? why_user(conf) : NULL;
+    bool helps = why != NULL && why == k->error && k->advice != NULL;
+    if (why != NULL)
+        fprintf(out, "note: TLS is relayed in user space: %s%s%s\n", why, helps ? ": " : "",
+                helps ? k->advice : "");
     for (size_t i = 0; i < conf->listen_count; i++) {
         if (make_server(conf, i, out, &server) < 0)
             continue; /* it was reported */

@@ -239,6 +239,10 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum)
             sum->bytes[p][d] += counter_get(&m->bytes[p][d]);
     for (int f = 0; f < RELAY_FALLBACKS; f++)
         sum->fallbacks[f] += counter_get(&m->fallbacks[f]);
+    sum->tls_kernel += counter_get(&m->tls_kernel);
+    for (int r = 0; r < TLS_USER_REASONS; r++)
+        sum->tls_user[r] += counter_get(&m->tls_user[r]);
+    sum->bad_records += counter_get(&m->bad_records);
     for (int h = 0; h < SESSION_HISTOGRAMS; h++)
         histogram_add_totals(&all->histogram[h], &sum->histogram[h]);
 }
@@ -253,6 +257,14 @@ uint64_t worker_totals_fallbacks(const struct worker_totals *sum)
     uint64_t n = 0;
     for (int f = 0; f < RELAY_FALLBACKS; f++)
         n += sum->fallbacks[f];
+    return n;
+}
+
+uint64_t worker_totals_tls_user(const struct worker_totals *sum)
+{
+    uint64_t n = 0;
+    for (int r = 0; r < TLS_USER_REASONS; r++)
+        n += sum->tls_user[r];
     return n;
 }
 

@@ -40,6 +40,9 @@ struct worker_totals {
     uint64_t ends[SESSION_ENDS];
     uint64_t bytes[RELAY_PATHS][RELAY_DIRECTIONS];
     uint64_t fallbacks[RELAY_FALLBACKS];
+    uint64_t tls_kernel;
+    uint64_t tls_user[TLS_USER_REASONS];
+    uint64_t bad_records;
     struct histogram_totals histogram[SESSION_HISTOGRAMS];
 };
 
@@ -104,6 +107,9 @@ void worker_add_totals(const struct worker *w, struct worker_totals *sum);
 
 uint64_t worker_totals_bytes(const struct worker_totals *sum, enum relay_path path);
 uint64_t worker_totals_fallbacks(const struct worker_totals *sum);
+
+/* TLS connections that stayed in user space. */
+uint64_t worker_totals_tls_user(const struct worker_totals *sum);
 
 /* Must be called after the start. */
 void worker_stats(const struct worker *w, struct worker_stats *state);

@@ -25,6 +25,7 @@
 #include "handover/handover_message.h"
 #include "session/session_end.h"
 #include "session/session_record.h"
+#include "session/session_record_tls.h"
 
 /* ---- the tables ---- */
 
@@ -188,15 +189,17 @@ struct handover_late {
     struct session_progress progress;
 };
 
+/* HANDOVER_TLS has struct session_tls, for each side in session_progress.tls_sides. */
+
 /* ---- the layout of this version ---- */
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 17, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 18, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1248);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1352);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
@@ -214,17 +217,20 @@ HANDOVER_LAYOUT(sizeof(struct session_progress), 80);
 HANDOVER_LAYOUT(offsetof(struct session_progress, up), 48);
 HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
 HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
+HANDOVER_LAYOUT(sizeof(struct session_tls), 288);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
 HANDOVER_LAYOUT(SESSION_ENDS, 29);
 HANDOVER_LAYOUT(SESSION_END_REBALANCE, 25);
 HANDOVER_LAYOUT(SESSION_ENDED, 7);
-HANDOVER_LAYOUT(FLOW_DONE, 2);
+HANDOVER_LAYOUT(FLOW_CLOSE, 3);
 HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);
 HANDOVER_LAYOUT(HEALTH_SET_FAIL, 2);
 HANDOVER_LAYOUT(LOG_LEVEL_DEBUG, 4);
 HANDOVER_LAYOUT(RELAY_PATHS, 4);
 HANDOVER_LAYOUT(RELAY_FALLBACKS, 2);
+HANDOVER_LAYOUT(TLS_USER_REASONS, 11);
+HANDOVER_LAYOUT(TLS_CIPHERS, 4);
 
 /* ---- checks of received items ---- */
 

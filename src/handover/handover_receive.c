@@ -18,6 +18,12 @@ struct staged {
     struct session *session; /* NULL: its progress has been received too */
 };
 
+/* A session whose TLS is still to come. */
+struct awaited_tls {
+    struct session *session;
+    uint8_t sides; /* as session_progress.tls_sides */
+};
+
 struct handover_receiver {
     struct runtime *rt;
     struct handover_channel channel;
@@ -29,6 +35,10 @@ struct handover_receiver {
     struct session **late; /* sessions from HANDOVER_LATE_SESSIONS messages */
     size_t late_count;
     size_t late_capacity;
+    struct awaited_tls *tls; /* in the order of their progress */
+    size_t tls_count;
+    size_t tls_capacity;
+    size_t tls_received; /* of these sessions */
 };
 
 /* ---- sessions ---- */
@@ -90,6 +100,22 @@ static struct session *restore_session(struct handover_receiver *h, const struct
     return s;
 }
 
+static int await_tls(struct handover_receiver *h, struct session *s, uint8_t sides)
+{
+    if (sides == 0)
+        return 0;
+    if (h->tls_count == h->tls_capacity) {
+        size_t room = h->tls_capacity == 0 ? 64 : 2 * h->tls_capacity;
+        struct awaited_tls *more = realloc(h->tls, room * sizeof *more);
+        if (more == NULL)
+            return handover_channel_refuse(&h->channel, "out of memory");
+        h->tls = more;
+        h->tls_capacity = room;
+    }
+    h->tls[h->tls_count++] = (struct awaited_tls){ s, sides };
+    return 0;
+}
+
 /* Owns the descriptors, also on failure. */
 static int resume_session(struct handover_receiver *h, struct session *s,
                           const struct session_progress *m,
@@ -103,7 +129,7 @@ static int resume_session(struct handover_receiver *h, struct session *s,
     int rc = session_record_resume(s, m, fd);
     if (rc == -EBADMSG)
         return refuse_session(h, s->id, "one of its pipes does not hold the bytes that it should");
-    return rc < 0 ? refuse_session(h, s->id, strerror(-rc)) : 0;
+    return rc < 0 ? refuse_session(h, s->id, strerror(-rc)) : await_tls(h, s, m->tls_sides);
 }
 
 static int add_staged(struct handover_receiver *h, struct session *s)
@@ -203,6 +229,32 @@ static int receive_late(struct handover_receiver *h)
     return rc;
 }
 
+static int restore_tls(struct handover_receiver *h, const struct session_tls *e)
+{
+    struct awaited_tls *a = &h->tls[h->tls_received];
+    if (h->tls_received == h->tls_count || a->session->id != e->id || (a->sides & e->side) == 0)
+        return refuse_session(h, e->id, "TLS that is not expected");
+    const char *why = session_record_check_tls(a->session, e);
+    if (why == NULL && session_record_set_tls(a->session, e) < 0)
+        why = "out of memory";
+    if (why != NULL)
+        return refuse_session(h, e->id, why);
+    a->sides &= (uint8_t)~e->side;
+    h->tls_received += a->sides == 0;
+    return 0;
+}
+
+static int receive_tls(struct handover_receiver *h)
+{
+    struct session_tls e;
+    int rc;
+    while ((rc = handover_channel_take(&h->channel, "TLS of a session", &e, sizeof e, NULL, 0)) > 0)
+        if ((rc = restore_tls(h, &e)) < 0)
+            break;
+    explicit_bzero(&e, sizeof e);
+    return rc;
+}
+
 static int compare_late(const void *a, const void *b)
 {
     const struct session *const *sa = a;
@@ -281,6 +333,8 @@ static int check_session_ids(struct handover_receiver *h)
 static int take_ownership(struct handover_receiver *h)
 {
     int rc = handover_channel_expect_end(&h->channel);
+    if (rc == 0 && h->tls_received < h->tls_count)
+        rc = refuse_session(h, h->tls[h->tls_received].session->id, "its TLS is missing");
     if (rc == 0)
         rc = check_session_ids(h);
     if (rc == 0)
@@ -306,7 +360,7 @@ static struct message_order message_order_of(enum handover_message_type type, in
 {
     switch (type) {
     case HANDOVER_OFFER: /* the first message, and again while the workers are paused */
-        return (struct message_order){ reached == 0 ? 1 : 13, true };
+        return (struct message_order){ reached == 0 ? 1 : 14, true };
     case HANDOVER_CONFIG:
         return (struct message_order){ 2, false };
     case HANDOVER_INHERITED:
@@ -330,8 +384,10 @@ static struct message_order message_order_of(enum handover_message_type type, in
         return (struct message_order){ 11, false };
     case HANDOVER_LATE_SESSIONS:
         return (struct message_order){ 12, false };
+    case HANDOVER_TLS:
+        return (struct message_order){ 13, false };
     case HANDOVER_COMPLETE:
-        return (struct message_order){ 14, true };
+        return (struct message_order){ 15, true };
     case HANDOVER_ACCEPT:
     case HANDOVER_REFUSE:
     case HANDOVER_TAKEN_OVER:
@@ -355,7 +411,7 @@ static bool is_in_order(struct handover_receiver *h)
     else if (h->reached < 10)
         fits = fits && t.at <= 10;
     else
-        fits = fits && (t.at != 14 || h->reached == 13);
+        fits = fits && (t.at != 15 || h->reached == 14);
     if (fits)
         h->reached = t.at;
     return fits;
@@ -378,6 +434,8 @@ static int receive_one(struct handover_receiver *h)
         return receive_progress(h);
     case HANDOVER_LATE_SESSIONS:
         return receive_late(h);
+    case HANDOVER_TLS:
+        return receive_tls(h);
     case HANDOVER_COMPLETE:
         return take_ownership(h);
     default:
@@ -433,6 +491,7 @@ int handover_receive(struct runtime *rt, int sock, struct config *file_config, F
     handover_state_fini(&h.state);
     free(h.staged);
     free(h.late);
+    free(h.tls);
     handover_channel_fini(&h.channel);
     return rc;
 }

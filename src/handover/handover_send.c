@@ -330,6 +330,39 @@ static int send_late(struct handover_sender *hs)
     return rc < 0 ? rc : handover_channel_end(&hs->channel);
 }
 
+/* staged: of sessions in HANDOVER_PROGRESS, or of those in HANDOVER_LATE_SESSIONS. */
+static int send_tls_of(struct handover_sender *hs, const struct sessions *all, bool staged)
+{
+    const struct session *s;
+    struct session_tls e;
+    int rc = 0;
+    LIST_FOREACH(s, &all->all, in_all) {
+        unsigned sides = session_record_tls_sides(s);
+        if (s->staged != staged || sides == 0 || session_record_stays(s))
+            continue;
+        for (unsigned side = SESSION_RECORD_TLS_CLIENT; side <= sides && rc == 0; side <<= 1) {
+            if ((sides & side) == 0)
+                continue;
+            session_record_tls(s, (uint8_t)side, &e);
+            rc = handover_channel_add(&hs->channel, &e, sizeof e, NULL, 0);
+        }
+    }
+    explicit_bzero(&e, sizeof e);
+    return rc;
+}
+
+static int send_tls(struct handover_sender *hs)
+{
+    int rc = 0;
+    size_t count = workers_running(&hs->rt->workers);
+    handover_channel_begin(&hs->channel, HANDOVER_TLS);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = send_tls_of(hs, worker_sessions(workers_at(&hs->rt->workers, i)), true);
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = send_tls_of(hs, worker_sessions(workers_at(&hs->rt->workers, i)), false);
+    return rc < 0 ? rc : handover_channel_end(&hs->channel);
+}
+
 static void set_deadline(struct handover_sender *hs, uint64_t now)
 {
     uint64_t allowed = now - hs->began;
@@ -353,6 +386,8 @@ static int transfer_sessions(struct handover_sender *hs)
         rc = send_progress(hs);
     if (rc == 0)
         rc = send_late(hs);
+    if (rc == 0)
+        rc = send_tls(hs);
     if (rc == 0)
         rc = handover_state_send_process(&hs->channel, hs->rt);
     if (rc == 0)

@@ -20,8 +20,9 @@
  *     new: receive_prepared() makes the threads of the workers and answers ACCEPT.
  *  7. old: pause_workers(). No byte is relayed from here on.
  *  8. old: sends PROGRESS, the bytes and pipes of the sessions of step 5 (send_progress());
- *     LATE_SESSIONS, all other sessions (send_late()); OFFER, the counters again; COMPLETE.
- *     new: receive_progress(), receive_late().
+ *     LATE_SESSIONS, all other sessions (send_late()); TLS of those that have it in the kernel
+ *     (send_tls()); OFFER, the counters again; COMPLETE.
+ *     new: receive_progress(), receive_late(), receive_tls().
  *  9. new: take_ownership() sends TAKEN_OVER: it has everything, and has touched nothing.
  * 10. old: sends TAKEN_OVER: it will not touch a session again.
  * 11. old: upgrade_hand_over() forwards pending signals to the new process, sends its process ID to

@@ -44,6 +44,17 @@ static void put_fallbacks(const struct metrics *m, const struct family *f, size_
     }
 }
 
+static void put_tls_user(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    (void)i;
+    for (int why = TLS_USER_NONE + 1; why < TLS_USER_REASONS; why++) {
+        prometheus_labels(out, f->name,
+                          PROMETHEUS_LABELS(
+                              { "reason", tls_user_reason_name((enum tls_user_reason)why) }));
+        prometheus_value(out, m->s->totals.tls_user[why]);
+    }
+}
+
 static struct worker_stats sum_pipes(const struct metrics *m)
 {
     struct worker_stats sum = { .pipe_bytes = 0 };
@@ -105,6 +116,8 @@ static void put_process(const struct metrics *m, const struct family *f, size_t 
     prometheus_value(out, f->value(m, i));
 }
 
+VALUE(tls_kernel, m->s->totals.tls_kernel)
+VALUE(bad_records, m->s->totals.bad_records)
 VALUE(pipe_bytes, sum_pipes(m).pipe_bytes)
 VALUE(workers, m->s->workers)
 VALUE(process_sessions, m->s->sessions)
@@ -184,6 +197,15 @@ static const struct family process_families[] = {
       "How often bytes were copied instead of spliced: the kernel refused to splice "
       "(refused), or no pipe was left (no_pipe).",
       SCOPE_PROCESS, .samples = put_fallbacks },
+    { "zproxy_tls_kernel_connections_total", "counter",
+      "TLS connections that the kernel encrypts and decrypts, so that they are spliced.",
+      SCOPE_PROCESS, .samples = put_process, .value = value_tls_kernel },
+    { "zproxy_tls_user_connections_total", "counter",
+      "TLS connections that stayed in user space, by reason: zproxy(8), TLS.", SCOPE_PROCESS,
+      .samples = put_tls_user },
+    { "zproxy_tls_bad_records_total", "counter",
+      "TLS records that did not decrypt: each ended its session.", SCOPE_PROCESS,
+      .samples = put_process, .value = value_bad_records },
     { "zproxy_pipes", "gauge", "Pipes of all workers: idle in stock, or used for bytes in flight.",
       SCOPE_PROCESS, .samples = metrics_put_pipes },
     { "zproxy_pipe_bytes", "gauge", "Bytes that all these pipes together can hold.", SCOPE_PROCESS,

@@ -67,6 +67,12 @@ static void put_totals(struct json_writer *w, const struct worker_totals *t)
     for (int f = 0; f < RELAY_FALLBACKS; f++)
         json_add_uint(w, relay_fallback_name((enum relay_fallback)f), t->fallbacks[f]);
     json_end_object(w);
+    json_add_uint(w, "tls_kernel", t->tls_kernel);
+    json_begin_object(w, "tls_user");
+    for (int why = TLS_USER_NONE + 1; why < TLS_USER_REASONS; why++)
+        json_add_uint(w, tls_user_reason_name((enum tls_user_reason)why), t->tls_user[why]);
+    json_end_object(w);
+    json_add_uint(w, "tls_bad_records", t->bad_records);
     for (int h = 0; h < SESSION_HISTOGRAMS; h++)
         stats_json_put_histogram(w, histogram_names[h], &t->histogram[h],
                                  &session_histogram_scales[h]);

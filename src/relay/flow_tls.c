@@ -37,8 +37,11 @@ static ssize_t read_socket(struct side *src, char *buffer, size_t room)
 }
 
 /* Nothing was read: n is 0 or -errno. */
-static int nothing_read(struct flow *f, struct side *src, struct side *dst, ssize_t n)
+static int nothing_read(struct flow *f, struct side *src, struct side *dst,
+                        struct relay_stock *stock, ssize_t n)
 {
+    if (n == -EPROTO || n == -EBADMSG)
+        counter_add(&stock->bad_records, 1);
     if (side_is(src, SIDE_KTLS) && n == -EIO)
         return flow_ktls_control(f, src, dst);
     if (side_is(src, SIDE_TLS) && n == -ECONNABORTED) {
@@ -119,7 +122,7 @@ int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct rel
     ssize_t n = side_is(src, SIDE_TLS) ? read_records(src, stock->buffer, room)
                                        : read_socket(src, stock->buffer, room);
     if (n <= 0)
-        return nothing_read(f, src, dst, n);
+        return nothing_read(f, src, dst, stock, n);
     flow_spend(f, (size_t)n);
     return side_is(dst, SIDE_TLS) ? write_records(f, dst, stock, (size_t)n)
                                   : write_socket(f, src, dst, stock, (size_t)n);

@@ -11,7 +11,6 @@
 
 /* A burst may need many pipes for a moment; no more than this many are kept for the next one. */
 #define PIPE_IDLE_MAX 64
-#define PIPE_PAGE     4096
 
 static int pipe_quota_take(struct pipe_quota *quota)
 {

@@ -14,6 +14,8 @@
 
 #include "base/stats.h"
 
+#define PIPE_PAGE 4096
+
 struct pipe {
     SLIST_ENTRY(pipe) in_stock;
     int out;        /* read end */

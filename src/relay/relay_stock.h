@@ -7,6 +7,7 @@
 
 #include "base/stats.h"
 #include "relay/pipe.h"
+#include "tls/tls_side.h"
 
 enum relay_path {
     RELAY_SPLICE,
@@ -36,7 +37,9 @@ struct relay_stock {
     size_t buffer_size;
     struct counter bytes[RELAY_PATHS][RELAY_DIRECTIONS];
     struct counter fallbacks[RELAY_FALLBACKS];
-    struct counter bad_records; /* of TLS in the kernel, that did not decrypt */
+    struct counter tls_kernel;                 /* TLS connections that the kernel has taken */
+    struct counter tls_user[TLS_USER_REASONS]; /* those that stayed in user space */
+    struct counter bad_records;                /* of TLS, that did not decrypt */
 };
 
 /* splice: move bytes by splice(2) where possible. quota as for pipe_stock_init(). Returns 0 or

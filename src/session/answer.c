@@ -18,16 +18,27 @@
 /* Bytes that are encrypted at once. */
 #define ANSWER_RECORDS ((size_t)64 * 1024)
 
+/* sendfile(2) sends a fragment for each page. */
+#define FILE_PAGE 4096
+
 static bool is_failure(int error)
 {
     return error != EAGAIN && error != EINTR;
 }
 
+static bool has_ktls(const struct session *s)
+{
+    return side_is(&s->client, SIDE_KTLS);
+}
+
 /* The client has reset the connection, or the file cannot be sent. */
 static enum answer_result answer_fail(struct session *s, int error)
 {
-    if (error == EPROTO || error == ECONNABORTED || error == ECONNRESET || error == EPIPE ||
-        error == ETIMEDOUT || error == EHOSTUNREACH) {
+    if (error == EKEYEXPIRED) {
+        session_close(s, SESSION_END_TLS_REKEY);
+    } else if (error == EPROTO || error == EBADMSG || error == ECONNABORTED ||
+               error == ECONNRESET || error == EPIPE || error == ETIMEDOUT ||
+               error == EHOSTUNREACH) {
         session_close(s, SESSION_END_CLIENT_RESET);
     } else {
         session_log_file_failed(s, error);
@@ -43,10 +54,29 @@ static void end_input(struct session *s)
     session_timers_arm(s);
 }
 
+/* As recv(2), of a socket whose TLS is in the kernel: 0 is close_notify. EINTR: another record. */
+static ssize_t read_ktls(const struct session *s)
+{
+    struct tls_kernel *k = &s->client.tls->kernel;
+    const struct relay_stock *stock = &s->sessions->relay_stock;
+    ssize_t n = recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_DONTWAIT);
+    if (n > 0)
+        k->reader.ignored = 0;
+    if (n > 0 || (n == -1 && errno != EIO))
+        return n;
+    int rc = n == 0 ? -ECONNABORTED : tls_kernel_control(k, s->client.fd);
+    if (rc == 1)
+        return 0;
+    errno = rc == 0 ? EINTR : -rc;
+    return -1;
+}
+
 /* As recv(2). MSG_TRUNC drops the bytes of a TCP socket without a copy (tcp(7)). */
 static ssize_t read_dropped(const struct session *s)
 {
     const struct relay_stock *stock = &s->sessions->relay_stock;
+    if (has_ktls(s))
+        return read_ktls(s);
     if (!side_is(&s->client, SIDE_TLS))
         return recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
     ssize_t n = tls_stream_read(s->client.tls->stream, stock->buffer, stock->buffer_size);
@@ -71,22 +101,37 @@ static enum answer_result drop_input(struct session *s)
     return ANSWER_AGAIN;
 }
 
+/* Sends close_notify. Returns 0; -EAGAIN: when there is room; -EBUSY: after a while; or another
+ * -errno. */
+static int close_tls(struct session *s)
+{
+    struct tls_side *t = s->client.tls;
+    int rc = 0;
+    if (side_is(&s->client, SIDE_TLS)) {
+        rc = tls_stream_close(t->stream);
+        return rc < 0 ? rc : tls_stream_flush(t->stream);
+    }
+    if (!has_ktls(s))
+        return 0;
+    rc = tls_kernel_close(&t->kernel, s->client.fd);
+    if (rc == 0)
+        rc = tls_kernel_is_flushed(&t->kernel, s->client.fd, s->down.bytes);
+    return rc < 0 ? rc : rc == 0 ? -EBUSY : 0;
+}
+
 /* Sends FIN: the file is complete. */
 static void answer_finish(struct session *s)
 {
-    if (side_is(&s->client, SIDE_TLS)) {
-        int rc = tls_stream_close(s->client.tls->stream);
-        if (rc == 0)
-            rc = tls_stream_flush(s->client.tls->stream);
-        if (rc == -EAGAIN) { /* called again when there is room */
-            side_clear(&s->client, SIDE_WRITABLE);
-            return;
-        }
-        if (rc < 0) {
-            answer_fail(s, -rc);
-            return;
-        }
-    }
+    int rc = close_tls(s);
+    s->down.state = rc == -EBUSY ? FLOW_CLOSE : FLOW_FILL; /* session_timers_arm() looks at it */
+    if (rc == -EAGAIN)                                     /* called again when there is room */
+        side_clear(&s->client, SIDE_WRITABLE);
+    else if (rc == -EBUSY)
+        session_timers_arm(s);
+    else if (rc < 0)
+        answer_fail(s, -rc);
+    if (rc < 0)
+        return;
     s->down_ended = true;
     (void)shutdown(s->client.fd, SHUT_WR); /* fails on a dead socket alone: an event tells */
     session_timers_arm(s);
@@ -107,11 +152,31 @@ static ssize_t send_encrypted(struct session *s, off_t at, size_t size)
     return rc < 0 ? -1 : n;
 }
 
+/* As sendfile(2), to a socket whose TLS is in the kernel. */
+static ssize_t send_ktls(struct session *s, off_t at, size_t size)
+{
+    struct tls_kernel *k = &s->client.tls->kernel;
+    int fd = s->client.fd;
+    int rc = k->update_due ? tls_kernel_update(k, fd) : 0;
+    ssize_t n = rc < 0 ? 0 : sendfile(fd, s->file->fd, &at, size);
+    if (n == -1 && errno == EAGAIN)
+        ktls_push(fd);
+    if (n > 0)
+        rc = tls_kernel_count(k, fd, (size_t)n, (uint32_t)(n / FILE_PAGE) + 2);
+    if (rc == 0)
+        return n;
+    if (n > 0) /* sent, and the last that may be */
+        s->down.bytes += (uint64_t)n;
+    errno = -rc;
+    return -1;
+}
+
 static ssize_t send_piece(struct session *s, off_t at, size_t rest)
 {
     if (side_is(&s->client, SIDE_TLS))
         return send_encrypted(s, at, rest < ANSWER_RECORDS ? rest : ANSWER_RECORDS);
-    return sendfile(s->client.fd, s->file->fd, &at, rest < ANSWER_CHUNK ? rest : ANSWER_CHUNK);
+    rest = rest < ANSWER_CHUNK ? rest : ANSWER_CHUNK;
+    return has_ktls(s) ? send_ktls(s, at, rest) : sendfile(s->client.fd, s->file->fd, &at, rest);
 }
 
 static enum answer_result send_file(struct session *s)

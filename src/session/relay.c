@@ -67,6 +67,20 @@ static void relay_close_cut(struct session *s, const struct side *src, const str
     session_close(s, why);
 }
 
+/* Notes what has failed of a side whose TLS is in the kernel. */
+static void note_ktls_failure(struct side *sd, bool sends, int error)
+{
+    if (!side_is(sd, SIDE_KTLS))
+        return;
+    if (error == EKEYEXPIRED)
+        tls_side_failed(sd->tls, sends ? "a key has encrypted as many records as it may"
+                                       : "the peer has changed its keys");
+    else if (error == EBADMSG)
+        tls_side_failed(sd->tls, "a record that does not decrypt");
+    else if (error == EPROTO)
+        tls_side_failed(sd->tls, "a message that is not allowed");
+}
+
 /* Pumps one direction. Returns false if the session has ended. */
 static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
 {
@@ -76,6 +90,7 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
             session_schedule(s);
         return true;
     }
+    note_ktls_failure(f->sink_failed ? dst : src, f->sink_failed, -rc);
     if (rc == -EKEYEXPIRED)
         session_close(s, SESSION_END_TLS_REKEY);
     else if (is_shortage(-rc))

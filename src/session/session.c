@@ -42,6 +42,8 @@ static void session_after_answer(struct session *s, enum answer_result result)
 static bool has_left(const struct session *s)
 {
     int unread = 0;
+    if (side_is(&s->client, SIDE_ENDED) && s->client.tls != NULL)
+        return tls_side_has_ended(s->client.tls, s->client.fd);
     return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
            unread == 0;
 }

@@ -58,6 +58,8 @@ static void tls_info(const struct session *s, struct session_detail *d)
     d->tls = t->version;
     d->cipher = t->cipher;
     d->tls_kernel = side_is(&s->client, SIDE_KTLS);
+    if (t->user != TLS_USER_NONE)
+        d->tls_user = tls_user_reason_name((enum tls_user_reason)t->user);
 }
 
 void session_detail(const struct session *s, struct session_detail *d)

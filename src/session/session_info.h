@@ -49,7 +49,8 @@ struct session_detail {
     struct addr server_addr;
     const char *tls; /* version that was agreed with the client; NULL: no TLS */
     const char *cipher;
-    bool tls_kernel; /* the kernel encrypts, else user space */
+    bool tls_kernel;      /* the kernel encrypts, else user space */
+    const char *tls_user; /* why user space: tls_user_reason_name(); NULL: it does not */
     struct flow_info up;
     struct flow_info down;
     struct sock_info client;

@@ -13,6 +13,7 @@
 #include "session/preread_info.h"
 #include "session/session_addr.h"
 #include "session/session_close.h"
+#include "session/session_record_tls.h"
 #include "session/session_timers.h"
 
 #define CLOCK_SLACK 1000 /* ms between two readings of a clock, one of them older */
@@ -75,6 +76,7 @@ static void flow_progress(const struct flow *f, struct flow_progress *progress, 
     progress->state = f->state;
     progress->copy = f->copy;
     progress->mark_passed = f->mark_passed;
+    progress->cut = f->cut;
     fd[0] = fd[1] = -1;
     if (f->pipe == NULL)
         return;
@@ -98,6 +100,7 @@ void session_record_progress(const struct session *s, struct session_progress *p
     progress->failure = s->failure;
     progress->up_ended = s->up_ended;
     progress->down_ended = s->down_ended;
+    progress->tls_sides = session_record_tls_sides(s);
     flow_progress(&s->up, &progress->up, &fd[SESSION_RECORD_UP_OUT]);
     flow_progress(&s->down, &progress->down, &fd[SESSION_RECORD_DOWN_OUT]);
 }
@@ -187,9 +190,10 @@ const char *session_record_check_setup(const struct session_setup *setup,
 static const char *check_flow(const struct flow_progress *progress, const int fd[2])
 {
     bool has_pipe = fd[0] != -1 && fd[1] != -1;
-    if (!session_record_is_flag(progress->copy) || !session_record_is_flag(progress->mark_passed))
+    if (!session_record_is_flag(progress->copy) || !session_record_is_flag(progress->mark_passed) ||
+        !session_record_is_flag(progress->cut))
         return "a flag is neither 0 nor 1";
-    if (progress->state > FLOW_DONE)
+    if (progress->state > FLOW_CLOSE)
         return "a direction is in no known state";
     if ((progress->state == FLOW_DRAIN) != (progress->held > 0) ||
         has_pipe != (progress->held > 0) || (fd[0] == -1) != (fd[1] == -1))
@@ -224,6 +228,29 @@ static const char *check_state(const struct session *s, const struct session_pro
     return fits ? NULL : "it is in no known state, or in one that needs what it does not have";
 }
 
+/* source, sink: whether they have TLS. A flow waits for the end of its sink's TLS, or until it can
+ * reset the sink because the source's TLS was cut. */
+static bool may_close(const struct flow_progress *progress, bool source, bool sink)
+{
+    return progress->state != FLOW_CLOSE || sink || (source && progress->cut != 0);
+}
+
+/* A client whose TLS ends here has it after the handshake. */
+static const char *check_tls(const struct session *s, const struct session_progress *progress)
+{
+    bool client = (progress->tls_sides & SESSION_RECORD_TLS_CLIENT) != 0;
+    bool server = (progress->tls_sides & SESSION_RECORD_TLS_SERVER) != 0;
+    bool before = progress->state == SESSION_PREREADING || progress->state == SESSION_HANDSHAKING;
+    if (progress->tls_sides > (SESSION_RECORD_TLS_CLIENT | SESSION_RECORD_TLS_SERVER))
+        return "TLS is on no known side";
+    if (client != (s->frontend->conf->tls && !before) ||
+        (server && progress->state != SESSION_RELAYING))
+        return "TLS is on another side than it may be";
+    if (!may_close(&progress->up, client, server) || !may_close(&progress->down, server, client))
+        return "a direction waits for the end of TLS without TLS";
+    return NULL;
+}
+
 static bool is_first_fin(uint8_t end)
 {
     return end == SESSION_END_NONE || end == SESSION_END_CLIENT_FIN ||
@@ -235,6 +262,8 @@ const char *session_record_check_progress(const struct session *s,
                                           const int fd[SESSION_RECORD_PROGRESS_FDS], uint64_t now)
 {
     const char *why = check_state(s, progress);
+    if (why == NULL)
+        why = check_tls(s, progress);
     if (why == NULL)
         why = check_flow(&progress->up, &fd[SESSION_RECORD_UP_OUT]);
     if (why == NULL)
@@ -353,6 +382,7 @@ static int resume_flow(struct flow *f, const struct flow_progress *progress, con
     f->state = progress->state;
     f->copy = progress->copy != 0;
     f->mark_passed = progress->mark_passed != 0;
+    f->cut = progress->cut != 0;
     return 0;
 }
 

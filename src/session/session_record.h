@@ -51,6 +51,7 @@ struct flow_progress {
     uint8_t state;
     uint8_t copy;
     uint8_t mark_passed;
+    uint8_t cut;
 };
 
 struct session_progress {
@@ -65,6 +66,7 @@ struct session_progress {
     uint8_t failure;
     uint8_t up_ended;
     uint8_t down_ended;
+    uint8_t tls_sides; /* session_record_tls.h */
     struct flow_progress up;
     struct flow_progress down;
 };

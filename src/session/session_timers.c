@@ -22,7 +22,8 @@ uint64_t session_timers_after(uint64_t start, uint64_t timeout)
 
 bool session_is_closing_tls(const struct session *s)
 {
-    return s->state == SESSION_RELAYING && (flow_is_closing(&s->up) || flow_is_closing(&s->down));
+    bool moves = s->state == SESSION_RELAYING || s->state == SESSION_ANSWERING;
+    return moves && (flow_is_closing(&s->up) || flow_is_closing(&s->down));
 }
 
 bool session_is_half_closed(const struct session *s)

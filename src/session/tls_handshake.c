@@ -11,6 +11,7 @@
 #include "session/preread_info.h"
 #include "session/session_close.h"
 #include "session/session_timers.h"
+#include "session/tls_switch.h"
 #include "tls/tls_server_context.h"
 #include "tls/tls_side.h"
 #include "tls/tls_stream.h"
@@ -108,9 +109,8 @@ static enum preread_result handshake_done(struct session *s)
                              t->version);
     sessions_record(s->sessions, SESSION_HANDSHAKE_TIME, now - s->active);
     s->active = now;
-    tls_stream_stay(t->stream);
-    side_set(&s->client, SIDE_TLS | SIDE_READABLE); /* OpenSSL may have read more */
-    side_clear(&s->client, SIDE_TCP);
+    if (tls_switch(s, &s->client, &s->frontend->conf->tls_limits) < 0)
+        return handshake_ended(s, SESSION_END_RESOURCE);
     return PREREAD_DONE;
 }
 

@@ -1,6 +1,7 @@
 #include "tls/tls_kernel.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "tls/ktls_support.h"
 #include "tls/tls_keys.h"
@@ -201,9 +202,19 @@ static bool is_secret(const struct tls_secret *s)
     return s->length == 0 || s->length == 32 || s->length == TLS_SECRET_MAX;
 }
 
+/* Looks at the byte: another value than 0 and 1 is no bool. */
+static bool is_bool(const bool *flag)
+{
+    unsigned char byte;
+    memcpy(&byte, flag, 1);
+    return byte <= 1;
+}
+
 bool tls_kernel_is_valid(const struct tls_kernel *k)
 {
-    return k->cipher < TLS_CIPHERS && (k->version == TLS_1_2 || k->version == TLS_1_3) &&
+    return is_bool(&k->active) && is_bool(&k->server) && is_bool(&k->close_received) &&
+           is_bool(&k->close_sent) && is_bool(&k->update_due) && k->active &&
+           k->cipher < TLS_CIPHERS && (k->version == TLS_1_2 || k->version == TLS_1_3) &&
            is_secret(&k->secret[TLS_RECEIVE]) && is_secret(&k->secret[TLS_SEND]) &&
            k->secret[TLS_RECEIVE].length == k->secret[TLS_SEND].length;
 }

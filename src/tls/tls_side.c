@@ -1,8 +1,10 @@
 #include "tls/tls_side.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "tls/tls_stream.h"
 
@@ -16,6 +18,44 @@ struct tls_side *tls_side_new(struct tls_stream *stream)
     t->stream = stream;
     t->version = t->cipher = "";
     return t;
+}
+
+/* Names of ciphers as OpenSSL has them, which are few: other threads use them after the session has
+ * ended, so they are kept. */
+static const char *keep_name(const char *text)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct kept {
+        struct kept *next;
+        char text[];
+    } * first;
+    size_t size = strlen(text) + 1;
+    pthread_mutex_lock(&lock);
+    struct kept *k = first;
+    while (k != NULL && strcmp(k->text, text) != 0)
+        k = k->next;
+    if (k == NULL && (k = malloc(sizeof *k + size)) != NULL) {
+        memcpy(k->text, text, size);
+        k->next = first;
+        first = k;
+    }
+    pthread_mutex_unlock(&lock);
+    return k == NULL ? NULL : k->text;
+}
+
+struct tls_side *tls_side_restore(const struct tls_kernel *k, const char *cipher, const char *peer)
+{
+    struct tls_side *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->kernel = *k;
+    t->version = k->version == TLS_1_3 ? "1.3" : "1.2";
+    t->cipher = keep_name(cipher);
+    t->peer = peer == NULL ? NULL : strdup(peer);
+    if (t->cipher != NULL && (peer == NULL || t->peer != NULL))
+        return t;
+    tls_side_free(t);
+    return NULL;
 }
 
 void tls_side_free(struct tls_side *t)
@@ -38,6 +78,44 @@ void tls_side_agreed(struct tls_side *t)
     t->resumed = tls_stream_is_resumed(t->stream);
     if (tls_stream_peer_name(t->stream, name))
         t->peer = strdup(name);
+}
+
+int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data)
+{
+    int rc = tls_kernel_take(&t->kernel, tls_stream_ssl(t->stream), fd, data);
+    if (rc < 0)
+        return rc;
+    tls_stream_free(t->stream);
+    t->stream = NULL;
+    return 0;
+}
+
+/* A record that is not data is EIO, as there is no room for its type. */
+static bool kernel_has_ended(struct tls_kernel *k, int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    while (n == -1 && errno == EIO && tls_kernel_control(k, fd) == 0)
+        n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || k->close_received;
+}
+
+bool tls_side_has_ended(struct tls_side *t, int fd)
+{
+    return t->stream != NULL ? tls_stream_has_ended(t->stream) : kernel_has_ended(&t->kernel, fd);
+}
+
+const char *tls_user_reason_name(enum tls_user_reason why)
+{
+    static const char *const names[TLS_USER_REASONS] = {
+        [TLS_USER_NONE] = "none",           [TLS_USER_CONFIG] = "config",
+        [TLS_USER_RELAY] = "relay",         [TLS_USER_PIPE_SIZE] = "pipe_size",
+        [TLS_USER_NO_KERNEL] = "no_kernel", [TLS_USER_NO_TCP] = "no_tcp",
+        [TLS_USER_CIPHER] = "cipher",       [TLS_USER_RECORD_SIZE] = "record_size",
+        [TLS_USER_ENDED] = "ended",         [TLS_USER_PENDING] = "pending",
+        [TLS_USER_ERROR] = "error",
+    };
+    return names[why];
 }
 
 void tls_side_failed(struct tls_side *t, const char *why)

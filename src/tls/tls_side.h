@@ -11,11 +11,30 @@
 
 struct tls_stream;
 
+/* Why a connection stays in user space. */
+enum tls_user_reason {
+    TLS_USER_NONE,        /* it does not, or there was no handshake yet */
+    TLS_USER_CONFIG,      /* tls_kernel = no */
+    TLS_USER_RELAY,       /* relay = copy, or this kernel does not splice */
+    TLS_USER_PIPE_SIZE,   /* a pipe has no room for a record: KTLS_RECORD_SLOTS */
+    TLS_USER_NO_KERNEL,   /* ktls_support() says why */
+    TLS_USER_NO_TCP,      /* a unix socket */
+    TLS_USER_CIPHER,      /* the kernel does not have the cipher */
+    TLS_USER_RECORD_SIZE, /* the peer wants short records (RFC 6066, max_fragment_length) */
+    TLS_USER_ENDED,       /* the peer has sent FIN already */
+    TLS_USER_PENDING,     /* bytes of the handshake are not sent, or bytes were read already */
+    TLS_USER_ERROR,
+    TLS_USER_REASONS,
+};
+
+const char *tls_user_reason_name(enum tls_user_reason why);
+
 struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
     bool cut;     /* in user space: the stream has ended without close_notify */
     bool resumed; /* an earlier session was continued */
+    uint8_t user; /* enum tls_user_reason */
     /* Bytes of this side that were decrypted, and that the other side has not taken. */
     uint32_t held;
     uint32_t held_sent;
@@ -28,11 +47,21 @@ struct tls_side {
 
 /* Takes ownership of the stream; NULL: out of memory, and the stream was freed. */
 struct tls_side *tls_side_new(struct tls_stream *stream);
+/* For a connection that came by a handover. The peer may be NULL. NULL: out of memory. */
+struct tls_side *tls_side_restore(const struct tls_kernel *k, const char *cipher, const char *peer);
 /* t may be NULL. Sends nothing. */
 void tls_side_free(struct tls_side *t);
 
 /* To be called when the handshake is complete. */
 void tls_side_agreed(struct tls_side *t);
+
+/* Gives the connection to the kernel, and frees the stream. data: as for tls_kernel_take(), which
+ * also says what is returned. After an error it stays in user space, unless it is -EIO. */
+int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data);
+
+/* Whether nothing but the end of the peer's stream is left to read. The end itself may be taken
+ * from the socket, data is not. */
+bool tls_side_has_ended(struct tls_side *t, int fd);
 
 /* Notes why TLS has failed, for the log: the first reason counts. */
 void tls_side_failed(struct tls_side *t, const char *why);

@@ -364,6 +364,21 @@ bool tls_stream_has_pending(const struct tls_stream *s)
     return SSL_has_pending(s->ssl) == 1;
 }
 
+bool tls_stream_has_ended(struct tls_stream *s)
+{
+    char byte;
+    size_t n = 0;
+    if (s->is_final)
+        return true;
+    ERR_clear_error();
+    int rc = SSL_peek_ex(s->ssl, &byte, 1, &n);
+    if (rc == 1)
+        return false;
+    s->final = stream_failed(s, rc);
+    s->is_final = s->final != -EAGAIN;
+    return s->is_final;
+}
+
 int tls_stream_close(struct tls_stream *s)
 {
     if (s->close_sent)

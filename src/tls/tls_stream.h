@@ -50,6 +50,9 @@ size_t tls_stream_rest(const struct tls_stream *s); /* bytes */
  * the socket tells nothing about them. */
 bool tls_stream_has_pending(const struct tls_stream *s);
 
+/* Whether the peer has ended its stream, and everything before was read. Takes no data. */
+bool tls_stream_has_ended(struct tls_stream *s);
+
 /* Sends close_notify, once. As tls_stream_write(). */
 int tls_stream_close(struct tls_stream *s);
 

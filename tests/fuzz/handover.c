@@ -280,6 +280,18 @@ static void put_late(struct old *o, struct handover_message *p, unsigned item)
                                SESSION_RECORD_SETUP_FDS + SESSION_RECORD_PROGRESS_FDS);
 }
 
+/* The sockets have no TLS, so it is refused by the last of its checks. */
+static void put_tls(struct handover_message *p, unsigned item)
+{
+    struct session_tls e;
+    memset(&e, 0, sizeof e);
+    e.id = item + 1;
+    e.side = SESSION_RECORD_TLS_CLIENT;
+    e.kernel = (struct tls_kernel){ .active = true, .server = true, .version = TLS_1_3 };
+    memcpy(e.cipher, "TLS_AES_128_GCM_SHA256", 22);
+    (void)handover_message_add(p, &e, sizeof e, NULL, 0);
+}
+
 static void put_item(struct old *o, struct handover_message *p, unsigned item)
 {
     switch ((enum handover_message_type)p->type) {
@@ -318,6 +330,9 @@ static void put_item(struct old *o, struct handover_message *p, unsigned item)
         break;
     case HANDOVER_LATE_SESSIONS:
         put_late(o, p, item);
+        break;
+    case HANDOVER_TLS:
+        put_tls(p, item);
         break;
     case HANDOVER_ACCEPT:
     case HANDOVER_REFUSE:

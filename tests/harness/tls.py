@@ -2,15 +2,17 @@
 
 import functools
 import os
+import socket
 import ssl
 import tempfile
 import threading
 
 from .certificates import Authority
 from .machine import need
-from .program import sections_for, zproxy
+from .program import can_splice, sections_for, zproxy
 from .traffic import CHUNK, Received, connect, digest
 
+TCP_ULP = 31     # linux/tcp.h
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -37,6 +39,28 @@ def certificate(name="good", names=("server.test",), **options):
     return authority().make(name, list(names), **options)
 
 
+@functools.cache
+def why_no_ktls():
+    """Returns why this kernel cannot encrypt and decrypt; None: it can."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, \
+            socket.create_connection(listening.getsockname()) as client:
+        try:
+            client.setsockopt(socket.IPPROTO_TCP, TCP_ULP, b"tls")
+        except OSError as error:
+            return f"no TLS in this kernel: {error.strerror}"
+    return None if can_splice() and has_tls() else "no TLS in the kernel without splice and OpenSSL"
+
+
+def need_ktls():
+    need(why_no_ktls() is None, why_no_ktls())
+
+
+def relay_of(version="1.3", ciphers=None):
+    """Returns where zproxy relays such sessions: as tls_relay of the access log."""
+    in_kernel = ciphers is None or "GCM" in ciphers or "CHACHA20" in ciphers
+    return "kernel" if in_kernel and why_no_ktls() is None else "user"
+
+
 def listen_tls(*certificates, **keys):
     """The keys of a [listen] section."""
     need(has_tls(), "zproxy was built without OpenSSL")
@@ -45,6 +69,7 @@ def listen_tls(*certificates, **keys):
 
 def context(version=None, alpn=(), ciphers=None, own=None):
     made = ssl.create_default_context(cafile=authority().ca)
+    made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)    # Python sets it: a cut stream is no end
     if version:
         made.minimum_version = made.maximum_version = VERSIONS[version]
     if alpn:

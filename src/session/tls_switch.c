@@ -1,0 +1,102 @@
+#include "session/tls_switch.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/human.h"
+#include "base/log.h"
+#include "tls/ktls_support.h"
+#include "tls/tls_side.h"
+#include "tls/tls_stream.h"
+
+/* Why the kernel is not even asked. */
+static enum tls_user_reason reason_before(const struct session *s, const struct side *sd,
+                                          const struct config_tls *conf)
+{
+    const struct relay_stock *stock = &s->sessions->relay_stock;
+    if (conf->kernel == CONFIG_TLS_KERNEL_NO)
+        return TLS_USER_CONFIG;
+    if (!stock->splice)
+        return TLS_USER_RELAY;
+    if (stock->pipes.size < KTLS_RECORD_SLOTS * PIPE_PAGE)
+        return TLS_USER_PIPE_SIZE;
+    if (!ktls_is_usable())
+        return TLS_USER_NO_KERNEL;
+    if (!side_is(sd, SIDE_TCP))
+        return TLS_USER_NO_TCP;
+    if (side_is(sd, SIDE_ENDED))
+        return TLS_USER_ENDED;
+    if (tls_stream_has_rest(sd->tls->stream) || tls_stream_has_pending(sd->tls->stream))
+        return TLS_USER_PENDING;
+    return TLS_USER_NONE;
+}
+
+static enum tls_user_reason reason_of(int error)
+{
+    switch (error) {
+    case ENOTCONN:
+        return TLS_USER_ENDED;
+    case EOPNOTSUPP:
+    case EINVAL: /* this kernel has no such cipher */
+    case ENOENT:
+        return TLS_USER_CIPHER;
+    case EMSGSIZE:
+        return TLS_USER_RECORD_SIZE;
+    case EBUSY:
+        return TLS_USER_PENDING;
+    }
+    return TLS_USER_ERROR;
+}
+
+/* Of the whole machine: said at the start. */
+static bool was_said(enum tls_user_reason why)
+{
+    static atomic_flag said[TLS_USER_REASONS]; /* all clear */
+    if (why < TLS_USER_NO_TCP || why >= TLS_USER_REASONS)
+        return true;
+    return atomic_flag_test_and_set_explicit(&said[why], memory_order_relaxed);
+}
+
+static void stay(struct session *s, struct side *sd, enum tls_user_reason why, int error)
+{
+    struct log_line line;
+    char text[HUMAN_ERROR_MAX];
+    sd->tls->user = (uint8_t)why;
+    counter_add(&s->sessions->relay_stock.tls_user[why], 1);
+    tls_stream_stay(sd->tls->stream);
+    side_clear(sd, SIDE_TCP);
+    side_set(sd, SIDE_TLS);
+    if (was_said(why) || !log_is_enabled(LOG_LEVEL_NOTICE))
+        return;
+    log_begin(&line, LOG_LEVEL_NOTICE, "tls_user");
+    log_uint(&line, "id", s->id);
+    log_str(&line, "listener", s->frontend->conf->name);
+    log_str(&line, "cipher", sd->tls->cipher);
+    log_str(&line, "reason", tls_user_reason_name(why));
+    if (error != 0)
+        log_str(&line, "error", human_error(error, text));
+    log_str(&line, "msg", "TLS stays in user space; said once, counted always");
+    log_end(&line);
+}
+
+int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf)
+{
+    const struct flow *to_it = sd == &s->client ? &s->down : &s->up;
+    enum tls_user_reason why = reason_before(s, sd, conf);
+    int rc = 0;
+    if (why == TLS_USER_NONE) {
+        rc = tls_side_enter_kernel(sd->tls, sd->fd, to_it->bytes);
+        if (rc == -EIO)
+            return rc;
+        if (rc < 0)
+            why = reason_of(-rc);
+    }
+    if (why != TLS_USER_NONE) {
+        stay(s, sd, why, -rc);
+    } else {
+        side_set_ktls(sd);
+        counter_add(&s->sessions->relay_stock.tls_kernel, 1);
+    }
+    side_set(sd, SIDE_READABLE); /* bytes may have come with the handshake */
+    return 0;
+}
