@@ -26,6 +26,7 @@ struct check {
     struct checked_pool *checked_pool;
     struct server *server;
     struct script script;
+    const char *host; /* of the server, when the script was made; each host is kept */
     struct probe probe;
     struct health_state state;
     uint64_t begun; /* ms, the start of the last probe */
@@ -334,8 +335,9 @@ static int restart_check(struct check *c)
 {
     const struct server *srv = c->server;
     stop_check(c);
-    int rc =
-        script_init(&c->script, c->checked_pool->conf, &srv->addr, &srv->check_address, srv->host);
+    int rc = script_init(&c->script, c->checked_pool->conf, &srv->addr, &srv->check_address,
+                         server_host(srv));
+    c->host = server_host(srv);
     if (rc == 0)
         schedule_first(c);
     return rc;
@@ -352,7 +354,7 @@ static int sync_server(struct checked_pool *w, struct checks *old, struct server
     }
     TAILQ_REMOVE(old, c, in_list);
     TAILQ_INSERT_TAIL(&w->checks, c, in_list);
-    return new_settings ? restart_check(c) : 0;
+    return new_settings || c->host != server_host(srv) ? restart_check(c) : 0;
 }
 
 static int sync_servers(struct checked_pool *w, bool new_settings)

@@ -19,7 +19,8 @@ struct probe_tls *probe_tls_new(const struct script *script, int fd)
     struct probe_tls *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    t->stream = tls_client_context_connect(script->tls, fd, script->tls_host);
+    const struct tls_client_peer peer = { .host = script->tls_host };
+    t->stream = tls_client_context_connect(script->tls, fd, &peer);
     if (t->stream != NULL)
         return t;
     free(t);

@@ -1,10 +1,11 @@
 #include "balance/script.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "balance/tls_peer_name.h"
 
 struct addr script_target(const struct config_pool *conf, const struct addr *server,
                           const struct addr *check_address)
@@ -113,16 +114,11 @@ static int script_from_send_expect(struct script *s, const struct config_pool *c
 /* A check has no client whose name it could use. */
 static int set_tls(struct script *s, const struct config_pool *conf, const char *host)
 {
-    char address[INET6_ADDRSTRLEN];
+    char text[INET6_ADDRSTRLEN];
     if (!config_pool_checks_tls(conf))
         return 0;
     s->tls = conf->tls_context;
-    if (conf->tls_name != NULL && strcmp(conf->tls_name, "client") != 0)
-        host = conf->tls_name;
-    else if (host == NULL && !addr_is_unix(&s->to))
-        host = s->to.sa.sa_family == AF_INET
-                   ? inet_ntop(AF_INET, &s->to.in.sin_addr, address, sizeof address)
-                   : inet_ntop(AF_INET6, &s->to.in6.sin6_addr, address, sizeof address);
+    host = tls_peer_name(conf, "", host, &s->to, text);
     if (host == NULL)
         return 0;
     s->tls_host = strdup(host);

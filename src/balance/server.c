@@ -13,6 +13,17 @@
 #define get(field)        atomic_load(&(field))
 #define set(field, value) atomic_store(&(field), (value))
 
+const char *server_handshake_name(enum server_counter counter)
+{
+    static const char *const names[SERVER_COUNTERS] = {
+        [SERVER_TLS_FULL] = "full",
+        [SERVER_TLS_RESUMED] = "resumed",
+        [SERVER_TLS_FAILED] = "failed",
+        [SERVER_TLS_TIMEOUT] = "timeout",
+    };
+    return names[counter];
+}
+
 static uint64_t hash_address(const struct addr *at)
 {
     char text[ADDR_TEXT_MAX];
@@ -32,14 +43,16 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     if (srv == NULL)
         return NULL;
     struct server_name *name = server_name_new(conf->name);
-    if (conf->host != NULL && !conf->service)
-        srv->host = strdup(conf->host);
-    if (name == NULL || (srv->host == NULL && conf->host != NULL && !conf->service)) {
+    const char *at_host = server_line_host(conf);
+    struct server_name *host = at_host == NULL ? NULL : server_name_new(at_host);
+    if (name == NULL || (host == NULL && at_host != NULL)) {
         free(name);
+        free(host);
         free(srv);
         return NULL;
     }
     atomic_init(&srv->name, name);
+    atomic_init(&srv->host, host);
     srv->addr = at != NULL ? *at : conf->addr;
     srv->address_hash = hash_address(&srv->addr);
     srv->identity = server_identity(srv, conf->name);
@@ -55,17 +68,22 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     return srv;
 }
 
-void server_free(struct server *srv)
+static void free_names(const _Atomic(struct server_name *) *last)
 {
-    if (srv == NULL)
-        return;
-    struct server_name *name = atomic_load_explicit(&srv->name, memory_order_relaxed);
+    struct server_name *name = atomic_load_explicit(last, memory_order_relaxed);
     while (name != NULL) {
         struct server_name *former = name->former;
         free(name);
         name = former;
     }
-    free(srv->host);
+}
+
+void server_free(struct server *srv)
+{
+    if (srv == NULL)
+        return;
+    free_names(&srv->name);
+    free_names(&srv->host);
     free(srv);
 }
 
@@ -86,16 +104,38 @@ const char *server_name(const struct server *srv)
     return atomic_load_explicit(&srv->name, memory_order_acquire)->text;
 }
 
+const char *server_line_host(const struct config_server *line)
+{
+    return line->service ? NULL : line->host;
+}
+
+const char *server_host(const struct server *srv)
+{
+    /* acquire: pairs with the release in server_set_host(), so that the text is there */
+    const struct server_name *host = atomic_load_explicit(&srv->host, memory_order_acquire);
+    return host == NULL || host->text[0] == '\0' ? NULL : host->text;
+}
+
 bool server_is_named(const struct server *srv, const char *name)
 {
     return strcmp(server_name(srv), name) == 0;
 }
 
+static void set_name(_Atomic(struct server_name *) *last, struct server_name *name)
+{
+    name->former = atomic_load_explicit(last, memory_order_relaxed);
+    /* release: the text is written before a worker can see the name */
+    atomic_store_explicit(last, name, memory_order_release);
+}
+
 void server_rename(struct server *srv, struct server_name *name)
 {
-    name->former = atomic_load_explicit(&srv->name, memory_order_relaxed);
-    /* release: the text is written before a worker can see the name */
-    atomic_store_explicit(&srv->name, name, memory_order_release);
+    set_name(&srv->name, name);
+}
+
+void server_set_host(struct server *srv, struct server_name *host)
+{
+    set_name(&srv->host, host);
 }
 
 bool server_is_eligible(const struct server *srv)

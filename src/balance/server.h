@@ -25,8 +25,8 @@
 #define SERVER_FULL_SHARE 256u
 #define SERVER_NO_SHARE   UINT64_MAX
 
-/* A name of a server. Former names are kept until the server is freed, since a worker may be
- * writing one to the log. */
+/* A name of a server, or of its host. Former names are kept until the server is freed, since a
+ * worker may be writing one to the log. */
 struct server_name {
     struct server_name *former;
     char text[];
@@ -39,19 +39,26 @@ enum server_counter {
     SERVER_FAILURES,    /* connects that failed */
     SERVER_RECEIVED,    /* bytes from it to clients */
     SERVER_SENT,        /* bytes from clients to it */
+    SERVER_TLS_FULL,    /* TLS handshakes of sessions with it that were completed */
+    SERVER_TLS_RESUMED, /* those that continued an earlier TLS session */
+    SERVER_TLS_FAILED,  /* those that failed; each is a failed connect too */
+    SERVER_TLS_TIMEOUT, /* those that were not complete in time; likewise */
     SERVER_COUNTERS,
 };
+
+/* "full", "resumed", "failed", "timeout"; of the counters from SERVER_TLS_FULL on. */
+const char *server_handshake_name(enum server_counter counter);
 
 struct check;
 
 struct server {
     _Atomic(struct server_name *) name; /* the present one */
+    _Atomic(struct server_name *) host; /* server_host(); NULL: has never had one */
     struct addr addr;
-    bool same_port; /* addr has no port: the port that the client connected to */
-    bool backup;    /* in its pool; control thread only */
-    bool added;     /* at run time; control thread only */
-    char *host;     /* its name in the server line; NULL: it has an address, or comes from SRV */
     struct addr check_address;
+    bool same_port;                /* addr has no port: the port that the client connected to */
+    bool backup;                   /* in its pool; control thread only */
+    bool added;                    /* at run time; control thread only */
     _Atomic bool may_self_connect; /* check its connections with relay/self_connect.h */
     uint32_t serial;               /* unique in this process */
     uint64_t address_hash;         /* the same on every machine */
@@ -108,6 +115,14 @@ bool server_is_named(const struct server *srv, const char *name);
 struct server_name *server_name_new(const char *name);
 /* The server owns the name from then on. For the control thread. */
 void server_rename(struct server *srv, struct server_name *name);
+
+/* The host of a line; NULL: it has an address, or is one of SRV records. */
+const char *server_line_host(const struct config_server *line);
+/* The host of the server in its line; NULL: it has an address, or comes from SRV. It is valid until
+ * the server is freed. */
+const char *server_host(const struct server *srv);
+/* Likewise for its host; a name "" stands for none. */
+void server_set_host(struct server *srv, struct server_name *host);
 
 /* The identity of a server with this name and the address of srv. */
 uint64_t server_identity(const struct server *srv, const char *name);

@@ -39,6 +39,7 @@ struct server_list_plan {
     struct server_list_entry *entry; /* for each spec: a server that stays, or a new one */
     const struct server_list_entry **previous; /* NULL: a new server */
     struct server_name **renamed; /* the new name of a server that stays; NULL: the same */
+    struct server_name **moved;   /* its new host, likewise */
     struct settings *before;
     struct server_member *member;
     size_t count;
@@ -203,10 +204,12 @@ static int plan_specs(const struct config_pool *conf, struct server_list_plan *p
     plan->entry = calloc(count + 1, sizeof *plan->entry);
     plan->previous = calloc(count + 1, sizeof(struct server_list_entry *));
     plan->renamed = calloc(count + 1, sizeof(struct server_name *));
+    plan->moved = calloc(count + 1, sizeof(struct server_name *));
     plan->before = calloc(count + 1, sizeof *plan->before);
     plan->member = calloc(count + 1, sizeof *plan->member);
     if (plan->server_spec == NULL || plan->entry == NULL || plan->previous == NULL ||
-        plan->renamed == NULL || plan->before == NULL || plan->member == NULL)
+        plan->renamed == NULL || plan->moved == NULL || plan->before == NULL ||
+        plan->member == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < conf->server_count; i++) {
         const struct config_server *line = &conf->server[i];
@@ -285,6 +288,27 @@ static int server_list_match_all(const struct server_list *list, struct server_l
     return 0;
 }
 
+static bool has_host(const struct server *srv, const char *host)
+{
+    const char *now = server_host(srv);
+    return now == NULL || host == NULL ? now == host : strcmp(now, host) == 0;
+}
+
+/* A server that stays may be known by another name and host from now on. */
+static int plan_names_of(struct server_list_plan *plan, size_t i)
+{
+    const struct server *srv = plan->entry[i].server;
+    const struct config_server *line = plan->server_spec[i].line;
+    const char *host = server_line_host(line);
+    if (!server_is_named(srv, line->name) &&
+        (plan->renamed[i] = server_name_new(line->name)) == NULL)
+        return -ENOMEM;
+    if (!has_host(srv, host) &&
+        (plan->moved[i] = server_name_new(host == NULL ? "" : host)) == NULL)
+        return -ENOMEM;
+    return 0;
+}
+
 static int plan_servers(const struct server_list *list, struct server_list_plan *plan)
 {
     if (server_list_match_all(list, plan) < 0)
@@ -296,10 +320,7 @@ static int plan_servers(const struct server_list *list, struct server_list_plan 
         plan->entry[i].server = plan->member[i].server = srv;
         plan->entry[i].server_spec = *spec;
         plan->member[i].backup = spec->backup;
-        if (srv == NULL)
-            return -ENOMEM;
-        if (!server_is_named(srv, spec->line->name) &&
-            (plan->renamed[i] = server_name_new(spec->line->name)) == NULL)
+        if (srv == NULL || plan_names_of(plan, i) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -402,6 +423,7 @@ void server_list_plan_free(struct server_list_plan *plan)
         if (plan->previous[i] == NULL)
             server_free(plan->entry[i].server);
         free(plan->renamed[i]);
+        free(plan->moved[i]);
     }
     if (!plan->applied) {
         server_list_names_free(plan->name, plan->name_count);
@@ -412,6 +434,7 @@ void server_list_plan_free(struct server_list_plan *plan)
     free(plan->server_spec);
     free(plan->previous);
     free(plan->renamed);
+    free(plan->moved);
     free(plan->before);
     free(plan->member);
     free(plan);
@@ -508,6 +531,8 @@ void server_list_apply(struct server_list *list, struct server_list_plan *plan,
         plan->entry[i].server->check_address = plan->server_spec[i].line->check_address;
         if (plan->renamed[i] != NULL)
             server_rename(plan->entry[i].server, plan->renamed[i]);
+        if (plan->moved[i] != NULL)
+            server_set_host(plan->entry[i].server, plan->moved[i]);
     }
     drop_added(list, plan);
     free(list->entry);

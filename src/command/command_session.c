@@ -162,6 +162,13 @@ static void put_sock(struct sheet *s, const struct sock_info *i)
     put_tcp(s, i->known, i->unsent);
 }
 
+static void put_tls(struct sheet *s, const struct tls_info *i)
+{
+    sheet_text(s, i->version);
+    sheet_text(s, i->cipher);
+    sheet_text(s, i->version == NULL ? NULL : i->in_kernel ? "kernel" : "user");
+}
+
 #define FLOW_COLUMNS(which)                                                                 \
     { which, SHEET_BYTES }, { which "_held", SHEET_BYTES }, { which "_pipe", SHEET_BYTES }, \
     {                                                                                       \
@@ -192,6 +199,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "cipher", SHEET_TEXT },
         { "tls_relay", SHEET_TEXT },
         { "tls_user_reason", SHEET_TEXT },
+        { "tls_server", SHEET_TEXT },
+        { "tls_server_cipher", SHEET_TEXT },
+        { "tls_server_relay", SHEET_TEXT },
         FLOW_COLUMNS("up"),
         FLOW_COLUMNS("down"),
         { "client", SHEET_TEXT },
@@ -215,10 +225,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     sheet_number(s, b->idle);
     put_tcp(s, d->connected, d->connect_time);
     sheet_number(s, d->attempts);
-    sheet_text(s, d->tls);
-    sheet_text(s, d->cipher);
-    sheet_text(s, d->tls == NULL ? NULL : d->tls_kernel ? "kernel" : "user");
-    sheet_text(s, d->tls_user);
+    put_tls(s, &d->client_tls);
+    sheet_text(s, d->client_tls.user_reason);
+    put_tls(s, &d->server_tls);
     put_flow(s, b->up, &d->up);
     put_flow(s, b->down, &d->down);
     sheet_text(s, addr_peer_print(&b->client, text));

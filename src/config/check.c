@@ -297,30 +297,45 @@ static void check_answer(const struct load *l, size_t i)
                      "\"%s\": %s, expected a file that can be read", pool->file, why);
 }
 
-static void check_file(const struct load *l, size_t i, const char *key, size_t item,
-                       const char *path)
+static void check_file(const struct load *l, enum section_kind kind, size_t i, const char *key,
+                       size_t item, const char *path)
 {
-    const struct origin_key *o = load_origin(l, SECTION_LISTEN, i, key);
+    const struct origin_key *o = load_origin(l, kind, i, key);
     const char *why = path == NULL ? NULL : why_not_readable(path);
     char label[KEYS_LABEL_MAX];
     if (why != NULL)
         report_error(l->report,
-                     item < o->item_count ? o->item[item]
-                                          : load_location(l, SECTION_LISTEN, i, key),
-                     load_label(l, SECTION_LISTEN, i, label), key,
+                     item < o->item_count ? o->item[item] : load_location(l, kind, i, key),
+                     load_label(l, kind, i, label), key,
                      "\"%s\": %s, expected a file that can be read", path, why);
 }
 
-static void check_tls_files(const struct load *l, size_t i)
+static void check_certificate(const struct load *l, enum section_kind kind, size_t i, size_t item,
+                              const struct config_certificate *files)
+{
+    check_file(l, kind, i, "tls_certificate", item, files->file);
+    check_file(l, kind, i, "tls_certificate", item, files->key);
+}
+
+static void check_listen_files(const struct load *l, size_t i)
 {
     const struct config_listen *listen = &l->config->listen[i];
-    for (size_t item = 0; item < listen->tls_certificate_count; item++) {
-        check_file(l, i, "tls_certificate", item, listen->tls_certificate[item].file);
-        check_file(l, i, "tls_certificate", item, listen->tls_certificate[item].key);
-    }
+    for (size_t item = 0; item < listen->tls_certificate_count; item++)
+        check_certificate(l, SECTION_LISTEN, i, item, &listen->tls_certificate[item]);
     for (size_t item = 0; item < listen->tls_ticket_key_count; item++)
-        check_file(l, i, "tls_ticket_key", item, listen->tls_ticket_key[item]);
-    check_file(l, i, "tls_client_ca", 0, listen->tls_client_ca);
+        check_file(l, SECTION_LISTEN, i, "tls_ticket_key", item, listen->tls_ticket_key[item]);
+    check_file(l, SECTION_LISTEN, i, "tls_client_ca", 0, listen->tls_client_ca);
+}
+
+/* [defaults] may have files for pools that do not use them. */
+static void check_pool_files(const struct load *l, size_t i)
+{
+    const struct config_pool *pool = &l->config->pool[i];
+    if (!config_pool_has_tls(pool))
+        return;
+    check_certificate(l, SECTION_POOL, i, 0, &pool->tls_certificate);
+    if (pool->tls_verify)
+        check_file(l, SECTION_POOL, i, "tls_ca", 0, pool->tls_ca);
 }
 
 /* --- The machine --- */
@@ -332,11 +347,12 @@ void check_machine(const struct load *l)
     check_global(l);
     for (size_t i = 0; i < l->config->listen_count; i++) {
         check_owners(l, i);
-        check_tls_files(l, i);
+        check_listen_files(l, i);
         check_congestion(l, SECTION_LISTEN, i, &l->config->listen[i].tcp);
     }
     for (size_t i = 0; i < l->config->pool_count; i++) {
         check_answer(l, i);
+        check_pool_files(l, i);
         check_congestion(l, SECTION_POOL, i, &l->config->pool[i].tcp);
     }
 }

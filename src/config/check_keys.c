@@ -162,12 +162,17 @@ static bool speaks_tls(const struct config_pool *p)
     return config_pool_has_tls(p);
 }
 
+static bool may_verify(const struct config_pool *p)
+{
+    return p->tls_verify || !config_pool_has_tls(p);
+}
+
 static bool is_verified(const struct config_pool *p)
 {
     return config_pool_has_tls(p) && p->tls_verify;
 }
 
-#define NEEDS_TLS "has no effect without check_tls = yes"
+#define NEEDS_TLS "has no effect without tls = yes or check_tls = yes"
 
 static const struct requirement {
     const char *key;
@@ -185,7 +190,8 @@ static const struct requirement {
     { "check_host", speaks_http, "has no effect without check = http" },
     { "check_status", speaks_http, "has no effect without check = http" },
     { "check_tls", is_checked, "has no effect without check" },
-    { "tls_ca", is_verified, "has no effect without check_tls = yes and tls_verify = yes" },
+    { "tls_ca", may_verify, "has no effect with tls_verify = no" },
+    { "tls_ca", speaks_tls, NEEDS_TLS },
     { "tls_verify", speaks_tls, NEEDS_TLS },
     { "tls_name", speaks_tls, NEEDS_TLS },
     { "tls_certificate", speaks_tls, NEEDS_TLS },

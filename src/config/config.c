@@ -73,12 +73,13 @@ void config_free(struct config *c)
 
 bool config_pool_checks_tls(const struct config_pool *p)
 {
-    return p->check != CONFIG_CHECK_NONE && p->check_tls == CONFIG_CHECK_TLS_YES;
+    return p->check != CONFIG_CHECK_NONE && (p->check_tls == CONFIG_CHECK_TLS_YES ||
+                                             (p->tls && p->check_tls != CONFIG_CHECK_TLS_NO));
 }
 
 bool config_pool_has_tls(const struct config_pool *p)
 {
-    return config_pool_checks_tls(p);
+    return p->tls || config_pool_checks_tls(p);
 }
 
 /* --- Printing --- */

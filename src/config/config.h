@@ -371,6 +371,7 @@ struct config_pool {
     struct config_source source;
     struct config_tcp tcp;
     enum config_check_tls check_tls;
+    bool tls; /* sessions speak TLS to the servers */
     bool tls_verify;
     char *tls_ca;   /* file of the certificates that are trusted; NULL: those of the system */
     char *tls_name; /* "client": of the client's hello; NULL: of the server */

@@ -260,6 +260,7 @@ static const struct key pool_keys[] = {
     { "dscp", VALUE_DSCP, "kernel", POOL(tcp.dscp), SINGLE_VALUE },
     { "notsent_lowat", VALUE_LOWAT, "kernel", POOL(tcp.notsent_lowat), SINGLE_VALUE },
     { "check_tls", VALUE_CHOICE(check_tls_words), "auto", POOL(check_tls), SINGLE_VALUE },
+    { "tls", VALUE_BOOL, "no", POOL(tls), SINGLE_VALUE },
     { "tls_ca", { &value_kind_tls_ca, 0, 0, "system", NULL }, "system", POOL(tls_ca), SINGLE_VALUE },
     { "tls_verify", VALUE_BOOL, "yes", POOL(tls_verify), SINGLE_VALUE },
     { "tls_name", { .kind = &value_kind_tls_name }, NULL, POOL(tls_name), SINGLE_VALUE },

@@ -195,17 +195,17 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 18, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 19, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
-HANDOVER_LAYOUT(sizeof(struct handover_process), 1352);
+HANDOVER_LAYOUT(sizeof(struct handover_process), 1496);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
 HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
-HANDOVER_LAYOUT(sizeof(struct handover_server), 1184);
-HANDOVER_LAYOUT(offsetof(struct handover_server, check), 872);
+HANDOVER_LAYOUT(sizeof(struct handover_server), 1216);
+HANDOVER_LAYOUT(offsetof(struct handover_server, check), 904);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);
@@ -222,7 +222,7 @@ HANDOVER_LAYOUT(sizeof(struct session_tls), 288);
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
 HANDOVER_LAYOUT(SESSION_ENDS, 29);
 HANDOVER_LAYOUT(SESSION_END_REBALANCE, 25);
-HANDOVER_LAYOUT(SESSION_ENDED, 7);
+HANDOVER_LAYOUT(SESSION_ENDED, 8);
 HANDOVER_LAYOUT(FLOW_CLOSE, 3);
 HANDOVER_LAYOUT(CONFIG_STATE_MAINT, 2);
 HANDOVER_LAYOUT(HEALTH_SET_FAIL, 2);

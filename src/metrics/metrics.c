@@ -196,6 +196,16 @@ static void put_checks(const struct metrics *m, const struct family *f, size_t i
     prometheus_value(out, c->failures);
 }
 
+static void put_server_handshakes(const struct metrics *m, const struct family *f, size_t i,
+                                  FILE *out)
+{
+    const struct snapshot_server *s = &m->s->server[i];
+    for (int k = SERVER_TLS_FULL; s->tls && k < SERVER_COUNTERS; k++) {
+        put_server_labels(m, f, i, "result", server_handshake_name((enum server_counter)k), out);
+        prometheus_value(out, s->counter[k]);
+    }
+}
+
 static void metrics_put_connect_time(const struct metrics *m, const struct family *f, size_t i,
                                      FILE *out)
 {
@@ -291,6 +301,11 @@ static const struct family families[] = {
       "Average time to connect to the server, failed connects included; only with balance = "
       "least_time, and after the first connect.",
       SCOPE_SERVERS, .samples = metrics_put_connect_time },
+    { "zproxy_server_tls_handshakes_total", "counter",
+      "TLS handshakes of sessions with the server: full, resumed (an earlier TLS session was "
+      "continued), failed, or timeout; a handshake that was not completed is a connect failure "
+      "too. No sample without tls = yes in the pool.",
+      SCOPE_SERVERS, .samples = put_server_handshakes },
     { "zproxy_server_received_bytes_total", "counter",
       "Bytes from the server to clients, including those of current sessions.", SCOPE_SERVERS,
       .samples = put_server_counter, .index = SERVER_RECEIVED },
@@ -345,6 +360,9 @@ static const struct family families[] = {
       "Duration of TLS handshakes with clients, from the complete hello, of those that were "
       "completed.",
       SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_HANDSHAKE_TIME },
+    { "zproxy_server_tls_handshake_seconds", "histogram",
+      "Duration of TLS handshakes of sessions with servers, of those that were completed.",
+      SCOPE_PROCESS, .samples = metrics_put_histogram, .index = SESSION_SERVER_HANDSHAKE_TIME },
     { "zproxy_queue_seconds", "histogram",
       "Time that sessions waited in the queue of a pool, of those that had to wait, "
       "with or without success.",

@@ -58,6 +58,7 @@ static void snapshot_take_server(const struct runtime *rt, const struct pool *p,
     s->view.why = view.why[0] == '\0' ? "" : snapshot_strdup(all, view.why);
     s->up = strcmp(view.status, "up") == 0;
     s->backup = pool_is_backup(p, srv);
+    s->tls = pool_conf(p)->tls;
     s->weight = server_weight(srv);
     s->active = server_active(srv);
     s->max_connections = atomic_load_explicit(&srv->max_connections, memory_order_relaxed);
@@ -129,6 +130,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     sp->balance = config_balance_words[conf->balance];
     take_table(p, sp);
     sp->paused = pool_is_paused(p);
+    sp->tls = conf->tls;
     take_rebalance(rt, p, &sp->rebalance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);

@@ -47,6 +47,7 @@ struct snapshot_server {
     struct snapshot_view view;
     bool up; /* neither health checks nor failed connects have taken it out */
     bool backup;
+    bool tls; /* sessions speak TLS to it */
     unsigned weight;
     uint64_t active;
     uint64_t max_connections; /* 0: no limit */
@@ -80,6 +81,7 @@ struct snapshot_pool {
     char table[TABLE_TEXT_SIZE]; /* pool_table(); "": the pool has a file */
     char table_now[TABLE_TEXT_SIZE];
     bool paused;
+    bool tls; /* to its servers */
     struct snapshot_rebalance rebalance;
     struct snapshot_sums sums;
     enum severity severity;         /* of its worst problem */

@@ -43,6 +43,7 @@ static const char *const histogram_names[] = {
     [SESSION_CONNECT_TIME] = "connect_ms",
     [SESSION_PREREAD_TIME] = "preread_ms",
     [SESSION_HANDSHAKE_TIME] = "tls_handshake_ms",
+    [SESSION_SERVER_HANDSHAKE_TIME] = "server_tls_handshake_ms",
     [SESSION_QUEUE_TIME] = "queue_ms",
     [SESSION_DURATION] = "duration_ms",
     [SESSION_BYTES] = "session_bytes",
@@ -176,7 +177,17 @@ static const char *const server_counter_names[] = {
     [SERVER_RECEIVED] = "received",
     [SERVER_SENT] = "sent",
 };
-_Static_assert(LENGTH(server_counter_names) == SERVER_COUNTERS, "each counter has a name");
+_Static_assert(LENGTH(server_counter_names) == SERVER_TLS_FULL, "each counter has a name");
+
+static void put_server_handshakes(struct json_writer *w, const struct snapshot_server *s)
+{
+    if (!s->tls)
+        return;
+    json_begin_object(w, "tls_handshakes");
+    for (int k = SERVER_TLS_FULL; k < SERVER_COUNTERS; k++)
+        json_add_uint(w, server_handshake_name((enum server_counter)k), s->counter[k]);
+    json_end_object(w);
+}
 
 static void stats_json_put_server(struct json_writer *w, const struct snapshot_server *s)
 {
@@ -193,8 +204,9 @@ static void stats_json_put_server(struct json_writer *w, const struct snapshot_s
     json_add_uint(w, "active", s->active);
     json_add_limit(w, "max_connections", s->max_connections);
     json_add_limit(w, "sessions_limit", s->max_connections);
-    for (int k = 0; k < SERVER_COUNTERS; k++)
+    for (int k = 0; k < SERVER_TLS_FULL; k++)
         json_add_uint(w, server_counter_names[k], s->counter[k]);
+    put_server_handshakes(w, s);
     if (s->connect_time != 0)
         json_add_uint(w, "connect_us", s->connect_time);
     put_check(w, &s->check);
@@ -230,6 +242,7 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_add_uint(w, "active", p->sums.sessions);
     json_add_uint(w, "queued", p->sums.waiting);
     json_add_bool(w, "paused", p->paused);
+    json_add_bool(w, "tls", p->tls);
     json_add_uint(w, "failures", p->sums.failures);
     json_add_uint(w, "usable", p->sums.usable);
     json_add_string(w, "severity", severity_name(p->severity));

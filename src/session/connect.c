@@ -18,6 +18,7 @@
 #include "session/session_close.h"
 #include "session/session_log.h"
 #include "session/session_timers.h"
+#include "session/tls_connect.h"
 #include "tls/tls_side.h"
 
 #define PAUSE_MAX 1000 /* ms before the only server of a pool is tried again */
@@ -119,6 +120,8 @@ static int connect_attempt(struct session *s)
 {
     s->attempts++;
     s->pool_attempts++;
+    tls_side_free(s->server.tls); /* it has the reason why the last attempt failed */
+    s->server.tls = NULL;
     s->active = session_now(s);
     s->state = SESSION_CONNECTING;
     s->wait_until = session_timers_after(session_now(s), conf_of(s)->connect_timeout);
@@ -154,18 +157,27 @@ static void report_time(const struct session *s, bool failed)
     pool_connect_took(s->pool, s->target, us > rtt ? us : rtt, failed, session_now(s));
 }
 
-/* An error of this machine does not count as a failure of the server. Nor does a timeout or a
- * missing route when the source is the client's address: they may be about the way back to the
- * client, and even a refusal may be meant for this client only. */
+/* Whether the cause may lie with the client: a timeout or a missing route when the source is its
+ * address may be about the way back to it, and even a refusal may be meant for it only. A server
+ * with TLS may refuse the name that the client has chosen. */
+static bool may_be_of_client(const struct session *s)
+{
+    if (s->state == SESSION_SERVER_HANDSHAKING)
+        return tls_connect_is_named_by_client(s);
+    return comes_from_client(s);
+}
+
+/* An error of this machine does not count as a failure of the server, nor does one that may be of
+ * the client. */
 static void report_failure(const struct session *s, int error)
 {
     struct pool *p = s->pool;
     uint64_t now = session_now(s);
     bool local = sock_error_is_local(&s->target->addr, error);
-    bool from_client = comes_from_client(s);
+    bool of_client = may_be_of_client(s);
     if (!local)
         report_time(s, true);
-    if (!local && !from_client)
+    if (!local && !of_client)
         pool_connect_failed(p, s->target, now);
     else if (!local && error == ECONNREFUSED)
         pool_connect_refused(p, s->target, addr_peer_hash(&s->client_addr, false) | 1, now);
@@ -185,6 +197,8 @@ static void suspect_self_connect(const struct session *s)
 /* The attempt on s->target has failed: releases the slot and marks the server as tried. */
 static void give_up_attempt(struct session *s, int error)
 {
+    if (s->state == SESSION_SERVER_HANDSHAKING)
+        tls_connect_failed(s, error);
     session_log_connect_failed(s, error, session_now(s));
     s->failure = (uint8_t)failure_of(s, error);
     report_failure(s, error);
@@ -394,8 +408,8 @@ static size_t add_tls(const struct session *s, unsigned char header[PROXY_HEADER
 }
 
 /* Sends the PROXY header. If the first bytes of the client have arrived, the header waits for them
- * (MSG_MORE): the splice that follows sends both in one packet. The send buffer of a new socket is
- * empty, so the header fits. */
+ * (MSG_MORE): the splice that follows sends both in one packet; so with the hello of TLS. The send
+ * buffer of a new socket is empty, so the header fits. */
 static int connect_send_header(struct session *s)
 {
     unsigned char header[PROXY_HEADER_TLS_MAX];
@@ -409,8 +423,8 @@ static int connect_send_header(struct session *s)
     if (how == CONFIG_SEND_PROXY_V2 && s->client.tls != NULL)
         len = add_tls(s, header, len);
     int unread = 0;
-    bool more = s->client.tls == NULL && s->frontend->conf->upload_rate == 0 &&
-                ioctl(s->client.fd, SIOCINQ, &unread) == 0 && unread > 0;
+    bool more = conf_of(s)->tls || (s->client.tls == NULL && s->frontend->conf->upload_rate == 0 &&
+                                    ioctl(s->client.fd, SIOCINQ, &unread) == 0 && unread > 0);
     if (side_is(&s->server, SIDE_NAGLE)) /* TCP_NODELAY set later would send the header alone */
         sock_set_nodelay(s->server.fd);
     side_clear(&s->server, SIDE_NAGLE);
@@ -437,11 +451,23 @@ static void reached(struct session *s)
     session_free_tried(s);
 }
 
+/* The server has nothing of the client yet, so after a reset another server may be tried. */
+static enum connect_result continue_handshake(struct session *s)
+{
+    int rc = tls_connect_process(s);
+    if (rc == -EAGAIN)
+        return CONNECT_WAITS;
+    if (rc < 0)
+        return attempt_failed(s, -rc);
+    reached(s);
+    return CONNECT_REACHED;
+}
+
 enum connect_result connect_finish(struct session *s)
 {
     if (side_is(&s->server, SIDE_FAILED)) {
         int error = sock_error(s->server.fd);
-        if (!had_accepted(error))
+        if (!had_accepted(error) || conf_of(s)->tls)
             return attempt_failed(s, error != 0 ? error : ECONNREFUSED);
         reached(s);
         return CONNECT_RESET;
@@ -453,10 +479,21 @@ enum connect_result connect_finish(struct session *s)
         return attempt_failed(s, ECONNREFUSED);
     }
     int rc = connect_send_header(s);
+    if (rc == 0 && conf_of(s)->tls)
+        rc = tls_connect_begin(s);
     if (rc < 0)
         return attempt_failed(s, -rc);
+    if (s->state == SESSION_SERVER_HANDSHAKING)
+        return continue_handshake(s);
     reached(s);
     return CONNECT_REACHED;
+}
+
+/* An event of the client must not lead to a new attempt: an event of the server's old socket may be
+ * next in the same batch, and would be taken for one of the new socket. */
+enum connect_result connect_handshake(struct session *s)
+{
+    return tls_connect_has_event(s) ? continue_handshake(s) : CONNECT_WAITS;
 }
 
 /* At the end of the wait: a slow start may have held the session back, so it takes a free slot now,
@@ -496,6 +533,7 @@ enum connect_result connect_expire(struct session *s)
 {
     switch ((enum session_state)s->state) {
     case SESSION_CONNECTING:
+    case SESSION_SERVER_HANDSHAKING:
         return attempt_failed(s, ETIMEDOUT);
     case SESSION_PAUSING:
         return connect_next(s);

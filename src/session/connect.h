@@ -27,7 +27,11 @@ int connect_watch(struct session *s, int fd);
 /* In SESSION_CONNECTING: handles an event of the server's socket. */
 enum connect_result connect_finish(struct session *s);
 
-/* In SESSION_CONNECTING, _PAUSING or _WAITING: handles the timeout at wait_until. */
+/* In SESSION_SERVER_HANDSHAKING: likewise. */
+enum connect_result connect_handshake(struct session *s);
+
+/* In SESSION_CONNECTING, _SERVER_HANDSHAKING, _PAUSING or _WAITING: handles the timeout at
+ * wait_until. */
 enum connect_result connect_expire(struct session *s);
 
 /* Puts a session that came by a handover into the queue, until wait_until: it was in the queue of

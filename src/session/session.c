@@ -21,6 +21,7 @@
 #include "session/session_log.h"
 #include "session/session_timers.h"
 #include "session/tls_handshake.h"
+#include "tls/tls_session_cache.h"
 #include "tls/tls_side.h"
 
 /* ms, see may_get_slot() */
@@ -131,6 +132,9 @@ static void session_process(struct session *s)
     case SESSION_CONNECTING:
         session_after_connect(s, connect_finish(s));
         break;
+    case SESSION_SERVER_HANDSHAKING:
+        session_after_connect(s, connect_handshake(s));
+        break;
     case SESSION_WAITING:
         if (has_left(s))
             session_close(s, SESSION_END_CLIENT_FIN);
@@ -213,6 +217,7 @@ static void session_expire(struct session *s)
             session_after_connect(s, connect_expire(s));
         break;
     case SESSION_CONNECTING:
+    case SESSION_SERVER_HANDSHAKING:
     case SESSION_PAUSING:
         session_after_connect(s, connect_expire(s));
         break;
@@ -261,6 +266,7 @@ const struct histogram_scale session_histogram_scales[] = {
     [SESSION_CONNECT_TIME] = { .first = 1, .shift = 1 },
     [SESSION_PREREAD_TIME] = { .first = 1, .shift = 1 },
     [SESSION_HANDSHAKE_TIME] = { .first = 1, .shift = 1 },
+    [SESSION_SERVER_HANDSHAKE_TIME] = { .first = 1, .shift = 1 },
     [SESSION_QUEUE_TIME] = { .first = 1, .shift = 1 },
     /* 1 ms to 12 days */
     [SESSION_DURATION] = { .first = 1, .shift = 2 },
@@ -386,6 +392,7 @@ void sessions_fini(struct sessions *all)
 {
     assert(gauge_get(&all->count) == 0);
     fd_reserve_release(&all->fd_reserve);
+    tls_session_cache_free(all->tls_sessions);
     inbox_fini(&all->inbox);
 }
 

@@ -29,11 +29,12 @@ enum session_state {
     SESSION_PREREADING,  /* waits for the first bytes of the client (preread.h), until wait_until */
     SESSION_HANDSHAKING, /* waits for the client's part of a TLS handshake, until wait_until */
     SESSION_CONNECTING,  /* waits for the server to accept, until wait_until */
-    SESSION_PAUSING,     /* waits before it retries the pool's only server, until wait_until */
-    SESSION_WAITING,     /* waits in the pool's queue for a slot, until wait_until */
-    SESSION_RELAYING,    /* waits for either side, until one of the listener's timeouts */
-    SESSION_ANSWERING,   /* sends a file, then waits for the client's FIN; timeouts as above */
-    SESSION_ENDED,       /* session_close() was called; freed at the end of the wake-up */
+    SESSION_SERVER_HANDSHAKING, /* waits for the server's part of one, until wait_until */
+    SESSION_PAUSING,   /* waits before it retries the pool's only server, until wait_until */
+    SESSION_WAITING,   /* waits in the pool's queue for a slot, until wait_until */
+    SESSION_RELAYING,  /* waits for either side, until one of the listener's timeouts */
+    SESSION_ANSWERING, /* sends a file, then waits for the client's FIN; timeouts as above */
+    SESSION_ENDED,     /* session_close() was called; freed at the end of the wake-up */
 };
 
 /* The members up to `down` are the state of the session, from which another process can continue
@@ -84,6 +85,7 @@ struct session {
 
 struct proxy_info;
 struct preread_info;
+struct tls_session_cache;
 struct rate_limit;
 
 /* The wait for a slot; freed when the session gets one, or ends. */
@@ -102,12 +104,13 @@ LIST_HEAD(session_iter_list, session_iter);
 /* The histograms of sessions, in the order in which a handover carries them. metrics/stats_json.c
  * has their names in /stats.json, metrics/metrics.c their metrics. */
 enum session_histogram {
-    SESSION_CONNECT_TIME,   /* ms from accept until a server was reached */
-    SESSION_PREREAD_TIME,   /* ms until the PROXY header or the TLS hello was complete */
-    SESSION_HANDSHAKE_TIME, /* ms of a TLS handshake with a client that was completed */
-    SESSION_QUEUE_TIME,     /* ms in the queue of a pool, of sessions that have left it */
-    SESSION_DURATION,       /* ms from accept to close */
-    SESSION_BYTES,          /* both directions */
+    SESSION_CONNECT_TIME,          /* ms from accept until a server was reached */
+    SESSION_PREREAD_TIME,          /* ms until the PROXY header or the TLS hello was complete */
+    SESSION_HANDSHAKE_TIME,        /* ms of a TLS handshake with a client that was completed */
+    SESSION_SERVER_HANDSHAKE_TIME, /* the same with a server */
+    SESSION_QUEUE_TIME,            /* ms in the queue of a pool, of sessions that have left it */
+    SESSION_DURATION,              /* ms from accept to close */
+    SESSION_BYTES,                 /* both directions */
     SESSION_HISTOGRAMS,
 };
 
@@ -117,7 +120,8 @@ struct sessions {
     struct relay_stock relay_stock;
     struct timer_wheel timer_wheel;
     struct fd_reserve fd_reserve;
-    struct inbox inbox; /* sessions whose wait in a queue is over */
+    struct tls_session_cache *tls_sessions; /* with servers; NULL until there is the first one */
+    struct inbox inbox;                     /* sessions whose wait in a queue is over */
     void (*on_client_event)(struct watch *watch, uint32_t events);
     void (*on_server_event)(struct watch *watch, uint32_t events);
     struct session_head all;

@@ -76,7 +76,8 @@ static void session_release_pool(struct session *s)
 static void report_abandoned(const struct session *s)
 {
     uint64_t ms = session_now(s) - s->active;
-    if (s->state == SESSION_CONNECTING && s->target != NULL && s->connected == 0 && ms > 1)
+    bool connects = s->state == SESSION_CONNECTING || s->state == SESSION_SERVER_HANDSHAKING;
+    if (connects && s->target != NULL && s->connected == 0 && ms > 1)
         pool_connect_abandoned(s->pool, s->target, (ms - 1) * 1000, session_now(s));
 }
 

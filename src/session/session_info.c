@@ -50,16 +50,16 @@ static void flow_info(const struct flow *f, struct flow_info *info)
     info->copied = f->copy;
 }
 
-static void tls_info(const struct session *s, struct session_detail *d)
+static void tls_info(const struct side *sd, struct tls_info *info)
 {
-    const struct tls_side *t = s->client.tls;
+    const struct tls_side *t = sd->tls;
     if (t == NULL || t->version[0] == '\0')
         return;
-    d->tls = t->version;
-    d->cipher = t->cipher;
-    d->tls_kernel = side_is(&s->client, SIDE_KTLS);
+    info->version = t->version;
+    info->cipher = t->cipher;
+    info->in_kernel = side_is(sd, SIDE_KTLS);
     if (t->user != TLS_USER_NONE)
-        d->tls_user = tls_user_reason_name((enum tls_user_reason)t->user);
+        info->user_reason = tls_user_reason_name((enum tls_user_reason)t->user);
 }
 
 void session_detail(const struct session *s, struct session_detail *d)
@@ -74,7 +74,8 @@ void session_detail(const struct session *s, struct session_detail *d)
     local_name(s->server.fd, &d->server_local);
     if (s->target != NULL)
         d->server_addr = s->target->addr;
-    tls_info(s, d);
+    tls_info(&s->client, &d->client_tls);
+    tls_info(&s->server, &d->server_tls);
     flow_info(&s->up, &d->up);
     flow_info(&s->down, &d->down);
     d->up.tls = d->down.tls = side_is(&s->client, SIDE_TLS) || side_is(&s->server, SIDE_TLS);
@@ -91,6 +92,8 @@ const char *session_state_name(enum session_state state)
         return "handshaking";
     case SESSION_CONNECTING:
         return "connecting";
+    case SESSION_SERVER_HANDSHAKING:
+        return "server_handshaking";
     case SESSION_PAUSING:
         return "pausing";
     case SESSION_WAITING:

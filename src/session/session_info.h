@@ -39,6 +39,14 @@ struct flow_info {
     bool tls;           /* through user space, because TLS is there */
 };
 
+/* TLS with a peer. */
+struct tls_info {
+    const char *version; /* that was agreed; NULL: no TLS */
+    const char *cipher;
+    bool in_kernel;          /* the kernel encrypts, else user space */
+    const char *user_reason; /* why user space: tls_user_reason_name(); NULL: unknown */
+};
+
 struct session_detail {
     struct session_info info;
     uint64_t connect_time; /* ms until a server was reached; valid if connected */
@@ -47,10 +55,8 @@ struct session_detail {
     struct addr client_local; /* the address that the client connected to; len 0: unknown */
     struct addr server_local; /* the source address of the connection to the server */
     struct addr server_addr;
-    const char *tls; /* version that was agreed with the client; NULL: no TLS */
-    const char *cipher;
-    bool tls_kernel;      /* the kernel encrypts, else user space */
-    const char *tls_user; /* why user space: tls_user_reason_name(); NULL: it does not */
+    struct tls_info client_tls;
+    struct tls_info server_tls;
     struct flow_info up;
     struct flow_info down;
     struct sock_info client;

@@ -76,15 +76,34 @@ static void log_server(struct log_line *line, const struct session *s, bool reac
     log_str(line, "server_addr", addr_print(&at, text));
 }
 
-/* What was agreed with the client, and where its records are encrypted. */
+/* What was agreed with a peer, and where its records are encrypted. */
+static void log_agreed(struct log_line *line, const struct side *sd, const char *version,
+                       const char *cipher, const char *relay)
+{
+    if (sd->tls == NULL || sd->tls->version[0] == '\0')
+        return;
+    log_str(line, version, sd->tls->version);
+    log_str(line, cipher, sd->tls->cipher);
+    log_str(line, relay, side_is(sd, SIDE_KTLS) ? "kernel" : "user");
+}
+
 static void log_tls(struct log_line *line, const struct session *s)
 {
-    const struct tls_side *t = s->client.tls;
-    if (t == NULL || t->version[0] == '\0')
-        return;
-    log_str(line, "tls", t->version);
-    log_str(line, "cipher", t->cipher);
-    log_str(line, "tls_relay", side_is(&s->client, SIDE_KTLS) ? "kernel" : "user");
+    log_agreed(line, &s->client, "tls", "cipher", "tls_relay");
+    log_agreed(line, &s->server, "tls_server", "tls_server_cipher", "tls_server_relay");
+}
+
+/* Why TLS has failed. A server that was tried in vain has no part in other ends. */
+static void log_tls_error(struct log_line *line, const struct session *s, enum session_end why)
+{
+    const struct tls_side *client = s->client.tls;
+    const struct tls_side *server = s->server.tls;
+    bool of_server = s->connected != 0 || why == SESSION_END_CONNECT_FAILED ||
+                     why == SESSION_END_CONNECT_TIMEOUT;
+    if (client != NULL && client->error != NULL)
+        log_str(line, "error", client->error);
+    else if (of_server && server != NULL && server->error != NULL)
+        log_str(line, "error", server->error);
 }
 
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
@@ -114,8 +133,7 @@ void session_log_end(const struct session *s, enum session_end why, uint64_t now
     log_uint(&line, "duration_ms", now - s->began);
     log_uint(&line, "attempts", s->attempts);
     log_str(&line, "end", session_end_name(why));
-    if (s->client.tls != NULL && s->client.tls->error != NULL)
-        log_str(&line, "error", s->client.tls->error);
+    log_tls_error(&line, s, why);
     log_end(&line);
 }
 
@@ -141,7 +159,8 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     log_server(&line, s, true);
     const struct addr to = session_addr_server(s);
     snprintf(why, sizeof why, "%s%s", reason_of(s, error, text), sandbox_hint(&to, error));
-    log_str(&line, "error", why);
+    const struct tls_side *t = s->server.tls;
+    log_str(&line, "error", t != NULL && t->error != NULL ? t->error : why);
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
     log_end(&line);

@@ -15,6 +15,7 @@
 #include "session/session_close.h"
 #include "session/session_record_tls.h"
 #include "session/session_timers.h"
+#include "tls/tls_side.h"
 
 #define CLOCK_SLACK 1000 /* ms between two readings of a clock, one of them older */
 
@@ -23,7 +24,7 @@
 bool session_record_stays(const struct session *s)
 {
     bool client = s->client.tls != NULL && !side_is(&s->client, SIDE_KTLS);
-    bool server = s->server.tls != NULL && !side_is(&s->server, SIDE_KTLS);
+    bool server = s->server.tls != NULL && s->server.tls->stream != NULL;
     return client || server;
 }
 
@@ -222,6 +223,7 @@ static const char *check_state(const struct session *s, const struct session_pro
     case SESSION_ANSWERING:
         fits = answers && progress->down.bytes <= (uint64_t)s->file->length;
         break;
+    case SESSION_SERVER_HANDSHAKING: /* is finished where it began */
     case SESSION_ENDED:
         break;
     }

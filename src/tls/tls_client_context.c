@@ -8,13 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tls/certificate.h"
 #include "tls/tls_error.h"
 #include "tls/tls_files.h"
 #include "tls/tls_limits.h"
+#include "tls/tls_session_cache.h"
 #include "tls/tls_stream.h"
 
 struct tls_client_context {
     SSL_CTX *ctx;
+    uint64_t id;                     /* unique in this process */
+    struct certificate *certificate; /* NULL: none */
     bool verify;
 };
 
@@ -48,13 +52,19 @@ static int set_trust(SSL_CTX *ctx, const struct config_pool *conf, struct tls_pr
     return 0;
 }
 
-static int set_certificate(SSL_CTX *ctx, const struct config_pool *conf, struct tls_problem *p)
+static int set_certificate(struct tls_client_context *c, const struct config_pool *conf,
+                           struct tls_problem *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     if (conf->tls_certificate.file == NULL)
         return 0;
-    if (tls_files_use_certificate(ctx, &conf->tls_certificate, text) < 0)
+    c->certificate = calloc(1, sizeof *c->certificate);
+    if (c->certificate == NULL)
+        return client_failed(p, "tls_certificate", "out of memory");
+    if (certificate_load(c->certificate, &conf->tls_certificate, text) < 0)
         return client_failed(p, "tls_certificate", text);
+    if (certificate_use(c->certificate, c->ctx) < 0)
+        return client_failed(p, "tls_certificate", "OpenSSL does not take this certificate");
     return 0;
 }
 
@@ -78,21 +88,23 @@ static int context_set(struct tls_client_context *c, const struct config_pool *c
         return client_failed(p, key, text);
     int rc = set_trust(c->ctx, conf, p);
     if (rc == 0)
-        rc = set_certificate(c->ctx, conf, p);
+        rc = set_certificate(c, conf, p);
     return rc == 0 ? set_alpn(c->ctx, &conf->tls_limits, p) : rc;
 }
 
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
                            struct tls_problem *problem)
 {
+    static uint64_t last_id;
     struct tls_client_context *c = calloc(1, sizeof *c);
     if (c == NULL || (c->ctx = SSL_CTX_new(TLS_client_method())) == NULL) {
         free(c);
         client_failed(problem, "tls_ca", "out of memory");
         return -ENOMEM;
     }
+    c->id = ++last_id;
     c->verify = conf->tls_verify;
-    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF);
+    tls_stream_prepare_sessions(c->ctx);
     int rc = context_set(c, conf, problem);
     if (rc < 0) {
         tls_client_context_free(c);
@@ -107,6 +119,9 @@ void tls_client_context_free(struct tls_client_context *c)
     if (c == NULL)
         return;
     SSL_CTX_free(c->ctx);
+    if (c->certificate != NULL)
+        certificate_fini(c->certificate);
+    free(c->certificate);
     free(c);
 }
 
@@ -131,13 +146,29 @@ static bool set_host(SSL *ssl, const char *host, bool verify)
            (!verify || X509_VERIFY_PARAM_set1_host(param, host, 0) == 1);
 }
 
-struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
-                                              const char *host)
+static int continue_session(const struct tls_client_context *c, struct tls_stream *s,
+                            const struct tls_client_peer *peer, const char *host)
 {
+    const struct tls_session_key key = { c->id, peer->server, host == NULL ? "" : host };
+    if (peer->sessions == NULL)
+        return 0;
+    struct tls_session_entry *entry = tls_session_cache_get(peer->sessions, &key);
+    if (entry == NULL)
+        return -ENOMEM;
+    tls_stream_continue(s, entry);
+    return 0;
+}
+
+struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
+                                              const struct tls_client_peer *peer)
+{
+    const char *host = peer->host;
     if (c->verify && host == NULL)
         host = "no.name.invalid"; /* never accept a certificate for just any name */
     struct tls_stream *s = tls_stream_new(c->ctx, fd, false);
-    if (s == NULL || set_host(tls_stream_ssl(s), host, c->verify))
+    if (s == NULL)
+        return NULL;
+    if (set_host(tls_stream_ssl(s), host, c->verify) && continue_session(c, s, peer, host) == 0)
         return s;
     ERR_clear_error();
     tls_stream_free(s);

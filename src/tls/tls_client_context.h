@@ -5,10 +5,12 @@
 #define ZPROXY_TLS_TLS_CLIENT_CONTEXT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "config/config.h"
 
 struct tls_client_context;
+struct tls_session_cache;
 struct tls_stream;
 
 /* Why a context cannot be made. */
@@ -23,11 +25,18 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
 /* c may be NULL. Connections that exist keep what they need. */
 void tls_client_context_free(struct tls_client_context *c);
 
-/* Makes a connection on a connected socket. host: a name or an IP address; it is sent in the hello
- * if it is a name, and the certificate must be for it; NULL: the hello has none, and a certificate
- * is only accepted without verification. Returns NULL when out of memory. */
+/* The server of a connection. */
+struct tls_client_peer {
+    /* A name or an IP address: the hello has it if it is a name, and the certificate must be for
+     * it. NULL: the hello has none, and a certificate is only accepted without verification. */
+    const char *host;
+    struct tls_session_cache *sessions; /* of the thread; NULL: no session is continued */
+    uint32_t server;                    /* serial of the server, for that */
+};
+
+/* Makes a connection on a connected socket. Returns NULL when out of memory. */
 struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
-                                              const char *host);
+                                              const struct tls_client_peer *peer);
 
 /* Whether this build has OpenSSL. */
 bool tls_client_context_is_built(void);

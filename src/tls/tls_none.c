@@ -6,6 +6,7 @@
 #include "tls/tls_client_context.h"
 #include "tls/tls_keys.h"
 #include "tls/tls_server_context.h"
+#include "tls/tls_session_cache.h"
 #include "tls/tls_stream.h"
 
 int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys)
@@ -42,10 +43,22 @@ void tls_client_context_free(struct tls_client_context *c)
 }
 
 struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
-                                              const char *host)
+                                              const struct tls_client_peer *peer)
 {
-    (void)c, (void)fd, (void)host;
+    (void)c, (void)fd, (void)peer;
     return NULL;
+}
+
+/* ---- tls_session_cache ---- */
+
+struct tls_session_cache *tls_session_cache_new(void)
+{
+    return NULL;
+}
+
+void tls_session_cache_free(struct tls_session_cache *c)
+{
+    (void)c;
 }
 
 /* ---- tls_server_context ---- */

@@ -70,6 +70,12 @@ void tls_side_free(struct tls_side *t)
     free(t);
 }
 
+void tls_side_stop(struct tls_side *t)
+{
+    tls_stream_free(t->stream);
+    t->stream = NULL;
+}
+
 void tls_side_agreed(struct tls_side *t)
 {
     char name[TLS_STREAM_NAME_MAX];

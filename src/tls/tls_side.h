@@ -32,9 +32,10 @@ const char *tls_user_reason_name(enum tls_user_reason why);
 struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
-    bool cut;     /* in user space: the stream has ended without close_notify */
-    bool resumed; /* an earlier session was continued */
-    uint8_t user; /* enum tls_user_reason */
+    bool cut;       /* in user space: the stream has ended without close_notify */
+    bool resumed;   /* an earlier session was continued */
+    uint8_t user;   /* enum tls_user_reason */
+    uint64_t began; /* with a server: when the handshake began, ms */
     /* Bytes of this side that were decrypted, and that the other side has not taken. */
     uint32_t held;
     uint32_t held_sent;
@@ -51,6 +52,9 @@ struct tls_side *tls_side_new(struct tls_stream *stream);
 struct tls_side *tls_side_restore(const struct tls_kernel *k, const char *cipher, const char *peer);
 /* t may be NULL. Sends nothing. */
 void tls_side_free(struct tls_side *t);
+
+/* Frees the stream: the connection has ended. */
+void tls_side_stop(struct tls_side *t);
 
 /* To be called when the handshake is complete. */
 void tls_side_agreed(struct tls_side *t);

@@ -14,6 +14,7 @@
 #include "tls/tls_error.h"
 #include "tls/tls_keys.h"
 #include "tls/tls_names.h"
+#include "tls/tls_session_cache.h"
 
 /* Bytes of records that one tls_stream_write() sends by one send(2). */
 #define OUT_MAX (72 * 1024)
@@ -47,7 +48,8 @@ struct tls_stream {
     size_t rest_size;
     size_t rest_sent;
     char *why;
-    char *server_name; /* NULL: none */
+    char *server_name;               /* NULL: none */
+    struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
 };
 
 static void set_why(struct tls_stream *s, const char *text)
@@ -213,6 +215,32 @@ void tls_stream_note_names(struct ssl_ctx_st *ctx)
     SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
 }
 
+/* ---- sessions ---- */
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    const struct tls_stream *s = SSL_get_ex_data(ssl, stream_index);
+    if (s->entry == NULL)
+        return 0;
+    tls_session_entry_keep(s->entry, session);
+    return 1;
+}
+
+void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx)
+{
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL |
+                                            SSL_SESS_CACHE_NO_AUTO_CLEAR);
+    SSL_CTX_sess_set_new_cb(ctx, on_session);
+}
+
+void tls_stream_continue(struct tls_stream *s, struct tls_session_entry *entry)
+{
+    SSL_SESSION *session = tls_session_entry_session(entry);
+    s->entry = entry;
+    if (session != NULL)
+        SSL_set_session(s->ssl, session); /* without it the handshake is a full one */
+}
+
 /* ---- begin and end ---- */
 
 static int stream_attach(struct tls_stream *s, SSL_CTX *ctx, bool server)
@@ -258,6 +286,7 @@ void tls_stream_free(struct tls_stream *s)
     if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && s->why == NULL)
         SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
+    tls_session_entry_put(s->entry);
     drop_rest(s);
     free(s->why);
     free(s->server_name);

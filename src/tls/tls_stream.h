@@ -19,6 +19,7 @@
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
 struct ssl_st;
 struct tls_stream;
+struct tls_session_entry;
 
 /* Streams of this context, a server's, note the name in their client's hello. OpenSSL does not tell
  * it if a session of TLS 1.2 is continued, but the name that the session began with
@@ -29,6 +30,11 @@ void tls_stream_note_names(struct ssl_ctx_st *ctx);
 struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server);
 /* s may be NULL. Sends nothing. */
 void tls_stream_free(struct tls_stream *s);
+
+/* Of a client, before the handshake: continues the session of the entry, if it has one, and keeps
+ * new ones there. Takes ownership of the entry. The context must have been prepared for that. */
+void tls_stream_continue(struct tls_stream *s, struct tls_session_entry *entry);
+void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx);
 
 /* Until this has returned 0, no other call but tls_stream_why() and tls_stream_free() is useful. An
  * alert about a failure has been sent when this returns. */

@@ -10,7 +10,7 @@ import threading
 from .certificates import Authority
 from .machine import need
 from .program import can_splice, sections_for, zproxy
-from .traffic import CHUNK, Received, connect, digest
+from .traffic import CHUNK, Backend, Received, connect, digest
 
 TCP_ULP = 31     # linux/tcp.h
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -67,9 +67,14 @@ def listen_tls(*certificates, **keys):
     return {"tls": "yes", "tls_certificate": list(certificates) or [certificate()], **keys}
 
 
+def strict(made):
+    """Python takes FIN without close_notify for an end like others, unless told otherwise."""
+    made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    return made
+
+
 def context(version=None, alpn=(), ciphers=None, own=None):
-    made = ssl.create_default_context(cafile=authority().ca)
-    made.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)    # Python sets it: a cut stream is no end
+    made = strict(ssl.create_default_context(cafile=authority().ca))
     if version:
         made.minimum_version = made.maximum_version = VERSIONS[version]
     if alpn:
@@ -94,12 +99,14 @@ class TlsClient:
         self.raw = raw or connect(address)
         if before:
             self.raw.sendall(before)
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.object = self.made.wrap_bio(self.incoming, self.outgoing, server_hostname=name,
-                                         session=session)
-        self.lock, self.sending = threading.Lock(), threading.Lock()
+        self.wrap(server_hostname=name, session=session)
         if handshake:
             self.handshake()
+
+    def wrap(self, **how):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.object = self.made.wrap_bio(self.incoming, self.outgoing, **how)
+        self.lock, self.sending = threading.Lock(), threading.Lock()
 
     def flush(self):
         with self.sending:
@@ -149,8 +156,10 @@ class TlsClient:
                 self.feed()
             except ssl.SSLZeroReturnError:
                 return b""
-            except ssl.SSLEOFError:
-                raise Cut from None
+            except ssl.SSLError as error:
+                if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
+                    raise Cut from None
+                raise
 
     def receive(self, size=None):
         """As receive() of traffic; end "cut": FIN without close_notify."""
@@ -184,3 +193,48 @@ class TlsClient:
 
     def close(self):
         self.raw.close()
+
+
+def server_context(own=None, version=None, alpn=(), client_ca=None, names=None, ciphers=None):
+    """names(name): called with the name in the hello, or None."""
+    made = strict(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    made.load_cert_chain(own or certificate())
+    if version:
+        made.minimum_version = made.maximum_version = VERSIONS[version]
+    if ciphers:
+        made.set_ciphers(ciphers)
+    if alpn:
+        made.set_alpn_protocols(list(alpn))
+    if client_ca:
+        made.load_verify_locations(client_ca)
+        made.verify_mode = ssl.CERT_REQUIRED
+    if names:
+        made.sni_callback = lambda _, name, __: names(name)
+    return made
+
+
+class TlsServer(TlsClient):
+    """The same for a connection that a server has accepted."""
+
+    def __init__(self, raw, made, handshake=True):
+        self.made, self.raw = made, raw
+        self.wrap(server_side=True)
+        if handshake:
+            self.handshake()
+
+
+class TlsBackend(Backend):
+    """A server whose connections are TlsServer."""
+
+    def __init__(self, made=None, address=None, **options):
+        super().__init__(address)
+        self.made = made or server_context(**options)
+
+    def accept(self, handshake=True):
+        return TlsServer(super().accept(), self.made, handshake)
+
+
+def to_tls(**keys):
+    """The keys of a [pool] section."""
+    need(has_tls(), "zproxy was built without OpenSSL")
+    return {"tls": "yes", "tls_ca": authority().ca, "tls_name": "server.test", **keys}
