@@ -9,6 +9,7 @@ from .haproxy_check import CHECK_OPTIONS, Checks
 from .haproxy_listen import Listeners
 from .haproxy_pool import Pools
 from .haproxy_rules import Conditions
+from .haproxy_tls import Tls
 from .haproxy_words import SECTIONS, UNITS, HaproxySection, dscp_of_tos, haproxy_words
 from .ini import DAY, Ini, is_ip, join, parse_time, set_user, split_port, time_of, unix_address
 
@@ -41,7 +42,7 @@ LEVELS = {"emerg": "error", "alert": "error", "crit": "error", "err": "error", "
           "debug": "debug"}
 
 
-class Haproxy(Listeners, Conditions, Pools, Checks):
+class Haproxy(Listeners, Conditions, Pools, Checks, Tls):
     def __init__(self, path, text, report):
         self.path, self.report = path, report
         self.ini = Ini(path, report)

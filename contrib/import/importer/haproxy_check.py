@@ -21,10 +21,6 @@ class Checks:
                 kind, words, place = option, on, at
         {"tcp": self._plain_check, "tcp-check": self._tcp_check, "httpchk": self._http_check}.get(
             kind, self._protocol_check)(section, pool, kind, words, place)
-        if any("check-ssl" in options for _, _, options, _ in checked):
-            pool.lines = [line for line in pool.lines if not line[0].startswith("check")]
-            pool.set("check", "tcp", place)
-            self.report.dropped(place, "check-ssl: checks do not speak TLS; check = tcp is used")
         self._check_times(section, pool, checked)
         ports = {options.get("port", (None,))[0] for _, _, options, _ in checked}
         if len(ports) == 1 and None not in ports and not any(

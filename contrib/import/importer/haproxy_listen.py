@@ -2,17 +2,16 @@
 
 import re
 
+from . import haproxy_tls
 from .haproxy_words import UNITS
 from .ini import (DAY, YEAR, Section, is_ip, join, name_of, parse_time, split_port, time_of,
                   unix_address)
 
 BIND_ONE_WORD = """name backlog maxconn mode user group uid gid id interface mss namespace nice process
-    thread tcp-ut crt crt-list ca-file ca-verify-file crl-file alpn npn ciphers ciphersuites curves
-    ecdhe verify ssl-min-ver ssl-max-ver proto level severity-output tls-ticket-keys crt-ignore-err
-    ca-ignore-err shards guid cc""".split()
+    thread tcp-ut proto level severity-output shards guid cc""".split() + haproxy_tls.BIND_ONE_WORD
 BIND_SILENT = """name id nice process thread level severity-output proto shards mode user group uid gid
     guid v4v6 v6only accept-proxy backlog maxconn tfo defer-accept tcp-ut expose-fd transparent
-    interface cc""".split()
+    interface cc""".split() + haproxy_tls.BIND
 
 
 class Listeners:
@@ -51,17 +50,19 @@ class Listeners:
 
     def _bind_options(self, words, place):
         """Returns {option: value}; None if the address cannot be served."""
-        options, i = {}, 0
+        options, certificates, i = {}, [], 0
         while i < len(words):
             word = words[i]
             options[word] = "".join(words[i + 1:i + 2]) if word in BIND_ONE_WORD else True
+            if word in ("crt", "crt-list"):
+                certificates.append((word, options[word]))
             i += 2 if word in BIND_ONE_WORD else 1
         if "ssl" in options:
-            self.report.dropped(place, "bind with ssl: zproxy does not terminate TLS; the address is "
-                                "not bound")
-            return None
+            options["tls"] = self._bind_tls(options, certificates, place)
+            if options["tls"] is None:
+                return None
         for word in options:
-            if word in ("mss", "namespace") or word not in BIND_SILENT:
+            if word in ("mss", "namespace") or word not in (*BIND_SILENT, "tls"):
                 self.report.dropped(place, f"bind option {word}")
         return options
 
@@ -73,7 +74,7 @@ class Listeners:
             if options is None:
                 continue
             key = tuple((word, options.get(word)) for word in
-                        ("accept-proxy", "backlog", "maxconn", "tfo", "defer-accept", "tcp-ut", "cc"))
+                        ("accept-proxy", "backlog", "maxconn", "tfo", "defer-accept", "tcp-ut", "cc", "tls"))
             groups.setdefault(key, []).append((words, options, place))
         if not groups:
             self.report.dropped(section.place, f"{section.kind} {section.name}: no address to listen on")
@@ -140,6 +141,8 @@ class Listeners:
             self._time(listen, "tcp_user_timeout", options["tcp-ut"], bind_place, most=24 * DAY)
         if options.get("cc"):
             listen.set("congestion", options["cc"], bind_place)
+        if options.get("tls"):
+            self._set_bind_tls(listen, options["tls"], bind_place)
         self._keepalive(section, listen)
         self._access(section, listen)
         if options.get("accept-proxy") or expected:

@@ -16,9 +16,10 @@ ONE_WORD = """weight inter fastinter downinter rise fall port addr maxconn minco
 NO_EFFECT_ON_SERVERS = """check no-check backup no-backup disabled enabled send-proxy send-proxy-v2
     no-send-proxy no-send-proxy-v2 check-send-proxy no-check-send-proxy weight inter rise fall port addr
     maxconn slowstart cookie id redir on-error resolvers init-addr proto alpn npn verify verifyhost
-    ca-file crt crl-file sni ciphers ciphersuites curves ssl-min-ver ssl-max-ver ws pool-max-conn
+    ca-file crt sni ciphers ciphersuites curves ssl-min-ver ssl-max-ver ws pool-max-conn
     pool-low-conn pool-purge-delay max-reuse stick observe error-limit on-marked-down source usesrc
-    ssl no-ssl check-ssl no-check-ssl check-sni check-alpn force-tlsv12 force-tlsv13 no-sslv3 no-tlsv10
+    ssl no-ssl check-ssl no-check-ssl check-sni force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13
+    no-sslv3 no-tlsv10
     no-tlsv11 no-tlsv12 no-tlsv13 no-tls-tickets no-ssl-reuse allow-0rtt guid log-proto
     send-proxy-v2-ssl send-proxy-v2-ssl-cn cc""".split()
 
@@ -102,15 +103,14 @@ class Pools:
                 self.report.differs(place, "server-template: as many servers as the name has addresses")
             elif words[0] == "dispatch" and len(words) > 1:
                 lines.append(("dispatch", words[1], {}, place))
-        header = None
+        header = tls = None
         for name, text, options, place in lines:
             version = "v1" if "send-proxy" in options else \
                 "v2" if any(word.startswith("send-proxy-v2") for word in options) else "no"
             address = self._address(text, title, place)
-            if "ssl" in options:
-                self.report.dropped(place, f"server {name}: zproxy does not begin TLS; the server was "
-                                    "left out")
-            elif "socks4" in options:
+            if "no-ssl" in options:
+                options.pop("ssl", None)
+            if "socks4" in options:
                 self.report.dropped(place, f"server {name}: no SOCKS; the server was left out")
             elif address is None:
                 self.report.dropped(place, f'server {name}: "{text}" is not an address that zproxy can '
@@ -118,8 +118,11 @@ class Pools:
             elif header not in (None, version):
                 self.report.dropped(place, f"server {name}: send-proxy is a key of the pool; the server "
                                     "was left out because it differs from the others")
+            elif tls not in (None, "ssl" in options):
+                self.report.dropped(place, f"server {name}: ssl is a key of the pool; the server was left out "
+                                    "because it differs from the others")
             else:
-                header = version
+                header, tls = version, "ssl" in options
                 servers.append((name, address, options, place))
         self._pool_keys(section, pool, servers, header or "no")
         self.ini.pools.append(pool)
@@ -130,6 +133,7 @@ class Pools:
         if header != "no":
             pool.set("send_proxy", header, servers[0][3])
         self._checks(section, pool, servers)
+        self._server_tls(section, pool, servers)
         fallback, place = section.last("zproxy-fallback")
         if fallback:
             pool.set("fallback", name_of(fallback[0]), place)

@@ -72,11 +72,11 @@ class Conditions:
         values += words[i:]
         base, match = criterion.split(",")[0], re.match(r"([\w.]+)(?:\(([^)]*)\))?(_\w+)?$",
                                                         criterion.split(",")[0])
-        if base in ("req_ssl_sni", "req.ssl_sni") and method in ("", "str", "end", "dom"):
+        if base in ("req_ssl_sni", "req.ssl_sni", "ssl_fc_sni") and method in ("", "str", "end", "dom"):
             return self._sni_fact(method, values)
-        if base in ("req_ssl_sni_end", "req.ssl_sni_end"):
+        if base in ("req_ssl_sni_end", "req.ssl_sni_end", "ssl_fc_sni_end"):
             return self._sni_fact("end", values)
-        if base in ("req_ssl_alpn", "req.ssl_alpn") and method in ("", "str"):
+        if base in ("req_ssl_alpn", "req.ssl_alpn", "ssl_fc_alpn") and method in ("", "str"):
             return "alpn", values
         if base in ("req_ssl_hello_type", "req.ssl_hello_type") and values == ["1"]:
             return "hello", []

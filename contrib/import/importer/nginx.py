@@ -4,6 +4,7 @@ import glob
 import os
 import re
 
+from . import nginx_tls
 from .ini import (DAY, HOUR, Ini, Section, is_ip, is_sni, join, name_of, network_of, parse_time,
                   set_user, sni_names, split_port, time_of, unix_address)
 from .nginx_pool import UNITS, Directive, Upstreams
@@ -24,8 +25,8 @@ STREAM_SILENT = """log_format preread_buffer_size proxy_buffer_size proxy_respon
 INHERITED = """proxy_connect_timeout proxy_timeout proxy_next_upstream proxy_next_upstream_tries
     proxy_next_upstream_timeout proxy_protocol proxy_bind proxy_upload_rate proxy_download_rate
     proxy_socket_keepalive ssl_preread preread_timeout limit_conn allow deny set_real_ip_from tcp_nodelay
-    access_log error_log proxy_ssl proxy_half_close""".split()
-REPEATED = ("limit_conn", "set_real_ip_from", "access")
+    access_log error_log proxy_half_close""".split() + nginx_tls.ALL
+REPEATED = ("limit_conn", "set_real_ip_from", "access", *nginx_tls.REPEATED)
 
 
 def tokens(text):
@@ -45,7 +46,7 @@ def tokens(text):
         i = match.end()
 
 
-class Nginx(Upstreams):
+class Nginx(Upstreams, nginx_tls.Tls):
     def __init__(self, path, text, report):
         self.path, self.report = path, report
         self.ini = Ini(path, report)
@@ -241,10 +242,6 @@ class Nginx(Upstreams):
         if "proxy_pass" not in settings:
             self.report.dropped(server.place, "a server without proxy_pass")
             return
-        if settings.get("proxy_ssl", [server])[0].arguments == ["on"]:
-            self.report.dropped(settings["proxy_ssl"][0].place, "proxy_ssl: zproxy does not begin TLS; the "
-                                "server was left out")
-            return
         for key, listens in groups.items():
             self._listen(server, settings, dict(key), listens)
         self._unknown(settings)
@@ -252,7 +249,7 @@ class Nginx(Upstreams):
     def _unknown(self, settings):
         for name, found in settings.items():
             for each in found:
-                if name not in INHERITED and name not in STREAM_SILENT and \
+                if name in nginx_tls.DROPPED or name not in INHERITED and name not in STREAM_SILENT and \
                         name not in ("listen", "proxy_pass", "access", "resolver"):
                     self.report.dropped(each.place, " ".join(each.words))
                 elif name == "proxy_half_close":
@@ -271,12 +268,10 @@ class Nginx(Upstreams):
         options, udp = {}, False
         for word in each.arguments[1:]:
             name, _, value = word.partition("=")
-            if name in ("udp", "ssl", "quic"):
-                self.report.dropped(each.place, f"listen {each.arguments[0]} {word}: "
-                                    + ("zproxy relays TCP only" if name != "ssl" else
-                                       "zproxy does not terminate TLS"))
+            if name in ("udp", "quic"):
+                self.report.dropped(each.place, f"listen {each.arguments[0]} {word}: zproxy relays TCP only")
                 udp = True
-            elif name in ("proxy_protocol", "deferred"):
+            elif name in ("proxy_protocol", "deferred", "ssl"):
                 options[name] = "yes"
             elif name in ("backlog", "fastopen", "so_keepalive", "rcvbuf", "sndbuf"):
                 options[name] = value
@@ -315,7 +310,8 @@ class Nginx(Upstreams):
         for address, each in addresses:
             self.ini.bind(listen, address, each.place,
                           " mode=0666" if address.startswith("unix:/") else "")
-        if not listen.lines:
+        if not listen.lines or "ssl" in options and \
+                not self._listen_tls(settings, listen, addresses[0][1].place):
             return
         self.ini.listens.append(listen)
         self._destination(settings, listen)
@@ -335,9 +331,9 @@ class Nginx(Upstreams):
         value, origin = self._value(settings, "proxy_timeout", "10m")
         self._time(listen, "idle_timeout", value, origin)
         self._time(listen, "half_close_timeout", value, origin)
-        if listen.get("route") or "proxy_protocol" in options or \
+        if not listen.get("tls") and (listen.get("route") or "proxy_protocol" in options or \
                 "sni" in [value for pool in self.ini.pools if f"pool {listen.get('pool')[0]}" == pool.title
-                          for value in pool.get("hash_key")]:
+                          for value in pool.get("hash_key")]):
             value, origin = self._value(settings, "preread_timeout", "30s")
             self._time(listen, "preread_timeout", value, origin, most=HOUR)
         alive = options.get("so_keepalive", "off")
@@ -439,6 +435,9 @@ class Nginx(Upstreams):
         key = {name: settings[name][0] for name in
                ("proxy_connect_timeout", "proxy_next_upstream", "proxy_next_upstream_tries", "proxy_protocol",
                 "proxy_bind") if name in settings}
+        if settings.get("proxy_ssl", [None])[0] and settings["proxy_ssl"][0].arguments == ["on"]:
+            key.update({f"{name}#{i}" if i else name: each for name in nginx_tls.SERVER
+                        for i, each in enumerate(settings.get(name, []))})
         if "$" not in target:
             name = self._pool(target, key, place)
             if name:
@@ -449,13 +448,13 @@ class Nginx(Upstreams):
 
     def _map(self, settings, listen, each, port, place):
         """Routes of a map of the server name or the protocols of the hello."""
-        kind = {"$ssl_preread_server_name": "sni", "$ssl_preread_alpn_protocols": "alpn"}.get(
-            each.arguments[0])
+        kind = {"$ssl_preread_server_name": "sni", "$ssl_preread_alpn_protocols": "alpn",
+                "$ssl_server_name": "sni", "$ssl_alpn_protocol": "alpn"}.get(each.arguments[0])
         default, routes, hostnames = None, [], False
         if kind is None:
             self.report.dropped(each.place, f"map of {each.arguments[0]}: routes can only test the server "
                                 "name and the protocols of a TLS hello")
-        if settings.get("ssl_preread", [each])[0].arguments != ["on"]:
+        if "preread" in each.arguments[0] and settings.get("ssl_preread", [each])[0].arguments != ["on"]:
             self.report.differs(place, "without ssl_preread on, nginx uses the default of the map; here "
                                 "the routes apply")
         for inner in each.block or []:

@@ -16,6 +16,15 @@ class Directive:
         self.name, self.arguments = words[0], words[1:]
 
 
+def tls_settings(settings):
+    """Returns {name: [directive]} of those of TLS; settings has further ones of a name as "NAME#2" ..."""
+    found = {}
+    for name, each in settings.items():
+        if name.startswith("proxy_ssl"):
+            found.setdefault(name.partition("#")[0], []).append(each)
+    return found
+
+
 class Upstreams:
     def _pool(self, target, settings, place):
         """Returns the name of the pool for an upstream or address, or None if it is neither."""
@@ -47,6 +56,7 @@ class Upstreams:
         self._balance(upstream, pool)
         self._connecting(settings, pool, servers)
         self._failures(pool, servers)
+        self._pool_tls(pool, tls_settings(settings), target)
         for address, each in servers:
             pool.add("server", self._server_line(pool, address, each), each.place)
         if not servers:
