@@ -236,6 +236,37 @@ START_TEST(an_end_instead_of_a_message_of_the_handshake_is_an_error)
 }
 END_TEST
 
+START_TEST(records_arrive_in_pieces_and_are_read_in_pieces)
+{
+    struct rig r = rig_open(versions[_i]);
+    static char sent[40000], got[sizeof sent];
+    unsigned char wire[sizeof sent + 1000];
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (char)(i * 7 >> 3);
+    int fd[2], ends[2] = { r.fd[0], r.fd[1] };
+    ck_assert_int_eq(tls_stream_write(r.client, sent, sizeof sent), 0);
+    ssize_t all = recv(ends[1], wire, sizeof wire, 0); /* before the server reads it */
+    ck_assert_int_gt(all, (ssize_t)sizeof sent);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    ck_assert_int_eq(dup2(fd[1], ends[1]), ends[1]);
+    for (ssize_t i = 0; i < all; i += 1000) {
+        size_t piece = all - i < 1000 ? (size_t)(all - i) : 1000;
+        ck_assert_int_eq(send(fd[0], wire + i, piece, 0), (ssize_t)piece);
+        ssize_t n = 0;
+        while ((n = tls_stream_read(r.server, got + at, 777)) > 0)
+            at += (size_t)n;
+        ck_assert_int_eq(n, -EAGAIN);
+    }
+    ck_assert_uint_eq(at, sizeof sent);
+    ck_assert_mem_eq(got, sent, sizeof sent);
+    ck_assert(!tls_stream_has_pending(r.server));
+    close(fd[0]);
+    close(fd[1]);
+    rig_close(&r);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("tls_stream");
@@ -246,6 +277,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, an_end_without_close_notify_is_told, 0, 2);
     tcase_add_loop_test(t, nonsense_is_an_error_with_a_reason, 0, 2);
     tcase_add_loop_test(t, an_end_instead_of_a_message_of_the_handshake_is_an_error, 0, 2);
+    tcase_add_loop_test(t, records_arrive_in_pieces_and_are_read_in_pieces, 0, 2);
     tcase_add_test(t, a_key_update_is_followed);
     tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
     suite_add_tcase(s, t);

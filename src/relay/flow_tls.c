@@ -21,9 +21,13 @@ static ssize_t read_records(struct side *src, char *buffer, size_t room)
 {
     size_t n = 0;
     ssize_t got = 0;
-    while (n < room && (got = tls_stream_read(stream_of(src), buffer + n, room - n)) > 0)
+    bool empty = false;
+    while (n < room && !empty &&
+           (got = tls_stream_read(stream_of(src), buffer + n, room - n)) > 0) {
         n += (size_t)got;
-    if (got == -EAGAIN)
+        empty = side_short_is_empty(src) && tls_stream_is_drained(stream_of(src));
+    }
+    if (got == -EAGAIN || empty)
         side_clear(src, SIDE_READABLE);
     return n > 0 ? (ssize_t)n : got;
 }

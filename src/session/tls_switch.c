@@ -64,7 +64,6 @@ static void stay(struct session *s, struct side *sd, enum tls_user_reason why, i
     sd->tls->user = (uint8_t)why;
     counter_add(&s->sessions->relay_stock.tls_user[why], 1);
     tls_stream_stay(sd->tls->stream);
-    side_clear(sd, SIDE_TCP);
     side_set(sd, SIDE_TLS);
     if (was_said(why) || !log_is_enabled(LOG_LEVEL_NOTICE))
         return;

@@ -28,6 +28,12 @@ static const char *alert_text(int alert)
                           : SSL_alert_desc_string_long(alert);
 }
 
+const char *tls_error_alert(int alert, char buf[TLS_ERROR_MAX])
+{
+    snprintf(buf, TLS_ERROR_MAX, "the peer sent the alert: %s", alert_text(alert));
+    return buf;
+}
+
 static const char *find_reason(unsigned long error)
 {
     if (ERR_GET_LIB(error) != ERR_LIB_SSL)
@@ -55,11 +61,8 @@ const char *tls_error_take(char buf[TLS_ERROR_MAX])
     unsigned long error = take_error();
     int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= ALERT_REASONS &&
-        reason < ALERT_REASONS + 256) {
-        snprintf(buf, TLS_ERROR_MAX, "the peer sent the alert: %s",
-                 alert_text(reason - ALERT_REASONS));
-        return buf;
-    }
+        reason < ALERT_REASONS + 256)
+        return tls_error_alert(reason - ALERT_REASONS, buf);
     const char *text = error == 0 ? NULL : find_reason(error);
     if (text != NULL)
         snprintf(buf, TLS_ERROR_MAX, "%s", text);

@@ -223,6 +223,12 @@ struct ssl_st *tls_stream_ssl(struct tls_stream *s)
     return NULL;
 }
 
+bool tls_stream_is_drained(const struct tls_stream *s)
+{
+    (void)s;
+    return false;
+}
+
 void tls_stream_stay(struct tls_stream *s)
 {
     (void)s;

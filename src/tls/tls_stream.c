@@ -15,16 +15,11 @@
 #include "tls/tls_keys.h"
 #include "tls/tls_names.h"
 #include "tls/tls_session_cache.h"
-
-/* Bytes of records that one tls_stream_write() sends by one send(2). */
-#define OUT_MAX (72 * 1024)
+#include "tls/tls_stream_internal.h"
 
 /* Bytes that the socket does not take. More come only from a peer that asks for answers (KeyUpdate)
  * and does not read them. */
 #define REST_MAX (256 * 1024)
-
-/* Messages other than data, one after the other. */
-#define CONTROL_MAX 32
 
 #define READ_AHEAD (64 * 1024)
 
@@ -34,25 +29,7 @@ static _Thread_local struct {
     unsigned char bytes[OUT_MAX];
 } out;
 
-struct tls_stream {
-    SSL *ssl;
-    int fd;
-    int error; /* errno of the socket; 0: none */
-    bool has_ended;
-    bool close_sent;
-    bool collects;   /* in tls_stream_write() */
-    bool is_final;   /* reading has ended: with `final` */
-    uint8_t control; /* messages other than data, since the last data */
-    int final;
-    unsigned char *rest; /* what the socket has not taken */
-    size_t rest_size;
-    size_t rest_sent;
-    char *why;
-    char *server_name;               /* NULL: none */
-    struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
-};
-
-static void set_why(struct tls_stream *s, const char *text)
+void tls_stream_set_why(struct tls_stream *s, const char *text)
 {
     if (s->why == NULL)
         s->why = strdup(text);
@@ -65,7 +42,7 @@ static int keep_rest(struct tls_stream *s, const void *data, size_t size)
     if (size == 0)
         return 0;
     if (s->rest_size + size > REST_MAX) {
-        set_why(s, "the peer wants answers and does not read them");
+        tls_stream_set_why(s, "the peer wants answers and does not read them");
         return -EPROTO;
     }
     unsigned char *rest = realloc(s->rest, s->rest_size + size);
@@ -84,8 +61,7 @@ static void drop_rest(struct tls_stream *s)
     s->rest_size = s->rest_sent = 0;
 }
 
-/* Sends, or keeps what the socket does not take. Sets s->error. */
-static void send_or_keep(struct tls_stream *s, const unsigned char *data, size_t size)
+void tls_stream_send(struct tls_stream *s, const unsigned char *data, size_t size)
 {
     ssize_t n = 0;
     if (s->rest == NULL)
@@ -100,10 +76,22 @@ static void send_or_keep(struct tls_stream *s, const unsigned char *data, size_t
         s->error = -rc;
 }
 
-static void send_collected(struct tls_stream *s)
+unsigned char *tls_stream_collect(struct tls_stream *s, size_t size)
+{
+    if (size > OUT_MAX - out.size)
+        tls_stream_send_collected(s);
+    return out.bytes + out.size;
+}
+
+void tls_stream_collected(size_t size)
+{
+    out.size += size;
+}
+
+void tls_stream_send_collected(struct tls_stream *s)
 {
     if (out.size > 0 && s->error == 0)
-        send_or_keep(s, out.bytes, out.size);
+        tls_stream_send(s, out.bytes, out.size);
     out.size = 0;
 }
 
@@ -111,13 +99,11 @@ static int bio_write(BIO *bio, const char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (s->collects && (size_t)size > OUT_MAX - out.size)
-        send_collected(s);
-    if (s->collects && (size_t)size <= OUT_MAX - out.size) {
-        memcpy(out.bytes + out.size, data, (size_t)size);
-        out.size += (size_t)size;
+    if (s->collects && size <= OUT_MAX) {
+        memcpy(tls_stream_collect(s, (size_t)size), data, (size_t)size);
+        tls_stream_collected((size_t)size);
     } else if (s->error == 0) {
-        send_or_keep(s, (const unsigned char *)data, (size_t)size);
+        tls_stream_send(s, (const unsigned char *)data, (size_t)size);
     }
     return s->error != 0 ? -1 : size;
 }
@@ -126,7 +112,7 @@ static int bio_read(BIO *bio, char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
     if (s->control > CONTROL_MAX) {
-        set_why(s, "too many messages without data");
+        tls_stream_set_why(s, "too many messages without data");
         s->error = EPROTO;
         return -1;
     }
@@ -174,7 +160,7 @@ static int on_verified(int ok, X509_STORE_CTX *store)
     struct tls_stream *s = SSL_get_ex_data(ssl, stream_index);
     char text[TLS_ERROR_MAX];
     if (!ok)
-        set_why(s, tls_names_why_refused(store, text));
+        tls_stream_set_why(s, tls_names_why_refused(store, text));
     return ok;
 }
 
@@ -287,6 +273,7 @@ void tls_stream_free(struct tls_stream *s)
         SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     tls_session_entry_put(s->entry);
+    tls_stream_records_fini(s);
     drop_rest(s);
     free(s->why);
     free(s->server_name);
@@ -308,7 +295,7 @@ static int stream_failed(struct tls_stream *s, int rc)
         s->has_ended && (error == SSL_ERROR_SYSCALL ||
                          ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
     if (s->error == 0 && !cut)
-        set_why(s, tls_error_take(text));
+        tls_stream_set_why(s, tls_error_take(text));
     ERR_clear_error();
     return s->error != 0 ? -s->error : cut ? -ECONNABORTED : -EPROTO;
 }
@@ -324,7 +311,7 @@ int tls_stream_handshake(struct tls_stream *s)
         return 0;
     rc = stream_failed(s, rc);
     if (rc == 0) { /* close_notify instead of the next message */
-        set_why(s, "the peer ended the handshake");
+        tls_stream_set_why(s, "the peer ended the handshake");
         return -EPROTO;
     }
     return rc;
@@ -336,6 +323,8 @@ ssize_t tls_stream_read(struct tls_stream *s, void *data, size_t size)
     size_t n = 0;
     if (s->is_final)
         return s->final;
+    if (s->records != NULL)
+        return tls_stream_records_read(s, data, size);
     ERR_clear_error();
     int rc = SSL_read_ex(s->ssl, data, size, &n);
     if (rc == 1) {
@@ -351,12 +340,14 @@ ssize_t tls_stream_read(struct tls_stream *s, void *data, size_t size)
 int tls_stream_write(struct tls_stream *s, const void *data, size_t size)
 {
     size_t n = 0;
-    ERR_clear_error();
     if (size == 0)
         return 0;
+    if (s->records != NULL)
+        return tls_stream_records_write(s, data, size);
+    ERR_clear_error();
     s->collects = true;
     int rc = SSL_write_ex(s->ssl, data, size, &n);
-    send_collected(s);
+    tls_stream_send_collected(s);
     s->collects = false;
     if (s->error != 0)
         return -s->error;
@@ -390,7 +381,7 @@ size_t tls_stream_rest(const struct tls_stream *s)
 
 bool tls_stream_has_pending(const struct tls_stream *s)
 {
-    return SSL_has_pending(s->ssl) == 1;
+    return s->records != NULL ? tls_stream_records_pending(s) : SSL_has_pending(s->ssl) == 1;
 }
 
 bool tls_stream_has_ended(struct tls_stream *s)
@@ -399,6 +390,8 @@ bool tls_stream_has_ended(struct tls_stream *s)
     size_t n = 0;
     if (s->is_final)
         return true;
+    if (s->records != NULL)
+        return tls_stream_records_have_ended(s);
     ERR_clear_error();
     int rc = SSL_peek_ex(s->ssl, &byte, 1, &n);
     if (rc == 1)
@@ -412,8 +405,10 @@ int tls_stream_close(struct tls_stream *s)
 {
     if (s->close_sent)
         return 0;
-    ERR_clear_error();
     s->close_sent = true;
+    if (s->records != NULL)
+        return tls_stream_records_close(s);
+    ERR_clear_error();
     int rc = SSL_shutdown(s->ssl);
     return rc >= 0 ? 0 : stream_failed(s, rc);
 }
@@ -486,8 +481,15 @@ static void on_control(int written, int version, int type, const void *bytes, si
         s->control++;
 }
 
+bool tls_stream_is_drained(const struct tls_stream *s)
+{
+    return s->drained && !s->is_final && !tls_stream_has_pending(s);
+}
+
 void tls_stream_stay(struct tls_stream *s)
 {
+    if (tls_stream_records_take(s) == 0)
+        return;
     tls_keys_unwatch(s->ssl);
     SSL_set_msg_callback(s->ssl, on_control);
     SSL_set_msg_callback_arg(s->ssl, s);

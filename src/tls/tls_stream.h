@@ -80,9 +80,16 @@ const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX]);
 
 /* The connection stays in user space: as much as there is is read from the socket from now on, with
- * fewer calls, and a peer that sends control records without end is stopped. */
+ * fewer calls, and a peer that sends control records without end is stopped. A server's connection
+ * is continued without OpenSSL's object, if the cipher is known to tls_record.h: then what was
+ * agreed can not be asked any more. */
 void tls_stream_stay(struct tls_stream *s);
 
+/* Whether tls_stream_read() would find nothing until the next event, because the last read from the
+ * socket was shorter than it could have been; for sockets where this means that they are empty. */
+bool tls_stream_is_drained(const struct tls_stream *s);
+
+/* NULL: see tls_stream_stay(). */
 struct ssl_st *tls_stream_ssl(struct tls_stream *s);
 /* The stream of an SSL that tls_stream_ssl() returns, for callbacks of OpenSSL. */
 struct tls_stream *tls_stream_of(const struct ssl_st *ssl);

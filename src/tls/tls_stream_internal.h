@@ -1,0 +1,70 @@
+/* For the files of a stream: tls_stream.c, with OpenSSL's records; tls_stream_records.c, with those
+ * of tls_record.h. */
+#ifndef ZPROXY_TLS_TLS_STREAM_INTERNAL_H
+#define ZPROXY_TLS_TLS_STREAM_INTERNAL_H
+
+#include <stdint.h>
+
+#include "tls/tls_record.h"
+#include "tls/tls_stream.h"
+
+/* Bytes of records that one tls_stream_write() sends by one send(2), and that are read at once. */
+#define OUT_MAX (72 * 1024)
+
+/* Messages other than data, one after the other. */
+#define CONTROL_MAX 32
+
+struct tls_session_entry;
+
+struct tls_stream {
+    struct ssl_st *ssl;
+    struct tls_records *records; /* not NULL: instead of ssl */
+    int fd;
+    int error; /* errno of the socket; 0: none */
+    bool has_ended;
+    bool close_sent;
+    bool collects;   /* in tls_stream_write() */
+    bool is_final;   /* reading has ended: with `final` */
+    bool drained;    /* the last read was shorter than it could have been */
+    uint8_t control; /* messages other than data, since the last data */
+    int final;
+    unsigned char *rest; /* what the socket has not taken */
+    size_t rest_size;
+    size_t rest_sent;
+    /* With records: what was read of a record that is not complete, or that the caller had no room
+     * for; and what was decrypted and did not fit. */
+    unsigned char *input;
+    size_t input_size;
+    unsigned char *plain;
+    size_t plain_size;
+    size_t plain_taken;
+    char *why;
+    char *server_name;               /* NULL: none */
+    struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
+};
+
+void tls_stream_set_why(struct tls_stream *s, const char *text);
+
+/* Sends, or keeps what the socket does not take. Sets s->error. */
+void tls_stream_send(struct tls_stream *s, const unsigned char *data, size_t size);
+
+/* Records are put together in a buffer of the thread: returns room for size bytes, at most OUT_MAX;
+ * says that it was used; sends what was collected. */
+unsigned char *tls_stream_collect(struct tls_stream *s, size_t size);
+void tls_stream_collected(size_t size);
+void tls_stream_send_collected(struct tls_stream *s);
+
+/* ---- with tls_record.h ---- */
+
+/* Takes the keys from OpenSSL, and frees its object. Returns 0, or -errno: nothing has changed. */
+int tls_stream_records_take(struct tls_stream *s);
+void tls_stream_records_fini(struct tls_stream *s);
+
+/* As tls_stream_read() and the others. */
+ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size);
+int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size);
+int tls_stream_records_close(struct tls_stream *s);
+bool tls_stream_records_have_ended(struct tls_stream *s);
+bool tls_stream_records_pending(const struct tls_stream *s);
+
+#endif

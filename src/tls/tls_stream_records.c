@@ -1,0 +1,386 @@
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "tls/ktls.h"
+#include "tls/tls_error.h"
+#include "tls/tls_keys.h"
+#include "tls/tls_stream_internal.h"
+
+#define ALERT_FATAL           2
+#define ALERT_WARNING         1
+#define ALERT_RECORD_OVERFLOW 22
+
+#define MESSAGE_CLIENT_HELLO 1
+#define MESSAGE_KEY_UPDATE   24
+#define KEY_UPDATE_SIZE      5
+
+/* Results of a step beside -errno. */
+enum {
+    STEP_GO_ON,
+    STEP_MORE, /* bytes of the socket are missing */
+    STEP_FULL, /* the caller's room is used */
+};
+
+/* What was read by the tls_stream_read() that is in progress on this thread. */
+static _Thread_local struct {
+    size_t at;
+    size_t end;
+    unsigned char bytes[OUT_MAX];
+} in;
+
+/* ---- begin and end ---- */
+
+int tls_stream_records_take(struct tls_stream *s)
+{
+    struct tls_keys keys[TLS_DIRECTIONS];
+    if (SSL_is_server(s->ssl) != 1 || SSL_has_pending(s->ssl) == 1)
+        return -EBUSY;
+    int rc = tls_keys_get(s->ssl, TLS_SEND, &keys[TLS_SEND]);
+    if (rc == 0)
+        rc = tls_keys_get(s->ssl, TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    if (rc == 0) {
+        s->records = tls_records_new(keys);
+        rc = s->records == NULL ? -ENOMEM : 0;
+    }
+    for (int i = 0; i < TLS_DIRECTIONS; i++)
+        tls_cipher_clear(&keys[i]);
+    if (rc == 0) {
+        SSL_free(s->ssl);
+        s->ssl = NULL;
+    }
+    return rc;
+}
+
+static void drop_plain(struct tls_stream *s)
+{
+    free(s->plain);
+    s->plain = NULL;
+    s->plain_size = s->plain_taken = 0;
+}
+
+void tls_stream_records_fini(struct tls_stream *s)
+{
+    tls_records_free(s->records);
+    free(s->input);
+    drop_plain(s);
+}
+
+bool tls_stream_records_pending(const struct tls_stream *s)
+{
+    return s->input != NULL || s->plain != NULL;
+}
+
+/* ---- sent ---- */
+
+static int send_control(struct tls_stream *s, enum tls_record_type type, const void *bytes,
+                        size_t size)
+{
+    unsigned char record[KEY_UPDATE_SIZE + TLS_RECORD_HEADER + TLS_RECORD_OVERHEAD];
+    ssize_t n = tls_records_seal(s->records, type, bytes, size, record);
+    if (n < 0)
+        return (int)n;
+    tls_stream_send(s, record, (size_t)n);
+    return s->error != 0 ? -s->error : 0;
+}
+
+static int send_alert(struct tls_stream *s, uint8_t level, uint8_t alert)
+{
+    const unsigned char bytes[] = { level, alert };
+    return s->error != 0 ? -s->error : send_control(s, TLS_RECORD_ALERT, bytes, sizeof bytes);
+}
+
+static int send_key_update(struct tls_stream *s)
+{
+    static const unsigned char update[KEY_UPDATE_SIZE] = { MESSAGE_KEY_UPDATE, 0, 0, 1, 0 };
+    int rc = send_control(s, TLS_RECORD_HANDSHAKE, update, sizeof update);
+    return rc < 0 ? rc : tls_records_update(s->records, TLS_SEND);
+}
+
+int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size)
+{
+    const unsigned char *from = data;
+    if (tls_records_update_is_due(s->records)) {
+        int rc = send_key_update(s);
+        if (rc < 0)
+            return rc;
+    }
+    while (size > 0 && s->error == 0) {
+        size_t piece = size < TLS_RECORD_DATA ? size : TLS_RECORD_DATA;
+        unsigned char *to = tls_stream_collect(s, piece + TLS_RECORD_OVERHEAD);
+        ssize_t n = tls_records_seal(s->records, TLS_RECORD_APPLICATION_DATA, from, piece, to);
+        if (n < 0)
+            s->error = (int)-n;
+        else
+            tls_stream_collected((size_t)n);
+        from += piece;
+        size -= piece;
+    }
+    tls_stream_send_collected(s);
+    return -s->error;
+}
+
+int tls_stream_records_close(struct tls_stream *s)
+{
+    return send_alert(s, ALERT_WARNING, TLS_ALERT_CLOSE_NOTIFY);
+}
+
+/* ---- received: records without data ---- */
+
+static int refuse(struct tls_stream *s, uint8_t alert, const char *why)
+{
+    tls_stream_set_why(s, why);
+    (void)send_alert(s, ALERT_FATAL, alert); /* it only explains what follows */
+    return -EPROTO;
+}
+
+static int refuse_message(struct tls_stream *s)
+{
+    return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
+}
+
+static int ignore(struct tls_stream *s)
+{
+    if (++s->control <= CONTROL_MAX)
+        return STEP_GO_ON;
+    tls_stream_set_why(s, "too many messages without data");
+    return -EPROTO;
+}
+
+/* -ENODATA: close_notify. */
+static int take_alert(struct tls_stream *s, const unsigned char *bytes, size_t size)
+{
+    char text[TLS_ERROR_MAX];
+    if (size != 2)
+        return refuse_message(s);
+    if (bytes[1] == TLS_ALERT_CLOSE_NOTIFY)
+        return -ENODATA;
+    bool warns = tls_records_version(s->records) == TLS_1_3 ? bytes[1] == TLS_ALERT_USER_CANCELED
+                                                            : bytes[0] == ALERT_WARNING;
+    if (warns)
+        return ignore(s);
+    tls_stream_set_why(s, tls_error_alert(bytes[1], text));
+    return -EPROTO;
+}
+
+static int take_key_update(struct tls_stream *s, bool requested)
+{
+    int rc = tls_records_update(s->records, TLS_RECEIVE);
+    if (rc == 0 && requested && !s->close_sent)
+        rc = send_key_update(s);
+    return rc < 0 ? rc : ignore(s);
+}
+
+/* A client only sends KeyUpdate after the handshake, and in TLS 1.2 a hello for a new one. */
+static int take_message(struct tls_stream *s, const unsigned char *bytes, size_t size)
+{
+    bool is_13 = tls_records_version(s->records) == TLS_1_3;
+    if (is_13 && size == KEY_UPDATE_SIZE && bytes[0] == MESSAGE_KEY_UPDATE && bytes[1] == 0 &&
+        bytes[2] == 0 && bytes[3] == 1 && bytes[4] <= 1)
+        return take_key_update(s, bytes[4] == 1);
+    if (is_13 || size == 0 || bytes[0] != MESSAGE_CLIENT_HELLO)
+        return refuse_message(s);
+    int rc = send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION);
+    return rc < 0 ? rc : ignore(s);
+}
+
+static int take_control(struct tls_stream *s, uint8_t type, const unsigned char *bytes, size_t size)
+{
+    switch (type) {
+    case TLS_RECORD_ALERT:
+        return take_alert(s, bytes, size);
+    case TLS_RECORD_HANDSHAKE:
+        return take_message(s, bytes, size);
+    case TLS_RECORD_APPLICATION_DATA: /* an empty record */
+        return ignore(s);
+    }
+    return refuse_message(s);
+}
+
+static int refuse_record(struct tls_stream *s, int error)
+{
+    if (error == EBADMSG)
+        return refuse(s, TLS_ALERT_BAD_RECORD_MAC, "a record was tampered with");
+    if (error == EMSGSIZE)
+        return refuse(s, ALERT_RECORD_OVERFLOW, "a record is too long");
+    return refuse_message(s);
+}
+
+/* ---- received: data ---- */
+
+/* Keeps what the caller has no room for. */
+static int keep_plain(struct tls_stream *s, const unsigned char *bytes, size_t size)
+{
+    s->plain = malloc(size);
+    if (s->plain == NULL)
+        return -ENOMEM;
+    memcpy(s->plain, bytes, size);
+    s->plain_size = size;
+    return STEP_FULL;
+}
+
+static size_t take_plain(struct tls_stream *s, unsigned char *data, size_t size)
+{
+    size_t left = s->plain_size - s->plain_taken;
+    size_t n = left < size ? left : size;
+    if (n == 0)
+        return 0;
+    memcpy(data, s->plain + s->plain_taken, n);
+    s->plain_taken += n;
+    if (n == left)
+        drop_plain(s);
+    return n;
+}
+
+/* A record that is longer than the room is decrypted beside it. */
+static int open_beside(struct tls_stream *s, size_t record, unsigned char *data, size_t room,
+                       size_t *got)
+{
+    unsigned char bytes[TLS_RECORD_MAX];
+    uint8_t type = 0;
+    ssize_t n = tls_records_open(s->records, in.bytes + in.at, record, &type, bytes);
+    in.at += record;
+    if (n < 0)
+        return refuse_record(s, (int)-n);
+    if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
+        return take_control(s, type, bytes, (size_t)n);
+    s->control = 0;
+    *got = (size_t)n < room ? (size_t)n : room;
+    memcpy(data, bytes, *got);
+    return *got < (size_t)n ? keep_plain(s, bytes + *got, (size_t)n - *got) : STEP_GO_ON;
+}
+
+static int open_into(struct tls_stream *s, size_t record, unsigned char *data, size_t *got)
+{
+    uint8_t type = 0;
+    ssize_t n = tls_records_open(s->records, in.bytes + in.at, record, &type, data);
+    in.at += record;
+    if (n < 0)
+        return refuse_record(s, (int)-n);
+    if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
+        return take_control(s, type, data, (size_t)n);
+    s->control = 0;
+    *got = (size_t)n;
+    return STEP_GO_ON;
+}
+
+/* Decrypts the next record, if it is complete, and if there is room or nothing was decrypted yet.
+ */
+static int open_next(struct tls_stream *s, unsigned char *data, size_t size, size_t *done)
+{
+    size_t have = in.end - in.at, got = 0;
+    if (have < TLS_RECORD_HEADER)
+        return STEP_MORE;
+    ssize_t record = tls_records_size(s->records, in.bytes + in.at);
+    if (record < 0)
+        return refuse_record(s, (int)-record);
+    if (have < (size_t)record)
+        return STEP_MORE;
+    bool fits = tls_records_plaintext(s->records, (size_t)record) <= size - *done;
+    if (!fits && *done > 0)
+        return STEP_FULL;
+    int rc = fits ? open_into(s, (size_t)record, data + *done, &got)
+                  : open_beside(s, (size_t)record, data + *done, size - *done, &got);
+    *done += got;
+    return rc == STEP_GO_ON && *done > 0 && *done == size ? STEP_FULL : rc;
+}
+
+/* ---- the socket ---- */
+
+static void load_input(struct tls_stream *s)
+{
+    in.at = 0;
+    in.end = s->input_size;
+    if (s->input == NULL)
+        return;
+    memcpy(in.bytes, s->input, s->input_size);
+    free(s->input);
+    s->input = NULL;
+    s->input_size = 0;
+}
+
+static int save_input(struct tls_stream *s)
+{
+    size_t size = in.end - in.at;
+    if (size == 0)
+        return 0;
+    s->input = malloc(size);
+    if (s->input == NULL)
+        return -ENOMEM;
+    memcpy(s->input, in.bytes + in.at, size);
+    s->input_size = size;
+    return 0;
+}
+
+/* Bytes that are worth reading: not many more than the caller has room for, but the whole of the
+ * record that has begun. */
+static size_t wanted(const struct tls_stream *s, size_t room)
+{
+    size_t most = sizeof in.bytes - in.end;
+    size_t want = room + 4 * TLS_RECORD_OVERHEAD;
+    ssize_t record =
+        in.end < TLS_RECORD_HEADER ? TLS_RECORD_HEADER : tls_records_size(s->records, in.bytes);
+    if (record > 0 && (size_t)record > in.end && want < (size_t)record - in.end)
+        want = (size_t)record - in.end;
+    return want < most ? want : most;
+}
+
+/* Returns STEP_GO_ON when something was read. */
+static int receive(struct tls_stream *s, size_t room)
+{
+    if (s->has_ended)
+        return -ECONNABORTED;
+    if (s->drained)
+        return -EAGAIN;
+    memmove(in.bytes, in.bytes + in.at, in.end - in.at);
+    in.end -= in.at;
+    in.at = 0;
+    size_t size = wanted(s, room);
+    ssize_t n = recv(s->fd, in.bytes + in.end, size, MSG_DONTWAIT);
+    if (n == -1)
+        return errno == EINTR ? -EAGAIN : -errno;
+    s->has_ended = n == 0;
+    s->drained = n > 0 && (size_t)n < size;
+    in.end += (size_t)n;
+    return n == 0 ? -ECONNABORTED : STEP_GO_ON;
+}
+
+/* The stream ends with rc: after n bytes. */
+static ssize_t finish(struct tls_stream *s, int rc, size_t n)
+{
+    if (rc < 0 && rc != -EAGAIN) {
+        s->final = rc == -ENODATA ? 0 : rc;
+        s->is_final = true;
+    }
+    if (n > 0)
+        return (ssize_t)n;
+    return s->is_final ? s->final : -EAGAIN;
+}
+
+ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size)
+{
+    size_t n = take_plain(s, data, size);
+    int rc = STEP_GO_ON;
+    if (n > 0)
+        return (ssize_t)n;
+    s->drained = false;
+    load_input(s);
+    while (rc == STEP_GO_ON) {
+        rc = open_next(s, data, size, &n);
+        if (rc == STEP_MORE)
+            rc = receive(s, size - n);
+    }
+    int saved = save_input(s);
+    return finish(s, saved < 0 ? saved : rc, n);
+}
+
+/* A record with data is decrypted and kept. */
+bool tls_stream_records_have_ended(struct tls_stream *s)
+{
+    unsigned char none;
+    if (s->plain == NULL)
+        (void)tls_stream_records_read(s, &none, 0);
+    return s->is_final;
+}
