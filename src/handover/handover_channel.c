@@ -30,6 +30,8 @@ void handover_channel_fini(struct handover_channel *c)
 {
     if (c->message != NULL && c->is_received)
         close_untaken_fds(c);
+    if (c->message != NULL) /* it may have had secrets of TLS */
+        explicit_bzero(c->message, sizeof *c->message);
     free(c->message);
 }
 
