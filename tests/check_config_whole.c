@@ -394,7 +394,13 @@ START_TEST(an_invalid_value_is_not_reported_missing)
 }
 END_TEST
 
+/* So many that what takes the square of it does not end before the timeout. With sanitizers it
+ * would not end either way, and memory is used in the same manner by fewer. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define MANY 6000
+#else
 #define MANY 60000
+#endif
 
 /* Writes listen.ini and pool.ini with MANY sections each, and server.ini with one pool of MANY
  * servers. */
@@ -417,7 +423,7 @@ static void write_many(void)
 
 /* Loading takes about half a second. A comparison of all pairs of listeners, pools or servers would
  * take longer than the timeout. */
-START_TEST(a_configuration_of_60000_sections_loads_before_the_timeout)
+START_TEST(a_configuration_of_many_sections_loads_before_the_timeout)
 {
     write_many();
     struct config *c = load("[global]\ninclude = listen.ini\ninclude = pool.ini\n"
@@ -485,23 +491,22 @@ START_TEST(each_line_with_variables_is_printed_in_its_section)
 }
 END_TEST
 
-/* Loading and printing takes about a second. A look at all lines with variables for each key would
- * take longer than the timeout. */
-START_TEST(variables_of_90000_sections_are_printed_before_the_timeout)
+/* Loading and printing takes less than a second. A look at all lines with variables for each key
+ * would take longer than the timeout. */
+START_TEST(variables_of_many_sections_are_printed_before_the_timeout)
 {
-    enum {
-        POOLS = 90000
-    };
     FILE *f = fopen("a.ini", "we");
     fprintf(f, "[listen l]\nbind = *:1\npool = p0\n");
-    for (int i = 0; i < POOLS; i++)
+    for (int i = 0; i < MANY; i++)
         fprintf(f, "[pool p%d]\nserver = ${ZT_NET}.%d:%d\n", i, i / 500, i % 500 + 1);
     fclose(f);
     setenv("ZT_NET", "10.1.1", 1);
     struct config *c = load_file("a.ini");
     ck_assert_msg(c != NULL, "%s", errors);
     char *printed = print(c);
-    ck_assert_ptr_nonnull(strstr(printed, "server = ${ZT_NET}.179:500"));
+    char last[64];
+    snprintf(last, sizeof last, "server = ${ZT_NET}.%d:500", (MANY - 1) / 500);
+    ck_assert_ptr_nonnull(strstr(printed, last));
     ck_assert_ptr_null(strstr(printed, "10.1.1"));
     free(printed);
     config_free(c);
@@ -523,9 +528,9 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_check_may_take_longer_than_its_interval);
     tcase_add_test(t, default_trusted_proxies_apply_with_accept_proxy_only);
     tcase_add_test(t, an_invalid_value_is_not_reported_missing);
-    tcase_add_test(t, a_configuration_of_60000_sections_loads_before_the_timeout);
+    tcase_add_test(t, a_configuration_of_many_sections_loads_before_the_timeout);
     tcase_add_test(t, each_line_with_variables_is_printed_in_its_section);
-    tcase_add_test(t, variables_of_90000_sections_are_printed_before_the_timeout);
+    tcase_add_test(t, variables_of_many_sections_are_printed_before_the_timeout);
 }
 
 int main(void)
