@@ -15,6 +15,7 @@
 #include "control/healthz.h"
 #include "control/problems.h"
 #include "control/tls_contexts.h"
+#include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
 #define COLUMNS(list) list, sizeof(list) / sizeof *(list)
@@ -458,7 +459,7 @@ static enum request_result show_names(struct request *r)
 
 /* ---- certificates ---- */
 
-static const char *certificate_status(const struct tls_server_certificate *c, time_t now)
+static const char *certificate_status(const struct certificate_info *c, time_t now)
 {
     return now >= c->not_after ? "expired" : now < c->not_before ? "not yet" : "valid";
 }
@@ -481,32 +482,48 @@ static void put_date(struct sheet *s, time_t at)
     sheet_text(s, text);
 }
 
-static void put_certificate(struct sheet *s, const struct config_listen *conf, size_t i, time_t now)
+/* listener or pool is NULL. */
+static void put_certificate(struct sheet *s, const char *listener, const char *pool,
+                            const struct certificate_info *c)
 {
-    struct tls_server_certificate c;
-    tls_server_context_certificate(conf->tls_context, i, &c);
-    sheet_text(s, conf->name);
-    sheet_text(s, c.names);
-    sheet_text(s, c.type);
-    sheet_text(s, certificate_status(&c, now));
-    put_rest(s, c.not_after, now);
-    put_date(s, c.not_after);
-    sheet_number(s, c.used);
-    sheet_text(s, c.file);
+    time_t now = time(NULL);
+    sheet_text(s, listener);
+    sheet_text(s, pool);
+    sheet_text(s, c->names);
+    sheet_text(s, c->type);
+    sheet_text(s, certificate_status(c, now));
+    put_rest(s, c->not_after, now);
+    put_date(s, c->not_after);
+    if (listener == NULL)
+        sheet_null(s);
+    else
+        sheet_number(s, c->used);
+    sheet_text(s, c->file);
+}
+
+static void put_certificates(struct sheet *s, const struct config *conf)
+{
+    struct certificate_info c;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        for (size_t j = 0; j < tls_server_context_count(conf->listen[i].tls_context); j++) {
+            tls_server_context_certificate(conf->listen[i].tls_context, j, &c);
+            put_certificate(s, conf->listen[i].name, NULL, &c);
+        }
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (tls_client_context_certificate(conf->pool[i].tls_context, &c))
+            put_certificate(s, NULL, conf->pool[i].name, &c);
 }
 
 static enum request_result show_certificates(struct request *r)
 {
     static const struct sheet_column columns[] = {
-        { "listener", SHEET_TEXT }, { "names", SHEET_TEXT }, { "type", SHEET_TEXT },
-        { "status", SHEET_TEXT },   { "left", SHEET_TIME },  { "until", SHEET_TEXT },
-        { "used", SHEET_COUNT },    { "file", SHEET_TEXT },
+        { "listener", SHEET_TEXT }, { "pool", SHEET_TEXT },   { "names", SHEET_TEXT },
+        { "type", SHEET_TEXT },     { "status", SHEET_TEXT }, { "left", SHEET_TIME },
+        { "until", SHEET_TEXT },    { "used", SHEET_COUNT },  { "file", SHEET_TEXT },
     };
-    const struct config *conf = runtime_conf(r->rt);
     struct sheet *s = sheet_new(columns, sizeof columns / sizeof *columns);
-    for (size_t i = 0; s != NULL && i < conf->listen_count; i++)
-        for (size_t j = 0; j < tls_server_context_count(conf->listen[i].tls_context); j++)
-            put_certificate(s, &conf->listen[i], j, time(NULL));
+    if (s != NULL)
+        put_certificates(s, runtime_conf(r->rt));
     return request_table(r, s);
 }
 

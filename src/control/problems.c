@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "control/healthz.h"
 #include "control/watchdog.h"
+#include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
 const char *severity_name(enum severity severity)
@@ -182,7 +183,7 @@ static int add_process_health(const struct runtime *rt, struct problem_list *lis
 #define DAY          86400      /* s */
 #define EXPIRES_SOON (21 * DAY) /* as the alert of contrib/prometheus */
 
-static enum severity certificate_problem(const struct tls_server_certificate *c, time_t now,
+static enum severity certificate_problem(const struct certificate_info *c, time_t now,
                                          struct problem *problem)
 {
     char days[HUMAN_MAX];
@@ -199,24 +200,34 @@ static enum severity certificate_problem(const struct tls_server_certificate *c,
     return SEVERITY_NONE;
 }
 
+static int add_certificate(const char *kind, const char *name, const struct certificate_info *c,
+                           struct problem_list *list)
+{
+    struct problem found = { .severity = SEVERITY_NONE };
+    if (certificate_problem(c, time(NULL), &found) == SEVERITY_NONE)
+        return 0;
+    struct problem *problem = problems_add(list);
+    if (problem == NULL)
+        return -ENOMEM;
+    snprintf(found.subject, sizeof found.subject, "%s %s", kind, name);
+    *problem = found;
+    return 0;
+}
+
 static int add_certificates(const struct runtime *rt, struct problem_list *list)
 {
     const struct config *conf = runtime_conf(rt);
-    time_t now = time(NULL);
+    struct certificate_info c;
+    int rc = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
         for (size_t j = 0; j < tls_server_context_count(conf->listen[i].tls_context); j++) {
-            struct tls_server_certificate c;
-            struct problem found = { .severity = SEVERITY_NONE };
             tls_server_context_certificate(conf->listen[i].tls_context, j, &c);
-            if (certificate_problem(&c, now, &found) == SEVERITY_NONE)
-                continue;
-            struct problem *problem = problems_add(list);
-            if (problem == NULL)
-                return -ENOMEM;
-            snprintf(found.subject, sizeof found.subject, "listener %s", conf->listen[i].name);
-            *problem = found;
+            rc |= add_certificate("listener", conf->listen[i].name, &c, list);
         }
-    return 0;
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (tls_client_context_certificate(conf->pool[i].tls_context, &c))
+            rc |= add_certificate("pool", conf->pool[i].name, &c, list);
+    return rc;
 }
 
 static int add_listener_health(const struct runtime *rt, struct problem_list *list)

@@ -30,28 +30,40 @@ static int make_server(const struct config *conf, size_t i, FILE *errors,
 }
 
 /* What is wrong with the time of a certificate; NULL: nothing. */
-static const char *why_not_valid(const struct tls_server_certificate *c)
+static const char *why_not_valid(const struct certificate_info *c)
 {
     time_t now = time(NULL);
     return now >= c->not_after ? "has expired" : now < c->not_before ? "is not valid yet" : NULL;
 }
 
-static void log_invalid(const struct config_listen *conf)
+static void log_invalid(const char *kind, const char *name, const struct certificate_info *c)
 {
-    struct tls_server_certificate c;
+    struct log_line line;
+    const char *why = why_not_valid(c);
+    if (why == NULL || !log_is_enabled(LOG_LEVEL_WARNING))
+        return;
+    log_begin(&line, LOG_LEVEL_WARNING, "certificate_invalid");
+    log_str(&line, kind, name);
+    log_str(&line, "file", c->file);
+    log_str(&line, "names", c->names);
+    log_str(&line, "error", why);
+    log_end(&line);
+}
+
+static void log_listener(const struct config_listen *conf)
+{
+    struct certificate_info c;
     for (size_t i = 0; i < tls_server_context_count(conf->tls_context); i++) {
-        struct log_line line;
         tls_server_context_certificate(conf->tls_context, i, &c);
-        const char *why = why_not_valid(&c);
-        if (why == NULL || !log_is_enabled(LOG_LEVEL_WARNING))
-            continue;
-        log_begin(&line, LOG_LEVEL_WARNING, "certificate_invalid");
-        log_str(&line, "listener", conf->name);
-        log_str(&line, "file", c.file);
-        log_str(&line, "names", c.names);
-        log_str(&line, "error", why);
-        log_end(&line);
+        log_invalid("listener", conf->name, &c);
     }
+}
+
+static void log_pool(const struct config_pool *conf)
+{
+    struct certificate_info c;
+    if (tls_client_context_certificate(conf->tls_context, &c))
+        log_invalid("pool", conf->name, &c);
 }
 
 /* ---- TLS in the kernel ---- */
@@ -135,10 +147,12 @@ int tls_contexts_make(struct config *conf, FILE *errors)
     int rc = try_kernel(conf, errors);
     for (size_t i = 0; i < conf->listen_count; i++) {
         rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
-        log_invalid(&conf->listen[i]);
+        log_listener(&conf->listen[i]);
     }
-    for (size_t i = 0; i < conf->pool_count; i++)
+    for (size_t i = 0; i < conf->pool_count; i++) {
         rc |= make_client(conf, i, errors, &conf->pool[i].tls_context);
+        log_pool(&conf->pool[i]);
+    }
     return rc;
 }
 
@@ -180,25 +194,54 @@ const char *tls_contexts_where(const struct config *conf)
     return !wants_kernel(conf) ? NULL : why == NULL ? "usable" : why;
 }
 
+static void print_invalid(const char *kind, const char *name, const struct certificate_info *c,
+                          FILE *out)
+{
+    if (why_not_valid(c) != NULL)
+        fprintf(out, "note: [%s %s] tls_certificate: %s: the certificate %s\n", kind, name, c->file,
+                why_not_valid(c));
+}
+
+static void print_listener_notes(const struct config *conf, size_t i, FILE *out)
+{
+    struct certificate_info c;
+    struct tls_server_context *server = NULL;
+    if (make_server(conf, i, out, &server) < 0)
+        return; /* it was reported */
+    for (size_t j = 0; j < tls_server_context_count(server); j++) {
+        tls_server_context_certificate(server, j, &c);
+        print_invalid("listen", conf->listen[i].name, &c, out);
+    }
+    tls_server_context_free(server);
+}
+
+static void print_pool_notes(const struct config *conf, size_t i, FILE *out)
+{
+    const struct config_pool *pool = &conf->pool[i];
+    struct certificate_info c;
+    struct tls_client_context *client = NULL;
+    if (pool->tls && !pool->tls_verify)
+        fprintf(out,
+                "note: [pool %s] tls_verify = no: any program that answers at the address of a "
+                "server can read and change what is relayed\n",
+                pool->name);
+    if (make_client(conf, i, out, &client) < 0)
+        return;
+    if (tls_client_context_certificate(client, &c))
+        print_invalid("pool", pool->name, &c, out);
+    tls_client_context_free(client);
+}
+
 void tls_contexts_print_notes(const struct config *conf, FILE *out)
 {
-    struct tls_server_certificate c;
-    struct tls_server_context *server = NULL;
     const struct ktls_support *k = ktls_support();
     const char *why = wants_kernel(conf) ? why_user(conf) : NULL;
     bool helps = why != NULL && why == k->error && k->advice != NULL;
     if (why != NULL)
         fprintf(out, "note: TLS is relayed in user space: %s%s%s\n", why, helps ? ": " : "",
                 helps ? k->advice : "");
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        if (make_server(conf, i, out, &server) < 0)
-            continue; /* it was reported */
-        for (size_t j = 0; j < tls_server_context_count(server); j++) {
-            tls_server_context_certificate(server, j, &c);
-            if (why_not_valid(&c) != NULL)
-                fprintf(out, "note: [listen %s] tls_certificate: %s: the certificate %s\n",
-                        conf->listen[i].name, c.file, why_not_valid(&c));
-        }
-        tls_server_context_free(server);
-    }
+    for (size_t i = 0; i < conf->listen_count; i++)
+        print_listener_notes(conf, i, out);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        print_pool_notes(conf, i, out);
 }

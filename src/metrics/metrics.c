@@ -122,6 +122,17 @@ static void metrics_put_usable(const struct metrics *m, const struct family *f, 
     prometheus_value(out, p->sums.usable);
 }
 
+static void put_pool_expiry(const struct metrics *m, const struct family *f, size_t i, FILE *out)
+{
+    const struct snapshot_pool *p = &m->s->pool[i];
+    if (p->certificate_name == NULL)
+        return;
+    prometheus_labels(out, f->name,
+                      PROMETHEUS_LABELS({ "pool", p->name }, { "name", p->certificate_name },
+                                        { "type", p->certificate_type }));
+    prometheus_value(out, (uint64_t)p->certificate_not_after);
+}
+
 static void put_table(const struct metrics *m, const struct family *f, size_t i, FILE *out)
 {
     const struct snapshot_pool *p = &m->s->pool[i];
@@ -324,6 +335,10 @@ static const struct family families[] = {
       "Servers of the pool that can get new sessions. A pool that answers with a file "
       "has no sample.",
       SCOPE_POOLS, .samples = metrics_put_usable },
+    { "zproxy_pool_certificate_expiry_seconds", "gauge",
+      "Unix time at which the client certificate of the pool expires, by its first name and type "
+      "of key; no sample without one.",
+      SCOPE_POOLS, .samples = put_pool_expiry },
     { "zproxy_pool_table_info", "gauge",
       "1. The label table is a fingerprint of which client goes to which server, equal "
       "on machines whose pools agree, and independent of health checks.",

@@ -11,6 +11,7 @@
 #include "base/node.h"
 #include "config/keys.h"
 #include "control/watchdog.h"
+#include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
 /* Copies the text into the snapshot. NULL stays NULL. */
@@ -119,6 +120,19 @@ static void take_rebalance(const struct runtime *rt, const struct pool *p,
     to->to_close = c.to_move;
 }
 
+static void take_pool_certificate(const struct config_pool *conf, struct snapshot *s,
+                                  struct snapshot_pool *sp)
+{
+    struct certificate_info c;
+    char name[HOSTNAME_MAX + 1];
+    if (!tls_client_context_certificate(conf->tls_context, &c))
+        return;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(c.names, ","), c.names);
+    sp->certificate_name = snapshot_strdup(s, name);
+    sp->certificate_type = c.type;
+    sp->certificate_not_after = c.not_after;
+}
+
 static void take_pool(const struct runtime *rt, const struct pool *p, struct snapshot *s,
                       struct snapshot_pool *sp)
 {
@@ -131,6 +145,7 @@ static void take_pool(const struct runtime *rt, const struct pool *p, struct sna
     take_table(p, sp);
     sp->paused = pool_is_paused(p);
     sp->tls = conf->tls;
+    take_pool_certificate(conf, s, sp);
     take_rebalance(rt, p, &sp->rebalance);
     snapshot_sums(p, uv_now(rt->loop), &sp->sums);
     sp->severity = problems_of_pool(p, uv_now(rt->loop), NULL);
@@ -162,7 +177,7 @@ static void take_certificate(const struct tls_server_context *tls, size_t i, str
                              struct snapshot_listener *l)
 {
     struct snapshot_certificate *to = &l->certificate[i];
-    struct tls_server_certificate c;
+    struct certificate_info c;
     char name[HOSTNAME_MAX + 1];
     tls_server_context_certificate(tls, i, &c);
     snprintf(name, sizeof name, "%.*s", (int)strcspn(c.names, ","), c.names);

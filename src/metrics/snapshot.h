@@ -81,7 +81,10 @@ struct snapshot_pool {
     char table[TABLE_TEXT_SIZE]; /* pool_table(); "": the pool has a file */
     char table_now[TABLE_TEXT_SIZE];
     bool paused;
-    bool tls; /* to its servers */
+    bool tls;                     /* to its servers */
+    const char *certificate_name; /* the first one of its client certificate; NULL: it has none */
+    const char *certificate_type; /* of its key; static */
+    time_t certificate_not_after;
     struct snapshot_rebalance rebalance;
     struct snapshot_sums sums;
     enum severity severity;         /* of its worst problem */

@@ -243,6 +243,8 @@ static void begin_pool(struct json_writer *w, const struct snapshot_pool *p)
     json_add_uint(w, "queued", p->sums.waiting);
     json_add_bool(w, "paused", p->paused);
     json_add_bool(w, "tls", p->tls);
+    if (p->certificate_name != NULL)
+        json_add_uint(w, "certificate_not_after", (uint64_t)p->certificate_not_after);
     json_add_uint(w, "failures", p->sums.failures);
     json_add_uint(w, "usable", p->sums.usable);
     json_add_string(w, "severity", severity_name(p->severity));

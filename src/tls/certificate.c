@@ -113,6 +113,35 @@ void certificate_fini(struct certificate *c)
     SSL_CTX_free(c->holder);
 }
 
+char *certificate_print_names(const struct certificate *c)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < c->name_count; i++)
+        fprintf(out, "%s%s", i == 0 ? "" : ", ", c->name[i]);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+void certificate_info(const struct certificate *c, const char *file, const char *names,
+                      struct certificate_info *info)
+{
+    static const char *const types[CERTIFICATE_TYPES] = {
+        [CERTIFICATE_RSA] = "RSA",
+        [CERTIFICATE_ECDSA] = "ECDSA",
+        [CERTIFICATE_ED25519] = "Ed25519",
+    };
+    *info = (struct certificate_info){
+        .file = file,
+        .names = names,
+        .type = types[c->type],
+        .not_before = c->not_before,
+        .not_after = c->not_after,
+    };
+}
+
 int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx)
 {
     STACK_OF(X509) *chain = NULL;

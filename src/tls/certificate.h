@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "config/config.h"
+#include "tls/certificate_info.h"
 #include "tls/tls_files.h"
 
 /* Keys of different types can stand side by side: a client takes what it can verify. */
@@ -31,6 +32,13 @@ struct certificate {
 int certificate_load(struct certificate *c, const struct config_certificate *files,
                      char text[TLS_FILE_ERROR_MAX]);
 void certificate_fini(struct certificate *c);
+
+/* Its names with commas, which the caller frees; NULL: out of memory. */
+char *certificate_print_names(const struct certificate *c);
+
+/* names: those of certificate_print_names(). */
+void certificate_info(const struct certificate *c, const char *file, const char *names,
+                      struct certificate_info *info);
 
 /* Gives ctx the certificate, beside those of other types. Returns 0 or -EINVAL. */
 int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx);

@@ -17,8 +17,10 @@
 
 struct tls_client_context {
     SSL_CTX *ctx;
-    uint64_t id;                     /* unique in this process */
+    uint64_t id; /* unique in this process */
+    const struct config_pool *conf;
     struct certificate *certificate; /* NULL: none */
+    char *names;                     /* of the certificate */
     bool verify;
 };
 
@@ -63,6 +65,9 @@ static int set_certificate(struct tls_client_context *c, const struct config_poo
         return client_failed(p, "tls_certificate", "out of memory");
     if (certificate_load(c->certificate, &conf->tls_certificate, text) < 0)
         return client_failed(p, "tls_certificate", text);
+    c->names = certificate_print_names(c->certificate);
+    if (c->names == NULL)
+        return client_failed(p, "tls_certificate", "out of memory");
     if (certificate_use(c->certificate, c->ctx) < 0)
         return client_failed(p, "tls_certificate", "OpenSSL does not take this certificate");
     return 0;
@@ -103,6 +108,7 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
         return -ENOMEM;
     }
     c->id = ++last_id;
+    c->conf = conf;
     c->verify = conf->tls_verify;
     tls_stream_prepare_sessions(c->ctx);
     int rc = context_set(c, conf, problem);
@@ -122,7 +128,17 @@ void tls_client_context_free(struct tls_client_context *c)
     if (c->certificate != NULL)
         certificate_fini(c->certificate);
     free(c->certificate);
+    free(c->names);
     free(c);
+}
+
+bool tls_client_context_certificate(const struct tls_client_context *c,
+                                    struct certificate_info *out)
+{
+    if (c == NULL || c->certificate == NULL)
+        return false;
+    certificate_info(c->certificate, c->conf->tls_certificate.file, c->names, out);
+    return true;
 }
 
 /* ---- connections ---- */

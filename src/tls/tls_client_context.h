@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "tls/certificate_info.h"
 
 struct tls_client_context;
 struct tls_session_cache;
@@ -24,6 +25,10 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
                            struct tls_problem *problem);
 /* c may be NULL. Connections that exist keep what they need. */
 void tls_client_context_free(struct tls_client_context *c);
+
+/* The certificate that servers are shown; false: none. c may be NULL. */
+bool tls_client_context_certificate(const struct tls_client_context *c,
+                                    struct certificate_info *out);
 
 /* The server of a connection. */
 struct tls_client_peer {

@@ -37,6 +37,13 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
     return -EOPNOTSUPP;
 }
 
+bool tls_client_context_certificate(const struct tls_client_context *c,
+                                    struct certificate_info *out)
+{
+    (void)c, (void)out;
+    return false;
+}
+
 void tls_client_context_free(struct tls_client_context *c)
 {
     (void)c;
@@ -100,10 +107,10 @@ size_t tls_server_context_count(const struct tls_server_context *c)
 }
 
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
-                                    struct tls_server_certificate *out)
+                                    struct certificate_info *out)
 {
     (void)c, (void)i;
-    *out = (struct tls_server_certificate){ .file = "", .names = "", .type = "" };
+    *out = (struct certificate_info){ .file = "", .names = "", .type = "" };
 }
 
 /* ---- tls_stream: there are none ---- */

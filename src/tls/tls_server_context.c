@@ -96,19 +96,6 @@ static int load_certificates(struct tls_server_context *c, const struct problems
     return rc;
 }
 
-/* "a.example, *.b.example" */
-static char *print_names(const struct certificate *c)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
-    for (size_t i = 0; i < c->name_count; i++)
-        fprintf(out, "%s%s", i == 0 ? "" : ", ", c->name[i]);
-    return fclose(out) == 0 ? text : NULL;
-}
-
 static int load_client_ca(struct tls_server_context *c, const struct problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
@@ -254,7 +241,7 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
     int rc = load_certificates(c, p);
     rc |= load_client_ca(c, p);
     for (size_t i = 0; i < c->count && rc == 0; i++)
-        if ((c->text[i] = print_names(&c->certificate[i])) == NULL)
+        if ((c->text[i] = certificate_print_names(&c->certificate[i])) == NULL)
             rc = report(p, "tls", 0, "out of memory");
     if (tls_tickets_load(&c->ticket_keys, c->conf->tls_ticket_key, c->conf->tls_ticket_key_count,
                          text) < 0)
@@ -329,20 +316,8 @@ size_t tls_server_context_count(const struct tls_server_context *c)
 }
 
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
-                                    struct tls_server_certificate *out)
+                                    struct certificate_info *out)
 {
-    static const char *const types[CERTIFICATE_TYPES] = {
-        [CERTIFICATE_RSA] = "RSA",
-        [CERTIFICATE_ECDSA] = "ECDSA",
-        [CERTIFICATE_ED25519] = "Ed25519",
-    };
-    const struct certificate *certificate = &c->certificate[i];
-    *out = (struct tls_server_certificate){
-        .file = c->conf->tls_certificate[i].file,
-        .names = c->text[i],
-        .type = types[certificate->type],
-        .not_before = certificate->not_before,
-        .not_after = certificate->not_after,
-        .used = counter_get(&c->used[i]),
-    };
+    certificate_info(&c->certificate[i], c->conf->tls_certificate[i].file, c->text[i], out);
+    out->used = counter_get(&c->used[i]);
 }

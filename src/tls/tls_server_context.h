@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "config/config.h"
+#include "tls/certificate_info.h"
 
 struct tls_server_context;
 struct tls_stream;
@@ -31,21 +31,11 @@ void tls_server_context_free(struct tls_server_context *c);
 /* Makes a connection on an accepted socket. Returns NULL when out of memory. */
 struct tls_stream *tls_server_context_accept(const struct tls_server_context *c, int fd);
 
-/* A certificate, for people. */
-struct tls_server_certificate {
-    const char *file;
-    const char *names; /* with commas; "": none */
-    const char *type;  /* "RSA", "ECDSA", "Ed25519" */
-    time_t not_before;
-    time_t not_after;
-    uint64_t used; /* full handshakes with it */
-};
-
 /* Counts a full handshake for the certificate that the client got. */
 void tls_server_context_count_use(struct tls_server_context *c, struct tls_stream *stream);
 
 size_t tls_server_context_count(const struct tls_server_context *c);
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
-                                    struct tls_server_certificate *out);
+                                    struct certificate_info *out);
 
 #endif
