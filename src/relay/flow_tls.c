@@ -8,6 +8,9 @@
 /* Bytes of one step: what was decrypted should still be in cache when it is sent. */
 #define FLOW_TLS (64 * 1024)
 
+/* Records of one step: a client with records of one byte must not hold up the other sessions. */
+#define READS_MAX 32
+
 static struct tls_stream *stream_of(const struct side *sd)
 {
     return sd->tls->stream;
@@ -22,8 +25,10 @@ static ssize_t read_records(struct side *src, char *buffer, size_t room)
     size_t n = 0;
     ssize_t got = 0;
     bool empty = false;
-    while (n < room && !empty &&
-           (got = tls_stream_read(stream_of(src), buffer + n, room - n)) > 0) {
+    for (int reads = 0; reads < READS_MAX && n < room && !empty; reads++) {
+        got = tls_stream_read(stream_of(src), buffer + n, room - n);
+        if (got <= 0)
+            break;
         n += (size_t)got;
         empty = side_short_is_empty(src) && tls_stream_is_drained(stream_of(src));
     }
