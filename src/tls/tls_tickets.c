@@ -7,6 +7,7 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -223,6 +224,13 @@ static int on_new_session(SSL *ssl, void *arg)
     return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), name, strlen(name));
 }
 
+/* A certificate of a client that has expired is not good any more, though it was verified. */
+static bool has_expired(const SSL_SESSION *session)
+{
+    X509 *peer = SSL_SESSION_get0_peer((SSL_SESSION *)session);
+    return peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) < 0;
+}
+
 static bool has_same_name(SSL *ssl, SSL_SESSION *session)
 {
     const char *name = tls_stream_server_name(tls_stream_of(ssl));
@@ -241,7 +249,7 @@ static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
     (void)key_name, (void)size, (void)arg;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
-    if (!has_same_name(ssl, session))
+    if (!has_same_name(ssl, session) || has_expired(session))
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }

@@ -28,18 +28,20 @@ class Authority:
     def path(self, name):
         return f"{self.directory}/{name}.pem"
 
-    def _validity(self, days):
-        """Days below 0 are refused from OpenSSL 3.5 on, which has options for dates."""
-        known = subprocess.run([self.openssl, "x509", "-help"], text=True, capture_output=True).stderr
-        if days >= 0 or "-not_after" not in known:
-            return ["-days", str(days)]
-        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-        begin = end - datetime.timedelta(days=1)
-        return ["-not_before", begin.strftime("%Y%m%d%H%M%SZ"), "-not_after", end.strftime("%Y%m%d%H%M%SZ")]
+    def _config(self):
+        """The configuration of `openssl ca`, which takes any dates; `openssl x509` does from 3.4 on."""
+        path = f"{self.directory}/{self.name}.conf"
+        with open(f"{path}.index", "w"):
+            pass
+        with open(path, "w") as f:
+            f.write(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {path}.index\nnew_certs_dir = {self.directory}\n"
+                    "default_md = sha256\npolicy = any\nunique_subject = no\nrand_serial = yes\n"
+                    "[any]\ncommonName = supplied\n")
+        return path
 
     def make(self, name, names=("localhost",), days=365, self_signed=False, common_name=None):
-        """names: DNS names, or addresses; the first is the common name if there is no other. days
-        below 0: it has expired. Returns the file."""
+        """names: DNS names, or addresses; the first is the common name if there is no other. days:
+        from now until its end, may be a fraction; below 0: it has expired. Returns the file."""
         base = f"{self.directory}/{name}"
         alternatives = ",".join(("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n
                                 for n in names)
@@ -47,10 +49,13 @@ class Authority:
             f.write(f"subjectAltName={alternatives}\n")
         self._run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                   "-keyout", f"{base}.key", "-out", f"{base}.csr", "-utf8", "-subj", f"/CN={common_name or names[0]}")
-        signer = ["-signkey", f"{base}.key"] if self_signed else \
-            ["-CA", self.ca, "-CAkey", f"{self.directory}/{self.name}.key", "-CAcreateserial"]
-        self._run("x509", "-req", "-in", f"{base}.csr", *signer, *self._validity(days),
-                  "-extfile", f"{base}.ext", "-out", f"{base}.crt")
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+        begin = end - datetime.timedelta(days=abs(days) + 1)
+        signer = ["-selfsign", "-keyfile", f"{base}.key"] if self_signed else \
+            ["-cert", self.ca, "-keyfile", f"{self.directory}/{self.name}.key"]
+        self._run("ca", "-batch", "-notext", "-utf8", "-config", self._config(), *signer,
+                  "-startdate", f"{begin:%Y%m%d%H%M%SZ}", "-enddate", f"{end:%Y%m%d%H%M%SZ}",
+                  "-in", f"{base}.csr", "-extfile", f"{base}.ext", "-out", f"{base}.crt")
         with open(f"{base}.pem", "w") as f:
             for part in ".crt", ".key":
                 with open(base + part) as one:
