@@ -20,7 +20,8 @@
 /* One direction. */
 struct cipher_state {
     EVP_CIPHER_CTX *ctx;
-    uint64_t sequence; /* of the next record */
+    bool is_usable;    /* false after an error: no nonce may be used again */
+    uint64_t sequence; /* of the next record; must not wrap */
     unsigned char iv[TLS_IV_SIZE];
     struct tls_secret secret; /* TLS 1.3 */
 };
@@ -48,13 +49,16 @@ static void fetch_ciphers(void)
 static int set_keys(const struct tls_records *r, enum tls_direction direction,
                     struct cipher_state *state, const struct tls_keys *keys)
 {
-    state->sequence = keys->sequence;
-    state->secret = keys->secret;
-    memcpy(state->iv, keys->iv, sizeof state->iv);
     int ok = EVP_CipherInit_ex(state->ctx, fetched[r->cipher], NULL, keys->key, NULL,
                                direction == TLS_SEND);
     ERR_clear_error();
-    return ok == 1 ? 0 : -EKEYREJECTED;
+    state->is_usable = ok == 1;
+    if (!state->is_usable)
+        return -EKEYREJECTED;
+    state->sequence = keys->sequence;
+    state->secret = keys->secret;
+    memcpy(state->iv, keys->iv, sizeof state->iv);
+    return 0;
 }
 
 struct tls_records *tls_records_new(const struct tls_keys keys[TLS_DIRECTIONS])
@@ -198,6 +202,8 @@ ssize_t tls_records_seal(struct tls_records *r, enum tls_record_type type, const
     size_t explicit_bytes = explicit_size(r);
     size_t length = explicit_bytes + size + type_size(r) + TAG;
     int n = 0;
+    if (!state->is_usable || state->sequence == UINT64_MAX)
+        return -EIO;
     put_header(out, outer, length);
     put_number(out + TLS_RECORD_HEADER, state->sequence, explicit_bytes);
     make_nonce(r, state, out + TLS_RECORD_HEADER, nonce);
@@ -207,6 +213,7 @@ ssize_t tls_records_seal(struct tls_records *r, enum tls_record_type type, const
               encrypt(state->ctx, data, size, is_13 ? &inner : NULL,
                       out + TLS_RECORD_HEADER + explicit_bytes);
     state->sequence++;
+    state->is_usable = ok;
     if (!ok)
         ERR_clear_error();
     return ok ? (ssize_t)(TLS_RECORD_HEADER + length) : -EIO;

@@ -61,6 +61,8 @@ static int on_name(SSL *ssl, int *alert, void *arg)
     size_t group = name == NULL ? CERTIFICATE_NONE : certificate_names_find(&c->names, name);
     if (group == CERTIFICATE_NONE && c->conf->tls_unknown_name == CONFIG_UNKNOWN_NAME_REJECT) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
+        tls_stream_set_why(tls_stream_of(ssl), name == NULL ? "the client gives no name"
+                                                            : "no certificate for this name");
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
     if (group == CERTIFICATE_NONE)

@@ -342,6 +342,7 @@ int tls_stream_write(struct tls_stream *s, const void *data, size_t size)
     size_t n = 0;
     if (size == 0)
         return 0;
+    s->control = 0; /* a peer that gets data may change its keys by its amount */
     if (s->records != NULL)
         return tls_stream_records_write(s, data, size);
     ERR_clear_error();

@@ -62,7 +62,8 @@ bool tls_stream_has_ended(struct tls_stream *s);
 /* Sends close_notify, once. As tls_stream_write(). */
 int tls_stream_close(struct tls_stream *s);
 
-/* Why TLS has failed, as text; "" before. */
+/* Why TLS has failed, as text; "" before. The first reason that was set counts. */
+void tls_stream_set_why(struct tls_stream *s, const char *text);
 const char *tls_stream_why(const struct tls_stream *s);
 
 /* What was agreed: "1.3"; "TLS_AES_256_GCM_SHA384". */

@@ -43,8 +43,6 @@ struct tls_stream {
     struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
 };
 
-void tls_stream_set_why(struct tls_stream *s, const char *text);
-
 /* Sends, or keeps what the socket does not take. Sets s->error. */
 void tls_stream_send(struct tls_stream *s, const unsigned char *data, size_t size);
 

@@ -35,7 +35,7 @@ static _Thread_local struct {
 
 int tls_stream_records_take(struct tls_stream *s)
 {
-    struct tls_keys keys[TLS_DIRECTIONS];
+    struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     if (SSL_is_server(s->ssl) != 1 || SSL_has_pending(s->ssl) == 1)
         return -EBUSY;
     int rc = tls_keys_get(s->ssl, TLS_SEND, &keys[TLS_SEND]);
@@ -79,17 +79,24 @@ static int send_control(struct tls_stream *s, enum tls_record_type type, const v
                         size_t size)
 {
     unsigned char record[KEY_UPDATE_SIZE + TLS_RECORD_HEADER + TLS_RECORD_OVERHEAD];
+    if (s->error != 0)
+        return -s->error;
     ssize_t n = tls_records_seal(s->records, type, bytes, size, record);
-    if (n < 0)
+    if (n < 0) {
+        s->error = (int)-n;
         return (int)n;
+    }
     tls_stream_send(s, record, (size_t)n);
     return s->error != 0 ? -s->error : 0;
 }
 
+/* Nothing may follow close_notify (RFC 8446, 6.1). */
 static int send_alert(struct tls_stream *s, uint8_t level, uint8_t alert)
 {
     const unsigned char bytes[] = { level, alert };
-    return s->error != 0 ? -s->error : send_control(s, TLS_RECORD_ALERT, bytes, sizeof bytes);
+    if (s->close_sent && alert != TLS_ALERT_CLOSE_NOTIFY)
+        return 0;
+    return send_control(s, TLS_RECORD_ALERT, bytes, sizeof bytes);
 }
 
 static int send_key_update(struct tls_stream *s)
@@ -145,8 +152,7 @@ static int ignore(struct tls_stream *s)
 {
     if (++s->control <= CONTROL_MAX)
         return STEP_GO_ON;
-    tls_stream_set_why(s, "too many messages without data");
-    return -EPROTO;
+    return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "too many messages without data");
 }
 
 /* -ENODATA: close_notify. */
@@ -167,10 +173,12 @@ static int take_alert(struct tls_stream *s, const unsigned char *bytes, size_t s
 
 static int take_key_update(struct tls_stream *s, bool requested)
 {
-    int rc = tls_records_update(s->records, TLS_RECEIVE);
+    int rc = ignore(s);
+    if (rc == STEP_GO_ON)
+        rc = tls_records_update(s->records, TLS_RECEIVE);
     if (rc == 0 && requested && !s->close_sent)
         rc = send_key_update(s);
-    return rc < 0 ? rc : ignore(s);
+    return rc;
 }
 
 /* A client only sends KeyUpdate after the handshake, and in TLS 1.2 a hello for a new one. */
@@ -182,8 +190,8 @@ static int take_message(struct tls_stream *s, const unsigned char *bytes, size_t
         return take_key_update(s, bytes[4] == 1);
     if (is_13 || size == 0 || bytes[0] != MESSAGE_CLIENT_HELLO)
         return refuse_message(s);
-    int rc = send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION);
-    return rc < 0 ? rc : ignore(s);
+    int rc = ignore(s);
+    return rc == STEP_GO_ON ? send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION) : rc;
 }
 
 static int take_control(struct tls_stream *s, uint8_t type, const unsigned char *bytes, size_t size)
@@ -332,8 +340,6 @@ static int receive(struct tls_stream *s, size_t room)
 {
     if (s->has_ended)
         return -ECONNABORTED;
-    if (s->drained)
-        return -EAGAIN;
     memmove(in.bytes, in.bytes + in.at, in.end - in.at);
     in.end -= in.at;
     in.at = 0;
@@ -361,16 +367,16 @@ static ssize_t finish(struct tls_stream *s, int rc, size_t n)
 
 ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size)
 {
+    s->drained = false; /* bytes may have come since the last read */
     size_t n = take_plain(s, data, size);
     int rc = STEP_GO_ON;
     if (n > 0)
         return (ssize_t)n;
-    s->drained = false;
     load_input(s);
     while (rc == STEP_GO_ON) {
         rc = open_next(s, data, size, &n);
         if (rc == STEP_MORE)
-            rc = receive(s, size - n);
+            rc = n > 0 && s->drained ? -EAGAIN : receive(s, size - n);
     }
     int saved = save_input(s);
     return finish(s, saved < 0 ? saved : rc, n);
