@@ -167,6 +167,11 @@ static bool may_verify(const struct config_pool *p)
     return p->tls_verify || !config_pool_has_tls(p);
 }
 
+static bool relays_tls(const struct config_pool *p)
+{
+    return p->tls;
+}
+
 static bool is_verified(const struct config_pool *p)
 {
     return config_pool_has_tls(p) && p->tls_verify;
@@ -201,6 +206,7 @@ static const struct requirement {
     { "tls_ciphersuites", speaks_tls, NEEDS_TLS },
     { "tls_groups", speaks_tls, NEEDS_TLS },
     { "tls_alpn", speaks_tls, NEEDS_TLS },
+    { "tls_kernel", relays_tls, "has no effect without tls = yes" },
 };
 
 static void check_unused_keys(const struct load *l, size_t i)

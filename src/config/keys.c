@@ -272,6 +272,7 @@ static const struct key pool_keys[] = {
     { "tls_groups", VALUE_LIBRARY_LIST, "library", POOL(tls_limits.groups), SINGLE_VALUE },
     { "tls_alpn", VALUE_PROTOCOL, NULL, POOL(tls_limits.alpn), KEY_COMMAS | KEY_ORDERED,
       LIST(char *, POOL(tls_limits.alpn_count)) },
+    { "tls_kernel", VALUE_CHOICE(tls_kernel_words), "auto", POOL(tls_limits.kernel), SINGLE_VALUE },
 };
 
 #define KEYS(rows)    rows, sizeof(rows) / sizeof *(rows)

@@ -73,6 +73,9 @@ static bool wants_kernel(const struct config *conf)
     for (size_t i = 0; i < conf->listen_count; i++)
         if (conf->listen[i].tls && conf->listen[i].tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
             return true;
+    for (size_t i = 0; i < conf->pool_count; i++)
+        if (conf->pool[i].tls && conf->pool[i].tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
+            return true;
     return false;
 }
 
@@ -88,18 +91,27 @@ static const char *why_user(const struct config *conf)
     return ktls_support()->error;
 }
 
+/* An error for a section with tls_kernel = yes. Returns 0 or -1. */
+static int refuse_kernel(const struct config *conf, enum section_kind kind, size_t i,
+                         const char *why, FILE *errors)
+{
+    bool listens = kind == SECTION_LISTEN;
+    fprintf(errors, "%s[%s %s] tls_kernel: the kernel cannot have it: %s\n",
+            place_find(conf, kind, i, "tls_kernel", 0), listens ? "listen" : "pool",
+            listens ? conf->listen[i].name : conf->pool[i].name, why);
+    return -1;
+}
+
 static int check_kernel(const struct config *conf, FILE *errors)
 {
     int rc = 0;
     const char *why = why_user(conf);
-    for (size_t i = 0; i < conf->listen_count && why != NULL; i++) {
-        const struct config_listen *l = &conf->listen[i];
-        if (!l->tls || l->tls_limits.kernel != CONFIG_TLS_KERNEL_YES)
-            continue;
-        fprintf(errors, "%s[listen %s] tls_kernel: the kernel cannot have it: %s\n",
-                place_find(conf, SECTION_LISTEN, i, "tls_kernel", 0), l->name, why);
-        rc = -1;
-    }
+    for (size_t i = 0; i < conf->listen_count && why != NULL; i++)
+        if (conf->listen[i].tls && conf->listen[i].tls_limits.kernel == CONFIG_TLS_KERNEL_YES)
+            rc = refuse_kernel(conf, SECTION_LISTEN, i, why, errors);
+    for (size_t i = 0; i < conf->pool_count && why != NULL; i++)
+        if (conf->pool[i].tls && conf->pool[i].tls_limits.kernel == CONFIG_TLS_KERNEL_YES)
+            rc = refuse_kernel(conf, SECTION_POOL, i, why, errors);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "session/rate_limit.h"
 #include "session/session_close.h"
 #include "session/session_timers.h"
+#include "session/tls_switch.h"
 #include "tls/tls_side.h"
 #include "tls/tls_stream.h"
 
@@ -172,11 +173,25 @@ static bool pump_both(struct session *s)
     return alive;
 }
 
+/* Gives the server's TLS to the kernel when it is time. Returns false if the session has ended. */
+static bool switch_server(struct session *s)
+{
+    const struct tls_side *t = s->server.tls;
+    if (t == NULL || !t->defers)
+        return true;
+    int rc = tls_switch_deferred(s, &s->server, &pool_conf(s->pool)->tls_limits);
+    if (rc < 0)
+        session_close(s, SESSION_END_RESOURCE);
+    if (rc > 0)
+        session_schedule(s);
+    return rc >= 0;
+}
+
 void relay_process(struct session *s)
 {
     if (s->rate_limit != NULL)
         grant_rates(s);
-    if (!pump_both(s))
+    if (!pump_both(s) || !switch_server(s))
         return;
     if (s->rate_limit != NULL)
         charge_rates(s);

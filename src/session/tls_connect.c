@@ -9,6 +9,7 @@
 #include "session/preread_info.h"
 #include "session/session_addr.h"
 #include "session/session_timers.h"
+#include "session/tls_switch.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_session_cache.h"
 #include "tls/tls_side.h"
@@ -76,16 +77,15 @@ static void count(const struct session *s, enum server_counter result)
     counter_add_shared(&s->target->counter[result], 1);
 }
 
-/* From here on the stream is relayed. Bytes of the server may be in OpenSSL already. */
-static void server_handshake_done(struct session *s)
+/* From here on the stream is relayed. Bytes of the server may be in OpenSSL already. Returns 0 or
+ * -EIO. */
+static int server_handshake_done(struct session *s)
 {
     struct tls_side *t = s->server.tls;
     tls_side_agreed(t);
     count(s, t->resumed ? SERVER_TLS_RESUMED : SERVER_TLS_FULL);
     sessions_record(s->sessions, SESSION_SERVER_HANDSHAKE_TIME, session_now(s) - t->began);
-    tls_stream_stay(t->stream);
-    side_set(&s->server, SIDE_TLS | SIDE_READABLE);
-    side_clear(&s->server, SIDE_TCP);
+    return tls_switch_later(s, &s->server, &pool_conf(s->pool)->tls_limits);
 }
 
 static void note_reason(const struct session *s, int error)
@@ -132,7 +132,5 @@ int tls_connect_process(struct session *s)
         side_clear(&s->server, SIDE_READABLE);
     if (rc == -EAGAIN && tls_stream_has_rest(s->server.tls->stream))
         side_clear(&s->server, SIDE_WRITABLE);
-    if (rc == 0)
-        server_handshake_done(s);
-    return rc;
+    return rc == 0 ? server_handshake_done(s) : rc;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/human.h"
 #include "base/log.h"
@@ -98,4 +99,43 @@ int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf
     }
     side_set(sd, SIDE_READABLE); /* bytes may have come with the handshake */
     return 0;
+}
+
+int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf)
+{
+    enum tls_user_reason why = reason_before(s, sd, conf);
+    bool waits = why == TLS_USER_NONE && strcmp(sd->tls->version, "1.3") == 0;
+    if (!waits)
+        return tls_switch(s, sd, conf);
+    sd->tls->defers = true;
+    side_set(sd, SIDE_TLS | SIDE_READABLE);
+    return 0;
+}
+
+/* Whether a flow is between two steps: all that was read is delivered, and more may come. */
+static bool is_between(const struct flow *f)
+{
+    return f->state == FLOW_FILL;
+}
+
+static bool has_ended(const struct flow *f)
+{
+    return f->state == FLOW_DONE || f->state == FLOW_CLOSE;
+}
+
+int tls_switch_deferred(struct session *s, struct side *sd, const struct config_tls *conf)
+{
+    struct tls_side *t = sd->tls;
+    if (has_ended(&s->up) || has_ended(&s->down)) {
+        t->defers = false;
+        stay(s, sd, TLS_USER_ENDED, 0);
+        return 1;
+    }
+    if (!tls_stream_has_received(t->stream) || !is_between(&s->up) || !is_between(&s->down) ||
+        tls_stream_has_rest(t->stream) || tls_stream_has_pending(t->stream))
+        return 0;
+    t->defers = false;
+    side_clear(sd, SIDE_TLS);
+    int rc = tls_switch(s, sd, conf);
+    return rc < 0 ? rc : 1;
 }

@@ -11,6 +11,7 @@
 #include "tls/certificate.h"
 #include "tls/tls_error.h"
 #include "tls/tls_files.h"
+#include "tls/tls_keys.h"
 #include "tls/tls_limits.h"
 #include "tls/tls_session_cache.h"
 #include "tls/tls_stream.h"
@@ -111,6 +112,8 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
     c->conf = conf;
     c->verify = conf->tls_verify;
     tls_stream_prepare_sessions(c->ctx);
+    if (conf->tls && conf->tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
+        (void)tls_keys_watch(c->ctx); /* without memory for it, TLS stays in user space */
     int rc = context_set(c, conf, problem);
     if (rc < 0) {
         tls_client_context_free(c);

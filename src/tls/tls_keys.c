@@ -168,6 +168,12 @@ unsigned tls_keys_updates(const SSL *ssl, enum tls_direction direction)
     return notes == NULL ? 0 : notes->updates[direction];
 }
 
+uint64_t tls_keys_received(const SSL *ssl)
+{
+    const struct notes *notes = notes_of(ssl);
+    return notes == NULL ? 0 : notes->records[TLS_RECEIVE];
+}
+
 /* ---- derived ---- */
 
 static int derive(EVP_KDF *kdf, const OSSL_PARAM *params, unsigned char *out, size_t size)

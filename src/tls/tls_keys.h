@@ -33,6 +33,9 @@ int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_ke
 /* The number of KeyUpdate messages that the connection has received or sent so far. */
 unsigned tls_keys_updates(const struct ssl_st *ssl, enum tls_direction direction);
 
+/* The number of records that were received under the present keys. */
+uint64_t tls_keys_received(const struct ssl_st *ssl);
+
 /* Replaces TLS 1.3 keys by the next ones, those after a KeyUpdate (RFC 8446, 7.2). Needs version,
  * cipher and secret. Returns 0, -ENOKEY or -EKEYREJECTED. */
 int tls_keys_update(struct tls_keys *keys);

@@ -198,6 +198,12 @@ const char *tls_stream_cipher(const struct tls_stream *s)
     return "";
 }
 
+bool tls_stream_has_received(const struct tls_stream *s)
+{
+    (void)s;
+    return false;
+}
+
 bool tls_stream_is_resumed(const struct tls_stream *s)
 {
     (void)s;

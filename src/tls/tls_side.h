@@ -34,6 +34,7 @@ struct tls_side {
     struct tls_kernel kernel;
     bool cut;       /* in user space: the stream has ended without close_notify */
     bool resumed;   /* an earlier session was continued */
+    bool defers;    /* the kernel takes it later: tls_switch_later() */
     uint8_t user;   /* enum tls_user_reason */
     uint64_t began; /* with a server: when the handshake began, ms */
     /* Bytes of this side that were decrypted, and that the other side has not taken. */

@@ -429,6 +429,11 @@ const char *tls_stream_cipher(const struct tls_stream *s)
     return SSL_get_cipher_name(s->ssl);
 }
 
+bool tls_stream_has_received(const struct tls_stream *s)
+{
+    return tls_keys_received(s->ssl) > 0;
+}
+
 bool tls_stream_is_resumed(const struct tls_stream *s)
 {
     return SSL_session_reused(s->ssl) == 1;

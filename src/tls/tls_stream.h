@@ -69,6 +69,8 @@ const char *tls_stream_why(const struct tls_stream *s);
 /* What was agreed: "1.3"; "TLS_AES_256_GCM_SHA384". */
 const char *tls_stream_version(const struct tls_stream *s);
 const char *tls_stream_cipher(const struct tls_stream *s);
+/* Whether a record has come since the handshake; false after tls_stream_stay(). */
+bool tls_stream_has_received(const struct tls_stream *s);
 /* Whether an earlier session was continued. */
 bool tls_stream_is_resumed(const struct tls_stream *s);
 /* The name in the client's hello; "": none, or the context has no tls_stream_note_names(). */
