@@ -1,3 +1,5 @@
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"
@@ -85,6 +87,45 @@ START_TEST(long_names_are_unknown)
 }
 END_TEST
 
+/* As fast as sorting: a reload must not take seconds. */
+START_TEST(many_certificates_are_found_by_each_of_their_names)
+{
+    enum {
+        MANY = 20000
+    };
+    struct certificate *many = calloc(MANY, sizeof *many);
+    struct certificate_names found;
+    for (size_t i = 0; i < MANY; i++) {
+        char **name = many[i].name = calloc(3, sizeof(char *));
+        many[i].type = i % 2 == 0 ? CERTIFICATE_ECDSA : CERTIFICATE_RSA;
+        many[i].name_count = 3;
+        ck_assert_int_gt(asprintf(&name[0], "w%zu.test", i / 2), 0); /* of two types */
+        ck_assert_int_gt(asprintf(&name[1], "*.w%zu.test", i), 0);
+        name[2] = strdup(name[0]); /* a name that is there twice */
+    }
+    ck_assert_int_eq(certificate_names_init(&found, many, MANY), 0);
+    for (size_t i = 0; i < MANY; i++) {
+        size_t pair = certificate_names_find(&found, many[i].name[0]);
+        ck_assert_uint_eq(found.group[pair].certificate[many[i].type], i);
+        ck_assert_uint_eq(found.group[pair].certificate[many[i ^ 1].type], i ^ 1);
+        char below[64];
+        snprintf(below, sizeof below, "x.w%zu.test", i);
+        size_t alone = certificate_names_find(&found, below);
+        ck_assert_uint_eq(found.group[alone].certificate[many[i].type], i);
+        if (i > 1)
+            ck_assert_uint_eq(found.group[alone].certificate[many[i ^ 1].type], CERTIFICATE_NONE);
+    }
+    ck_assert_uint_le(found.group_count, 3 * MANY);
+    certificate_names_fini(&found);
+    for (size_t i = 0; i < MANY; i++) {
+        for (size_t j = 0; j < 3; j++)
+            free(many[i].name[j]);
+        free(many[i].name);
+    }
+    free(many);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("certificate_names");
@@ -95,6 +136,7 @@ static Suite *suite(void)
     tcase_add_test(t, of_each_type_the_first_one_is_taken);
     tcase_add_test(t, unknown_names_get_the_first_and_what_stands_beside_it);
     tcase_add_test(t, long_names_are_unknown);
+    tcase_add_test(t, many_certificates_are_found_by_each_of_their_names);
     suite_add_tcase(s, t);
     return s;
 }

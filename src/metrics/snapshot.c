@@ -187,9 +187,43 @@ static void take_certificate(const struct tls_server_context *tls, size_t i, str
     to->type = c.type;
     to->not_before = c.not_before;
     to->not_after = c.not_after;
-    for (size_t j = 0; j < i && to->name != NULL; j++)
-        to->hidden |= l->certificate[j].name != NULL && l->certificate[j].type == to->type &&
-                      strcmp(l->certificate[j].name, to->name) == 0;
+}
+
+/* By name and type, and then in the order of the file. */
+static int compare_certificates(const void *a, const void *b)
+{
+    const struct snapshot_certificate *x = *(struct snapshot_certificate *const *)a;
+    const struct snapshot_certificate *y = *(struct snapshot_certificate *const *)b;
+    int order = strcmp(x->name == NULL ? "" : x->name, y->name == NULL ? "" : y->name);
+    if (order == 0)
+        order = strcmp(x->type, y->type);
+    return order != 0 ? order : (x > y) - (x < y);
+}
+
+static bool is_same_label(const struct snapshot_certificate *a,
+                          const struct snapshot_certificate *b)
+{
+    return a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->type, b->type) == 0;
+}
+
+/* There may be thousands: sorted, equal ones are neighbours. Without memory for that all are
+ * hidden.
+ */
+static void hide_certificates(const struct snapshot_listener *l)
+{
+    size_t count = l->certificate_count;
+    struct snapshot_certificate **sorted = calloc(count + 1, sizeof(struct snapshot_certificate *));
+    for (size_t i = 0; i < count; i++) {
+        l->certificate[i].hidden = sorted == NULL;
+        if (sorted != NULL)
+            sorted[i] = &l->certificate[i];
+    }
+    if (sorted != NULL)
+        qsort(sorted, count, sizeof(struct snapshot_certificate *), compare_certificates);
+    for (size_t i = 1; i < count && sorted != NULL; i++)
+        sorted[i]->hidden = is_same_label(sorted[i - 1], sorted[i]);
+    free(sorted);
 }
 
 static void take_certificates(const struct tls_server_context *tls, struct snapshot *s,
@@ -199,6 +233,7 @@ static void take_certificates(const struct tls_server_context *tls, struct snaps
     l->certificate_count = tls_server_context_count(tls);
     for (size_t i = 0; i < l->certificate_count; i++)
         take_certificate(tls, i, s, l);
+    hide_certificates(l);
     s->certificate_count += l->certificate_count;
 }
 

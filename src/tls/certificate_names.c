@@ -8,20 +8,49 @@
 #include "base/array.h"
 #include "base/hostname.h"
 
-static bool is_for(const struct certificate *c, const char *name)
+/* A name, and a certificate that is for it. */
+struct entry {
+    const char *name;
+    size_t certificate;
+};
+
+/* All of them, in the order of names, and those of a name in the order of the file. */
+struct entries {
+    struct entry *at;
+    size_t count;
+};
+
+static int compare_entries(const void *a, const void *b)
 {
-    for (size_t i = 0; i < c->name_count; i++)
-        if (strcmp(c->name[i], name) == 0)
-            return true;
-    return false;
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order != 0 ? order
+                      : (x->certificate > y->certificate) - (x->certificate < y->certificate);
 }
 
-static bool shares_name(const struct certificate *a, const struct certificate *b)
+static int collect(struct entries *all, const struct certificate *certificate, size_t count)
 {
-    for (size_t i = 0; i < a->name_count; i++)
-        if (is_for(b, a->name[i]))
-            return true;
-    return false;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += certificate[i].name_count;
+    all->count = 0;
+    all->at = calloc(n + 1, sizeof *all->at);
+    if (all->at == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < certificate[i].name_count; j++)
+            all->at[all->count++] = (struct entry){ certificate[i].name[j], i };
+    qsort(all->at, n, sizeof *all->at, compare_entries);
+    return 0;
+}
+
+/* The end of the entries with the same name as entry i. */
+static size_t end_of_name(const struct entries *all, size_t i)
+{
+    size_t end = i + 1;
+    while (end < all->count && strcmp(all->at[end].name, all->at[i].name) == 0)
+        end++;
+    return end;
 }
 
 static void take(struct certificate_group *g, const struct certificate *certificate, size_t i)
@@ -39,48 +68,55 @@ static struct certificate_group empty_group(void)
     return g;
 }
 
-static struct certificate_group group_of_name(const struct certificate *certificate, size_t count,
-                                              const char *name)
+/* The first certificate, and those of other types that are for one of its names. Returns 0 or
+ * -ENOMEM. */
+static int make_first_group(struct certificate_group *g, const struct entries *all,
+                            const struct certificate *certificate, size_t count)
 {
-    struct certificate_group g = empty_group();
+    bool *shares = calloc(count, sizeof *shares);
+    if (shares == NULL)
+        return -ENOMEM;
+    shares[0] = true;
+    for (size_t i = 0, end = 0; i < all->count; i = end) {
+        end = end_of_name(all, i);
+        for (size_t j = i; j < end && all->at[i].certificate == 0; j++)
+            shares[all->at[j].certificate] = true;
+    }
+    *g = empty_group();
     for (size_t i = 0; i < count; i++)
-        if (is_for(&certificate[i], name))
-            take(&g, certificate, i);
-    return g;
+        if (shares[i])
+            take(g, certificate, i);
+    free(shares);
+    return 0;
 }
 
-static struct certificate_group first_group(const struct certificate *certificate, size_t count)
+/* Returns the index of an equal group, which is added if there is none; or -ENOMEM. *latest: that
+ * of the last name with the same first certificate, which usually has the same group. */
+static ssize_t note_group(struct certificate_names *n, const struct certificate_group *g,
+                          size_t *latest)
 {
-    struct certificate_group g = empty_group();
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || shares_name(&certificate[0], &certificate[i]))
-            take(&g, certificate, i);
-    return g;
-}
-
-/* Returns the index of an equal group, which is added if there is none; or -ENOMEM. */
-static ssize_t note_group(struct certificate_names *n, const struct certificate_group *g)
-{
-    for (size_t i = 0; i < n->group_count; i++)
-        if (memcmp(&n->group[i], g, sizeof *g) == 0)
-            return (ssize_t)i;
+    if (*latest < n->group_count && memcmp(&n->group[*latest], g, sizeof *g) == 0)
+        return (ssize_t)*latest;
     struct certificate_group *added = array_add(&n->group, &n->group_count, sizeof *added);
     if (added == NULL)
         return -ENOMEM;
     *added = *g;
-    return (ssize_t)n->group_count - 1;
+    *latest = n->group_count - 1;
+    return (ssize_t)*latest;
 }
 
-static int note_name(struct certificate_names *n, const struct certificate *certificate,
-                     size_t count, const char *name)
+static int note_name(struct certificate_names *n, const struct entries *all, size_t i, size_t end,
+                     const struct certificate *certificate, size_t *latest)
 {
-    const struct certificate_group g = group_of_name(certificate, count, name);
-    ssize_t group = note_group(n, &g);
+    struct certificate_group g = empty_group();
+    for (size_t j = i; j < end; j++)
+        take(&g, certificate, all->at[j].certificate);
+    ssize_t group = note_group(n, &g, &latest[all->at[i].certificate]);
     struct certificate_name *added =
         group < 0 ? NULL : array_add(&n->name, &n->name_count, sizeof *added);
     if (added == NULL)
         return -ENOMEM;
-    *added = (struct certificate_name){ name, (size_t)group };
+    *added = (struct certificate_name){ all->at[i].name, (size_t)group };
     return 0;
 }
 
@@ -90,17 +126,31 @@ static int compare_names(const void *a, const void *b)
                   ((const struct certificate_name *)b)->name);
 }
 
+static int make_groups(struct certificate_names *n, const struct entries *all,
+                       const struct certificate *certificate, size_t count)
+{
+    struct certificate_group first;
+    size_t *latest = calloc(count, sizeof *latest); /* 0: the first group */
+    int rc = latest == NULL ? -ENOMEM : make_first_group(&first, all, certificate, count);
+    if (rc == 0)
+        rc = note_group(n, &first, &latest[0]) < 0 ? -ENOMEM : 0;
+    for (size_t i = 0, end = 0; i < all->count && rc == 0; i = end) {
+        end = end_of_name(all, i);
+        rc = note_name(n, all, i, end, certificate, latest);
+    }
+    free(latest);
+    return rc;
+}
+
 int certificate_names_init(struct certificate_names *n, const struct certificate *certificate,
                            size_t count)
 {
+    struct entries all;
     *n = (struct certificate_names){ .group = NULL };
-    const struct certificate_group first = first_group(certificate, count);
-    int rc = note_group(n, &first) < 0 ? -ENOMEM : 0;
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < certificate[i].name_count && rc == 0; j++)
-            rc = note_name(n, certificate, count, certificate[i].name[j]);
-    if (rc == 0 && n->name_count > 0)
-        qsort(n->name, n->name_count, sizeof *n->name, compare_names);
+    int rc = collect(&all, certificate, count);
+    if (rc == 0)
+        rc = make_groups(n, &all, certificate, count);
+    free(all.at);
     return rc;
 }
 

@@ -21,7 +21,7 @@ struct certificate_name {
 };
 
 struct certificate_names {
-    struct certificate_group *group; /* each one once; the first is for unknown names */
+    struct certificate_group *group; /* the first is for unknown names */
     size_t group_count;
     struct certificate_name *name; /* sorted */
     size_t name_count;
