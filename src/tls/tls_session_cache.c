@@ -112,9 +112,19 @@ void tls_session_entry_put(struct tls_session_entry *e)
     free(e);
 }
 
+/* SSL_SESSION_get_time() is deprecated since OpenSSL 3.4, the other is there since 3.3. */
+static time_t made_at(const SSL_SESSION *session)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+    return SSL_SESSION_get_time_ex(session);
+#else
+    return SSL_SESSION_get_time(session);
+#endif
+}
+
 static bool is_fresh(const SSL_SESSION *session)
 {
-    long age = (long)time(NULL) - SSL_SESSION_get_time(session);
+    long age = (long)(time(NULL) - made_at(session));
     long timeout = SSL_SESSION_get_timeout(session);
     return age >= 0 && age < AGE_MAX && age < timeout && SSL_SESSION_is_resumable(session);
 }

@@ -307,8 +307,11 @@ int tls_stream_handshake(struct tls_stream *s)
         return rc;
     ERR_clear_error();
     rc = SSL_do_handshake(s->ssl);
-    if (rc == 1)
+    if (rc == 1) {
+        free(s->why); /* of a certificate that does not matter: tls_verify = no */
+        s->why = NULL;
         return 0;
+    }
     rc = stream_failed(s, rc);
     if (rc == 0) { /* close_notify instead of the next message */
         tls_stream_set_why(s, "the peer ended the handshake");
