@@ -208,6 +208,14 @@ static bool has_line(const struct pool *p, const struct config_server *line)
     return same;
 }
 
+/* As for the servers of the configuration (config/check_keys.c). */
+static bool lacks_name(const struct pool *p, const struct config_server *line)
+{
+    const struct config_pool *conf = pool_conf(p);
+    return config_pool_has_tls(conf) && conf->tls_verify && conf->tls_name == NULL &&
+           addr_is_unix(&line->addr);
+}
+
 static enum request_result command_server_add_line(struct request *r, struct pool *p,
                                                    const struct config_server *line)
 {
@@ -216,6 +224,11 @@ static enum request_result command_server_add_line(struct request *r, struct poo
                                "%s: names are resolved for servers of the configuration only, "
                                "expected an address",
                                r->word[1]);
+    if (lacks_name(p, line))
+        return request_fail(r,
+                            "%s: has no name that its certificate could be for, expected tls_name "
+                            "or tls_verify = no in pool %s",
+                            r->word[1], pool_name(p));
     if (cycles_would_form(runtime_conf(r->rt), &r->rt->pools, p, &line->addr, line->same_port))
         return request_fail(r,
                             "%s: a loop: zproxy itself listens there and sends clients to pool %s",

@@ -127,6 +127,8 @@ static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
     fputs("</span> <span>", out);
     html_text(out, p->file != NULL ? p->file : p->balance);
     fputs("</span>", out);
+    if (p->tls)
+        fputs(" <span title=\"to the servers\">TLS</span>", out);
     if (p->rebalance.running) {
         fputs(" <span class=\"badge warn\">rebalance: ", out);
         html_count(out, p->rebalance.closed);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
+#include "base/text.h"
 #include "tls/certificate.h"
 #include "tls/tls_error.h"
 #include "tls/tls_files.h"
@@ -152,17 +154,22 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-/* A hello must not have addresses (RFC 6066, section 3). */
+/* A hello must have no addresses, and no dot at the end of a name (RFC 6066, section 3). */
 static bool set_host(SSL *ssl, const char *host, bool verify)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    char name[HOSTNAME_MAX + 1];
     if (host == NULL)
         return true;
     if (is_address(host))
         return !verify || X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1;
+    text_copy(name, sizeof name, host);
+    size_t length = strlen(name);
+    if (length > 1 && name[length - 1] == '.')
+        name[length - 1] = '\0';
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(ssl, host) == 1 &&
-           (!verify || X509_VERIFY_PARAM_set1_host(param, host, 0) == 1);
+    return SSL_set_tlsext_host_name(ssl, name) == 1 &&
+           (!verify || X509_VERIFY_PARAM_set1_host(param, name, 0) == 1);
 }
 
 static int continue_session(const struct tls_client_context *c, struct tls_stream *s,
