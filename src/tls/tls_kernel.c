@@ -44,9 +44,7 @@ int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t d
 {
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     uint64_t written = 0;
-    int rc = tls_keys_get(ssl, TLS_SEND, &keys[TLS_SEND]);
-    if (rc == 0)
-        rc = tls_keys_get(ssl, TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    int rc = tls_keys_get_both(ssl, keys);
     if (rc == 0)
         rc = ktls_written(fd, &written);
     if (rc == 0)

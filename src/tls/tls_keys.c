@@ -271,19 +271,30 @@ static void set_explicit_nonce(struct tls_keys *keys)
         keys->iv[TLS_IV_SIZE - 1 - i] = (unsigned char)(keys->sequence >> 8 * i);
 }
 
-static int get_tls12(const SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
+/* Takes the keys of one direction out of the key block. */
+static void take_tls12(const unsigned char *block, enum tls_direction direction,
+                       struct tls_keys *keys)
 {
-    unsigned char block[KEY_BLOCK_MAX];
     size_t size = tls_cipher_key_size(keys->cipher);
     size_t fixed = keys->cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : SALT_SIZE;
-    bool server = (direction == TLS_SEND) == (SSL_is_server(ssl) != 0);
-    int rc = derive_key_block(ssl, block, 2 * (size + fixed));
-    if (rc == 0) {
-        memcpy(keys->key, block + (server ? size : 0), size);
-        memcpy(keys->iv, block + 2 * size + (server ? fixed : 0), fixed);
-        if (fixed == SALT_SIZE)
-            set_explicit_nonce(keys);
-    }
+    bool server = (direction == TLS_SEND) == keys->server;
+    memcpy(keys->key, block + (server ? size : 0), size);
+    memcpy(keys->iv, block + 2 * size + (server ? fixed : 0), fixed);
+    if (fixed == SALT_SIZE)
+        set_explicit_nonce(keys);
+}
+
+/* The block is derived once for both directions, if both are wanted. */
+static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *receive,
+                     struct tls_keys *send)
+{
+    unsigned char block[KEY_BLOCK_MAX];
+    size_t fixed = cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : SALT_SIZE;
+    int rc = derive_key_block(ssl, block, 2 * (tls_cipher_key_size(cipher) + fixed));
+    if (rc == 0 && send != NULL)
+        take_tls12(block, TLS_SEND, send);
+    if (rc == 0 && receive != NULL)
+        take_tls12(block, TLS_RECEIVE, receive);
     OPENSSL_cleanse(block, sizeof block);
     return rc;
 }
@@ -338,7 +349,8 @@ static bool has_short_records(const SSL *ssl)
            SSL_SESSION_get_max_fragment_length(session) != TLSEXT_max_fragment_length_DISABLED;
 }
 
-int tls_keys_get(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
+/* Everything but what is derived. */
+static int begin_keys(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
 {
     const struct notes *notes = library.index == -1 ? NULL : notes_of(ssl);
     int version = SSL_version(ssl);
@@ -357,6 +369,29 @@ int tls_keys_get(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
         .cipher = (uint8_t)cipher,
         .sequence = notes->records[direction],
     };
-    return version == TLS1_3_VERSION ? get_tls13(notes, direction, keys)
-                                     : get_tls12(ssl, direction, keys);
+    return 0;
+}
+
+int tls_keys_get(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
+{
+    int rc = begin_keys(ssl, direction, keys);
+    if (rc < 0)
+        return rc;
+    if (keys->version == TLS_1_3)
+        return get_tls13(notes_of(ssl), direction, keys);
+    return get_tls12(ssl, keys->cipher, direction == TLS_RECEIVE ? keys : NULL,
+                     direction == TLS_SEND ? keys : NULL);
+}
+
+int tls_keys_get_both(SSL *ssl, struct tls_keys keys[TLS_DIRECTIONS])
+{
+    int rc = begin_keys(ssl, TLS_SEND, &keys[TLS_SEND]);
+    if (rc == 0)
+        rc = begin_keys(ssl, TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    if (rc < 0)
+        return rc;
+    if (keys[TLS_SEND].version != TLS_1_3)
+        return get_tls12(ssl, keys[TLS_SEND].cipher, &keys[TLS_RECEIVE], &keys[TLS_SEND]);
+    rc = get_tls13(notes_of(ssl), TLS_SEND, &keys[TLS_SEND]);
+    return rc < 0 ? rc : get_tls13(notes_of(ssl), TLS_RECEIVE, &keys[TLS_RECEIVE]);
 }

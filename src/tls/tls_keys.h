@@ -30,6 +30,9 @@ void tls_keys_unwatch(struct ssl_st *ssl);
  * known; -EKEYREJECTED: OpenSSL failed. */
 int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys);
 
+/* The same for both directions, with less work. */
+int tls_keys_get_both(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS]);
+
 /* The number of KeyUpdate messages that the connection has received or sent so far. */
 unsigned tls_keys_updates(const struct ssl_st *ssl, enum tls_direction direction);
 

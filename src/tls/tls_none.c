@@ -9,6 +9,12 @@
 #include "tls/tls_session_cache.h"
 #include "tls/tls_stream.h"
 
+int tls_keys_get_both(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS])
+{
+    (void)ssl, (void)keys;
+    return -EOPNOTSUPP;
+}
+
 int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys)
 {
     (void)ssl, (void)direction, (void)keys;

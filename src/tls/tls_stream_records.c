@@ -38,9 +38,7 @@ int tls_stream_records_take(struct tls_stream *s)
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     if (SSL_is_server(s->ssl) != 1 || SSL_has_pending(s->ssl) == 1)
         return -EBUSY;
-    int rc = tls_keys_get(s->ssl, TLS_SEND, &keys[TLS_SEND]);
-    if (rc == 0)
-        rc = tls_keys_get(s->ssl, TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    int rc = tls_keys_get_both(s->ssl, keys);
     if (rc == 0) {
         s->records = tls_records_new(keys);
         rc = s->records == NULL ? -ENOMEM : 0;
