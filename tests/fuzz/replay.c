@@ -12,9 +12,8 @@ static uint8_t *read_file(const char *path, size_t *n)
     uint8_t *bytes = NULL;
     if (in == NULL)
         return NULL;
-    if (fseek(in, 0, SEEK_END) == 0) {
-        const long size = ftell(in);
-        rewind(in);
+    const long size = fseek(in, 0, SEEK_END) == 0 ? ftell(in) : -1;
+    if (size >= 0 && fseek(in, 0, SEEK_SET) == 0) {
         bytes = malloc((size_t)size + 1);
         *n = bytes == NULL ? 0 : fread(bytes, 1, (size_t)size, in);
     }
