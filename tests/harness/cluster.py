@@ -33,9 +33,11 @@ VIP, PORT = "203.0.113.10", 443         # routed; announced by BGP or a route of
 SHARED_VIP = "198.51.100.100"           # in the network of the nodes, for VRRP
 
 # At the end of its input it kills all processes in the network namespaces whose numbers it has read, and
-# removes the directory: nothing remains of a test that was killed.
+# removes the directory: nothing remains of a test that was killed. It keeps the namespaces open until then:
+# the kernel would give the number of one that has ended to a namespace of another test.
 GUARD = r"""
-ours=-false; while read -r net; do ours="$ours -o -lname net:\[$net\]"; done
+ours=-false
+while read -r net file; do exec {open}<"$file"; ours="$ours -o -lname net:\[$net\]"; done
 for round in 1 2 3 4 5; do
     found=$(find /proc/[0-9]*/ns/net -maxdepth 0 \( $ours \) -printf '%h\n' | cut -d / -f 3)
     [ "$found" ] || break
@@ -221,11 +223,11 @@ class Guard:
     """A process outside of the test's session that cleans up when the test has ended, however it did."""
 
     def __init__(self, directory):
-        self.process = subprocess.Popen(["sh", "-c", GUARD, "sh", directory], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(["bash", "-c", GUARD, "bash", directory], stdin=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, start_new_session=True)
 
     def watch(self, network):
-        self.process.stdin.write(b"%d\n" % os.fstat(network.fd).st_ino)
+        self.process.stdin.write(b"%d /proc/%d/fd/%d\n" % (os.fstat(network.fd).st_ino, os.getpid(), network.fd))
         self.process.stdin.flush()
 
     def end(self):
