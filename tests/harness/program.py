@@ -270,6 +270,7 @@ class Zproxy:
         return os.path.join(self.directory, name)
 
     def _start(self):
+        self.is_told_to_end = False
         self.settings = {"log": self.path("log"), "access_log": self.path("access"),
                          "shutdown_timeout": "10ms", **self.settings}
         where = {"stderr": self.path("stderr")}
@@ -325,8 +326,10 @@ class Zproxy:
             raise Failure(f"zproxy has ended with {self.process.returncode}")
 
     def send_signal(self, number):
-        self.check_alive()
-        self.process.send_signal(number)
+        if not self.is_told_to_end:
+            self.check_alive()
+        self.is_told_to_end |= number in (signal.SIGTERM, signal.SIGINT)
+        self.process.send_signal(number)   # nothing happens if it has ended
 
     def wait_end(self):
         """Waits for the end, which must be in order: status 0, nothing on standard error."""
