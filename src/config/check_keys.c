@@ -72,6 +72,37 @@ static void check_key_unused_named(const struct load *l, enum section_kind kind,
     check_key_unused(l, kind, i, keys_find(&keys_sections[kind], key), why);
 }
 
+/* --- Keys of TLS in [listen] and [pool] --- */
+
+static void check_versions(const struct load *l, enum section_kind kind, size_t i,
+                           const struct config_tls *tls)
+{
+    if (tls->min > tls->max)
+        check_key_report(l, kind, i, check_key_given(l, kind, i, "tls_min") ? "tls_min" : "tls_max",
+                         "tls_min is above tls_max, expected no higher version");
+}
+
+static void check_protocols(const struct load *l, enum section_kind kind, size_t i,
+                            const struct config_tls *tls)
+{
+    size_t size = 0;
+    char what[128];
+    for (size_t n = 0; n < tls->alpn_count; n++)
+        size += 1 + strlen(tls->alpn[n]);
+    snprintf(what, sizeof what,
+             "%zu bytes with one for each protocol, expected at most %d for all of them", size,
+             CONFIG_ALPN_MAX);
+    if (size > CONFIG_ALPN_MAX)
+        check_key_report(l, kind, i, "tls_alpn", what);
+}
+
+static void check_agreed(const struct load *l, enum section_kind kind, size_t i,
+                         const struct config_tls *tls)
+{
+    check_versions(l, kind, i, tls);
+    check_protocols(l, kind, i, tls);
+}
+
 /* --- [listen] --- */
 
 static void check_listen_tls(const struct load *l, size_t i)
@@ -91,9 +122,7 @@ static void check_listen_tls(const struct load *l, size_t i)
         !check_key_given(l, SECTION_LISTEN, i, "tls_certificate"))
         check_key_report(l, SECTION_LISTEN, i, "tls",
                          "needs tls_certificate, expected a file with certificate and key");
-    if (listen->tls_limits.min > listen->tls_limits.max)
-        check_key_report(l, SECTION_LISTEN, i, "tls_min",
-                         "tls_min is above tls_max, expected no higher version");
+    check_agreed(l, SECTION_LISTEN, i, &listen->tls_limits);
     if (listen->tls_verify_client != CONFIG_VERIFY_CLIENT_NO && listen->tls_client_ca == NULL)
         check_key_report(l, SECTION_LISTEN, i, "tls_verify_client",
                          "needs tls_client_ca, expected a file with the CAs of clients");
@@ -293,15 +322,6 @@ static void check_tls_names(const struct load *l, size_t i)
     }
 }
 
-static void check_tls(const struct load *l, size_t i)
-{
-    const struct config_pool *pool = &l->config->pool[i];
-    if (pool->tls_limits.min > pool->tls_limits.max)
-        report_key(l, i, is_given(l, i, "tls_min") ? "tls_min" : "tls_max",
-                   "tls_min is above tls_max, expected no higher version");
-    check_tls_names(l, i);
-}
-
 static void check_source(const struct load *l, size_t i)
 {
     if (is_given(l, i, "server") && is_given(l, i, "file"))
@@ -325,7 +345,8 @@ void check_pool(const struct load *l, size_t i)
         strcmp(pool->fallback_name, pool->name) == 0)
         check_key_unused_named(l, SECTION_POOL, i, "fallback", "");
     check_addresses(l, i);
-    check_tls(l, i);
+    check_agreed(l, SECTION_POOL, i, &pool->tls_limits);
+    check_tls_names(l, i);
 }
 
 /* --- Loops of fallbacks --- */

@@ -159,6 +159,9 @@ enum config_tls_kernel {
     CONFIG_TLS_KERNEL_YES, /* an error if this machine cannot at all */
 };
 
+/* Bytes of all protocols of a section, with one more for each. */
+#define CONFIG_ALPN_MAX 4096
+
 /* What may be agreed in a TLS handshake, and what follows it. */
 struct config_tls {
     enum config_tls_version min;
@@ -166,7 +169,7 @@ struct config_tls {
     char *ciphers;      /* of TLS 1.2, as OpenSSL writes them; NULL = OpenSSL's own; also below */
     char *ciphersuites; /* of TLS 1.3 */
     char *groups;       /* of the key exchange */
-    char **alpn;        /* protocols, the preferred one first */
+    char **alpn;        /* protocols, the preferred one first: at most CONFIG_ALPN_MAX bytes */
     size_t alpn_count;
     enum config_tls_kernel kernel;
 };

@@ -78,12 +78,10 @@ static int set_certificate(struct tls_client_context *c, const struct config_poo
 
 static int set_alpn(SSL_CTX *ctx, const struct config_tls *limits, struct tls_problem *p)
 {
-    unsigned char list[4096];
-    size_t n = tls_limits_alpn(limits, list, sizeof list);
-    if (limits->alpn_count == 0)
-        return 0;
-    if (n == 0 || SSL_CTX_set_alpn_protos(ctx, list, (unsigned)n) != 0)
-        return client_failed(p, "tls_alpn", "too many protocols");
+    unsigned char list[CONFIG_ALPN_MAX];
+    size_t n = tls_limits_alpn(limits, list);
+    if (n > 0 && SSL_CTX_set_alpn_protos(ctx, list, (unsigned)n) != 0)
+        return client_failed(p, "tls_alpn", "out of memory");
     return 0;
 }
 

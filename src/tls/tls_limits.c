@@ -1,5 +1,6 @@
 #include "tls/tls_limits.h"
 
+#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -38,13 +39,12 @@ const char *tls_limits_apply(const struct config_tls *limits, struct ssl_ctx_st 
     return NULL;
 }
 
-size_t tls_limits_alpn(const struct config_tls *limits, unsigned char *list, size_t size)
+size_t tls_limits_alpn(const struct config_tls *limits, unsigned char list[CONFIG_ALPN_MAX])
 {
     size_t n = 0;
     for (size_t i = 0; i < limits->alpn_count; i++) {
-        size_t len = strlen(limits->alpn[i]); /* at most 255 */
-        if (n + 1 + len > size)
-            return 0;
+        size_t len = strlen(limits->alpn[i]);   /* at most 255 */
+        assert(n + 1 + len <= CONFIG_ALPN_MAX); /* checked when the file was loaded */
         list[n] = (unsigned char)len;
         memcpy(list + n + 1, limits->alpn[i], len);
         n += 1 + len;

@@ -13,7 +13,7 @@ struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 const char *tls_limits_apply(const struct config_tls *limits, struct ssl_ctx_st *ctx, char *text,
                              size_t size);
 
-/* Writes the protocols in the form of RFC 7301. Returns the bytes; 0: no room. */
-size_t tls_limits_alpn(const struct config_tls *limits, unsigned char *list, size_t size);
+/* Writes the protocols in the form of RFC 7301. Returns the bytes. */
+size_t tls_limits_alpn(const struct config_tls *limits, unsigned char list[CONFIG_ALPN_MAX]);
 
 #endif

@@ -18,8 +18,6 @@
 #include "tls/tls_stream.h"
 #include "tls/tls_tickets.h"
 
-#define ALPN_MAX 4096
-
 struct tls_server_context {
     const struct config_listen *conf;
     struct certificate *certificate; /* of conf->tls_certificate[i] */
@@ -30,7 +28,7 @@ struct tls_server_context {
     SSL_CTX **group; /* of names.group[i] */
     struct tls_ticket_keys *ticket_keys;
     X509_STORE *client_ca; /* NULL: no certificates of clients */
-    unsigned char alpn[ALPN_MAX];
+    unsigned char alpn[CONFIG_ALPN_MAX];
     unsigned alpn_size;
 };
 
@@ -180,13 +178,6 @@ static bool set_tickets(const struct tls_server_context *c, SSL_CTX *ctx)
     return tls_tickets_use(ctx, c->ticket_keys) == 0;
 }
 
-static void set_alpn(struct tls_server_context *c, SSL_CTX *ctx)
-{
-    c->alpn_size = (unsigned)tls_limits_alpn(&c->conf->tls_limits, c->alpn, sizeof c->alpn);
-    if (c->alpn_size > 0)
-        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, c);
-}
-
 static int use_certificates(const struct tls_server_context *c, const struct certificate_group *g,
                             SSL_CTX *ctx, const struct problems *p)
 {
@@ -211,7 +202,8 @@ static int make_group(struct tls_server_context *c, size_t i, const struct probl
         return -1;
     if (!set_client_ca(c, ctx) || !set_tickets(c, ctx) || tls_keys_watch(ctx) < 0)
         return report(p, "tls", 0, "out of memory");
-    set_alpn(c, ctx);
+    if (c->alpn_size > 0)
+        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, c);
     tls_stream_note_names(ctx);
     SSL_CTX_set_app_data(ctx, &c->names.group[i]);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
@@ -235,6 +227,7 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     size_t max = c->conf->tls_certificate_count;
+    c->alpn_size = (unsigned)tls_limits_alpn(&c->conf->tls_limits, c->alpn);
     c->certificate = calloc(max, sizeof *c->certificate);
     c->text = calloc(max, sizeof *c->text);
     c->used = calloc(max, sizeof *c->used);
