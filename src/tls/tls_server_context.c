@@ -226,6 +226,7 @@ static int make_groups(struct tls_server_context *c, const struct problems *p)
 static int context_set(struct tls_server_context *c, const struct problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
+    size_t bad_key;
     size_t max = c->conf->tls_certificate_count;
     c->alpn_size = (unsigned)tls_limits_alpn(&c->conf->tls_limits, c->alpn);
     c->certificate = calloc(max, sizeof *c->certificate);
@@ -239,8 +240,8 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
         if ((c->text[i] = certificate_print_names(&c->certificate[i])) == NULL)
             rc = report(p, "tls", 0, "out of memory");
     if (tls_tickets_load(&c->ticket_keys, c->conf->tls_ticket_key, c->conf->tls_ticket_key_count,
-                         text) < 0)
-        rc = report(p, "tls_ticket_key", 0, text);
+                         &bad_key, text) < 0)
+        rc = report(p, "tls_ticket_key", bad_key, text);
     return rc == 0 ? make_groups(c, p) : rc;
 }
 

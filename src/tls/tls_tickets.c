@@ -76,10 +76,12 @@ static int read_key(struct ticket_key *k, const char *file, char text[TLS_FILE_E
         return fd;
     }
     ssize_t n = read(fd, bytes, sizeof bytes);
+    int rc = n < 0 ? -errno : parse_key(k, bytes, (size_t)n);
     close(fd);
-    int rc = n < 0 ? -EIO : parse_key(k, bytes, (size_t)n);
     OPENSSL_cleanse(bytes, sizeof bytes);
-    if (rc < 0)
+    if (n < 0)
+        snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": %s", file, strerror(-rc));
+    else if (rc < 0)
         snprintf(text, TLS_FILE_ERROR_MAX,
                  "\"%.255s\": not a ticket key, expected 48 or 80 random bytes "
                  "(openssl rand 80)",
@@ -87,10 +89,11 @@ static int read_key(struct ticket_key *k, const char *file, char text[TLS_FILE_E
     return rc;
 }
 
-int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count,
+int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count, size_t *bad,
                      char text[TLS_FILE_ERROR_MAX])
 {
     *keys = NULL;
+    *bad = 0;
     if (count == 0)
         return 0;
     struct tls_ticket_keys *made = calloc(1, sizeof *made + count * sizeof made->key[0]);
@@ -100,8 +103,10 @@ int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t co
     }
     int rc = 0;
     made->count = count;
-    for (size_t i = 0; i < count && rc == 0; i++)
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        *bad = i;
         rc = read_key(&made->key[i], file[i], text);
+    }
     if (rc < 0)
         tls_tickets_free(made);
     else

@@ -16,8 +16,9 @@
 struct tls_ticket_keys;
 
 /* Reads files of 48 or 80 bytes, as nginx and HAProxy have them: the first one encrypts, all
- * decrypt. Sets *keys to NULL if there are none. Returns 0; or -errno, with text. */
-int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count,
+ * decrypt. Sets *keys to NULL if there are none. Returns 0; or -errno, with text and the index of
+ * the file that cannot be used. */
+int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count, size_t *bad,
                      char text[TLS_FILE_ERROR_MAX]);
 void tls_tickets_free(struct tls_ticket_keys *keys);
 
