@@ -68,6 +68,25 @@ START_TEST(of_each_type_the_first_one_is_taken)
 }
 END_TEST
 
+/* A client that does not verify ECDSA must not be refused. */
+START_TEST(a_wildcard_is_taken_for_types_that_the_name_has_not)
+{
+    static char *exact[] = { (char *)"www.c.test", (char *)"c.test", (char *)".c.test" };
+    static char *below[] = { (char *)"*.c.test" };
+    static const struct certificate two[] = {
+        { .type = CERTIFICATE_ECDSA, .name = exact, .name_count = 3 },
+        { .type = CERTIFICATE_RSA, .name = below, .name_count = 1 },
+    };
+    drop();
+    ck_assert_int_eq(certificate_names_init(&names, two, LENGTH(two)), 0);
+    ck_assert_uint_eq(chosen("www.c.test", CERTIFICATE_ECDSA), 0);
+    ck_assert_uint_eq(chosen("www.c.test", CERTIFICATE_RSA), 1);
+    ck_assert_uint_eq(chosen("x.c.test", CERTIFICATE_ECDSA), CERTIFICATE_NONE);
+    ck_assert_uint_eq(chosen("c.test", CERTIFICATE_RSA), CERTIFICATE_NONE);
+    ck_assert_uint_eq(chosen(".c.test", CERTIFICATE_RSA), CERTIFICATE_NONE);
+}
+END_TEST
+
 START_TEST(unknown_names_get_the_first_and_what_stands_beside_it)
 {
     ck_assert_uint_eq(chosen("other.test", CERTIFICATE_ECDSA), 0);
@@ -134,6 +153,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_name_of_its_own_precedes_a_wildcard);
     tcase_add_test(t, a_wildcard_stands_for_one_label);
     tcase_add_test(t, of_each_type_the_first_one_is_taken);
+    tcase_add_test(t, a_wildcard_is_taken_for_types_that_the_name_has_not);
     tcase_add_test(t, unknown_names_get_the_first_and_what_stands_beside_it);
     tcase_add_test(t, long_names_are_unknown);
     tcase_add_test(t, many_certificates_are_found_by_each_of_their_names);

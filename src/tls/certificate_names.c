@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,12 +106,42 @@ static ssize_t note_group(struct certificate_names *n, const struct certificate_
     return (ssize_t)*latest;
 }
 
+/* The first entry of a name; all->count: there is none. */
+static size_t find_entry(const struct entries *all, const char *name)
+{
+    size_t low = 0, high = all->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(all->at[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < all->count && strcmp(all->at[low].name, name) == 0 ? low : all->count;
+}
+
+/* For types of which no certificate is for the name itself: a client that only verifies those must
+ * not be refused. */
+static void take_wildcard(struct certificate_group *g, const struct entries *all, const char *name,
+                          const struct certificate *certificate)
+{
+    char wildcard[HOSTNAME_MAX + 2];
+    const char *dot = strchr(name, '.');
+    if (dot == NULL || dot == name || strlen(name) > HOSTNAME_MAX)
+        return;
+    snprintf(wildcard, sizeof wildcard, "*%s", dot);
+    size_t i = find_entry(all, wildcard);
+    for (size_t end = i == all->count ? i : end_of_name(all, i); i < end; i++)
+        take(g, certificate, all->at[i].certificate);
+}
+
 static int note_name(struct certificate_names *n, const struct entries *all, size_t i, size_t end,
                      const struct certificate *certificate, size_t *latest)
 {
     struct certificate_group g = empty_group();
     for (size_t j = i; j < end; j++)
         take(&g, certificate, all->at[j].certificate);
+    take_wildcard(&g, all, all->at[i].name, certificate);
     ssize_t group = note_group(n, &g, &latest[all->at[i].certificate]);
     struct certificate_name *added =
         group < 0 ? NULL : array_add(&n->name, &n->name_count, sizeof *added);

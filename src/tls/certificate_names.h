@@ -1,6 +1,5 @@
-/* Which certificates are for a name: those that name it, else those with "*" for its first label
- * (RFC 6125, 6.4.3). Of each type of key the first certificate is taken. Constant once it is made.
- */
+/* Which certificates are for a name: of each type of key the first one that names it, else the
+ * first one with "*" for its first label (RFC 6125, 6.4.3). Constant once it is made. */
 #ifndef ZPROXY_TLS_CERTIFICATE_NAMES_H
 #define ZPROXY_TLS_CERTIFICATE_NAMES_H
 
