@@ -17,7 +17,7 @@
 static struct rig r;
 static struct tls_side client_tls;
 static struct tls_side server_tls;
-static struct ktls_reader far_reader;
+static struct tls_control_reader far_reader;
 
 static struct tls_keys make_keys(unsigned seed)
 {
@@ -48,7 +48,7 @@ static void speak_tls(struct side *sd, int far, struct tls_side *tls, bool serve
     tls->kernel.beside = written - 60 * tls_cipher_overhead(TLS_1_3, TLS_AES_128_GCM);
     sd->tls = tls;
     side_set_ktls(sd);
-    far_reader = (struct ktls_reader){ 0 };
+    far_reader = (struct tls_control_reader){ 0 };
 }
 
 enum {
@@ -138,7 +138,7 @@ START_TEST(close_notify_ends_the_stream)
     RIG_PUMP_UNTIL(&r, r.up.state == FLOW_DONE);
     rig_expect(r.server, "last", 4);
     if (_i & TLS_SERVER)
-        ck_assert_int_eq(far_control(r.server), KTLS_CLOSE_NOTIFY);
+        ck_assert_int_eq(far_control(r.server), TLS_CONTROL_CLOSE_NOTIFY);
     ck_assert_int_eq(r.down.state, FLOW_FILL);
     rig_send(r.server, "reply", 5);
     RIG_PUMP_UNTIL(&r, r.down.bytes == 5);
@@ -155,7 +155,7 @@ START_TEST(fin_of_a_plain_side_becomes_close_notify)
     rig_await(&r, &r.client_side, SIDE_ENDED);
     RIG_PUMP_UNTIL(&r, r.up.state == FLOW_DONE);
     rig_expect(r.server, "last", 4);
-    ck_assert_int_eq(far_control(r.server), KTLS_CLOSE_NOTIFY);
+    ck_assert_int_eq(far_control(r.server), TLS_CONTROL_CLOSE_NOTIFY);
     rig_close(&r);
 }
 END_TEST
@@ -279,7 +279,7 @@ START_TEST(a_slow_reader_with_a_small_buffer_gets_everything)
     }
     ck_assert_uint_eq(got, len);
     if (_i & TLS_SERVER)
-        ck_assert_int_eq(far_control(r.server), KTLS_CLOSE_NOTIFY);
+        ck_assert_int_eq(far_control(r.server), TLS_CONTROL_CLOSE_NOTIFY);
     free(data);
     rig_close(&r);
 }

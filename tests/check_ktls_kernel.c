@@ -120,7 +120,7 @@ static void expect(struct rig *r, int fd, const char *text)
     ck_assert_str_eq(got, text);
 }
 
-static int control_of(struct rig *r, int fd, struct ktls_reader *reader)
+static int control_of(struct rig *r, int fd, struct tls_control_reader *reader)
 {
     ck_assert_int_eq(splice_in(r, fd), -EINVAL);
     return ktls_read_control(fd, reader, r->up.version, fd == r->server);
@@ -159,15 +159,15 @@ END_TEST
 START_TEST(alerts_come_between_data)
 {
     struct rig r = rig_open(&kinds[_i]);
-    struct ktls_reader reader = { 0 };
+    struct tls_control_reader reader = { 0 };
     ck_assert_int_eq(write(r.client, "before", 6), 6);
     ck_assert_int_eq(ktls_send_alert(r.client, false, TLS_ALERT_USER_CANCELED), 0);
     ck_assert_int_eq(write(r.client, "after", 5), 5);
     ck_assert_int_eq(ktls_send_alert(r.client, false, TLS_ALERT_CLOSE_NOTIFY), 0);
     expect(&r, r.server, "before");
-    ck_assert_int_eq(control_of(&r, r.server, &reader), KTLS_IGNORED);
+    ck_assert_int_eq(control_of(&r, r.server, &reader), TLS_CONTROL_IGNORED);
     expect(&r, r.server, "after");
-    ck_assert_int_eq(control_of(&r, r.server, &reader), KTLS_CLOSE_NOTIFY);
+    ck_assert_int_eq(control_of(&r, r.server, &reader), TLS_CONTROL_CLOSE_NOTIFY);
     ck_assert_int_eq(ktls_read_control(r.server, &reader, r.up.version, true), -EAGAIN);
     rig_close(&r);
 }
@@ -238,7 +238,7 @@ END_TEST
 START_TEST(new_keys_follow_a_key_update)
 {
     struct rig r = rig_open(&kinds[_i]);
-    struct ktls_reader reader = { 0 };
+    struct tls_control_reader reader = { 0 };
     struct tls_keys next = make_keys(&kinds[_i], 0);
     if (!ktls_replaces_keys()) {
         ck_assert_int_eq(ktls_set_keys(r.client, TLS_SEND, &next), -EBUSY);
@@ -248,7 +248,7 @@ START_TEST(new_keys_follow_a_key_update)
         ck_assert_int_eq(ktls_set_keys(r.client, TLS_SEND, &next), 0);
         ck_assert_int_eq(write(r.client, "after", 5), 5);
         expect(&r, r.server, "before");
-        ck_assert_int_eq(control_of(&r, r.server, &reader), KTLS_KEY_UPDATE);
+        ck_assert_int_eq(control_of(&r, r.server, &reader), TLS_CONTROL_KEY_UPDATE);
         ck_assert_int_eq(ktls_set_keys(r.server, TLS_RECEIVE, &next), 0);
         expect(&r, r.server, "after");
     }

@@ -82,6 +82,12 @@ static void note_ktls_failure(struct side *sd, bool sends, int error)
         tls_side_failed(sd->tls, "a message that is not allowed");
 }
 
+static void close_rekey(struct session *s, const struct side *failed)
+{
+    note_tls_failure(failed);
+    session_close(s, SESSION_END_TLS_REKEY);
+}
+
 /* Pumps one direction. Returns false if the session has ended. */
 static bool pump(struct session *s, struct flow *f, struct side *src, struct side *dst)
 {
@@ -93,7 +99,7 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
     }
     note_ktls_failure(f->sink_failed ? dst : src, f->sink_failed, -rc);
     if (rc == -EKEYEXPIRED)
-        session_close(s, SESSION_END_TLS_REKEY);
+        close_rekey(s, f->sink_failed ? dst : src);
     else if (is_shortage(-rc))
         session_close(s, SESSION_END_RESOURCE);
     else if (flow_is_closing(f) && f->cut && !f->sink_failed)

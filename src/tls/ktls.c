@@ -19,16 +19,6 @@ enum record_type {
     RECORD_HANDSHAKE = 22,
 };
 
-enum handshake_type {
-    HELLO_REQUEST = 0,
-    CLIENT_HELLO = 1,
-    NEW_SESSION_TICKET = 4,
-    KEY_UPDATE = 24,
-};
-
-/* Control records in a row, after which the peer is thought to do harm. */
-#define IGNORED_MAX 32
-
 /* ---- keys ---- */
 
 /* Where the parts are in what the kernel takes as the keys of a cipher (linux/tls.h). The kernel
@@ -157,7 +147,7 @@ int ktls_send_alert(int fd, bool fatal, enum tls_alert alert)
 
 int ktls_send_key_update(int fd)
 {
-    unsigned char bytes[] = { KEY_UPDATE, 0, 0, 1, 0 };
+    unsigned char bytes[TLS_KEY_UPDATE_SIZE] = { TLS_KEY_UPDATE, 0, 0, 1, 0 };
     return send_record(fd, RECORD_HANDSHAKE, bytes, sizeof bytes);
 }
 
@@ -199,73 +189,7 @@ int ktls_is_flushed(int fd, uint64_t written)
 
 /* ---- received ---- */
 
-static enum ktls_event judge_alert(const unsigned char *bytes, size_t length, uint16_t version)
-{
-    if (length != 2)
-        return KTLS_UNEXPECTED;
-    if (bytes[1] == TLS_ALERT_CLOSE_NOTIFY)
-        return KTLS_CLOSE_NOTIFY;
-    bool warning = bytes[1] == TLS_ALERT_USER_CANCELED || (version == TLS_1_2 && bytes[0] == 1);
-    return warning ? KTLS_IGNORED : KTLS_FATAL;
-}
-
-/* A message of the handshake protocol, of which `here` bytes are in this record. */
-static enum ktls_event judge_message(const unsigned char *message, size_t length, size_t here,
-                                     uint16_t version, bool server)
-{
-    switch (message[0]) {
-    case HELLO_REQUEST:
-        return version == TLS_1_2 && !server ? KTLS_RENEGOTIATE : KTLS_UNEXPECTED;
-    case CLIENT_HELLO:
-        return version == TLS_1_2 && server ? KTLS_RENEGOTIATE : KTLS_UNEXPECTED;
-    case NEW_SESSION_TICKET:
-        return version == TLS_1_3 && !server ? KTLS_IGNORED : KTLS_UNEXPECTED;
-    case KEY_UPDATE:
-        if (version != TLS_1_3 || length != 5 || here != 5 || message[4] > 1)
-            return KTLS_UNEXPECTED;
-        return message[4] == 1 ? KTLS_KEY_REQUEST : KTLS_KEY_UPDATE;
-    }
-    return KTLS_UNEXPECTED;
-}
-
-/* A record may have several messages, and a message may take several records. Nothing may follow a
- * KeyUpdate in its record (RFC 8446, 5.1). */
-static enum ktls_event judge_handshake(struct ktls_reader *reader, const unsigned char *bytes,
-                                       size_t length, uint16_t version, bool server)
-{
-    enum ktls_event event = KTLS_IGNORED;
-    size_t at = reader->skip < length ? reader->skip : length;
-    reader->skip -= (uint32_t)at;
-    while (at < length) {
-        if (length - at < 4 || event == KTLS_KEY_UPDATE || event == KTLS_KEY_REQUEST)
-            return KTLS_UNEXPECTED;
-        const unsigned char *message = bytes + at;
-        size_t whole = 4 + ((size_t)message[1] << 16 | (size_t)message[2] << 8 | message[3]);
-        size_t here = whole < length - at ? whole : length - at;
-        enum ktls_event next = judge_message(message, whole, length - at, version, server);
-        if (next == KTLS_UNEXPECTED)
-            return next;
-        event = next != KTLS_IGNORED ? next : event;
-        reader->skip = (uint32_t)(whole - here);
-        at += here;
-    }
-    return length == 0 ? KTLS_UNEXPECTED : event;
-}
-
-enum ktls_event ktls_judge(struct ktls_reader *reader, uint8_t type, const unsigned char *bytes,
-                           size_t length, uint16_t version, bool server)
-{
-    if (reader->ignored >= IGNORED_MAX)
-        return KTLS_UNEXPECTED;
-    reader->ignored++;
-    if (type == RECORD_HANDSHAKE)
-        return judge_handshake(reader, bytes, length, version, server);
-    if (type == RECORD_ALERT && reader->skip == 0)
-        return judge_alert(bytes, length, version);
-    return KTLS_UNEXPECTED;
-}
-
-int ktls_read_control(int fd, struct ktls_reader *reader, uint16_t version, bool server)
+int ktls_read_control(int fd, struct tls_control_reader *reader, uint16_t version, bool server)
 {
     unsigned char bytes[16 * 1024 + 1];
     union {
@@ -282,5 +206,5 @@ int ktls_read_control(int fd, struct ktls_reader *reader, uint16_t version, bool
     const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     if (c == NULL || c->cmsg_level != SOL_TLS || c->cmsg_type != TLS_GET_RECORD_TYPE)
         return -EIO;
-    return (int)ktls_judge(reader, *CMSG_DATA(c), bytes, (size_t)n, version, server);
+    return (int)tls_control_judge(reader, *CMSG_DATA(c), bytes, (size_t)n, version, server);
 }

@@ -14,13 +14,11 @@
 #include <stdint.h>
 
 #include "tls/tls_cipher.h"
+#include "tls/tls_control.h"
 
 /* A pipe must have room for this many fragments before a splice from kTLS: those of the longest
  * record. Kernels before 6.1.190 and 6.12.113 drop what does not fit, without an error. */
 #define KTLS_RECORD_SLOTS 18
-
-/* The number of records that AES-GCM may encrypt with one key: 2^24.5 (RFC 8446, 5.5). */
-#define KTLS_RECORDS_MAX 23726566
 
 /* Gives the socket the protocol; without keys it stays a plain one. -ENOENT: the module is not
  * loaded; -ENOTCONN: the connection is not established, or one end has sent FIN. */
@@ -35,15 +33,6 @@ int ktls_get_sequence(int fd, enum tls_direction direction, enum tls_cipher ciph
                       uint64_t *sequence);
 
 /* ---- what is sent beside data ---- */
-
-enum tls_alert {
-    TLS_ALERT_CLOSE_NOTIFY = 0,
-    TLS_ALERT_UNEXPECTED_MESSAGE = 10,
-    TLS_ALERT_BAD_RECORD_MAC = 20,
-    TLS_ALERT_INTERNAL_ERROR = 80,
-    TLS_ALERT_USER_CANCELED = 90,
-    TLS_ALERT_NO_RENEGOTIATION = 100,
-};
 
 /* -EAGAIN: not sent, the socket is full. */
 int ktls_send_alert(int fd, bool fatal, enum tls_alert alert);
@@ -65,28 +54,8 @@ int ktls_written(int fd, uint64_t *written);
 
 /* ---- what is received beside data ---- */
 
-/* The state of a connection whose records are read here; zero at first. */
-struct ktls_reader {
-    uint32_t skip;   /* bytes that are left of a handshake message, which is ignored */
-    uint8_t ignored; /* records since the last data */
-};
-
-enum ktls_event {
-    KTLS_IGNORED,      /* a ticket, a warning: nothing to do */
-    KTLS_CLOSE_NOTIFY, /* the peer sends nothing more */
-    KTLS_FATAL,        /* an alert that ends the connection */
-    KTLS_KEY_UPDATE,   /* the peer has changed its keys */
-    KTLS_KEY_REQUEST,  /* the same, and wants new keys from this end too */
-    KTLS_RENEGOTIATE,  /* TLS 1.2: the peer wants another handshake; it is to be refused */
-    KTLS_UNEXPECTED,   /* a message that is not allowed, or too many of them */
-};
-
 /* Reads the record that splice(2) has refused with EINVAL. server: this end is the server. Returns
- * a ktls_event; -EAGAIN: there is none; or -errno. */
-int ktls_read_control(int fd, struct ktls_reader *reader, uint16_t version, bool server);
-
-/* Judges a record that was read. */
-enum ktls_event ktls_judge(struct ktls_reader *reader, uint8_t type, const unsigned char *bytes,
-                           size_t length, uint16_t version, bool server);
+ * a tls_control_event; -EAGAIN: there is none; or -errno. */
+int ktls_read_control(int fd, struct tls_control_reader *reader, uint16_t version, bool server);
 
 #endif

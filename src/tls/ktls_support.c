@@ -125,10 +125,10 @@ static bool is_whole(const struct trial *t, int got)
 /* A KeyUpdate, and a record with the next keys. */
 static bool replaces_keys(struct trial *t)
 {
-    struct ktls_reader reader = { 0 };
+    struct tls_control_reader reader = { 0 };
     if (ktls_send_key_update(t->from) < 0 ||
         splice(t->to, NULL, t->pipe[1], NULL, RECORD_SIZE, 0) != -1 || errno != EINVAL ||
-        ktls_read_control(t->to, &reader, t->keys.version, true) != KTLS_KEY_UPDATE)
+        ktls_read_control(t->to, &reader, t->keys.version, true) != TLS_CONTROL_KEY_UPDATE)
         return false;
     return set_keys(t, 0x5a) == 0 && is_whole(t, carry(t, PIPE_ROOMY));
 }

@@ -15,6 +15,9 @@ enum tls_direction {
     TLS_DIRECTIONS,
 };
 
+/* The number of records that AES-GCM may encrypt with one key: 2^24.5 (RFC 8446, 5.5). */
+#define TLS_GCM_RECORDS_MAX 23726566
+
 /* The ciphers that the kernel has too: all of them authenticate by a tag of 16 bytes. */
 enum tls_cipher {
     TLS_AES_128_GCM,

@@ -14,8 +14,7 @@
 #define RECORD_FRAGMENTS 17
 #define RECORD_BYTES     (16 * 1024)
 
-#define ALERT_SIZE      2
-#define KEY_UPDATE_SIZE 5
+#define ALERT_SIZE 2
 
 static bool has_secrets(const struct tls_kernel *k)
 {
@@ -93,7 +92,7 @@ int tls_kernel_update(struct tls_kernel *k, int fd)
         return rc;
     k->update_due = false;
     k->uncounted = 0;
-    k->beside += KEY_UPDATE_SIZE + overhead_of(k, records);
+    k->beside += TLS_KEY_UPDATE_SIZE + overhead_of(k, records);
     return 0;
 }
 
@@ -119,7 +118,7 @@ int tls_kernel_count(struct tls_kernel *k, int fd, size_t bytes, uint32_t fragme
         return 0;
     k->uncounted = 0;
     int rc = ktls_get_sequence(fd, TLS_SEND, k->cipher, &records);
-    if (rc < 0 || records < KTLS_RECORDS_MAX - 2 * COUNT_EVERY)
+    if (rc < 0 || records < TLS_GCM_RECORDS_MAX - 2 * COUNT_EVERY)
         return rc;
     if (!has_secrets(k))
         return -EKEYEXPIRED;
@@ -134,7 +133,7 @@ int tls_kernel_count(struct tls_kernel *k, int fd, size_t bytes, uint32_t fragme
 static int protest(struct tls_kernel *k, int fd)
 {
     if (!k->close_sent)
-        (void)ktls_send_alert(fd, true, TLS_ALERT_UNEXPECTED_MESSAGE);
+        (void)ktls_send_alert(fd, true, (enum tls_alert)k->reader.alert);
     return -EPROTO;
 }
 
@@ -150,21 +149,22 @@ int tls_kernel_control(struct tls_kernel *k, int fd)
     int event = ktls_read_control(fd, &k->reader, k->version, k->server);
     if (event < 0)
         return event;
-    switch ((enum ktls_event)event) {
-    case KTLS_IGNORED:
+    switch ((enum tls_control_event)event) {
+    case TLS_CONTROL_IGNORED:
         return 0;
-    case KTLS_CLOSE_NOTIFY:
+    case TLS_CONTROL_CLOSE_NOTIFY:
         k->close_received = true;
         return 1;
-    case KTLS_FATAL:
+    case TLS_CONTROL_FATAL:
         return -ECONNRESET;
-    case KTLS_KEY_UPDATE:
+    case TLS_CONTROL_KEY_UPDATE:
         return follow_update(k, fd, false);
-    case KTLS_KEY_REQUEST:
+    case TLS_CONTROL_KEY_REQUEST:
         return follow_update(k, fd, true);
-    case KTLS_RENEGOTIATE:
+    case TLS_CONTROL_RENEGOTIATE:
         return refuse_renegotiation(k, fd);
-    case KTLS_UNEXPECTED:
+    case TLS_CONTROL_UNEXPECTED:
+    case TLS_CONTROL_FLOOD:
         break;
     }
     return protest(k, fd);

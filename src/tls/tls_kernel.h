@@ -23,7 +23,7 @@ struct tls_kernel {
     bool update_due; /* the peer wants new keys: KeyUpdate must be sent before the next data */
     uint8_t cipher;  /* enum tls_cipher */
     uint16_t version;
-    struct ktls_reader reader;
+    struct tls_control_reader reader;
     uint32_t uncounted; /* records that may have been sent since the kernel was asked */
     /* Bytes of the TCP stream that are neither data nor the overhead of records under the present
      * keys; see tls_kernel_is_flushed(). Calculated modulo 2^64. */

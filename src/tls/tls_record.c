@@ -14,7 +14,7 @@
 #define EXPLICIT 8
 #define AAD_MAX  13
 
-/* AES-GCM may encrypt 2^24.5 records with one key (RFC 8446, 5.5). */
+/* Records after which new keys are sent: less than TLS_GCM_RECORDS_MAX. */
 #define RECORDS_DUE (UINT64_C(1) << 24)
 
 /* One direction. */
@@ -111,6 +111,13 @@ uint16_t tls_records_version(const struct tls_records *r)
 bool tls_records_update_is_due(const struct tls_records *r)
 {
     return r->version == TLS_1_3 && r->state[TLS_SEND].sequence >= RECORDS_DUE;
+}
+
+/* TLS 1.2 has no KeyUpdate. */
+bool tls_records_are_used_up(const struct tls_records *r)
+{
+    return r->version != TLS_1_3 && r->cipher != TLS_CHACHA20_POLY1305 &&
+           r->state[TLS_SEND].sequence >= TLS_GCM_RECORDS_MAX;
 }
 
 /* ---- parts of a record ---- */
@@ -225,9 +232,10 @@ ssize_t tls_records_size(const struct tls_records *r, const unsigned char header
 {
     size_t length = (size_t)header[3] << 8 | header[4];
     size_t most = TLS_RECORD_DATA + (r->version == TLS_1_3 ? 256 : 2048);
-    if (header[1] != 3 || header[2] != 3 || header[0] < TLS_RECORD_CHANGE_CIPHER_SPEC ||
-        header[0] > TLS_RECORD_APPLICATION_DATA)
+    if (header[0] < TLS_RECORD_CHANGE_CIPHER_SPEC || header[0] > TLS_RECORD_APPLICATION_DATA)
         return -EPROTO;
+    if (header[1] != 3 || header[2] != 3)
+        return -EPROTONOSUPPORT;
     return length > most ? -EMSGSIZE : (ssize_t)(TLS_RECORD_HEADER + length);
 }
 

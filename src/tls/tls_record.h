@@ -39,7 +39,7 @@ ssize_t tls_records_seal(struct tls_records *r, enum tls_record_type type, const
                          size_t size, unsigned char *out);
 
 /* The bytes of the record that begins with this header. Returns -EMSGSIZE: it is too long; -EPROTO:
- * it is no record. */
+ * it is no record; -EPROTONOSUPPORT: it is one of another version. */
 ssize_t tls_records_size(const struct tls_records *r,
                          const unsigned char header[TLS_RECORD_HEADER]);
 
@@ -59,5 +59,8 @@ uint16_t tls_records_version(const struct tls_records *r);
 
 /* Whether so many records were sent with the present keys that new ones are due. */
 bool tls_records_update_is_due(const struct tls_records *r);
+
+/* Whether no more may be sent with the present keys, and there are no next ones: TLS 1.2. */
+bool tls_records_are_used_up(const struct tls_records *r);
 
 #endif

@@ -111,7 +111,7 @@ static int bio_write(BIO *bio, const char *data, int size)
 static int bio_read(BIO *bio, char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
-    if (s->control > CONTROL_MAX) {
+    if (s->control > TLS_CONTROL_MAX) {
         tls_stream_set_why(s, "too many messages without data");
         s->error = EPROTO;
         return -1;
@@ -263,15 +263,21 @@ struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server)
     return NULL;
 }
 
+/* Otherwise OpenSSL takes a connection without close_notify for one that was attacked, and does not
+ * continue its session (SSL_set_shutdown(3)): it would look for it in the context, with a lock. */
+void tls_stream_free_ssl(struct tls_stream *s)
+{
+    if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && s->why == NULL)
+        SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(s->ssl);
+    s->ssl = NULL;
+}
+
 void tls_stream_free(struct tls_stream *s)
 {
     if (s == NULL)
         return;
-    /* Otherwise OpenSSL takes a connection without close_notify for one that was attacked, and does
-     * not continue its session (SSL_set_shutdown(3)). */
-    if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && s->why == NULL)
-        SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(s->ssl);
+    tls_stream_free_ssl(s);
     tls_session_entry_put(s->entry);
     tls_stream_records_fini(s);
     drop_rest(s);
@@ -486,7 +492,7 @@ static void on_control(int written, int version, int type, const void *bytes, si
 {
     struct tls_stream *s = arg;
     (void)version, (void)bytes, (void)length, (void)ssl;
-    if (!written && type == SSL3_RT_HANDSHAKE && s->control <= CONTROL_MAX)
+    if (!written && type == SSL3_RT_HANDSHAKE && s->control <= TLS_CONTROL_MAX)
         s->control++;
 }
 

@@ -5,14 +5,12 @@
 
 #include <stdint.h>
 
+#include "tls/tls_control.h"
 #include "tls/tls_record.h"
 #include "tls/tls_stream.h"
 
 /* Bytes of records that one tls_stream_write() sends by one send(2), and that are read at once. */
 #define OUT_MAX (72 * 1024)
-
-/* Messages other than data, one after the other. */
-#define CONTROL_MAX 32
 
 struct tls_session_entry;
 
@@ -26,7 +24,7 @@ struct tls_stream {
     bool collects;   /* in tls_stream_write() */
     bool is_final;   /* reading has ended: with `final` */
     bool drained;    /* the last read was shorter than it could have been */
-    uint8_t control; /* messages other than data, since the last data */
+    uint8_t control; /* with ssl: messages other than data, since the last data */
     int final;
     unsigned char *rest; /* what the socket has not taken */
     size_t rest_size;
@@ -38,10 +36,14 @@ struct tls_stream {
     unsigned char *plain;
     size_t plain_size;
     size_t plain_taken;
+    struct tls_control_reader reader;
     char *why;
     char *server_name;               /* NULL: none */
     struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
 };
+
+/* Frees OpenSSL's object; the session of a complete handshake may be continued. */
+void tls_stream_free_ssl(struct tls_stream *s);
 
 /* Sends, or keeps what the socket does not take. Sets s->error. */
 void tls_stream_send(struct tls_stream *s, const unsigned char *data, size_t size);

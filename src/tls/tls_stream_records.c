@@ -4,18 +4,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "tls/ktls.h"
+#include "tls/tls_control.h"
 #include "tls/tls_error.h"
 #include "tls/tls_keys.h"
 #include "tls/tls_stream_internal.h"
 
-#define ALERT_FATAL           2
-#define ALERT_WARNING         1
-#define ALERT_RECORD_OVERFLOW 22
-
-#define MESSAGE_CLIENT_HELLO 1
-#define MESSAGE_KEY_UPDATE   24
-#define KEY_UPDATE_SIZE      5
+#define ALERT_FATAL   2
+#define ALERT_WARNING 1
 
 /* Results of a step beside -errno. */
 enum {
@@ -46,8 +41,7 @@ int tls_stream_records_take(struct tls_stream *s)
     for (int i = 0; i < TLS_DIRECTIONS; i++)
         tls_cipher_clear(&keys[i]);
     if (rc == 0) {
-        SSL_free(s->ssl);
-        s->ssl = NULL;
+        tls_stream_free_ssl(s);
     }
     return rc;
 }
@@ -76,7 +70,7 @@ bool tls_stream_records_pending(const struct tls_stream *s)
 static int send_control(struct tls_stream *s, enum tls_record_type type, const void *bytes,
                         size_t size)
 {
-    unsigned char record[KEY_UPDATE_SIZE + TLS_RECORD_HEADER + TLS_RECORD_OVERHEAD];
+    unsigned char record[TLS_KEY_UPDATE_SIZE + TLS_RECORD_HEADER + TLS_RECORD_OVERHEAD];
     if (s->error != 0)
         return -s->error;
     ssize_t n = tls_records_seal(s->records, type, bytes, size, record);
@@ -99,7 +93,7 @@ static int send_alert(struct tls_stream *s, uint8_t level, uint8_t alert)
 
 static int send_key_update(struct tls_stream *s)
 {
-    static const unsigned char update[KEY_UPDATE_SIZE] = { MESSAGE_KEY_UPDATE, 0, 0, 1, 0 };
+    static const unsigned char update[TLS_KEY_UPDATE_SIZE] = { TLS_KEY_UPDATE, 0, 0, 1, 0 };
     int rc = send_control(s, TLS_RECORD_HANDSHAKE, update, sizeof update);
     return rc < 0 ? rc : tls_records_update(s->records, TLS_SEND);
 }
@@ -107,6 +101,11 @@ static int send_key_update(struct tls_stream *s)
 int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size)
 {
     const unsigned char *from = data;
+    s->reader.quiet = 0; /* see tls_stream_write() */
+    if (tls_records_are_used_up(s->records)) {
+        tls_stream_set_why(s, "a key has encrypted as many records as it may");
+        return -EKEYEXPIRED;
+    }
     if (tls_records_update_is_due(s->records)) {
         int rc = send_key_update(s);
         if (rc < 0)
@@ -141,77 +140,60 @@ static int refuse(struct tls_stream *s, uint8_t alert, const char *why)
     return -EPROTO;
 }
 
-static int refuse_message(struct tls_stream *s)
-{
-    return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
-}
-
-static int ignore(struct tls_stream *s)
-{
-    if (++s->control <= CONTROL_MAX)
-        return STEP_GO_ON;
-    return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "too many messages without data");
-}
-
-/* -ENODATA: close_notify. */
-static int take_alert(struct tls_stream *s, const unsigned char *bytes, size_t size)
-{
-    char text[TLS_ERROR_MAX];
-    if (size != 2)
-        return refuse_message(s);
-    if (bytes[1] == TLS_ALERT_CLOSE_NOTIFY)
-        return -ENODATA;
-    bool warns = tls_records_version(s->records) == TLS_1_3 ? bytes[1] == TLS_ALERT_USER_CANCELED
-                                                            : bytes[0] == ALERT_WARNING;
-    if (warns)
-        return ignore(s);
-    tls_stream_set_why(s, tls_error_alert(bytes[1], text));
-    return -EPROTO;
-}
-
 static int take_key_update(struct tls_stream *s, bool requested)
 {
-    int rc = ignore(s);
-    if (rc == STEP_GO_ON)
-        rc = tls_records_update(s->records, TLS_RECEIVE);
+    int rc = tls_records_update(s->records, TLS_RECEIVE);
     if (rc == 0 && requested && !s->close_sent)
         rc = send_key_update(s);
     return rc;
 }
 
-/* A client only sends KeyUpdate after the handshake, and in TLS 1.2 a hello for a new one. */
-static int take_message(struct tls_stream *s, const unsigned char *bytes, size_t size)
+static int take_fatal(struct tls_stream *s)
 {
-    bool is_13 = tls_records_version(s->records) == TLS_1_3;
-    if (is_13 && size == KEY_UPDATE_SIZE && bytes[0] == MESSAGE_KEY_UPDATE && bytes[1] == 0 &&
-        bytes[2] == 0 && bytes[3] == 1 && bytes[4] <= 1)
-        return take_key_update(s, bytes[4] == 1);
-    if (is_13 || size == 0 || bytes[0] != MESSAGE_CLIENT_HELLO)
-        return refuse_message(s);
-    int rc = ignore(s);
-    return rc == STEP_GO_ON ? send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION) : rc;
+    char text[TLS_ERROR_MAX];
+    tls_stream_set_why(s, tls_error_alert(s->reader.alert, text));
+    return -EPROTO;
 }
 
+/* -ENODATA: close_notify. */
 static int take_control(struct tls_stream *s, uint8_t type, const unsigned char *bytes, size_t size)
 {
-    switch (type) {
-    case TLS_RECORD_ALERT:
-        return take_alert(s, bytes, size);
-    case TLS_RECORD_HANDSHAKE:
-        return take_message(s, bytes, size);
-    case TLS_RECORD_APPLICATION_DATA: /* an empty record */
-        return ignore(s);
+    switch (
+        tls_control_judge(&s->reader, type, bytes, size, tls_records_version(s->records), true)) {
+    case TLS_CONTROL_IGNORED:
+        return STEP_GO_ON;
+    case TLS_CONTROL_CLOSE_NOTIFY:
+        return -ENODATA;
+    case TLS_CONTROL_FATAL:
+        return take_fatal(s);
+    case TLS_CONTROL_KEY_UPDATE:
+        return take_key_update(s, false);
+    case TLS_CONTROL_KEY_REQUEST:
+        return take_key_update(s, true);
+    case TLS_CONTROL_RENEGOTIATE:
+        return send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION);
+    case TLS_CONTROL_FLOOD:
+        return refuse(s, s->reader.alert, "too many messages without data");
+    case TLS_CONTROL_UNEXPECTED:
+        break;
     }
-    return refuse_message(s);
+    return refuse(s, s->reader.alert, "unexpected message");
 }
 
+/* As OpenSSL answers. */
 static int refuse_record(struct tls_stream *s, int error)
 {
-    if (error == EBADMSG)
+    bool is_13 = tls_records_version(s->records) == TLS_1_3;
+    switch (error) {
+    case EBADMSG:
         return refuse(s, TLS_ALERT_BAD_RECORD_MAC, "a record was tampered with");
-    if (error == EMSGSIZE)
-        return refuse(s, ALERT_RECORD_OVERFLOW, "a record is too long");
-    return refuse_message(s);
+    case EMSGSIZE:
+        return refuse(s, TLS_ALERT_RECORD_OVERFLOW, "a record is too long");
+    case EPROTONOSUPPORT:
+        return refuse(s, is_13 ? TLS_ALERT_DECODE_ERROR : TLS_ALERT_PROTOCOL_VERSION,
+                      "a record of another version");
+    }
+    return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
 }
 
 /* ---- received: data ---- */
@@ -252,7 +234,8 @@ static int open_beside(struct tls_stream *s, size_t record, unsigned char *data,
         return refuse_record(s, (int)-n);
     if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
         return take_control(s, type, bytes, (size_t)n);
-    s->control = 0;
+    if (!tls_control_take_data(&s->reader))
+        return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
     *got = (size_t)n < room ? (size_t)n : room;
     memcpy(data, bytes, *got);
     return *got < (size_t)n ? keep_plain(s, bytes + *got, (size_t)n - *got) : STEP_GO_ON;
@@ -267,7 +250,8 @@ static int open_into(struct tls_stream *s, size_t record, unsigned char *data, s
         return refuse_record(s, (int)-n);
     if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
         return take_control(s, type, data, (size_t)n);
-    s->control = 0;
+    if (!tls_control_take_data(&s->reader))
+        return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
     *got = (size_t)n;
     return STEP_GO_ON;
 }
