@@ -1,16 +1,13 @@
 #include <errno.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "suite.h"
-#include "tls/tls_keys.h"
 #include "tls/tls_stream.h"
+#include "tls_rig.h"
 
 /* Two streams over a pair of sockets. */
 struct rig {
@@ -21,52 +18,15 @@ struct rig {
 
 static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 
-static void use_certificate(SSL_CTX *ctx)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_set_version(x, 2);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME *name = X509_get_subject_name(x);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(x, name);
-    X509_set_pubkey(x, key);
-    ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-    ck_assert_int_eq(SSL_CTX_use_certificate(ctx, x), 1);
-    ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
-    X509_free(x);
-    EVP_PKEY_free(key);
-}
-
-static SSL_CTX *context(const SSL_METHOD *method, int version)
-{
-    SSL_CTX *ctx = SSL_CTX_new(method);
-    SSL_CTX_set_min_proto_version(ctx, version);
-    SSL_CTX_set_max_proto_version(ctx, version);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-    ck_assert_int_eq(tls_keys_watch(ctx), 0);
-    return ctx;
-}
-
 static struct rig rig_open(int version)
 {
-    struct rig r = { .client_ctx = context(TLS_client_method(), version),
-                     .server_ctx = context(TLS_server_method(), version) };
-    use_certificate(r.server_ctx);
+    struct rig r = { .client_ctx = tls_rig_context(false, version),
+                     .server_ctx = tls_rig_context(true, version) };
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, r.fd), 0);
     r.client = tls_stream_new(r.client_ctx, r.fd[0], false);
     r.server = tls_stream_new(r.server_ctx, r.fd[1], true);
     ck_assert(r.client != NULL && r.server != NULL);
-    int client = -EAGAIN, server = -EAGAIN;
-    for (int i = 0; i < 10 && (client != 0 || server != 0); i++) {
-        if (client != 0)
-            client = tls_stream_handshake(r.client);
-        if (server != 0)
-            server = tls_stream_handshake(r.server);
-    }
-    ck_assert_int_eq(client, 0);
-    ck_assert_int_eq(server, 0);
+    tls_rig_handshake(r.client, r.server);
     tls_stream_stay(r.client);
     tls_stream_stay(r.server);
     return r;
@@ -214,10 +174,9 @@ START_TEST(an_end_instead_of_a_message_of_the_handshake_is_an_error)
 {
     static const unsigned char close_notify[] = { 21, 3, 3, 0, 2, 1, 0 };
     bool server = _i == 1;
-    SSL_CTX *ctx = context(server ? TLS_server_method() : TLS_client_method(), TLS1_2_VERSION);
-    SSL_CTX *other_ctx = context(TLS_client_method(), TLS1_2_VERSION);
+    SSL_CTX *ctx = tls_rig_context(server, TLS1_2_VERSION);
+    SSL_CTX *other_ctx = tls_rig_context(false, TLS1_2_VERSION);
     int fd[2];
-    use_certificate(server ? ctx : other_ctx);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
     struct tls_stream *s = tls_stream_new(ctx, fd[0], server);
     struct tls_stream *other = tls_stream_new(other_ctx, fd[1], false);

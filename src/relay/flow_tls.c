@@ -111,11 +111,12 @@ static int make_room(struct flow *f, struct side *dst)
 
 /* ---- steps ---- */
 
-/* OpenSSL sends nothing after an end without close_notify. The other flow waits until it can reset
- * both sides, unless the other side has TLS too. */
+/* The stream of the sink was cut, and the source gets a reset for it, by the other flow, as soon as
+ * everything before has arrived. A source with TLS gets FIN without close_notify instead: its own
+ * stream goes on. */
 static bool waits_for_reset(const struct side *src, const struct side *dst)
 {
-    return side_is(dst, SIDE_TLS) && dst->tls->cut && !side_is(src, SIDE_TLS);
+    return side_is(dst, SIDE_TLS) && dst->tls->cut && src->tls == NULL;
 }
 
 int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)

@@ -1,0 +1,142 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "fake_ktls.h"
+#include "rig.h"
+#include "suite.h"
+#include "tls/tls_side.h"
+#include "tls_rig.h"
+
+/* Flows between a side with TLS in user space and one that is plain, or whose TLS a kernel has that
+ * encrypts nothing. */
+
+static struct rig r;
+static SSL_CTX *server_ctx, *client_ctx;
+static struct tls_stream *far; /* of the side in user space */
+static struct tls_side user;
+static struct tls_side kernel;
+
+enum who {
+    USER_CLIENT, /* TLS of the client is in user space */
+    USER_SERVER,
+};
+
+static struct side *user_side(enum who who)
+{
+    return who == USER_CLIENT ? &r.client_side : &r.server_side;
+}
+
+static struct side *other_side(enum who who)
+{
+    return who == USER_CLIENT ? &r.server_side : &r.client_side;
+}
+
+static int user_far(enum who who)
+{
+    return who == USER_CLIENT ? r.client : r.server;
+}
+
+static void open_rig(enum who who, int version)
+{
+    bool serves = who == USER_CLIENT;
+    fake_ktls_begin();
+    rig_open(&r, RIG_SPLICE);
+    server_ctx = tls_rig_context(true, version);
+    client_ctx = tls_rig_context(false, version);
+    struct tls_stream *near =
+        tls_stream_new(serves ? server_ctx : client_ctx, user_side(who)->fd, serves);
+    far = tls_stream_new(serves ? client_ctx : server_ctx, user_far(who), !serves);
+    tls_rig_handshake(serves ? far : near, serves ? near : far);
+    tls_stream_stay(near);
+    tls_stream_stay(far);
+    user = (struct tls_side){ .stream = near, .version = "", .cipher = "" };
+    user_side(who)->tls = &user;
+    side_set(user_side(who), SIDE_TLS | SIDE_READABLE);
+}
+
+static void give_other_to_kernel(enum who who)
+{
+    kernel = (struct tls_side){
+        .kernel = { .active = true, .version = TLS_1_3, .cipher = TLS_AES_128_GCM },
+        .version = "",
+        .cipher = "",
+    };
+    other_side(who)->tls = &kernel;
+    side_set_ktls(other_side(who));
+}
+
+static void close_rig(void)
+{
+    tls_stream_free(user.stream);
+    tls_side_drop_held(&user);
+    free(user.error);
+    free(kernel.error);
+    kernel.error = NULL;
+    tls_stream_free(far);
+    SSL_CTX_free(server_ctx);
+    SSL_CTX_free(client_ctx);
+    rig_close(&r);
+}
+
+static void far_expects(const char *text)
+{
+    char got[64];
+    ssize_t n = -EAGAIN;
+    for (int turn = 0; turn < 20000 && n == -EAGAIN; turn++) {
+        ck_assert_int_eq(rig_pump(&r), 0);
+        n = tls_stream_read(far, got, sizeof got);
+    }
+    ck_assert_int_eq(n, (ssize_t)strlen(text));
+    ck_assert_mem_eq(got, text, strlen(text));
+}
+
+/* To the other side that is FIN without close_notify. Its own stream goes on. */
+START_TEST(after_a_stream_was_cut_the_answer_of_a_side_in_the_kernel_arrives)
+{
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    give_other_to_kernel(USER_CLIENT);
+    ck_assert_int_eq(tls_stream_write(far, "request", 7), 0);
+    shutdown(r.client, SHUT_WR);
+    rig_await(&r, &r.client_side, SIDE_ENDED);
+    RIG_PUMP_UNTIL(&r, r.up.state == FLOW_DONE);
+    rig_expect(r.server, "request", 7);
+    ck_assert_int_eq(fake_ktls.sent, 0);
+    ck_assert_str_eq(user.error, "the stream has ended without close_notify");
+    rig_send(r.server, "answer", 6);
+    far_expects("answer");
+    ck_assert_int_eq(shutdown(r.server, SHUT_WR), 0);
+    rig_await(&r, &r.server_side, SIDE_ENDED);
+    RIG_PUMP_UNTIL(&r, r.down.state == FLOW_DONE);
+    close_rig();
+}
+END_TEST
+
+/* There it is a reset, for which the answer must not be read. */
+START_TEST(after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read)
+{
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    shutdown(r.client, SHUT_WR);
+    rig_await(&r, &r.client_side, SIDE_ENDED);
+    rig_send(r.server, "answer", 6);
+    ck_assert_int_eq(rig_pump(&r), -ECONNRESET);
+    ck_assert_uint_eq(r.down.bytes, 0);
+    close_rig();
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("flow_tls");
+    TCase *t = tcase_create("flow_tls");
+    tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_side_in_the_kernel_arrives);
+    tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return suite_main(suite());
+}
