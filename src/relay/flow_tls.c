@@ -95,6 +95,16 @@ static int write_socket(struct flow *f, struct side *src, struct side *dst,
     return after_send(f, dst, done);
 }
 
+/* Sends what the stream of the sink has kept: these bytes were counted before. */
+static int flush_kept(struct side *dst)
+{
+    bool progress = false;
+    int rc = tls_side_flush(dst->tls, &progress);
+    if (progress)
+        side_set(dst, SIDE_FLUSHED);
+    return rc;
+}
+
 /* Sends what the sink has not taken before. */
 static int make_room(struct flow *f, struct side *dst)
 {
@@ -102,10 +112,7 @@ static int make_room(struct flow *f, struct side *dst)
         return flow_ktls_before(f, dst);
     if (!side_is(dst, SIDE_TLS) || !tls_stream_has_rest(stream_of(dst)))
         return STEP_DONE;
-    size_t before = tls_stream_rest(stream_of(dst));
-    int rc = tls_stream_flush(stream_of(dst));
-    if (tls_stream_rest(stream_of(dst)) < before)
-        side_set(dst, SIDE_FLUSHED);
+    int rc = flush_kept(dst);
     return rc < 0 ? flow_sink_stopped(f, dst, -rc) : STEP_DONE;
 }
 
@@ -161,10 +168,9 @@ int flow_tls_drain(struct flow *f, struct side *src, struct side *dst, struct re
 /* Sends close_notify, unless the source was cut, and everything before it. */
 int flow_tls_close(struct flow *f, struct side *dst)
 {
-    struct tls_stream *stream = stream_of(dst);
-    int rc = f->cut ? 0 : tls_stream_close(stream);
+    int rc = f->cut ? 0 : tls_stream_close(stream_of(dst));
     if (rc == 0)
-        rc = tls_stream_flush(stream);
+        rc = flush_kept(dst);
     if (rc < 0)
         return flow_sink_stopped(f, dst, -rc);
     f->state = FLOW_DONE;

@@ -96,6 +96,14 @@ int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data)
     return 0;
 }
 
+int tls_side_flush(struct tls_side *t, bool *progress)
+{
+    size_t before = tls_stream_rest(t->stream);
+    int rc = tls_stream_flush(t->stream);
+    *progress = *progress || tls_stream_rest(t->stream) < before;
+    return rc;
+}
+
 /* A record that is not data is EIO, as there is no room for its type. */
 static bool kernel_has_ended(struct tls_kernel *k, int fd)
 {

@@ -64,6 +64,10 @@ void tls_side_agreed(struct tls_side *t);
  * also says what is returned. After an error it stays in user space, unless it is -EIO. */
 int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data);
 
+/* In user space: sends what the stream has kept. Sets *progress if the socket has taken some of it.
+ * Returns as tls_stream_flush(). */
+int tls_side_flush(struct tls_side *t, bool *progress);
+
 /* Whether nothing but the end of the peer's stream is left to read. The end itself may be taken
  * from the socket, data is not. */
 bool tls_side_has_ended(struct tls_side *t, int fd);
