@@ -88,7 +88,7 @@ static int write_socket(struct flow *f, struct side *src, struct side *dst,
     size_t done = sent > 0 ? (size_t)sent : 0;
     flow_delivered(f, stock, RELAY_TLS, done);
     if (done < n) {
-        if (tls_side_hold(src->tls, stock->buffer + done, n - done) < 0)
+        if (buffer_append(&src->tls->held, stock->buffer + done, n - done) < 0)
             return -ENOMEM;
         f->state = FLOW_DRAIN;
     }
@@ -118,6 +118,16 @@ static int make_room(struct flow *f, struct side *dst)
 
 /* ---- steps ---- */
 
+/* There is nothing to read: an idle session keeps no memory for bytes. */
+static int wait_for_source(struct side *src, struct side *dst)
+{
+    if (src->tls != NULL)
+        tls_side_trim(src->tls);
+    if (dst->tls != NULL)
+        tls_side_trim(dst->tls);
+    return STEP_WAIT;
+}
+
 /* The stream of the sink was cut, and the source gets a reset for it, by the other flow, as soon as
  * everything before has arrived. A source with TLS gets FIN without close_notify instead: its own
  * stream goes on. */
@@ -133,13 +143,17 @@ int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct rel
     int rc = make_room(f, dst);
     if (rc != STEP_DONE)
         return rc;
-    if (!side_is(src, SIDE_READABLE) || f->allowed == 0)
+    if (!side_is(src, SIDE_READABLE))
+        return wait_for_source(src, dst);
+    if (f->allowed == 0)
         return STEP_WAIT;
     size_t room = FLOW_TLS < f->allowed ? FLOW_TLS : (size_t)f->allowed;
     ssize_t n = side_is(src, SIDE_TLS) ? read_records(src, stock->buffer, room)
                                        : read_socket(src, stock->buffer, room);
-    if (n <= 0)
-        return nothing_read(f, src, dst, stock, n);
+    if (n <= 0) {
+        rc = nothing_read(f, src, dst, stock, n);
+        return rc == STEP_WAIT ? wait_for_source(src, dst) : rc;
+    }
     flow_spend(f, (size_t)n);
     return side_is(dst, SIDE_TLS) ? write_records(f, dst, stock, (size_t)n)
                                   : write_socket(f, src, dst, stock, (size_t)n);
@@ -147,21 +161,19 @@ int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct rel
 
 int flow_tls_drain(struct flow *f, struct side *src, struct side *dst, struct relay_stock *stock)
 {
-    struct tls_side *t = src->tls;
+    struct buffer *held = &src->tls->held;
     int rc = make_room(f, dst);
     if (rc != STEP_DONE)
         return rc;
     flow_disable_nagle(f, dst);
-    ssize_t sent = send(dst->fd, t->held_bytes + t->held_sent, t->held - t->held_sent,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent =
+        send(dst->fd, buffer_bytes(held), buffer_size(held), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1)
         return flow_sink_stopped(f, dst, errno);
     flow_delivered(f, stock, RELAY_TLS, (size_t)sent);
-    t->held_sent += (uint32_t)sent;
-    if (t->held_sent == t->held) {
-        tls_side_drop_held(t);
+    buffer_consume(held, (size_t)sent);
+    if (buffer_size(held) == 0)
         f->state = FLOW_FILL;
-    }
     return after_send(f, dst, (size_t)sent);
 }
 

@@ -63,7 +63,7 @@ void tls_side_free(struct tls_side *t)
     if (t == NULL)
         return;
     tls_stream_free(t->stream);
-    free(t->held_bytes);
+    buffer_free(&t->held);
     free(t->peer);
     free(t->error);
     explicit_bzero(t, sizeof *t); /* it may have secrets */
@@ -138,20 +138,9 @@ void tls_side_failed(struct tls_side *t, const char *why)
         t->error = strdup(why);
 }
 
-int tls_side_hold(struct tls_side *t, const void *bytes, size_t size)
+void tls_side_trim(struct tls_side *t)
 {
-    t->held_bytes = malloc(size);
-    if (t->held_bytes == NULL)
-        return -ENOMEM;
-    memcpy(t->held_bytes, bytes, size);
-    t->held = (uint32_t)size;
-    t->held_sent = 0;
-    return 0;
-}
-
-void tls_side_drop_held(struct tls_side *t)
-{
-    free(t->held_bytes);
-    t->held_bytes = NULL;
-    t->held = t->held_sent = 0;
+    buffer_trim(&t->held);
+    if (t->stream != NULL)
+        tls_stream_trim(t->stream);
 }

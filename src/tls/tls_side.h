@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "tls/tls_kernel.h"
 
 struct tls_stream;
@@ -32,15 +33,12 @@ const char *tls_user_reason_name(enum tls_user_reason why);
 struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
-    bool cut;       /* in user space: the stream has ended without close_notify */
-    bool resumed;   /* an earlier session was continued */
-    bool defers;    /* the kernel takes it later: tls_switch_later() */
-    uint8_t user;   /* enum tls_user_reason */
-    uint64_t began; /* with a server: when the handshake began, ms */
-    /* Bytes of this side that were decrypted, and that the other side has not taken. */
-    uint32_t held;
-    uint32_t held_sent;
-    unsigned char *held_bytes;
+    bool cut;            /* in user space: the stream has ended without close_notify */
+    bool resumed;        /* an earlier session was continued */
+    bool defers;         /* the kernel takes it later: tls_switch_later() */
+    uint8_t user;        /* enum tls_user_reason */
+    uint64_t began;      /* with a server: when the handshake began, ms */
+    struct buffer held;  /* decrypted bytes of this side that the other side has not taken */
     char *peer;          /* CN of the peer's certificate, or ""; NULL: it has shown none */
     char *error;         /* why TLS has failed; NULL: it has not */
     const char *version; /* static: "1.3" */
@@ -75,9 +73,7 @@ bool tls_side_has_ended(struct tls_side *t, int fd);
 /* Notes why TLS has failed, for the log: the first reason counts. */
 void tls_side_failed(struct tls_side *t, const char *why);
 
-/* Keeps bytes for which the other side has no room; there must be none yet. Returns 0 or -ENOMEM.
- */
-int tls_side_hold(struct tls_side *t, const void *bytes, size_t size);
-void tls_side_drop_held(struct tls_side *t);
+/* Frees memory that is not needed while the side waits. */
+void tls_side_trim(struct tls_side *t);
 
 #endif

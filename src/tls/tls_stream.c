@@ -41,30 +41,17 @@ static int keep_rest(struct tls_stream *s, const void *data, size_t size)
 {
     if (size == 0)
         return 0;
-    if (s->rest_size + size > REST_MAX) {
+    if (buffer_size(&s->rest) + size > REST_MAX) {
         tls_stream_set_why(s, "the peer wants answers and does not read them");
         return -EPROTO;
     }
-    unsigned char *rest = realloc(s->rest, s->rest_size + size);
-    if (rest == NULL)
-        return -ENOMEM;
-    memcpy(rest + s->rest_size, data, size);
-    s->rest = rest;
-    s->rest_size += size;
-    return 0;
-}
-
-static void drop_rest(struct tls_stream *s)
-{
-    free(s->rest);
-    s->rest = NULL;
-    s->rest_size = s->rest_sent = 0;
+    return buffer_append(&s->rest, data, size);
 }
 
 void tls_stream_send(struct tls_stream *s, const unsigned char *data, size_t size)
 {
     ssize_t n = 0;
-    if (s->rest == NULL)
+    if (!tls_stream_has_rest(s))
         n = send(s->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n == -1 && errno != EAGAIN && errno != EINTR) {
         s->error = errno;
@@ -280,7 +267,7 @@ void tls_stream_free(struct tls_stream *s)
     tls_stream_free_ssl(s);
     tls_session_entry_put(s->entry);
     tls_stream_records_fini(s);
-    drop_rest(s);
+    buffer_free(&s->rest);
     free(s->why);
     free(s->server_name);
     free(s);
@@ -366,27 +353,32 @@ int tls_stream_write(struct tls_stream *s, const void *data, size_t size)
 
 int tls_stream_flush(struct tls_stream *s)
 {
-    while (s->rest_sent < s->rest_size) {
-        ssize_t n = send(s->fd, s->rest + s->rest_sent, s->rest_size - s->rest_sent,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (tls_stream_has_rest(s)) {
+        ssize_t n =
+            send(s->fd, buffer_bytes(&s->rest), buffer_size(&s->rest), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n == -1 && errno == EINTR)
             continue;
         if (n == -1)
             return -errno;
-        s->rest_sent += (size_t)n;
+        buffer_consume(&s->rest, (size_t)n);
     }
-    drop_rest(s);
     return 0;
 }
 
 bool tls_stream_has_rest(const struct tls_stream *s)
 {
-    return s->rest != NULL;
+    return buffer_size(&s->rest) > 0;
 }
 
 size_t tls_stream_rest(const struct tls_stream *s)
 {
-    return s->rest_size - s->rest_sent;
+    return buffer_size(&s->rest);
+}
+
+void tls_stream_trim(struct tls_stream *s)
+{
+    buffer_trim(&s->rest);
+    tls_stream_records_trim(s);
 }
 
 bool tls_stream_has_pending(const struct tls_stream *s)

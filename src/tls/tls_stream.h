@@ -52,6 +52,10 @@ int tls_stream_flush(struct tls_stream *s);
 bool tls_stream_has_rest(const struct tls_stream *s);
 size_t tls_stream_rest(const struct tls_stream *s); /* bytes */
 
+/* Frees the memory of buffers that are empty: for a stream that waits for its peer. Between its
+ * bytes it is kept, so that moving them does not allocate. */
+void tls_stream_trim(struct tls_stream *s);
+
 /* Whether bytes were decrypted, or read from the socket, that tls_stream_read() has not returned:
  * the socket tells nothing about them. */
 bool tls_stream_has_pending(const struct tls_stream *s);

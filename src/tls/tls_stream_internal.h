@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "tls/tls_control.h"
 #include "tls/tls_record.h"
 #include "tls/tls_stream.h"
@@ -26,16 +27,11 @@ struct tls_stream {
     bool drained;    /* the last read was shorter than it could have been */
     uint8_t control; /* with ssl: messages other than data, since the last data */
     int final;
-    unsigned char *rest; /* what the socket has not taken */
-    size_t rest_size;
-    size_t rest_sent;
+    struct buffer rest; /* what the socket has not taken */
     /* With records: what was read of a record that is not complete, or that the caller had no room
      * for; and what was decrypted and did not fit. */
-    unsigned char *input;
-    size_t input_size;
-    unsigned char *plain;
-    size_t plain_size;
-    size_t plain_taken;
+    struct buffer input;
+    struct buffer plain;
     struct tls_control_reader reader;
     char *why;
     char *server_name;               /* NULL: none */
@@ -66,5 +62,6 @@ int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size
 int tls_stream_records_close(struct tls_stream *s);
 bool tls_stream_records_have_ended(struct tls_stream *s);
 bool tls_stream_records_pending(const struct tls_stream *s);
+void tls_stream_records_trim(struct tls_stream *s);
 
 #endif

@@ -46,23 +46,22 @@ int tls_stream_records_take(struct tls_stream *s)
     return rc;
 }
 
-static void drop_plain(struct tls_stream *s)
-{
-    free(s->plain);
-    s->plain = NULL;
-    s->plain_size = s->plain_taken = 0;
-}
-
 void tls_stream_records_fini(struct tls_stream *s)
 {
     tls_records_free(s->records);
-    free(s->input);
-    drop_plain(s);
+    buffer_free(&s->input);
+    buffer_free(&s->plain);
+}
+
+void tls_stream_records_trim(struct tls_stream *s)
+{
+    buffer_trim(&s->input);
+    buffer_trim(&s->plain);
 }
 
 bool tls_stream_records_pending(const struct tls_stream *s)
 {
-    return s->input != NULL || s->plain != NULL;
+    return buffer_size(&s->input) > 0 || buffer_size(&s->plain) > 0;
 }
 
 /* ---- sent ---- */
@@ -201,24 +200,18 @@ static int refuse_record(struct tls_stream *s, int error)
 /* Keeps what the caller has no room for. */
 static int keep_plain(struct tls_stream *s, const unsigned char *bytes, size_t size)
 {
-    s->plain = malloc(size);
-    if (s->plain == NULL)
-        return -ENOMEM;
-    memcpy(s->plain, bytes, size);
-    s->plain_size = size;
-    return STEP_FULL;
+    int rc = buffer_append(&s->plain, bytes, size);
+    return rc < 0 ? rc : STEP_FULL;
 }
 
 static size_t take_plain(struct tls_stream *s, unsigned char *data, size_t size)
 {
-    size_t left = s->plain_size - s->plain_taken;
+    size_t left = buffer_size(&s->plain);
     size_t n = left < size ? left : size;
     if (n == 0)
         return 0;
-    memcpy(data, s->plain + s->plain_taken, n);
-    s->plain_taken += n;
-    if (n == left)
-        drop_plain(s);
+    memcpy(data, buffer_bytes(&s->plain), n);
+    buffer_consume(&s->plain, n);
     return n;
 }
 
@@ -282,26 +275,16 @@ static int open_next(struct tls_stream *s, unsigned char *data, size_t size, siz
 static void load_input(struct tls_stream *s)
 {
     in.at = 0;
-    in.end = s->input_size;
-    if (s->input == NULL)
+    in.end = buffer_size(&s->input);
+    if (in.end == 0)
         return;
-    memcpy(in.bytes, s->input, s->input_size);
-    free(s->input);
-    s->input = NULL;
-    s->input_size = 0;
+    memcpy(in.bytes, buffer_bytes(&s->input), in.end);
+    buffer_consume(&s->input, in.end);
 }
 
 static int save_input(struct tls_stream *s)
 {
-    size_t size = in.end - in.at;
-    if (size == 0)
-        return 0;
-    s->input = malloc(size);
-    if (s->input == NULL)
-        return -ENOMEM;
-    memcpy(s->input, in.bytes + in.at, size);
-    s->input_size = size;
-    return 0;
+    return buffer_append(&s->input, in.bytes + in.at, in.end - in.at);
 }
 
 /* Bytes that are worth reading: not many more than the caller has room for, but the whole of the
@@ -368,7 +351,7 @@ ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size)
 bool tls_stream_records_have_ended(struct tls_stream *s)
 {
     unsigned char none;
-    if (s->plain == NULL)
+    if (buffer_size(&s->plain) == 0)
         (void)tls_stream_records_read(s, &none, 0);
     return s->is_final;
 }
