@@ -27,9 +27,12 @@ enum tls_cipher {
     TLS_CIPHERS,
 };
 
-#define TLS_KEY_MAX    32
-#define TLS_IV_SIZE    12
-#define TLS_SECRET_MAX 48
+#define TLS_RECORD_HEADER 5
+#define TLS_TAG_SIZE      16
+#define TLS_KEY_MAX       32
+#define TLS_IV_SIZE       12
+#define TLS_SALT_SIZE     4 /* of the IV of AES in TLS 1.2: the rest is in each record */
+#define TLS_SECRET_MAX    48
 
 /* A traffic secret of TLS 1.3. Its length is that of the hash: SHA-256 or SHA-384. */
 struct tls_secret {
@@ -56,5 +59,8 @@ size_t tls_cipher_key_size(enum tls_cipher cipher);
 
 /* Bytes that a record of application data has beside the data: header, nonce, type, tag. */
 size_t tls_cipher_overhead(uint16_t version, enum tls_cipher cipher);
+
+/* Bytes of the nonce that are in each record; 0: the nonce is made of the number of the record. */
+size_t tls_cipher_explicit_nonce(uint16_t version, enum tls_cipher cipher);
 
 #endif

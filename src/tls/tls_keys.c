@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SALT_SIZE 4 /* of AES in TLS 1.2: the part of the nonce that is not sent */
-
 /* What is noted of a connection: ex_data of its SSL. */
 struct notes {
     uint64_t records[TLS_DIRECTIONS]; /* under the present keys */
@@ -267,7 +265,7 @@ static int derive_key_block(const SSL *ssl, unsigned char *out, size_t size)
  * 2^-39 for 2^24.5 records, less than the 2^-32 that NIST SP 800-38D, 8, allows. */
 static void set_explicit_nonce(struct tls_keys *keys)
 {
-    for (int i = 0; i < TLS_IV_SIZE - SALT_SIZE; i++)
+    for (int i = 0; i < TLS_IV_SIZE - TLS_SALT_SIZE; i++)
         keys->iv[TLS_IV_SIZE - 1 - i] = (unsigned char)(keys->sequence >> 8 * i);
 }
 
@@ -276,11 +274,11 @@ static void take_tls12(const unsigned char *block, enum tls_direction direction,
                        struct tls_keys *keys)
 {
     size_t size = tls_cipher_key_size(keys->cipher);
-    size_t fixed = keys->cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : SALT_SIZE;
+    size_t fixed = keys->cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : TLS_SALT_SIZE;
     bool server = (direction == TLS_SEND) == keys->server;
     memcpy(keys->key, block + (server ? size : 0), size);
     memcpy(keys->iv, block + 2 * size + (server ? fixed : 0), fixed);
-    if (fixed == SALT_SIZE)
+    if (fixed == TLS_SALT_SIZE)
         set_explicit_nonce(keys);
 }
 
@@ -289,7 +287,7 @@ static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *re
                      struct tls_keys *send)
 {
     unsigned char block[KEY_BLOCK_MAX];
-    size_t fixed = cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : SALT_SIZE;
+    size_t fixed = cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : TLS_SALT_SIZE;
     int rc = derive_key_block(ssl, block, 2 * (tls_cipher_key_size(cipher) + fixed));
     if (rc == 0 && send != NULL)
         take_tls12(block, TLS_SEND, send);

@@ -9,10 +9,7 @@
 
 #include "tls/tls_keys.h"
 
-#define TAG      16
-#define SALT     4 /* of a nonce of AES-GCM in TLS 1.2; the rest is in the record */
-#define EXPLICIT 8
-#define AAD_MAX  13
+#define AAD_MAX 13
 
 /* Records after which new keys are sent: less than TLS_GCM_RECORDS_MAX. */
 #define RECORDS_DUE (UINT64_C(1) << 24)
@@ -122,20 +119,14 @@ bool tls_records_are_used_up(const struct tls_records *r)
 
 /* ---- parts of a record ---- */
 
-static bool has_explicit_nonce(const struct tls_records *r)
-{
-    return r->version != TLS_1_3 && r->cipher != TLS_CHACHA20_POLY1305;
-}
-
 static size_t explicit_size(const struct tls_records *r)
 {
-    return has_explicit_nonce(r) ? EXPLICIT : 0;
+    return tls_cipher_explicit_nonce(r->version, r->cipher);
 }
 
-/* TLS 1.3 encrypts the type behind the data. */
-static size_t type_size(const struct tls_records *r)
+static size_t overhead(const struct tls_records *r)
 {
-    return r->version == TLS_1_3 ? 1 : 0;
+    return tls_cipher_overhead(r->version, r->cipher);
 }
 
 static void put_number(unsigned char *to, uint64_t number, size_t size)
@@ -156,8 +147,9 @@ static void make_nonce(const struct tls_records *r, const struct cipher_state *s
                        const unsigned char *explicit_part, unsigned char nonce[TLS_IV_SIZE])
 {
     memcpy(nonce, state->iv, TLS_IV_SIZE);
-    if (has_explicit_nonce(r)) {
-        memcpy(nonce + SALT, explicit_part, EXPLICIT);
+    size_t explicit_bytes = explicit_size(r);
+    if (explicit_bytes > 0) {
+        memcpy(nonce + TLS_SALT_SIZE, explicit_part, explicit_bytes);
         return;
     }
     unsigned char sequence[8];
@@ -195,7 +187,7 @@ static bool encrypt(EVP_CIPHER_CTX *ctx, const void *data, size_t size, const ui
     ok = ok && EVP_EncryptFinal_ex(ctx, out + all, &n) == 1;
     all += n;
     return ok && (size_t)all == size + (inner_type != NULL) &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, out + all) == 1;
+           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TLS_TAG_SIZE, out + all) == 1;
 }
 
 ssize_t tls_records_seal(struct tls_records *r, enum tls_record_type type, const void *data,
@@ -207,7 +199,7 @@ ssize_t tls_records_seal(struct tls_records *r, enum tls_record_type type, const
     uint8_t inner = (uint8_t)type;
     uint8_t outer = is_13 ? TLS_RECORD_APPLICATION_DATA : (uint8_t)type;
     size_t explicit_bytes = explicit_size(r);
-    size_t length = explicit_bytes + size + type_size(r) + TAG;
+    size_t length = size + overhead(r) - TLS_RECORD_HEADER;
     int n = 0;
     if (!state->is_usable || state->sequence == UINT64_MAX)
         return -EIO;
@@ -241,8 +233,7 @@ ssize_t tls_records_size(const struct tls_records *r, const unsigned char header
 
 size_t tls_records_plaintext(const struct tls_records *r, size_t size)
 {
-    size_t beside = TLS_RECORD_HEADER + explicit_size(r) + type_size(r) + TAG;
-    return size > beside ? size - beside : 0;
+    return size > overhead(r) ? size - overhead(r) : 0;
 }
 
 /* Decrypts size bytes to data, and in TLS 1.3 the byte behind them, which is the type unless there
@@ -251,9 +242,9 @@ static bool decrypt(EVP_CIPHER_CTX *ctx, const unsigned char *from, size_t size,
                     unsigned char *data)
 {
     int n = 0;
-    unsigned char rest[TAG];
+    unsigned char rest[TLS_TAG_SIZE];
     const unsigned char *tag = from + size + (last != NULL);
-    return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)tag) == 1 &&
+    return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TLS_TAG_SIZE, (void *)tag) == 1 &&
            EVP_DecryptUpdate(ctx, data, &n, from, (int)size) == 1 &&
            (last == NULL || EVP_DecryptUpdate(ctx, last, &n, from + size, 1) == 1) &&
            EVP_DecryptFinal_ex(ctx, rest, &n) == 1;
@@ -274,13 +265,12 @@ ssize_t tls_records_open(struct tls_records *r, const unsigned char *record, siz
     unsigned char nonce[TLS_IV_SIZE], aad[AAD_MAX];
     bool is_13 = r->version == TLS_1_3;
     const unsigned char *from = record + TLS_RECORD_HEADER;
-    size_t least = TLS_RECORD_HEADER + explicit_size(r) + type_size(r) + TAG;
     int n = 0;
     if (is_13 && record[0] != TLS_RECORD_APPLICATION_DATA)
         return -EPROTO;
-    if (size < least)
+    if (size < overhead(r))
         return -EBADMSG;
-    size_t length = size - least;
+    size_t length = size - overhead(r);
     *type = record[0];
     make_nonce(r, state, from, nonce);
     int aad_size = make_aad(r, state, record[0], is_13 ? size - TLS_RECORD_HEADER : length, aad);

@@ -14,7 +14,6 @@
 
 #include "tls/tls_cipher.h"
 
-#define TLS_RECORD_HEADER   5
 #define TLS_RECORD_DATA     (16 * 1024)                                  /* at most */
 #define TLS_RECORD_MAX      (TLS_RECORD_HEADER + TLS_RECORD_DATA + 2048) /* of any version */
 #define TLS_RECORD_OVERHEAD 32                                           /* at most, as sent */
