@@ -307,7 +307,7 @@ END_TEST
 
 int main(void)
 {
-    ktls_support_try();
+    ktls_support_update();
     if (!ktls_is_usable()) {
         printf("1..0 # SKIP this kernel cannot do TLS: %s\n", ktls_support()->error);
         return 0;

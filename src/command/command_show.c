@@ -14,7 +14,7 @@
 #include "config/keys.h"
 #include "control/healthz.h"
 #include "control/problems.h"
-#include "control/tls_contexts.h"
+#include "control/tls_kernel_report.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
@@ -91,7 +91,7 @@ static void put_work(struct sheet *s, const struct runtime *rt)
     sheet_number(s, worker_totals_bytes(&sum, RELAY_SPLICE));
     sheet_number(s, worker_totals_bytes(&sum, RELAY_COPY));
     sheet_number(s, worker_totals_fallbacks(&sum));
-    sheet_text(s, tls_contexts_where(runtime_conf(rt)));
+    sheet_text(s, tls_kernel_report_where(runtime_conf(rt)));
     sheet_number(s, sum.tls_kernel);
     sheet_number(s, worker_totals_tls_user(&sum));
 }

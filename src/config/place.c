@@ -1,5 +1,6 @@
 #include "config/place.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,20 +9,22 @@
 struct config_place {
     enum section_kind kind;
     size_t section;
-    const char *key;
+    const char *key; /* NULL: the section itself */
     size_t item;
-    char *text;
+    char *file;
+    unsigned line;
 };
 
 static const char prefix[] = "tls"; /* and "tls_..." */
 
 static bool place_add(struct config *c, struct config_place place, struct location at)
 {
-    if (asprintf(&place.text, "%s:%u: ", at.file, at.line) == -1)
-        return false;
-    struct config_place *added = array_add(&c->place, &c->place_count, sizeof *added);
+    place.file = strdup(at.file);
+    place.line = at.line;
+    struct config_place *added =
+        place.file == NULL ? NULL : array_add(&c->place, &c->place_count, sizeof *added);
     if (added == NULL) {
-        free(place.text);
+        free(place.file);
         return false;
     }
     *added = place;
@@ -39,32 +42,61 @@ static bool place_note_key(const struct load *l, struct config_place place)
     return ok;
 }
 
-bool place_note(const struct load *l)
+static bool place_note_section(const struct load *l, struct config_place place)
 {
-    bool ok = true;
-    for (enum section_kind kind = 0; kind < SECTION_KINDS; kind++)
-        for (size_t i = 0; i < l->origin_count[kind]; i++)
-            for (size_t k = 0; k < keys_sections[kind].key_count && ok; k++) {
-                const char *key = keys_sections[kind].keys[k].name;
-                if (strncmp(key, prefix, strlen(prefix)) == 0)
-                    ok = place_note_key(l, (struct config_place){
-                                               .kind = kind, .section = i, .key = key });
-            }
+    const struct section *s = &keys_sections[place.kind];
+    bool ok = place_add(l->config, place, l->origin[place.kind][place.section].at);
+    for (size_t k = 0; k < s->key_count && ok; k++) {
+        place.key = s->keys[k].name;
+        if (strncmp(place.key, prefix, strlen(prefix)) == 0)
+            ok = place_note_key(l, place);
+    }
     return ok;
 }
 
-const char *place_find(const struct config *c, enum section_kind kind, size_t i, const char *key,
-                       size_t item)
+bool place_note(const struct load *l)
 {
-    for (const struct config_place *p = c->place; p < c->place + c->place_count; p++)
-        if (p->kind == kind && p->section == i && p->item == item && strcmp(p->key, key) == 0)
-            return p->text;
-    return "";
+    static const enum section_kind kinds[] = { SECTION_LISTEN, SECTION_POOL };
+    bool ok = true;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (size_t i = 0; i < l->origin_count[kinds[k]] && ok; i++)
+            ok = place_note_section(l, (struct config_place){ .kind = kinds[k], .section = i });
+    return ok;
+}
+
+/* The place of the key, or else of the section. */
+static struct location place_find(const struct config *c, enum section_kind kind, size_t i,
+                                  const char *key, size_t item)
+{
+    struct location found = { .file = NULL };
+    for (const struct config_place *p = c->place; p < c->place + c->place_count; p++) {
+        if (p->kind != kind || p->section != i)
+            continue;
+        if (p->key == NULL)
+            found = (struct location){ p->file, p->line };
+        else if (p->item == item && strcmp(p->key, key) == 0)
+            return (struct location){ p->file, p->line };
+    }
+    return found;
+}
+
+int place_report(const struct config *c, enum section_kind kind, size_t i, const char *key,
+                 size_t item, FILE *errors, const char *what, ...)
+{
+    const struct section *s = &keys_sections[kind];
+    struct report r = { .out = errors, .config = c };
+    char label[KEYS_LABEL_MAX];
+    va_list args;
+    va_start(args, what);
+    report_error_va(&r, place_find(c, kind, i, key, item),
+                    keys_section_label(s, keys_section_at(s, c, i), label), key, what, args);
+    va_end(args);
+    return -1;
 }
 
 void place_free(struct config *c)
 {
     for (size_t i = 0; i < c->place_count; i++)
-        free(c->place[i].text);
+        free(c->place[i].file);
     free(c->place);
 }

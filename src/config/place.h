@@ -4,16 +4,19 @@
 #define ZPROXY_CONFIG_PLACE_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "config/config.h"
 #include "config/load.h"
 
-/* Notes the places of all such keys. Returns false when out of memory. */
+/* Notes the places of all such keys, and of their sections. Returns false when out of memory. */
 bool place_note(const struct load *l);
 
-/* "FILE:LINE: " of the item-th value of a key in the i-th section of a kind; "": not known. */
-const char *place_find(const struct config *c, enum section_kind kind, size_t i, const char *key,
-                       size_t item);
+/* Writes an error of the item-th value of a key in the i-th section of a kind, in the form of
+ * report_error(), with the place of the key or else of the section. Returns -1. */
+int place_report(const struct config *c, enum section_kind kind, size_t i, const char *key,
+                 size_t item, FILE *errors, const char *what, ...)
+    __attribute__((format(printf, 7, 8)));
 
 void place_free(struct config *c);
 

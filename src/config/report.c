@@ -25,23 +25,30 @@ put_masked(const struct report *r, const char *what, va_list args)
         free(text);
 }
 
+void report_error_va(struct report *r, struct location at, const char *section, const char *key,
+                     const char *what, va_list args)
+{
+    if (at.file != NULL)
+        fprintf(r->out, "%s:", at.file);
+    if (at.file != NULL && at.line > 0)
+        fprintf(r->out, "%u:", at.line);
+    if (section != NULL)
+        fprintf(r->out, "%s[%s]%s", at.file == NULL ? "" : " ", section, key == NULL ? ":" : "");
+    if (key != NULL)
+        fprintf(r->out, " %s:", key);
+    fputc(' ', r->out);
+    put_masked(r, what, args);
+    fputc('\n', r->out);
+    r->count++;
+}
+
 void report_error(struct report *r, struct location at, const char *section, const char *key,
                   const char *what, ...)
 {
     va_list args;
-    fprintf(r->out, "%s:", at.file);
-    if (at.line > 0)
-        fprintf(r->out, "%u:", at.line);
-    if (section != NULL)
-        fprintf(r->out, " [%s]%s", section, key == NULL ? ":" : "");
-    if (key != NULL)
-        fprintf(r->out, " %s:", key);
-    fputc(' ', r->out);
     va_start(args, what);
-    put_masked(r, what, args);
+    report_error_va(r, at, section, key, what, args);
     va_end(args);
-    fputc('\n', r->out);
-    r->count++;
 }
 
 const char *report_location(struct location other, struct location at,

@@ -2,6 +2,7 @@
 #ifndef ZPROXY_CONFIG_REPORT_H
 #define ZPROXY_CONFIG_REPORT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -9,8 +10,8 @@
 
 /* A place in a file. */
 struct location {
-    const char *file;
-    unsigned line; /* 0: the whole file; in a field that was never set: no place */
+    const char *file; /* NULL: not known */
+    unsigned line;    /* 0: the whole file; in a field that was never set: no place */
 };
 
 /* Where errors are written. */
@@ -24,6 +25,9 @@ struct report {
  * NULL. */
 void report_error(struct report *r, struct location at, const char *section, const char *key,
                   const char *what, ...) __attribute__((format(printf, 5, 6)));
+
+void report_error_va(struct report *r, struct location at, const char *section, const char *key,
+                     const char *what, va_list args) __attribute__((format(printf, 5, 0)));
 
 /* Writes another place for an error at `at` to buf: "line 3", or "FILE:3". Returns buf. */
 #define REPORT_LOCATION_MAX 512

@@ -4,8 +4,7 @@
 
 #include "base/log.h"
 #include "config/place.h"
-#include "relay/relay_stock.h"
-#include "tls/ktls_support.h"
+#include "control/tls_kernel_report.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
 
@@ -17,9 +16,7 @@ static int make_client(const struct config *conf, size_t i, FILE *errors,
     *out = NULL;
     if (!config_pool_has_tls(pool) || tls_client_context_new(out, pool, &problem) == 0)
         return 0;
-    fprintf(errors, "%s[pool %s] %s: %s\n", place_find(conf, SECTION_POOL, i, problem.key, 0),
-            pool->name, problem.key, problem.text);
-    return -1;
+    return place_report(conf, SECTION_POOL, i, problem.key, 0, errors, "%s", problem.text);
 }
 
 static int make_server(const struct config *conf, size_t i, FILE *errors,
@@ -66,97 +63,9 @@ static void log_pool(const struct config_pool *conf)
         log_invalid("pool", conf->name, &c);
 }
 
-/* ---- TLS in the kernel ---- */
-
-static bool wants_kernel(const struct config *conf)
-{
-    for (size_t i = 0; i < conf->listen_count; i++)
-        if (conf->listen[i].tls && conf->listen[i].tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
-            return true;
-    for (size_t i = 0; i < conf->pool_count; i++)
-        if (conf->pool[i].tls && conf->pool[i].tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
-            return true;
-    return false;
-}
-
-/* Why all TLS stays in user space; NULL: it does not. */
-static const char *why_user(const struct config *conf)
-{
-    if (conf->global.fixed.relay != CONFIG_RELAY_SPLICE)
-        return "relay = copy";
-    if (!relay_stock_can_splice())
-        return "this build or kernel cannot splice sockets";
-    if (conf->global.fixed.pipe_size < (uint64_t)KTLS_RECORD_SLOTS * PIPE_PAGE)
-        return "pipe_size is below 72k, the room that a record needs";
-    return ktls_support()->error;
-}
-
-/* An error for a section with tls_kernel = yes. Returns 0 or -1. */
-static int refuse_kernel(const struct config *conf, enum section_kind kind, size_t i,
-                         const char *why, FILE *errors)
-{
-    bool listens = kind == SECTION_LISTEN;
-    fprintf(errors, "%s[%s %s] tls_kernel: the kernel cannot have it: %s\n",
-            place_find(conf, kind, i, "tls_kernel", 0), listens ? "listen" : "pool",
-            listens ? conf->listen[i].name : conf->pool[i].name, why);
-    return -1;
-}
-
-static int check_kernel(const struct config *conf, FILE *errors)
-{
-    int rc = 0;
-    const char *why = why_user(conf);
-    for (size_t i = 0; i < conf->listen_count && why != NULL; i++)
-        if (conf->listen[i].tls && conf->listen[i].tls_limits.kernel == CONFIG_TLS_KERNEL_YES)
-            rc = refuse_kernel(conf, SECTION_LISTEN, i, why, errors);
-    for (size_t i = 0; i < conf->pool_count && why != NULL; i++)
-        if (conf->pool[i].tls && conf->pool[i].tls_limits.kernel == CONFIG_TLS_KERNEL_YES)
-            rc = refuse_kernel(conf, SECTION_POOL, i, why, errors);
-    return rc;
-}
-
-static void log_kernel(const struct config *conf)
-{
-    const struct ktls_support *k = ktls_support();
-    const char *why = why_user(conf);
-    bool helps = why != NULL && why == k->error && k->advice != NULL;
-    struct log_line line;
-    if (!log_is_enabled(helps ? LOG_LEVEL_WARNING : LOG_LEVEL_NOTICE))
-        return;
-    if (helps)
-        log_begin(&line, LOG_LEVEL_WARNING, "tls_kernel");
-    else
-        log_begin(&line, LOG_LEVEL_NOTICE, "tls_kernel");
-    log_str(&line, "relay", why == NULL ? "kernel" : "user");
-    if (why != NULL)
-        log_str(&line, "error", why);
-    if (helps)
-        log_str(&line, "advice", k->advice);
-    if (why == NULL && k->loses_bytes)
-        log_str(&line, "note",
-                "this kernel drops bytes of a record for which a pipe has no room; zproxy never "
-                "splices so");
-    log_str(&line, "msg",
-            why == NULL ? "the kernel encrypts and decrypts, TLS sessions are spliced"
-                        : "TLS sessions are relayed in user space");
-    log_end(&line);
-}
-
-/* Said when it changes. */
-static int try_kernel(const struct config *conf, FILE *errors)
-{
-    if (!wants_kernel(conf))
-        return 0;
-    bool changed = ktls_support_try();
-    int rc = check_kernel(conf, errors);
-    if (rc == 0 && changed)
-        log_kernel(conf);
-    return rc;
-}
-
 int tls_contexts_make(struct config *conf, FILE *errors)
 {
-    int rc = try_kernel(conf, errors);
+    int rc = tls_kernel_report_update(conf, errors);
     for (size_t i = 0; i < conf->listen_count; i++) {
         rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
         log_listener(&conf->listen[i]);
@@ -184,11 +93,7 @@ int tls_contexts_check(const struct config *conf, FILE *errors)
 {
     struct tls_client_context *context = NULL;
     struct tls_server_context *server = NULL;
-    int rc = 0;
-    if (wants_kernel(conf)) {
-        (void)ktls_support_try();
-        rc = check_kernel(conf, errors);
-    }
+    int rc = tls_kernel_report_check(conf, errors);
     for (size_t i = 0; i < conf->listen_count; i++) {
         rc |= make_server(conf, i, errors, &server);
         tls_server_context_free(server);
@@ -198,12 +103,6 @@ int tls_contexts_check(const struct config *conf, FILE *errors)
         tls_client_context_free(context);
     }
     return rc;
-}
-
-const char *tls_contexts_where(const struct config *conf)
-{
-    const char *why = why_user(conf);
-    return !wants_kernel(conf) ? NULL : why == NULL ? "usable" : why;
 }
 
 static void print_invalid(const char *kind, const char *name, const struct certificate_info *c,
@@ -246,12 +145,7 @@ static void print_pool_notes(const struct config *conf, size_t i, FILE *out)
 
 void tls_contexts_print_notes(const struct config *conf, FILE *out)
 {
-    const struct ktls_support *k = ktls_support();
-    const char *why = wants_kernel(conf) ? why_user(conf) : NULL;
-    bool helps = why != NULL && why == k->error && k->advice != NULL;
-    if (why != NULL)
-        fprintf(out, "note: TLS is relayed in user space: %s%s%s\n", why, helps ? ": " : "",
-                helps ? k->advice : "");
+    tls_kernel_report_print_note(conf, out);
     for (size_t i = 0; i < conf->listen_count; i++)
         print_listener_notes(conf, i, out);
     for (size_t i = 0; i < conf->pool_count; i++)

@@ -15,10 +15,8 @@ void tls_contexts_free(struct config *conf);
 /* The same, but only for the errors. */
 int tls_contexts_check(const struct config *conf, FILE *errors);
 
-/* "usable", or why TLS is relayed in user space; NULL: no TLS that could be in the kernel. */
-const char *tls_contexts_where(const struct config *conf);
-
-/* Notes of -t about certificates that are not valid now. */
+/* Notes of -t: where TLS is relayed, which certificates are not valid now, which servers are not
+ * verified. */
 void tls_contexts_print_notes(const struct config *conf, FILE *out);
 
 #endif

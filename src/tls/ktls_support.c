@@ -27,7 +27,7 @@ enum {
 
 /* The result is written by control's thread; workers read the flags. Each flag stands for itself,
  * so relaxed order is enough. */
-static struct ktls_support result;
+static struct ktls_support result = { .error = "the kernel was not tested yet" };
 static _Atomic unsigned flags;
 
 /* ---- a connection to oneself ---- */
@@ -133,37 +133,41 @@ static bool replaces_keys(struct trial *t)
     return set_keys(t, 0x5a) == 0 && is_whole(t, carry(t, PIPE_ROOMY));
 }
 
-static void judge(struct trial *t)
+static void judge(struct trial *t, struct ktls_support *found)
 {
     int got = carry(t, PIPE_ROOMY);
     if (!is_whole(t, got)) {
-        result.error = got < 0 ? strerror(-got) : "a record was changed on its way";
+        found->error = got < 0 ? strerror(-got) : "a record was changed on its way";
         return;
     }
-    result.usable = true;
-    result.loses_bytes = !is_whole(t, carry(t, PIPE_SMALL));
-    result.replaces_keys = !result.loses_bytes && replaces_keys(t);
+    found->usable = true;
+    found->loses_bytes = !is_whole(t, carry(t, PIPE_SMALL));
+    found->replaces_keys = !found->loses_bytes && replaces_keys(t);
 }
 
-static void explain(int error)
+static void explain(int error, struct ktls_support *found)
 {
     switch (error) {
     case ENOENT:
-        result.error = "the kernel module tls is not loaded";
-        result.advice = "modprobe tls; at boot: the line tls in /etc/modules-load.d/zproxy.conf";
+        found->error = "the kernel module tls is not loaded";
+        found->advice = "modprobe tls; at boot: the line tls in /etc/modules-load.d/zproxy.conf";
         break;
     case ENOPROTOOPT:
-        result.error = "this kernel has no TLS";
+        found->error = "this kernel has no TLS";
         break;
     default:
-        result.error = strerror(error);
+        found->error = strerror(error);
         break;
     }
 }
 
-static void run(void)
+void ktls_support_test(struct ktls_support *found)
 {
     struct trial t;
+    *found = result;
+    if (found->usable)
+        return;
+    *found = (struct ktls_support){ .error = NULL };
     int rc = trial_open(&t);
     if (rc == 0)
         rc = ktls_attach(t.from);
@@ -172,24 +176,21 @@ static void run(void)
     if (rc == 0)
         rc = set_keys(&t, 0x3c);
     if (rc == 0)
-        judge(&t);
+        judge(&t, found);
     else
-        explain(-rc);
+        explain(-rc, found);
     trial_close(&t);
 }
 
-bool ktls_support_try(void)
+void ktls_support_update(void)
 {
-    struct ktls_support before = result;
-    if (before.usable)
-        return false;
-    result = (struct ktls_support){ .tried = true };
-    run();
+    struct ktls_support found;
+    ktls_support_test(&found);
+    result = found;
     atomic_store_explicit(&flags,
                           (result.usable ? USABLE : 0u) |
                               (result.replaces_keys ? REPLACES_KEYS : 0u),
                           memory_order_relaxed);
-    return !before.tried || result.usable || result.error != before.error;
 }
 
 const struct ktls_support *ktls_support(void)

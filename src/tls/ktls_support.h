@@ -6,7 +6,6 @@
 #include <stdbool.h>
 
 struct ktls_support {
-    bool tried;         /* ktls_support_try() was called */
     bool usable;        /* connections may be given to the kernel */
     bool loses_bytes;   /* if a pipe has no room for a record: see KTLS_RECORD_SLOTS */
     bool replaces_keys; /* follows a KeyUpdate: Linux 6.14 */
@@ -14,11 +13,14 @@ struct ktls_support {
     const char *advice; /* what can be done; NULL: nothing */
 };
 
-/* Tries the kernel, unless it was found usable before: so a module that was loaded since then is
- * found. Takes a few milliseconds. Returns whether the result has changed. For control's thread. */
-bool ktls_support_try(void);
+/* Tests the kernel, unless it was found usable before: so a module that was loaded since then is
+ * found. Takes a few milliseconds, and changes nothing. For control's thread. */
+void ktls_support_test(struct ktls_support *found);
 
-/* The result of the last trial. For control's thread. */
+/* The same, and lets connections use what was found. */
+void ktls_support_update(void);
+
+/* What was found by the last update. For control's thread. */
 const struct ktls_support *ktls_support(void);
 
 /* From any thread. */

@@ -85,9 +85,8 @@ int tls_server_context_new(struct tls_server_context **out, const struct config 
                            FILE *errors)
 {
     *out = NULL;
-    fprintf(errors, "%s[listen %s] tls: this zproxy was built without OpenSSL\n",
-            place_find(conf, SECTION_LISTEN, i, "tls", 0), conf->listen[i].name);
-    return -1;
+    return place_report(conf, SECTION_LISTEN, i, "tls", 0, errors,
+                        "this zproxy was built without OpenSSL");
 }
 
 void tls_server_context_free(struct tls_server_context *c)

@@ -41,11 +41,8 @@ struct problems {
 
 static int report(const struct problems *p, const char *key, size_t item, const char *text)
 {
-    fprintf(p->errors, "%s[listen %s] %s: %s\n",
-            place_find(p->conf, SECTION_LISTEN, p->listen, key, item),
-            p->conf->listen[p->listen].name, key, text);
     ERR_clear_error();
-    return -1;
+    return place_report(p->conf, SECTION_LISTEN, p->listen, key, item, p->errors, "%s", text);
 }
 
 /* ---- callbacks of a handshake ---- */
