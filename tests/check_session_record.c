@@ -635,6 +635,27 @@ START_TEST(tls_that_cannot_be_is_refused)
 }
 END_TEST
 
+/* It may be sent to the server: cut, it would be another name. */
+START_TEST(the_longest_name_of_a_peer_is_handed_over)
+{
+    char name[TLS_STREAM_NAME_MAX];
+    struct session_tls t;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    begin_session();
+    struct session *copy = begin_copy(only(&old));
+    t = tls_of(only(&old));
+    only(&old)->client.tls = tls_side_restore(&t.kernel, t.cipher, name);
+    session_record_tls(only(&old), SESSION_RECORD_TLS_CLIENT, &t);
+    ck_assert_int_eq(session_record_set_tls(copy, &t), 0);
+    ck_assert_str_eq(copy->client.tls->peer, name);
+    session_record_discard(copy);
+    tls_side_free(only(&old)->client.tls);
+    only(&old)->client.tls = NULL;
+    finish(&old);
+}
+END_TEST
+
 START_TEST(without_memory_nothing_is_left_behind)
 {
     begin_session();
@@ -671,6 +692,7 @@ static void add(TCase *t)
     tcase_add_test(t, a_pipe_larger_than_the_buffer_is_copied_whole);
     tcase_add_test(t, a_session_that_cannot_be_is_refused);
     tcase_add_test(t, tls_that_cannot_be_is_refused);
+    tcase_add_test(t, the_longest_name_of_a_peer_is_handed_over);
     tcase_add_test(t, a_half_closed_session_goes_on_in_its_other_half);
     tcase_add_test(t, one_that_is_dropped_leaves_no_trace);
     tcase_add_test(t, one_that_ends_while_it_is_staged_is_ended_for_its_peers);

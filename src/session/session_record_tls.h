@@ -8,9 +8,10 @@
 
 #include "session/session.h"
 #include "tls/tls_kernel.h"
+#include "tls/tls_stream.h"
 
 #define SESSION_RECORD_CIPHER_NAME 64
-#define SESSION_RECORD_PEER_NAME   66
+#define SESSION_RECORD_PEER_NAME   TLS_STREAM_NAME_MAX
 
 /* The sides of a session, in session_progress.tls_sides, in the order in which they are sent. */
 enum {
