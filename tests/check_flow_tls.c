@@ -126,12 +126,49 @@ START_TEST(after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read)
 }
 END_TEST
 
+/* A server whose TLS is in the kernel sends data, and a record beside it, again and again. */
+static void send_data_with_alerts(void)
+{
+    static const unsigned char canceled[] = { 1, TLS_ALERT_USER_CANCELED };
+    for (int i = 0; i < 3 * TLS_CONTROL_MAX; i++) {
+        uint64_t before = r.down.bytes;
+        fake_ktls_receive(r.server_side.fd, FAKE_ALERT, canceled, sizeof canceled);
+        rig_send(r.server, "data", 4);
+        RIG_PUMP_UNTIL(&r, r.down.bytes == before + 4);
+        ck_assert_uint_eq(fake_ktls.size, 0); /* it was read */
+    }
+}
+
+START_TEST(records_between_data_are_not_too_many_for_a_sink_in_user_space)
+{
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    give_other_to_kernel(USER_CLIENT);
+    send_data_with_alerts();
+    close_rig();
+}
+END_TEST
+
+START_TEST(records_between_data_are_not_too_many_for_a_plain_sink_without_pipes)
+{
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    give_other_to_kernel(USER_CLIENT);
+    side_clear(&r.client_side, SIDE_TLS);
+    r.client_side.tls = NULL;
+    r.quota.left = 0;
+    send_data_with_alerts();
+    ck_assert_uint_eq(counter_get(&r.relay_stock.bytes[RELAY_COPY][RELAY_DOWN]), r.down.bytes);
+    close_rig();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("flow_tls");
     TCase *t = tcase_create("flow_tls");
     tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_side_in_the_kernel_arrives);
     tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read);
+    tcase_add_test(t, records_between_data_are_not_too_many_for_a_sink_in_user_space);
+    tcase_add_test(t, records_between_data_are_not_too_many_for_a_plain_sink_without_pipes);
     suite_add_tcase(s, t);
     return s;
 }

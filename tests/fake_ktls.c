@@ -32,8 +32,9 @@ void fake_ktls_begin(void)
     memset(&fake_ktls, 0, sizeof fake_ktls);
 }
 
-void fake_ktls_receive(uint8_t type, const void *bytes, size_t size)
+void fake_ktls_receive(int fd, uint8_t type, const void *bytes, size_t size)
 {
+    fake_ktls.fd = fd;
     fake_ktls.type = type;
     fake_ktls.size = size;
     memcpy(fake_ktls.bytes, bytes, size);
@@ -87,18 +88,23 @@ static bool is_interrupted(void)
     return true;
 }
 
+static bool has_record(int fd)
+{
+    return fake_ktls.size > 0 && fake_ktls.fd == fd;
+}
+
 ssize_t __wrap_recv(int fd, void *bytes, size_t size, int flags)
 {
     if (is_interrupted())
         return failed(EINTR);
-    return fake_ktls.size > 0 ? failed(EIO) : __real_recv(fd, bytes, size, flags);
+    return has_record(fd) ? failed(EIO) : __real_recv(fd, bytes, size, flags);
 }
 
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
     if (is_interrupted())
         return failed(EINTR);
-    if (fake_ktls.size == 0)
+    if (!has_record(fd))
         return __real_recvmsg(fd, message, flags);
     struct cmsghdr *c = message->msg_control;
     c->cmsg_level = SOL_TLS;

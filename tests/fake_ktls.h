@@ -24,7 +24,8 @@ struct fake_ktls {
     uint8_t sent_type;
     unsigned char sent_bytes[8];
     size_t sent_size;
-    /* A record that comes next; size 0: none. */
+    /* A record that comes next at a socket; size 0: none. */
+    int fd;
     uint8_t type;
     unsigned char bytes[8];
     size_t size;
@@ -34,7 +35,7 @@ extern struct fake_ktls fake_ktls;
 
 void fake_ktls_begin(void);
 
-/* The next record of the peer is not data. */
-void fake_ktls_receive(uint8_t type, const void *bytes, size_t size);
+/* The next record at this socket is not data. */
+void fake_ktls_receive(int fd, uint8_t type, const void *bytes, size_t size);
 
 #endif

@@ -73,7 +73,7 @@ static int flow_ktls_splice_in(struct flow *f, struct side *src, struct side *ds
     size_t room = flow_room(f, p, stock);
     ssize_t n = sys_splice(src->fd, p->in, room);
     if (n > 0) {
-        (void)tls_control_take_data(&kernel_of(src)->reader);
+        tls_kernel_received(kernel_of(src));
         flow_filled(f, p, fill_more(src, p, (size_t)n, room));
         return STEP_DONE;
     }

@@ -61,7 +61,7 @@ static ssize_t read_ktls(const struct session *s)
     const struct relay_stock *stock = &s->sessions->relay_stock;
     ssize_t n = recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_DONTWAIT);
     if (n > 0)
-        k->reader.quiet = 0;
+        tls_kernel_received(k);
     if (n > 0 || (n == -1 && errno != EIO))
         return n;
     int rc = n == 0 ? -ECONNABORTED : tls_kernel_control(k, s->client.fd);

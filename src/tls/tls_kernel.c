@@ -101,7 +101,7 @@ static int follow_update(struct tls_kernel *k, int fd, bool requested)
     if (!has_secrets(k))
         return -EKEYEXPIRED;
     int rc = replace_keys(k, fd, TLS_RECEIVE);
-    if (rc < 0 || !requested)
+    if (rc < 0 || !requested || k->close_sent) /* nothing may follow it (RFC 8446, 6.1) */
         return rc;
     k->update_due = true;
     rc = tls_kernel_update(k, fd);
@@ -111,6 +111,8 @@ static int follow_update(struct tls_kernel *k, int fd, bool requested)
 int tls_kernel_count(struct tls_kernel *k, int fd, size_t bytes, uint32_t fragments)
 {
     uint64_t records = 0;
+    if (bytes > 0)
+        k->reader.quiet = 0; /* a peer that gets data may change its keys by its amount */
     if (k->cipher == TLS_CHACHA20_POLY1305)
         return 0;
     k->uncounted += (uint32_t)(1 + fragments / RECORD_FRAGMENTS + bytes / RECORD_BYTES);

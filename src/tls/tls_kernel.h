@@ -45,6 +45,12 @@ int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t d
  * changed its keys, and this kernel cannot follow. */
 int tls_kernel_control(struct tls_kernel *k, int fd);
 
+/* Call when data was read from the socket. */
+static inline void tls_kernel_received(struct tls_kernel *k)
+{
+    (void)tls_control_take_data(&k->reader);
+}
+
 /* Call before data is sent while k->update_due. -EAGAIN: when the socket is writable again. */
 int tls_kernel_update(struct tls_kernel *k, int fd);
 
