@@ -70,7 +70,7 @@ static void give_other_to_kernel(enum who who)
 static void close_rig(void)
 {
     tls_stream_free(user.stream);
-    tls_side_drop_held(&user);
+    buffer_free(&user.held);
     free(user.error);
     free(kernel.error);
     kernel.error = NULL;
