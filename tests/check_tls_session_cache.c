@@ -26,6 +26,16 @@ static SSL_SESSION *new_session(void)
     return session;
 }
 
+/* SSL_SESSION_set_time() is deprecated since OpenSSL 3.4, the other is there since 3.3. */
+static void make_older(SSL_SESSION *session, int seconds)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+    (void)SSL_SESSION_set_time_ex(session, time(NULL) - seconds);
+#else
+    SSL_SESSION_set_time(session, (long)time(NULL) - seconds);
+#endif
+}
+
 static void keep(uint64_t context, uint32_t server, const char *host, SSL_SESSION *session)
 {
     const struct tls_session_key key = { context, server, host };
@@ -78,12 +88,12 @@ START_TEST(a_session_that_is_old_or_cannot_be_continued_is_dropped)
 {
     SSL_SESSION *old = new_session();
     SSL_SESSION_set_timeout(old, 100000);
-    SSL_SESSION_set_time(old, (long)time(NULL) - 3601);
+    make_older(old, 3601);
     keep(1, 1, "old", old);
     ck_assert_ptr_null(found(1, 1, "old"));
     SSL_SESSION *over = new_session();
     SSL_SESSION_set_timeout(over, 10);
-    SSL_SESSION_set_time(over, (long)time(NULL) - 11);
+    make_older(over, 11);
     keep(1, 1, "over", over);
     ck_assert_ptr_null(found(1, 1, "over"));
     keep(1, 1, "no id", SSL_SESSION_new());
