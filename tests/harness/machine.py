@@ -11,13 +11,14 @@ import pwd
 import resource
 import shlex
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import tempfile
 import threading
 
-from .tap import DEADLINE, Failure, Skip, wait_for
+from .tap import DEADLINE, PATIENCE, Failure, Skip, wait_for
 
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_hard, _hard))
@@ -113,9 +114,45 @@ def run_program(*command, check=True, **options):
     done = subprocess.run(command, **{"stdin": subprocess.DEVNULL, "text": True,
                                       "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                                       "timeout": 4 * DEADLINE, **options})
-    if check and done.returncode != 0:
-        raise Failure(f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    _check_status(done, check)
     return done
+
+
+def _check_status(done, check):
+    if check and done.returncode != 0:
+        raise Failure(f"{done.args} ended with {done.returncode}\n{done.stdout}{done.stderr or ''}")
+
+
+# For a program that takes minutes, such as a build: it only ends one that hangs, on the slowest machine too.
+BUILD_DEADLINE = 1500 * PATIENCE
+
+
+def run_build(*command, check=True, **options):
+    """As run_program(), for BUILD_DEADLINE. The program and its children are a group, which ends with the test: a build
+    whose first process alone is killed goes on, and makes the rest of the tests slow."""
+    command = [find_program(command[0]) or command[0], *map(str, command[1:])]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True, **options)
+    try:
+        said, _ = process.communicate(timeout=BUILD_DEADLINE)
+    except BaseException as error:
+        said = _end_group(process)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise Failure(f"{command} was ended after {BUILD_DEADLINE} s\n{said[-4000:]}") from None
+        raise
+    done = subprocess.CompletedProcess(command, process.returncode, said)
+    _check_status(done, check)
+    return done
+
+
+def _end_group(process):
+    """Ends a process, which is the first of its group, with the group. Returns what it has printed."""
+    for how in signal.SIGTERM, signal.SIGKILL:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=10)[0]
+    raise Failure(f"{process.args} does not end")
 
 
 @contextlib.contextmanager
