@@ -13,7 +13,6 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "caller.h"
 #include "hist.h"
 #include "ring.h"
 #include "usage.h"
@@ -65,11 +65,6 @@ struct conn {
     struct conn *next;
 };
 
-struct range { /* HOST:PORT+COUNT: consecutive ports; HOST+COUNT: consecutive addresses */
-    struct sockaddr_in first;
-    unsigned count;
-};
-
 static struct {
     enum mode mode;
     struct range target, server, source;
@@ -97,20 +92,6 @@ static struct ring ring;
 static bool ringing;       /* exchanges go by the ring, not by epoll */
 static int page_file = -1; /* what bulk is sent from without a copy */
 static unsigned char message[MESSAGE_MAX], inbox[MESSAGE_MAX];
-
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    fputs("load: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    exit(1);
-}
 
 static struct conn *conn_new(int fd, enum role role)
 {
@@ -558,16 +539,10 @@ static uint64_t bulk_count(uint64_t *least, uint64_t *most)
     return sum;
 }
 
-static void print_number(const char *key, double value)
-{
-    printf("\"%s\": %.9g, ", key, value);
-}
-
 static void work_run(void)
 {
     struct usage a, b;
     uint64_t least, most, bytes = 0;
-    double seconds;
 
     work_begin();
     run_for(opt.warm);
@@ -581,70 +556,16 @@ static void work_run(void)
     if (opt.mode == MODE_TRANSFER)
         bytes = bulk_count(&least, &most);
 
-    seconds = (double)(b.when - a.when) / 1e9;
     putchar('{');
     if (opt.mode == MODE_TRANSFER) {
         print_number("bytes", (double)bytes);
         print_number("fairness", most > 0 ? (double)least / (double)most : 0);
     } else {
-        print_number("count", (double)hist.count);
-        print_number("p50", (double)hist_quantile(&hist, 0.5) / 1e9);
-        print_number("p99", (double)hist_quantile(&hist, 0.99) / 1e9);
-        print_number("p999", (double)hist_quantile(&hist, 0.999) / 1e9);
-        print_number("max", (double)hist.max / 1e9);
+        print_hist(&hist);
         print_number("total", (double)total);
         print_number("failed", (double)failed);
     }
-    print_number("cpu", (double)(b.tested - a.tested) / 1e9);
-    print_number("load_cpu", (double)(b.load - a.load) / 1e9);
-    if (opt.core >= 0)
-        print_number("core", seconds - (double)(b.idle - a.idle) / 1e9);
-    if (opt.load_core >= 0)
-        print_number("load_core", seconds - (double)(b.load_idle - a.load_idle) / 1e9);
-    printf("\"seconds\": %.9g}\n", seconds);
-    fflush(stdout);
-}
-
-static void await_line(void)
-{
-    char c;
-    ssize_t n;
-
-    while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
-        ;
-    if (n != 1)
-        exit(0); /* the caller is gone */
-}
-
-static unsigned number(const char *text, unsigned max)
-{
-    char *end;
-    unsigned long v;
-
-    errno = 0;
-    v = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || v > max)
-        die("%s: a number up to %u was expected", text, max);
-    return (unsigned)v;
-}
-
-static struct range range(char *text)
-{
-    struct range r = { .count = 1 };
-    char *plus = strchr(text, '+'), *colon = strchr(text, ':');
-
-    if (plus != NULL) {
-        *plus = '\0';
-        r.count = number(plus + 1, 65535);
-    }
-    if (colon != NULL) {
-        *colon = '\0';
-        r.first.sin_port = htons((uint16_t)number(colon + 1, 65535));
-    }
-    r.first.sin_family = AF_INET;
-    if (inet_pton(AF_INET, text, &r.first.sin_addr) != 1 || r.count == 0)
-        die("%s: IPV4-ADDRESS[:PORT][+COUNT] was expected", text);
-    return r;
+    print_usage(&a, &b, opt.core, opt.load_core);
 }
 
 static void usage(void)
@@ -675,22 +596,22 @@ static void options(int argc, char **argv)
     while ((c = getopt(argc, argv, "t:s:f:n:i:z:d:ebw:l:p:k:K:C:S:")) != -1) {
         switch (c) {
         case 't':
-            opt.target = range(optarg);
+            opt.target = parse_range(optarg);
             break;
         case 's':
-            opt.server = range(optarg);
+            opt.server = parse_range(optarg);
             break;
         case 'f':
-            opt.source = range(optarg);
+            opt.source = parse_range(optarg);
             break;
         case 'n':
-            opt.clients = number(optarg, 100000);
+            opt.clients = parse_number(optarg, 100000);
             break;
         case 'i':
-            opt.idle = number(optarg, 100000);
+            opt.idle = parse_number(optarg, 100000);
             break;
         case 'z':
-            opt.size = number(optarg, MESSAGE_MAX);
+            opt.size = parse_number(optarg, MESSAGE_MAX);
             break;
         case 'd':
             opt.up = strcmp(optarg, "down") != 0;
@@ -703,21 +624,21 @@ static void options(int argc, char **argv)
             opt.copied = true;
             break;
         case 'w':
-            opt.warm = number(optarg, 3600000) * UINT64_C(1000000);
+            opt.warm = parse_number(optarg, 3600000) * UINT64_C(1000000);
             break;
         case 'l':
-            opt.length = number(optarg, 3600000) * UINT64_C(1000000);
+            opt.length = parse_number(optarg, 3600000) * UINT64_C(1000000);
             break;
         case 'p':
             if (opt.pid_count == PIDS_MAX)
                 die("more than %d processes", PIDS_MAX);
-            opt.pids[opt.pid_count++] = (pid_t)number(optarg, 1u << 22);
+            opt.pids[opt.pid_count++] = (pid_t)parse_number(optarg, 1u << 22);
             break;
         case 'k':
-            opt.core = (int)number(optarg, 4095);
+            opt.core = (int)parse_number(optarg, 4095);
             break;
         case 'K':
-            opt.load_core = (int)number(optarg, 4095);
+            opt.load_core = (int)parse_number(optarg, 4095);
             break;
         case 'C':
             opt.client_ns = optarg;

@@ -1,6 +1,5 @@
 /* The load of the bench whose clients speak TLS: the clients and the servers behind the proxy, in
  * one process with one epoll set. The servers do not speak TLS. Talks to its caller as load.c. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -8,7 +7,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "caller.h"
 #include "hist.h"
 #include "usage.h"
 
@@ -55,8 +54,7 @@ struct conn {
 
 static struct {
     enum mode mode;
-    struct sockaddr_in target, server;
-    unsigned targets, servers;
+    struct range target, server;
     unsigned clients, idle, size;
     bool up, resume, old;
     uint64_t warm, length; /* ns */
@@ -74,19 +72,6 @@ static bool running, counting;
 static uint64_t progress_at, total, failed, moved;
 static struct hist hist;
 static unsigned char message[MESSAGE_MAX], inbox[MESSAGE_MAX];
-
-static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-static void die(const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs("tls_load: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    exit(1);
-}
 
 static void want(struct conn *c, uint32_t events)
 {
@@ -120,12 +105,12 @@ static void conn_end(struct conn *c)
 static void client_open(void)
 {
     static unsigned turn;
-    struct sockaddr_in a = opt.target;
+    struct sockaddr_in a = opt.target.first;
     int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         die("socket: %s", strerror(errno));
-    a.sin_port = htons((uint16_t)(ntohs(a.sin_port) + turn % opt.targets));
+    a.sin_port = htons((uint16_t)(ntohs(a.sin_port) + turn % opt.target.count));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (opt.mode == MODE_CONNECT) { /* many source addresses: ports are in TIME_WAIT */
         struct sockaddr_in from = { .sin_family = AF_INET,
@@ -326,8 +311,8 @@ static void run_for(uint64_t ns)
 static void servers_open(void)
 {
     int one = 1;
-    for (unsigned i = 0; i < opt.servers; i++) {
-        struct sockaddr_in a = opt.server;
+    for (unsigned i = 0; i < opt.server.count; i++) {
+        struct sockaddr_in a = opt.server.first;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd == -1)
             die("socket: %s", strerror(errno));
@@ -377,11 +362,6 @@ static void work_begin(void)
     }
 }
 
-static void print_number(const char *key, double value)
-{
-    printf("\"%s\": %.9g, ", key, value);
-}
-
 static void work_run(void)
 {
     struct usage a, b;
@@ -393,33 +373,12 @@ static void work_run(void)
     run_for(opt.length);
     usage_take(&b, opt.pids, opt.pid_count, opt.core, opt.load_core);
     counting = false;
-    double seconds = (double)(b.when - a.when) / 1e9;
     putchar('{');
     print_number("bytes", (double)(moved - before));
-    print_number("count", (double)hist.count);
-    print_number("p50", (double)hist_quantile(&hist, 0.5) / 1e9);
-    print_number("p99", (double)hist_quantile(&hist, 0.99) / 1e9);
-    print_number("p999", (double)hist_quantile(&hist, 0.999) / 1e9);
+    print_hist(&hist);
     print_number("total", (double)total);
     print_number("failed", (double)failed);
-    print_number("cpu", (double)(b.tested - a.tested) / 1e9);
-    print_number("load_cpu", (double)(b.load - a.load) / 1e9);
-    if (opt.core >= 0)
-        print_number("core", seconds - (double)(b.idle - a.idle) / 1e9);
-    if (opt.load_core >= 0)
-        print_number("load_core", seconds - (double)(b.load_idle - a.load_idle) / 1e9);
-    printf("\"seconds\": %.9g}\n", seconds);
-    fflush(stdout);
-}
-
-static void await_line(void)
-{
-    char c;
-    ssize_t n;
-    while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
-        ;
-    if (n != 1)
-        exit(0); /* the caller is gone */
+    print_usage(&a, &b, opt.core, opt.load_core);
 }
 
 /* ---- begin ---- */
@@ -450,32 +409,6 @@ static void context_open(void)
     SSL_CTX_sess_set_new_cb(ctx, on_session);
 }
 
-static unsigned number(const char *text, unsigned max)
-{
-    char *end;
-    errno = 0;
-    unsigned long v = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || v > max)
-        die("%s: a number up to %u was expected", text, max);
-    return (unsigned)v;
-}
-
-static unsigned range(char *text, struct sockaddr_in *first)
-{
-    char *plus = strchr(text, '+'), *colon = strchr(text, ':');
-    unsigned count = plus == NULL ? 1 : number(plus + 1, 65535);
-    if (plus != NULL)
-        *plus = '\0';
-    if (colon == NULL)
-        die("%s: ADDRESS:PORT[+COUNT] was expected", text);
-    *colon = '\0';
-    first->sin_family = AF_INET;
-    first->sin_port = htons((uint16_t)number(colon + 1, 65535));
-    if (inet_pton(AF_INET, text, &first->sin_addr) != 1)
-        die("%s: an IPv4 address was expected", text);
-    return count;
-}
-
 static void usage(void)
 {
     fputs("usage: tls_load transfer|exchange|connect -t TARGET -s SERVERS [-n CLIENTS] [-i IDLE]\n"
@@ -490,19 +423,19 @@ static void option(int c)
 {
     switch (c) {
     case 't':
-        opt.targets = range(optarg, &opt.target);
+        opt.target = parse_range(optarg);
         break;
     case 's':
-        opt.servers = range(optarg, &opt.server);
+        opt.server = parse_range(optarg);
         break;
     case 'n':
-        opt.clients = number(optarg, 100000);
+        opt.clients = parse_number(optarg, 100000);
         break;
     case 'i':
-        opt.idle = number(optarg, 100000);
+        opt.idle = parse_number(optarg, 100000);
         break;
     case 'z':
-        opt.size = number(optarg, BULK_CHUNK);
+        opt.size = parse_number(optarg, BULK_CHUNK);
         break;
     case 'd':
         opt.up = strcmp(optarg, "down") != 0;
@@ -514,21 +447,21 @@ static void option(int c)
         opt.old = true;
         break;
     case 'w':
-        opt.warm = number(optarg, 3600000) * UINT64_C(1000000);
+        opt.warm = parse_number(optarg, 3600000) * UINT64_C(1000000);
         break;
     case 'l':
-        opt.length = number(optarg, 3600000) * UINT64_C(1000000);
+        opt.length = parse_number(optarg, 3600000) * UINT64_C(1000000);
         break;
     case 'p':
         if (opt.pid_count == PIDS_MAX)
             die("more than %d processes", PIDS_MAX);
-        opt.pids[opt.pid_count++] = (pid_t)number(optarg, 1u << 22);
+        opt.pids[opt.pid_count++] = (pid_t)parse_number(optarg, 1u << 22);
         break;
     case 'k':
-        opt.core = (int)number(optarg, 4095);
+        opt.core = (int)parse_number(optarg, 4095);
         break;
     case 'K':
-        opt.load_core = (int)number(optarg, 4095);
+        opt.load_core = (int)parse_number(optarg, 4095);
         break;
     default:
         usage();
@@ -548,8 +481,8 @@ static void options(int argc, char **argv)
     optind = 2;
     while ((c = getopt(argc, argv, "t:s:n:i:z:d:row:l:p:k:K:")) != -1)
         option(c);
-    if (optind != argc || opt.targets == 0 || opt.servers == 0 || opt.length == 0 ||
-        opt.size == 0 || opt.clients == 0)
+    if (optind != argc || opt.target.first.sin_port == 0 || opt.server.first.sin_port == 0 ||
+        opt.length == 0 || opt.size == 0 || opt.clients == 0)
         usage();
 }
 
