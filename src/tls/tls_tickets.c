@@ -262,6 +262,7 @@ static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
 int tls_tickets_use(SSL_CTX *ctx, const struct tls_ticket_keys *keys)
 {
     pthread_once(&keys_once, make_index);
+    SSL_CTX_set_timeout(ctx, TLS_TICKETS_LIFETIME);
     if (keys_index == -1 || SSL_CTX_set_ex_data(ctx, keys_index, (void *)keys) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1 ||
         SSL_CTX_set_session_ticket_cb(ctx, on_new_session, on_old_session, NULL) != 1)

@@ -2,8 +2,8 @@
  * session without a full handshake.
  *
  * All workers and listeners share the keys of the process, so a client may continue on any of them.
- * A new key is made each day; tickets of the key before are still read, so a ticket is valid for
- * one to two days at most. Keys of files are shared between machines. From any thread.
+ * A new key is made each day, and tickets of the key before are still read, so that each ticket can
+ * be read for its lifetime. Keys of files are shared between machines. From any thread.
  */
 #ifndef ZPROXY_TLS_TLS_TICKETS_H
 #define ZPROXY_TLS_TLS_TICKETS_H
@@ -11,6 +11,11 @@
 #include <stddef.h>
 
 #include "tls/tls_files.h"
+
+/* How long a session may be resumed, in seconds: longer than the default of HAProxy and nginx (five
+ * minutes), as clients of a TCP proxy hold connections for long and come back late, and not longer
+ * than tls_session_cache.h keeps those with servers. OpenSSL's own default is two hours. */
+#define TLS_TICKETS_LIFETIME (60 * 60)
 
 /* Keys of files; constant once made. */
 struct tls_ticket_keys;
