@@ -202,6 +202,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "tls_server", SHEET_TEXT },
         { "tls_server_cipher", SHEET_TEXT },
         { "tls_server_relay", SHEET_TEXT },
+        { "tls_server_user_reason", SHEET_TEXT },
         FLOW_COLUMNS("up"),
         FLOW_COLUMNS("down"),
         { "client", SHEET_TEXT },
@@ -228,6 +229,7 @@ static struct sheet *detail_sheet(const struct session_detail *d)
     put_tls(s, &d->client_tls);
     sheet_text(s, d->client_tls.user_reason);
     put_tls(s, &d->server_tls);
+    sheet_text(s, d->server_tls.user_reason);
     put_flow(s, b->up, &d->up);
     put_flow(s, b->down, &d->down);
     sheet_text(s, addr_peer_print(&b->client, text));

@@ -58,7 +58,9 @@ static void tls_info(const struct side *sd, struct tls_info *info)
     info->version = t->version;
     info->cipher = t->cipher;
     info->in_kernel = side_is(sd, SIDE_KTLS);
-    if (t->user != TLS_USER_NONE)
+    if (t->defers)
+        info->user_reason = "deferred"; /* it is in neither counter yet */
+    else if (t->user != TLS_USER_NONE)
         info->user_reason = tls_user_reason_name((enum tls_user_reason)t->user);
 }
 

@@ -44,7 +44,7 @@ struct tls_info {
     const char *version; /* that was agreed; NULL: no TLS */
     const char *cipher;
     bool in_kernel;          /* the kernel encrypts, else user space */
-    const char *user_reason; /* why user space: tls_user_reason_name(); NULL: unknown */
+    const char *user_reason; /* why user space: tls_user_reason_name(), or "deferred" */
 };
 
 struct session_detail {
