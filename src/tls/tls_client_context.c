@@ -187,11 +187,13 @@ struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int 
                                               const struct tls_client_peer *peer)
 {
     const char *host = peer->host;
-    if (c->verify && host == NULL)
-        host = "no.name.invalid"; /* never accept a certificate for just any name */
     struct tls_stream *s = tls_stream_new(c->ctx, fd, false);
     if (s == NULL)
         return NULL;
+    if (c->verify && host == NULL) { /* never accept a certificate for just any name */
+        tls_stream_refuse(s, "the server has no name that its certificate could be for");
+        return s;
+    }
     if (set_host(tls_stream_ssl(s), host, c->verify) && continue_session(c, s, peer, host) == 0)
         return s;
     ERR_clear_error();

@@ -33,7 +33,7 @@ bool tls_client_context_certificate(const struct tls_client_context *c,
 /* The server of a connection. */
 struct tls_client_peer {
     /* A name or an IP address: the hello has it if it is a name, and the certificate must be for
-     * it. NULL: the hello has none, and a certificate is only accepted without verification. */
+     * it. NULL: the hello has none; with verification the handshake fails before a hello. */
     const char *host;
     struct tls_session_cache *sessions; /* of the thread; NULL: no session is continued */
     uint32_t server;                    /* serial of the server, for that */

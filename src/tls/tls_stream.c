@@ -293,9 +293,15 @@ static int stream_failed(struct tls_stream *s, int rc)
     return s->error != 0 ? -s->error : cut ? -ECONNABORTED : -EPROTO;
 }
 
+void tls_stream_refuse(struct tls_stream *s, const char *why)
+{
+    tls_stream_set_why(s, why);
+    s->error = EPROTO;
+}
+
 int tls_stream_handshake(struct tls_stream *s)
 {
-    int rc = tls_stream_flush(s);
+    int rc = s->error != 0 ? -s->error : tls_stream_flush(s);
     if (rc < 0 && rc != -EAGAIN)
         return rc;
     ERR_clear_error();

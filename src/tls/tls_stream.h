@@ -36,6 +36,9 @@ void tls_stream_free(struct tls_stream *s);
 void tls_stream_continue(struct tls_stream *s, struct tls_session_entry *entry);
 void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx);
 
+/* Before the handshake: no byte is sent, and the handshake returns -EPROTO for this reason. */
+void tls_stream_refuse(struct tls_stream *s, const char *why);
+
 /* Until this has returned 0, no other call but tls_stream_why() and tls_stream_free() is useful. An
  * alert about a failure has been sent when this returns. */
 int tls_stream_handshake(struct tls_stream *s);
