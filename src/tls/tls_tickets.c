@@ -206,6 +206,12 @@ static int use_key(struct ticket_key *k, unsigned char *name, unsigned char *iv,
     return 1;
 }
 
+/* A ticket of TLS 1.3 is used once (RFC 8446, C.4), so its client gets a new one. */
+static bool is_replaced(const SSL *ssl, bool old)
+{
+    return old || SSL_version(ssl) == TLS1_3_VERSION;
+}
+
 /* Returns 1; 2: the ticket is read, and the client gets a new one; 0: not known; -1: error. */
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *hmac, int encrypt)
@@ -217,7 +223,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
         return 0;
     int rc = use_key(&key, name, iv, cipher, hmac, encrypt);
     OPENSSL_cleanse(&key, sizeof key);
-    return rc == 1 && old && !encrypt ? 2 : rc;
+    return rc == 1 && !encrypt && is_replaced(ssl, old) ? 2 : rc;
 }
 
 /* ---- the name of a session ---- */
