@@ -98,12 +98,20 @@ static int context_set(struct tls_client_context *c, const struct config_pool *c
     return rc == 0 ? set_alpn(c->ctx, &conf->tls_limits, p) : rc;
 }
 
+/* Without memory for the keys, TLS stays in user space. */
+static SSL_CTX *make_context(const struct config_pool *conf)
+{
+    bool kernel = conf->tls && conf->tls_limits.kernel != CONFIG_TLS_KERNEL_NO;
+    SSL_CTX *ctx = kernel ? tls_keys_context(TLS_client_method()) : NULL;
+    return ctx != NULL ? ctx : SSL_CTX_new(TLS_client_method());
+}
+
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
                            struct tls_problem *problem)
 {
     static uint64_t last_id;
     struct tls_client_context *c = calloc(1, sizeof *c);
-    if (c == NULL || (c->ctx = SSL_CTX_new(TLS_client_method())) == NULL) {
+    if (c == NULL || (c->ctx = make_context(conf)) == NULL) {
         free(c);
         client_failed(problem, "tls_ca", "out of memory");
         return -ENOMEM;
@@ -112,8 +120,6 @@ int tls_client_context_new(struct tls_client_context **out, const struct config_
     c->conf = conf;
     c->verify = conf->tls_verify;
     tls_stream_prepare_sessions(c->ctx);
-    if (conf->tls && conf->tls_limits.kernel != CONFIG_TLS_KERNEL_NO)
-        (void)tls_keys_watch(c->ctx); /* without memory for it, TLS stays in user space */
     int rc = context_set(c, conf, problem);
     if (rc < 0) {
         tls_client_context_free(c);

@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tls/tls_provider.h"
+
 /* What is noted of a connection: ex_data of its SSL. */
 struct notes {
     uint64_t records[TLS_DIRECTIONS]; /* under the present keys */
     unsigned updates[TLS_DIRECTIONS];
-    struct tls_secret secret[TLS_DIRECTIONS]; /* TLS 1.3: from the key log, before any update */
+    struct tls_noted noted; /* before any update */
 };
 
 /* Fetched once: fetching takes as long as deriving. */
@@ -38,8 +40,9 @@ static void free_notes(void *parent, void *notes, CRYPTO_EX_DATA *data, int inde
 
 static void prepare_library(void)
 {
-    library.tls13 = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL);
-    library.tls1_prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+    const char *properties = tls_provider_properties();
+    library.tls13 = EVP_KDF_fetch(NULL, "TLS13-KDF", properties);
+    library.tls1_prf = EVP_KDF_fetch(NULL, "TLS1-PRF", properties);
     if (library.tls13 != NULL && library.tls1_prf != NULL)
         library.index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_notes);
 }
@@ -102,9 +105,35 @@ static void on_key_log(const SSL *ssl, const char *line)
     if ((!client && !is_label(line, "SERVER_TRAFFIC_SECRET_0")) || hex == NULL)
         return;
     struct notes *notes = notes_make(ssl);
-    bool own = client != (SSL_is_server(ssl) != 0);
     if (notes != NULL)
-        read_secret(hex + 1, &notes->secret[own ? TLS_SEND : TLS_RECEIVE]);
+        read_secret(hex + 1, client ? &notes->noted.client : &notes->noted.server);
+}
+
+/* What was derived by this step of the handshake. */
+static void keep_noted(struct notes *notes, const struct tls_noted *noted)
+{
+    if (noted->client.length > 0)
+        notes->noted.client = noted->client;
+    if (noted->server.length > 0)
+        notes->noted.server = noted->server;
+    if (noted->key_block_size == 0)
+        return;
+    notes->noted.key_block_size = noted->key_block_size;
+    memcpy(notes->noted.key_block, noted->key_block, sizeof noted->key_block);
+}
+
+/* A connection without notes is not of a context made here. */
+int tls_keys_handshake(SSL *ssl)
+{
+    struct tls_noted noted = { 0 };
+    tls_provider_note(&noted);
+    int rc = SSL_do_handshake(ssl);
+    tls_provider_note(NULL);
+    struct notes *notes = library.index == -1 ? NULL : notes_of(ssl);
+    if (notes != NULL)
+        keep_noted(notes, &noted);
+    OPENSSL_cleanse(&noted, sizeof noted);
+    return rc;
 }
 
 /* The record after which the next one has new keys: in TLS 1.3 the one with Finished or KeyUpdate;
@@ -142,14 +171,19 @@ static void on_message(int written, int version, int type, const void *bytes, si
         notes->updates[direction]++;
 }
 
-int tls_keys_watch(SSL_CTX *ctx)
+SSL_CTX *tls_keys_context(const SSL_METHOD *method)
 {
     pthread_once(&library.once, prepare_library);
     if (library.index == -1)
-        return -ENOMEM;
-    SSL_CTX_set_keylog_callback(ctx, on_key_log);
+        return NULL;
+    const char *properties = tls_provider_properties();
+    SSL_CTX *ctx = SSL_CTX_new_ex(NULL, properties, method);
+    if (ctx == NULL)
+        return NULL;
     SSL_CTX_set_msg_callback(ctx, on_message);
-    return 0;
+    if (properties == NULL)
+        SSL_CTX_set_keylog_callback(ctx, on_key_log);
+    return ctx;
 }
 
 void tls_keys_unwatch(SSL *ssl)
@@ -235,8 +269,6 @@ int tls_keys_update(struct tls_keys *keys)
 
 /* The key block of RFC 5246, 6.3: keys of client and server, then what is fixed of their nonces;
  * these ciphers have no MAC keys. */
-#define KEY_BLOCK_MAX (2 * (TLS_KEY_MAX + TLS_IV_SIZE))
-
 static int derive_key_block(const SSL *ssl, unsigned char *out, size_t size)
 {
     static const char label[] = "key expansion";
@@ -282,13 +314,22 @@ static void take_tls12(const unsigned char *block, enum tls_direction direction,
         set_explicit_nonce(keys);
 }
 
-/* The block is derived once for both directions, if both are wanted. */
+static int get_key_block(const SSL *ssl, unsigned char *out, size_t size)
+{
+    const struct tls_noted *noted = &notes_of(ssl)->noted;
+    if (noted->key_block_size < size)
+        return derive_key_block(ssl, out, size);
+    memcpy(out, noted->key_block, size);
+    return 0;
+}
+
+/* Of both directions, or of one. */
 static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *receive,
                      struct tls_keys *send)
 {
-    unsigned char block[KEY_BLOCK_MAX];
+    unsigned char block[TLS_KEY_BLOCK_MAX];
     size_t fixed = cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : TLS_SALT_SIZE;
-    int rc = derive_key_block(ssl, block, 2 * (tls_cipher_key_size(cipher) + fixed));
+    int rc = get_key_block(ssl, block, 2 * (tls_cipher_key_size(cipher) + fixed));
     if (rc == 0 && send != NULL)
         take_tls12(block, TLS_SEND, send);
     if (rc == 0 && receive != NULL)
@@ -299,7 +340,8 @@ static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *re
 
 static int get_tls13(const struct notes *notes, enum tls_direction direction, struct tls_keys *keys)
 {
-    keys->secret = notes->secret[direction];
+    bool server = (direction == TLS_SEND) == keys->server;
+    keys->secret = server ? notes->noted.server : notes->noted.client;
     int rc = tls_keys_derive(keys);
     for (unsigned i = 0; rc == 0 && i < notes->updates[direction]; i++)
         rc = tls_keys_update(keys);

@@ -1,10 +1,11 @@
 /* The keys of a TLS connection, so that the kernel can continue it (ktls.h).
  *
- * OpenSSL does not return the keys that it uses, but what they are derived from: for TLS 1.3 the
- * traffic secrets (its key log callback), for TLS 1.2 the master secret. The keys are derived here
- * as RFC 8446, section 7.3, and RFC 5246, section 6.3, say; so this works alike with each version
- * of OpenSSL and in both roles. The records under the present keys are counted, because the number
- * of the next one is part of its encryption.
+ * OpenSSL does not return the keys that it uses. They are noted where a handshake derives them: the
+ * traffic secrets of TLS 1.3 and the key block of TLS 1.2 (tls_provider.h). Where OpenSSL is
+ * configured to derive in another way, the secrets come from its key log, and the master secret is
+ * expanded again. Keys and nonces follow as RFC 8446, section 7.3, and RFC 5246, section 6.3, say;
+ * so this works alike with each version of OpenSSL and in both roles. The records under the present
+ * keys are counted, because the number of the next one is part of its encryption.
  *
  * For the thread that uses the connection.
  */
@@ -15,10 +16,14 @@
 
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
 struct ssl_st;
+struct ssl_method_st;
 
-/* Notes secrets and counts records of all connections that are made of ctx from now on. This sets
- * the key log callback and the message callback of ctx. Returns 0 or -ENOMEM. */
-int tls_keys_watch(struct ssl_ctx_st *ctx);
+/* Makes a context whose connections have their secrets noted and their records counted, and
+ * SSL_do_handshake() replaced by tls_keys_handshake(). NULL: out of memory. */
+struct ssl_ctx_st *tls_keys_context(const struct ssl_method_st *method);
+
+/* As SSL_do_handshake(). Also for connections of other contexts. */
+int tls_keys_handshake(struct ssl_st *ssl);
 
 /* Stops counting: for a connection that stays in user space. tls_keys_get() fails afterwards. */
 void tls_keys_unwatch(struct ssl_st *ssl);

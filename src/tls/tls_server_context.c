@@ -189,7 +189,7 @@ static int use_certificates(const struct tls_server_context *c, const struct cer
 static int make_group(struct tls_server_context *c, size_t i, const struct problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
-    SSL_CTX *ctx = c->group[i] = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = c->group[i] = tls_keys_context(TLS_server_method());
     if (ctx == NULL)
         return report(p, "tls", 0, "out of memory");
     const char *key = tls_limits_apply(&c->conf->tls_limits, ctx, text, sizeof text);
@@ -197,7 +197,7 @@ static int make_group(struct tls_server_context *c, size_t i, const struct probl
         return report(p, key, 0, text);
     if (use_certificates(c, &c->names.group[i], ctx, p) < 0)
         return -1;
-    if (!set_client_ca(c, ctx) || !set_tickets(c, ctx) || tls_keys_watch(ctx) < 0)
+    if (!set_client_ca(c, ctx) || !set_tickets(c, ctx))
         return report(p, "tls", 0, "out of memory");
     if (c->alpn_size > 0)
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, c);

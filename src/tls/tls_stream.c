@@ -305,7 +305,7 @@ int tls_stream_handshake(struct tls_stream *s)
     if (rc < 0 && rc != -EAGAIN)
         return rc;
     ERR_clear_error();
-    rc = SSL_do_handshake(s->ssl);
+    rc = tls_keys_handshake(s->ssl);
     if (rc == 1) {
         free(s->why); /* of a certificate that does not matter: tls_verify = no */
         s->why = NULL;
