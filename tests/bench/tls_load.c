@@ -65,7 +65,7 @@ static struct {
 
 static int epfd;
 static SSL_CTX *ctx;
-static SSL_SESSION *session; /* to be continued */
+static SSL_SESSION *session; /* to be resumed */
 static struct conn **clients, **servers;
 static unsigned opened, standing, server_count;
 static bool running, counting;
@@ -414,7 +414,7 @@ static void usage(void)
     fputs("usage: tls_load transfer|exchange|connect -t TARGET -s SERVERS [-n CLIENTS] [-i IDLE]\n"
           "                [-z SIZE] [-d up|down] [-r] [-o] [-w WARM-MS] [-l LENGTH-MS]\n"
           "                [-p PID]... [-k CORE] [-K LOAD-CORE]\n"
-          "-r: sessions are continued; -o: TLS 1.2\n",
+          "-r: sessions are resumed; -o: TLS 1.2\n",
           stderr);
     exit(1);
 }

@@ -44,8 +44,8 @@ class TlsConnect(TlsLoad):
     metrics = ["rate", "p50", "p99", "cpu_each", "core_each", "load_busy"]
 
     def plan(self):
-        kinds = [("TLS 1.3", []), ("TLS 1.3, continued", ["-r"]), ("TLS 1.2", ["-o"]),
-                 ("TLS 1.2, continued", ["-o", "-r"])]
+        kinds = [("TLS 1.3", []), ("TLS 1.3, resumed", ["-r"]), ("TLS 1.2", ["-o"]),
+                 ("TLS 1.2, resumed", ["-o", "-r"])]
         kinds = kinds[:2] if self.options.quick else kinds
         return [(kind, n) for kind in kinds for n in self.pick("clients", [50], [50])]
 
