@@ -186,13 +186,19 @@ static int config_plan_make(struct runtime *rt, const struct config *conf, FILE 
     return rc;
 }
 
-int config_change_preview(struct runtime *rt, const struct config *conf, FILE *errors)
+int config_change_preview(struct runtime *rt, struct config *conf, FILE *errors)
 {
     struct config_plan config_plan;
     int rc = config_plan_make(rt, conf, errors, &config_plan);
     rc |= tls_contexts_check(conf, errors);
     listen_sockets_abort(config_plan.listen_sockets);
     return rc;
+}
+
+void config_change_preview_end(struct config *conf)
+{
+    tls_contexts_free(conf);
+    config_free(conf);
 }
 
 /* ---- open, and listen last ---- */

@@ -15,10 +15,12 @@ struct config_change;
  * chroot: the process has inherited its privileges. */
 void config_change_swap_fixed(struct config *conf, struct config *own);
 
-/* Checks whether a change to conf would succeed, as far as possible without opening sockets or
- * files, starting threads or querying name servers. Returns 0; or -1 after printing each error as a
- * line to errors. */
-int config_change_preview(struct runtime *rt, const struct config *conf, FILE *errors);
+/* Checks whether a change to conf would succeed, as far as possible without opening sockets,
+ * starting threads or querying name servers. Reads certificates: conf has its TLS contexts then.
+ * Returns 0; or -1 after printing each error as a line to errors. */
+int config_change_preview(struct runtime *rt, struct config *conf, FILE *errors);
+/* Frees conf with its TLS contexts. */
+void config_change_preview_end(struct config *conf);
 
 /* Checks the same, then binds sockets, makes workers and pools, and calls listen(2) last. Takes
  * ownership of conf, also on failure. Returns 0; or -1 after printing the errors: then no client

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "control/config_change.h"
 #include "control/privileges.h"
+#include "control/tls_changes.h"
+#include "control/tls_contexts.h"
 
 /* systemd wants the time of the reload (sd_notify(3), MONOTONIC_USEC). After STOPPING=1 no
  * RELOADING=1 must be sent. */
@@ -54,17 +56,6 @@ static void ignore_difference(void *arg, const char *section, const char *key, c
     (void)after;
 }
 
-/* Takes ownership of conf. */
-static int reload_change_to(struct runtime *rt, struct config *conf, bool commit, FILE *out,
-                            struct config_change **config_change)
-{
-    if (commit)
-        return config_change_prepare(rt, conf, out, config_change);
-    int rc = config_change_preview(rt, conf, out);
-    config_free(conf);
-    return rc;
-}
-
 /* Changes to conf, or without commit only previews the change. Takes ownership of conf. Returns as
  * reload_file(). */
 static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, FILE *out)
@@ -74,14 +65,18 @@ static int reload_attempt(struct runtime *rt, struct config *conf, bool commit, 
     size_t size = 0;
     FILE *list = open_memstream(&differences, &size);
     size_t count = list == NULL ? 0 : config_compare(runtime_conf(rt), conf, on_difference, list);
+    int rc = commit ? config_change_prepare(rt, conf, out, &config_change)
+                    : config_change_preview(rt, conf, out);
+    if (rc == 0 && list != NULL)
+        count += tls_changes_print(runtime_conf(rt), conf, list);
     if (list != NULL)
         fclose(list);
-    int rc = reload_change_to(rt, conf, commit, out, &config_change);
-    if (rc == 0) {
+    if (rc == 0)
         fprintf(out, "%s", count == 0 ? "no difference\n" : differences);
-        if (commit)
-            config_change_commit(config_change);
-    }
+    if (rc == 0 && commit)
+        config_change_commit(config_change);
+    if (!commit)
+        config_change_preview_end(conf);
     free(differences);
     return rc < 0 ? -1 : count > 0;
 }

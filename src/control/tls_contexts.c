@@ -63,18 +63,29 @@ static void log_pool(const struct config_pool *conf)
         log_invalid("pool", conf->name, &c);
 }
 
+static int make_all(struct config *conf, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        rc |= make_client(conf, i, errors, &conf->pool[i].tls_context);
+    return rc;
+}
+
 int tls_contexts_make(struct config *conf, FILE *errors)
 {
-    int rc = tls_kernel_report_update(conf, errors);
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
+    int rc = tls_kernel_report_update(conf, errors) | make_all(conf, errors);
+    for (size_t i = 0; i < conf->listen_count; i++)
         log_listener(&conf->listen[i]);
-    }
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        rc |= make_client(conf, i, errors, &conf->pool[i].tls_context);
+    for (size_t i = 0; i < conf->pool_count; i++)
         log_pool(&conf->pool[i]);
-    }
     return rc;
+}
+
+int tls_contexts_check(struct config *conf, FILE *errors)
+{
+    return tls_kernel_report_check(conf, errors) | make_all(conf, errors);
 }
 
 void tls_contexts_free(struct config *conf)
@@ -89,22 +100,6 @@ void tls_contexts_free(struct config *conf)
     }
 }
 
-int tls_contexts_check(const struct config *conf, FILE *errors)
-{
-    struct tls_client_context *context = NULL;
-    struct tls_server_context *server = NULL;
-    int rc = tls_kernel_report_check(conf, errors);
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        rc |= make_server(conf, i, errors, &server);
-        tls_server_context_free(server);
-    }
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        rc |= make_client(conf, i, errors, &context);
-        tls_client_context_free(context);
-    }
-    return rc;
-}
-
 static void print_invalid(const char *kind, const char *name, const struct certificate_info *c,
                           FILE *out)
 {
@@ -113,41 +108,32 @@ static void print_invalid(const char *kind, const char *name, const struct certi
                 why_not_valid(c));
 }
 
-static void print_listener_notes(const struct config *conf, size_t i, FILE *out)
+static void print_listener_notes(const struct config_listen *listen, FILE *out)
 {
     struct certificate_info c;
-    struct tls_server_context *server = NULL;
-    if (make_server(conf, i, out, &server) < 0)
-        return; /* it was reported */
-    for (size_t j = 0; j < tls_server_context_count(server); j++) {
-        tls_server_context_certificate(server, j, &c);
-        print_invalid("listen", conf->listen[i].name, &c, out);
+    for (size_t i = 0; i < tls_server_context_count(listen->tls_context); i++) {
+        tls_server_context_certificate(listen->tls_context, i, &c);
+        print_invalid("listen", listen->name, &c, out);
     }
-    tls_server_context_free(server);
 }
 
-static void print_pool_notes(const struct config *conf, size_t i, FILE *out)
+static void print_pool_notes(const struct config_pool *pool, FILE *out)
 {
-    const struct config_pool *pool = &conf->pool[i];
     struct certificate_info c;
-    struct tls_client_context *client = NULL;
     if (pool->tls && !pool->tls_verify)
         fprintf(out,
                 "note: [pool %s] tls_verify = no: any program that answers at the address of a "
                 "server can read and change what is relayed\n",
                 pool->name);
-    if (make_client(conf, i, out, &client) < 0)
-        return;
-    if (tls_client_context_certificate(client, &c))
+    if (tls_client_context_certificate(pool->tls_context, &c))
         print_invalid("pool", pool->name, &c, out);
-    tls_client_context_free(client);
 }
 
 void tls_contexts_print_notes(const struct config *conf, FILE *out)
 {
     tls_kernel_report_print_note(conf, out);
     for (size_t i = 0; i < conf->listen_count; i++)
-        print_listener_notes(conf, i, out);
+        print_listener_notes(&conf->listen[i], out);
     for (size_t i = 0; i < conf->pool_count; i++)
-        print_pool_notes(conf, i, out);
+        print_pool_notes(&conf->pool[i], out);
 }

@@ -12,8 +12,8 @@
 int tls_contexts_make(struct config *conf, FILE *errors);
 void tls_contexts_free(struct config *conf);
 
-/* The same, but only for the errors. */
-int tls_contexts_check(const struct config *conf, FILE *errors);
+/* The same for a configuration that is not put in force: nothing is logged. */
+int tls_contexts_check(struct config *conf, FILE *errors);
 
 /* Notes of -t: where TLS is relayed, which certificates are not valid now, which servers are not
  * verified. */

@@ -142,6 +142,7 @@ static int run_action(enum action action, struct config *conf, const char *file)
         print_check(conf, file);
     else
         config_print(conf, stdout);
+    tls_contexts_free(conf);
     config_free(conf);
     return zproxy_flush_stdout();
 }
@@ -231,6 +232,7 @@ int main(int argc, char **argv)
         return PROXY_BAD_CONFIG;
     if (!names_are_supported(conf, file, stderr) || !zproxy_can_serve_http(conf, file) ||
         (action == ACTION_CHECK && tls_contexts_check(conf, stderr) < 0)) {
+        tls_contexts_free(conf);
         config_free(conf);
         return PROXY_BAD_CONFIG;
     }

@@ -1,14 +1,18 @@
 #include "program/service_notes.h"
 
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/sandbox.h"
 #include "control/privileges.h"
+#include "tls/tls_client_context.h"
+#include "tls/tls_server_context.h"
 
 #define NO_RIGHTS 65534 /* stands for the user that DynamicUser= makes at the start */
 
@@ -60,6 +64,53 @@ static void print_hidden_paths(const struct config *c, FILE *out)
                 print_hidden_socket("pool", p->name, "server", &p->server[j].addr, out);
         if (p->file != NULL)
             print_hidden("pool", p->name, "file", p->file, out);
+    }
+}
+
+/* ---- chroot ---- */
+
+/* Where the files of a section are looked for by a reload. */
+struct chroot_notes {
+    const char *root;
+    const char *kind;
+    const char *name;
+    FILE *out;
+};
+
+/* Relative paths begin at the root. */
+static void print_outside(const struct chroot_notes *n, const char *key, const char *path)
+{
+    char inside[PATH_MAX];
+    snprintf(inside, sizeof inside, "%s/%s", n->root, path + (path[0] == '/'));
+    if (access(inside, F_OK) == -1)
+        fprintf(n->out,
+                "note: [%s%s%s] %s: %s is not there, and reloads look for %s in the chroot\n",
+                n->kind, n->name[0] == '\0' ? "" : " ", n->name, key, inside, path);
+}
+
+static void on_tls_file(void *arg, const struct tls_file *file)
+{
+    if (strcmp(file->path, "system") != 0) /* read again only if it is found and has changed */
+        print_outside(arg, file->key, file->path);
+}
+
+static void print_chroot(const struct config *c, const char *file, FILE *out)
+{
+    struct chroot_notes n = { c->global.chroot, "global", "", out };
+    if (n.root == NULL)
+        return;
+    print_outside(&n, "chroot", file);
+    n.kind = "listen";
+    for (size_t i = 0; i < c->listen_count; i++) {
+        n.name = c->listen[i].name;
+        tls_server_context_files(c->listen[i].tls_context, on_tls_file, &n);
+    }
+    n.kind = "pool";
+    for (size_t i = 0; i < c->pool_count; i++) {
+        n.name = c->pool[i].name;
+        tls_client_context_files(c->pool[i].tls_context, on_tls_file, &n);
+        if (c->pool[i].file != NULL)
+            print_outside(&n, "file", c->pool[i].file);
     }
 }
 
@@ -131,6 +182,7 @@ void service_notes_print(const struct config *conf, const char *file, FILE *out)
     struct reader reader;
     if (systemd_runs())
         print_hidden_paths(conf, out);
+    print_chroot(conf, file, out);
     if (geteuid() == 0 && reader_find(&reader, &conf->global))
         print_unreadable(file, &reader, out);
 }

@@ -90,7 +90,7 @@ int certificate_load(struct certificate *c, const struct config_certificate *fil
     *c = (struct certificate){ .holder = SSL_CTX_new(TLS_server_method()) };
     if (c->holder == NULL)
         return certificate_failed(text, files->file, "out of memory");
-    int rc = tls_files_use_certificate(c->holder, files, text);
+    int rc = tls_files_use_certificate(c->holder, files, &c->digests, text);
     if (rc < 0)
         return rc;
     if (find_type(c) < 0)
@@ -140,6 +140,18 @@ void certificate_info(const struct certificate *c, const char *file, const char 
         .not_before = c->not_before,
         .not_after = c->not_after,
     };
+}
+
+void certificate_files(const struct certificate *c, const struct config_certificate *files,
+                       tls_file_fn *fn, void *arg)
+{
+    fn(arg, &(struct tls_file){ .key = "tls_certificate",
+                                .path = files->file,
+                                .digest = c->digests.certificate,
+                                .until = c->not_after });
+    if (files->key != NULL)
+        fn(arg, &(struct tls_file){
+                    .key = "tls_certificate", .path = files->key, .digest = c->digests.key });
 }
 
 int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx)

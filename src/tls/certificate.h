@@ -25,6 +25,7 @@ struct certificate {
     size_t name_count;
     time_t not_before;
     time_t not_after;
+    struct tls_files_digests digests;
 };
 
 /* Returns 0; or -errno, and text says what is wrong with which file. The caller calls
@@ -39,6 +40,10 @@ char *certificate_print_names(const struct certificate *c);
 /* names: those of certificate_print_names(). */
 void certificate_info(const struct certificate *c, const char *file, const char *names,
                       struct certificate_info *info);
+
+/* Calls fn() for its file, and for that of its key if it has one of its own. */
+void certificate_files(const struct certificate *c, const struct config_certificate *files,
+                       tls_file_fn *fn, void *arg);
 
 /* Gives ctx the certificate, beside those of other types. Returns 0 or -EINVAL. */
 int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx);

@@ -1,4 +1,4 @@
-/* A certificate, for people: of listeners, or the client certificate of a pool. */
+/* Certificates and other files, for people: of listeners and pools. */
 #ifndef ZPROXY_TLS_CERTIFICATE_INFO_H
 #define ZPROXY_TLS_CERTIFICATE_INFO_H
 
@@ -13,5 +13,14 @@ struct certificate_info {
     time_t not_after;
     uint64_t used; /* full handshakes with it; of a pool always 0 */
 };
+
+/* A file that was read for TLS. */
+struct tls_file {
+    const char *key; /* of the configuration */
+    const char *path;
+    uint64_t digest; /* of its content: another one if that has changed */
+    time_t until;    /* of a certificate: not_after; of other files 0 */
+};
+typedef void tls_file_fn(void *arg, const struct tls_file *file);
 
 #endif

@@ -25,6 +25,7 @@ struct tls_client_context {
     struct certificate *certificate; /* NULL: none */
     char *names;                     /* of the certificate */
     bool verify;
+    uint64_t ca_digest;
 };
 
 bool tls_client_context_is_built(void)
@@ -40,17 +41,19 @@ static int client_failed(struct tls_problem *p, const char *key, const char *tex
     return -EINVAL;
 }
 
-static int set_trust(SSL_CTX *ctx, const struct config_pool *conf, struct tls_problem *p)
+static int set_trust(struct tls_client_context *c, const struct config_pool *conf,
+                     struct tls_problem *p)
 {
+    SSL_CTX *ctx = c->ctx;
     char text[TLS_FILE_ERROR_MAX];
     if (!conf->tls_verify)
         return 0;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     if (conf->tls_ca != NULL)
-        return tls_files_trust(SSL_CTX_get_cert_store(ctx), conf->tls_ca, text) < 0
+        return tls_files_trust(SSL_CTX_get_cert_store(ctx), conf->tls_ca, &c->ca_digest, text) < 0
                    ? client_failed(p, "tls_ca", text)
                    : 0;
-    X509_STORE *system = tls_files_system_store(text);
+    X509_STORE *system = tls_files_system_store(&c->ca_digest, text);
     if (system == NULL)
         return client_failed(p, "tls_ca", text);
     SSL_CTX_set_cert_store(ctx, system); /* it owns the reference */
@@ -92,7 +95,7 @@ static int context_set(struct tls_client_context *c, const struct config_pool *c
     const char *key = tls_limits_apply(&conf->tls_limits, c->ctx, text, sizeof text);
     if (key != NULL)
         return client_failed(p, key, text);
-    int rc = set_trust(c->ctx, conf, p);
+    int rc = set_trust(c, conf, p);
     if (rc == 0)
         rc = set_certificate(c, conf, p);
     return rc == 0 ? set_alpn(c->ctx, &conf->tls_limits, p) : rc;
@@ -148,6 +151,18 @@ bool tls_client_context_certificate(const struct tls_client_context *c,
         return false;
     certificate_info(c->certificate, c->conf->tls_certificate.file, c->names, out);
     return true;
+}
+
+void tls_client_context_files(const struct tls_client_context *c, tls_file_fn *fn, void *arg)
+{
+    if (c == NULL)
+        return;
+    if (c->certificate != NULL)
+        certificate_files(c->certificate, &c->conf->tls_certificate, fn, arg);
+    if (c->verify)
+        fn(arg, &(struct tls_file){ .key = "tls_ca",
+                                    .path = c->conf->tls_ca == NULL ? "system" : c->conf->tls_ca,
+                                    .digest = c->ca_digest });
 }
 
 /* ---- connections ---- */

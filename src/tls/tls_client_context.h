@@ -30,6 +30,9 @@ void tls_client_context_free(struct tls_client_context *c);
 bool tls_client_context_certificate(const struct tls_client_context *c,
                                     struct certificate_info *out);
 
+/* Calls fn() for each file that was read. c may be NULL. */
+void tls_client_context_files(const struct tls_client_context *c, tls_file_fn *fn, void *arg);
+
 /* The server of a connection. */
 struct tls_client_peer {
     /* A name or an IP address: the hello has it if it is a name, and the certificate must be for

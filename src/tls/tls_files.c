@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file_stamp.h"
+#include "base/hash.h"
 #include "base/safe_open.h"
 #include "tls/tls_error.h"
 
@@ -50,7 +51,7 @@ static char *read_all(int fd, size_t *size)
 }
 
 /* Reads a file as a BIO in memory; NULL after an error. */
-static BIO *open_file(const char *path, char text[TLS_FILE_ERROR_MAX])
+static BIO *open_file(const char *path, uint64_t *digest, char text[TLS_FILE_ERROR_MAX])
 {
     size_t size = 0;
     int fd = safe_open_read(path);
@@ -68,6 +69,7 @@ static BIO *open_file(const char *path, char text[TLS_FILE_ERROR_MAX])
         bio = NULL;
     }
     if (data != NULL) {
+        *digest = hash_bytes(data, size);
         OPENSSL_cleanse(data, size); /* it may have been a key */
         if (bio == NULL)
             file_failed(text, path, "out of memory");
@@ -97,11 +99,11 @@ static bool is_end_of_file(void)
 /* ---- certificates ---- */
 
 /* Calls use() for each certificate of a file; index: 0, 1 ... It returns false after an error. */
-static int each_certificate(const char *path, char text[TLS_FILE_ERROR_MAX],
+static int each_certificate(const char *path, uint64_t *digest, char text[TLS_FILE_ERROR_MAX],
                             bool (*use)(void *arg, X509 *certificate, size_t index), void *arg)
 {
     char why[TLS_ERROR_MAX];
-    BIO *bio = open_file(path, text);
+    BIO *bio = open_file(path, digest, text);
     if (bio == NULL)
         return -EINVAL;
     int rc = 0;
@@ -134,11 +136,11 @@ static bool use_in_chain(void *arg, X509 *certificate, size_t index)
 }
 
 static int use_key(SSL_CTX *ctx, const char *path, const struct config_certificate *files,
-                   char text[TLS_FILE_ERROR_MAX])
+                   uint64_t *digest, char text[TLS_FILE_ERROR_MAX])
 {
     char why[TLS_ERROR_MAX];
     bool encrypted = false;
-    BIO *bio = open_file(path, text);
+    BIO *bio = open_file(path, digest, text);
     if (bio == NULL)
         return -EINVAL;
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
@@ -160,11 +162,12 @@ static int use_key(SSL_CTX *ctx, const char *path, const struct config_certifica
 }
 
 int tls_files_use_certificate(struct ssl_ctx_st *ctx, const struct config_certificate *files,
-                              char text[TLS_FILE_ERROR_MAX])
+                              struct tls_files_digests *digests, char text[TLS_FILE_ERROR_MAX])
 {
-    int rc = each_certificate(files->file, text, use_in_chain, ctx);
+    int rc = each_certificate(files->file, &digests->certificate, text, use_in_chain, ctx);
     if (rc == 0)
-        rc = use_key(ctx, files->key != NULL ? files->key : files->file, files, text);
+        rc =
+            use_key(ctx, files->key != NULL ? files->key : files->file, files, &digests->key, text);
     return rc;
 }
 
@@ -176,9 +179,10 @@ static bool trust(void *arg, X509 *certificate, size_t index)
     return X509_STORE_add_cert(arg, certificate) == 1;
 }
 
-int tls_files_trust(struct x509_store_st *store, const char *path, char text[TLS_FILE_ERROR_MAX])
+int tls_files_trust(struct x509_store_st *store, const char *path, uint64_t *digest,
+                    char text[TLS_FILE_ERROR_MAX])
 {
-    return each_certificate(path, text, trust, store);
+    return each_certificate(path, digest, text, trust, store);
 }
 
 /* Where systems have all their CAs in one file: Debian, Alpine; Fedora; SUSE. */
@@ -193,10 +197,11 @@ static const char *system_file(void)
     return NULL;
 }
 
-struct x509_store_st *tls_files_system_store(char text[TLS_FILE_ERROR_MAX])
+struct x509_store_st *tls_files_system_store(uint64_t *digest, char text[TLS_FILE_ERROR_MAX])
 {
     static X509_STORE *cached;
     static struct file_stamp cached_stamp;
+    static uint64_t cached_digest;
     const char *path = system_file();
     if (path == NULL) {
         snprintf(text, TLS_FILE_ERROR_MAX,
@@ -207,7 +212,7 @@ struct x509_store_st *tls_files_system_store(char text[TLS_FILE_ERROR_MAX])
     const struct file_stamp stamp = file_stamp_get(path);
     if (cached == NULL || !file_stamp_equal(&stamp, &cached_stamp)) {
         X509_STORE *fresh = X509_STORE_new();
-        if (fresh == NULL || tls_files_trust(fresh, path, text) < 0) {
+        if (fresh == NULL || tls_files_trust(fresh, path, &cached_digest, text) < 0) {
             X509_STORE_free(fresh);
             return NULL;
         }
@@ -216,5 +221,6 @@ struct x509_store_st *tls_files_system_store(char text[TLS_FILE_ERROR_MAX])
         cached_stamp = stamp;
     }
     X509_STORE_up_ref(cached);
+    *digest = cached_digest;
     return cached;
 }

@@ -62,6 +62,11 @@ struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int 
     return NULL;
 }
 
+void tls_client_context_files(const struct tls_client_context *c, tls_file_fn *fn, void *arg)
+{
+    (void)c, (void)fn, (void)arg;
+}
+
 /* ---- tls_session_cache ---- */
 
 struct tls_session_cache *tls_session_cache_new(void)
@@ -116,6 +121,11 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
 {
     (void)c, (void)i;
     *out = (struct certificate_info){ .file = "", .names = "", .type = "" };
+}
+
+void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg)
+{
+    (void)c, (void)fn, (void)arg;
 }
 
 /* ---- tls_stream: there are none ---- */

@@ -28,6 +28,7 @@ struct tls_server_context {
     SSL_CTX **group; /* of names.group[i] */
     struct tls_ticket_keys *ticket_keys;
     X509_STORE *client_ca; /* NULL: no certificates of clients */
+    uint64_t client_ca_digest;
     unsigned char alpn[CONFIG_ALPN_MAX];
     unsigned alpn_size;
 };
@@ -101,7 +102,7 @@ static int load_client_ca(struct tls_server_context *c, const struct problems *p
     c->client_ca = X509_STORE_new();
     if (c->client_ca == NULL)
         return report(p, "tls_client_ca", 0, "out of memory");
-    return tls_files_trust(c->client_ca, c->conf->tls_client_ca, text) < 0
+    return tls_files_trust(c->client_ca, c->conf->tls_client_ca, &c->client_ca_digest, text) < 0
                ? report(p, "tls_client_ca", 0, text)
                : 0;
 }
@@ -313,4 +314,20 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
 {
     certificate_info(&c->certificate[i], c->conf->tls_certificate[i].file, c->text[i], out);
     out->used = counter_get(&c->used[i]);
+}
+
+void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < c->count; i++)
+        certificate_files(&c->certificate[i], &c->conf->tls_certificate[i], fn, arg);
+    if (c->client_ca != NULL)
+        fn(arg, &(struct tls_file){ .key = "tls_client_ca",
+                                    .path = c->conf->tls_client_ca,
+                                    .digest = c->client_ca_digest });
+    for (size_t i = 0; i < c->conf->tls_ticket_key_count; i++)
+        fn(arg, &(struct tls_file){ .key = "tls_ticket_key",
+                                    .path = c->conf->tls_ticket_key[i],
+                                    .digest = tls_tickets_digest(c->ticket_keys, i) });
 }

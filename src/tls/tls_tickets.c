@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/safe_open.h"
 #include "tls/tls_stream.h"
 
@@ -120,6 +121,11 @@ void tls_tickets_free(struct tls_ticket_keys *keys)
         return;
     OPENSSL_cleanse(keys->key, keys->count * sizeof keys->key[0]);
     free(keys);
+}
+
+uint64_t tls_tickets_digest(const struct tls_ticket_keys *keys, size_t i)
+{
+    return hash_bytes(&keys->key[i], sizeof keys->key[i]);
 }
 
 /* ---- keys of the process ---- */

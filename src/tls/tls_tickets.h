@@ -9,6 +9,7 @@
 #define ZPROXY_TLS_TLS_TICKETS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tls/tls_files.h"
 
@@ -26,6 +27,8 @@ struct tls_ticket_keys;
 int tls_tickets_load(struct tls_ticket_keys **keys, char *const *file, size_t count, size_t *bad,
                      char text[TLS_FILE_ERROR_MAX]);
 void tls_tickets_free(struct tls_ticket_keys *keys);
+/* Of the content of file i. */
+uint64_t tls_tickets_digest(const struct tls_ticket_keys *keys, size_t i);
 
 /* Lets connections of ctx use tickets of these keys, which must outlive it; NULL: those of the
  * process. They must be streams with tls_stream_note_names(): a session is continued only with the
