@@ -12,7 +12,7 @@
 int tls_contexts_make(struct config *conf, FILE *errors);
 void tls_contexts_free(struct config *conf);
 
-/* The same for a configuration that is not put in force: nothing is logged. */
+/* The same for a configuration that is not put into force: nothing is logged. */
 int tls_contexts_check(struct config *conf, FILE *errors);
 
 /* Notes of -t: where TLS is relayed, which certificates are not valid now, which servers are not

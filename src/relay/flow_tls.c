@@ -34,6 +34,8 @@ static ssize_t read_records(struct side *src, char *buffer, size_t room)
     }
     if (got == -EAGAIN || empty)
         side_clear(src, SIDE_READABLE);
+    if (tls_stream_has_received_bytes(stream_of(src)) && n == 0)
+        side_set(src, SIDE_MOVED); /* of a record that is not complete, or without data */
     return n > 0 ? (ssize_t)n : got;
 }
 
@@ -103,7 +105,7 @@ static int flush_kept(struct side *dst)
     bool progress = false;
     int rc = tls_side_flush(dst->tls, &progress);
     if (progress)
-        side_set(dst, SIDE_FLUSHED);
+        side_set(dst, SIDE_MOVED);
     return rc;
 }
 

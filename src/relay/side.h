@@ -25,7 +25,7 @@ enum side_ready {
     SIDE_NAGLE = 1 << 8,    /* TCP_NODELAY must be set before a second write */
     SIDE_KTLS = 1 << 9,     /* TLS, which is in the kernel: tls->kernel has the rest */
     SIDE_TLS = 1 << 10,     /* TLS in user space: tls->stream */
-    SIDE_FLUSHED = 1 << 11, /* some of what tls->stream kept was sent */
+    SIDE_MOVED = 1 << 11,   /* bytes of TLS have come or gone that no flow counts */
 };
 
 struct tls_side;

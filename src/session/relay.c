@@ -138,13 +138,13 @@ static void charge_rates(struct session *s)
     session_timers_arm(s); /* for the time when the limit allows more */
 }
 
-/* Whether a peer has taken bytes that were counted before. */
-static bool has_flushed(struct session *s)
+/* Whether a peer has taken bytes that were counted before, or sent part of a record. */
+static bool has_moved(struct session *s)
 {
-    bool flushed = side_is(&s->client, SIDE_FLUSHED) || side_is(&s->server, SIDE_FLUSHED);
-    side_clear(&s->client, SIDE_FLUSHED);
-    side_clear(&s->server, SIDE_FLUSHED);
-    return flushed;
+    bool moved = side_is(&s->client, SIDE_MOVED) || side_is(&s->server, SIDE_MOVED);
+    side_clear(&s->client, SIDE_MOVED);
+    side_clear(&s->server, SIDE_MOVED);
+    return moved;
 }
 
 /* Counts the bytes moved since the flows had moved `up` and `down` bytes. */
@@ -154,7 +154,7 @@ static void relay_count(struct session *s, uint64_t up, uint64_t down)
     down = s->down.bytes - down;
     if (up + down > LONG_MESSAGE)
         busy_poll_suspend(&s->sessions->set->busy_poll);
-    if (up == 0 && down == 0 && !has_flushed(s))
+    if (up == 0 && down == 0 && !has_moved(s))
         return;
     s->active = session_now(s);
     server_stats_add(&s->sessions->server_stats_table, s->server_stats, up, down, s->active);

@@ -11,6 +11,9 @@
 #include "session/session_timers.h"
 #include "tls/tls_side.h"
 
+/* Reads of bytes that nothing needs, before a socket is closed. */
+#define DISCARDS_MAX 16
+
 /* ---- what a session has of its pool ---- */
 
 void session_free_tried(struct session *s)
@@ -139,11 +142,28 @@ static void end_shared_side(struct session *s, const struct side *sd, bool order
 }
 
 /* Unread bytes would make close(2) a reset. */
-static void close_after_alert(struct session *s)
+static void discard_input(const struct session *s, const struct side *sd)
 {
     const struct relay_stock *stock = &s->sessions->relay_stock;
+    ssize_t n = 1;
+    for (int i = 0; i < DISCARDS_MAX && n > 0; i++)
+        n = recv(sd->fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+}
+
+static void close_after_alert(struct session *s)
+{
     (void)shutdown(s->client.fd, SHUT_WR);
-    (void)recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_TRUNC | MSG_DONTWAIT);
+    discard_input(s, &s->client);
+    side_close_both(&s->client, &s->server);
+}
+
+/* A peer must send nothing after close_notify. If it does, what is queued for it arrives anyway. */
+static void close_orderly(struct session *s)
+{
+    if (side_is(&s->client, SIDE_TLS) && side_is(&s->client, SIDE_READABLE))
+        discard_input(s, &s->client);
+    if (side_is(&s->server, SIDE_TLS) && side_is(&s->server, SIDE_READABLE))
+        discard_input(s, &s->server);
     side_close_both(&s->client, &s->server);
 }
 
@@ -155,7 +175,7 @@ static void close_sides(struct session *s, enum session_end why)
     }
     if (session_end_is_orderly(
             why)) { /* both directions have ended: close() passes the second FIN on */
-        side_close_both(&s->client, &s->server);
+        close_orderly(s);
     } else if (why == SESSION_END_TLS_FAILED) { /* a reset could overtake the alert that says why */
         close_after_alert(s);
     } else { /* the peers must not take a stream that was cut for a complete one */

@@ -7,6 +7,7 @@
 #include "session/session_addr.h"
 #include "session/session_timers.h"
 #include "tls/tls_side.h"
+#include "tls/tls_stream.h"
 
 /* `then` may be later than the time of this wake-up: the result is never below 0. */
 static uint64_t session_info_since(uint64_t now, uint64_t then)
@@ -43,9 +44,19 @@ static void local_name(int fd, struct addr *at)
         *at = found;
 }
 
-static void flow_info(const struct flow *f, struct flow_info *info)
+/* What TLS in user space keeps: plaintext of the source, and records for the sink. */
+static uint64_t tls_held(const struct side *src, const struct side *dst)
 {
-    info->held = f->pipe == NULL ? 0 : f->pipe->held;
+    uint64_t held = src->tls == NULL ? 0 : buffer_size(&src->tls->held);
+    if (dst->tls != NULL && dst->tls->stream != NULL)
+        held += tls_stream_rest(dst->tls->stream);
+    return held;
+}
+
+static void flow_info(const struct flow *f, const struct side *src, const struct side *dst,
+                      struct flow_info *info)
+{
+    info->held = (f->pipe == NULL ? 0 : f->pipe->held) + tls_held(src, dst);
     info->pipe_size = f->pipe == NULL ? 0 : f->pipe->size;
     info->copied = f->copy;
 }
@@ -78,8 +89,8 @@ void session_detail(const struct session *s, struct session_detail *d)
         d->server_addr = s->target->addr;
     tls_info(&s->client, &d->client_tls);
     tls_info(&s->server, &d->server_tls);
-    flow_info(&s->up, &d->up);
-    flow_info(&s->down, &d->down);
+    flow_info(&s->up, &s->client, &s->server, &d->up);
+    flow_info(&s->down, &s->server, &s->client, &d->down);
     d->up.tls = d->down.tls = side_is(&s->client, SIDE_TLS) || side_is(&s->server, SIDE_TLS);
     sock_info(s->client.fd, &d->client);
     sock_info(s->server.fd, &d->server);

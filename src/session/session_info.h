@@ -33,7 +33,7 @@ struct session_info {
 
 /* One direction at this moment. */
 struct flow_info {
-    uint64_t held;      /* bytes in the pipe */
+    uint64_t held;      /* bytes in the pipe, or that TLS in user space keeps */
     uint64_t pipe_size; /* 0: no pipe */
     bool copied;        /* not spliced */
     bool tls;           /* through user space, because TLS is there */

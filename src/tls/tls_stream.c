@@ -107,9 +107,11 @@ static int bio_read(BIO *bio, char *data, int size)
     BIO_clear_retry_flags(bio);
     if (n == 0)
         s->has_ended = true;
-    else if (n == -1 && (errno == EAGAIN || errno == EINTR))
+    else if (n > 0)
+        s->received = true;
+    else if (errno == EAGAIN || errno == EINTR)
         BIO_set_retry_read(bio);
-    else if (n == -1)
+    else
         s->error = errno;
     return (int)n;
 }
@@ -497,6 +499,13 @@ static void on_control(int written, int version, int type, const void *bytes, si
 bool tls_stream_is_drained(const struct tls_stream *s)
 {
     return s->drained && !s->is_final && !tls_stream_has_pending(s);
+}
+
+bool tls_stream_has_received_bytes(struct tls_stream *s)
+{
+    bool received = s->received;
+    s->received = false;
+    return received;
 }
 
 void tls_stream_stay(struct tls_stream *s)

@@ -99,6 +99,9 @@ void tls_stream_stay(struct tls_stream *s);
  * socket was shorter than it could have been; for sockets where this means that they are empty. */
 bool tls_stream_is_drained(const struct tls_stream *s);
 
+/* Whether bytes have come from the socket since the last call, with data or without. */
+bool tls_stream_has_received_bytes(struct tls_stream *s);
+
 /* NULL: see tls_stream_stay(). */
 struct ssl_st *tls_stream_ssl(struct tls_stream *s);
 /* The stream of an SSL that tls_stream_ssl() returns, for callbacks of OpenSSL. */

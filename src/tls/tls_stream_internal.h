@@ -24,6 +24,7 @@ struct tls_stream {
     bool close_sent;
     bool collects;   /* in tls_stream_write() */
     bool is_final;   /* reading has ended: with `final` */
+    bool received;   /* bytes, since tls_stream_has_received_bytes() */
     bool drained;    /* the last read was shorter than it could have been */
     uint8_t control; /* with ssl: messages other than data, since the last data */
     int final;

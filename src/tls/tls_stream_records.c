@@ -313,6 +313,7 @@ static int receive(struct tls_stream *s, size_t room)
     if (n == -1)
         return errno == EINTR ? -EAGAIN : -errno;
     s->has_ended = n == 0;
+    s->received |= n > 0;
     s->drained = n > 0 && (size_t)n < size;
     in.end += (size_t)n;
     return n == 0 ? -ECONNABORTED : STEP_GO_ON;
