@@ -170,6 +170,8 @@ START_TEST(a_storm_without_data_ends)
                          TLS_CONTROL_KEY_REQUEST);
     ck_assert_int_eq(tls_control_judge(&reader, HANDSHAKE, update, sizeof update, TLS13, true),
                      TLS_CONTROL_FLOOD);
+    ck_assert_int_eq(tls_control_judge(&reader, ALERT, (const unsigned char *)"\1", 2, TLS13, true),
+                     TLS_CONTROL_CLOSE_NOTIFY);
     ck_assert(tls_control_take_data(&reader));
     ck_assert_int_eq(tls_control_judge(&reader, HANDSHAKE, update, sizeof update, TLS13, true),
                      TLS_CONTROL_KEY_REQUEST);

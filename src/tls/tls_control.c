@@ -104,15 +104,10 @@ static enum tls_control_event judge_handshake(struct tls_control_reader *r,
     return size == 0 ? refuse(r, TLS_ALERT_UNEXPECTED_MESSAGE) : event;
 }
 
-enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t type,
-                                         const unsigned char *bytes, size_t size, uint16_t version,
-                                         bool server)
+static enum tls_control_event judge(struct tls_control_reader *r, uint8_t type,
+                                    const unsigned char *bytes, size_t size, uint16_t version,
+                                    bool server)
 {
-    if (r->quiet >= TLS_CONTROL_MAX) {
-        r->alert = TLS_ALERT_UNEXPECTED_MESSAGE;
-        return TLS_CONTROL_FLOOD;
-    }
-    r->quiet++;
     if (type == RECORD_HANDSHAKE)
         return judge_handshake(r, bytes, size, version, server);
     if (r->skip > 0 || r->have > 0) /* a message must not be interrupted */
@@ -122,4 +117,26 @@ enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t t
     if (type == RECORD_DATA && size == 0)
         return TLS_CONTROL_IGNORED;
     return refuse(r, TLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
+/* The end of a stream is not one too many. */
+static bool ends(enum tls_control_event event)
+{
+    return event == TLS_CONTROL_CLOSE_NOTIFY || event == TLS_CONTROL_FATAL ||
+           event == TLS_CONTROL_UNEXPECTED;
+}
+
+enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t type,
+                                         const unsigned char *bytes, size_t size, uint16_t version,
+                                         bool server)
+{
+    enum tls_control_event event = judge(r, type, bytes, size, version, server);
+    if (ends(event))
+        return event;
+    if (r->quiet >= TLS_CONTROL_MAX) {
+        r->alert = TLS_ALERT_UNEXPECTED_MESSAGE;
+        return TLS_CONTROL_FLOOD;
+    }
+    r->quiet++;
+    return event;
 }
