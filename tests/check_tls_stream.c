@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -159,6 +160,82 @@ START_TEST(a_storm_of_key_updates_ends_the_connection)
 }
 END_TEST
 
+/* ---- OpenSSL without memory ---- */
+
+static long allocations_left = -1; /* -1: any number */
+
+static bool may_allocate(void)
+{
+    if (allocations_left == 0)
+        return false;
+    allocations_left -= allocations_left > 0;
+    return true;
+}
+
+static void *test_malloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return may_allocate() ? malloc(size) : NULL;
+}
+
+static void *test_realloc(void *p, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return may_allocate() ? realloc(p, size) : NULL;
+}
+
+static void test_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(p);
+}
+
+/* The server's first step with so many allocations. Returns what the handshake returned. */
+static int first_step(SSL_CTX *server_ctx, SSL_CTX *client_ctx, long allocations, char *why)
+{
+    int fd[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    struct tls_stream *client = tls_stream_new(client_ctx, fd[0], false);
+    struct tls_stream *server = tls_stream_new(server_ctx, fd[1], true);
+    assert_quietly(client != NULL && server != NULL);
+    assert_quietly(tls_stream_handshake(client) == -EAGAIN);
+    allocations_left = allocations;
+    int rc = tls_stream_handshake(server);
+    allocations_left = -1;
+    snprintf(why, 256, "%s", tls_stream_why(server));
+    tls_stream_free(client);
+    tls_stream_free(server);
+    close(fd[0]);
+    close(fd[1]);
+    return rc;
+}
+
+/* Each allocation fails once, and all behind it: -ENOMEM, so that the log has a shortage and not a
+ * client that cannot speak TLS. OpenSSL does without some of them, and of some has only a general
+ * error ("BUF lib"). */
+START_TEST(no_memory_is_told_from_a_fault_of_the_peer)
+{
+    SSL_CTX *server_ctx = context(TLS_server_method(), TLS1_3_VERSION);
+    SSL_CTX *client_ctx = context(TLS_client_method(), TLS1_3_VERSION);
+    char why[256];
+    int rc = -ENOMEM, told = 0, wrong = 0;
+    use_certificate(server_ctx);
+    tls_stream_note_names(server_ctx);
+    ck_assert_int_eq(first_step(server_ctx, client_ctx, -1, why), -EAGAIN); /* loads algorithms */
+    for (long n = 0; n < 5000 && rc != -EAGAIN; n++) {
+        rc = first_step(server_ctx, client_ctx, n, why);
+        told += rc == -ENOMEM;
+        bool general = rc == -EPROTO && strstr(why, " lib") != NULL;
+        wrong += rc != -ENOMEM && rc != -EAGAIN && !general;
+    }
+    ck_assert_int_eq(rc, -EAGAIN);
+    ck_assert_int_gt(told, 20);
+    ck_assert_int_eq(wrong, 0);
+    SSL_CTX_free(server_ctx);
+    SSL_CTX_free(client_ctx);
+}
+END_TEST
+
 START_TEST(nonsense_is_an_error_with_a_reason)
 {
     struct rig r = rig_open(versions[_i]);
@@ -238,6 +315,10 @@ static Suite *suite(void)
     tcase_add_loop_test(t, an_end_instead_of_a_message_of_the_handshake_is_an_error, 0, 2);
     tcase_add_loop_test(t, records_arrive_in_pieces_and_are_read_in_pieces, 0, 2);
     tcase_add_test(t, a_key_update_is_followed);
+    tcase_add_loop_test(t, openssl_and_own_records_understand_each_other, 0, CIPHERS);
+    tcase_add_test(t, no_memory_is_told_from_a_fault_of_the_peer);
+    tcase_add_test(t, key_updates_need_data_that_pays_for_them);
+    tcase_add_test(t, key_updates_that_data_pays_for_have_no_end);
     tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
     suite_add_tcase(s, t);
     return s;
@@ -245,5 +326,7 @@ static Suite *suite(void)
 
 int main(void)
 {
+    if (CRYPTO_set_mem_functions(test_malloc, test_realloc, test_free) != 1)
+        return EXIT_FAILURE;
     return suite_main(suite());
 }

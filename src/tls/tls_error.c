@@ -1,7 +1,9 @@
 #include "tls/tls_error.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* The reason of an alert that was received is this plus the number of the alert. */
@@ -44,21 +46,8 @@ static const char *find_reason(unsigned long error)
     return ERR_reason_error_string(error);
 }
 
-/* The first error of TLS itself says more than those of a cipher or a parser before it. Empties the
- * queue. */
-static unsigned long take_error(void)
+static const char *print_error(unsigned long error, char buf[TLS_ERROR_MAX])
 {
-    unsigned long first = ERR_get_error();
-    unsigned long error = first;
-    while (error != 0 && ERR_GET_LIB(error) != ERR_LIB_SSL)
-        error = ERR_get_error();
-    ERR_clear_error();
-    return error != 0 ? error : first;
-}
-
-const char *tls_error_take(char buf[TLS_ERROR_MAX])
-{
-    unsigned long error = take_error();
     int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= ALERT_REASONS &&
         reason < ALERT_REASONS + 256)
@@ -69,4 +58,33 @@ const char *tls_error_take(char buf[TLS_ERROR_MAX])
     else
         snprintf(buf, TLS_ERROR_MAX, "error %lx of OpenSSL", error);
     return buf;
+}
+
+/* The first error of TLS itself says more than those of a cipher or a parser before it. Empties the
+ * queue. *memory: OpenSSL itself has failed, which is for want of memory: it says "malloc failure",
+ * only "internal error", or has no error, since there was no memory for it. */
+static unsigned long take_error(bool *memory)
+{
+    unsigned long first = 0, of_tls = 0, error;
+    while ((error = ERR_get_error()) != 0) {
+        *memory |= ERR_FATAL_ERROR(error) != 0;
+        first = first == 0 ? error : first;
+        of_tls = of_tls == 0 && ERR_GET_LIB(error) == ERR_LIB_SSL ? error : of_tls;
+    }
+    *memory |= first == 0;
+    return of_tls != 0 ? of_tls : first;
+}
+
+int tls_error_take_number(char buf[TLS_ERROR_MAX])
+{
+    bool memory = false;
+    unsigned long error = take_error(&memory);
+    print_error(error, buf);
+    return memory ? ENOMEM : EPROTO;
+}
+
+const char *tls_error_take(char buf[TLS_ERROR_MAX])
+{
+    bool memory = false;
+    return print_error(take_error(&memory), buf);
 }

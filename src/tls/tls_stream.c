@@ -181,6 +181,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &list, &size) != 1 ||
         note_name(s, list, size) == 0)
         return SSL_CLIENT_HELLO_SUCCESS;
+    s->error = ENOMEM;
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
 }
@@ -289,10 +290,13 @@ static int stream_failed(struct tls_stream *s, int rc)
     bool cut =
         s->has_ended && (error == SSL_ERROR_SYSCALL ||
                          ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
-    if (s->error == 0 && !cut)
-        tls_stream_set_why(s, tls_error_take(text));
+    int number = s->error;
+    if (number == 0 && !cut) {
+        number = tls_error_take_number(text);
+        tls_stream_set_why(s, text);
+    }
     ERR_clear_error();
-    return s->error != 0 ? -s->error : cut ? -ECONNABORTED : -EPROTO;
+    return number != 0 ? -number : -ECONNABORTED;
 }
 
 void tls_stream_refuse(struct tls_stream *s, const char *why)
