@@ -158,6 +158,24 @@ START_TEST(keys_are_updated_on_both_ends)
 }
 END_TEST
 
+/* TLS 1.3 changes the key before. */
+START_TEST(a_key_of_aes_gcm_is_used_up_in_tls_12)
+{
+    bool is_limited = _i < 2;
+    for (int more = 0; more < 2; more++) {
+        struct tls_keys keys[TLS_DIRECTIONS];
+        for (int d = 0; d < TLS_DIRECTIONS; d++)
+            keys[d] = (struct tls_keys){ .version = kinds[_i].version,
+                                         .cipher = kinds[_i].cipher,
+                                         .sequence = TLS_GCM_RECORDS_MAX - 1 + (uint64_t)more };
+        struct tls_records *r = tls_records_new(keys);
+        ck_assert(r != NULL);
+        ck_assert_int_eq(tls_records_are_used_up(r), is_limited && more == 1);
+        tls_records_free(r);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("tls_record");
@@ -167,6 +185,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, long_records_are_refused, 0, KINDS);
     tcase_add_loop_test(t, padding_is_taken_off, 3, KINDS); /* TLS 1.3 */
     tcase_add_loop_test(t, keys_are_updated_on_both_ends, 3, KINDS);
+    tcase_add_loop_test(t, a_key_of_aes_gcm_is_used_up_in_tls_12, 0, KINDS);
     suite_add_tcase(s, t);
     return s;
 }

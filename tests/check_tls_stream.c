@@ -19,10 +19,14 @@ struct rig {
 
 static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 
-static struct rig rig_open(int version)
+static struct rig rig_open_with(int version, const char *cipher)
 {
     struct rig r = { .client_ctx = tls_rig_context(false, version),
                      .server_ctx = tls_rig_context(true, version) };
+    if (cipher != NULL && version == TLS1_3_VERSION)
+        ck_assert_int_eq(SSL_CTX_set_ciphersuites(r.client_ctx, cipher), 1);
+    else if (cipher != NULL)
+        ck_assert_int_eq(SSL_CTX_set_cipher_list(r.client_ctx, cipher), 1);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, r.fd), 0);
     r.client = tls_stream_new(r.client_ctx, r.fd[0], false);
     r.server = tls_stream_new(r.server_ctx, r.fd[1], true);
@@ -31,6 +35,11 @@ static struct rig rig_open(int version)
     tls_stream_stay(r.client);
     tls_stream_stay(r.server);
     return r;
+}
+
+static struct rig rig_open(int version)
+{
+    return rig_open_with(version, NULL);
 }
 
 static void rig_close(struct rig *r)
@@ -143,6 +152,87 @@ START_TEST(a_key_update_is_followed)
 }
 END_TEST
 
+/* A client that has the keys of its OpenSSL changes them as often as it likes, with one byte of
+ * data each time: that costs the server much more than the client. */
+static const struct {
+    int version;
+    const char *cipher;
+} ciphers[] = {
+    { TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256" },
+    { TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384" },
+    { TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305" },
+    { TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256" },
+    { TLS1_3_VERSION, "TLS_AES_256_GCM_SHA384" },
+    { TLS1_3_VERSION, "TLS_CHACHA20_POLY1305_SHA256" },
+};
+#define CIPHERS ((int)(sizeof ciphers / sizeof *ciphers))
+
+static void pass_on(struct tls_stream *from, struct tls_stream *to, size_t size, unsigned seed)
+{
+    static unsigned char sent[40000], got[sizeof sent];
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++)
+        sent[i] = (unsigned char)(i * 7 + i / 251 + seed);
+    assert_quietly(tls_stream_write(from, sent, size) == 0);
+    for (int turn = 0; n < size && turn < 1000; turn++) {
+        ssize_t part = tls_stream_read(to, got + n, size - n);
+        assert_quietly(part > 0 || part == -EAGAIN);
+        n += part > 0 ? (size_t)part : 0;
+        assert_quietly(tls_stream_flush(from) == 0 || tls_stream_has_rest(from));
+    }
+    assert_quietly(n == size && memcmp(sent, got, size) == 0);
+}
+
+/* The server has records of its own, the client is OpenSSL. */
+START_TEST(openssl_and_own_records_understand_each_other)
+{
+    struct rig r = rig_open_with(ciphers[_i].version, ciphers[_i].cipher);
+    ck_assert_ptr_null(tls_stream_ssl(r.server));
+    ck_assert_str_eq(tls_stream_cipher(r.client), ciphers[_i].cipher);
+    for (unsigned round = 0; round < 300; round++) {
+        int kind = round % 3 == 0 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
+        if (ciphers[_i].version == TLS1_3_VERSION && round % 5 < 2)
+            assert_quietly(SSL_key_update(tls_stream_ssl(r.client), kind) == 1);
+        pass_on(r.client, r.server, 1 + round * 131 % 39999, round);
+        pass_on(r.server, r.client, 1 + round * 7919 % 39999, round);
+    }
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(key_updates_need_data_that_pays_for_them)
+{
+    struct rig r = rig_open(TLS1_3_VERSION);
+    size_t rounds = 0;
+    char data[8];
+    ssize_t n = 1;
+    for (; n > 0 && rounds < 3000; rounds++) {
+        SSL *client = tls_stream_ssl(r.client);
+        assert_quietly(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        assert_quietly(tls_stream_write(r.client, "x", 1) == 0);
+        n = tls_stream_read(r.server, data, sizeof data);
+    }
+    ck_assert_int_eq(n, -EPROTO);
+    ck_assert_str_eq(tls_stream_why(r.server), "too many changes of keys");
+    ck_assert_uint_gt(rounds, 1000);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(key_updates_that_data_pays_for_have_no_end)
+{
+    struct rig r = rig_open(TLS1_3_VERSION);
+    static char data[16384];
+    for (size_t rounds = 0; rounds < 1500; rounds++) {
+        SSL *client = tls_stream_ssl(r.client);
+        assert_quietly(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        assert_quietly(tls_stream_write(r.client, data, sizeof data) == 0);
+        assert_quietly(tls_stream_read(r.server, data, sizeof data) == sizeof data);
+    }
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(a_storm_of_key_updates_ends_the_connection)
 {
     struct rig r = rig_open(TLS1_3_VERSION);
@@ -215,11 +305,10 @@ static int first_step(SSL_CTX *server_ctx, SSL_CTX *client_ctx, long allocations
  * error ("BUF lib"). */
 START_TEST(no_memory_is_told_from_a_fault_of_the_peer)
 {
-    SSL_CTX *server_ctx = context(TLS_server_method(), TLS1_3_VERSION);
-    SSL_CTX *client_ctx = context(TLS_client_method(), TLS1_3_VERSION);
+    SSL_CTX *server_ctx = tls_rig_context(true, TLS1_3_VERSION);
+    SSL_CTX *client_ctx = tls_rig_context(false, TLS1_3_VERSION);
     char why[256];
     int rc = -ENOMEM, told = 0, wrong = 0;
-    use_certificate(server_ctx);
     tls_stream_note_names(server_ctx);
     ck_assert_int_eq(first_step(server_ctx, client_ctx, -1, why), -EAGAIN); /* loads algorithms */
     for (long n = 0; n < 5000 && rc != -EAGAIN; n++) {

@@ -34,6 +34,7 @@ struct tls_stream {
     struct buffer input;
     struct buffer plain;
     struct tls_control_reader reader;
+    uint32_t update_debt; /* see UPDATE_COST */
     char *why;
     char *server_name;               /* NULL: none */
     struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */

@@ -12,6 +12,12 @@
 #define ALERT_FATAL   2
 #define ALERT_WARNING 1
 
+/* A KeyUpdate costs as much time as this many records with little data. A peer may send 1,000 of
+ * them, and more as far as data pays for them: records in either direction, and their bytes. */
+#define UPDATE_COST     16
+#define UPDATE_DEBT_MAX (1000 * UPDATE_COST)
+#define PAYING_BYTES    1024
+
 /* Results of a step beside -errno. */
 enum {
     STEP_GO_ON,
@@ -97,6 +103,12 @@ static int send_key_update(struct tls_stream *s)
     return rc < 0 ? rc : tls_records_update(s->records, TLS_SEND);
 }
 
+static void pay(struct tls_stream *s, size_t data)
+{
+    uint32_t paid = 1 + (uint32_t)(data / PAYING_BYTES);
+    s->update_debt -= paid < s->update_debt ? paid : s->update_debt;
+}
+
 int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size)
 {
     const unsigned char *from = data;
@@ -118,6 +130,7 @@ int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size
             s->error = (int)-n;
         else
             tls_stream_collected((size_t)n);
+        pay(s, piece);
         from += piece;
         size -= piece;
     }
@@ -141,6 +154,9 @@ static int refuse(struct tls_stream *s, uint8_t alert, const char *why)
 
 static int take_key_update(struct tls_stream *s, bool requested)
 {
+    s->update_debt += UPDATE_COST;
+    if (s->update_debt > UPDATE_DEBT_MAX)
+        return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "too many changes of keys");
     int rc = tls_records_update(s->records, TLS_RECEIVE);
     if (rc == 0 && requested && !s->close_sent)
         rc = send_key_update(s);
@@ -215,6 +231,12 @@ static size_t take_plain(struct tls_stream *s, unsigned char *data, size_t size)
     return n;
 }
 
+static bool take_data(struct tls_stream *s, size_t size)
+{
+    pay(s, size);
+    return tls_control_take_data(&s->reader);
+}
+
 /* A record that is longer than the room is decrypted beside it. */
 static int open_beside(struct tls_stream *s, size_t record, unsigned char *data, size_t room,
                        size_t *got)
@@ -227,7 +249,7 @@ static int open_beside(struct tls_stream *s, size_t record, unsigned char *data,
         return refuse_record(s, (int)-n);
     if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
         return take_control(s, type, bytes, (size_t)n);
-    if (!tls_control_take_data(&s->reader))
+    if (!take_data(s, (size_t)n))
         return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
     *got = (size_t)n < room ? (size_t)n : room;
     memcpy(data, bytes, *got);
@@ -243,7 +265,7 @@ static int open_into(struct tls_stream *s, size_t record, unsigned char *data, s
         return refuse_record(s, (int)-n);
     if (type != TLS_RECORD_APPLICATION_DATA || n == 0)
         return take_control(s, type, data, (size_t)n);
-    if (!tls_control_take_data(&s->reader))
+    if (!take_data(s, (size_t)n))
         return refuse(s, TLS_ALERT_UNEXPECTED_MESSAGE, "unexpected message");
     *got = (size_t)n;
     return STEP_GO_ON;
