@@ -215,7 +215,6 @@ START_TEST(a_record_that_was_changed_is_an_error)
     side_set_ktls(&r.client_side);
     rig_send(r.client, junk, 29);
     ck_assert_int_eq(pump_until_failed(), -EBADMSG);
-    ck_assert_uint_eq(counter_get(&r.relay_stock.bad_records), 1);
     rig_close(&r);
 }
 END_TEST

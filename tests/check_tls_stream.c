@@ -330,7 +330,7 @@ START_TEST(nonsense_is_an_error_with_a_reason)
     struct rig r = rig_open(versions[_i]);
     char data[8];
     ck_assert_int_eq(send(r.fd[0], "\x17\x03\x03\0\x10nonsense nonsense", 21, 0), 21);
-    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), -EPROTO);
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), -EBADMSG);
     ck_assert_str_ne(tls_stream_why(r.server), "");
     rig_close(&r);
 }

@@ -41,10 +41,16 @@ static ssize_t probe_send_bytes(struct probe *p, const char *data, size_t len)
                           : send(p->fd, data, len, MSG_NOSIGNAL);
 }
 
+static bool is_tls_failure(int error)
+{
+    return error == EPROTO || error == EBADMSG;
+}
+
 /* The text of an error of the connection. */
 static const char *probe_failure(const struct probe *p, int error, char text[HUMAN_ERROR_MAX])
 {
-    return error == EPROTO && p->tls != NULL ? probe_tls_why(p->tls) : human_error(error, text);
+    return is_tls_failure(error) && p->tls != NULL ? probe_tls_why(p->tls)
+                                                   : human_error(error, text);
 }
 
 /* ---- end ---- */
@@ -379,7 +385,7 @@ static enum probe_outcome judge_end(struct probe *p, const char *data, size_t le
                             probe_text_expected(p->script, step_of(p), expected),
                             probe_text_received(p->script, step_of(p), received, data, len));
     if (error != 0)
-        return probe_fail(p, PROBE_FAILED, "%s%s", error == EPROTO ? "TLS: " : "",
+        return probe_fail(p, PROBE_FAILED, "%s%s", is_tls_failure(error) ? "TLS: " : "",
                           probe_failure(p, error, text));
     return probe_finish(p, PROBE_FAILED, "expected %s, got the end of the connection",
                         probe_text_expected(p->script, step_of(p), expected));

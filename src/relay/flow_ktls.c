@@ -20,7 +20,7 @@ int flow_source_ended(struct flow *f, struct side *src, struct side *dst)
                : side_is(src, SIDE_KTLS) ? !kernel_of(src)->close_received
                                          : false;
     if (cut && !f->cut)
-        tls_side_failed(src->tls, "the stream has ended without close_notify");
+        tls_side_note_error(src->tls, ECONNABORTED, false);
     f->cut |= cut;
     f->state = cut || side_is(dst, SIDE_KTLS) || side_is(dst, SIDE_TLS) ? FLOW_CLOSE : FLOW_DONE;
     return STEP_DONE;
@@ -82,8 +82,6 @@ static int flow_ktls_splice_in(struct flow *f, struct side *src, struct side *ds
         return flow_ktls_empty(f, src, dst);
     if (n == -EINVAL)
         return flow_ktls_control(f, src, dst);
-    if (n == -EBADMSG)
-        counter_add(&stock->bad_records, 1);
     return flow_source_stopped(src, (int)-n);
 }
 

@@ -50,11 +50,8 @@ static ssize_t read_socket(struct side *src, char *buffer, size_t room)
 }
 
 /* Nothing was read: n is 0 or -errno. */
-static int nothing_read(struct flow *f, struct side *src, struct side *dst,
-                        struct relay_stock *stock, ssize_t n)
+static int nothing_read(struct flow *f, struct side *src, struct side *dst, ssize_t n)
 {
-    if (n == -EPROTO || n == -EBADMSG)
-        counter_add(&stock->bad_records, 1);
     if (side_is(src, SIDE_KTLS) && n == -EIO)
         return flow_ktls_control(f, src, dst);
     if (side_is(src, SIDE_TLS) && n == -ECONNABORTED) {
@@ -155,7 +152,7 @@ int flow_tls_fill(struct flow *f, struct side *src, struct side *dst, struct rel
     ssize_t n = side_is(src, SIDE_TLS) ? read_records(src, stock->buffer, room)
                                        : read_socket(src, stock->buffer, room);
     if (n <= 0) {
-        rc = nothing_read(f, src, dst, stock, n);
+        rc = nothing_read(f, src, dst, n);
         return rc == STEP_WAIT ? wait_for_source(src, dst) : rc;
     }
     flow_spend(f, (size_t)n);

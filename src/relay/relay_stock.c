@@ -109,6 +109,12 @@ void relay_stock_log_fallback(enum relay_fallback why, const char *error)
     log_end(&line);
 }
 
+void relay_stock_count_error(struct relay_stock *stock, int error)
+{
+    if (error == EBADMSG)
+        counter_add(&stock->bad_records, 1);
+}
+
 const char *relay_fallback_name(enum relay_fallback why)
 {
     switch (why) {

@@ -61,6 +61,10 @@ void relay_stock_count_fallback(struct relay_stock *stock, enum relay_fallback w
 /* Only logs: for a fallback that is known before the first byte. */
 void relay_stock_log_fallback(enum relay_fallback why, const char *error);
 
+/* To be called once, with the error that a side with TLS had: counts a record that did not decrypt.
+ */
+void relay_stock_count_error(struct relay_stock *stock, int error);
+
 const char *relay_fallback_name(enum relay_fallback why);
 
 #endif

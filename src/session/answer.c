@@ -31,9 +31,11 @@ static bool has_ktls(const struct session *s)
     return side_is(&s->client, SIDE_KTLS);
 }
 
-/* The client has reset the connection, or the file cannot be sent. */
-static enum answer_result answer_fail(struct session *s, int error)
+/* The client has reset the connection, TLS has failed, or the file cannot be sent. */
+static enum answer_result answer_fail(struct session *s, int error, bool sends)
 {
+    tls_side_note_error(s->client.tls, error, sends);
+    relay_stock_count_error(&s->sessions->relay_stock, error);
     if (error == EKEYEXPIRED) {
         session_close(s, SESSION_END_TLS_REKEY);
     } else if (error == EPROTO || error == EBADMSG || error == ECONNABORTED ||
@@ -94,7 +96,7 @@ static enum answer_result drop_input(struct session *s)
         if (n == 0 || (is_cut && s->down_ended))
             end_input(s);
         else if (n == -1 && is_failure(errno))
-            return answer_fail(s, errno);
+            return answer_fail(s, errno, false);
         else if (n == -1 && errno == EAGAIN)
             side_clear(&s->client, SIDE_READABLE);
     }
@@ -140,7 +142,7 @@ static void answer_finish(struct session *s)
     else if (rc == -EBUSY)
         session_timers_arm(s);
     else if (rc < 0)
-        answer_fail(s, -rc);
+        answer_fail(s, -rc, true);
     if (rc < 0)
         return;
     s->down_ended = true;
@@ -204,9 +206,9 @@ static enum answer_result send_file(struct session *s)
         }
         ssize_t n = send_piece(s, at, rest);
         if (n == 0)
-            return answer_fail(s, ENODATA); /* it has become shorter */
+            return answer_fail(s, ENODATA, true); /* it has become shorter */
         if (n == -1 && is_failure(errno))
-            return answer_fail(s, errno);
+            return answer_fail(s, errno, true);
         if (n == -1 && errno == EAGAIN)
             side_clear(&s->client, SIDE_WRITABLE);
         if (n > 0) {

@@ -38,16 +38,9 @@ static void relay_flush(struct session *s, struct side *failed)
         ;
 }
 
-/* Keeps for the log why TLS of the side has failed, if that is the reason. */
-static void note_tls_failure(const struct side *failed)
-{
-    if (side_is(failed, SIDE_TLS) && tls_stream_why(failed->tls->stream)[0] != '\0')
-        tls_side_failed(failed->tls, tls_stream_why(failed->tls->stream));
-}
-
 static void relay_close_failed(struct session *s, struct side *failed)
 {
-    note_tls_failure(failed);
+    tls_side_note_error(failed->tls, 0, false);
     relay_flush(s, failed);
     session_close(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
 }
@@ -68,24 +61,13 @@ static void relay_close_cut(struct session *s, const struct side *src, const str
     session_close(s, why);
 }
 
-/* Notes what has failed of a side whose TLS is in the kernel. */
-static void note_ktls_failure(struct side *sd, bool sends, int error)
+/* Notes what has failed, for the log and the counters. */
+static void note_error(struct session *s, const struct side *failed, bool sends, int error)
 {
-    if (!side_is(sd, SIDE_KTLS))
+    if (failed->tls == NULL)
         return;
-    if (error == EKEYEXPIRED)
-        tls_side_failed(sd->tls, sends ? "a key has encrypted as many records as it may"
-                                       : "the peer has changed its keys");
-    else if (error == EBADMSG)
-        tls_side_failed(sd->tls, "a record that does not decrypt");
-    else if (error == EPROTO)
-        tls_side_failed(sd->tls, "a message that is not allowed");
-}
-
-static void close_rekey(struct session *s, const struct side *failed)
-{
-    note_tls_failure(failed);
-    session_close(s, SESSION_END_TLS_REKEY);
+    tls_side_note_error(failed->tls, error, sends);
+    relay_stock_count_error(&s->sessions->relay_stock, error);
 }
 
 /* Pumps one direction. Returns false if the session has ended. */
@@ -97,9 +79,9 @@ static bool pump(struct session *s, struct flow *f, struct side *src, struct sid
             session_schedule(s);
         return true;
     }
-    note_ktls_failure(f->sink_failed ? dst : src, f->sink_failed, -rc);
+    note_error(s, f->sink_failed ? dst : src, f->sink_failed, -rc);
     if (rc == -EKEYEXPIRED)
-        close_rekey(s, f->sink_failed ? dst : src);
+        session_close(s, SESSION_END_TLS_REKEY);
     else if (is_shortage(-rc))
         session_close(s, SESSION_END_RESOURCE);
     else if (flow_is_closing(f) && f->cut && !f->sink_failed)

@@ -38,15 +38,24 @@ static void session_after_answer(struct session *s, enum answer_result result)
         session_schedule(s);
 }
 
-/* Whether the client has closed the connection and left nothing to relay. If there are unread
- * bytes, it may have closed its own direction only. */
-static bool has_left(const struct session *s)
+/* Ends a session whose client has closed the connection and left nothing to relay. If there are
+ * unread bytes, it may have closed its own direction only. */
+static void end_if_client_left(struct session *s)
 {
     int unread = 0;
-    if (side_is(&s->client, SIDE_ENDED) && s->client.tls != NULL)
-        return tls_side_has_ended(s->client.tls, s->client.fd);
-    return side_is(&s->client, SIDE_ENDED) && ioctl(s->client.fd, SIOCINQ, &unread) == 0 &&
-           unread == 0;
+    int rc = 0;
+    if (!side_is(&s->client, SIDE_ENDED))
+        return;
+    if (s->client.tls != NULL)
+        rc = tls_side_has_ended(s->client.tls, s->client.fd);
+    else
+        rc = ioctl(s->client.fd, SIOCINQ, &unread) == 0 && unread == 0;
+    if (rc < 0) {
+        tls_side_note_error(s->client.tls, -rc, false);
+        relay_stock_count_error(&s->sessions->relay_stock, -rc);
+    }
+    if (rc != 0)
+        session_close(s, rc > 0 ? SESSION_END_CLIENT_FIN : SESSION_END_CLIENT_RESET);
 }
 
 static int limit_rate(struct session *s)
@@ -80,8 +89,8 @@ static void session_after_connect(struct session *s, enum connect_result result)
         session_after_answer(s, answer_begin(s));
         break;
     case CONNECT_WAITS: /* the client's FIN may have come before the wait */
-        if (s->state == SESSION_WAITING && has_left(s))
-            session_close(s, SESSION_END_CLIENT_FIN);
+        if (s->state == SESSION_WAITING)
+            end_if_client_left(s);
         break;
     case CONNECT_RESET:
         relay_fail(s, &s->server);
@@ -136,8 +145,7 @@ static void session_process(struct session *s)
         session_after_connect(s, connect_handshake(s));
         break;
     case SESSION_WAITING:
-        if (has_left(s))
-            session_close(s, SESSION_END_CLIENT_FIN);
+        end_if_client_left(s);
         break;
     case SESSION_RELAYING:
         if (has_failed(&s->server))

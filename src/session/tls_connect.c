@@ -106,6 +106,7 @@ static void note_reason(const struct session *s, int error)
 void tls_connect_failed(struct session *s, int error)
 {
     note_reason(s, error);
+    relay_stock_count_error(&s->sessions->relay_stock, error);
     count(s, error == ETIMEDOUT ? SERVER_TLS_TIMEOUT : SERVER_TLS_FAILED);
     tls_side_stop(s->server.tls);
 }

@@ -59,6 +59,7 @@ static enum preread_result handshake_failed(struct session *s, int error)
     describe(s, &hello);
     s->preread = preread_info_new(session_now(s) - s->began, &hello);
     frontend_count_handshake(s->frontend, TLS_HANDSHAKE_FAILED, "");
+    relay_stock_count_error(&s->sessions->relay_stock, error);
     tls_side_failed(s->client.tls, why);
     return handshake_ended(s, error == ENOMEM ? SESSION_END_RESOURCE : SESSION_END_TLS_FAILED);
 }

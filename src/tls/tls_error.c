@@ -80,6 +80,9 @@ int tls_error_take_number(char buf[TLS_ERROR_MAX])
     bool memory = false;
     unsigned long error = take_error(&memory);
     print_error(error, buf);
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+        ERR_GET_REASON(error) == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
+        return EBADMSG;
     return memory ? ENOMEM : EPROTO;
 }
 

@@ -8,7 +8,8 @@
  * alert of the peer says, or the reason. Returns buf. */
 const char *tls_error_take(char buf[TLS_ERROR_MAX]);
 
-/* The same. Returns ENOMEM if OpenSSL itself has failed, else EPROTO. */
+/* The same. Returns ENOMEM if OpenSSL itself has failed, EBADMSG: a record did not decrypt, else
+ * EPROTO. */
 int tls_error_take_number(char buf[TLS_ERROR_MAX]);
 
 /* Returns the text for an alert that was received. */

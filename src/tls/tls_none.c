@@ -182,10 +182,10 @@ bool tls_stream_has_pending(const struct tls_stream *s)
     return false;
 }
 
-bool tls_stream_has_ended(struct tls_stream *s)
+int tls_stream_has_ended(struct tls_stream *s)
 {
     (void)s;
-    return false;
+    return 0;
 }
 
 int tls_stream_close(struct tls_stream *s)

@@ -105,18 +105,26 @@ int tls_side_flush(struct tls_side *t, bool *progress)
 }
 
 /* A record that is not data is EIO, as there is no room for its type. */
-static bool kernel_has_ended(struct tls_kernel *k, int fd)
+static int kernel_has_ended(struct tls_kernel *k, int fd)
 {
     char byte;
+    int rc = 0;
     ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    while (n == -1 && errno == EIO && tls_kernel_control(k, fd) == 0)
+    while (n == -1 && errno == EIO && (rc = tls_kernel_control(k, fd)) == 0)
         n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || k->close_received;
+    if (n == 0 || k->close_received)
+        return 1;
+    if (n == -1 && errno == EBADMSG)
+        return -EBADMSG;
+    return rc < 0 && rc != -EAGAIN ? rc : 0;
 }
 
-bool tls_side_has_ended(struct tls_side *t, int fd)
+int tls_side_has_ended(struct tls_side *t, int fd)
 {
-    return t->stream != NULL ? tls_stream_has_ended(t->stream) : kernel_has_ended(&t->kernel, fd);
+    if (t->stream == NULL)
+        return kernel_has_ended(&t->kernel, fd);
+    int rc = tls_stream_has_ended(t->stream);
+    return rc == -ECONNABORTED ? 1 : rc;
 }
 
 const char *tls_user_reason_name(enum tls_user_reason why)
@@ -136,6 +144,31 @@ void tls_side_failed(struct tls_side *t, const char *why)
 {
     if (t->error == NULL)
         t->error = strdup(why);
+}
+
+static const char *kernel_failure(int error, bool sends)
+{
+    switch (error) {
+    case EKEYEXPIRED:
+        return sends ? "a key has encrypted as many records as it may"
+                     : "the peer has changed its keys";
+    case EBADMSG:
+        return "a record that does not decrypt";
+    case EPROTO:
+        return "a message that is not allowed";
+    }
+    return "";
+}
+
+void tls_side_note_error(struct tls_side *t, int error, bool sends)
+{
+    if (t == NULL)
+        return;
+    const char *why = t->stream != NULL ? tls_stream_why(t->stream) : kernel_failure(error, sends);
+    if (error == ECONNABORTED && !sends)
+        why = "the stream has ended without close_notify";
+    if (why[0] != '\0')
+        tls_side_failed(t, why);
 }
 
 void tls_side_trim(struct tls_side *t)

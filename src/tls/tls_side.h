@@ -66,12 +66,15 @@ int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data);
  * Returns as tls_stream_flush(). */
 int tls_side_flush(struct tls_side *t, bool *progress);
 
-/* Whether nothing but the end of the peer's stream is left to read. The end itself may be taken
- * from the socket, data is not. */
-bool tls_side_has_ended(struct tls_side *t, int fd);
+/* Returns 1: nothing but the end of the peer's stream is left to read; -errno: TLS has failed; 0:
+ * neither. The end itself may be taken from the socket, data is not. */
+int tls_side_has_ended(struct tls_side *t, int fd);
 
 /* Notes why TLS has failed, for the log: the first reason counts. */
 void tls_side_failed(struct tls_side *t, const char *why);
+/* Likewise for the error of a read or, with sends, of a write; t may be NULL. Notes nothing if the
+ * socket has failed, not TLS. */
+void tls_side_note_error(struct tls_side *t, int error, bool sends);
 
 /* Frees memory that is not needed while the side waits. */
 void tls_side_trim(struct tls_side *t);

@@ -398,21 +398,27 @@ bool tls_stream_has_pending(const struct tls_stream *s)
     return s->records != NULL ? tls_stream_records_pending(s) : SSL_has_pending(s->ssl) == 1;
 }
 
-bool tls_stream_has_ended(struct tls_stream *s)
+static void look_for_end(struct tls_stream *s)
 {
     char byte;
     size_t n = 0;
-    if (s->is_final)
-        return true;
-    if (s->records != NULL)
-        return tls_stream_records_have_ended(s);
     ERR_clear_error();
     int rc = SSL_peek_ex(s->ssl, &byte, 1, &n);
     if (rc == 1)
-        return false;
+        return;
     s->final = stream_failed(s, rc);
     s->is_final = s->final != -EAGAIN;
-    return s->is_final;
+}
+
+int tls_stream_has_ended(struct tls_stream *s)
+{
+    if (!s->is_final && s->records != NULL)
+        tls_stream_records_look_for_end(s);
+    else if (!s->is_final)
+        look_for_end(s);
+    if (!s->is_final)
+        return 0;
+    return s->final == 0 ? 1 : s->final;
 }
 
 int tls_stream_close(struct tls_stream *s)

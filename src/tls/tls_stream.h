@@ -7,7 +7,8 @@
  *
  * Functions return 0, or a number of bytes, or -errno:
  * -EAGAIN: when the socket is readable, or also writable if tls_stream_has_rest();
- * -EPROTO: TLS has failed, tls_stream_why() says why; others: the socket has failed.
+ * -EPROTO, or -EBADMSG: a record did not decrypt: TLS has failed, tls_stream_why() says why;
+ * others: the socket has failed.
  */
 #ifndef ZPROXY_TLS_TLS_STREAM_H
 #define ZPROXY_TLS_TLS_STREAM_H
@@ -63,8 +64,9 @@ void tls_stream_trim(struct tls_stream *s);
  * the socket tells nothing about them. */
 bool tls_stream_has_pending(const struct tls_stream *s);
 
-/* Whether the peer has ended its stream, and everything before was read. Takes no data. */
-bool tls_stream_has_ended(struct tls_stream *s);
+/* Returns 1: the peer has sent close_notify, and everything before was read; 0: it has not; or
+ * -errno as tls_stream_read(). Takes no data. */
+int tls_stream_has_ended(struct tls_stream *s);
 
 /* Sends close_notify, once. As tls_stream_write(). */
 int tls_stream_close(struct tls_stream *s);

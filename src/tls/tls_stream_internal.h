@@ -62,7 +62,7 @@ void tls_stream_records_fini(struct tls_stream *s);
 ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size);
 int tls_stream_records_write(struct tls_stream *s, const void *data, size_t size);
 int tls_stream_records_close(struct tls_stream *s);
-bool tls_stream_records_have_ended(struct tls_stream *s);
+void tls_stream_records_look_for_end(struct tls_stream *s);
 bool tls_stream_records_pending(const struct tls_stream *s);
 void tls_stream_records_trim(struct tls_stream *s);
 

@@ -201,7 +201,8 @@ static int refuse_record(struct tls_stream *s, int error)
     bool is_13 = tls_records_version(s->records) == TLS_1_3;
     switch (error) {
     case EBADMSG:
-        return refuse(s, TLS_ALERT_BAD_RECORD_MAC, "a record was tampered with");
+        (void)refuse(s, TLS_ALERT_BAD_RECORD_MAC, "a record was tampered with");
+        return -EBADMSG;
     case EMSGSIZE:
         return refuse(s, TLS_ALERT_RECORD_OVERFLOW, "a record is too long");
     case EPROTONOSUPPORT:
@@ -371,10 +372,9 @@ ssize_t tls_stream_records_read(struct tls_stream *s, void *data, size_t size)
 }
 
 /* A record with data is decrypted and kept. */
-bool tls_stream_records_have_ended(struct tls_stream *s)
+void tls_stream_records_look_for_end(struct tls_stream *s)
 {
     unsigned char none;
     if (buffer_size(&s->plain) == 0)
         (void)tls_stream_records_read(s, &none, 0);
-    return s->is_final;
 }
