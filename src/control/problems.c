@@ -309,6 +309,21 @@ static int add_workers(const struct runtime *rt, struct problem_list *list)
     return 0;
 }
 
+static int add_staying(const struct runtime *rt, struct problem_list *list)
+{
+    char sessions[HUMAN_MAX];
+    if (rt->staying.count == 0)
+        return 0;
+    struct problem *problem = problems_add(list);
+    if (problem == NULL)
+        return -ENOMEM;
+    snprintf(problem->subject, sizeof problem->subject, "process %" PRIu64, rt->staying.pid);
+    (void)problem_set(problem, SEVERITY_WARNING,
+                      "was replaced by an upgrade and still has %s, which are not counted here",
+                      human_count(rt->staying.count, "session", sessions));
+    return 0;
+}
+
 static int add_logs(struct problem_list *list)
 {
     char why[HUMAN_ERROR_MAX];
@@ -398,6 +413,8 @@ int problems_list(const struct runtime *rt, struct problem_list *list)
         rc = add_certificates(rt, list);
     if (rc == 0)
         rc = add_logs(list);
+    if (rc == 0)
+        rc = add_staying(rt, list);
     if (rc == 0)
         rc = add_pools(rt, SEVERITY_WARNING, list);
     if (rc == 0)

@@ -43,6 +43,12 @@ struct reload_failure {
 
 #define SHUTDOWN_DELAY UINT64_MAX
 
+/* Sessions that the process before an upgrade has kept. */
+struct staying_sessions {
+    uint64_t pid; /* of that process */
+    uint64_t count;
+};
+
 struct runtime {
     uv_loop_t *loop;
     const char *file; /* the configuration's */
@@ -77,6 +83,7 @@ struct runtime {
     uint64_t failed_reloads;
     struct reload_failure reload_failure;
     uint64_t began; /* ms of the loop: CLOCK_MONOTONIC, the same in every process */
+    struct staying_sessions staying;
     uint64_t log_dropped_sent[LOG_NAME_COUNT]; /* to the next process, in a handover */
     bool relaying;                             /* the workers have been started */
     bool leaving;         /* shutdown_delay runs: /healthz fails, clients are accepted */

@@ -42,6 +42,7 @@ const char *handover_message_type_name(unsigned type)
         [HANDOVER_TAKEN_OVER] = "taken_over",
         [HANDOVER_LOG_LOSS] = "log_loss",
         [HANDOVER_TLS] = "tls",
+        [HANDOVER_STAYING] = "staying",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
 }

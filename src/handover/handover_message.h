@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION       21  /* raise it with every change of handover_messages.h's layout */
+#define HANDOVER_VERSION       22  /* raise it with every change of handover_messages.h's layout */
 #define HANDOVER_MESSAGE_FDS   252 /* descriptors in one message; the kernel's limit is 253 */
 #define HANDOVER_MESSAGE_BYTES (96 * 1024)
 
@@ -36,6 +36,7 @@ enum handover_message_type {
     HANDOVER_TAKEN_OVER,    /* new: has everything; old, in return: will not touch it again */
     HANDOVER_LOG_LOSS,      /* old, at its end: log lines that it lost */
     HANDOVER_TLS,           /* old, before the last OFFER: TLS of these sessions, in their order */
+    HANDOVER_STAYING,       /* old, until its end: sessions that it has kept */
 };
 
 struct handover_message {

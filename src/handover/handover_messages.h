@@ -109,6 +109,12 @@ struct handover_log_loss {
     struct log_loss loss[LOG_NAME_COUNT]; /* dropped: not counted in handover_process */
 };
 
+/* Sessions that were not handed over and have not ended yet. */
+struct handover_staying {
+    uint64_t pid; /* of the old process */
+    uint64_t sessions;
+};
+
 /* With a descriptor of the text that config_print() writes. */
 struct handover_config {
     uint32_t number; /* of the generation; sessions refer to it */
@@ -195,13 +201,14 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 21, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 22, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
 HANDOVER_LAYOUT(sizeof(struct handover_process), 1496);
 HANDOVER_LAYOUT(offsetof(struct handover_process, totals), 64);
 HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
+HANDOVER_LAYOUT(sizeof(struct handover_staying), 16);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
 HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
 HANDOVER_LAYOUT(sizeof(struct handover_server), 1216);

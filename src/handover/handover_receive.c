@@ -391,6 +391,7 @@ static struct message_order message_order_of(enum handover_message_type type, in
     case HANDOVER_ACCEPT:
     case HANDOVER_REFUSE:
     case HANDOVER_TAKEN_OVER:
+    case HANDOVER_STAYING:
     case HANDOVER_LOG_LOSS:
         break;
     }
@@ -498,41 +499,56 @@ int handover_receive(struct runtime *rt, int sock, struct config *file_config, F
 
 /* ---- after the handover ---- */
 
-static void add_log_loss(struct handover_message *m)
+static void add_log_loss(const struct handover_log_loss *e)
 {
-    struct handover_log_loss e;
+    for (int i = 0; i < LOG_NAME_COUNT; i++)
+        log_add_dropped((enum log_name)i, &e->loss[i]);
+}
+
+static void take_report(struct old_process_watch *w, struct handover_message *m)
+{
     struct handover_message_cursor at = { 0, 0 };
-    if (m->type == HANDOVER_LOG_LOSS && handover_message_take(m, &at, &e, sizeof e, NULL, 0))
-        for (int i = 0; i < LOG_NAME_COUNT; i++)
-            log_add_dropped((enum log_name)i, &e.loss[i]);
+    struct handover_log_loss loss;
+    struct handover_staying staying;
+    if (m->type == HANDOVER_LOG_LOSS && handover_message_take(m, &at, &loss, sizeof loss, NULL, 0))
+        add_log_loss(&loss);
+    if (m->type == HANDOVER_STAYING &&
+        handover_message_take(m, &at, &staying, sizeof staying, NULL, 0))
+        *w->staying = (struct staying_sessions){ staying.pid, staying.sessions };
     handover_message_close_rest(m, &at);
 }
 
 /* A message, or the end of the old process. */
-static void on_log_loss(uv_poll_t *poll, int status, int events)
+static void on_old_process(uv_poll_t *poll, int status, int events)
 {
-    struct log_loss_watch *w = poll->data;
+    struct old_process_watch *w = poll->data;
     struct handover_message *m = status < 0 ? NULL : malloc(sizeof *m);
+    bool goes_on = m != NULL && handover_message_receive(w->sock, m, 1) == 0;
     (void)events;
-    if (m != NULL && handover_message_receive(w->sock, m, 1) == 0)
-        add_log_loss(m);
+    if (goes_on)
+        take_report(w, m);
     free(m);
+    if (goes_on)
+        return;
+    *w->staying = (struct staying_sessions){ 0 };
     uv_poll_stop(poll);
     uv_close((uv_handle_t *)poll, NULL);
-    log_loss_watch_fini(w);
+    old_process_watch_fini(w);
 }
 
-void log_loss_watch_start(struct log_loss_watch *w, uv_loop_t *loop, int sock)
+void old_process_watch_start(struct old_process_watch *w, uv_loop_t *loop, int sock,
+                             struct staying_sessions *staying)
 {
+    w->staying = staying;
     w->sock = sock;
     w->poll.data = w;
     if (uv_poll_init(loop, &w->poll, sock) < 0)
-        log_loss_watch_fini(w);
+        old_process_watch_fini(w);
     else
-        (void)uv_poll_start(&w->poll, UV_READABLE, on_log_loss);
+        (void)uv_poll_start(&w->poll, UV_READABLE, on_old_process);
 }
 
-void log_loss_watch_fini(struct log_loss_watch *w)
+void old_process_watch_fini(struct old_process_watch *w)
 {
     if (w->sock != -1)
         close(w->sock);

@@ -27,16 +27,18 @@ void handover_receive_refuse(int sock, const char *why);
  * in errors. */
 int handover_receive(struct runtime *rt, int sock, struct config *file_config, FILE *errors);
 
-/* After a handover: waits on the loop for the number of log lines that the old process lost at its
- * end, and counts them. */
-struct log_loss_watch {
+/* After a handover: waits on the loop for what the old process reports until it has ended: the
+ * sessions that it has kept, and the log lines that it lost at its end, which are counted. */
+struct old_process_watch {
     uv_poll_t poll;
     int sock; /* -1: none */
+    struct staying_sessions *staying;
 };
 
 /* Owns the socket from now on and closes it when the old process has ended. */
-void log_loss_watch_start(struct log_loss_watch *w, uv_loop_t *loop, int sock);
+void old_process_watch_start(struct old_process_watch *w, uv_loop_t *loop, int sock,
+                             struct staying_sessions *staying);
 /* Closes the socket. The loop must have been closed. */
-void log_loss_watch_fini(struct log_loss_watch *w);
+void old_process_watch_fini(struct old_process_watch *w);
 
 #endif

@@ -16,6 +16,7 @@
 
 /* The socket has room: the new process has read everything that was sent before. */
 #define LOG_LOSS_TIMEOUT_MS 1000
+#define STAYING_TIMEOUT_MS  1
 
 struct handover_sender {
     struct runtime *rt;
@@ -442,6 +443,19 @@ void handover_send_keep_rest(void)
 {
     pause_barrier.keeps_rest = true;
     worker_barrier_release(&pause_barrier, pause_count);
+}
+
+bool handover_send_staying(int sock, uint64_t sessions)
+{
+    const struct handover_staying e = { (uint64_t)getpid(), sessions };
+    struct handover_message *m = malloc(sizeof *m);
+    if (m == NULL)
+        return false;
+    handover_message_init(m, HANDOVER_STAYING);
+    (void)handover_message_add(m, &e, sizeof e, NULL, 0);
+    bool sent = handover_message_send(sock, m, STAYING_TIMEOUT_MS) == 0;
+    free(m);
+    return sent;
 }
 
 static bool get_log_loss(const uint64_t sent[LOG_NAME_COUNT], struct handover_log_loss *e)

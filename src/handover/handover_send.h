@@ -34,6 +34,10 @@ int handover_send(struct runtime *rt, int sock, void (*kill_receiver)(void *arg)
  * everything that was handed over. The caller must end the process when they have finished. */
 void handover_send_keep_rest(void);
 
+/* Tells the new process how many sessions this one still has. Returns false if the message could
+ * not be sent now. */
+bool handover_send_staying(int sock, uint64_t sessions);
+
 /* After a handover and log_close(): tells the new process how many log lines were lost since the
  * counters were sent. sent: dropped lines in these counters. */
 void handover_send_log_loss(int sock, const uint64_t sent[LOG_NAME_COUNT]);

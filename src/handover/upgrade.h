@@ -28,10 +28,11 @@
  * 11. old: upgrade_hand_over() forwards pending signals to the new process, sends its process ID to
  *     the service manager, and calls handed_over. That is proxy_on_handed_over(): it sends the
  *     last answers, closes the log, sends LOG_LOSS if lines were lost, and exits. Sessions whose
- *     TLS is in user space were not handed over: if there are some, it waits for their end first.
+ *     TLS is in user space were not handed over: if there are some, it waits for their end first,
+ *     and sends STAYING when their number has changed.
  * 12. new: proxy_start_workers() starts to relay. run_until_stopped() writes the pid file,
- *     reloads if the file on disk differs from the received configuration, and waits for
- *     LOG_LOSS (log_loss_watch_start()).
+ *     reloads if the file on disk differs from the received configuration, and waits for STAYING
+ *     and LOG_LOSS (old_process_watch_start()).
  *
  * If either process fails before the old one has sent TAKEN_OVER (step 10), the old one continues:
  * it kills the new process and then lets its workers run again; upgrade_abort() logs the reason.

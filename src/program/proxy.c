@@ -119,7 +119,7 @@ static void finish_handover(struct proxy *p)
 {
     if (p->handover_sock == -1)
         return;
-    log_loss_watch_start(&p->log_loss, &p->loop, p->handover_sock);
+    old_process_watch_start(&p->old_process, &p->loop, p->handover_sock, &p->rt.staying);
     reload_if_changed(&p->rt, p->conf);
 }
 
@@ -143,7 +143,7 @@ static void proxy_init(struct proxy *p, const struct proxy_setup *setup)
         privileges_set_dumpable(false); /* until the old process has said how it was */
     p->rt.file = setup->file;
     p->rt.pid_file.fd = -1;
-    p->log_loss.sock = -1;
+    p->old_process.sock = -1;
     p->rt.began = uv_hrtime() / 1000000;
     grace_init(&p->rt.grace);
     listen_sockets_init(&p->rt.listen_sockets);

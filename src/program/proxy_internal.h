@@ -18,10 +18,10 @@ struct proxy {
     struct runtime rt;
     struct upgrade upgrade;
     struct watchdog watchdog;
-    const char *pid_file;           /* from the command line, or NULL */
-    int handover_sock;              /* to the old process; -1: an ordinary start */
-    struct log_loss_watch log_loss; /* log lines that the old process lost at its end */
-    struct config *conf;            /* the file's; NULL once it is in force */
+    const char *pid_file; /* from the command line, or NULL */
+    int handover_sock;    /* to the old process; -1: an ordinary start */
+    struct old_process_watch old_process;
+    struct config *conf; /* the file's; NULL once it is in force */
     uv_loop_t loop;
     uv_async_t finished_async;   /* a worker has finished */
     uv_async_t room_async;       /* a connection limit has room again */

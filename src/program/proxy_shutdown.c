@@ -213,7 +213,7 @@ void proxy_fini(struct proxy *p)
     struct runtime *rt = &p->rt;
     struct generation *g;
     watchdog_fini(&p->watchdog);
-    log_loss_watch_fini(&p->log_loss);
+    old_process_watch_fini(&p->old_process);
     commands_fini(rt);
     web_fini(rt);
     workers_fini(&rt->workers);
@@ -289,10 +289,14 @@ static void serve_rest(struct proxy *p)
 {
     uint64_t timeout_ms = runtime_conf(&p->rt)->global.shutdown_timeout;
     uint64_t deadline = timeout_ms == 0 ? UINT64_MAX : uv_hrtime() + timeout_ms * 1000000;
+    uint64_t told = 0;
     p->rt.draining = true;
     close_control(p);
     handover_send_keep_rest();
     while (!workers_have_finished(&p->rt.workers)) {
+        uint64_t left = session_count(p);
+        if (left != told && handover_send_staying(p->upgrade.sock, left))
+            told = left;
         int number = wait_signal();
         if (number == SIGTERM || number == SIGINT)
             proxy_abort_sessions(p, "a signal to end");

@@ -340,6 +340,7 @@ static void put_item(struct old *o, struct handover_message *p, unsigned item)
     case HANDOVER_COMPLETE:
     case HANDOVER_TAKEN_OVER:
     case HANDOVER_LOG_LOSS:
+    case HANDOVER_STAYING:
         break;
     }
 }
