@@ -1,12 +1,18 @@
 #include "control/tls_contexts.h"
 
+#include <stdbool.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/hostname.h"
 #include "base/log.h"
 #include "config/place.h"
 #include "control/tls_kernel_report.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_server_context.h"
+#include "tls/tls_trial.h"
+
+#define TYPES_MAX 3 /* RSA, ECDSA, Ed25519 */
 
 static int make_client(const struct config *conf, size_t i, FILE *errors,
                        struct tls_client_context **out)
@@ -108,12 +114,38 @@ static void print_invalid(const char *kind, const char *name, const struct certi
                 why_not_valid(c));
 }
 
+/* The first name, with a label in place of "*". */
+static void first_name(const struct certificate_info *c, char *name, size_t size)
+{
+    bool is_wildcard = c->names[0] == '*';
+    snprintf(name, size, "%s%.*s", is_wildcard ? "any" : "",
+             (int)strcspn(c->names + is_wildcard, ","), c->names + is_wildcard);
+}
+
+/* Versions, ciphers and the certificate may be such that no handshake succeeds. One certificate of
+ * each type is tried. */
+static void print_impossible(const struct config_listen *listen, const struct certificate_info *c,
+                             const char **tried, FILE *out)
+{
+    char name[HOSTNAME_MAX + 4], why[TLS_TRIAL_MAX];
+    first_name(c, name, sizeof name);
+    for (; *tried != NULL; tried++)
+        if (*tried == c->type)
+            return;
+    *tried = c->type;
+    if (name[0] != '\0' && !tls_trial_succeeds(listen->tls_context, name, why))
+        fprintf(out, "note: [listen %s] tls: a handshake for %s fails: %s\n", listen->name, name,
+                why);
+}
+
 static void print_listener_notes(const struct config_listen *listen, FILE *out)
 {
+    const char *tried[TYPES_MAX + 1] = { NULL };
     struct certificate_info c;
     for (size_t i = 0; i < tls_server_context_count(listen->tls_context); i++) {
         tls_server_context_certificate(listen->tls_context, i, &c);
         print_invalid("listen", listen->name, &c, out);
+        print_impossible(listen, &c, tried, out);
     }
 }
 
