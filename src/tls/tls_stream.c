@@ -95,6 +95,8 @@ static int bio_write(BIO *bio, const char *data, int size)
     return s->error != 0 ? -1 : size;
 }
 
+/* OpenSSL is not told of FIN: it would send an alert, after which the peer could not send the rest
+ * of its own direction. */
 static int bio_read(BIO *bio, char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
@@ -105,25 +107,21 @@ static int bio_read(BIO *bio, char *data, int size)
     }
     ssize_t n = recv(s->fd, data, (size_t)size, MSG_DONTWAIT);
     BIO_clear_retry_flags(bio);
-    if (n == 0)
-        s->has_ended = true;
-    else if (n > 0)
-        s->received = true;
-    else if (errno == EAGAIN || errno == EINTR)
+    s->received |= n > 0;
+    s->has_ended |= n == 0;
+    if (n == 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)))
         BIO_set_retry_read(bio);
-    else
+    else if (n == -1)
         s->error = errno;
-    return (int)n;
+    return n > 0 ? (int)n : -1;
 }
 
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    const struct tls_stream *s = BIO_get_data(bio);
+    (void)bio;
     (void)number;
     (void)pointer;
-    if (command == BIO_CTRL_FLUSH)
-        return 1;
-    return command == BIO_CTRL_EOF && s->has_ended;
+    return command == BIO_CTRL_FLUSH;
 }
 
 static BIO_METHOD *bio_method;
@@ -284,19 +282,16 @@ static int stream_failed(struct tls_stream *s, int rc)
     char text[TLS_ERROR_MAX];
     int error = SSL_get_error(s->ssl, rc);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
-        return -EAGAIN;
+        return s->has_ended ? -ECONNABORTED : -EAGAIN;
     if (error == SSL_ERROR_ZERO_RETURN)
         return 0;
-    bool cut =
-        s->has_ended && (error == SSL_ERROR_SYSCALL ||
-                         ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
     int number = s->error;
-    if (number == 0 && !cut) {
+    if (number == 0) {
         number = tls_error_take_number(text);
         tls_stream_set_why(s, text);
     }
     ERR_clear_error();
-    return number != 0 ? -number : -ECONNABORTED;
+    return -number;
 }
 
 void tls_stream_refuse(struct tls_stream *s, const char *why)
