@@ -19,18 +19,25 @@ struct rig {
 
 static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 
-static struct rig rig_open_with(int version, const char *cipher)
+static struct rig rig_make(int version, const char *cipher)
 {
     struct rig r = { .client_ctx = tls_rig_context(false, version),
                      .server_ctx = tls_rig_context(true, version) };
-    if (cipher != NULL && version == TLS1_3_VERSION)
-        ck_assert_int_eq(SSL_CTX_set_ciphersuites(r.client_ctx, cipher), 1);
-    else if (cipher != NULL)
-        ck_assert_int_eq(SSL_CTX_set_cipher_list(r.client_ctx, cipher), 1);
+    SSL_CTX *ctx[] = { r.client_ctx, r.server_ctx };
+    for (int i = 0; i < 2 && cipher != NULL; i++)
+        ck_assert_int_eq(version == TLS1_3_VERSION ? SSL_CTX_set_ciphersuites(ctx[i], cipher)
+                                                   : SSL_CTX_set_cipher_list(ctx[i], cipher),
+                         1);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, r.fd), 0);
     r.client = tls_stream_new(r.client_ctx, r.fd[0], false);
     r.server = tls_stream_new(r.server_ctx, r.fd[1], true);
     ck_assert(r.client != NULL && r.server != NULL);
+    return r;
+}
+
+static struct rig rig_open_with(int version, const char *cipher)
+{
+    struct rig r = rig_make(version, cipher);
     tls_rig_handshake(r.client, r.server);
     tls_stream_stay(r.client);
     tls_stream_stay(r.server);
@@ -71,6 +78,54 @@ START_TEST(what_is_written_arrives_in_both_directions)
     must_read(r.client, "pong");
     ck_assert_int_eq(tls_stream_read(r.client, data, sizeof data), -EAGAIN);
     ck_assert_str_eq(tls_stream_version(r.client), _i == 0 ? "1.2" : "1.3");
+    rig_close(&r);
+}
+END_TEST
+
+/* One end has finished the handshake and sends data before the other one has read Finished. In user
+ * space without OpenSSL's records, and with them: its client, and a cipher that only OpenSSL has.
+ */
+START_TEST(data_behind_the_handshake_arrives)
+{
+    static const struct {
+        int version;
+        bool ahead;
+        const char *cipher;
+    } rows[] = {
+        { TLS1_2_VERSION, false, NULL },
+        { TLS1_2_VERSION, true, NULL },
+        { TLS1_3_VERSION, false, NULL },
+        { TLS1_3_VERSION, true, NULL },
+        { TLS1_3_VERSION, true, "TLS_AES_128_CCM_SHA256" },
+    };
+    enum {
+        SIZE = 10000
+    };
+    char sent[SIZE], got[SIZE + 1];
+    size_t n = 0;
+    ssize_t more;
+    struct rig r = rig_make(rows[_i].version, rows[_i].cipher);
+    struct tls_stream *early = rows[_i].version == TLS1_3_VERSION ? r.client : r.server;
+    struct tls_stream *late = early == r.client ? r.server : r.client;
+    for (int i = 0; i < SIZE; i++)
+        sent[i] = (char)(i * 7 + i / 256);
+    if (rows[_i].ahead)
+        tls_stream_read_ahead(late);
+    for (int i = 0; i < 4 && tls_stream_handshake(early) != 0; i++)
+        ck_assert_int_eq(tls_stream_handshake(late), -EAGAIN);
+    tls_stream_stay(early);
+    ck_assert_int_eq(tls_stream_write(early, sent, SIZE), 0);
+    ck_assert_int_eq(tls_stream_handshake(late), 0);
+    ck_assert_int_eq(tls_stream_has_pending(late), rows[_i].ahead);
+    tls_stream_stay(late);
+    while ((more = tls_stream_read(late, got + n, sizeof got - n)) > 0)
+        n += (size_t)more;
+    ck_assert_int_eq(more, -EAGAIN);
+    ck_assert_uint_eq(n, SIZE);
+    ck_assert_mem_eq(got, sent, SIZE);
+    ck_assert(!tls_stream_has_pending(late));
+    ck_assert_int_eq(tls_stream_write(late, "pong", 4), 0);
+    must_read(early, "pong");
     rig_close(&r);
 }
 END_TEST
@@ -397,6 +452,7 @@ static Suite *suite(void)
     Suite *s = suite_create("tls_stream");
     TCase *t = tcase_create("streams");
     tcase_add_loop_test(t, what_is_written_arrives_in_both_directions, 0, 2);
+    tcase_add_loop_test(t, data_behind_the_handshake_arrives, 0, 5);
     tcase_add_loop_test(t, a_full_socket_keeps_a_rest, 0, 2);
     tcase_add_loop_test(t, close_notify_ends_one_direction, 0, 2);
     tcase_add_loop_test(t, an_end_without_close_notify_is_told, 0, 2);

@@ -61,6 +61,7 @@ int tls_connect_begin(struct session *s)
     s->server.tls = tls_side_new(make_stream(s));
     if (s->server.tls == NULL)
         return -ENOMEM;
+    tls_switch_prepare(s, &s->server, &pool_conf(s->pool)->tls_limits);
     s->server.tls->began = session_now(s);
     s->state = SESSION_SERVER_HANDSHAKING;
     if (s->wait_until == TIMER_WHEEL_NEVER) {

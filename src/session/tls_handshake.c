@@ -90,7 +90,10 @@ static int make_stream(struct session *s)
     struct tls_stream *stream =
         tls_server_context_accept(s->frontend->conf->tls_context, s->client.fd);
     s->client.tls = tls_side_new(stream);
-    return s->client.tls == NULL ? -ENOMEM : 0;
+    if (s->client.tls == NULL)
+        return -ENOMEM;
+    tls_switch_prepare(s, &s->client, &s->frontend->conf->tls_limits);
+    return 0;
 }
 
 /* ---- complete ---- */

@@ -10,9 +10,9 @@
 #include "tls/tls_side.h"
 #include "tls/tls_stream.h"
 
-/* Why the kernel is not even asked. */
-static enum tls_user_reason reason_before(const struct session *s, const struct side *sd,
-                                          const struct config_tls *conf)
+/* Why the kernel is not even asked, which is known before the handshake. */
+static enum tls_user_reason reason_early(const struct session *s, const struct side *sd,
+                                         const struct config_tls *conf)
 {
     const struct relay_stock *stock = &s->sessions->relay_stock;
     if (conf->kernel == CONFIG_TLS_KERNEL_NO)
@@ -23,8 +23,22 @@ static enum tls_user_reason reason_before(const struct session *s, const struct 
         return TLS_USER_PIPE_SIZE;
     if (!ktls_is_usable())
         return TLS_USER_NO_KERNEL;
-    if (!side_is(sd, SIDE_TCP))
-        return TLS_USER_NO_TCP;
+    return side_is(sd, SIDE_TCP) ? TLS_USER_NONE : TLS_USER_NO_TCP;
+}
+
+void tls_switch_prepare(const struct session *s, const struct side *sd,
+                        const struct config_tls *conf)
+{
+    if (reason_early(s, sd, conf) != TLS_USER_NONE)
+        tls_stream_read_ahead(sd->tls->stream);
+}
+
+static enum tls_user_reason reason_before(const struct session *s, const struct side *sd,
+                                          const struct config_tls *conf)
+{
+    enum tls_user_reason why = reason_early(s, sd, conf);
+    if (why != TLS_USER_NONE)
+        return why;
     if (side_is(sd, SIDE_ENDED))
         return TLS_USER_ENDED;
     if (tls_stream_has_rest(sd->tls->stream) || tls_stream_has_pending(sd->tls->stream))

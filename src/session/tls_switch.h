@@ -1,9 +1,13 @@
-/* After a TLS handshake: gives the connection to the kernel if that is possible, so that the
+/* Around a TLS handshake: gives the connection to the kernel if that is possible, so that the
  * session is spliced and can be handed over. For the worker's thread. */
 #ifndef ZPROXY_SESSION_TLS_SWITCH_H
 #define ZPROXY_SESSION_TLS_SWITCH_H
 
 #include "session/session.h"
+
+/* Before the handshake: it takes fewer system calls where the kernel is not asked anyway. */
+void tls_switch_prepare(const struct session *s, const struct side *sd,
+                        const struct config_tls *conf);
 
 /* Sets SIDE_KTLS or SIDE_TLS; both directions of the connection are in the same place. Where TLS
  * stays in user space, the reason is counted and shown, and logged once. Returns 0; or -EIO: the

@@ -21,9 +21,10 @@
  * and does not read them. */
 #define REST_MAX (256 * 1024)
 
-#define READ_AHEAD (64 * 1024)
+#define READ_AHEAD           (64 * 1024)
+#define HANDSHAKE_READ_AHEAD (4 * 1024)
 
-/* Records of the tls_stream_write() that is in progress on this thread. */
+/* Records of the call that is in progress on this thread. */
 static _Thread_local struct {
     size_t size;
     unsigned char bytes[OUT_MAX];
@@ -95,6 +96,33 @@ static int bio_write(BIO *bio, const char *data, int size)
     return s->error != 0 ? -1 : size;
 }
 
+static size_t take_input(struct tls_stream *s, char *data, size_t size)
+{
+    size_t n = buffer_size(&s->input) < size ? buffer_size(&s->input) : size;
+    memcpy(data, buffer_bytes(&s->input), n);
+    buffer_consume(&s->input, n);
+    return n;
+}
+
+/* OpenSSL asks for the header of a record, then for the rest of it. Returns as recv(2). */
+static ssize_t receive(struct tls_stream *s, char *data, size_t size)
+{
+    char bytes[HANDSHAKE_READ_AHEAD];
+    if (buffer_size(&s->input) > 0)
+        return (ssize_t)take_input(s, data, size);
+    if (!s->reads_ahead || size > sizeof bytes)
+        return recv(s->fd, data, size, MSG_DONTWAIT);
+    ssize_t n = recv(s->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    size_t got = n > 0 ? (size_t)n : 0, taken = got < size ? got : size;
+    if (n <= 0)
+        return n;
+    memcpy(data, bytes, taken);
+    if (buffer_append(&s->input, bytes + taken, got - taken) == 0)
+        return (ssize_t)taken;
+    errno = ENOMEM;
+    return -1;
+}
+
 /* OpenSSL is not told of FIN: it would send an alert, after which the peer could not send the rest
  * of its own direction. */
 static int bio_read(BIO *bio, char *data, int size)
@@ -105,7 +133,7 @@ static int bio_read(BIO *bio, char *data, int size)
         s->error = EPROTO;
         return -1;
     }
-    ssize_t n = recv(s->fd, data, (size_t)size, MSG_DONTWAIT);
+    ssize_t n = receive(s, data, (size_t)size);
     BIO_clear_retry_flags(bio);
     s->received |= n > 0;
     s->has_ended |= n == 0;
@@ -306,7 +334,10 @@ int tls_stream_handshake(struct tls_stream *s)
     if (rc < 0 && rc != -EAGAIN)
         return rc;
     ERR_clear_error();
+    s->collects = true;
     rc = tls_keys_handshake(s->ssl);
+    tls_stream_send_collected(s);
+    s->collects = false;
     if (rc == 1) {
         free(s->why); /* of a certificate that does not matter: tls_verify = no */
         s->why = NULL;
@@ -390,7 +421,7 @@ void tls_stream_trim(struct tls_stream *s)
 
 bool tls_stream_has_pending(const struct tls_stream *s)
 {
-    return s->records != NULL ? tls_stream_records_pending(s) : SSL_has_pending(s->ssl) == 1;
+    return tls_stream_records_pending(s) || (s->records == NULL && SSL_has_pending(s->ssl) == 1);
 }
 
 static void look_for_end(struct tls_stream *s)
@@ -513,8 +544,14 @@ bool tls_stream_has_received_bytes(struct tls_stream *s)
     return received;
 }
 
+void tls_stream_read_ahead(struct tls_stream *s)
+{
+    s->reads_ahead = true;
+}
+
 void tls_stream_stay(struct tls_stream *s)
 {
+    s->reads_ahead = false;
     if (tls_stream_records_take(s) == 0)
         return;
     tls_keys_unwatch(s->ssl);

@@ -1,9 +1,9 @@
 /* A TLS connection in user space, on a non-blocking socket, in either role.
  *
  * The stream reads from the socket exactly what OpenSSL asks for, so after the handshake no byte of
- * a later record has been read. What the socket does not take is kept in memory and sent by
- * tls_stream_flush(); while there is such a rest, the caller must not write more. For the thread
- * that uses the connection; the socket stays the caller's.
+ * a later record has been read; but see tls_stream_read_ahead(). What the socket does not take is
+ * kept in memory and sent by tls_stream_flush(); while there is such a rest, the caller must not
+ * write more. For the thread that uses the connection; the socket stays the caller's.
  *
  * Functions return 0, or a number of bytes, or -errno:
  * -EAGAIN: when the socket is readable, or also writable if tls_stream_has_rest();
@@ -39,6 +39,10 @@ void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx);
 
 /* Before the handshake: no byte is sent, and the handshake returns -EPROTO for this reason. */
 void tls_stream_refuse(struct tls_stream *s, const char *why);
+
+/* Before the handshake, if the kernel will not take the connection: with fewer calls more is read
+ * from the socket than the records of the handshake. */
+void tls_stream_read_ahead(struct tls_stream *s);
 
 /* Until this has returned 0, no other call but tls_stream_why() and tls_stream_free() is useful. An
  * alert about a failure has been sent when this returns. */
@@ -98,7 +102,8 @@ bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_
 void tls_stream_stay(struct tls_stream *s);
 
 /* Whether tls_stream_read() would find nothing until the next event, because the last read from the
- * socket was shorter than it could have been; for sockets where this means that they are empty. */
+ * socket found nothing, or less than it could have; for sockets where this means that they are
+ * empty. */
 bool tls_stream_is_drained(const struct tls_stream *s);
 
 /* Whether bytes have come from the socket since the last call, with data or without. */

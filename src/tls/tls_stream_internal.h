@@ -22,17 +22,16 @@ struct tls_stream {
     int error; /* errno of the socket; 0: none */
     bool has_ended;
     bool close_sent;
-    bool collects;   /* in tls_stream_write() */
+    bool collects; /* in tls_stream_write() and tls_stream_handshake() */
+    bool reads_ahead;
     bool is_final;   /* reading has ended: with `final` */
     bool received;   /* bytes, since tls_stream_has_received_bytes() */
-    bool drained;    /* the last read was shorter than it could have been */
+    bool drained;    /* the last read was shorter than it could have been, or found nothing */
     uint8_t control; /* with ssl: messages other than data, since the last data */
     int final;
-    struct buffer rest; /* what the socket has not taken */
-    /* With records: what was read of a record that is not complete, or that the caller had no room
-     * for; and what was decrypted and did not fit. */
-    struct buffer input;
-    struct buffer plain;
+    struct buffer rest;  /* what the socket has not taken */
+    struct buffer input; /* what was read ahead; of a record that is not complete, with records */
+    struct buffer plain; /* with records: what was decrypted, and the caller had no room for */
     struct tls_control_reader reader;
     uint32_t update_debt; /* see UPDATE_COST */
     char *why;

@@ -333,8 +333,10 @@ static int receive(struct tls_stream *s, size_t room)
     in.at = 0;
     size_t size = wanted(s, room);
     ssize_t n = recv(s->fd, in.bytes + in.end, size, MSG_DONTWAIT);
-    if (n == -1)
+    if (n == -1) {
+        s->drained = errno == EAGAIN;
         return errno == EINTR ? -EAGAIN : -errno;
+    }
     s->has_ended = n == 0;
     s->received |= n > 0;
     s->drained = n > 0 && (size_t)n < size;

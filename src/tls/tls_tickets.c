@@ -45,12 +45,19 @@ static struct {
     size_t count;
 } own = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static int keys_index = -1; /* of the keys in the ex_data of an SSL_CTX */
-static pthread_once_t keys_once = PTHREAD_ONCE_INIT;
+/* Fetched once: fetching takes longer than to encrypt a ticket. */
+static struct {
+    pthread_once_t once;
+    int index; /* of the keys in the ex_data of an SSL_CTX; -1: no memory */
+    EVP_CIPHER *aes_128, *aes_256;
+} library = { .once = PTHREAD_ONCE_INIT, .index = -1 };
 
-static void make_index(void)
+static void prepare_library(void)
 {
-    keys_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    library.aes_128 = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
+    library.aes_256 = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    if (library.aes_128 != NULL && library.aes_256 != NULL)
+        library.index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }
 
 /* ---- files ---- */
@@ -195,7 +202,7 @@ static bool set_hmac(EVP_MAC_CTX *hmac, struct ticket_key *k)
 
 static const EVP_CIPHER *cipher_of_key(const struct ticket_key *k)
 {
-    return k->size == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+    return k->size == 16 ? library.aes_128 : library.aes_256;
 }
 
 static int use_key(struct ticket_key *k, unsigned char *name, unsigned char *iv,
@@ -222,7 +229,7 @@ static bool is_replaced(const SSL *ssl, bool old)
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *hmac, int encrypt)
 {
-    const struct tls_ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), keys_index);
+    const struct tls_ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), library.index);
     struct ticket_key key;
     bool old = false;
     if (!find_key(keys, encrypt ? NULL : name, &key, &old))
@@ -273,9 +280,9 @@ static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
 
 int tls_tickets_use(SSL_CTX *ctx, const struct tls_ticket_keys *keys)
 {
-    pthread_once(&keys_once, make_index);
+    pthread_once(&library.once, prepare_library);
     SSL_CTX_set_timeout(ctx, TLS_TICKETS_LIFETIME);
-    if (keys_index == -1 || SSL_CTX_set_ex_data(ctx, keys_index, (void *)keys) != 1 ||
+    if (library.index == -1 || SSL_CTX_set_ex_data(ctx, library.index, (void *)keys) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1 ||
         SSL_CTX_set_session_ticket_cb(ctx, on_new_session, on_old_session, NULL) != 1)
         return -ENOMEM;
