@@ -38,11 +38,21 @@ static void relay_flush(struct session *s, struct side *failed)
         ;
 }
 
+static enum session_end reset_of(const struct session *s, const struct side *sd)
+{
+    return sd == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET;
+}
+
+/* A peer with TLS answers a stream that was cut by an alert and a reset: it is the other one that
+ * has ended the session. The alert may be among the last bytes. */
 static void relay_close_failed(struct session *s, struct side *failed)
 {
-    tls_side_note_error(failed->tls, 0, false);
+    bool is_client = failed == &s->client;
+    const struct flow *to_failed = is_client ? &s->down : &s->up;
+    bool was_cut = to_failed->cut && to_failed->state == FLOW_DONE;
     relay_flush(s, failed);
-    session_close(s, failed == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET);
+    tls_side_note_error(failed->tls, 0, false);
+    session_close(s, reset_of(s, is_client != was_cut ? &s->client : &s->server));
 }
 
 /* TLS of the source has ended without close_notify. The sink gets a reset, so that the stream does
@@ -50,7 +60,7 @@ static void relay_close_failed(struct session *s, struct side *failed)
  */
 static void relay_close_cut(struct session *s, const struct side *src, const struct side *dst)
 {
-    enum session_end why = src == &s->client ? SESSION_END_CLIENT_RESET : SESSION_END_SERVER_RESET;
+    enum session_end why = reset_of(s, src);
     if (s->first_fin != SESSION_END_NONE) {
         why = (enum session_end)s->first_fin;
         if (session_is_shared(s))

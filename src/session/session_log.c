@@ -93,17 +93,26 @@ static void log_tls(struct log_line *line, const struct session *s)
     log_agreed(line, &s->server, "tls_server", "tls_server_cipher", "tls_server_relay");
 }
 
-/* Why TLS has failed. A server that was tried in vain has no part in other ends. */
+static bool is_end_by_server(enum session_end why)
+{
+    return why == SESSION_END_SERVER_FIN || why == SESSION_END_SERVER_RESET ||
+           why == SESSION_END_CONNECT_FAILED || why == SESSION_END_CONNECT_TIMEOUT;
+}
+
+/* Why TLS has failed, and with which peer: if with both, then with the one that ended the session.
+ * The error of a server belongs to this line only if the session was connected to it, or ended
+ * because it was not. */
 static void log_tls_error(struct log_line *line, const struct session *s, enum session_end why)
 {
-    const struct tls_side *client = s->client.tls;
-    const struct tls_side *server = s->server.tls;
-    bool of_server = s->connected != 0 || why == SESSION_END_CONNECT_FAILED ||
-                     why == SESSION_END_CONNECT_TIMEOUT;
-    if (client != NULL && client->error != NULL)
-        log_str(line, "error", client->error);
-    else if (of_server && server != NULL && server->error != NULL)
-        log_str(line, "error", server->error);
+    bool by_server = is_end_by_server(why);
+    const char *client = s->client.tls == NULL ? NULL : s->client.tls->error;
+    const char *server =
+        s->server.tls == NULL || (s->connected == 0 && !by_server) ? NULL : s->server.tls->error;
+    bool of_server = server != NULL && (by_server || client == NULL);
+    if (client == NULL && server == NULL)
+        return;
+    log_str(line, "error", of_server ? server : client);
+    log_str(line, "error_side", of_server ? "server" : "client");
 }
 
 void session_log_end(const struct session *s, enum session_end why, uint64_t now)
