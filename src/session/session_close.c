@@ -84,9 +84,19 @@ static void report_abandoned(const struct session *s)
         pool_connect_abandoned(s->pool, s->target, (ms - 1) * 1000, session_now(s));
 }
 
+/* A client that has sent no hello has begun no handshake, unless it took too long. */
+static void count_failed_handshake(const struct session *s, enum session_end why)
+{
+    bool late = why == SESSION_END_TLS_TIMEOUT;
+    if (s->state == SESSION_HANDSHAKING && (late || s->client.tls != NULL))
+        frontend_count_handshake(s->frontend, late ? TLS_HANDSHAKE_TIMEOUT : TLS_HANDSHAKE_FAILED,
+                                 "");
+}
+
 void session_close(struct session *s, enum session_end why)
 {
     assert(s->state != SESSION_ENDED);
+    count_failed_handshake(s, why);
     if ((s->state == SESSION_PREREADING || s->state == SESSION_HANDSHAKING) && s->preread == NULL)
         s->preread = preread_info_new(session_now(s) - s->began, NULL);
     report_abandoned(s);

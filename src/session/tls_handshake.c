@@ -58,7 +58,6 @@ static enum preread_result handshake_failed(struct session *s, int error)
         why = human_error(error, text);
     describe(s, &hello);
     s->preread = preread_info_new(session_now(s) - s->began, &hello);
-    frontend_count_handshake(s->frontend, TLS_HANDSHAKE_FAILED, "");
     relay_stock_count_error(&s->sessions->relay_stock, error);
     tls_side_failed(s->client.tls, why);
     return handshake_ended(s, error == ENOMEM ? SESSION_END_RESOURCE : SESSION_END_TLS_FAILED);
@@ -138,10 +137,8 @@ enum preread_result tls_handshake_process(struct session *s)
         side_clear(&s->client, SIDE_READABLE);
         return PREREAD_WAITS;
     }
-    if (rc == -ECONNRESET) {
-        frontend_count_handshake(s->frontend, TLS_HANDSHAKE_FAILED, "");
+    if (rc == -ECONNRESET)
         return handshake_ended(s, SESSION_END_CLIENT_RESET);
-    }
     return rc < 0 ? handshake_failed(s, -rc) : handshake_done(s);
 }
 
@@ -156,6 +153,5 @@ enum preread_result tls_handshake_begin(struct session *s, uint64_t until)
 
 enum preread_result tls_handshake_expire(struct session *s)
 {
-    frontend_count_handshake(s->frontend, TLS_HANDSHAKE_TIMEOUT, "");
     return handshake_ended(s, SESSION_END_TLS_TIMEOUT);
 }
