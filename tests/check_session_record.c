@@ -359,6 +359,20 @@ START_TEST(one_that_ends_while_it_is_staged_is_ended_for_its_peers)
 }
 END_TEST
 
+/* Its client gets the alert, and FIN behind it, though another process has the socket. */
+START_TEST(a_failed_handshake_ends_without_a_reset_while_it_is_staged)
+{
+    begin_session();
+    struct session *copy = begin_copy(only(&old));
+    only(&old)->staged = true;
+    send_text(client, "which is not read");
+    session_close(only(&old), SESSION_END_TLS_FAILED);
+    RUN_UNTIL(&old, gauge_get(&old.all.count) == 0);
+    ck_assert(receives_end(client));
+    session_record_discard(copy);
+}
+END_TEST
+
 /* Whatever the old program's pipes held, the new one's buffer takes it. */
 START_TEST(a_pipe_larger_than_the_buffer_is_copied_whole)
 {
@@ -696,6 +710,7 @@ static void add(TCase *t)
     tcase_add_test(t, a_half_closed_session_goes_on_in_its_other_half);
     tcase_add_test(t, one_that_is_dropped_leaves_no_trace);
     tcase_add_test(t, one_that_ends_while_it_is_staged_is_ended_for_its_peers);
+    tcase_add_test(t, a_failed_handshake_ends_without_a_reset_while_it_is_staged);
     tcase_add_test(t, without_memory_nothing_is_left_behind);
 }
 

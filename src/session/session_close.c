@@ -179,14 +179,15 @@ static void close_orderly(struct session *s)
 
 static void close_sides(struct session *s, enum session_end why)
 {
+    bool orderly = session_end_is_orderly(why);
+    bool alert = why == SESSION_END_TLS_FAILED; /* a reset could overtake it */
     if (session_is_shared(s)) {
-        end_shared_side(s, &s->client, session_end_is_orderly(why));
-        end_shared_side(s, &s->server, session_end_is_orderly(why));
+        end_shared_side(s, &s->client, orderly || alert);
+        end_shared_side(s, &s->server, orderly);
     }
-    if (session_end_is_orderly(
-            why)) { /* both directions have ended: close() passes the second FIN on */
+    if (orderly) { /* both directions have ended: close() passes the second FIN on */
         close_orderly(s);
-    } else if (why == SESSION_END_TLS_FAILED) { /* a reset could overtake the alert that says why */
+    } else if (alert) {
         close_after_alert(s);
     } else { /* the peers must not take a stream that was cut for a complete one */
         side_reset_both(&s->client, &s->server);
