@@ -38,7 +38,8 @@ static int user_far(enum who who)
     return who == USER_CLIENT ? r.client : r.server;
 }
 
-static void open_rig(enum who who, int version)
+/* Both ends of the connection in user space, after the handshake. */
+static void open_pair(enum who who, int version)
 {
     bool serves = who == USER_CLIENT;
     fake_ktls_begin();
@@ -49,11 +50,16 @@ static void open_rig(enum who who, int version)
         tls_stream_new(serves ? server_ctx : client_ctx, user_side(who)->fd, serves);
     far = tls_stream_new(serves ? client_ctx : server_ctx, user_far(who), !serves);
     tls_rig_handshake(serves ? far : near, serves ? near : far);
-    tls_stream_stay(near);
     tls_stream_stay(far);
     user = (struct tls_side){ .stream = near, .version = "", .cipher = "" };
     user_side(who)->tls = &user;
     side_set(user_side(who), SIDE_TLS | SIDE_READABLE);
+}
+
+static void open_rig(enum who who, int version)
+{
+    open_pair(who, version);
+    tls_stream_stay(user.stream);
 }
 
 static void give_other_to_kernel(enum who who)
@@ -161,6 +167,33 @@ START_TEST(records_between_data_are_not_too_many_for_a_plain_sink_without_pipes)
 }
 END_TEST
 
+/* The kernel refuses the second keys: the connection cannot go back. */
+START_TEST(a_connection_of_which_the_kernel_has_one_direction_is_lost)
+{
+    open_pair(USER_CLIENT, TLS1_3_VERSION);
+    fake_ktls.refuse = 2;
+    fake_ktls.error = ENOMEM;
+    ck_assert_int_eq(tls_side_enter_kernel(&user, r.client_side.fd, 0), -EIO);
+    ck_assert_str_eq(user.error,
+                     "the kernel has taken one direction of TLS only: cannot allocate memory");
+    close_rig();
+}
+END_TEST
+
+START_TEST(a_connection_that_the_kernel_refuses_stays_in_user_space)
+{
+    open_pair(USER_CLIENT, TLS1_3_VERSION);
+    fake_ktls.refuse = 1;
+    fake_ktls.error = EINVAL;
+    ck_assert_int_eq(tls_side_enter_kernel(&user, r.client_side.fd, 0), -EINVAL);
+    ck_assert_ptr_null(user.error);
+    ck_assert_ptr_nonnull(user.stream);
+    ck_assert_int_eq(tls_side_enter_kernel(&user, r.client_side.fd, 0), 0);
+    ck_assert_ptr_null(user.stream);
+    close_rig();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("flow_tls");
@@ -169,6 +202,8 @@ static Suite *suite(void)
     tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read);
     tcase_add_test(t, records_between_data_are_not_too_many_for_a_sink_in_user_space);
     tcase_add_test(t, records_between_data_are_not_too_many_for_a_plain_sink_without_pipes);
+    tcase_add_test(t, a_connection_of_which_the_kernel_has_one_direction_is_lost);
+    tcase_add_test(t, a_connection_that_the_kernel_refuses_stays_in_user_space);
     suite_add_tcase(s, t);
     return s;
 }

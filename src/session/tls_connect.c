@@ -84,9 +84,12 @@ static int server_handshake_done(struct session *s)
 {
     struct tls_side *t = s->server.tls;
     tls_side_agreed(t);
+    int rc = tls_switch_later(s, &s->server, &pool_conf(s->pool)->tls_limits);
+    if (rc < 0)
+        return rc;
     count(s, t->resumed ? SERVER_TLS_RESUMED : SERVER_TLS_FULL);
     sessions_record(s->sessions, SESSION_SERVER_HANDSHAKE_TIME, session_now(s) - t->began);
-    return tls_switch_later(s, &s->server, &pool_conf(s->pool)->tls_limits);
+    return 0;
 }
 
 static void note_reason(const struct session *s, int error)

@@ -108,12 +108,12 @@ static enum preread_result handshake_done(struct session *s)
     describe(s, &hello);
     preread_choose_route(s, &hello);
     s->preread = preread_info_new(now - s->began, &hello);
+    if (tls_switch(s, &s->client, &s->frontend->conf->tls_limits) < 0)
+        return handshake_ended(s, SESSION_END_RESOURCE);
     frontend_count_handshake(s->frontend, t->resumed ? TLS_HANDSHAKE_RESUMED : TLS_HANDSHAKE_FULL,
                              t->version);
     sessions_record(s->sessions, SESSION_HANDSHAKE_TIME, now - s->active);
     s->active = now;
-    if (tls_switch(s, &s->client, &s->frontend->conf->tls_limits) < 0)
-        return handshake_ended(s, SESSION_END_RESOURCE);
     return PREREAD_DONE;
 }
 

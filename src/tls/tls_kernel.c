@@ -29,25 +29,28 @@ static uint64_t overhead_of(const struct tls_kernel *k, uint64_t records)
 /* ---- taken ---- */
 
 /* Once the kernel has the keys of one direction, the connection cannot go back to user space. */
-static int set_both(int fd, const struct tls_keys keys[TLS_DIRECTIONS])
+static int set_both(int fd, const struct tls_keys keys[TLS_DIRECTIONS], bool *lost)
 {
     int rc = ktls_attach(fd);
     if (rc == 0)
         rc = ktls_set_keys(fd, TLS_SEND, &keys[TLS_SEND]);
-    if (rc == 0 && ktls_set_keys(fd, TLS_RECEIVE, &keys[TLS_RECEIVE]) < 0)
-        rc = -EIO;
+    if (rc < 0)
+        return rc;
+    rc = ktls_set_keys(fd, TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    *lost = rc < 0;
     return rc;
 }
 
-int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t data)
+int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t data, bool *lost)
 {
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     uint64_t written = 0;
+    *lost = false;
     int rc = tls_keys_get_both(ssl, keys);
     if (rc == 0)
         rc = ktls_written(fd, &written);
     if (rc == 0)
-        rc = set_both(fd, keys);
+        rc = set_both(fd, keys, lost);
     if (rc == 0) {
         *k = (struct tls_kernel){
             .active = true,

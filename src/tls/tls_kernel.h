@@ -34,10 +34,10 @@ struct tls_kernel {
 
 /* Gives the kernel both directions. data: bytes of data that were sent so far. Before, everything
  * that OpenSSL has written must be in the socket, and everything that it has read must be taken.
- * After an error the connection continues in user space, unless it is -EIO. -ENOTCONN: an end has
- * sent FIN; -ENOENT: the kernel has no TLS, or not this cipher; -EIO: the kernel has taken one
- * direction only, so the connection is lost; others as tls_keys_get(). */
-int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t data);
+ * After an error the connection continues in user space, unless *lost is set: the kernel has taken
+ * one direction only. -ENOTCONN: an end has sent FIN; -ENOENT: the kernel has no TLS, or not this
+ * cipher; others as tls_keys_get(). */
+int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t data, bool *lost);
 
 /* For a record that splice(2) or recv(2) did not return: reads it and does what it asks for.
  * Returns 0: go on; 1: the peer has sent close_notify; -EAGAIN: there is none; -ECONNRESET: an

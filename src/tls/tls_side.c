@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/human.h"
 #include "tls/tls_stream.h"
 
 struct tls_side *tls_side_new(struct tls_stream *stream)
@@ -86,11 +88,23 @@ void tls_side_agreed(struct tls_side *t)
         t->peer = strdup(name);
 }
 
+static void note_lost(struct tls_side *t, int error)
+{
+    char text[HUMAN_ERROR_MAX];
+    char why[HUMAN_ERROR_MAX + 64];
+    snprintf(why, sizeof why, "the kernel has taken one direction of TLS only: %s",
+             human_error(error, text));
+    tls_side_failed(t, why);
+}
+
 int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data)
 {
-    int rc = tls_kernel_take(&t->kernel, tls_stream_ssl(t->stream), fd, data);
+    bool lost = false;
+    int rc = tls_kernel_take(&t->kernel, tls_stream_ssl(t->stream), fd, data, &lost);
+    if (lost)
+        note_lost(t, -rc);
     if (rc < 0)
-        return rc;
+        return lost ? -EIO : rc;
     tls_stream_free(t->stream);
     t->stream = NULL;
     return 0;

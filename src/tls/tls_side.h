@@ -59,7 +59,8 @@ void tls_side_stop(struct tls_side *t);
 void tls_side_agreed(struct tls_side *t);
 
 /* Gives the connection to the kernel, and frees the stream. data: as for tls_kernel_take(), which
- * also says what is returned. After an error it stays in user space, unless it is -EIO. */
+ * also says what is returned. After an error it stays in user space, unless it is -EIO: then the
+ * connection is lost, and the reason is noted. */
 int tls_side_enter_kernel(struct tls_side *t, int fd, uint64_t data);
 
 /* In user space: sends what the stream has kept. Sets *progress if the socket has taken some of it.
