@@ -15,7 +15,7 @@ import traceback
 MODES = ("splice", "copy")
 PATIENCE = max(1, int(os.environ.get("ZPROXY_PATIENCE") or 1))
 DEADLINE = 60 * PATIENCE    # seconds for anything that must happen; nothing that works comes near it
-PROMISE_DEADLINE = 300  # for a promise as a whole, unless run() is given another; times PATIENCE
+PROMISE_DEADLINE = 600  # for a promise as a whole, unless run() is given another; times PATIENCE
 
 _promises = []
 requirements = {}       # relay mode: a function that raises Skip where the mode is not available
