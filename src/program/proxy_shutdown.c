@@ -311,9 +311,9 @@ static void serve_rest(struct proxy *p)
     proxy_log_stopped(p);
 }
 
-/* Sockets and sessions are not closed one by one: the new process has them open, and a shutdown or
- * an unlink here would be felt there. Worker threads stay blocked in handover_send(), unless they
- * have sessions that stayed. */
+/* Sockets and sessions are not closed one by one: the new process has them open, and shutdown(2) or
+ * unlink(2) here would end connections or remove sockets that it uses. Worker threads stay blocked
+ * in handover_send(), unless they have sessions that stayed. */
 void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
 {
     struct proxy *p = arg;

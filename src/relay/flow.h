@@ -1,10 +1,12 @@
 /* One direction of a session: bytes from a source through a pipe to a sink.
  *
  * A flow has no event loop: it moves bytes until it has to wait; its state and the readiness of the
- * sides show what it waits for. A flow has a pipe only while bytes are in it, and never keeps
- * payload in user space: where splice(2) cannot be used, it peeks at the bytes, sends them, and
- * takes from the source only what was sent. What the sink does not take stays in the kernel.
- * Embedded in a session; for the worker's thread.
+ * sides show what it waits for. A flow has a pipe only while bytes are in it. Without TLS in user
+ * space it never keeps payload there: where splice(2) cannot be used, it peeks at the bytes, sends
+ * them, and takes from the source only what was sent, so that what the sink does not take stays in
+ * the kernel. With TLS in user space (flow_tls.c), what the sink does not take is kept in memory:
+ * encrypted bytes in the stream of the sink, decrypted ones in tls_side.held of the source; no more
+ * is read then. Embedded in a session; for the worker's thread.
  */
 #ifndef ZPROXY_RELAY_FLOW_H
 #define ZPROXY_RELAY_FLOW_H
@@ -16,21 +18,21 @@
 #include "relay/side.h"
 
 enum flow_state {
-    FLOW_FILL,  /* pipe empty: waits for the source to be readable */
-    FLOW_DRAIN, /* pipe loaded: waits for the sink to be writable */
+    FLOW_FILL,  /* nothing to deliver: waits for the source to be readable */
+    FLOW_DRAIN, /* bytes in the pipe, or held in user space: waits for the sink to be writable */
     FLOW_DONE,  /* source ended, all delivered: waits for nothing */
     FLOW_CLOSE, /* source ended: waits until everything, and close_notify of TLS, is sent */
 };
 
 struct flow {
-    struct pipe *pipe; /* borrowed from the stock in FLOW_DRAIN, else NULL */
+    struct pipe *pipe; /* borrowed from the stock while bytes are in it, else NULL */
     uint64_t bytes;    /* delivered to the sink */
     uint64_t allowed;  /* bytes that may still be taken from the source (rate limit) */
     uint8_t state;     /* enum flow_state */
     uint8_t direction; /* enum relay_direction */
     bool copy;         /* the kernel refuses to splice these sockets: copy */
     bool misguessed;   /* a guess that the source was empty was wrong: always ask the kernel */
-    bool cut;          /* in FLOW_CLOSE: the source was cut: no close_notify, but a reset */
+    bool cut;          /* the source was cut: FLOW_CLOSE ends with a reset, not with close_notify */
     bool mark_passed;  /* the urgent byte at the source's mark has been sent */
     bool sink_failed;  /* after an error of flow_pump(): the sink failed, not the source */
 };

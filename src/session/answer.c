@@ -146,7 +146,8 @@ static void answer_finish(struct session *s)
     if (rc < 0)
         return;
     s->down_ended = true;
-    (void)shutdown(s->client.fd, SHUT_WR); /* fails on a dead socket alone: an event tells */
+    (void)shutdown(s->client.fd,
+                   SHUT_WR); /* fails only on a dead socket, for which there is an event */
     session_timers_arm(s);
 }
 

@@ -30,8 +30,9 @@ void session_timers_arm(struct session *s);
  * then armed to ask soon. */
 bool session_has_guessed(const struct session *s);
 
-/* Whether a direction waits until the kernel has put all of its TLS records into the TCP stream.
- * There may be no event then: the timer is armed to look again. */
+/* Whether the source of a direction has ended and its end is not passed on yet: close_notify, or
+ * all TLS records of the kernel, are not in the TCP stream; or a reset waits until the bytes before
+ * it have arrived. There may be no event then: the timer is armed to look again. */
 bool session_is_closing_tls(const struct session *s);
 
 /* When a direction that waits for its rate limit may move again, ms; TIMER_WHEEL_NEVER: no

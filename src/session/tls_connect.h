@@ -13,7 +13,7 @@ int tls_connect_begin(struct session *s);
  * -errno, and s->server.tls->error says why. */
 int tls_connect_process(struct session *s);
 
-/* Whether an event of the server has come since that has returned -EAGAIN. */
+/* Whether the server's side has an event that tls_connect_process() waits for. */
 bool tls_connect_has_event(const struct session *s);
 
 /* The attempt has failed, with this error: counts the handshake, and frees what it had, except the

@@ -63,7 +63,7 @@ static enum tls_user_reason reason_of(int error)
     return TLS_USER_ERROR;
 }
 
-/* Of the whole machine: said at the start. */
+/* Reasons that hold for the whole machine are logged at the start (tls_kernel_report.h). */
 static bool was_said(enum tls_user_reason why)
 {
     static atomic_flag said[TLS_USER_REASONS]; /* all clear */

@@ -16,8 +16,8 @@ int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf
 
 /* The same for a connection to a server. Tickets of TLS 1.3 come behind the handshake, and only
  * OpenSSL can use them, so such a connection stays in user space until something has come: while
- * tls->defers, call tls_switch_deferred() after each pumping of the session. That one returns 1 if
- * the session must be pumped again. */
+ * tls->defers, call tls_switch_deferred() whenever the session was pumped. It returns 1 if the
+ * session must be pumped again. */
 int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf);
 int tls_switch_deferred(struct session *s, struct side *sd, const struct config_tls *conf);
 

@@ -78,7 +78,7 @@ static BIO *open_file(const char *path, uint64_t *digest, char text[TLS_FILE_ERR
     return bio;
 }
 
-/* A key with a passphrase cannot be read: there is no one to ask. */
+/* zproxy cannot ask for a passphrase. */
 static int no_passphrase(char *buf, int size, int writing, void *encrypted)
 {
     (void)buf, (void)size, (void)writing;

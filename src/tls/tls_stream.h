@@ -6,7 +6,7 @@
  * write more. For the thread that uses the connection; the socket stays the caller's.
  *
  * Functions return 0, or a number of bytes, or -errno:
- * -EAGAIN: when the socket is readable, or also writable if tls_stream_has_rest();
+ * -EAGAIN: call again when the socket is readable or, if tls_stream_has_rest(), writable;
  * -EPROTO, or -EBADMSG: a record did not decrypt: TLS has failed, tls_stream_why() says why;
  * others: the socket has failed.
  */
@@ -95,10 +95,10 @@ const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
 #define TLS_STREAM_NAME_MAX 257
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX]);
 
-/* The connection stays in user space: as much as there is is read from the socket from now on, with
- * fewer calls, and a peer that sends control records without end is stopped. A server's connection
- * is continued without OpenSSL's object, if the cipher is known to tls_record.h: then what was
- * agreed can not be asked any more. */
+/* The connection stays in user space: from now on the stream reads ahead, with fewer calls, and
+ * stops a peer that sends control records without end. In the role of a server it goes on without
+ * OpenSSL's object if the cipher is known to tls_record.h: then what was agreed cannot be asked any
+ * more. */
 void tls_stream_stay(struct tls_stream *s);
 
 /* Whether tls_stream_read() would find nothing until the next event, because the last read from the
