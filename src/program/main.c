@@ -24,7 +24,7 @@
 #include "program/signals.h"
 #include "relay/relay_stock.h"
 #include "relay/sock.h"
-#include "tls/tls_server_context.h"
+#include "tls/tls_error.h"
 
 enum action {
     ACTION_RUN,
@@ -53,7 +53,7 @@ static void version(void)
 #endif
     printf("zproxy %s\nlibuv %s\ninih %s\nc-ares %s\nlibmicrohttpd %s\nOpenSSL %s\nsplice: %s\n",
            PACKAGE_VERSION, uv_version_string(), INIH_VERSION, resolver_version(), http_version(),
-           tls_server_context_library(), splice);
+           tls_library_version(), splice);
 }
 
 /* Only notes: zproxy -t is usually not started by the service manager, so sockets may be missing.

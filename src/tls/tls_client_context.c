@@ -28,11 +28,6 @@ struct tls_client_context {
     uint64_t ca_digest;
 };
 
-bool tls_client_context_is_built(void)
-{
-    return true;
-}
-
 static int client_failed(struct tls_problem *p, const char *key, const char *text)
 {
     p->key = key;

@@ -46,7 +46,4 @@ struct tls_client_peer {
 struct tls_stream *tls_client_context_connect(struct tls_client_context *c, int fd,
                                               const struct tls_client_peer *peer);
 
-/* Whether this build has OpenSSL. */
-bool tls_client_context_is_built(void);
-
 #endif

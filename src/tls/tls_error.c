@@ -1,6 +1,7 @@
 #include "tls/tls_error.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -90,4 +91,9 @@ const char *tls_error_take(char buf[TLS_ERROR_MAX])
 {
     bool memory = false;
     return print_error(take_error(&memory), buf);
+}
+
+const char *tls_library_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }

@@ -1,4 +1,4 @@
-/* Errors of OpenSSL as a short text for logs and messages. From any thread. */
+/* Errors of OpenSSL as a short text for logs and messages, and its version. From any thread. */
 #ifndef ZPROXY_TLS_TLS_ERROR_H
 #define ZPROXY_TLS_TLS_ERROR_H
 
@@ -14,5 +14,8 @@ int tls_error_take_number(char buf[TLS_ERROR_MAX]);
 
 /* Returns the text for an alert that was received. */
 const char *tls_error_alert(int alert, char buf[TLS_ERROR_MAX]);
+
+/* The version of OpenSSL, or "no (not in this build)". */
+const char *tls_library_version(void);
 
 #endif

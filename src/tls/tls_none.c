@@ -4,6 +4,7 @@
 
 #include "config/place.h"
 #include "tls/tls_client_context.h"
+#include "tls/tls_error.h"
 #include "tls/tls_keys.h"
 #include "tls/tls_server_context.h"
 #include "tls/tls_session_cache.h"
@@ -29,11 +30,6 @@ int tls_keys_update(struct tls_keys *keys)
 }
 
 /* ---- tls_client_context ---- */
-
-bool tls_client_context_is_built(void)
-{
-    return false;
-}
 
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
                            struct tls_problem *problem)
@@ -82,7 +78,7 @@ void tls_session_cache_free(struct tls_session_cache *c)
 
 /* ---- tls_server_context ---- */
 
-const char *tls_server_context_library(void)
+const char *tls_library_version(void)
 {
     return "no (not in this build)";
 }

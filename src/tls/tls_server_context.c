@@ -243,11 +243,6 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
     return rc == 0 ? make_groups(c, p) : rc;
 }
 
-const char *tls_server_context_library(void)
-{
-    return OpenSSL_version(OPENSSL_VERSION_STRING);
-}
-
 int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
                            FILE *errors)
 {

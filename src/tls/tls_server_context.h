@@ -18,9 +18,6 @@
 struct tls_server_context;
 struct tls_stream;
 
-/* The version of OpenSSL, or "no (not in this build)". */
-const char *tls_server_context_library(void);
-
 /* Makes the context of conf->listen[i], which must outlive it. Returns 0; or -1 after writing the
  * error to `errors`, with file and line. For the control thread. */
 int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,

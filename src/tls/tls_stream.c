@@ -1,5 +1,6 @@
 #include "tls/tls_stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -87,7 +88,8 @@ static int bio_write(BIO *bio, const char *data, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (s->collects && size <= OUT_MAX) {
+    if (s->collects) {
+        assert(size <= OUT_MAX); /* OpenSSL writes a record at most */
         memcpy(tls_stream_collect(s, (size_t)size), data, (size_t)size);
         tls_stream_collected((size_t)size);
     } else if (s->error == 0) {
