@@ -10,7 +10,7 @@ from .load import Streams, Visitors
 from .machine import (Network, Sysctl, in_mount_namespace, need, need_compiler,
                       need_mount_namespaces, need_program, need_root, run_program, scratch,
                       tcp_states)
-from .program import (Zproxy, instruments, need_names, need_plain, need_splice, parse_line,
+from .program import (Zproxy, instruments, keys_text, need_names, need_plain, need_splice, parse_line,
                       sections_for, zproxy)
 from .tap import DEADLINE, PATIENCE, Failure, Skip, note, promise, run, short, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
@@ -22,7 +22,7 @@ __all__ = [
     "Network", "Prometheus", "Received", "Refused", "Refusing", "PATIENCE", "Skip", "Streams", "Sysctl",
     "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "free_port", "fresh_address", "in_mount_namespace", "instruments",
-    "is_reset", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
+    "is_reset", "keys_text", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
     "need_plain", "need_program", "need_root", "need_splice", "note", "parse_line", "payload",
     "promise", "receive", "reset", "run", "run_program", "scratch", "sections_for", "send", "short",
     "tcp_states", "wait_for", "was_reset", "zproxy", "zproxyctl",

@@ -97,7 +97,8 @@ REPORTS = re.compile(r"(Address|Thread|Leak|Memory)Sanitizer|runtime error:|^==\
 # ---- configuration ----
 
 
-def _keys(values):
+def keys_text(values):
+    """Returns the lines of the keys of a section; a list: a key that is repeated."""
     return "".join(f"{key} = {one}\n" for key, value in (values or {}).items()
                    for one in (value if isinstance(value, list) else [value]))
 
@@ -107,8 +108,8 @@ def sections_for(servers, bind, listen=None, pool=None, name="test"):
     address, or texts of server lines."""
     servers = servers if isinstance(servers, (list, tuple)) else [servers]
     lines = "".join(f"server = {server}\n" for server in servers)
-    return (f"[listen {name}]\nbind = {bind}\npool = {name}\n{_keys(listen)}"
-            f"[pool {name}]\n{lines}{_keys(pool)}")
+    return (f"[listen {name}]\nbind = {bind}\npool = {name}\n{keys_text(listen)}"
+            f"[pool {name}]\n{lines}{keys_text(pool)}")
 
 
 # ---- its log ----
@@ -390,8 +391,8 @@ class Zproxy:
                          if value is not None}
         self.sections = self.sections if sections is None else sections
         admin = "" if self.control is None else \
-            f"[admin]\n{_keys({'socket': self.socket, **self.control})}"
-        self.config = f"[global]\n{_keys(self.settings)}{admin}{self.sections}"
+            f"[admin]\n{keys_text({'socket': self.socket, **self.control})}"
+        self.config = f"[global]\n{keys_text(self.settings)}{admin}{self.sections}"
         with open(self.path("zproxy.ini.new"), "w") as f:
             f.write(self.config)
         os.rename(self.path("zproxy.ini.new"), self.path("zproxy.ini"))     # it is never half a file

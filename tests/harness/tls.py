@@ -1,5 +1,6 @@
 """TLS clients of a scenario: each step, each byte and each end is the scenario's own."""
 
+import contextlib
 import functools
 import os
 import socket
@@ -8,8 +9,10 @@ import tempfile
 import threading
 
 from .certificates import Authority
+from .control import Control
 from .machine import need
 from .program import can_splice, sections_for, zproxy
+from .tap import wait_for
 from .traffic import CHUNK, Backend, Received, connect, digest
 
 TCP_ULP = 31     # linux/tcp.h
@@ -226,12 +229,41 @@ class TlsServer(TlsClient):
 class TlsBackend(Backend):
     """A server whose connections are TlsServer."""
 
-    def __init__(self, made=None, address=None, **options):
-        super().__init__(address)
+    def __init__(self, made=None, address=None, receive_buffer=None, **options):
+        super().__init__(address, receive_buffer=receive_buffer)
         self.made = made or server_context(**options)
 
     def accept(self, handshake=True):
         return TlsServer(super().accept(), self.made, handshake)
+
+
+def hello_of(made=None):
+    """Returns the bytes of a client's hello."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = (made or context()).wrap_bio(incoming, outgoing, server_hostname="server.test")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def wait_until_stalled(z):
+    """Waits until bytes have moved, and none more: a reader holds up a stream."""
+    def moved():
+        with Control(z.socket) as control:
+            return [(row["up"], row["down"]) for row in control.json("show sessions")]
+
+    seen = [[]]
+
+    def stands():
+        seen.append(moved())
+        return seen[-1] == seen[-2] and any(map(any, seen[-1]))
+    wait_for(stands, "a reader that holds up the stream")
+
+
+def states(z):
+    """Returns the states of all sessions."""
+    with Control(z.socket) as control:
+        return [row["state"] for row in control.json("show sessions")]
 
 
 def to_tls(**keys):
