@@ -14,23 +14,61 @@
 
 #define TYPES_MAX 3 /* RSA, ECDSA, Ed25519 */
 
-static int make_client(const struct config *conf, size_t i, FILE *errors,
-                       struct tls_client_context **out)
+/* ---- made ---- */
+
+/* A section whose context is made. */
+struct section_place {
+    const struct config *conf;
+    enum section_kind kind;
+    size_t i;
+    FILE *errors;
+};
+
+static void on_problem(void *arg, const char *key, size_t item, const char *text)
 {
-    const struct config_pool *pool = &conf->pool[i];
-    struct tls_problem problem;
-    *out = NULL;
-    if (!config_pool_has_tls(pool) || tls_client_context_new(out, pool, &problem) == 0)
-        return 0;
-    return place_report(conf, SECTION_POOL, i, problem.key, 0, errors, "%s", problem.text);
+    const struct section_place *at = arg;
+    place_report(at->conf, at->kind, at->i, key, item, at->errors, "%s", text);
 }
 
-static int make_server(const struct config *conf, size_t i, FILE *errors,
-                       struct tls_server_context **out)
+static int make_listener(struct config *conf, size_t i, FILE *errors)
 {
-    *out = NULL;
-    return conf->listen[i].tls ? tls_server_context_new(out, conf, i, errors) : 0;
+    struct section_place at = { conf, SECTION_LISTEN, i, errors };
+    const struct tls_problems p = { on_problem, &at };
+    struct config_listen *listen = &conf->listen[i];
+    return listen->tls ? tls_server_context_new(&listen->tls_context, listen, &p) : 0;
 }
+
+static int make_pool(struct config *conf, size_t i, FILE *errors)
+{
+    struct section_place at = { conf, SECTION_POOL, i, errors };
+    const struct tls_problems p = { on_problem, &at };
+    struct config_pool *pool = &conf->pool[i];
+    return config_pool_has_tls(pool) ? tls_client_context_new(&pool->tls_context, pool, &p) : 0;
+}
+
+static int make_all(struct config *conf, FILE *errors)
+{
+    int rc = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        rc |= make_listener(conf, i, errors);
+    for (size_t i = 0; i < conf->pool_count; i++)
+        rc |= make_pool(conf, i, errors);
+    return rc;
+}
+
+void tls_contexts_free(struct config *conf)
+{
+    for (size_t i = 0; i < conf->listen_count; i++) {
+        tls_server_context_free(conf->listen[i].tls_context);
+        conf->listen[i].tls_context = NULL;
+    }
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        tls_client_context_free(conf->pool[i].tls_context);
+        conf->pool[i].tls_context = NULL;
+    }
+}
+
+/* ---- the log ---- */
 
 /* What is wrong with the time of a certificate; NULL: nothing. */
 static const char *why_not_valid(const struct certificate_info *c)
@@ -69,16 +107,6 @@ static void log_pool(const struct config_pool *conf)
         log_invalid("pool", conf->name, &c);
 }
 
-static int make_all(struct config *conf, FILE *errors)
-{
-    int rc = 0;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        rc |= make_server(conf, i, errors, &conf->listen[i].tls_context);
-    for (size_t i = 0; i < conf->pool_count; i++)
-        rc |= make_client(conf, i, errors, &conf->pool[i].tls_context);
-    return rc;
-}
-
 int tls_contexts_make(struct config *conf, FILE *errors)
 {
     int rc = tls_kernel_report_update(conf, errors) | make_all(conf, errors);
@@ -94,17 +122,7 @@ int tls_contexts_check(struct config *conf, FILE *errors)
     return tls_kernel_report_check(conf, errors) | make_all(conf, errors);
 }
 
-void tls_contexts_free(struct config *conf)
-{
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        tls_server_context_free(conf->listen[i].tls_context);
-        conf->listen[i].tls_context = NULL;
-    }
-    for (size_t i = 0; i < conf->pool_count; i++) {
-        tls_client_context_free(conf->pool[i].tls_context);
-        conf->pool[i].tls_context = NULL;
-    }
-}
+/* ---- notes of -t ---- */
 
 static void print_invalid(const char *kind, const char *name, const struct certificate_info *c,
                           FILE *out)

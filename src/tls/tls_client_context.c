@@ -28,16 +28,8 @@ struct tls_client_context {
     uint64_t ca_digest;
 };
 
-static int client_failed(struct tls_problem *p, const char *key, const char *text)
-{
-    p->key = key;
-    snprintf(p->text, sizeof p->text, "%s", text);
-    ERR_clear_error();
-    return -EINVAL;
-}
-
 static int set_trust(struct tls_client_context *c, const struct config_pool *conf,
-                     struct tls_problem *p)
+                     const struct tls_problems *p)
 {
     SSL_CTX *ctx = c->ctx;
     char text[TLS_FILE_ERROR_MAX];
@@ -46,54 +38,53 @@ static int set_trust(struct tls_client_context *c, const struct config_pool *con
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     if (conf->tls_ca != NULL)
         return tls_files_trust(SSL_CTX_get_cert_store(ctx), conf->tls_ca, &c->ca_digest, text) < 0
-                   ? client_failed(p, "tls_ca", text)
+                   ? tls_problem(p, "tls_ca", 0, text)
                    : 0;
     X509_STORE *system = tls_files_system_store(&c->ca_digest, text);
     if (system == NULL)
-        return client_failed(p, "tls_ca", text);
+        return tls_problem(p, "tls_ca", 0, text);
     SSL_CTX_set_cert_store(ctx, system); /* it owns the reference */
     return 0;
 }
 
 static int set_certificate(struct tls_client_context *c, const struct config_pool *conf,
-                           struct tls_problem *p)
+                           const struct tls_problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     if (conf->tls_certificate.file == NULL)
         return 0;
     c->certificate = calloc(1, sizeof *c->certificate);
     if (c->certificate == NULL)
-        return client_failed(p, "tls_certificate", "out of memory");
+        return tls_problem(p, "tls_certificate", 0, "out of memory");
     if (certificate_load(c->certificate, &conf->tls_certificate, text) < 0)
-        return client_failed(p, "tls_certificate", text);
+        return tls_problem(p, "tls_certificate", 0, text);
     c->names = certificate_print_names(c->certificate);
     if (c->names == NULL)
-        return client_failed(p, "tls_certificate", "out of memory");
+        return tls_problem(p, "tls_certificate", 0, "out of memory");
     if (certificate_use(c->certificate, c->ctx) < 0)
-        return client_failed(p, "tls_certificate", "OpenSSL does not take this certificate");
+        return tls_problem(p, "tls_certificate", 0, "OpenSSL does not take this certificate");
     return 0;
 }
 
-static int set_alpn(SSL_CTX *ctx, const struct config_tls *limits, struct tls_problem *p)
+static int set_alpn(SSL_CTX *ctx, const struct config_tls *limits, const struct tls_problems *p)
 {
     unsigned char list[CONFIG_ALPN_MAX];
     size_t n = tls_limits_alpn(limits, list);
     if (n > 0 && SSL_CTX_set_alpn_protos(ctx, list, (unsigned)n) != 0)
-        return client_failed(p, "tls_alpn", "out of memory");
+        return tls_problem(p, "tls_alpn", 0, "out of memory");
     return 0;
 }
 
 static int context_set(struct tls_client_context *c, const struct config_pool *conf,
-                       struct tls_problem *p)
+                       const struct tls_problems *p)
 {
     char text[TLS_ERROR_MAX + 64];
     const char *key = tls_limits_apply(&conf->tls_limits, c->ctx, text, sizeof text);
     if (key != NULL)
-        return client_failed(p, key, text);
+        return tls_problem(p, key, 0, text);
     int rc = set_trust(c, conf, p);
-    if (rc == 0)
-        rc = set_certificate(c, conf, p);
-    return rc == 0 ? set_alpn(c->ctx, &conf->tls_limits, p) : rc;
+    rc |= set_certificate(c, conf, p);
+    return rc | set_alpn(c->ctx, &conf->tls_limits, p);
 }
 
 /* Without memory for the keys, TLS stays in user space. */
@@ -105,26 +96,26 @@ static SSL_CTX *make_context(const struct config_pool *conf)
 }
 
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
-                           struct tls_problem *problem)
+                           const struct tls_problems *p)
 {
     static uint64_t last_id;
     struct tls_client_context *c = calloc(1, sizeof *c);
+    *out = NULL;
     if (c == NULL || (c->ctx = make_context(conf)) == NULL) {
         free(c);
-        client_failed(problem, "tls_ca", "out of memory");
-        return -ENOMEM;
+        return tls_problem(p, "tls", 0, "out of memory");
     }
     c->id = ++last_id;
     c->conf = conf;
     c->verify = conf->tls_verify;
     tls_stream_prepare_sessions(c->ctx);
-    int rc = context_set(c, conf, problem);
-    if (rc < 0) {
+    int rc = context_set(c, conf, p);
+    ERR_clear_error();
+    if (rc == 0)
+        *out = c;
+    else
         tls_client_context_free(c);
-        return rc;
-    }
-    *out = c;
-    return 0;
+    return rc;
 }
 
 void tls_client_context_free(struct tls_client_context *c)

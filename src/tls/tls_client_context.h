@@ -9,20 +9,15 @@
 
 #include "config/config.h"
 #include "tls/certificate_info.h"
+#include "tls/tls_problem.h"
 
 struct tls_client_context;
 struct tls_session_cache;
 struct tls_stream;
 
-/* Why a context cannot be made. */
-struct tls_problem {
-    const char *key; /* of the configuration */
-    char text[600];
-};
-
-/* Reads the files. Returns 0, or -errno with *problem set. */
+/* Reads the files. Returns 0; or -1 after each error was reported. */
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
-                           struct tls_problem *problem);
+                           const struct tls_problems *p);
 /* c may be NULL. Connections that exist keep what they need. */
 void tls_client_context_free(struct tls_client_context *c);
 

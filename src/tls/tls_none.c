@@ -1,8 +1,6 @@
 /* The modules of this folder in a build without OpenSSL. */
 #include <errno.h>
-#include <stdio.h>
 
-#include "config/place.h"
 #include "tls/tls_client_context.h"
 #include "tls/tls_error.h"
 #include "tls/tls_keys.h"
@@ -32,12 +30,11 @@ int tls_keys_update(struct tls_keys *keys)
 /* ---- tls_client_context ---- */
 
 int tls_client_context_new(struct tls_client_context **out, const struct config_pool *conf,
-                           struct tls_problem *problem)
+                           const struct tls_problems *p)
 {
-    (void)out;
-    problem->key = conf->check_tls == CONFIG_CHECK_TLS_YES ? "check_tls" : "tls";
-    snprintf(problem->text, sizeof problem->text, "this zproxy was built without OpenSSL");
-    return -EOPNOTSUPP;
+    *out = NULL;
+    return tls_problem(p, conf->check_tls == CONFIG_CHECK_TLS_YES ? "check_tls" : "tls", 0,
+                       "this zproxy was built without OpenSSL");
 }
 
 bool tls_client_context_certificate(const struct tls_client_context *c,
@@ -83,12 +80,12 @@ const char *tls_library_version(void)
     return "no (not in this build)";
 }
 
-int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
-                           FILE *errors)
+int tls_server_context_new(struct tls_server_context **out, const struct config_listen *conf,
+                           const struct tls_problems *p)
 {
+    (void)conf;
     *out = NULL;
-    return place_report(conf, SECTION_LISTEN, i, "tls", 0, errors,
-                        "this zproxy was built without OpenSSL");
+    return tls_problem(p, "tls", 0, "this zproxy was built without OpenSSL");
 }
 
 void tls_server_context_free(struct tls_server_context *c)

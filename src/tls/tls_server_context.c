@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/stats.h"
-#include "config/place.h"
 #include "tls/certificate.h"
 #include "tls/certificate_names.h"
 #include "tls/tls_error.h"
@@ -32,19 +31,6 @@ struct tls_server_context {
     unsigned char alpn[CONFIG_ALPN_MAX];
     unsigned alpn_size;
 };
-
-/* Where an error is written. */
-struct problems {
-    const struct config *conf;
-    size_t listen;
-    FILE *errors;
-};
-
-static int report(const struct problems *p, const char *key, size_t item, const char *text)
-{
-    ERR_clear_error();
-    return place_report(p->conf, SECTION_LISTEN, p->listen, key, item, p->errors, "%s", text);
-}
 
 /* ---- callbacks of a handshake ---- */
 
@@ -84,26 +70,26 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *size,
 
 /* ---- made ---- */
 
-static int load_certificates(struct tls_server_context *c, const struct problems *p)
+static int load_certificates(struct tls_server_context *c, const struct tls_problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     int rc = 0;
     for (size_t i = 0; i < c->conf->tls_certificate_count; i++, c->count++)
         if (certificate_load(&c->certificate[i], &c->conf->tls_certificate[i], text) < 0)
-            rc = report(p, "tls_certificate", i, text);
+            rc = tls_problem(p, "tls_certificate", i, text);
     return rc;
 }
 
-static int load_client_ca(struct tls_server_context *c, const struct problems *p)
+static int load_client_ca(struct tls_server_context *c, const struct tls_problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     if (c->conf->tls_client_ca == NULL)
         return 0;
     c->client_ca = X509_STORE_new();
     if (c->client_ca == NULL)
-        return report(p, "tls_client_ca", 0, "out of memory");
+        return tls_problem(p, "tls_client_ca", 0, "out of memory");
     return tls_files_trust(c->client_ca, c->conf->tls_client_ca, &c->client_ca_digest, text) < 0
-               ? report(p, "tls_client_ca", 0, text)
+               ? tls_problem(p, "tls_client_ca", 0, text)
                : 0;
 }
 
@@ -177,29 +163,29 @@ static bool set_tickets(const struct tls_server_context *c, SSL_CTX *ctx)
 }
 
 static int use_certificates(const struct tls_server_context *c, const struct certificate_group *g,
-                            SSL_CTX *ctx, const struct problems *p)
+                            SSL_CTX *ctx, const struct tls_problems *p)
 {
     for (size_t type = 0; type < CERTIFICATE_TYPES; type++) {
         size_t i = g->certificate[type];
         if (i != CERTIFICATE_NONE && certificate_use(&c->certificate[i], ctx) < 0)
-            return report(p, "tls_certificate", i, "OpenSSL does not take this certificate");
+            return tls_problem(p, "tls_certificate", i, "OpenSSL does not take this certificate");
     }
     return 0;
 }
 
-static int make_group(struct tls_server_context *c, size_t i, const struct problems *p)
+static int make_group(struct tls_server_context *c, size_t i, const struct tls_problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     SSL_CTX *ctx = c->group[i] = tls_keys_context(TLS_server_method());
     if (ctx == NULL)
-        return report(p, "tls", 0, "out of memory");
+        return tls_problem(p, "tls", 0, "out of memory");
     const char *key = tls_limits_apply(&c->conf->tls_limits, ctx, text, sizeof text);
     if (key != NULL)
-        return report(p, key, 0, text);
+        return tls_problem(p, key, 0, text);
     if (use_certificates(c, &c->names.group[i], ctx, p) < 0)
         return -1;
     if (!set_client_ca(c, ctx) || !set_tickets(c, ctx))
-        return report(p, "tls", 0, "out of memory");
+        return tls_problem(p, "tls", 0, "out of memory");
     if (c->alpn_size > 0)
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, c);
     tls_stream_note_names(ctx);
@@ -210,18 +196,18 @@ static int make_group(struct tls_server_context *c, size_t i, const struct probl
     return 0;
 }
 
-static int make_groups(struct tls_server_context *c, const struct problems *p)
+static int make_groups(struct tls_server_context *c, const struct tls_problems *p)
 {
     int rc = 0;
     if (certificate_names_init(&c->names, c->certificate, c->count) < 0 ||
         (c->group = calloc(c->names.group_count, sizeof(SSL_CTX *))) == NULL)
-        return report(p, "tls", 0, "out of memory");
+        return tls_problem(p, "tls", 0, "out of memory");
     for (size_t i = 0; i < c->names.group_count && rc == 0; i++)
         rc = make_group(c, i, p);
     return rc;
 }
 
-static int context_set(struct tls_server_context *c, const struct problems *p)
+static int context_set(struct tls_server_context *c, const struct tls_problems *p)
 {
     char text[TLS_FILE_ERROR_MAX];
     size_t bad_key;
@@ -231,28 +217,28 @@ static int context_set(struct tls_server_context *c, const struct problems *p)
     c->text = calloc(max, sizeof *c->text);
     c->used = calloc(max, sizeof *c->used);
     if (c->certificate == NULL || c->text == NULL || c->used == NULL)
-        return report(p, "tls", 0, "out of memory");
+        return tls_problem(p, "tls", 0, "out of memory");
     int rc = load_certificates(c, p);
     rc |= load_client_ca(c, p);
     for (size_t i = 0; i < c->count && rc == 0; i++)
         if ((c->text[i] = certificate_print_names(&c->certificate[i])) == NULL)
-            rc = report(p, "tls", 0, "out of memory");
+            rc = tls_problem(p, "tls", 0, "out of memory");
     if (tls_tickets_load(&c->ticket_keys, c->conf->tls_ticket_key, c->conf->tls_ticket_key_count,
                          &bad_key, text) < 0)
-        rc = report(p, "tls_ticket_key", bad_key, text);
+        rc = tls_problem(p, "tls_ticket_key", bad_key, text);
     return rc == 0 ? make_groups(c, p) : rc;
 }
 
-int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
-                           FILE *errors)
+int tls_server_context_new(struct tls_server_context **out, const struct config_listen *conf,
+                           const struct tls_problems *p)
 {
-    const struct problems p = { conf, i, errors };
     struct tls_server_context *c = calloc(1, sizeof *c);
     *out = NULL;
     if (c == NULL)
-        return report(&p, "tls", 0, "out of memory");
-    c->conf = &conf->listen[i];
-    int rc = context_set(c, &p);
+        return tls_problem(p, "tls", 0, "out of memory");
+    c->conf = conf;
+    int rc = context_set(c, p);
+    ERR_clear_error();
     if (rc == 0)
         *out = c;
     else

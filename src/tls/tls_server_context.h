@@ -10,18 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "config/config.h"
 #include "tls/certificate_info.h"
+#include "tls/tls_problem.h"
 
 struct tls_server_context;
 struct tls_stream;
 
-/* Makes the context of conf->listen[i], which must outlive it. Returns 0; or -1 after writing the
- * error to `errors`, with file and line. For the control thread. */
-int tls_server_context_new(struct tls_server_context **out, const struct config *conf, size_t i,
-                           FILE *errors);
+/* Makes the context of a section, which must outlive it. Returns 0; or -1 after each error was
+ * reported. For the control thread. */
+int tls_server_context_new(struct tls_server_context **out, const struct config_listen *conf,
+                           const struct tls_problems *p);
 /* c may be NULL. No handshake may use it any more; connections keep what they need. */
 void tls_server_context_free(struct tls_server_context *c);
 

@@ -41,6 +41,12 @@ static void write_certificate(void)
     EVP_PKEY_free(key);
 }
 
+static void on_problem(void *arg, const char *key, size_t item, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "%s %zu: %s\n", key, item, text);
+}
+
 static const struct tls_server_context *context(void)
 {
     static char *alpn[] = { (char *)"h2", (char *)"http/1.1" };
@@ -56,11 +62,11 @@ static const struct tls_server_context *context(void)
                         .alpn_count = 2 },
         .tls_tickets = true,
     };
-    static struct config conf = { .listen = &listen, .listen_count = 1 };
+    static const struct tls_problems problems = { on_problem, NULL };
     static struct tls_server_context *made;
     if (made == NULL) {
         write_certificate();
-        FUZZ_REQUIRE(tls_server_context_new(&made, &conf, 0, stderr) == 0);
+        FUZZ_REQUIRE(tls_server_context_new(&made, &listen, &problems) == 0);
         FUZZ_REQUIRE(unlink(file) == 0);
     }
     return made;
