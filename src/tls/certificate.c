@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "tls/tls_error.h"
+#include "tls/tls_names.h"
 
 static int certificate_failed(char text[TLS_FILE_ERROR_MAX], const char *file, const char *what)
 {
@@ -19,7 +21,7 @@ static int certificate_failed(char text[TLS_FILE_ERROR_MAX], const char *file, c
 
 static int find_type(struct certificate *c)
 {
-    switch (EVP_PKEY_get_base_id(SSL_CTX_get0_privatekey(c->holder))) {
+    switch (EVP_PKEY_get_base_id(c->files.key)) {
     case EVP_PKEY_RSA:
     case EVP_PKEY_RSA_PSS:
         c->type = CERTIFICATE_RSA;
@@ -87,17 +89,15 @@ static time_t time_of(const ASN1_TIME *t)
 int certificate_load(struct certificate *c, const struct config_certificate *files,
                      char text[TLS_FILE_ERROR_MAX])
 {
-    *c = (struct certificate){ .holder = SSL_CTX_new(TLS_server_method()) };
-    if (c->holder == NULL)
-        return certificate_failed(text, files->file, "out of memory");
-    int rc = tls_files_use_certificate(c->holder, files, &c->digests, text);
+    *c = (struct certificate){ .name = NULL };
+    int rc = tls_files_read_certificate(&c->files, files, text);
     if (rc < 0)
         return rc;
     if (find_type(c) < 0)
         return certificate_failed(text, files->file,
                                   "a key of an unknown type, expected RSA, ECDSA or Ed25519");
-    const X509 *leaf = SSL_CTX_get0_certificate(c->holder);
-    if (find_names(c, leaf) < 0)
+    const X509 *leaf = c->files.leaf;
+    if (find_names(c, leaf) < 0 || (c->names = tls_names_of(leaf)) == NULL)
         return certificate_failed(text, files->file, "out of memory");
     c->not_before = time_of(X509_get0_notBefore(leaf));
     c->not_after = time_of(X509_get0_notAfter(leaf));
@@ -110,23 +110,11 @@ void certificate_fini(struct certificate *c)
     for (size_t i = 0; i < c->name_count; i++)
         free(c->name[i]);
     free(c->name);
-    SSL_CTX_free(c->holder);
+    free(c->names);
+    tls_files_free_certificate(&c->files);
 }
 
-char *certificate_print_names(const struct certificate *c)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return NULL;
-    for (size_t i = 0; i < c->name_count; i++)
-        fprintf(out, "%s%s", i == 0 ? "" : ", ", c->name[i]);
-    return fclose(out) == 0 ? text : NULL;
-}
-
-void certificate_info(const struct certificate *c, const char *file, const char *names,
-                      struct certificate_info *info)
+void certificate_info(const struct certificate *c, const char *file, struct certificate_info *info)
 {
     static const char *const types[CERTIFICATE_TYPES] = {
         [CERTIFICATE_RSA] = "RSA",
@@ -135,7 +123,7 @@ void certificate_info(const struct certificate *c, const char *file, const char 
     };
     *info = (struct certificate_info){
         .file = file,
-        .names = names,
+        .names = c->names,
         .type = types[c->type],
         .not_before = c->not_before,
         .not_after = c->not_after,
@@ -147,19 +135,21 @@ void certificate_files(const struct certificate *c, const struct config_certific
 {
     fn(arg, &(struct tls_file){ .key = "tls_certificate",
                                 .path = files->file,
-                                .digest = c->digests.certificate,
+                                .digest = c->files.digest,
                                 .until = c->not_after });
     if (files->key != NULL)
         fn(arg, &(struct tls_file){
-                    .key = "tls_certificate", .path = files->key, .digest = c->digests.key });
+                    .key = "tls_certificate", .path = files->key, .digest = c->files.key_digest });
 }
 
-int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx)
+int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx,
+                    char text[TLS_FILE_ERROR_MAX])
 {
-    STACK_OF(X509) *chain = NULL;
-    SSL_CTX_get0_chain_certs(c->holder, &chain);
-    int ok = SSL_CTX_use_cert_and_key(ctx, SSL_CTX_get0_certificate(c->holder),
-                                      SSL_CTX_get0_privatekey(c->holder), chain, 1);
+    char why[TLS_ERROR_MAX];
     ERR_clear_error();
-    return ok == 1 ? 0 : -EINVAL;
+    if (SSL_CTX_use_cert_and_key(ctx, c->files.leaf, c->files.key, c->files.chain, 1) == 1)
+        return 0;
+    snprintf(text, TLS_FILE_ERROR_MAX, "OpenSSL does not take this certificate: %s",
+             tls_error_take(why));
+    return -EINVAL;
 }

@@ -10,6 +10,8 @@
 #include "tls/certificate_info.h"
 #include "tls/tls_files.h"
 
+struct ssl_ctx_st;
+
 /* Keys of different types can stand side by side: a client takes what it can verify. */
 enum certificate_type {
     CERTIFICATE_RSA,
@@ -19,13 +21,13 @@ enum certificate_type {
 };
 
 struct certificate {
-    struct ssl_ctx_st *holder; /* an SSL_CTX that only has this certificate, chain and key */
+    struct tls_files_certificate files;
     enum certificate_type type;
-    char **name; /* of its SAN, or else its CN; in lower case */
+    char **name; /* of hosts, from its SAN, or else its CN; in lower case */
     size_t name_count;
+    char *names; /* for people: tls_names_of() */
     time_t not_before;
     time_t not_after;
-    struct tls_files_digests digests;
 };
 
 /* Returns 0; or -errno, and text says what is wrong with which file. The caller calls
@@ -34,18 +36,15 @@ int certificate_load(struct certificate *c, const struct config_certificate *fil
                      char text[TLS_FILE_ERROR_MAX]);
 void certificate_fini(struct certificate *c);
 
-/* Its names with commas, which the caller frees; NULL: out of memory. */
-char *certificate_print_names(const struct certificate *c);
-
-/* names: those of certificate_print_names(). */
-void certificate_info(const struct certificate *c, const char *file, const char *names,
-                      struct certificate_info *info);
+void certificate_info(const struct certificate *c, const char *file, struct certificate_info *info);
 
 /* Calls fn() for its file, and for that of its key if it has one of its own. */
 void certificate_files(const struct certificate *c, const struct config_certificate *files,
                        tls_file_fn *fn, void *arg);
 
-/* Gives ctx the certificate, beside those of other types. Returns 0 or -EINVAL. */
-int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx);
+/* Gives ctx, an SSL_CTX of OpenSSL, the certificate, beside those of other types. Returns 0; or
+ * -EINVAL, and text says why not. */
+int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx,
+                    char text[TLS_FILE_ERROR_MAX]);
 
 #endif

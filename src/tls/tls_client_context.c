@@ -23,7 +23,6 @@ struct tls_client_context {
     uint64_t id; /* unique in this process */
     const struct config_pool *conf;
     struct certificate *certificate; /* NULL: none */
-    char *names;                     /* of the certificate */
     bool verify;
     uint64_t ca_digest;
 };
@@ -58,11 +57,8 @@ static int set_certificate(struct tls_client_context *c, const struct config_poo
         return tls_problem(p, "tls_certificate", 0, "out of memory");
     if (certificate_load(c->certificate, &conf->tls_certificate, text) < 0)
         return tls_problem(p, "tls_certificate", 0, text);
-    c->names = certificate_print_names(c->certificate);
-    if (c->names == NULL)
-        return tls_problem(p, "tls_certificate", 0, "out of memory");
-    if (certificate_use(c->certificate, c->ctx) < 0)
-        return tls_problem(p, "tls_certificate", 0, "OpenSSL does not take this certificate");
+    if (certificate_use(c->certificate, c->ctx, text) < 0)
+        return tls_problem(p, "tls_certificate", 0, text);
     return 0;
 }
 
@@ -126,7 +122,6 @@ void tls_client_context_free(struct tls_client_context *c)
     if (c->certificate != NULL)
         certificate_fini(c->certificate);
     free(c->certificate);
-    free(c->names);
     free(c);
 }
 
@@ -135,7 +130,7 @@ bool tls_client_context_certificate(const struct tls_client_context *c,
 {
     if (c == NULL || c->certificate == NULL)
         return false;
-    certificate_info(c->certificate, c->conf->tls_certificate.file, c->names, out);
+    certificate_info(c->certificate, c->conf->tls_certificate.file, out);
     return true;
 }
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,51 +31,48 @@ file_failed(char text[TLS_FILE_ERROR_MAX], const char *path, const char *why, ..
 
 /* ---- reading ---- */
 
-static char *read_all(int fd, size_t *size)
+/* The content of a file, which may be a key. */
+struct content {
+    char *data;
+    size_t size;
+    uint64_t digest;
+};
+
+static int read_all(int fd, struct content *c)
 {
     struct stat st;
     if (fstat(fd, &st) == -1)
-        return NULL;
-    if (st.st_size > FILE_MAX) {
-        errno = EFBIG;
-        return NULL;
-    }
-    char *data = malloc((size_t)st.st_size + 1);
-    ssize_t n = data == NULL ? -1 : read(fd, data, (size_t)st.st_size);
-    if (n == -1) {
-        free(data);
-        return NULL;
-    }
-    *size = (size_t)n;
-    return data;
+        return -errno;
+    if (st.st_size > FILE_MAX)
+        return -EFBIG;
+    c->data = malloc((size_t)st.st_size + 1);
+    if (c->data == NULL)
+        return -ENOMEM;
+    ssize_t n = read(fd, c->data, (size_t)st.st_size);
+    if (n == -1)
+        return -errno;
+    c->size = (size_t)n;
+    c->digest = hash_bytes(c->data, c->size);
+    return 0;
 }
 
-/* Reads a file as a BIO in memory; NULL after an error. */
-static BIO *open_file(const char *path, uint64_t *digest, char text[TLS_FILE_ERROR_MAX])
+static void content_fini(struct content *c)
 {
-    size_t size = 0;
+    if (c->data != NULL)
+        OPENSSL_cleanse(c->data, c->size);
+    free(c->data);
+}
+
+/* The caller calls content_fini(), also after an error. */
+static int content_read(struct content *c, const char *path, char text[TLS_FILE_ERROR_MAX])
+{
+    *c = (struct content){ .data = NULL };
     int fd = safe_open_read(path);
-    if (fd < 0) {
-        file_failed(text, path, "%s", safe_open_strerror(fd));
-        return NULL;
-    }
-    char *data = read_all(fd, &size);
-    if (data == NULL)
-        file_failed(text, path, "%s", strerror(errno));
+    if (fd < 0)
+        return file_failed(text, path, "%s", safe_open_strerror(fd));
+    int rc = read_all(fd, c);
     close(fd);
-    BIO *bio = data == NULL ? NULL : BIO_new(BIO_s_mem());
-    if (bio != NULL && size > 0 && BIO_write(bio, data, (int)size) != (int)size) {
-        BIO_free(bio);
-        bio = NULL;
-    }
-    if (data != NULL) {
-        *digest = hash_bytes(data, size);
-        OPENSSL_cleanse(data, size); /* it may have been a key */
-        if (bio == NULL)
-            file_failed(text, path, "out of memory");
-    }
-    free(data);
-    return bio;
+    return rc < 0 ? file_failed(text, path, "%s", strerror(-rc)) : 0;
 }
 
 /* zproxy cannot ask for a passphrase. */
@@ -98,22 +95,25 @@ static bool is_end_of_file(void)
 
 /* ---- certificates ---- */
 
-/* Calls use() for each certificate of a file; index: 0, 1 ... It returns false after an error. */
-static int each_certificate(const char *path, uint64_t *digest, char text[TLS_FILE_ERROR_MAX],
-                            bool (*use)(void *arg, X509 *certificate, size_t index), void *arg)
+/* Calls use() for each certificate of a file, whose content was read. It returns false after an
+ * error. */
+static int each_certificate(const struct content *c, const char *path,
+                            char text[TLS_FILE_ERROR_MAX], bool (*use)(void *arg, X509 *found),
+                            void *arg)
 {
     char why[TLS_ERROR_MAX];
-    BIO *bio = open_file(path, digest, text);
+    BIO *bio = BIO_new_mem_buf(c->data, (int)c->size);
     if (bio == NULL)
-        return -EINVAL;
+        return file_failed(text, path, "out of memory");
     int rc = 0;
     size_t n = 0;
-    X509 *certificate;
-    while (rc == 0 && (certificate = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
-        if (!use(arg, certificate, n++))
+    X509 *found;
+    while (rc == 0 && (found = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
+        n++;
+        if (!use(arg, found))
             rc = file_failed(text, path, "certificate %zu cannot be used: %s", n,
                              tls_error_take(why));
-        X509_free(certificate);
+        X509_free(found);
     }
     if (rc == 0 && !is_end_of_file())
         rc = file_failed(text, path, "certificate %zu cannot be read: %s", n + 1,
@@ -127,62 +127,95 @@ static int each_certificate(const char *path, uint64_t *digest, char text[TLS_FI
     return rc;
 }
 
-static bool use_in_chain(void *arg, X509 *certificate, size_t index)
+static bool add_certificate(void *arg, X509 *found)
 {
-    SSL_CTX *ctx = arg;
-    if (index == 0)
-        return SSL_CTX_use_certificate(ctx, certificate) == 1;
-    return SSL_CTX_add1_chain_cert(ctx, certificate) == 1;
+    struct tls_files_certificate *c = arg;
+    if (c->leaf == NULL)
+        c->leaf = found;
+    else if ((c->chain == NULL && (c->chain = sk_X509_new_null()) == NULL) ||
+             sk_X509_push(c->chain, found) == 0)
+        return false;
+    return X509_up_ref(found) == 1;
 }
 
-static int use_key(SSL_CTX *ctx, const char *path, const struct config_certificate *files,
-                   uint64_t *digest, char text[TLS_FILE_ERROR_MAX])
+static int parse_key(struct tls_files_certificate *c, const struct content *content,
+                     const char *path, const struct config_certificate *files,
+                     char text[TLS_FILE_ERROR_MAX])
 {
     char why[TLS_ERROR_MAX];
     bool encrypted = false;
-    BIO *bio = open_file(path, digest, text);
+    BIO *bio = BIO_new_mem_buf(content->data, (int)content->size);
     if (bio == NULL)
-        return -EINVAL;
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
+        return file_failed(text, path, "out of memory");
+    c->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
     int rc = 0;
     if (encrypted)
         rc = file_failed(text, path, "the key has a passphrase, expected a key without one");
-    else if (key == NULL && is_end_of_file())
+    else if (c->key == NULL && is_end_of_file())
         rc = file_failed(text, path, "no private key in it, expected %s",
                          files->key == NULL ? "one after the certificates, or key=FILE"
                                             : "PEM (-----BEGIN PRIVATE KEY-----)");
-    else if (key == NULL)
+    else if (c->key == NULL)
         rc = file_failed(text, path, "the key cannot be read: %s", tls_error_take(why));
-    else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+    else if (X509_check_private_key(c->leaf, c->key) != 1)
         rc = file_failed(text, path, "the key does not fit the certificate in \"%s\"", files->file);
-    EVP_PKEY_free(key);
     BIO_free(bio);
     ERR_clear_error();
     return rc;
 }
 
-int tls_files_use_certificate(struct ssl_ctx_st *ctx, const struct config_certificate *files,
-                              struct tls_files_digests *digests, char text[TLS_FILE_ERROR_MAX])
+static int read_key(struct tls_files_certificate *c, const struct config_certificate *files,
+                    char text[TLS_FILE_ERROR_MAX])
 {
-    int rc = each_certificate(files->file, &digests->certificate, text, use_in_chain, ctx);
+    struct content content;
+    int rc = content_read(&content, files->key, text);
     if (rc == 0)
-        rc =
-            use_key(ctx, files->key != NULL ? files->key : files->file, files, &digests->key, text);
+        rc = parse_key(c, &content, files->key, files, text);
+    c->key_digest = content.digest;
+    content_fini(&content);
     return rc;
+}
+
+int tls_files_read_certificate(struct tls_files_certificate *c,
+                               const struct config_certificate *files,
+                               char text[TLS_FILE_ERROR_MAX])
+{
+    struct content content;
+    *c = (struct tls_files_certificate){ .leaf = NULL };
+    int rc = content_read(&content, files->file, text);
+    if (rc == 0)
+        rc = each_certificate(&content, files->file, text, add_certificate, c);
+    if (rc == 0 && files->key == NULL)
+        rc = parse_key(c, &content, files->file, files, text);
+    c->digest = content.digest;
+    content_fini(&content);
+    return rc == 0 && files->key != NULL ? read_key(c, files, text) : rc;
+}
+
+void tls_files_free_certificate(struct tls_files_certificate *c)
+{
+    X509_free(c->leaf);
+    sk_X509_pop_free(c->chain, X509_free);
+    EVP_PKEY_free(c->key);
 }
 
 /* ---- trusted CAs ---- */
 
-static bool trust(void *arg, X509 *certificate, size_t index)
+static bool trust(void *arg, X509 *found)
 {
-    (void)index;
-    return X509_STORE_add_cert(arg, certificate) == 1;
+    return X509_STORE_add_cert(arg, found) == 1;
 }
 
 int tls_files_trust(struct x509_store_st *store, const char *path, uint64_t *digest,
                     char text[TLS_FILE_ERROR_MAX])
 {
-    return each_certificate(path, digest, text, trust, store);
+    struct content content;
+    int rc = content_read(&content, path, text);
+    if (rc == 0)
+        rc = each_certificate(&content, path, text, trust, store);
+    *digest = content.digest;
+    content_fini(&content);
+    return rc;
 }
 
 /* Where systems have all their CAs in one file: Debian, Alpine; Fedora; SUSE. */

@@ -10,18 +10,26 @@
 
 #define TLS_FILE_ERROR_MAX 512
 
-struct ssl_ctx_st; /* OpenSSL's SSL_CTX and X509_STORE */
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY, STACK_OF(X509), X509, X509_STORE */
+struct stack_st_X509;
+struct x509_st;
 struct x509_store_st;
 
-/* Digests of what was read. */
-struct tls_files_digests {
-    uint64_t certificate;
-    uint64_t key;
+/* What the files of a certificate have. */
+struct tls_files_certificate {
+    struct x509_st *leaf;
+    struct stack_st_X509 *chain; /* of the leaf, without it */
+    struct evp_pkey_st *key;     /* fits the leaf */
+    uint64_t digest;             /* of what was read */
+    uint64_t key_digest;
 };
 
-/* Sets the certificate, its chain and its key, which must fit. */
-int tls_files_use_certificate(struct ssl_ctx_st *ctx, const struct config_certificate *files,
-                              struct tls_files_digests *digests, char text[TLS_FILE_ERROR_MAX]);
+/* Reads a certificate, its chain and its key. Each file is read once. The caller calls
+ * tls_files_free_certificate(), also after an error. */
+int tls_files_read_certificate(struct tls_files_certificate *c,
+                               const struct config_certificate *files,
+                               char text[TLS_FILE_ERROR_MAX]);
+void tls_files_free_certificate(struct tls_files_certificate *c);
 
 /* Adds the certificates of the file as those of trusted CAs. */
 int tls_files_trust(struct x509_store_st *store, const char *path, uint64_t *digest,

@@ -3,60 +3,76 @@
 #include <arpa/inet.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* ---- names ---- */
 
-/* Writes one name; control characters, which a certificate may have, as "?". */
-static void add_name(char text[TLS_NAMES_MAX], const char *name, size_t len)
+#define SHOWN_MAX 120 /* bytes of names in the reason of a refusal */
+
+struct name_list {
+    FILE *out;
+    size_t count;
+};
+
+static void add_name(struct name_list *l, const char *name, size_t size)
 {
-    size_t n = strlen(text);
-    n +=
-        (size_t)snprintf(text + n, TLS_NAMES_MAX - n, "%s%.*s", n == 0 ? "" : ", ", (int)len, name);
-    if (n >= TLS_NAMES_MAX)
-        memcpy(text + TLS_NAMES_MAX - 4, "...", 4);
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    fputs(l->count++ == 0 ? "" : ", ", l->out);
+    for (size_t i = 0; i < size; i++)
+        fputc((unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i], l->out);
 }
 
-static void add_address(char text[TLS_NAMES_MAX], const ASN1_OCTET_STRING *address)
+static void add_address(struct name_list *l, const ASN1_OCTET_STRING *address)
 {
     char name[INET6_ADDRSTRLEN];
     int family = ASN1_STRING_length(address) == 4 ? AF_INET : AF_INET6;
     if ((family == AF_INET || ASN1_STRING_length(address) == 16) &&
         inet_ntop(family, ASN1_STRING_get0_data(address), name, sizeof name) != NULL)
-        add_name(text, name, strlen(name));
+        add_name(l, name, strlen(name));
 }
 
-static void add_alternatives(char text[TLS_NAMES_MAX], const GENERAL_NAMES *names)
+static void add_alternatives(struct name_list *l, const GENERAL_NAMES *names)
 {
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS)
-            add_name(text, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+            add_name(l, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
                      (size_t)ASN1_STRING_length(name->d.dNSName));
         else if (name->type == GEN_IPADD)
-            add_address(text, name->d.iPAddress);
+            add_address(l, name->d.iPAddress);
     }
 }
 
-const char *tls_names_print(const struct x509_st *certificate, char text[TLS_NAMES_MAX])
+static void add_common_name(struct name_list *l, const X509_NAME *subject)
 {
-    char cn[TLS_NAMES_MAX];
-    text[0] = '\0';
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    add_alternatives(text, names);
-    GENERAL_NAMES_free(names);
-    int n = text[0] != '\0' ? 0
-                            : X509_NAME_get_text_by_NID(X509_get_subject_name(certificate),
-                                                        NID_commonName, cn, sizeof cn);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    unsigned char *name = NULL;
+    int n = at < 0
+                ? -1
+                : ASN1_STRING_to_UTF8(&name,
+                                      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
     if (n > 0)
-        add_name(text, cn, strlen(cn));
-    if (text[0] == '\0')
-        add_name(text, "no name", strlen("no name"));
-    return text;
+        add_name(l, (const char *)name, (size_t)n);
+    OPENSSL_free(name);
+}
+
+char *tls_names_of(const struct x509_st *certificate)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct name_list l = { .out = open_memstream(&text, &size) };
+    if (l.out == NULL)
+        return NULL;
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    add_alternatives(&l, names);
+    GENERAL_NAMES_free(names);
+    if (l.count == 0)
+        add_common_name(&l, X509_get_subject_name(certificate));
+    if (fclose(l.out) == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* ---- why a certificate was refused ---- */
@@ -73,16 +89,18 @@ static void print_time(char text[TLS_ERROR_MAX], const char *what, const ASN1_TI
 
 static void print_mismatch(char text[TLS_ERROR_MAX], X509_STORE_CTX *store, const X509 *certificate)
 {
-    char names[TLS_NAMES_MAX];
+    char *names = tls_names_of(certificate);
+    const char *shown = names == NULL || names[0] == '\0' ? "no name" : names;
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store);
     const char *host = X509_VERIFY_PARAM_get0_host(param, 0);
     char *address = host == NULL ? X509_VERIFY_PARAM_get1_ip_asc(param) : NULL;
-    snprintf(text, TLS_ERROR_MAX, "name does not match: expected %.64s, certificate is for %s",
+    snprintf(text, TLS_ERROR_MAX, "name does not match: expected %.64s, certificate is for %.*s%s",
              host != NULL      ? host
              : address != NULL ? address
                                : "another",
-             tls_names_print(certificate, names));
+             SHOWN_MAX, shown, strlen(shown) > SHOWN_MAX ? "..." : "");
     OPENSSL_free(address);
+    free(names);
 }
 
 const char *tls_names_why_refused(struct x509_store_ctx_st *store, char text[TLS_ERROR_MAX])

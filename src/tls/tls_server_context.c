@@ -20,7 +20,6 @@
 struct tls_server_context {
     const struct config_listen *conf;
     struct certificate *certificate; /* of conf->tls_certificate[i] */
-    char **text;                     /* their names, for people */
     struct counter *used;
     size_t count;
     struct certificate_names names;
@@ -165,10 +164,11 @@ static bool set_tickets(const struct tls_server_context *c, SSL_CTX *ctx)
 static int use_certificates(const struct tls_server_context *c, const struct certificate_group *g,
                             SSL_CTX *ctx, const struct tls_problems *p)
 {
+    char text[TLS_FILE_ERROR_MAX];
     for (size_t type = 0; type < CERTIFICATE_TYPES; type++) {
         size_t i = g->certificate[type];
-        if (i != CERTIFICATE_NONE && certificate_use(&c->certificate[i], ctx) < 0)
-            return tls_problem(p, "tls_certificate", i, "OpenSSL does not take this certificate");
+        if (i != CERTIFICATE_NONE && certificate_use(&c->certificate[i], ctx, text) < 0)
+            return tls_problem(p, "tls_certificate", i, text);
     }
     return 0;
 }
@@ -214,15 +214,11 @@ static int context_set(struct tls_server_context *c, const struct tls_problems *
     size_t max = c->conf->tls_certificate_count;
     c->alpn_size = (unsigned)tls_limits_alpn(&c->conf->tls_limits, c->alpn);
     c->certificate = calloc(max, sizeof *c->certificate);
-    c->text = calloc(max, sizeof *c->text);
     c->used = calloc(max, sizeof *c->used);
-    if (c->certificate == NULL || c->text == NULL || c->used == NULL)
+    if (c->certificate == NULL || c->used == NULL)
         return tls_problem(p, "tls", 0, "out of memory");
     int rc = load_certificates(c, p);
     rc |= load_client_ca(c, p);
-    for (size_t i = 0; i < c->count && rc == 0; i++)
-        if ((c->text[i] = certificate_print_names(&c->certificate[i])) == NULL)
-            rc = tls_problem(p, "tls", 0, "out of memory");
     if (tls_tickets_load(&c->ticket_keys, c->conf->tls_ticket_key, c->conf->tls_ticket_key_count,
                          &bad_key, text) < 0)
         rc = tls_problem(p, "tls_ticket_key", bad_key, text);
@@ -254,12 +250,9 @@ void tls_server_context_free(struct tls_server_context *c)
         SSL_CTX_free(c->group[i]);
     free(c->group);
     certificate_names_fini(&c->names);
-    for (size_t i = 0; i < c->count; i++) {
+    for (size_t i = 0; i < c->count; i++)
         certificate_fini(&c->certificate[i]);
-        free(c->text[i]);
-    }
     free(c->certificate);
-    free(c->text);
     free(c->used);
     tls_tickets_free(c->ticket_keys);
     X509_STORE_free(c->client_ca);
@@ -280,7 +273,7 @@ void tls_server_context_count_use(struct tls_server_context *c, struct tls_strea
     const X509 *shown = SSL_get_certificate(ssl);
     for (size_t type = 0; type < CERTIFICATE_TYPES; type++) {
         size_t i = g->certificate[type];
-        if (i != CERTIFICATE_NONE && SSL_CTX_get0_certificate(c->certificate[i].holder) == shown)
+        if (i != CERTIFICATE_NONE && c->certificate[i].files.leaf == shown)
             counter_add_shared(&c->used[i], 1);
     }
 }
@@ -293,7 +286,7 @@ size_t tls_server_context_count(const struct tls_server_context *c)
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
                                     struct certificate_info *out)
 {
-    certificate_info(&c->certificate[i], c->conf->tls_certificate[i].file, c->text[i], out);
+    certificate_info(&c->certificate[i], c->conf->tls_certificate[i].file, out);
     out->used = counter_get(&c->used[i]);
 }
 

@@ -13,6 +13,8 @@
 
 #include "tls/tls_files.h"
 
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
 /* How long a session may be resumed, in seconds: longer than the default of HAProxy and nginx (five
  * minutes), as clients of a TCP proxy hold connections for long and come back late, and not longer
  * than tls_session_cache.h keeps those with servers. OpenSSL's own default is two hours. */
