@@ -132,21 +132,14 @@ static void print_invalid(const char *kind, const char *name, const struct certi
                 why_not_valid(c));
 }
 
-/* The first name, with a label in place of "*". */
-static void first_name(const struct certificate_info *c, char *name, size_t size)
-{
-    bool is_wildcard = c->names[0] == '*';
-    snprintf(name, size, "%s%.*s", is_wildcard ? "any" : "",
-             (int)strcspn(c->names + is_wildcard, ","), c->names + is_wildcard);
-}
-
 /* Versions, ciphers and the certificate may be such that no handshake succeeds. One certificate of
  * each type is tried. */
 static void print_impossible(const struct config_listen *listen, const struct certificate_info *c,
                              const char **tried, FILE *out)
 {
     char name[HOSTNAME_MAX + 4], why[TLS_TRIAL_MAX];
-    first_name(c, name, sizeof name);
+    bool is_wildcard = c->host[0] == '*';
+    snprintf(name, sizeof name, "%s%s", is_wildcard ? "any" : "", c->host + is_wildcard);
     for (; *tried != NULL; tried++)
         if (*tried == c->type)
             return;

@@ -124,6 +124,7 @@ void certificate_info(const struct certificate *c, const char *file, struct cert
     *info = (struct certificate_info){
         .file = file,
         .names = c->names,
+        .host = c->name_count > 0 ? c->name[0] : "",
         .type = types[c->type],
         .not_before = c->not_before,
         .not_after = c->not_after,

@@ -7,7 +7,8 @@
 
 struct certificate_info {
     const char *file;
-    const char *names; /* with commas; "": none */
+    const char *names; /* of hosts, and addresses, with commas; "": none */
+    const char *host;  /* the first name of a host, may be "*.example"; "": none */
     const char *type;  /* "RSA", "ECDSA", "Ed25519" */
     time_t not_before;
     time_t not_after;

@@ -114,7 +114,7 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
                                     struct certificate_info *out)
 {
     (void)c, (void)i;
-    *out = (struct certificate_info){ .file = "", .names = "", .type = "" };
+    *out = (struct certificate_info){ .file = "", .names = "", .host = "", .type = "" };
 }
 
 void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg)
