@@ -15,8 +15,4 @@ void tls_contexts_free(struct config *conf);
 /* The same for a configuration that is not put into force: nothing is logged. */
 int tls_contexts_check(struct config *conf, FILE *errors);
 
-/* Notes of -t: where TLS is relayed, which certificates are not valid now, which servers are not
- * verified. */
-void tls_contexts_print_notes(const struct config *conf, FILE *out);
-
 #endif

@@ -19,6 +19,7 @@
 #include "control/names.h"
 #include "control/privileges.h"
 #include "control/tls_contexts.h"
+#include "control/tls_notes.h"
 #include "program/proxy.h"
 #include "program/service_notes.h"
 #include "program/signals.h"
@@ -123,7 +124,7 @@ static void print_check(const struct config *conf, const char *file)
     print_missing_addresses(conf);
     print_syslog_note(&conf->global);
     print_hashed_names(conf);
-    tls_contexts_print_notes(conf, stdout);
+    tls_notes_print(conf, stdout);
     service_notes_print(conf, file, stdout);
 }
 

@@ -2,6 +2,7 @@
 #ifndef ZPROXY_TLS_CERTIFICATE_INFO_H
 #define ZPROXY_TLS_CERTIFICATE_INFO_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -14,6 +15,12 @@ struct certificate_info {
     time_t not_after;
     uint64_t used; /* full handshakes with it; of a pool always 0 */
 };
+
+/* What is wrong with the time of a certificate; NULL: nothing. */
+static inline const char *certificate_info_why_invalid(const struct certificate_info *c, time_t now)
+{
+    return now >= c->not_after ? "has expired" : now < c->not_before ? "is not valid yet" : NULL;
+}
 
 /* A file that was read for TLS. */
 struct tls_file {
