@@ -167,6 +167,57 @@ START_TEST(records_between_data_are_not_too_many_for_a_plain_sink_without_pipes)
 }
 END_TEST
 
+/* There is no second event for what has come. */
+START_TEST(a_read_that_was_interrupted_is_repeated)
+{
+    bool serves = _i == 0;
+    open_rig(serves ? USER_CLIENT : USER_SERVER, TLS1_3_VERSION);
+    const struct flow *f = serves ? &r.up : &r.down;
+    for (int round = 0; round < 3; round++) {
+        uint64_t before = f->bytes;
+        ck_assert_int_eq(tls_stream_write(far, "data", 4), 0);
+        rig_await(&r, serves ? &r.client_side : &r.server_side, SIDE_READABLE);
+        fake_ktls.eintr = 1;
+        RIG_PUMP_UNTIL(&r, f->bytes == before + 4);
+        ck_assert_int_eq(fake_ktls.eintr, 0);
+        rig_expect(serves ? r.server : r.client, "data", 4);
+    }
+    close_rig();
+}
+END_TEST
+
+/* The bytes that a sink in the kernel has no room for. */
+START_TEST(what_a_sink_in_the_kernel_does_not_take_comes_later)
+{
+    static char sent[400000], got[sizeof sent];
+    size_t have = 0, written = 0;
+    int small = 4608;
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (char)(i * 7 >> 3);
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    give_other_to_kernel(USER_CLIENT);
+    setsockopt(r.server_side.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    bool was_held = false;
+    for (int turn = 0; turn < 20000 && have < sizeof sent; turn++) {
+        size_t piece = sizeof sent - written < 40000 ? sizeof sent - written : 40000;
+        if (piece > 0 && tls_stream_flush(far) == 0) {
+            ck_assert_int_eq(tls_stream_write(far, sent + written, piece), 0);
+            written += piece;
+        }
+        ck_assert_int_eq(rig_pump(&r), 0);
+        was_held = was_held || r.up.state == FLOW_DRAIN;
+        ssize_t n = recv(r.server, got + have, 3000, MSG_DONTWAIT);
+        have += n > 0 ? (size_t)n : 0;
+    }
+    ck_assert(was_held);
+    ck_assert_uint_eq(have, sizeof sent);
+    ck_assert_mem_eq(got, sent, sizeof sent);
+    ck_assert_uint_eq(r.up.bytes, sizeof sent);
+    ck_assert_uint_ge(kernel.kernel.uncounted, sizeof sent / 16384); /* for the key's limit */
+    close_rig();
+}
+END_TEST
+
 /* The kernel refuses the second keys: the connection cannot go back. */
 START_TEST(a_connection_of_which_the_kernel_has_one_direction_is_lost)
 {
@@ -204,6 +255,8 @@ static Suite *suite(void)
     tcase_add_test(t, records_between_data_are_not_too_many_for_a_plain_sink_without_pipes);
     tcase_add_test(t, a_connection_of_which_the_kernel_has_one_direction_is_lost);
     tcase_add_test(t, a_connection_that_the_kernel_refuses_stays_in_user_space);
+    tcase_add_loop_test(t, a_read_that_was_interrupted_is_repeated, 0, 2);
+    tcase_add_test(t, what_a_sink_in_the_kernel_does_not_take_comes_later);
     suite_add_tcase(s, t);
     return s;
 }

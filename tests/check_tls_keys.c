@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -447,6 +448,19 @@ START_TEST(unwatched_connections_have_no_keys)
 }
 END_TEST
 
+/* No connection of this process was watched. */
+START_TEST(to_unwatch_one_that_was_not_watched_is_no_error)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL *ssl = SSL_new(ctx);
+    ERR_clear_error();
+    tls_keys_unwatch(ssl);
+    ck_assert_uint_eq(ERR_peek_error(), 0);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tls_keys");
@@ -460,6 +474,7 @@ int main(void)
     tcase_add_test(t, ciphers_that_the_kernel_lacks_are_refused);
     tcase_add_test(t, short_records_are_refused);
     tcase_add_test(t, unwatched_connections_have_no_keys);
+    tcase_add_test(t, to_unwatch_one_that_was_not_watched_is_no_error);
     suite_add_tcase(s, t);
     return suite_main(s);
 }

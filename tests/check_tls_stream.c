@@ -130,6 +130,22 @@ START_TEST(data_behind_the_handshake_arrives)
 }
 END_TEST
 
+/* Of a server, whose stream has no SSL any more, that is not known. */
+START_TEST(a_record_that_has_come_is_known_before_the_stream_stays_in_user_space)
+{
+    struct rig r = rig_make(TLS1_3_VERSION, NULL);
+    char data[8];
+    tls_rig_handshake(r.client, r.server);
+    ck_assert(!tls_stream_has_received(r.server));
+    ck_assert_int_eq(tls_stream_write(r.client, "ping", 4), 0);
+    ck_assert_int_eq(tls_stream_read(r.server, data, sizeof data), 4);
+    ck_assert(tls_stream_has_received(r.server));
+    tls_stream_stay(r.server);
+    ck_assert(!tls_stream_has_received(r.server));
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(a_full_socket_keeps_a_rest)
 {
     struct rig r = rig_open(versions[_i]);
@@ -452,6 +468,7 @@ static Suite *suite(void)
     Suite *s = suite_create("tls_stream");
     TCase *t = tcase_create("streams");
     tcase_add_loop_test(t, what_is_written_arrives_in_both_directions, 0, 2);
+    tcase_add_test(t, a_record_that_has_come_is_known_before_the_stream_stays_in_user_space);
     tcase_add_loop_test(t, data_behind_the_handshake_arrives, 0, 5);
     tcase_add_loop_test(t, a_full_socket_keeps_a_rest, 0, 2);
     tcase_add_loop_test(t, close_notify_ends_one_direction, 0, 2);

@@ -74,9 +74,12 @@ static int has_hello(struct session *s)
     char *buffer = s->sessions->relay_stock.buffer;
     if (!side_is(&s->client, SIDE_READABLE))
         return 0;
-    ssize_t n = recv(s->client.fd, buffer, HELLO_STREAM_MAX, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n;
+    do {
+        n = recv(s->client.fd, buffer, HELLO_STREAM_MAX, MSG_PEEK | MSG_DONTWAIT);
+    } while (n == -1 && errno == EINTR);
     if (n == -1)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        return errno == EAGAIN ? 0 : -errno;
     if (n == 0)
         return -ENODATA;
     if (side_is(&s->client, SIDE_ENDED))

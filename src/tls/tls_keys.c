@@ -188,7 +188,9 @@ SSL_CTX *tls_keys_context(const SSL_METHOD *method)
 
 void tls_keys_unwatch(SSL *ssl)
 {
-    struct notes *notes = notes_of(ssl);
+    struct notes *notes = library.index == -1 ? NULL : notes_of(ssl);
+    if (notes == NULL)
+        return;
     SSL_set_msg_callback(ssl, NULL);
     SSL_set_ex_data(ssl, library.index, NULL);
     OPENSSL_clear_free(notes, sizeof *notes);

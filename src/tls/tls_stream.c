@@ -135,11 +135,14 @@ static int bio_read(BIO *bio, char *data, int size)
         s->error = EPROTO;
         return -1;
     }
-    ssize_t n = receive(s, data, (size_t)size);
+    ssize_t n;
+    do {
+        n = receive(s, data, (size_t)size);
+    } while (n == -1 && errno == EINTR);
     BIO_clear_retry_flags(bio);
     s->received |= n > 0;
     s->has_ended |= n == 0;
-    if (n == 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)))
+    if (n == 0 || (n == -1 && errno == EAGAIN))
         BIO_set_retry_read(bio);
     else if (n == -1)
         s->error = errno;
@@ -468,21 +471,24 @@ const char *tls_stream_why(const struct tls_stream *s)
 
 const char *tls_stream_version(const struct tls_stream *s)
 {
+    assert(s->ssl != NULL);
     return SSL_version(s->ssl) == TLS1_3_VERSION ? "1.3" : "1.2";
 }
 
 const char *tls_stream_cipher(const struct tls_stream *s)
 {
+    assert(s->ssl != NULL);
     return SSL_get_cipher_name(s->ssl);
 }
 
 bool tls_stream_has_received(const struct tls_stream *s)
 {
-    return tls_keys_received(s->ssl) > 0;
+    return s->ssl != NULL && tls_keys_received(s->ssl) > 0;
 }
 
 bool tls_stream_is_resumed(const struct tls_stream *s)
 {
+    assert(s->ssl != NULL);
     return SSL_session_reused(s->ssl) == 1;
 }
 
@@ -495,6 +501,7 @@ const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size)
 {
     const unsigned char *name = NULL;
     unsigned length = 0;
+    assert(s->ssl != NULL);
     SSL_get0_alpn_selected(s->ssl, &name, &length);
     *size = length;
     return name;
@@ -518,6 +525,7 @@ static void copy_common_name(const X509_NAME *subject, char name[TLS_STREAM_NAME
 
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX])
 {
+    assert(s->ssl != NULL);
     const X509 *peer = SSL_get0_peer_certificate(s->ssl);
     name[0] = '\0';
     if (peer != NULL)

@@ -332,10 +332,13 @@ static int receive(struct tls_stream *s, size_t room)
     in.end -= in.at;
     in.at = 0;
     size_t size = wanted(s, room);
-    ssize_t n = recv(s->fd, in.bytes + in.end, size, MSG_DONTWAIT);
+    ssize_t n;
+    do {
+        n = recv(s->fd, in.bytes + in.end, size, MSG_DONTWAIT);
+    } while (n == -1 && errno == EINTR);
     if (n == -1) {
         s->drained = errno == EAGAIN;
-        return errno == EINTR ? -EAGAIN : -errno;
+        return -errno;
     }
     s->has_ended = n == 0;
     s->received |= n > 0;
