@@ -183,7 +183,7 @@ END_TEST
 
 /* ---- notes ---- */
 
-static void expand(const char *label, unsigned char out[32])
+static void expand_key(const unsigned char *key, const char *label, unsigned char *out, size_t size)
 {
     OSSL_PARAM params[16];
     int mode;
@@ -192,10 +192,43 @@ static void expand(const char *label, unsigned char out[32])
     make_params(&q, &mode, params);
     OSSL_PARAM *p = OSSL_PARAM_locate(params, OSSL_KDF_PARAM_LABEL);
     *p = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (char *)label, strlen(label));
+    p = OSSL_PARAM_locate(params, OSSL_KDF_PARAM_KEY);
+    *p = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (unsigned char *)key, 32);
     EVP_KDF_CTX *ctx = derivation(q.name, tls_provider_properties());
-    ck_assert_int_eq(EVP_KDF_derive(ctx, out, 32, params), 1);
+    ck_assert_int_eq(EVP_KDF_derive(ctx, out, size, params), 1);
     EVP_KDF_CTX_free(ctx);
 }
+
+static void expand(const char *label, unsigned char out[32])
+{
+    expand_key(bytes, label, out, 32);
+}
+
+/* Only those that are derived from the noted secrets. */
+START_TEST(keys_of_data_are_noted)
+{
+    struct tls_noted noted = { 0 };
+    unsigned char client[32], server[32], key[2][32], iv[2][12], other[32];
+    tls_provider_note(&noted);
+    expand_key(bytes, "key", other, 16);
+    expand("c ap traffic", client);
+    expand_key(client, "key", key[0], 32);
+    expand_key(client, "iv", iv[0], 12);
+    expand("s ap traffic", server);
+    expand_key(server, "key", key[1], 16);
+    expand_key(server, "iv", iv[1], 12);
+    expand_key(bytes, "key", other, 16);
+    expand_key(client, "finished", other, 32);
+    tls_provider_note(NULL);
+    ck_assert_uint_eq(noted.client.key_size, 32);
+    ck_assert_uint_eq(noted.server.key_size, 16);
+    ck_assert_uint_eq(noted.client.iv_size + noted.server.iv_size, 24);
+    ck_assert_mem_eq(noted.client.key, key[0], 32);
+    ck_assert_mem_eq(noted.server.key, key[1], 16);
+    ck_assert_mem_eq(noted.client.iv, iv[0], 12);
+    ck_assert_mem_eq(noted.server.iv, iv[1], 12);
+}
+END_TEST
 
 START_TEST(secrets_of_data_are_noted)
 {
@@ -211,10 +244,10 @@ START_TEST(secrets_of_data_are_noted)
         expand(others[i], other);
     tls_provider_note(NULL);
     expand("c ap traffic", other);
-    ck_assert_uint_eq(noted.client.length, 32);
-    ck_assert_uint_eq(noted.server.length, 32);
-    ck_assert_mem_eq(noted.client.bytes, client, 32);
-    ck_assert_mem_eq(noted.server.bytes, server, 32);
+    ck_assert_uint_eq(noted.client.secret.length, 32);
+    ck_assert_uint_eq(noted.server.secret.length, 32);
+    ck_assert_mem_eq(noted.client.secret.bytes, client, 32);
+    ck_assert_mem_eq(noted.server.secret.bytes, server, 32);
     ck_assert_uint_eq(noted.key_block_size, 0);
 }
 END_TEST
@@ -234,7 +267,7 @@ START_TEST(notes_are_of_one_thread)
     ck_assert_int_eq(pthread_create(&thread, NULL, expand_elsewhere, out), 0);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     tls_provider_note(NULL);
-    ck_assert_uint_eq(noted.client.length, 0);
+    ck_assert_uint_eq(noted.client.secret.length, 0);
 }
 END_TEST
 
@@ -268,7 +301,7 @@ START_TEST(a_key_block_is_noted)
         EVP_KDF_CTX_free(ctx);
         ck_assert_uint_eq(noted.key_block_size, rows[i].noted);
         ck_assert_mem_eq(noted.key_block, out, rows[i].noted);
-        ck_assert_uint_eq(noted.client.length + noted.server.length, 0);
+        ck_assert_uint_eq(noted.client.secret.length + noted.server.secret.length, 0);
     }
 }
 END_TEST
@@ -305,6 +338,7 @@ int main(void)
     tcase_add_loop_test(t, the_prf_of_tls12_is_that_of_openssl, 0, DIGESTS);
     tcase_add_test(t, parameters_may_be_set_before);
     tcase_add_test(t, secrets_of_data_are_noted);
+    tcase_add_test(t, keys_of_data_are_noted);
     tcase_add_test(t, notes_are_of_one_thread);
     tcase_add_test(t, a_key_block_is_noted);
     tcase_add_test(t, other_providers_stay);

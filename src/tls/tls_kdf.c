@@ -1,10 +1,8 @@
 #include "tls/tls_kdf.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,102 +10,125 @@
 /* uint16 length; opaque label<7..255>; opaque context<0..255>; and the counter of HKDF-Expand */
 #define LABEL_MAX (2 + 1 + TLS_KDF_INFO_MAX + 1 + TLS_KDF_INFO_MAX + 1)
 
+#define BLOCK_MAX 128
+
 struct tls_kdf_hash {
     const char *name;
     const char *alias;
     size_t size;
+    size_t block; /* what it takes at a time */
+    EVP_MD *md;
     unsigned char of_nothing[TLS_KDF_HASH_MAX];
 };
 
 static struct tls_kdf_hash hashes[] = {
-    { .name = "SHA2-256", .alias = "SHA256", .size = 32 },
-    { .name = "SHA2-384", .alias = "SHA384", .size = 48 },
+    { .name = "SHA2-256", .alias = "SHA256", .size = 32, .block = 64 },
+    { .name = "SHA2-384", .alias = "SHA384", .size = 48, .block = 128 },
 };
 #define HASHES (sizeof hashes / sizeof hashes[0])
 
-/* HMACs of a thread, one for each hash. */
-struct macs {
-    EVP_MAC_CTX *mac[HASHES];
+/* Of a thread: one for each hash, which keeps its memory. */
+struct digests {
+    EVP_MD_CTX *digest[HASHES];
 };
 
 static struct {
     pthread_once_t once;
     bool is_usable;
-    EVP_MAC *hmac;
-    pthread_key_t macs;
+    pthread_key_t digests;
 } library = { .once = PTHREAD_ONCE_INIT };
 
 /* ---- HMAC (RFC 2104) ---- */
 
-static void macs_free(void *macs)
+static void digests_free(void *digests)
 {
-    struct macs *m = macs;
+    struct digests *d = digests;
     for (size_t i = 0; i < HASHES; i++)
-        EVP_MAC_CTX_free(m->mac[i]);
-    free(m);
+        EVP_MD_CTX_free(d->digest[i]);
+    free(d);
 }
 
-static bool mac_set_hash(EVP_MAC_CTX *mac, const struct tls_kdf_hash *h)
+static struct digests *digests_new(void)
 {
-    const OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)h->name, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    return mac != NULL && EVP_MAC_CTX_set_params(mac, params) == 1;
-}
-
-static struct macs *macs_new(void)
-{
-    struct macs *m = calloc(1, sizeof *m);
-    bool ok = m != NULL;
-    for (size_t i = 0; i < HASHES && ok; i++) {
-        m->mac[i] = EVP_MAC_CTX_new(library.hmac);
-        ok = mac_set_hash(m->mac[i], &hashes[i]);
-    }
-    if (ok && pthread_setspecific(library.macs, m) == 0)
-        return m;
-    if (m != NULL)
-        macs_free(m);
+    struct digests *d = calloc(1, sizeof *d);
+    bool ok = d != NULL;
+    for (size_t i = 0; i < HASHES && ok; i++)
+        ok = (d->digest[i] = EVP_MD_CTX_new()) != NULL;
+    if (ok && pthread_setspecific(library.digests, d) == 0)
+        return d;
+    if (d != NULL)
+        digests_free(d);
     return NULL;
 }
 
-/* The MAC of this thread; NULL: out of memory. */
-static EVP_MAC_CTX *mac_of(const struct tls_kdf_hash *h)
+/* NULL: out of memory. */
+static EVP_MD_CTX *digest_of(const struct tls_kdf_hash *h)
 {
-    struct macs *m = pthread_getspecific(library.macs);
-    if (m == NULL)
-        m = macs_new();
-    return m == NULL ? NULL : m->mac[h - hashes];
+    struct digests *d = pthread_getspecific(library.digests);
+    if (d == NULL)
+        d = digests_new();
+    return d == NULL ? NULL : d->digest[h - hashes];
+}
+
+static bool update(EVP_MD_CTX *digest, struct tls_kdf_bytes bytes)
+{
+    return bytes.size == 0 || EVP_DigestUpdate(digest, bytes.at, bytes.size) == 1;
+}
+
+static bool hash(const struct tls_kdf_hash *h, EVP_MD_CTX *digest,
+                 const struct tls_kdf_bytes part[3], unsigned char *out)
+{
+    return EVP_DigestInit_ex2(digest, h->md, NULL) == 1 && update(digest, part[0]) &&
+           update(digest, part[1]) && update(digest, part[2]) &&
+           EVP_DigestFinal_ex(digest, out, NULL) == 1;
+}
+
+/* The key for the inner hash; a long one is hashed first. */
+static bool pad_key(const struct tls_kdf_hash *h, EVP_MD_CTX *digest, struct tls_kdf_bytes key,
+                    unsigned char pad[BLOCK_MAX])
+{
+    const struct tls_kdf_bytes parts[3] = { key };
+    memset(pad, 0, BLOCK_MAX);
+    if (key.size > h->block && !hash(h, digest, parts, pad))
+        return false;
+    if (key.size <= h->block && key.size > 0)
+        memcpy(pad, key.at, key.size);
+    for (size_t i = 0; i < h->block; i++)
+        pad[i] ^= 0x36;
+    return true;
 }
 
 /* Of two parts of data. */
-static bool hmac(EVP_MAC_CTX *mac, struct tls_kdf_bytes key, struct tls_kdf_bytes first,
+static bool hmac(const struct tls_kdf_hash *h, struct tls_kdf_bytes key, struct tls_kdf_bytes first,
                  struct tls_kdf_bytes second, unsigned char out[TLS_KDF_HASH_MAX])
 {
-    size_t n;
-    return mac != NULL && EVP_MAC_init(mac, key.at, key.size, NULL) == 1 &&
-           EVP_MAC_update(mac, first.at, first.size) == 1 &&
-           (second.size == 0 || EVP_MAC_update(mac, second.at, second.size) == 1) &&
-           EVP_MAC_final(mac, out, &n, TLS_KDF_HASH_MAX) == 1;
+    unsigned char pad[BLOCK_MAX], inner[TLS_KDF_HASH_MAX];
+    const struct tls_kdf_bytes padded = { pad, h->block };
+    const struct tls_kdf_bytes in[3] = { padded, first, second };
+    const struct tls_kdf_bytes around[3] = { padded, { inner, h->size } };
+    EVP_MD_CTX *digest = digest_of(h);
+    bool ok = digest != NULL && pad_key(h, digest, key, pad) && hash(h, digest, in, inner);
+    for (size_t i = 0; i < h->block && ok; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    ok = ok && hash(h, digest, around, out);
+    OPENSSL_cleanse(pad, sizeof pad);
+    OPENSSL_cleanse(inner, sizeof inner);
+    return ok;
 }
 
 /* ---- prepared ---- */
 
 static bool prepare_hash(struct tls_kdf_hash *h)
 {
-    EVP_MD *md = EVP_MD_fetch(NULL, h->name, NULL);
-    bool ok = md != NULL && EVP_Digest("", 0, h->of_nothing, NULL, md, NULL) == 1;
-    EVP_MD_free(md);
-    return ok;
+    h->md = EVP_MD_fetch(NULL, h->name, NULL);
+    return h->md != NULL && EVP_Digest("", 0, h->of_nothing, NULL, h->md, NULL) == 1;
 }
 
 static void prepare_library(void)
 {
-    bool ok = pthread_key_create(&library.macs, macs_free) == 0;
-    library.hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    library.is_usable = pthread_key_create(&library.digests, digests_free) == 0;
     for (size_t i = 0; i < HASHES; i++)
-        ok = ok && prepare_hash(&hashes[i]);
-    library.is_usable = ok && library.hmac != NULL;
+        library.is_usable = library.is_usable && prepare_hash(&hashes[i]);
     ERR_clear_error();
 }
 
@@ -155,7 +176,7 @@ bool tls_kdf_expand(const struct tls_kdf_hash *h, struct tls_kdf_bytes secret,
     to = put(to, context);
     *to++ = 1;
     struct tls_kdf_bytes all = { info, (size_t)(to - info) };
-    bool ok = hmac(mac_of(h), secret, all, none, block);
+    bool ok = hmac(h, secret, all, none, block);
     if (ok)
         memcpy(out, block, size);
     OPENSSL_cleanse(block, sizeof block);
@@ -167,8 +188,7 @@ bool tls_kdf_extract(const struct tls_kdf_hash *h, struct tls_kdf_bytes salt,
 {
     static const unsigned char bytes[TLS_KDF_HASH_MAX];
     const struct tls_kdf_bytes zeros = { bytes, h->size }, none = { NULL, 0 };
-    return hmac(mac_of(h), salt.at == NULL ? zeros : salt, input.at == NULL ? zeros : input, none,
-                out);
+    return hmac(h, salt.at == NULL ? zeros : salt, input.at == NULL ? zeros : input, none, out);
 }
 
 /* ---- TLS 1.2 ---- */
@@ -179,15 +199,14 @@ bool tls_kdf_prf(const struct tls_kdf_hash *h, struct tls_kdf_bytes secret,
     const struct tls_kdf_bytes none = { NULL, 0 };
     unsigned char a[TLS_KDF_HASH_MAX], block[TLS_KDF_HASH_MAX];
     const struct tls_kdf_bytes chain = { a, h->size };
-    EVP_MAC_CTX *mac = mac_of(h);
-    bool ok = hmac(mac, secret, seed, none, a);
+    bool ok = hmac(h, secret, seed, none, a);
     for (size_t done = 0; ok && done < size; done += h->size) {
         size_t n = size - done < h->size ? size - done : h->size;
-        ok = hmac(mac, secret, chain, seed, block);
+        ok = hmac(h, secret, chain, seed, block);
         if (ok)
             memcpy(out + done, block, n);
         if (ok && done + n < size)
-            ok = hmac(mac, secret, chain, none, a);
+            ok = hmac(h, secret, chain, none, a);
     }
     OPENSSL_cleanse(a, sizeof a);
     OPENSSL_cleanse(block, sizeof block);

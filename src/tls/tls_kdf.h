@@ -2,7 +2,7 @@
  * of TLS 1.2 (RFC 5246, 5). From any thread.
  *
  * OpenSSL has these too, but fetches derivation, MAC and hash by name each time, which takes longer
- * than to derive. Here each thread keeps a MAC of libcrypto for each hash.
+ * than to derive. Here each thread keeps a digest of libcrypto for each hash.
  */
 #ifndef ZPROXY_TLS_TLS_KDF_H
 #define ZPROXY_TLS_TLS_KDF_H

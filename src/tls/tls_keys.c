@@ -106,15 +106,15 @@ static void on_key_log(const SSL *ssl, const char *line)
         return;
     struct notes *notes = notes_make(ssl);
     if (notes != NULL)
-        read_secret(hex + 1, client ? &notes->noted.client : &notes->noted.server);
+        read_secret(hex + 1, client ? &notes->noted.client.secret : &notes->noted.server.secret);
 }
 
 /* What was derived by this step of the handshake. */
 static void keep_noted(struct notes *notes, const struct tls_noted *noted)
 {
-    if (noted->client.length > 0)
+    if (noted->client.secret.length > 0)
         notes->noted.client = noted->client;
-    if (noted->server.length > 0)
+    if (noted->server.secret.length > 0)
         notes->noted.server = noted->server;
     if (noted->key_block_size == 0)
         return;
@@ -340,11 +340,21 @@ static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *re
     return rc;
 }
 
+/* The first keys under a secret. */
+static int take_tls13(const struct tls_noted_end *end, struct tls_keys *keys)
+{
+    keys->secret = end->secret;
+    if (end->key_size != tls_cipher_key_size(keys->cipher) || end->iv_size != TLS_IV_SIZE)
+        return tls_keys_derive(keys);
+    memcpy(keys->key, end->key, end->key_size);
+    memcpy(keys->iv, end->iv, TLS_IV_SIZE);
+    return 0;
+}
+
 static int get_tls13(const struct notes *notes, enum tls_direction direction, struct tls_keys *keys)
 {
     bool server = (direction == TLS_SEND) == keys->server;
-    keys->secret = server ? notes->noted.server : notes->noted.client;
-    int rc = tls_keys_derive(keys);
+    int rc = take_tls13(server ? &notes->noted.server : &notes->noted.client, keys);
     for (unsigned i = 0; rc == 0 && i < notes->updates[direction]; i++)
         rc = tls_keys_update(keys);
     keys->sequence = notes->records[direction];

@@ -63,14 +63,38 @@ static bool is_text(struct tls_kdf_bytes bytes, const char *text)
     return bytes.size == strlen(text) && memcmp(bytes.at, text, bytes.size) == 0;
 }
 
-static void note_secret(const struct derivation *d, const unsigned char *out, size_t size)
+static void copy(unsigned char *to, uint8_t *to_size, size_t most, const unsigned char *out,
+                 size_t size)
+{
+    if (size > most)
+        return;
+    memcpy(to, out, size);
+    *to_size = (uint8_t)size;
+}
+
+/* Key and nonce follow their secret. */
+static void note_of_end(struct tls_noted_end *end, const struct derivation *d,
+                        const unsigned char *out, size_t size)
+{
+    if (end->secret.length == 0 || d->key.size != end->secret.length ||
+        CRYPTO_memcmp(d->key.at, end->secret.bytes, d->key.size) != 0)
+        return;
+    if (is_text(d->label[1], "key"))
+        copy(end->key, &end->key_size, sizeof end->key, out, size);
+    else if (is_text(d->label[1], "iv"))
+        copy(end->iv, &end->iv_size, sizeof end->iv, out, size);
+}
+
+static void note_tls13(const struct derivation *d, const unsigned char *out, size_t size)
 {
     bool client = is_text(d->label[1], "c ap traffic");
-    if (size > TLS_SECRET_MAX || (!client && !is_text(d->label[1], "s ap traffic")))
+    struct tls_noted_end *end = client ? &noted->client : &noted->server;
+    if (client || is_text(d->label[1], "s ap traffic")) {
+        copy(end->secret.bytes, &end->secret.length, TLS_SECRET_MAX, out, size);
         return;
-    struct tls_secret *to = client ? &noted->client : &noted->server;
-    memcpy(to->bytes, out, size);
-    to->length = (uint8_t)size;
+    }
+    note_of_end(&noted->client, d, out, size);
+    note_of_end(&noted->server, d, out, size);
 }
 
 static void note_key_block(const struct derivation *d, const unsigned char *out, size_t size)
@@ -177,7 +201,7 @@ static int derive_tls13(const struct derivation *d, unsigned char *out, size_t s
     else
         return -1;
     if (ok && noted != NULL)
-        note_secret(d, out, size);
+        note_tls13(d, out, size);
     return ok;
 }
 

@@ -13,10 +13,18 @@
 /* Of both ends: keys, then what is fixed of the nonces. */
 #define TLS_KEY_BLOCK_MAX (2 * (TLS_KEY_MAX + TLS_IV_SIZE))
 
-/* Lengths are 0 for what was not derived. */
+/* Of one end in TLS 1.3. Sizes are 0 for what was not derived. */
+struct tls_noted_end {
+    struct tls_secret secret; /* client_ or server_application_traffic_secret_0 */
+    uint8_t key_size;
+    uint8_t iv_size;
+    unsigned char key[TLS_KEY_MAX];
+    unsigned char iv[TLS_IV_SIZE];
+};
+
 struct tls_noted {
-    struct tls_secret client; /* TLS 1.3: client_application_traffic_secret_0 */
-    struct tls_secret server;
+    struct tls_noted_end client;
+    struct tls_noted_end server;
     uint8_t key_block_size;
     unsigned char key_block[TLS_KEY_BLOCK_MAX]; /* TLS 1.2: its begin (RFC 5246, 6.3) */
 };
