@@ -19,15 +19,14 @@ START_TEST(comments_begin_a_line_or_follow_white_space)
 }
 END_TEST
 
-/* A key that repeats in [listen] and not in [pool]. */
-START_TEST(a_default_repeats_where_it_repeats_in_one_kind_of_section)
+START_TEST(certificates_in_defaults_are_those_of_listeners)
 {
     struct config *c = load_good("[defaults]\ntls_certificate = /a\ntls_certificate = /b\n"
                                  "[listen l]\nbind = *:80\npool = p\ntls = yes\n"
                                  "[pool p]\nserver = 10.0.0.1:80\ntls = yes\ntls_name = x.test\n");
     ck_assert_uint_eq(c->listen[0].tls_certificate_count, 2);
     ck_assert_str_eq(c->listen[0].tls_certificate[1].file, "/b");
-    ck_assert_str_eq(c->pool[0].tls_certificate.file, "/a");
+    ck_assert_ptr_null(c->pool[0].tls_certificate.file);
     config_free(c);
 }
 END_TEST
@@ -398,7 +397,7 @@ END_TEST
 static void add_tests(TCase *t)
 {
     tcase_add_test(t, comments_begin_a_line_or_follow_white_space);
-    tcase_add_test(t, a_default_repeats_where_it_repeats_in_one_kind_of_section);
+    tcase_add_test(t, certificates_in_defaults_are_those_of_listeners);
     tcase_add_test(t, white_space_around_names_and_values_is_ignored);
     tcase_add_test(t, an_indented_line_continues_the_one_before);
     tcase_add_test(t, continued_lines_are_joined_by_one_space);

@@ -230,25 +230,12 @@ static void check_default(struct load *l, const struct key *k, struct location a
         l->default_is_bad = true;
 }
 
-/* Whether a key of this name repeats in another kind of section: tls_certificate repeats in
- * [listen], and not in [pool], where the first one counts. */
-static bool repeats_elsewhere(const struct key *k)
-{
-    for (size_t i = 0; i < SECTION_KINDS; i++) {
-        const struct key *other = keys_find(&keys_sections[i], k->name);
-        if (other != NULL && other->list.size > 0)
-            return true;
-    }
-    return false;
-}
-
 /* A later [defaults] replaces an earlier one, key by key. */
 static void read_default(struct load *l, struct location at, const struct key *k, const char *text)
 {
     struct load_default *d = default_of(l, k);
     if (d->given.line != 0 && k->list.size == 0) {
-        if (!repeats_elsewhere(k))
-            load_report_duplicate(l, at, k->name, d->given);
+        load_report_duplicate(l, at, k->name, d->given);
         return;
     }
     if (d->given.line == 0)
