@@ -117,9 +117,7 @@ int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf
 
 int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf)
 {
-    enum tls_user_reason why = reason_before(s, sd, conf);
-    bool waits = why == TLS_USER_NONE && strcmp(sd->tls->version, "1.3") == 0;
-    if (!waits)
+    if (strcmp(sd->tls->version, "1.3") != 0)
         return tls_switch(s, sd, conf);
     sd->tls->defers = true;
     side_set(sd, SIDE_TLS | SIDE_READABLE);
@@ -141,8 +139,9 @@ int tls_switch_deferred(struct session *s, struct side *sd, const struct config_
 {
     struct tls_side *t = sd->tls;
     if (has_ended(&s->up) || has_ended(&s->down)) {
+        enum tls_user_reason why = reason_before(s, sd, conf);
         t->defers = false;
-        stay(s, sd, TLS_USER_ENDED, 0);
+        stay(s, sd, why == TLS_USER_NONE ? TLS_USER_ENDED : why, 0);
         return 1;
     }
     if (!tls_stream_has_received(t->stream) || !is_between(&s->up) || !is_between(&s->down) ||

@@ -15,7 +15,7 @@ void tls_switch_prepare(const struct session *s, const struct side *sd,
 int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf);
 
 /* The same for a connection to a server. Tickets of TLS 1.3 come behind the handshake, and only
- * OpenSSL can use them, so such a connection stays in user space until something has come: while
+ * OpenSSL can use them, so such a connection stays with OpenSSL until something has come: while
  * tls->defers, call tls_switch_deferred() whenever the session was pumped. It returns 1 if the
  * session must be pumped again. */
 int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf);

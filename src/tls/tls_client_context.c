@@ -86,8 +86,7 @@ static int context_set(struct tls_client_context *c, const struct config_pool *c
 /* Without memory for the keys, TLS stays in user space. */
 static SSL_CTX *make_context(const struct config_pool *conf)
 {
-    bool kernel = conf->tls && conf->tls_limits.kernel != CONFIG_TLS_KERNEL_NO;
-    SSL_CTX *ctx = kernel ? tls_keys_context(TLS_client_method()) : NULL;
+    SSL_CTX *ctx = conf->tls ? tls_keys_context(TLS_client_method()) : NULL;
     return ctx != NULL ? ctx : SSL_CTX_new(TLS_client_method());
 }
 

@@ -258,6 +258,7 @@ static int stream_attach(struct tls_stream *s, SSL_CTX *ctx, bool server)
         BIO_free(bio);
         return -ENOMEM;
     }
+    s->is_server = server;
     BIO_set_data(bio, s);
     BIO_set_init(bio, 1);
     SSL_set_bio(s->ssl, bio, bio);

@@ -96,9 +96,9 @@ const unsigned char *tls_stream_alpn(const struct tls_stream *s, size_t *size);
 bool tls_stream_peer_name(const struct tls_stream *s, char name[TLS_STREAM_NAME_MAX]);
 
 /* The connection stays in user space: from now on the stream reads ahead, with fewer calls, and
- * stops a peer that sends control records without end. In the role of a server it goes on without
- * OpenSSL's object if the cipher is known to tls_record.h: then what was agreed cannot be asked any
- * more. */
+ * stops a peer that sends control records without end. It goes on without OpenSSL's object if the
+ * cipher is known to tls_record.h: then what was agreed cannot be asked any more, and tickets are
+ * ignored. */
 void tls_stream_stay(struct tls_stream *s);
 
 /* Whether tls_stream_read() would find nothing until the next event, because the last read from the

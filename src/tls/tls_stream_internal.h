@@ -20,6 +20,7 @@ struct tls_stream {
     struct tls_records *records; /* not NULL: instead of ssl */
     int fd;
     int error; /* errno of the socket; 0: none */
+    bool is_server;
     bool has_ended;
     bool close_sent;
     bool collects; /* in tls_stream_write() and tls_stream_handshake() */

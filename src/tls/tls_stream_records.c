@@ -37,7 +37,7 @@ static _Thread_local struct {
 int tls_stream_records_take(struct tls_stream *s)
 {
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
-    if (SSL_is_server(s->ssl) != 1 || SSL_has_pending(s->ssl) == 1)
+    if (SSL_has_pending(s->ssl) == 1 || s->close_sent || s->is_final)
         return -EBUSY;
     int rc = tls_keys_get_both(s->ssl, keys);
     if (rc == 0) {
@@ -46,9 +46,8 @@ int tls_stream_records_take(struct tls_stream *s)
     }
     for (int i = 0; i < TLS_DIRECTIONS; i++)
         tls_cipher_clear(&keys[i]);
-    if (rc == 0) {
+    if (rc == 0)
         tls_stream_free_ssl(s);
-    }
     return rc;
 }
 
@@ -173,8 +172,8 @@ static int take_fatal(struct tls_stream *s)
 /* -ENODATA: close_notify. */
 static int take_control(struct tls_stream *s, uint8_t type, const unsigned char *bytes, size_t size)
 {
-    switch (
-        tls_control_judge(&s->reader, type, bytes, size, tls_records_version(s->records), true)) {
+    uint16_t version = tls_records_version(s->records);
+    switch (tls_control_judge(&s->reader, type, bytes, size, version, s->is_server)) {
     case TLS_CONTROL_IGNORED:
         return STEP_GO_ON;
     case TLS_CONTROL_CLOSE_NOTIFY:
