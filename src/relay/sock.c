@@ -383,6 +383,11 @@ void sock_reset(int fd)
     close(fd);
 }
 
+void sock_set_send_buffer(int fd, int size)
+{
+    (void)sock_set_option(fd, SOL_SOCKET, SO_SNDBUF, size); /* the kernel limits it itself */
+}
+
 void sock_set_nodelay(int fd)
 {
     (void)sock_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* does not fail on a TCP socket */

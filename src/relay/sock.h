@@ -113,4 +113,7 @@ void sock_reset(int fd);
 /* Turns Nagle's algorithm off. */
 void sock_set_nodelay(int fd);
 
+/* In bytes; the kernel doubles them. */
+void sock_set_send_buffer(int fd, int size);
+
 #endif

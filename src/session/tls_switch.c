@@ -6,9 +6,12 @@
 
 #include "base/human.h"
 #include "base/log.h"
+#include "relay/sock.h"
 #include "tls/ktls_support.h"
 #include "tls/tls_side.h"
 #include "tls/tls_stream.h"
+
+#define SEND_BUFFER_MIN (64 * 1024)
 
 /* Why the kernel is not even asked, which is known before the handshake. */
 static enum tls_user_reason reason_early(const struct session *s, const struct side *sd,
@@ -93,12 +96,22 @@ static void stay(struct session *s, struct side *sd, enum tls_user_reason why, i
     log_end(&line);
 }
 
+/* With a send buffer that has no room for a record, Linux can stop for ever: the rest of a record
+ * is queued, not pushed, and no acknowledgement comes that would push it. */
+static void enlarge_send_buffer(const struct session *s, const struct side *sd)
+{
+    uint64_t size = s->frontend->conf->send_buffer;
+    if (size != 0 && size < SEND_BUFFER_MIN)
+        sock_set_send_buffer(sd->fd, SEND_BUFFER_MIN);
+}
+
 int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf)
 {
     const struct flow *to_it = sd == &s->client ? &s->down : &s->up;
     enum tls_user_reason why = reason_before(s, sd, conf);
     int rc = 0;
     if (why == TLS_USER_NONE) {
+        enlarge_send_buffer(s, sd);
         rc = tls_side_enter_kernel(sd->tls, sd->fd, to_it->bytes);
         if (rc == -EIO)
             return rc;
