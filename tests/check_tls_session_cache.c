@@ -44,7 +44,7 @@ static void keep(uint64_t context, uint32_t server, const char *host, SSL_SESSIO
     tls_session_entry_put(e);
 }
 
-/* What a connection that begins now would continue. */
+/* What a connection that begins now would resume. */
 static SSL_SESSION *found(uint64_t context, uint32_t server, const char *host)
 {
     const struct tls_session_key key = { context, server, host };

@@ -40,7 +40,7 @@ enum server_counter {
     SERVER_RECEIVED,    /* bytes from it to clients */
     SERVER_SENT,        /* bytes from clients to it */
     SERVER_TLS_FULL,    /* TLS handshakes of sessions with it that were completed */
-    SERVER_TLS_RESUMED, /* those that continued an earlier TLS session */
+    SERVER_TLS_RESUMED, /* those that resumed an earlier TLS session */
     SERVER_TLS_FAILED,  /* those that failed; each is a failed connect too */
     SERVER_TLS_TIMEOUT, /* those that were not complete in time; likewise */
     SERVER_COUNTERS,

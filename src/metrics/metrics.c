@@ -313,8 +313,8 @@ static const struct family families[] = {
       "least_time, and after the first connect.",
       SCOPE_SERVERS, .samples = metrics_put_connect_time },
     { "zproxy_server_tls_handshakes_total", "counter",
-      "TLS handshakes of sessions with the server: full, resumed (an earlier TLS session was "
-      "continued), failed, or timeout; a handshake that was not completed is a connect failure "
+      "TLS handshakes of sessions with the server: full, resumed (an earlier TLS session), "
+      "failed, or timeout; a handshake that was not completed is a connect failure "
       "too. No sample without tls = yes in the pool.",
       SCOPE_SERVERS, .samples = put_server_handshakes },
     { "zproxy_server_received_bytes_total", "counter",

@@ -31,7 +31,7 @@ enum health_override {
 
 enum tls_handshake_result {
     TLS_HANDSHAKE_FULL,
-    TLS_HANDSHAKE_RESUMED, /* an earlier session was continued */
+    TLS_HANDSHAKE_RESUMED, /* an earlier session was resumed */
     TLS_HANDSHAKE_FAILED,
     TLS_HANDSHAKE_TIMEOUT,
     TLS_HANDSHAKE_RESULTS,

@@ -180,7 +180,7 @@ static int continue_session(const struct tls_client_context *c, struct tls_strea
     struct tls_session_entry *entry = tls_session_cache_get(peer->sessions, &key);
     if (entry == NULL)
         return -ENOMEM;
-    tls_stream_continue(s, entry);
+    tls_stream_resume(s, entry);
     return 0;
 }
 

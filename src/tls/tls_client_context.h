@@ -33,7 +33,7 @@ struct tls_client_peer {
     /* A name or an IP address: the hello has it if it is a name, and the certificate must be for
      * it. NULL: the hello has none; with verification the handshake fails before a hello. */
     const char *host;
-    struct tls_session_cache *sessions; /* of the thread; NULL: no session is continued */
+    struct tls_session_cache *sessions; /* of the thread; NULL: no session is resumed */
     uint32_t server;                    /* serial of the server, for that */
 };
 

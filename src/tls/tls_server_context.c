@@ -132,7 +132,7 @@ static bool digest_client_ca(const struct tls_server_context *c, EVP_MD_CTX *dig
     return ok;
 }
 
-/* A session may only be continued where its client would be verified in the same way: on the
+/* A session may only be resumed where its client would be verified in the same way: on the
  * listener that it began with, and as long as the CAs are the same. */
 static bool set_session_context(const struct tls_server_context *c, SSL_CTX *ctx)
 {

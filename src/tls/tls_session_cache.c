@@ -11,7 +11,7 @@
 
 #define BUCKETS 512u /* a power of 2 */
 
-/* s; OpenSSL does not verify the certificate again when a session is continued. */
+/* s; OpenSSL does not verify the certificate again when a session is resumed. */
 #define AGE_MAX 3600
 
 /* An entry is in the cache from its first session on, until it makes room for another one. */

@@ -1,6 +1,6 @@
-/* TLS sessions with servers, so that a later connection continues one with a short handshake.
+/* TLS sessions with servers, so that a later connection resumes one with a short handshake.
  *
- * A worker has a cache of its own, so nothing is locked. A session is only continued with the
+ * A worker has a cache of its own, so nothing is locked. A session is only resumed with the
  * server, the context and the name that it began with; a reload makes new contexts. The newest
  * session of each is kept, for an hour at most; of all together TLS_SESSIONS_MAX, of which the one
  * that was used least recently makes room.
@@ -23,7 +23,7 @@ struct tls_session_key {
     const char *host; /* the name that the certificate was verified for; "": none */
 };
 
-/* NULL: out of memory; then, and without OpenSSL, no session is continued. */
+/* NULL: out of memory; then, and without OpenSSL, no session is resumed. */
 struct tls_session_cache *tls_session_cache_new(void);
 /* c may be NULL. No connection may use it any more. */
 void tls_session_cache_free(struct tls_session_cache *c);
@@ -34,7 +34,7 @@ struct tls_session_entry *tls_session_cache_get(struct tls_session_cache *c,
                                                 const struct tls_session_key *key);
 void tls_session_entry_put(struct tls_session_entry *e);
 
-/* The session to continue, which stays the entry's; NULL: none. */
+/* The session to resume, which stays the entry's; NULL: none. */
 struct ssl_session_st *tls_session_entry_session(struct tls_session_entry *e);
 /* Takes ownership of a reference to the session. */
 void tls_session_entry_keep(struct tls_session_entry *e, struct ssl_session_st *session);

@@ -34,7 +34,7 @@ struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
     bool cut;            /* in user space: the stream has ended without close_notify */
-    bool resumed;        /* an earlier session was continued */
+    bool resumed;        /* of an earlier session */
     bool defers;         /* the kernel takes it later: tls_switch_later() */
     uint8_t user;        /* enum tls_user_reason */
     uint64_t began;      /* with a server: when the handshake began, ms */

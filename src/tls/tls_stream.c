@@ -240,7 +240,7 @@ void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx)
     SSL_CTX_sess_set_new_cb(ctx, on_session);
 }
 
-void tls_stream_continue(struct tls_stream *s, struct tls_session_entry *entry)
+void tls_stream_resume(struct tls_stream *s, struct tls_session_entry *entry)
 {
     SSL_SESSION *session = tls_session_entry_session(entry);
     s->entry = entry;
@@ -286,7 +286,7 @@ struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server)
 }
 
 /* Otherwise OpenSSL takes a connection without close_notify for one that was attacked, and does not
- * continue its session (SSL_set_shutdown(3)): it would look for it in the context, with a lock. */
+ * resume its session (SSL_set_shutdown(3)): it would look for it in the context, with a lock. */
 void tls_stream_free_ssl(struct tls_stream *s)
 {
     if (s->ssl != NULL && SSL_is_init_finished(s->ssl) && s->why == NULL)

@@ -23,7 +23,7 @@ struct tls_stream;
 struct tls_session_entry;
 
 /* Streams of this context, a server's, note the name in their client's hello. OpenSSL does not tell
- * it if a session of TLS 1.2 is continued, but the name that the session began with
+ * it if a session of TLS 1.2 is resumed, but the name that the session began with
  * (SSL_get_servername(3)). */
 void tls_stream_note_names(struct ssl_ctx_st *ctx);
 
@@ -32,9 +32,9 @@ struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server);
 /* s may be NULL. Sends nothing. */
 void tls_stream_free(struct tls_stream *s);
 
-/* Of a client, before the handshake: continues the session of the entry, if it has one, and keeps
+/* Of a client, before the handshake: resumes the session of the entry, if it has one, and keeps
  * new ones there. Takes ownership of the entry. The context must have been prepared for that. */
-void tls_stream_continue(struct tls_stream *s, struct tls_session_entry *entry);
+void tls_stream_resume(struct tls_stream *s, struct tls_session_entry *entry);
 void tls_stream_prepare_sessions(struct ssl_ctx_st *ctx);
 
 /* Before the handshake: no byte is sent, and the handshake returns -EPROTO for this reason. */
@@ -84,7 +84,7 @@ const char *tls_stream_version(const struct tls_stream *s);
 const char *tls_stream_cipher(const struct tls_stream *s);
 /* Whether a record has come since the handshake; false after tls_stream_stay(). */
 bool tls_stream_has_received(const struct tls_stream *s);
-/* Whether an earlier session was continued. */
+/* Whether an earlier session was resumed. */
 bool tls_stream_is_resumed(const struct tls_stream *s);
 /* The name in the client's hello; "": none, or the context has no tls_stream_note_names(). */
 const char *tls_stream_server_name(const struct tls_stream *s);

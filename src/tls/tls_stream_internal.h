@@ -37,10 +37,10 @@ struct tls_stream {
     uint32_t update_debt; /* see UPDATE_COST */
     char *why;
     char *server_name;               /* NULL: none */
-    struct tls_session_entry *entry; /* of sessions with the server; NULL: none are continued */
+    struct tls_session_entry *entry; /* of sessions with the server; NULL: none are resumed */
 };
 
-/* Frees OpenSSL's object; the session of a complete handshake may be continued. */
+/* Frees OpenSSL's object; the session of a complete handshake may be resumed. */
 void tls_stream_free_ssl(struct tls_stream *s);
 
 /* Sends, or keeps what the socket does not take. Sets s->error. */

@@ -264,7 +264,7 @@ static bool has_same_name(SSL *ssl, SSL_SESSION *session)
            (size == 0 || strncasecmp(noted, name, size) == 0);
 }
 
-/* A session is not continued under another name (RFC 6066, 3): what the name decides, such as the
+/* A session is not resumed under another name (RFC 6066, 3): what the name decides, such as the
  * certificate, would be that of the former name. */
 static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
                                         const unsigned char *key_name, size_t size,

@@ -1,7 +1,7 @@
-/* Session tickets (RFC 5077, RFC 8446 4.6.1): keys that encrypt what a client needs to continue a
+/* Session tickets (RFC 5077, RFC 8446 4.6.1): keys that encrypt what a client needs to resume a
  * session without a full handshake.
  *
- * All workers and listeners share the keys of the process, so a client may continue on any of them.
+ * All workers and listeners share the keys of the process, so a client may resume on any of them.
  * A new key is made each day, and tickets of the key before are still read, so that each ticket can
  * be read for its lifetime. Keys of files are shared between machines. From any thread.
  */
@@ -33,7 +33,7 @@ void tls_tickets_free(struct tls_ticket_keys *keys);
 uint64_t tls_tickets_digest(const struct tls_ticket_keys *keys, size_t i);
 
 /* Lets connections of ctx use tickets of these keys, which must outlive it; NULL: those of the
- * process. They must be streams with tls_stream_note_names(): a session is continued only with the
+ * process. They must be streams with tls_stream_note_names(): a session is resumed only with the
  * name that it began with. Returns 0 or -ENOMEM. */
 int tls_tickets_use(struct ssl_ctx_st *ctx, const struct tls_ticket_keys *keys);
 
