@@ -45,8 +45,7 @@ static const struct suite suites[] = {
 /* Rounds from SUITES on: as with a configuration of OpenSSL that allows its own providers only. */
 static const struct suite *suite_of(int round)
 {
-    if (round >= SUITES)
-        EVP_set_default_properties(NULL, "provider=default");
+    EVP_set_default_properties(NULL, round >= SUITES ? "provider=default" : "");
     return &suites[round % SUITES];
 }
 

@@ -310,8 +310,11 @@ END_TEST
 
 START_TEST(other_providers_may_be_prescribed)
 {
+    ck_assert_ptr_nonnull(tls_provider_properties());
     EVP_set_default_properties(NULL, "provider=default");
     ck_assert_ptr_null(tls_provider_properties());
+    EVP_set_default_properties(NULL, "");
+    ck_assert_ptr_nonnull(tls_provider_properties());
 }
 END_TEST
 

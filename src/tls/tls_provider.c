@@ -356,7 +356,7 @@ static void prepare_library(void)
     ok = library.provider != NULL;
     for (int i = 0; i < KINDS && ok; i++) {
         library.other[i] = EVP_KDF_fetch(NULL, names[i], OTHER);
-        ok = library.other[i] != NULL && !is_ours(library.other[i]) && is_taken((enum kind)i);
+        ok = library.other[i] != NULL && !is_ours(library.other[i]);
     }
     library.is_usable = ok;
     ERR_clear_error();
@@ -365,5 +365,9 @@ static void prepare_library(void)
 const char *tls_provider_properties(void)
 {
     pthread_once(&library.once, prepare_library);
-    return library.is_usable ? PREFERRED : NULL;
+    bool ok = library.is_usable;
+    for (int i = 0; i < KINDS && ok; i++)
+        ok = is_taken((enum kind)i);
+    ERR_clear_error();
+    return ok ? PREFERRED : NULL;
 }

@@ -30,7 +30,8 @@ struct tls_noted {
 };
 
 /* The properties with which SSL_CTX_new_ex() uses this provider. NULL: it cannot be used, because
- * OpenSSL is configured to use others only (fips=yes), or without memory. From any thread. */
+ * OpenSSL is configured to use others only (fips=yes), or without memory. Asked for each context,
+ * because that can be changed at any time (EVP_set_default_properties(3)). From any thread. */
 const char *tls_provider_properties(void);
 
 /* Notes what this thread derives from now on; NULL: nothing. */
