@@ -69,10 +69,10 @@ static void tls_info(const struct side *sd, struct tls_info *info)
     info->version = t->version;
     info->cipher = t->cipher;
     info->in_kernel = side_is(sd, SIDE_KTLS);
-    if (t->defers)
-        info->user_reason = "deferred"; /* it is in neither counter yet */
-    else if (t->user != TLS_USER_NONE)
+    if (t->user != TLS_USER_NONE)
         info->user_reason = tls_user_reason_name((enum tls_user_reason)t->user);
+    else if (t->defers)
+        info->user_reason = "deferred"; /* it is in neither counter yet */
 }
 
 void session_detail(const struct session *s, struct session_detail *d)

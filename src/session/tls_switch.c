@@ -75,12 +75,20 @@ static bool was_said(enum tls_user_reason why)
     return atomic_flag_test_and_set_explicit(&said[why], memory_order_relaxed);
 }
 
+/* Counts a connection once. */
+static void note_reason(struct session *s, struct tls_side *t, enum tls_user_reason why)
+{
+    if (t->user != TLS_USER_NONE)
+        return;
+    t->user = (uint8_t)why;
+    counter_add(&s->sessions->relay_stock.tls_user[why], 1);
+}
+
 static void stay(struct session *s, struct side *sd, enum tls_user_reason why, int error)
 {
     struct log_line line;
     char text[HUMAN_ERROR_MAX];
-    sd->tls->user = (uint8_t)why;
-    counter_add(&s->sessions->relay_stock.tls_user[why], 1);
+    note_reason(s, sd->tls, why);
     tls_stream_stay(sd->tls->stream);
     side_set(sd, SIDE_TLS);
     if (was_said(why) || !log_is_enabled(LOG_LEVEL_NOTICE))
@@ -130,8 +138,11 @@ int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf
 
 int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf)
 {
+    enum tls_user_reason why = reason_early(s, sd, conf);
     if (strcmp(sd->tls->version, "1.3") != 0)
         return tls_switch(s, sd, conf);
+    if (why != TLS_USER_NONE)
+        note_reason(s, sd->tls, why);
     sd->tls->defers = true;
     side_set(sd, SIDE_TLS | SIDE_READABLE);
     return 0;
