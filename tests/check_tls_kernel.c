@@ -16,6 +16,7 @@
 #include "tls/ktls_support.h"
 #include "tls/tls_kernel.h"
 #include "tls/tls_keys.h"
+#include "tls_rig.h"
 
 /* A connection whose near end is given to the kernel after the handshake, and whose far end stays
  * with OpenSSL. */
@@ -53,22 +54,6 @@ static const struct kind kinds[] = {
 
 static struct rig r;
 
-static void use_certificate(SSL_CTX *ctx)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_set_pubkey(x, key);
-    ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-    ck_assert_int_eq(SSL_CTX_use_certificate(ctx, x), 1);
-    ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
-    X509_free(x);
-    EVP_PKEY_free(key);
-}
-
 static SSL_CTX *context(bool server, const struct kind *kind)
 {
     SSL_CTX *ctx = tls_keys_context(server ? TLS_server_method() : TLS_client_method());
@@ -78,7 +63,7 @@ static SSL_CTX *context(bool server, const struct kind *kind)
                                                      : SSL_CTX_set_cipher_list(ctx, kind->cipher),
                      1);
     if (server)
-        use_certificate(ctx);
+        tls_rig_use_certificate(ctx);
     return ctx;
 }
 

@@ -9,6 +9,7 @@
 
 #include "suite.h"
 #include "tls/tls_keys.h"
+#include "tls_rig.h"
 
 /* ---- two ends in one process, joined by memory ---- */
 
@@ -49,25 +50,6 @@ static const struct suite *suite_of(int round)
     return &suites[round % SUITES];
 }
 
-static void use_certificate(SSL_CTX *ctx)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME *name = X509_get_subject_name(x);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(x, name);
-    X509_set_pubkey(x, key);
-    ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-    ck_assert_int_eq(SSL_CTX_use_certificate(ctx, x), 1);
-    ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, key), 1);
-    X509_free(x);
-    EVP_PKEY_free(key);
-}
-
 static SSL_CTX *context(const SSL_METHOD *method, const struct suite *suite)
 {
     SSL_CTX *ctx = tls_keys_context(method);
@@ -94,7 +76,7 @@ static struct rig rig_make(const struct suite *suite)
 {
     struct rig r = { .client.ctx = context(TLS_client_method(), suite),
                      .server.ctx = context(TLS_server_method(), suite) };
-    use_certificate(r.server.ctx);
+    tls_rig_use_certificate(r.server.ctx);
     return r;
 }
 

@@ -9,7 +9,7 @@
 
 #include "tls/tls_keys.h"
 
-static void use_certificate(SSL_CTX *ctx)
+void tls_rig_use_certificate(SSL_CTX *ctx)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *x = X509_new();
@@ -35,7 +35,7 @@ SSL_CTX *tls_rig_context(bool server, int version)
     SSL_CTX_set_max_proto_version(ctx, version);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     if (server)
-        use_certificate(ctx);
+        tls_rig_use_certificate(ctx);
     return ctx;
 }
 

@@ -7,6 +7,9 @@
 
 #include "tls/tls_stream.h"
 
+/* A new certificate for "test", and its key. */
+void tls_rig_use_certificate(SSL_CTX *ctx);
+
 /* For one version, with the keys watched; a server's has a certificate for "test". */
 SSL_CTX *tls_rig_context(bool server, int version);
 
