@@ -1,7 +1,9 @@
 #include "control/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -174,4 +176,46 @@ void notify_flush(struct notify *n, uint64_t timeout)
             return;
         nanosleep(&pause, NULL);
     }
+}
+
+/* ---- a barrier ---- */
+
+/* Sends BARRIER=1, alone as the manager wants it, with a descriptor. */
+static bool send_barrier(const struct notify *n, int fd)
+{
+    static const char text[] = "BARRIER=1";
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec part = { .iov_base = (char *)text, .iov_len = sizeof text - 1 };
+    struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes };
+    m.msg_controllen = sizeof control.bytes;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    return sendmsg(n->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != -1;
+}
+
+/* The manager closes the writing end of a pipe. One that does not know the message, or takes no
+ * descriptors, closes it as well. */
+int notify_barrier(const struct notify *n)
+{
+    int ends[2];
+    if (n->fd == -1 || n->waiting > 0 || pipe2(ends, O_CLOEXEC) == -1)
+        return -1;
+    bool sent = send_barrier(n, ends[1]);
+    close(ends[1]);
+    if (sent)
+        return ends[0];
+    close(ends[0]);
+    return -1;
+}
+
+bool notify_barrier_is_over(int barrier)
+{
+    struct pollfd closed = { .fd = barrier };
+    return poll(&closed, 1, 0) == 1;
 }

@@ -39,4 +39,12 @@ void notify_ready(struct notify *n, uint64_t workers, bool took_over);
 /* For the end of the process: waits until all messages are sent, for `timeout` ms at most. */
 void notify_flush(struct notify *n, uint64_t timeout);
 
+/* Asks the manager to say when it has read all messages that were sent: BARRIER=1 of sd_notify(3).
+ * Returns a descriptor for notify_barrier_is_over(), which the caller closes; -1: there is no
+ * manager, its queue is full, or a descriptor is lacking. */
+int notify_barrier(const struct notify *n);
+
+/* Whether the manager has read them, or has ended. */
+bool notify_barrier_is_over(int barrier);
+
 #endif

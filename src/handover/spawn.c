@@ -211,6 +211,12 @@ void spawn_signal(const struct spawn *s, int number)
         (void)syscall(SYS_pidfd_send_signal, s->fd, number, NULL, 0);
 }
 
+bool spawn_is_running(const struct spawn *s)
+{
+    struct pollfd ended = { .fd = s->fd, .events = POLLIN };
+    return s->pid != 0 && poll(&ended, 1, 0) == 0;
+}
+
 /* Needed because libuv has made the descriptor non-blocking, and waitid(2) returns EAGAIN then. */
 static void spawn_await_end(const struct spawn *s)
 {

@@ -34,6 +34,8 @@ int spawn_start(struct spawn *s, const char *path, char *const *argv, char *cons
 
 void spawn_signal(const struct spawn *s, int number);
 
+bool spawn_is_running(const struct spawn *s);
+
 /* Call when the program has ended: reaps it and writes how it ended. */
 void spawn_reap(struct spawn *s, char *how, size_t size);
 

@@ -176,15 +176,6 @@ static void on_kill_receiver(void *arg)
     spawn_kill(&u->spawn);
 }
 
-static void forward_signals(const struct upgrade *u)
-{
-    sigset_t pending;
-    sigpending(&pending);
-    for (size_t i = 0; i < CONTROL_SIGNALS; i++)
-        if (sigismember(&pending, control_signals[i]) == 1)
-            spawn_signal(&u->spawn, control_signals[i]);
-}
-
 static void upgrade_abort_handover(struct upgrade *u, const struct handover_send_result *result)
 {
     char why[sizeof result->error + 60];
@@ -208,7 +199,6 @@ static void upgrade_hand_over(struct upgrade *u)
         upgrade_log(u, LOG_LEVEL_NOTICE, "process %d keeps %s with TLS in user space",
                     (int)getpid(), human_count(result.staying, "session", sessions));
     notify_send(&u->rt->notify, "MAINPID=%d", pid);
-    forward_signals(u);
     u->handed_over(u->arg, pid, result.staying);
 }
 

@@ -1,5 +1,5 @@
 /* What the parts of the process share: proxy_start.c makes it, proxy.c runs it, proxy_shutdown.c
- * drains and frees it. For the control thread, except where noted. */
+ * drains and frees it, proxy_handed_over.c ends it after an upgrade. For the control thread, except where noted. */
 #ifndef ZPROXY_PROGRAM_PROXY_INTERNAL_H
 #define ZPROXY_PROGRAM_PROXY_INTERNAL_H
 
@@ -13,6 +13,8 @@
 #include "handover/handover_receive.h"
 #include "handover/upgrade.h"
 #include "program/signals.h"
+
+#define NOTIFY_FLUSH_MS 5000 /* for a service manager whose queue is full, at the end */
 
 struct proxy {
     struct runtime rt;
@@ -70,14 +72,17 @@ void proxy_abort_sessions(struct proxy *p, const char *why);
 void proxy_on_shutdown_command(void *arg, uint64_t delay_ms, uint64_t spread_ms);
 /* A worker has finished; the last one ends a drain. */
 void proxy_on_worker_finished(uv_async_t *async);
-/* The new process has taken over (upgrade.handed_over): ends this one, after the sessions that
- * stayed with it. */
-void proxy_on_handed_over(void *arg, int pid, uint64_t staying);
-
 /* Removes the pid file and the files of unix sockets, so that the next start can bind. */
 void proxy_remove_files(struct proxy *p);
 /* Stops the workers and closes the loop. */
 void proxy_close_loop(struct proxy *p);
 void proxy_fini(struct proxy *p);
+
+/* ---- proxy_handed_over.c ---- */
+
+/* The new process has taken over (upgrade.handed_over): ends this one, after the sessions that
+ * stayed with it. Signals that this process gets meanwhile, because the service manager has not
+ * been told of the new one, are sent on. */
+void proxy_on_handed_over(void *arg, int pid, uint64_t staying);
 
 #endif

@@ -1,24 +1,16 @@
 #include <inttypes.h>
-#include <signal.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/human.h"
 #include "base/log.h"
 #include "command/commands.h"
 #include "control/health_checks.h"
 #include "control/reload.h"
-#include "handover/handover_send.h"
 #include "metrics/web.h"
-#include "program/proxy.h"
 #include "program/proxy_internal.h"
 
 #define STATUS_MS        1000 /* between two status reports of a leave or a drain */
 #define STALLED_EXTRA_MS 1000 /* for sessions to end, if the process was late at the timeout */
 #define SPREAD_REST_MS   500  /* at most: the end of a spread shutdown, without closing sessions */
-#define NOTIFY_FLUSH_MS  5000 /* for a service manager whose queue is full, at the end */
-#define REST_STEP_MS     100  /* between two looks at the sessions that stayed after a handover */
-#define FINISH_STEP_MS   2    /* between two attempts to send the last answers */
 
 /* ---- drain ---- */
 
@@ -231,99 +223,4 @@ void proxy_fini(struct proxy *p)
     notify_close(&rt->notify);
     pid_file_fini(&rt->pid_file);
     log_close();
-}
-
-/* Sends the answers to requests that this process has read, except to clients that do not read. */
-static void finish_answers(struct proxy *p)
-{
-    uint64_t deadline = uv_hrtime() + UINT64_C(1000000) * NOTIFY_FLUSH_MS;
-    for (;;) {
-        bool more = admin_finish(p->rt.admin);
-        more |= http_finish(p->rt.http);
-        if (!more || uv_hrtime() >= deadline)
-            return;
-        uv_sleep(FINISH_STEP_MS);
-    }
-}
-
-/* ---- sessions that stayed ---- */
-
-static const int rest_signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGUSR2 };
-
-/* Returns the number of a signal that has come, 0 after a while without one. */
-static int wait_signal(void)
-{
-    const struct timespec step = { .tv_nsec = REST_STEP_MS * 1000000L };
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof rest_signals / sizeof *rest_signals; i++)
-        sigaddset(&set, rest_signals[i]);
-    int number = sigtimedwait(&set, NULL, &step);
-    return number > 0 ? number : 0;
-}
-
-static void close_command_client(uv_handle_t *handle, void *arg)
-{
-    uv_os_fd_t fd = -1;
-    (void)arg;
-    if (handle->type == UV_NAMED_PIPE && uv_fileno(handle, &fd) == 0)
-        close(fd);
-}
-
-/* Clients of control must not wait for this process, and an address that the new process gives up
- * must not stay open here. The loop is not used any more, so its handles need not be closed. */
-static void close_control(struct proxy *p)
-{
-    struct addr at;
-    struct file_id file;
-    int fd = admin_socket(p->rt.admin, &at, &file);
-    if (fd != -1)
-        close(fd);
-    uv_walk(&p->loop, close_command_client, NULL);
-    web_fini(&p->rt);
-}
-
-/* As after TERM: the sessions have shutdown_timeout to end, and a signal resets them. Control's
- * loop does not run any more: the new process answers commands and checks servers. */
-static void serve_rest(struct proxy *p)
-{
-    uint64_t timeout_ms = runtime_conf(&p->rt)->global.shutdown_timeout;
-    uint64_t deadline = timeout_ms == 0 ? UINT64_MAX : uv_hrtime() + timeout_ms * 1000000;
-    uint64_t told = 0;
-    p->rt.draining = true;
-    close_control(p);
-    handover_send_keep_rest();
-    while (!workers_have_finished(&p->rt.workers)) {
-        uint64_t left = session_count(p);
-        if (left != told && handover_send_staying(p->upgrade.sock, left))
-            told = left;
-        int number = wait_signal();
-        if (number == SIGTERM || number == SIGINT)
-            proxy_abort_sessions(p, "a signal to end");
-        else if (number == SIGUSR1)
-            log_reopen();
-        if (uv_hrtime() >= deadline) {
-            proxy_abort_sessions(p, "shutdown_timeout has expired");
-            deadline = UINT64_MAX;
-        }
-    }
-    workers_each(&p->rt.workers, worker_join);
-    proxy_log_stopped(p);
-}
-
-/* Sockets and sessions are not closed one by one: the new process has them open, and shutdown(2) or
- * unlink(2) here would end connections or remove sockets that it uses. Worker threads stay blocked
- * in handover_send(), unless they have sessions that stayed. */
-void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
-{
-    struct proxy *p = arg;
-    (void)pid;
-    workers_reap(&p->rt.workers); /* those that had finished before */
-    finish_answers(p);
-    notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
-    if (staying > 0)
-        serve_rest(p);
-    log_close();
-    handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
-    _exit(PROXY_ENDED);
 }

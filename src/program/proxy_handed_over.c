@@ -1,0 +1,178 @@
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/notify.h"
+#include "handover/handover_send.h"
+#include "handover/spawn.h"
+#include "metrics/web.h"
+#include "program/proxy.h"
+#include "program/proxy_internal.h"
+
+#define FINISH_STEP_MS  2   /* between two attempts to send the last answers */
+#define MANAGER_STEP_MS 2   /* between two looks at the service manager's answer */
+#define REST_STEP_MS    100 /* between two looks at the sessions that stayed, and at the new process */
+
+/* Sockets and sessions are not closed one by one: the new process has them open, and shutdown(2) or
+ * unlink(2) here would end connections or remove sockets that it uses. Worker threads stay blocked
+ * in handover_send(), unless they have sessions that stayed. Control's loop does not run any more. */
+struct rest {
+    struct proxy *p;
+    /* The service manager may take this process for the main one, and send it signals that are for
+     * the new one. */
+    bool is_main;
+    bool ending;       /* such a signal was one to end */
+    uint64_t deadline; /* shutdown_timeout of the sessions that stayed, in ns */
+};
+
+/* ---- clients of control ---- */
+
+/* Sends the answers to requests that this process has read, except to clients that do not read. */
+static void finish_answers(struct proxy *p)
+{
+    uint64_t deadline = uv_hrtime() + UINT64_C(1000000) * NOTIFY_FLUSH_MS;
+    for (;;) {
+        bool more = admin_finish(p->rt.admin);
+        more |= http_finish(p->rt.http);
+        if (!more || uv_hrtime() >= deadline)
+            return;
+        uv_sleep(FINISH_STEP_MS);
+    }
+}
+
+static void close_command_client(uv_handle_t *handle, void *arg)
+{
+    uv_os_fd_t fd = -1;
+    (void)arg;
+    if (handle->type == UV_NAMED_PIPE && uv_fileno(handle, &fd) == 0)
+        close(fd);
+}
+
+/* Clients of control must not wait for this process, and an address that the new process gives up
+ * must not stay open here. The loop is not used any more, so its handles need not be closed. */
+static void close_control(struct proxy *p)
+{
+    struct addr at;
+    struct file_id file;
+    int fd = admin_socket(p->rt.admin, &at, &file);
+    if (fd != -1)
+        close(fd);
+    uv_walk(&p->loop, close_command_client, NULL);
+    web_fini(&p->rt);
+}
+
+/* ---- signals ---- */
+
+static const int rest_signals[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGUSR2 };
+
+/* Waits for a signal. Returns its number; 0: none has come. */
+static int wait_signal(unsigned ms)
+{
+    const struct timespec time = { .tv_nsec = ms * 1000000L };
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof rest_signals / sizeof *rest_signals; i++)
+        sigaddset(&set, rest_signals[i]);
+    int number = sigtimedwait(&set, NULL, &time);
+    return number > 0 ? number : 0;
+}
+
+/* As in a process that drains, a second signal to end resets the sessions. */
+static void on_rest_signal(struct rest *r, int number)
+{
+    bool ends = number == SIGTERM || number == SIGINT;
+    if (number == SIGUSR1)
+        log_reopen();
+    if (ends && (!r->is_main || r->ending))
+        proxy_abort_sessions(r->p, "a signal to end");
+    if (!r->is_main)
+        return;
+    r->ending |= ends;
+    spawn_signal(&r->p->upgrade.spawn, number);
+}
+
+/* Handles the signals that come within a time, or that have come. */
+static void take_signals(struct rest *r, unsigned ms)
+{
+    int number = wait_signal(ms);
+    for (; number != 0; number = wait_signal(0))
+        on_rest_signal(r, number);
+}
+
+/* ---- the service manager ---- */
+
+/* A signal to this process is lost when it has ended. So it stays until the manager has read
+ * MAINPID=: every signal that the manager sent before is pending then. systemd ignores MAINPID=
+ * while it stops a service, and kills every process of the service when the one that it takes for
+ * the main one has ended: after a signal to end, this process stays main. */
+static void await_manager(struct rest *r)
+{
+    struct notify *n = &r->p->rt.notify;
+    uint64_t deadline = uv_hrtime() + UINT64_C(1000000) * NOTIFY_FLUSH_MS;
+    int barrier = notify_barrier(n);
+    bool has_read;
+    do {
+        has_read = barrier == -1 || notify_barrier_is_over(barrier) || uv_hrtime() >= deadline;
+        take_signals(r, has_read ? 0 : MANAGER_STEP_MS);
+    } while (!has_read);
+    if (barrier != -1)
+        close(barrier);
+    r->is_main = r->ending;
+}
+
+/* ---- what stays ---- */
+
+/* As after TERM: the sessions have shutdown_timeout to end, and a signal resets them. The new
+ * process answers commands and checks servers. */
+static void serve_rest(struct rest *r)
+{
+    struct proxy *p = r->p;
+    uint64_t told = 0;
+    p->rt.draining = true;
+    handover_send_keep_rest();
+    while (!workers_have_finished(&p->rt.workers)) {
+        uint64_t left = conn_limit_used(&p->rt.conn_limit);
+        if (left != told && handover_send_staying(p->upgrade.sock, left))
+            told = left;
+        take_signals(r, REST_STEP_MS);
+        if (uv_hrtime() >= r->deadline) {
+            proxy_abort_sessions(p, "shutdown_timeout has expired");
+            r->deadline = UINT64_MAX;
+        }
+    }
+    workers_each(&p->rt.workers, worker_join);
+    proxy_log_stopped(p);
+}
+
+/* The log is closed. */
+static void await_new_process(const struct spawn *process)
+{
+    while (spawn_is_running(process)) {
+        int number = wait_signal(REST_STEP_MS);
+        if (number != 0)
+            spawn_signal(process, number);
+    }
+}
+
+void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
+{
+    struct proxy *p = arg;
+    uint64_t timeout_ms = runtime_conf(&p->rt)->global.shutdown_timeout;
+    struct rest r = { .p = p, .is_main = true };
+    (void)pid;
+    r.deadline = timeout_ms == 0 ? UINT64_MAX : uv_hrtime() + timeout_ms * 1000000;
+    workers_reap(&p->rt.workers); /* those that had finished before */
+    finish_answers(p);
+    notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
+    close_control(p);
+    await_manager(&r);
+    if (staying > 0)
+        serve_rest(&r);
+    log_close();
+    handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
+    if (r.ending)
+        await_new_process(&p->upgrade.spawn);
+    _exit(PROXY_ENDED);
+}
