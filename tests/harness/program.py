@@ -382,6 +382,19 @@ class Zproxy:
                 note(f"--- {name}" + (f", the last 40 of {len(lines)} lines" * (len(lines) > 40)))
                 note("\n".join(lines[-40:]))
 
+    # -- events, whose lines a thread of its own writes --
+
+    def first_event(self, name):
+        """Returns the first line of an event, as soon as it is in the log."""
+        return self.wait_for(lambda: self.log.events(name), f"event={name}")[0]
+
+    def only_event(self, name):
+        """Returns the line of an event that must be in the log once."""
+        line = self.first_event(name)
+        if len(self.log.events(name)) != 1:
+            raise Failure(f"event={name} is in the log more than once")
+        return line
+
     # -- reload and upgrade --
 
     def write(self, sections=None, **settings):
