@@ -167,6 +167,30 @@ START_TEST(records_between_data_are_not_too_many_for_a_plain_sink_without_pipes)
 }
 END_TEST
 
+/* To a sink in user space; to a plain one, through a pipe and without. */
+START_TEST(data_between_the_parts_of_a_message_is_not_passed_on)
+{
+    static const unsigned char part[] = { TLS_KEY_UPDATE, 0 };
+    open_rig(USER_CLIENT, TLS1_3_VERSION);
+    give_other_to_kernel(USER_CLIENT);
+    if (_i > 0) {
+        side_clear(&r.client_side, SIDE_TLS);
+        r.client_side.tls = NULL;
+    }
+    if (_i > 1)
+        r.quota.left = 0;
+    fake_ktls_receive(r.server_side.fd, FAKE_HANDSHAKE, part, sizeof part);
+    ck_assert_int_eq(tls_kernel_control(&kernel.kernel, r.server_side.fd), 0);
+    rig_send(r.server, "data", 4);
+    rig_await(&r, &r.server_side, SIDE_READABLE);
+    ck_assert_int_eq(rig_pump(&r), -EPROTO);
+    ck_assert_uint_eq(r.down.bytes, 0);
+    ck_assert_int_eq(fake_ktls.sent_type, FAKE_ALERT);
+    ck_assert_int_eq(gauge_get(&r.relay_stock.pipes.used_count), 0);
+    close_rig();
+}
+END_TEST
+
 /* There is no second event for what has come. */
 START_TEST(a_read_that_was_interrupted_is_repeated)
 {
@@ -253,6 +277,7 @@ static Suite *suite(void)
     tcase_add_test(t, after_a_stream_was_cut_the_answer_of_a_plain_side_is_not_read);
     tcase_add_test(t, records_between_data_are_not_too_many_for_a_sink_in_user_space);
     tcase_add_test(t, records_between_data_are_not_too_many_for_a_plain_sink_without_pipes);
+    tcase_add_loop_test(t, data_between_the_parts_of_a_message_is_not_passed_on, 0, 3);
     tcase_add_test(t, a_connection_of_which_the_kernel_has_one_direction_is_lost);
     tcase_add_test(t, a_connection_that_the_kernel_refuses_stays_in_user_space);
     tcase_add_loop_test(t, a_read_that_was_interrupted_is_repeated, 0, 2);

@@ -86,10 +86,20 @@ START_TEST(key_updates_between_data_are_no_storm)
     for (int i = 0; i < 3 * TLS_CONTROL_MAX; i++) {
         ck_assert_int_eq(receive_key_update(true), 0);
         if (_i == 0)
-            tls_kernel_received(&kernel);
+            ck_assert_int_eq(tls_kernel_received(&kernel, fd[0]), 0);
         else
             ck_assert_int_eq(tls_kernel_count(&kernel, fd[0], 100, 1), 0);
     }
+}
+END_TEST
+
+START_TEST(data_between_the_parts_of_a_message_ends_the_connection)
+{
+    const unsigned char update[] = { TLS_KEY_UPDATE, 0, 0, 1, 0 };
+    ck_assert_int_eq(receive(FAKE_HANDSHAKE, update, 2), 0);
+    ck_assert_int_eq(tls_kernel_received(&kernel, fd[0]), -EPROTO);
+    ck_assert_int_eq(fake_ktls.sent_type, FAKE_ALERT);
+    ck_assert_int_eq(fake_ktls.sent_bytes[1], TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 END_TEST
 
@@ -137,6 +147,7 @@ static Suite *suite(void)
     tcase_add_test(t, behind_close_notify_it_is_followed_without_an_answer);
     tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
     tcase_add_loop_test(t, key_updates_between_data_are_no_storm, 0, 2);
+    tcase_add_test(t, data_between_the_parts_of_a_message_ends_the_connection);
     tcase_add_test(t, a_key_that_has_encrypted_enough_is_changed);
     tcase_add_test(t, a_key_that_has_not_is_kept);
     tcase_add_test(t, where_keys_cannot_change_the_connection_ends);

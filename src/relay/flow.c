@@ -132,8 +132,9 @@ int flow_copy(struct flow *f, struct side *src, struct side *dst, struct relay_s
         return flow_source_stopped(src, errno);
     if (n == 0)
         return flow_source_ended(f, src, dst);
-    if (side_is(src, SIDE_KTLS))
-        tls_kernel_received(&src->tls->kernel);
+    rc = side_is(src, SIDE_KTLS) ? tls_kernel_received(&src->tls->kernel, src->fd) : 0;
+    if (rc < 0)
+        return rc;
     ssize_t sent = send(dst->fd, stock->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent == -1)
         return flow_sink_stopped(f, dst, errno);

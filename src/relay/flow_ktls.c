@@ -72,8 +72,12 @@ static int flow_ktls_splice_in(struct flow *f, struct side *src, struct side *ds
 {
     size_t room = flow_room(f, p, stock);
     ssize_t n = sys_splice(src->fd, p->in, room);
+    int rc = n > 0 ? tls_kernel_received(kernel_of(src), src->fd) : 0;
+    if (rc < 0) {
+        pipe_discard(&stock->pipes, p); /* it has the bytes */
+        return rc;
+    }
     if (n > 0) {
-        tls_kernel_received(kernel_of(src));
         flow_filled(f, p, fill_more(src, p, (size_t)n, room));
         return STEP_DONE;
     }

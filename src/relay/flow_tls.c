@@ -42,8 +42,9 @@ static ssize_t read_records(struct side *src, char *buffer, size_t room)
 static ssize_t read_socket(struct side *src, char *buffer, size_t room)
 {
     ssize_t n = recv(src->fd, buffer, room, MSG_DONTWAIT);
-    if (n > 0 && side_is(src, SIDE_KTLS))
-        tls_kernel_received(&src->tls->kernel);
+    int rc = n > 0 && side_is(src, SIDE_KTLS) ? tls_kernel_received(&src->tls->kernel, src->fd) : 0;
+    if (rc < 0)
+        return rc;
     if (n > 0 && (size_t)n < room && side_short_is_empty(src))
         side_clear(src, SIDE_READABLE);
     return n == -1 ? -errno : n;

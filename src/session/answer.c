@@ -56,6 +56,12 @@ static void end_input(struct session *s)
     session_timers_arm(s);
 }
 
+static ssize_t fail_read(int error)
+{
+    errno = error;
+    return -1;
+}
+
 /* As recv(2), of a socket whose TLS is in the kernel: 0 is close_notify. EINTR: another record. */
 static ssize_t read_ktls(const struct session *s)
 {
@@ -63,14 +69,15 @@ static ssize_t read_ktls(const struct session *s)
     const struct relay_stock *stock = &s->sessions->relay_stock;
     ssize_t n = recv(s->client.fd, stock->buffer, stock->buffer_size, MSG_DONTWAIT);
     if (n > 0)
-        tls_kernel_received(k);
-    if (n > 0 || (n == -1 && errno != EIO))
+        return tls_kernel_received(k, s->client.fd) == 0 ? n : fail_read(EPROTO);
+    if (n == 0)
+        return fail_read(ECONNABORTED);
+    if (errno != EIO)
         return n;
-    int rc = n == 0 ? -ECONNABORTED : tls_kernel_control(k, s->client.fd);
+    int rc = tls_kernel_control(k, s->client.fd);
     if (rc == 1)
         return 0;
-    errno = rc == 0 ? EINTR : -rc;
-    return -1;
+    return fail_read(rc == 0 ? EINTR : -rc);
 }
 
 /* As recv(2). MSG_TRUNC drops the bytes of a TCP socket without a copy (tcp(7)). */

@@ -54,11 +54,15 @@ enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t t
                                          const unsigned char *bytes, size_t size, uint16_t version,
                                          bool server);
 
-/* Data has come. Returns false if it must not: the parts of a message follow each other. */
+/* Data has come. Returns false, with the alert to be sent, if it must not: the parts of a message
+ * follow each other. */
 static inline bool tls_control_take_data(struct tls_control_reader *r)
 {
+    bool allowed = r->have == 0 && r->skip == 0;
     r->quiet = 0;
-    return r->have == 0 && r->skip == 0;
+    if (!allowed)
+        r->alert = TLS_ALERT_UNEXPECTED_MESSAGE;
+    return allowed;
 }
 
 #endif

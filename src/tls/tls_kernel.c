@@ -175,6 +175,11 @@ int tls_kernel_control(struct tls_kernel *k, int fd)
     return protest(k, fd);
 }
 
+int tls_kernel_received(struct tls_kernel *k, int fd)
+{
+    return tls_control_take_data(&k->reader) ? 0 : protest(k, fd);
+}
+
 /* ---- the end ---- */
 
 int tls_kernel_close(struct tls_kernel *k, int fd)

@@ -45,11 +45,9 @@ int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t d
  * changed its keys, and this kernel cannot follow. */
 int tls_kernel_control(struct tls_kernel *k, int fd);
 
-/* Call when data was read from the socket. */
-static inline void tls_kernel_received(struct tls_kernel *k)
-{
-    (void)tls_control_take_data(&k->reader);
-}
+/* Call when data was read from the socket. Returns 0; or -EPROTO if the data stands between the
+ * parts of a message (RFC 8446, 5.1): it must not be passed on. */
+int tls_kernel_received(struct tls_kernel *k, int fd);
 
 /* Call before data is sent while k->update_due. -EAGAIN: when the socket is writable again. */
 int tls_kernel_update(struct tls_kernel *k, int fd);
