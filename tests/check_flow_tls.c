@@ -51,7 +51,7 @@ static void open_pair(enum who who, int version)
     far = tls_stream_new(serves ? client_ctx : server_ctx, user_far(who), !serves);
     tls_rig_handshake(serves ? far : near, serves ? near : far);
     tls_stream_stay(far);
-    user = (struct tls_side){ .stream = near, .version = "", .cipher = "" };
+    user = (struct tls_side){ .stream = near, .cipher = "" };
     user_side(who)->tls = &user;
     side_set(user_side(who), SIDE_TLS | SIDE_READABLE);
 }
@@ -66,7 +66,6 @@ static void give_other_to_kernel(enum who who)
 {
     kernel = (struct tls_side){
         .kernel = { .active = true, .version = TLS_1_3, .cipher = TLS_AES_128_GCM },
-        .version = "",
         .cipher = "",
     };
     other_side(who)->tls = &kernel;

@@ -394,7 +394,7 @@ static size_t add_tls(const struct session *s, unsigned char header[PROXY_HEADER
 {
     const struct tls_side *t = s->client.tls;
     char version[sizeof "TLSv1.3"];
-    snprintf(version, sizeof version, "TLSv%s", t->version);
+    snprintf(version, sizeof version, "TLSv%s", tls_cipher_version_name(t->version));
     const struct proxy_tls tls = {
         .version = version,
         .cipher = t->cipher,

@@ -228,9 +228,9 @@ void frontend_count_connection(struct frontend *f)
 }
 
 void frontend_count_handshake(struct frontend *f, enum tls_handshake_result result,
-                              const char *version)
+                              uint16_t version)
 {
-    size_t i = tls_handshake_index(result, tls_version_of(version));
+    size_t i = tls_handshake_index(result, tls_handshake_version_of(version));
     counter_add_shared(&f->listener_state->handshakes[i], 1);
 }
 

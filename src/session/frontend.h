@@ -72,9 +72,9 @@ void frontend_release_slot(struct frontend *f);
 /* Count an accepted client; count the end of its session, or its refusal, in the pool p; release
  * its slot. */
 void frontend_count_connection(struct frontend *f);
-/* version: of tls_side.h; "": none was agreed. */
+/* version: of tls_side.h; 0: none was agreed. */
 void frontend_count_handshake(struct frontend *f, enum tls_handshake_result result,
-                              const char *version);
+                              uint16_t version);
 void frontend_count_end(const struct frontend *f, const struct pool *p, enum session_end why);
 void frontend_end_session(struct frontend *f, enum session_end why);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tls/tls_cipher.h"
+
 const char *tls_handshake_result_name(enum tls_handshake_result result)
 {
     static const char *const names[TLS_HANDSHAKE_RESULTS] = {
@@ -24,11 +26,14 @@ const char *tls_handshake_version_name(enum tls_handshake_version version)
     return names[version];
 }
 
-enum tls_handshake_version tls_version_of(const char *name)
+enum tls_handshake_version tls_handshake_version_of(uint16_t version)
 {
-    for (enum tls_handshake_version v = 0; v < TLS_HANDSHAKE_VERSIONS; v++)
-        if (strcmp(name, tls_handshake_version_name(v)) == 0)
-            return v;
+    switch (version) {
+    case TLS_1_2:
+        return TLS_HANDSHAKE_1_2;
+    case TLS_1_3:
+        return TLS_HANDSHAKE_1_3;
+    }
     return TLS_HANDSHAKE_UNKNOWN;
 }
 

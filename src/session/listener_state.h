@@ -53,7 +53,8 @@ static inline size_t tls_handshake_index(enum tls_handshake_result result,
 
 const char *tls_handshake_result_name(enum tls_handshake_result result);
 const char *tls_handshake_version_name(enum tls_handshake_version version); /* "": unknown */
-enum tls_handshake_version tls_version_of(const char *name);
+/* version: TLS_1_2, TLS_1_3; 0: none was agreed. */
+enum tls_handshake_version tls_handshake_version_of(uint16_t version);
 
 struct listener_state {
     LIST_ENTRY(listener_state) in_all;

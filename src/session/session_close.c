@@ -90,7 +90,7 @@ static void count_failed_handshake(const struct session *s, enum session_end why
     bool late = why == SESSION_END_TLS_TIMEOUT;
     if (s->state == SESSION_HANDSHAKING && (late || s->client.tls != NULL))
         frontend_count_handshake(s->frontend, late ? TLS_HANDSHAKE_TIMEOUT : TLS_HANDSHAKE_FAILED,
-                                 "");
+                                 0);
 }
 
 void session_close(struct session *s, enum session_end why)

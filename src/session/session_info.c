@@ -64,9 +64,9 @@ static void flow_info(const struct flow *f, const struct side *src, const struct
 static void tls_info(const struct side *sd, struct tls_info *info)
 {
     const struct tls_side *t = sd->tls;
-    if (t == NULL || t->version[0] == '\0')
+    if (t == NULL || t->version == 0)
         return;
-    info->version = t->version;
+    info->version = tls_cipher_version_name(t->version);
     info->cipher = t->cipher;
     info->in_kernel = side_is(sd, SIDE_KTLS);
     if (t->user != TLS_USER_NONE)

@@ -80,9 +80,9 @@ static void log_server(struct log_line *line, const struct session *s, bool reac
 static void log_agreed(struct log_line *line, const struct side *sd, const char *version,
                        const char *cipher, const char *relay)
 {
-    if (sd->tls == NULL || sd->tls->version[0] == '\0')
+    if (sd->tls == NULL || sd->tls->version == 0)
         return;
-    log_str(line, version, sd->tls->version);
+    log_str(line, version, tls_cipher_version_name(sd->tls->version));
     log_str(line, cipher, sd->tls->cipher);
     log_str(line, relay, side_is(sd, SIDE_KTLS) ? "kernel" : "user");
 }

@@ -139,7 +139,7 @@ int tls_switch(struct session *s, struct side *sd, const struct config_tls *conf
 int tls_switch_later(struct session *s, struct side *sd, const struct config_tls *conf)
 {
     enum tls_user_reason why = reason_early(s, sd, conf);
-    if (strcmp(sd->tls->version, "1.3") != 0)
+    if (sd->tls->version != TLS_1_3)
         return tls_switch(s, sd, conf);
     if (why != TLS_USER_NONE)
         note_reason(s, sd->tls, why);

@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+const char *tls_cipher_version_name(uint16_t version)
+{
+    switch (version) {
+    case TLS_1_2:
+        return "1.2";
+    case TLS_1_3:
+        return "1.3";
+    }
+    return "";
+}
+
 size_t tls_cipher_key_size(enum tls_cipher cipher)
 {
     return cipher == TLS_AES_128_GCM || cipher == TLS_AES_128_CCM ? 16 : 32;

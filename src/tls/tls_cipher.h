@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Versions as in the protocol, and as OpenSSL has them. */
 #define TLS_1_2 0x0303
 #define TLS_1_3 0x0304
 
@@ -43,13 +44,16 @@ struct tls_secret {
 /* What encrypts one direction. */
 struct tls_keys {
     bool server;      /* this end is the server */
-    uint16_t version; /* as in the protocol: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3 */
+    uint16_t version; /* TLS_1_2, TLS_1_3 */
     uint8_t cipher;   /* enum tls_cipher */
     unsigned char key[TLS_KEY_MAX];
     unsigned char iv[TLS_IV_SIZE]; /* AES in TLS 1.2: 4 bytes, and 8 that begin the explicit part */
     uint64_t sequence;             /* number of the next record */
     struct tls_secret secret;      /* TLS 1.3: what the next keys are derived from */
 };
+
+/* "1.3"; "": no version that zproxy uses. */
+const char *tls_cipher_version_name(uint16_t version);
 
 /* Erases keys from memory. */
 void tls_cipher_clear(struct tls_keys *keys);

@@ -207,10 +207,10 @@ struct tls_stream *tls_stream_new(struct ssl_ctx_st *ctx, int fd, bool server)
     return NULL;
 }
 
-const char *tls_stream_version(const struct tls_stream *s)
+uint16_t tls_stream_version(const struct tls_stream *s)
 {
     (void)s;
-    return "";
+    return 0;
 }
 
 const char *tls_stream_cipher(const struct tls_stream *s)

@@ -18,7 +18,7 @@ struct tls_side *tls_side_new(struct tls_stream *stream)
         return NULL;
     }
     t->stream = stream;
-    t->version = t->cipher = "";
+    t->cipher = "";
     return t;
 }
 
@@ -51,7 +51,7 @@ struct tls_side *tls_side_restore(const struct tls_kernel *k, const char *cipher
     if (t == NULL)
         return NULL;
     t->kernel = *k;
-    t->version = k->version == TLS_1_3 ? "1.3" : "1.2";
+    t->version = k->version;
     t->cipher = keep_name(cipher);
     t->peer = peer == NULL ? NULL : strdup(peer);
     if (t->cipher != NULL && (peer == NULL || t->peer != NULL))

@@ -33,16 +33,16 @@ const char *tls_user_reason_name(enum tls_user_reason why);
 struct tls_side {
     struct tls_stream *stream; /* in user space; NULL: kernel has it */
     struct tls_kernel kernel;
-    bool cut;            /* in user space: the stream has ended without close_notify */
-    bool resumed;        /* of an earlier session */
-    bool defers;         /* the kernel takes it later: tls_switch_later() */
-    uint8_t user;        /* enum tls_user_reason */
-    uint64_t began;      /* with a server: when the handshake began, ms */
-    struct buffer held;  /* decrypted bytes of this side that the other side has not taken */
-    char *peer;          /* CN of the peer's certificate, or ""; NULL: it has shown none */
-    char *error;         /* why TLS has failed; NULL: it has not */
-    const char *version; /* static: "1.3" */
-    const char *cipher;  /* static: "TLS_AES_256_GCM_SHA384" */
+    bool cut;           /* in user space: the stream has ended without close_notify */
+    bool resumed;       /* of an earlier session */
+    bool defers;        /* the kernel takes it later: tls_switch_later() */
+    uint8_t user;       /* enum tls_user_reason */
+    uint16_t version;   /* that was agreed: TLS_1_3; 0: none */
+    uint64_t began;     /* with a server: when the handshake began, ms */
+    struct buffer held; /* decrypted bytes of this side that the other side has not taken */
+    char *peer;         /* CN of the peer's certificate, or ""; NULL: it has shown none */
+    char *error;        /* why TLS has failed; NULL: it has not */
+    const char *cipher; /* that was agreed, static: "TLS_AES_256_GCM_SHA384" */
 };
 
 /* Takes ownership of the stream; NULL: out of memory, and the stream was freed. */

@@ -470,10 +470,10 @@ const char *tls_stream_why(const struct tls_stream *s)
     return s->why == NULL ? "" : s->why;
 }
 
-const char *tls_stream_version(const struct tls_stream *s)
+uint16_t tls_stream_version(const struct tls_stream *s)
 {
     assert(s->ssl != NULL);
-    return SSL_version(s->ssl) == TLS1_3_VERSION ? "1.3" : "1.2";
+    return (uint16_t)SSL_version(s->ssl);
 }
 
 const char *tls_stream_cipher(const struct tls_stream *s)

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct ssl_ctx_st; /* OpenSSL's SSL_CTX and SSL */
@@ -79,8 +80,8 @@ int tls_stream_close(struct tls_stream *s);
 void tls_stream_set_why(struct tls_stream *s, const char *text);
 const char *tls_stream_why(const struct tls_stream *s);
 
-/* What was agreed: "1.3"; "TLS_AES_256_GCM_SHA384". */
-const char *tls_stream_version(const struct tls_stream *s);
+/* What was agreed: TLS_1_3; "TLS_AES_256_GCM_SHA384". */
+uint16_t tls_stream_version(const struct tls_stream *s);
 const char *tls_stream_cipher(const struct tls_stream *s);
 /* Whether a record has come since the handshake; false after tls_stream_stay(). */
 bool tls_stream_has_received(const struct tls_stream *s);
