@@ -13,18 +13,20 @@
 
 #define FINISH_STEP_MS  2   /* between two attempts to send the last answers */
 #define MANAGER_STEP_MS 2   /* between two looks at the service manager's answer */
-#define REST_STEP_MS    100 /* between two looks at the sessions that stayed, and at the new process */
+#define REST_STEP_MS    100 /* between two looks at sessions that stayed, or at the new process */
 
 /* Sockets and sessions are not closed one by one: the new process has them open, and shutdown(2) or
  * unlink(2) here would end connections or remove sockets that it uses. Worker threads stay blocked
- * in handover_send(), unless they have sessions that stayed. Control's loop does not run any more. */
+ * in handover_send(), unless they have sessions that stayed. Control's loop has ended. */
 struct rest {
     struct proxy *p;
     /* The service manager may take this process for the main one, and send it signals that are for
      * the new one. */
     bool is_main;
     bool ending;       /* such a signal was one to end */
-    uint64_t deadline; /* shutdown_timeout of the sessions that stayed, in ns */
+    bool serves;       /* sessions have stayed */
+    uint64_t told;     /* how many of them the new process knows of */
+    uint64_t deadline; /* their shutdown_timeout, in ns */
 };
 
 /* ---- clients of control ---- */
@@ -101,6 +103,47 @@ static void take_signals(struct rest *r, unsigned ms)
         on_rest_signal(r, number);
 }
 
+/* ---- what stays ---- */
+
+/* As after TERM: the sessions have shutdown_timeout to end, and a signal resets them. The new
+ * process answers commands and checks servers. The workers continue at once: their sessions are
+ * paused since the handover began. */
+static void rest_begin(struct rest *r)
+{
+    uint64_t timeout_ms = runtime_conf(&r->p->rt)->global.shutdown_timeout;
+    r->deadline = timeout_ms == 0 ? UINT64_MAX : uv_hrtime() + timeout_ms * 1000000;
+    r->p->rt.draining = true;
+    handover_send_keep_rest();
+}
+
+static void rest_tell(struct rest *r)
+{
+    uint64_t left = conn_limit_used(&r->p->rt.conn_limit);
+    if (left != r->told && handover_send_staying(r->p->upgrade.sock, left))
+        r->told = left;
+}
+
+/* Waits for signals, and does what is due. */
+static void rest_step(struct rest *r, unsigned ms)
+{
+    if (r->serves)
+        rest_tell(r);
+    take_signals(r, ms);
+    if (r->serves && uv_hrtime() >= r->deadline) {
+        proxy_abort_sessions(r->p, "shutdown_timeout has expired");
+        r->deadline = UINT64_MAX;
+    }
+}
+
+static void rest_serve(struct rest *r)
+{
+    struct proxy *p = r->p;
+    while (!workers_have_finished(&p->rt.workers))
+        rest_step(r, REST_STEP_MS);
+    workers_each(&p->rt.workers, worker_join);
+    proxy_log_stopped(p);
+}
+
 /* ---- the service manager ---- */
 
 /* A signal to this process is lost when it has ended. So it stays until the manager has read
@@ -115,36 +158,14 @@ static void await_manager(struct rest *r)
     bool has_read;
     do {
         has_read = barrier == -1 || notify_barrier_is_over(barrier) || uv_hrtime() >= deadline;
-        take_signals(r, has_read ? 0 : MANAGER_STEP_MS);
+        rest_step(r, has_read ? 0 : MANAGER_STEP_MS);
     } while (!has_read);
     if (barrier != -1)
         close(barrier);
     r->is_main = r->ending;
 }
 
-/* ---- what stays ---- */
-
-/* As after TERM: the sessions have shutdown_timeout to end, and a signal resets them. The new
- * process answers commands and checks servers. */
-static void serve_rest(struct rest *r)
-{
-    struct proxy *p = r->p;
-    uint64_t told = 0;
-    p->rt.draining = true;
-    handover_send_keep_rest();
-    while (!workers_have_finished(&p->rt.workers)) {
-        uint64_t left = conn_limit_used(&p->rt.conn_limit);
-        if (left != told && handover_send_staying(p->upgrade.sock, left))
-            told = left;
-        take_signals(r, REST_STEP_MS);
-        if (uv_hrtime() >= r->deadline) {
-            proxy_abort_sessions(p, "shutdown_timeout has expired");
-            r->deadline = UINT64_MAX;
-        }
-    }
-    workers_each(&p->rt.workers, worker_join);
-    proxy_log_stopped(p);
-}
+/* ---- the new process ---- */
 
 /* The log is closed. */
 static void await_new_process(const struct spawn *process)
@@ -159,17 +180,17 @@ static void await_new_process(const struct spawn *process)
 void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
 {
     struct proxy *p = arg;
-    uint64_t timeout_ms = runtime_conf(&p->rt)->global.shutdown_timeout;
-    struct rest r = { .p = p, .is_main = true };
+    struct rest r = { .p = p, .is_main = true, .serves = staying > 0 };
     (void)pid;
-    r.deadline = timeout_ms == 0 ? UINT64_MAX : uv_hrtime() + timeout_ms * 1000000;
     workers_reap(&p->rt.workers); /* those that had finished before */
+    if (r.serves)
+        rest_begin(&r);
     finish_answers(p);
     notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
     close_control(p);
     await_manager(&r);
-    if (staying > 0)
-        serve_rest(&r);
+    if (r.serves)
+        rest_serve(&r);
     log_close();
     handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
     if (r.ending)
