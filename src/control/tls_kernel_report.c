@@ -48,18 +48,24 @@ static bool section_requires(bool tls, const struct config_tls *limits)
     return tls && limits->kernel == CONFIG_TLS_KERNEL_YES;
 }
 
+static int refuse_section(const struct config *conf, enum section_kind kind, size_t i,
+                          struct reason why, FILE *errors)
+{
+    return place_report(conf, kind, i, "tls_kernel", 0, errors, "the kernel cannot have it: %s%s%s",
+                        why.error, why.advice == NULL ? "" : ": ",
+                        why.advice == NULL ? "" : why.advice);
+}
+
 /* Returns 0; or -1 after writing the errors. */
-static int refuse(const struct config *conf, const char *why, FILE *errors)
+static int refuse(const struct config *conf, struct reason why, FILE *errors)
 {
     int rc = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
         if (section_requires(conf->listen[i].tls, &conf->listen[i].tls_limits))
-            rc = place_report(conf, SECTION_LISTEN, i, "tls_kernel", 0, errors,
-                              "the kernel cannot have it: %s", why);
+            rc = refuse_section(conf, SECTION_LISTEN, i, why, errors);
     for (size_t i = 0; i < conf->pool_count; i++)
         if (section_requires(conf->pool[i].tls, &conf->pool[i].tls_limits))
-            rc = place_report(conf, SECTION_POOL, i, "tls_kernel", 0, errors,
-                              "the kernel cannot have it: %s", why);
+            rc = refuse_section(conf, SECTION_POOL, i, why, errors);
     return rc;
 }
 
@@ -80,7 +86,7 @@ int tls_kernel_report_check(const struct config *conf, FILE *errors)
         return 0;
     ktls_support_test(&support);
     struct reason why = find_reason(conf, &support);
-    return why.error == NULL ? 0 : refuse(conf, why.error, errors);
+    return why.error == NULL ? 0 : refuse(conf, why, errors);
 }
 
 /* ---- the log ---- */
@@ -127,7 +133,7 @@ int tls_kernel_report_update(const struct config *conf, FILE *errors)
         return 0;
     ktls_support_update();
     struct reason why = find_reason(conf, ktls_support());
-    if (why.error != NULL && refuse(conf, why.error, errors) < 0)
+    if (why.error != NULL && refuse(conf, why, errors) < 0)
         return -1;
     if (has_changed(why.error))
         log_kernel(ktls_support(), why);

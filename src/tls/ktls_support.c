@@ -150,10 +150,12 @@ static void explain(int error, struct ktls_support *found)
     switch (error) {
     case ENOENT:
         found->error = "the kernel module tls is not loaded";
-        found->advice = "modprobe tls; at boot: the line tls in /etc/modules-load.d/zproxy.conf";
+        found->advice = "modprobe tls; at boot: the line tls in /etc/modules-load.d/zproxy.conf; "
+                        "a kernel without this module must be built with CONFIG_TLS";
         break;
     case ENOPROTOOPT:
         found->error = "this kernel has no TLS";
+        found->advice = "Linux 5.1 or later has it, if it is built with CONFIG_TLS";
         break;
     default:
         found->error = strerror(error);
