@@ -74,10 +74,36 @@ static struct location place_find(const struct config *c, enum section_kind kind
             continue;
         if (p->key == NULL)
             found = (struct location){ p->file, p->line };
-        else if (p->item == item && strcmp(p->key, key) == 0)
+        else if (key != NULL && p->item == item && strcmp(p->key, key) == 0)
             return (struct location){ p->file, p->line };
     }
     return found;
+}
+
+/* The place in another configuration that stands for p of c; file NULL: none does. */
+static struct location place_counterpart(const struct config *c, const struct config_place *p,
+                                         const struct config *other)
+{
+    const struct section *s = &keys_sections[p->kind];
+    const void *at = keys_section_at(s, c, p->section);
+    for (size_t i = 0; i < keys_section_count(s, other); i++) {
+        const void *candidate = keys_section_at(s, other, i);
+        if (strcmp(keys_section_name(s, candidate), keys_section_name(s, at)) != 0)
+            continue;
+        if (p->key == NULL || keys_equal(s, at, candidate, p->key))
+            return place_find(other, p->kind, i, p->key, p->item);
+    }
+    return (struct location){ .file = NULL };
+}
+
+void place_adopt(struct config *c, const struct config *from)
+{
+    for (struct config_place *p = c->place; p < c->place + c->place_count; p++) {
+        struct location at = place_counterpart(c, p, from);
+        free(p->file);
+        p->file = at.file == NULL ? NULL : strdup(at.file);
+        p->line = at.line;
+    }
 }
 
 int place_report(const struct config *c, enum section_kind kind, size_t i, const char *key,

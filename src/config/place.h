@@ -12,6 +12,11 @@
 /* Notes the places of all such keys, and of their sections. Returns false when out of memory. */
 bool place_note(const struct load *l);
 
+/* Replaces the places of a configuration that was printed and read again, for the user does not
+ * know that text: by those of `from`, where the section of the same name has the same value; other
+ * places are not known then. */
+void place_adopt(struct config *c, const struct config *from);
+
 /* Writes an error of the item-th value of a key in the i-th section of a kind, in the form of
  * report_error(), with the place of the key or else of the section. Returns -1. */
 int place_report(const struct config *c, enum section_kind kind, size_t i, const char *key,

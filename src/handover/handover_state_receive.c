@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/place.h"
 #include "control/config_change.h"
 #include "handover/handover_messages.h"
 
@@ -280,6 +281,7 @@ static int apply_current_config(struct handover_state *state, struct old_config 
     state->rt->last_generation = old->head.number - 1;
     config_change_swap_fixed(conf,
                              state->file_config); /* these keys apply as the file has them now */
+    place_adopt(conf, state->file_config);
     int rc = config_change_prepare(state->rt, conf, o.out, &config_change);
     config_errors_close(state, &o);
     rc = rc < 0 ? refuse_config(state, &o, old->head.number, "cannot be applied here") : 0;
