@@ -7,8 +7,6 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
-#define REFUSAL_MAX 500 /* bytes, with the NUL */
-
 int handover_channel_init(struct handover_channel *c, int sock, const char *peer)
 {
     const int blocking = 0;
@@ -80,7 +78,7 @@ static int fail_refused(struct handover_channel *c)
     bool has_text = m->size > 0 && m->data[0] != '\0';
     if (c->error[0] == '\0')
         snprintf(c->error, sizeof c->error, "%s refuses: %.*s", c->peer,
-                 has_text ? (int)(m->size < 150 ? m->size : 150) : 150,
+                 m->size < HANDOVER_REFUSAL_MAX && has_text ? (int)m->size : HANDOVER_REFUSAL_MAX,
                  has_text ? m->data : "no reason given");
     return -ECONNREFUSED;
 }
@@ -131,7 +129,7 @@ int handover_channel_end(struct handover_channel *c)
 
 static void put_text(struct handover_message *m, const char *text)
 {
-    m->size = strnlen(text, REFUSAL_MAX - 1) + 1;
+    m->size = strnlen(text, HANDOVER_REFUSAL_MAX - 1) + 1;
     memcpy(m->data, text, m->size - 1);
     m->data[m->size - 1] = '\0';
 }
@@ -238,14 +236,14 @@ int handover_channel_expect_end(struct handover_channel *c)
 int handover_channel_refuse(struct handover_channel *c, const char *fmt, ...)
 {
     va_list args;
-    char text[REFUSAL_MAX];
+    char text[HANDOVER_REFUSAL_MAX];
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     handover_channel_begin(c, HANDOVER_REFUSE);
     put_text(c->message, text);
     if (c->error[0] == '\0')
-        snprintf(c->error, sizeof c->error, "%.190s", text);
+        snprintf(c->error, sizeof c->error, "%s", text);
     (void)handover_message_send(c->sock, c->message, HANDOVER_TIMEOUT_MS);
     return -EPROTO;
 }

@@ -10,6 +10,11 @@
 
 #include "handover/handover_message.h"
 
+/* Bytes with the NUL: of the reason of a refusal, which may have the path of a file; of an error,
+ * which may have that reason. */
+#define HANDOVER_REFUSAL_MAX 500
+#define HANDOVER_ERROR_MAX   (HANDOVER_REFUSAL_MAX + 50)
+
 struct handover_channel {
     int sock;
     const char *peer;                 /* for error messages: "the new program" */
@@ -18,7 +23,7 @@ struct handover_channel {
     struct handover_message_cursor at; /* of a received message: what has been taken */
     uint32_t taken;                    /* items of it */
     uint64_t deadline; /* us, handover_channel_now_us(); 0: HANDOVER_TIMEOUT_MS for each message */
-    char error[200];   /* the first error; "": none */
+    char error[HANDOVER_ERROR_MAX]; /* the first error; "": none */
 };
 
 /* Makes the socket blocking; it stays the caller's. Returns 0 or -ENOMEM; call

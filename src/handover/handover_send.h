@@ -12,12 +12,13 @@
 
 #include "base/log.h"
 #include "control/runtime.h"
+#include "handover/handover_channel.h"
 
 struct handover_send_result {
     uint64_t sessions;
-    uint64_t staying;   /* sessions that cannot be handed over */
-    uint64_t paused_us; /* how long the workers were paused, also after a failure */
-    char error[200];    /* why the handover failed */
+    uint64_t staying;               /* sessions that cannot be handed over */
+    uint64_t paused_us;             /* how long the workers were paused, also after a failure */
+    char error[HANDOVER_ERROR_MAX]; /* why the handover failed */
 };
 
 /* sock: a SOCK_SEQPACKET socket; the new process has sent its first HANDOVER_ACCEPT. kill_receiver

@@ -15,6 +15,7 @@
 #include "base/human.h"
 #include "base/log.h"
 #include "build.h"
+#include "handover/handover_channel.h"
 #include "handover/handover_message.h"
 #include "handover/handover_receive.h"
 #include "handover/handover_send.h"
@@ -243,8 +244,8 @@ static int receive_first(struct upgrade *u, struct handover_message *m)
 /* The first message of the new process: ACCEPT, or REFUSE with a reason. */
 static void upgrade_read_answer(struct upgrade *u, struct handover_message *m)
 {
-    char why[300];
-    char text[200];
+    char text[HANDOVER_REFUSAL_MAX];
+    char why[HANDOVER_ERROR_MAX];
     int rc = receive_first(u, m);
     if (rc == 0 && m->type == HANDOVER_ACCEPT) {
         copy_text(u->version, sizeof u->version, m);
