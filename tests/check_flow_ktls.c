@@ -41,10 +41,9 @@ static void speak_tls(struct side *sd, int far, struct tls_side *tls, bool serve
     ck_assert_int_eq(ktls_written(sd->fd, &written), 0);
     give_keys(far, 5, 60);
     give_keys(sd->fd, 60, 5);
-    *tls = (struct tls_side){ .kernel = { .active = true,
-                                          .server = server,
-                                          .version = TLS_1_3,
-                                          .cipher = TLS_AES_128_GCM } };
+    *tls = (struct tls_side){
+        .kernel = { .server = server, .version = TLS_1_3, .cipher = TLS_AES_128_GCM }
+    };
     tls->kernel.beside = written - 60 * tls_cipher_overhead(TLS_1_3, TLS_AES_128_GCM);
     sd->tls = tls;
     side_set_ktls(sd);
@@ -210,7 +209,7 @@ START_TEST(a_record_that_was_changed_is_an_error)
     ck_assert_int_eq(relay_stock_init(&r.relay_stock, true, &r.quota, 512 * 1024), 0);
     static const char junk[] = "\x17\x03\x03\0\x18 0123456789 0123456789 ";
     give_keys(r.client_side.fd, 60, 5);
-    client_tls = (struct tls_side){ .kernel = { .active = true, .version = TLS_1_3 } };
+    client_tls = (struct tls_side){ .kernel = { .version = TLS_1_3 } };
     r.client_side.tls = &client_tls;
     side_set_ktls(&r.client_side);
     rig_send(r.client, junk, 29);
@@ -291,7 +290,7 @@ START_TEST(half_a_record_waits)
     rig_close(&r);
     rig_open(&r, RIG_SPLICE);
     give_keys(r.client_side.fd, 60, 5);
-    client_tls = (struct tls_side){ .kernel = { .active = true, .version = TLS_1_3 } };
+    client_tls = (struct tls_side){ .kernel = { .version = TLS_1_3 } };
     r.client_side.tls = &client_tls;
     side_set_ktls(&r.client_side);
     rig_send(r.client, "\x17\x03\x03\x01\0half", 9);

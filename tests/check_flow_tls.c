@@ -65,7 +65,7 @@ static void open_rig(enum who who, int version)
 static void give_other_to_kernel(enum who who)
 {
     kernel = (struct tls_side){
-        .kernel = { .active = true, .version = TLS_1_3, .cipher = TLS_AES_128_GCM },
+        .kernel = { .version = TLS_1_3, .cipher = TLS_AES_128_GCM },
         .cipher = "",
     };
     other_side(who)->tls = &kernel;

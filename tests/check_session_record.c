@@ -578,7 +578,7 @@ static struct session_tls tls_of(const struct session *s)
     memset(&t, 0, sizeof t);
     t.id = s->id;
     t.side = SESSION_RECORD_TLS_CLIENT;
-    t.kernel = (struct tls_kernel){ .active = true, .server = true, .version = TLS_1_3 };
+    t.kernel = (struct tls_kernel){ .server = true, .version = TLS_1_3 };
     strcpy(t.cipher, "TLS_AES_128_GCM_SHA256");
     return t;
 }
@@ -615,15 +615,12 @@ static bool corrupt_tls(int how, struct session_tls *t)
         t->kernel.secret[TLS_SEND].length = 32; /* in one direction alone */
         break;
     case 9:
-        t->kernel.active = false;
-        break;
-    case 10:
         t->cipher[0] = '\0';
         break;
-    case 11:
+    case 10:
         memset(t->cipher, 'x', sizeof t->cipher);
         break;
-    case 12:
+    case 11:
         memset(t->peer, 'x', sizeof t->peer);
         break;
     default:

@@ -16,9 +16,7 @@ static void begin(void)
 {
     fake_ktls_begin();
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-    kernel = (struct tls_kernel){
-        .active = true, .server = true, .version = TLS_1_3, .cipher = TLS_AES_128_GCM
-    };
+    kernel = (struct tls_kernel){ .server = true, .version = TLS_1_3, .cipher = TLS_AES_128_GCM };
     for (int d = 0; d < TLS_DIRECTIONS; d++) {
         kernel.secret[d].length = 32;
         memset(kernel.secret[d].bytes, 1 + d, 32);

@@ -201,7 +201,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 22, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 23, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__

@@ -46,14 +46,13 @@ int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t d
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     uint64_t written = 0;
     *lost = false;
-    int rc = tls_keys_get_both(ssl, keys);
+    int rc = tls_keys_get(ssl, keys);
     if (rc == 0)
         rc = ktls_written(fd, &written);
     if (rc == 0)
         rc = set_both(fd, keys, lost);
     if (rc == 0) {
         *k = (struct tls_kernel){
-            .active = true,
             .server = keys[TLS_SEND].server,
             .version = keys[TLS_SEND].version,
             .cipher = keys[TLS_SEND].cipher,
@@ -220,9 +219,9 @@ static bool is_bool(const bool *flag)
 
 bool tls_kernel_is_valid(const struct tls_kernel *k)
 {
-    return is_bool(&k->active) && is_bool(&k->server) && is_bool(&k->close_received) &&
-           is_bool(&k->close_sent) && is_bool(&k->update_due) && k->active &&
-           k->cipher < TLS_CIPHERS && (k->version == TLS_1_2 || k->version == TLS_1_3) &&
-           is_secret(&k->secret[TLS_RECEIVE]) && is_secret(&k->secret[TLS_SEND]) &&
+    return is_bool(&k->server) && is_bool(&k->close_received) && is_bool(&k->close_sent) &&
+           is_bool(&k->update_due) && k->cipher < TLS_CIPHERS &&
+           (k->version == TLS_1_2 || k->version == TLS_1_3) && is_secret(&k->secret[TLS_RECEIVE]) &&
+           is_secret(&k->secret[TLS_SEND]) &&
            k->secret[TLS_RECEIVE].length == k->secret[TLS_SEND].length;
 }

@@ -16,7 +16,6 @@
 struct ssl_st; /* OpenSSL's SSL */
 
 struct tls_kernel {
-    bool active;         /* the kernel has the keys */
     bool server;         /* this end is the server */
     bool close_received; /* the peer has sent close_notify */
     bool close_sent;

@@ -196,12 +196,6 @@ void tls_keys_unwatch(SSL *ssl)
     OPENSSL_clear_free(notes, sizeof *notes);
 }
 
-unsigned tls_keys_updates(const SSL *ssl, enum tls_direction direction)
-{
-    const struct notes *notes = notes_of(ssl);
-    return notes == NULL ? 0 : notes->updates[direction];
-}
-
 uint64_t tls_keys_received(const SSL *ssl)
 {
     const struct notes *notes = notes_of(ssl);
@@ -325,17 +319,14 @@ static int get_key_block(const SSL *ssl, unsigned char *out, size_t size)
     return 0;
 }
 
-/* Of both directions, or of one. */
-static int get_tls12(const SSL *ssl, enum tls_cipher cipher, struct tls_keys *receive,
-                     struct tls_keys *send)
+static int get_tls12(const SSL *ssl, struct tls_keys keys[TLS_DIRECTIONS])
 {
+    enum tls_cipher cipher = keys[TLS_SEND].cipher;
     unsigned char block[TLS_KEY_BLOCK_MAX];
     size_t fixed = cipher == TLS_CHACHA20_POLY1305 ? TLS_IV_SIZE : TLS_SALT_SIZE;
     int rc = get_key_block(ssl, block, 2 * (tls_cipher_key_size(cipher) + fixed));
-    if (rc == 0 && send != NULL)
-        take_tls12(block, TLS_SEND, send);
-    if (rc == 0 && receive != NULL)
-        take_tls12(block, TLS_RECEIVE, receive);
+    for (enum tls_direction d = 0; rc == 0 && d < TLS_DIRECTIONS; d++)
+        take_tls12(block, d, &keys[d]);
     OPENSSL_cleanse(block, sizeof block);
     return rc;
 }
@@ -402,48 +393,35 @@ static bool has_short_records(const SSL *ssl)
 }
 
 /* Everything but what is derived. */
-static int begin_keys(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
+static int begin_keys(SSL *ssl, struct tls_keys keys[TLS_DIRECTIONS])
 {
     const struct notes *notes = library.index == -1 ? NULL : notes_of(ssl);
     int version = SSL_version(ssl);
     int cipher = cipher_of(ssl);
     if (cipher < 0 || (version != TLS1_2_VERSION && version != TLS1_3_VERSION))
         return -EOPNOTSUPP;
-    if (direction == TLS_SEND && has_short_records(ssl))
+    if (has_short_records(ssl))
         return -EMSGSIZE;
-    if (direction == TLS_SEND && SSL_get_key_update_type(ssl) != SSL_KEY_UPDATE_NONE)
+    if (SSL_get_key_update_type(ssl) != SSL_KEY_UPDATE_NONE)
         return -EBUSY;
     if (notes == NULL)
         return -ENOKEY;
-    *keys = (struct tls_keys){
-        .server = SSL_is_server(ssl) != 0,
-        .version = (uint16_t)version,
-        .cipher = (uint8_t)cipher,
-        .sequence = notes->records[direction],
-    };
+    for (int d = 0; d < TLS_DIRECTIONS; d++)
+        keys[d] = (struct tls_keys){
+            .server = SSL_is_server(ssl) != 0,
+            .version = (uint16_t)version,
+            .cipher = (uint8_t)cipher,
+            .sequence = notes->records[d],
+        };
     return 0;
 }
 
-int tls_keys_get(SSL *ssl, enum tls_direction direction, struct tls_keys *keys)
+int tls_keys_get(SSL *ssl, struct tls_keys keys[TLS_DIRECTIONS])
 {
-    int rc = begin_keys(ssl, direction, keys);
-    if (rc < 0)
-        return rc;
-    if (keys->version == TLS_1_3)
-        return get_tls13(notes_of(ssl), direction, keys);
-    return get_tls12(ssl, keys->cipher, direction == TLS_RECEIVE ? keys : NULL,
-                     direction == TLS_SEND ? keys : NULL);
-}
-
-int tls_keys_get_both(SSL *ssl, struct tls_keys keys[TLS_DIRECTIONS])
-{
-    int rc = begin_keys(ssl, TLS_SEND, &keys[TLS_SEND]);
-    if (rc == 0)
-        rc = begin_keys(ssl, TLS_RECEIVE, &keys[TLS_RECEIVE]);
-    if (rc < 0)
-        return rc;
-    if (keys[TLS_SEND].version != TLS_1_3)
-        return get_tls12(ssl, keys[TLS_SEND].cipher, &keys[TLS_RECEIVE], &keys[TLS_SEND]);
-    rc = get_tls13(notes_of(ssl), TLS_SEND, &keys[TLS_SEND]);
-    return rc < 0 ? rc : get_tls13(notes_of(ssl), TLS_RECEIVE, &keys[TLS_RECEIVE]);
+    int rc = begin_keys(ssl, keys);
+    if (rc == 0 && keys[TLS_SEND].version == TLS_1_2)
+        return get_tls12(ssl, keys);
+    for (enum tls_direction d = 0; rc == 0 && d < TLS_DIRECTIONS; d++)
+        rc = get_tls13(notes_of(ssl), d, &keys[d]);
+    return rc;
 }

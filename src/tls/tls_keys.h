@@ -28,18 +28,12 @@ int tls_keys_handshake(struct ssl_st *ssl);
 /* Stops counting: for a connection that stays in user space. tls_keys_get() fails afterwards. */
 void tls_keys_unwatch(struct ssl_st *ssl);
 
-/* Sets *keys to the present keys of a connection whose handshake is complete. The caller clears
- * them after use (tls_cipher_clear()). Returns 0; -EBUSY: a KeyUpdate will be sent before the next
- * data; -EOPNOTSUPP: the kernel does not have the version or the cipher; -EMSGSIZE: records must be
- * shorter than the kernel makes them (RFC 6066, max_fragment_length); -ENOKEY: secrets are not
- * known; -EKEYREJECTED: OpenSSL failed. */
-int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys);
-
-/* The same for both directions, with less work. */
-int tls_keys_get_both(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS]);
-
-/* The number of KeyUpdate messages that the connection has received or sent so far. */
-unsigned tls_keys_updates(const struct ssl_st *ssl, enum tls_direction direction);
+/* Sets the present keys of both directions of a connection whose handshake is complete. The caller
+ * clears them after use (tls_cipher_clear()), also after an error. Returns 0; -EBUSY: a KeyUpdate
+ * will be sent before the next data; -EOPNOTSUPP: the kernel does not have the version or the
+ * cipher; -EMSGSIZE: records must be shorter than the kernel makes them (RFC 6066,
+ * max_fragment_length); -ENOKEY: secrets are not known; -EKEYREJECTED: OpenSSL failed. */
+int tls_keys_get(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS]);
 
 /* The number of records that were received under the present keys. */
 uint64_t tls_keys_received(const struct ssl_st *ssl);

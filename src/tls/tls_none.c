@@ -9,15 +9,9 @@
 #include "tls/tls_stream.h"
 #include "tls/tls_trial.h"
 
-int tls_keys_get_both(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS])
+int tls_keys_get(struct ssl_st *ssl, struct tls_keys keys[TLS_DIRECTIONS])
 {
     (void)ssl, (void)keys;
-    return -EOPNOTSUPP;
-}
-
-int tls_keys_get(struct ssl_st *ssl, enum tls_direction direction, struct tls_keys *keys)
-{
-    (void)ssl, (void)direction, (void)keys;
     return -EOPNOTSUPP;
 }
 

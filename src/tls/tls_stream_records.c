@@ -39,7 +39,7 @@ int tls_stream_records_take(struct tls_stream *s)
     struct tls_keys keys[TLS_DIRECTIONS] = { 0 };
     if (SSL_has_pending(s->ssl) == 1 || s->close_sent || s->is_final)
         return -EBUSY;
-    int rc = tls_keys_get_both(s->ssl, keys);
+    int rc = tls_keys_get(s->ssl, keys);
     if (rc == 0) {
         s->records = tls_records_new(keys);
         rc = s->records == NULL ? -ENOMEM : 0;

@@ -287,7 +287,7 @@ static void put_tls(struct handover_message *p, unsigned item)
     memset(&e, 0, sizeof e);
     e.id = item + 1;
     e.side = SESSION_RECORD_TLS_CLIENT;
-    e.kernel = (struct tls_kernel){ .active = true, .server = true, .version = TLS_1_3 };
+    e.kernel = (struct tls_kernel){ .server = true, .version = TLS_1_3 };
     memcpy(e.cipher, "TLS_AES_128_GCM_SHA256", 22);
     (void)handover_message_add(p, &e, sizeof e, NULL, 0);
 }
