@@ -31,13 +31,12 @@ static struct {
 
 static void listen_at(const char *text, int backlog)
 {
-    const struct sock_options options = { .backlog = backlog };
     ck_assert_int_eq(addr_parse(&r.at, text, &(const char *){ NULL }), 0);
     if (!addr_is_unix(&r.at))
         r.at.in.sin_port = 0; /* any port; at the same offset in IPv6 */
     close(r.listener);
-    r.listener = sock_listen(&r.at, &options, &(struct file_id){ .ino = 0 });
-    ck_assert_int_ge(r.listener, 0);
+    r.listener = sock_bind(&r.at, &(struct sock_options){ 0 }, &(struct file_id){ .ino = 0 });
+    ck_assert_int_eq(listen(r.listener, backlog), 0);
     r.at.len = sizeof r.at.un;
     ck_assert_int_eq(getsockname(r.listener, &r.at.sa, &r.at.len), 0);
 }

@@ -25,21 +25,15 @@ static int arena_grow(struct arena *a, size_t least)
     return 0;
 }
 
-char *arena_strndup(struct arena *a, const char *bytes, size_t length)
+char *arena_strdup(struct arena *a, const char *text)
 {
-    size_t size = length + 1;
+    size_t size = strlen(text) + 1;
     if (size > a->available && arena_grow(a, size) < 0)
         return NULL;
     char *copy = a->chunk->bytes + (a->chunk->size - a->available);
-    memcpy(copy, bytes, length);
-    copy[length] = '\0';
+    memcpy(copy, text, size);
     a->available -= size;
     return copy;
-}
-
-char *arena_strdup(struct arena *a, const char *text)
-{
-    return arena_strndup(a, text, strlen(text));
 }
 
 void arena_fini(struct arena *a)

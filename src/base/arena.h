@@ -12,10 +12,8 @@ struct arena {
     size_t available;          /* bytes left in it */
 };
 
-/* Copy the text, or its first `length` bytes, and terminate the copy. Return NULL when out of
- * memory. */
+/* Copies the text. Returns NULL when out of memory. */
 char *arena_strdup(struct arena *a, const char *text);
-char *arena_strndup(struct arena *a, const char *bytes, size_t length);
 
 /* Frees all copies. */
 void arena_fini(struct arena *a);

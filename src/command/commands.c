@@ -178,9 +178,10 @@ static enum request_result execute(struct request *r)
     return c->execute(r);
 }
 
-void commands_run(struct runtime *rt, struct admin_call *call, const char *line)
+/* The call is answered before this returns, or later. */
+static void on_command(void *arg, struct admin_call *call, char *line)
 {
-    struct request *r = request_new(rt, call, line);
+    struct request *r = request_new(arg, call, line);
     if (r == NULL)
         admin_answer(call, NULL, 0);
     else if (execute(r) == REQUEST_DONE)
@@ -217,11 +218,6 @@ static enum request_result command_help(struct request *r)
 }
 
 /* ---- start and end ---- */
-
-static void on_command(void *arg, struct admin_call *call, char *line)
-{
-    commands_run(arg, call, line);
-}
 
 int commands_open(struct runtime *rt)
 {

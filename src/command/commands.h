@@ -13,7 +13,4 @@ int commands_open(struct runtime *rt);
  * does nothing. */
 void commands_fini(struct runtime *rt);
 
-/* Runs the command in line. The call is answered before commands_run() returns, or later. */
-void commands_run(struct runtime *rt, struct admin_call *call, const char *line);
-
 #endif

@@ -129,20 +129,20 @@ bool config_file_leftovers(const struct config_file *f, char text[CONFIG_FILE_ER
     return text[0] != '\0';
 }
 
+static void drop_former(const struct config_file *f)
+{
+    (void)unlinkat(f->dir, name_of(f->former), 0);
+}
+
 void config_file_remove_leftovers(const struct config_file *f)
 {
     config_file_drop_candidate(f);
-    config_file_drop_former(f);
+    drop_former(f);
 }
 
 void config_file_drop_candidate(const struct config_file *f)
 {
     (void)unlinkat(f->dir, name_of(f->candidate), 0);
-}
-
-void config_file_drop_former(const struct config_file *f)
-{
-    (void)unlinkat(f->dir, name_of(f->former), 0);
 }
 
 /* ---- content ---- */
@@ -279,13 +279,13 @@ static int set_exchange_error(struct config_file *f)
 /* Where names cannot be exchanged, the former file gets a second name first. */
 static int replace_by_link(struct config_file *f)
 {
-    config_file_drop_former(f);
+    drop_former(f);
     if (linkat(f->dir, name_of(f->path), f->dir, name_of(f->former), 0) == -1)
         return set_error(f, errno, "%s: cannot be kept as %s", f->path, f->former);
     if (renameat(f->dir, name_of(f->candidate), f->dir, name_of(f->path)) == 0)
         return 0;
     int rc = set_error(f, errno, "%s", f->path);
-    config_file_drop_former(f);
+    drop_former(f);
     return rc;
 }
 

@@ -44,6 +44,5 @@ void config_file_drop_candidate(const struct config_file *f);
 int config_file_replace(struct config_file *f);
 /* Gives the former file its name back. Returns 0 or -errno. */
 int config_file_restore(struct config_file *f);
-void config_file_drop_former(const struct config_file *f);
 
 #endif

@@ -56,7 +56,8 @@ static void print_json(const json_t *result, FILE *out)
     free(text);
 }
 
-enum ctl_status ctl_done(const struct ctl *c, const json_t *answer)
+/* The status for an answer without errors: its "changed" counts with --detailed-exitcode. */
+static enum ctl_status ctl_done(const struct ctl *c, const json_t *answer)
 {
     bool changed = json_is_true(json_object_get(answer, "changed"));
     return c->detailed_exitcode && changed ? CTL_CHANGED : CTL_DONE;

@@ -51,7 +51,4 @@ enum ctl_status ctl_fail_connection(const struct ctl *c, int rc);
  * the answer, which the caller frees, or NULL and *rc. */
 json_t *ctl_request(struct ctl *c, const char *command, int *rc);
 
-/* The status for an answer without errors: its "changed" counts with --detailed-exitcode. */
-enum ctl_status ctl_done(const struct ctl *c, const json_t *answer);
-
 #endif

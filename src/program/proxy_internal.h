@@ -1,5 +1,6 @@
 /* What the parts of the process share: proxy_start.c makes it, proxy.c runs it, proxy_shutdown.c
- * drains and frees it, proxy_handed_over.c ends it after an upgrade. For the control thread, except where noted. */
+ * drains and frees it, proxy_handed_over.c ends it after an upgrade. For the control thread, except
+ * where noted. */
 #ifndef ZPROXY_PROGRAM_PROXY_INTERNAL_H
 #define ZPROXY_PROGRAM_PROXY_INTERNAL_H
 
@@ -63,9 +64,6 @@ void proxy_log_stopped(struct proxy *p);
  * begins. A second call restarts the delay; with delay_ms 0 the drain begins at once. why: the
  * cause, for the log. */
 void proxy_leave(struct proxy *p, const char *why, uint64_t delay_ms);
-/* Stops accepting and waits for the sessions to end; those that are left after shutdown_timeout are
- * reset. */
-void proxy_drain(struct proxy *p, const char *why);
 /* Resets all sessions. */
 void proxy_abort_sessions(struct proxy *p, const char *why);
 /* The control socket's command "shutdown": runtime.shut_down. */

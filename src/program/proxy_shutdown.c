@@ -76,9 +76,10 @@ static void drain_pool_servers(void *arg, struct pool *pool)
                     pool_name(pool));
 }
 
-/* With shutdown_spread_ms, sessions that are on no server then, and those that start later, are
- * reset after that time. */
-void proxy_drain(struct proxy *p, const char *why)
+/* Stops accepting and waits for the sessions to end; those that are left after shutdown_timeout are
+ * reset. With shutdown_spread_ms, sessions that are on no server then, and those that start later,
+ * are reset after that time. */
+static void proxy_drain(struct proxy *p, const char *why)
 {
     uint64_t spread_ms = p->shutdown_spread_ms;
     uint64_t timeout_ms =

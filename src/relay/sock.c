@@ -197,17 +197,6 @@ const char *sock_bind_strerror(int rc)
     return safe_open_strerror(rc);
 }
 
-int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file)
-{
-    int fd = sock_bind(at, options, file);
-    if (fd < 0 || listen(fd, options->backlog) == 0)
-        return fd;
-    int rc = -errno;
-    unix_socket_unlink(at, file);
-    close(fd);
-    return rc;
-}
-
 static void get_congestion(int fd, char name[SOCK_CONGESTION_MAX])
 {
     socklen_t length = SOCK_CONGESTION_MAX;

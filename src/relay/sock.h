@@ -55,11 +55,8 @@ int sock_bind(const struct addr *at, const struct sock_options *options, struct 
  */
 void sock_device(int fd, char device[IFNAMSIZ]);
 
-/* The text for an error of sock_bind() or sock_listen(). */
+/* The text for an error of sock_bind(). */
 const char *sock_bind_strerror(int rc);
-
-/* Calls sock_bind() and listen(2). */
-int sock_listen(const struct addr *at, const struct sock_options *options, struct file_id *file);
 
 #define SOCK_CONGESTION_MAX 16 /* the kernel's TCP_CA_NAME_MAX */
 
