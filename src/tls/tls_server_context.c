@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/stats.h"
 #include "tls/certificate.h"
 #include "tls/certificate_names.h"
@@ -23,8 +24,10 @@ struct tls_server_context {
     struct counter *used;
     size_t count;
     struct certificate_names names;
-    SSL_CTX **group; /* of names.group[i] */
+    SSL_CTX **group;    /* of names.group[i] */
+    uint64_t *identity; /* of names.group[i] */
     struct tls_ticket_keys *ticket_keys;
+    struct tls_tickets tickets;
     X509_STORE *client_ca; /* NULL: no certificates of clients */
     uint64_t client_ca_digest;
     unsigned char alpn[CONFIG_ALPN_MAX];
@@ -132,18 +135,33 @@ static bool digest_client_ca(const struct tls_server_context *c, EVP_MD_CTX *dig
     return ok;
 }
 
-/* A session may only be resumed where its client would be verified in the same way: on the
- * listener that it began with, and as long as the CAs are the same. */
+static bool digest_text(EVP_MD_CTX *digest, const char *text)
+{
+    const char *t = text == NULL ? "" : text;
+    return EVP_DigestUpdate(digest, t, strlen(t) + 1) == 1;
+}
+
+/* What may be agreed. With TLS 1.2 a session keeps its cipher, and the secret of its group. */
+static bool digest_limits(const struct config_tls *limits, EVP_MD_CTX *digest)
+{
+    const unsigned char versions[] = { (unsigned char)limits->min, (unsigned char)limits->max };
+    return EVP_DigestUpdate(digest, versions, sizeof versions) == 1 &&
+           digest_text(digest, limits->ciphers) && digest_text(digest, limits->ciphersuites) &&
+           digest_text(digest, limits->groups);
+}
+
+/* A session may only be resumed where a full handshake would agree and verify the same: on the
+ * listener that it began with, and as long as the CAs, the versions and the ciphers are the same.
+ */
 static bool set_session_context(const struct tls_server_context *c, SSL_CTX *ctx)
 {
     unsigned char id[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    const char *name = c->conf->name;
     const unsigned char verify = (unsigned char)c->conf->tls_verify_client;
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     bool ok = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
               EVP_DigestUpdate(digest, &verify, sizeof verify) == 1 &&
-              EVP_DigestUpdate(digest, name, strlen(name) + 1) == 1 &&
+              digest_text(digest, c->conf->name) && digest_limits(&c->conf->tls_limits, digest) &&
               digest_client_ca(c, digest) && EVP_DigestFinal_ex(digest, id, &size) == 1;
     EVP_MD_CTX_free(digest);
     return ok && SSL_CTX_set_session_id_context(ctx, id, size) == 1;
@@ -158,7 +176,28 @@ static bool set_tickets(const struct tls_server_context *c, SSL_CTX *ctx)
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         return SSL_CTX_set_num_tickets(ctx, 0) == 1;
     }
-    return tls_tickets_use(ctx, c->ticket_keys) == 0;
+    return tls_tickets_use(ctx, &c->tickets) == 0;
+}
+
+/* A session must not outlive the certificates for its name. Their names identify them: one that was
+ * renewed goes on. */
+static uint64_t identity_of_group(const struct tls_server_context *c,
+                                  const struct certificate_group *g)
+{
+    uint64_t sum = 0;
+    for (size_t type = 0; type < CERTIFICATE_TYPES; type++)
+        if (g->certificate[type] != CERTIFICATE_NONE) {
+            const char *names = c->certificate[g->certificate[type]].names;
+            sum += hash_mix(hash_bytes(names, strlen(names)) + type);
+        }
+    return sum;
+}
+
+static uint64_t identity_of_name(const void *arg, const char *name)
+{
+    const struct tls_server_context *c = arg;
+    size_t group = certificate_names_find(&c->names, name);
+    return c->identity[group == CERTIFICATE_NONE ? 0 : group];
 }
 
 static int use_certificates(const struct tls_server_context *c, const struct certificate_group *g,
@@ -200,10 +239,14 @@ static int make_groups(struct tls_server_context *c, const struct tls_problems *
 {
     int rc = 0;
     if (certificate_names_init(&c->names, c->certificate, c->count) < 0 ||
-        (c->group = calloc(c->names.group_count, sizeof(SSL_CTX *))) == NULL)
+        (c->group = calloc(c->names.group_count, sizeof(SSL_CTX *))) == NULL ||
+        (c->identity = calloc(c->names.group_count, sizeof *c->identity)) == NULL)
         return tls_problem(p, "tls", 0, "out of memory");
-    for (size_t i = 0; i < c->names.group_count && rc == 0; i++)
+    c->tickets = (struct tls_tickets){ c->ticket_keys, identity_of_name, c };
+    for (size_t i = 0; i < c->names.group_count && rc == 0; i++) {
+        c->identity[i] = identity_of_group(c, &c->names.group[i]);
         rc = make_group(c, i, p);
+    }
     return rc;
 }
 
@@ -249,6 +292,7 @@ void tls_server_context_free(struct tls_server_context *c)
     for (size_t i = 0; i < c->names.group_count && c->group != NULL; i++)
         SSL_CTX_free(c->group[i]);
     free(c->group);
+    free(c->identity);
     certificate_names_fini(&c->names);
     for (size_t i = 0; i < c->count; i++)
         certificate_fini(&c->certificate[i]);

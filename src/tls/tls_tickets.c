@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static struct {
 /* Fetched once: fetching takes longer than to encrypt a ticket. */
 static struct {
     pthread_once_t once;
-    int index; /* of the keys in the ex_data of an SSL_CTX; -1: no memory */
+    int index; /* of struct tls_tickets in the ex_data of an SSL_CTX; -1: no memory */
     EVP_CIPHER *aes_128, *aes_256;
 } library = { .once = PTHREAD_ONCE_INIT, .index = -1 };
 
@@ -229,23 +230,72 @@ static bool is_replaced(const SSL *ssl, bool old)
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                      EVP_MAC_CTX *hmac, int encrypt)
 {
-    const struct tls_ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), library.index);
+    const struct tls_tickets *t = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), library.index);
     struct ticket_key key;
     bool old = false;
-    if (!find_key(keys, encrypt ? NULL : name, &key, &old))
+    if (!find_key(t->keys, encrypt ? NULL : name, &key, &old))
         return 0;
     int rc = use_key(&key, name, iv, cipher, hmac, encrypt);
     OPENSSL_cleanse(&key, sizeof key);
     return rc == 1 && !encrypt && is_replaced(ssl, old) ? 2 : rc;
 }
 
-/* ---- the name of a session ---- */
+/* ---- what a session is bound to ---- */
+
+/* Stands in the ticket, with as many bytes of the name as it has. A machine of another byte order
+ * reads another identity, so that it refuses the ticket. */
+struct ticket_note {
+    int64_t until; /* CLOCK_REALTIME, which machines with the same keys share */
+    uint64_t identity;
+    char name[TLSEXT_MAXLEN_host_name];
+};
+
+static size_t note_size(size_t name)
+{
+    return offsetof(struct ticket_note, name) + name;
+}
+
+/* Returns the bytes of the name, or -1: there is no note. */
+static int note_read(SSL_SESSION *session, struct ticket_note *note)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    if (SSL_SESSION_get0_ticket_appdata(session, &bytes, &size) != 1 || size < note_size(0) ||
+        size > note_size(sizeof note->name))
+        return -1;
+    memcpy(note, bytes, size);
+    return (int)(size - note_size(0));
+}
+
+/* The end of a session that is resumed stays. */
+static int64_t end_of_session(SSL *ssl)
+{
+    struct ticket_note former;
+    if (SSL_session_reused(ssl) && note_read(SSL_get_session(ssl), &former) >= 0)
+        return former.until;
+    return time(NULL) + TLS_TICKETS_LIFETIME;
+}
+
+/* OpenSSL has begun the time of a session of TLS 1.3 again, and tells the client its timeout. */
+static void set_timeout(SSL *ssl, int64_t until)
+{
+    int64_t left = until - time(NULL);
+    if (SSL_version(ssl) == TLS1_3_VERSION)
+        SSL_SESSION_set_timeout(SSL_get_session(ssl), left > 0 ? (long)left : 0);
+}
 
 static int on_new_session(SSL *ssl, void *arg)
 {
+    const struct tls_tickets *t = arg;
     const char *name = tls_stream_server_name(tls_stream_of(ssl));
-    (void)arg;
-    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), name, strlen(name));
+    size_t length = strlen(name);
+    struct ticket_note note = { .until = end_of_session(ssl),
+                                .identity = t->identity(t->arg, name) };
+    if (length > sizeof note.name)
+        return 0;
+    memcpy(note.name, name, length);
+    set_timeout(ssl, note.until);
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &note, note_size(length));
 }
 
 /* A certificate of a client that has expired is not good any more, though it was verified. */
@@ -255,36 +305,37 @@ static bool has_expired(const SSL_SESSION *session)
     return peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) < 0;
 }
 
-static bool has_same_name(SSL *ssl, SSL_SESSION *session)
-{
-    const char *name = tls_stream_server_name(tls_stream_of(ssl));
-    void *noted = NULL;
-    size_t size = 0;
-    return SSL_SESSION_get0_ticket_appdata(session, &noted, &size) == 1 && size == strlen(name) &&
-           (size == 0 || strncasecmp(noted, name, size) == 0);
-}
-
 /* A session is not resumed under another name (RFC 6066, 3): what the name decides, such as the
  * certificate, would be that of the former name. */
+static bool may_be_resumed(SSL *ssl, SSL_SESSION *session, const struct tls_tickets *t)
+{
+    const char *name = tls_stream_server_name(tls_stream_of(ssl));
+    struct ticket_note note;
+    int length = note_read(session, &note);
+    return length >= 0 && (size_t)length == strlen(name) &&
+           strncasecmp(note.name, name, (size_t)length) == 0 && time(NULL) < note.until &&
+           note.identity == t->identity(t->arg, name) && !has_expired(session);
+}
+
 static SSL_TICKET_RETURN on_old_session(SSL *ssl, SSL_SESSION *session,
                                         const unsigned char *key_name, size_t size,
                                         SSL_TICKET_STATUS status, void *arg)
 {
-    (void)key_name, (void)size, (void)arg;
+    (void)key_name, (void)size;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
-    if (!has_same_name(ssl, session) || has_expired(session))
+    if (!may_be_resumed(ssl, session, arg))
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-int tls_tickets_use(SSL_CTX *ctx, const struct tls_ticket_keys *keys)
+int tls_tickets_use(SSL_CTX *ctx, const struct tls_tickets *tickets)
 {
     pthread_once(&library.once, prepare_library);
     SSL_CTX_set_timeout(ctx, TLS_TICKETS_LIFETIME);
-    if (library.index == -1 || SSL_CTX_set_ex_data(ctx, library.index, (void *)keys) != 1 ||
+    if (library.index == -1 || SSL_CTX_set_ex_data(ctx, library.index, (void *)tickets) != 1 ||
         SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket) != 1 ||
-        SSL_CTX_set_session_ticket_cb(ctx, on_new_session, on_old_session, NULL) != 1)
+        SSL_CTX_set_session_ticket_cb(ctx, on_new_session, on_old_session, (void *)tickets) != 1)
         return -ENOMEM;
     return 0;
 }
