@@ -80,6 +80,14 @@ static struct location place_find(const struct config *c, enum section_kind kind
     return found;
 }
 
+bool place_is_given(const struct config *c, enum section_kind kind, size_t i, const char *key)
+{
+    for (const struct config_place *p = c->place; p < c->place + c->place_count; p++)
+        if (p->kind == kind && p->section == i && p->key != NULL && strcmp(p->key, key) == 0)
+            return true;
+    return false;
+}
+
 /* The place in another configuration that stands for p of c; file NULL: none does. */
 static struct location place_counterpart(const struct config *c, const struct config_place *p,
                                          const struct config *other)

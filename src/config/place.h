@@ -12,6 +12,9 @@
 /* Notes the places of all such keys, and of their sections. Returns false when out of memory. */
 bool place_note(const struct load *l);
 
+/* Whether the i-th section of a kind gives the key itself, not by [defaults]. */
+bool place_is_given(const struct config *c, enum section_kind kind, size_t i, const char *key);
+
 /* Replaces the places of a configuration that was printed and read again, for the user does not
  * know that text: by those of `from`, where the section of the same name has the same value; other
  * places are not known then. */

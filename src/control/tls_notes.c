@@ -1,11 +1,15 @@
 #include "control/tls_notes.h"
 
 #include <stdbool.h>
+#include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/hostname.h"
+#include "config/place.h"
 #include "control/tls_kernel_report.h"
 #include "tls/tls_client_context.h"
+#include "tls/tls_limits.h"
 #include "tls/tls_server_context.h"
 #include "tls/tls_trial.h"
 
@@ -37,6 +41,79 @@ static void print_impossible(const struct config_listen *listen, const struct ce
                 why);
 }
 
+/* ---- keys without effect ---- */
+
+/* A section whose keys are looked at. */
+struct noted_section {
+    const struct config *conf;
+    enum section_kind kind;
+    size_t i;
+    const char *type;
+    const char *name;
+    FILE *out;
+};
+
+static void print_unknown(void *arg, const char *key, const char *word)
+{
+    const struct noted_section *s = arg;
+    fprintf(s->out,
+            "note: [%s %s] %s: OpenSSL has no cipher \"%s\" for TLS %s, and leaves it out\n",
+            s->type, s->name, key, word, strcmp(key, "tls_ciphers") == 0 ? "1.2" : "1.3");
+}
+
+/* What [defaults] gives is meant for other sections. */
+static void print_unused(const struct noted_section *s, const char *key, const char *why)
+{
+    if (place_is_given(s->conf, s->kind, s->i, key))
+        fprintf(s->out, "note: [%s %s] %s: has no effect with %s\n", s->type, s->name, key, why);
+}
+
+static void print_limits_notes(struct noted_section s, const struct config_tls *limits)
+{
+    tls_limits_find_unknown(limits, print_unknown, &s);
+    if (limits->min == CONFIG_TLS_1_3)
+        print_unused(&s, "tls_ciphers", "tls_min = 1.3: it is for TLS 1.2");
+    if (limits->max == CONFIG_TLS_1_2)
+        print_unused(&s, "tls_ciphersuites", "tls_max = 1.2: it is for TLS 1.3");
+}
+
+static void print_name_note(const struct config_listen *listen, const char *name, FILE *out)
+{
+    struct certificate_info first;
+    if (tls_server_context_covers(listen->tls_context, name))
+        return;
+    tls_server_context_certificate(listen->tls_context, 0, &first);
+    fprintf(out, "note: [listen %s] route: sni=%s: no certificate is for this name, ", listen->name,
+            name);
+    if (listen->tls_unknown_name == CONFIG_UNKNOWN_NAME_REJECT)
+        fputs("and tls_unknown_name = reject refuses it\n", out);
+    else
+        fprintf(out, "so clients get the first one, for %s\n", first.names);
+}
+
+static void print_protocol_note(const struct config_listen *listen, const char *name, FILE *out)
+{
+    const struct config_tls *limits = &listen->tls_limits;
+    for (size_t i = 0; i < limits->alpn_count; i++)
+        if (strcasecmp(limits->alpn[i], name) == 0)
+            return;
+    fprintf(out, "note: [listen %s] route: alpn=%s: is never agreed without tls_alpn = %s\n",
+            listen->name, name, name);
+}
+
+static void print_route_notes(const struct config_listen *listen, FILE *out)
+{
+    for (const struct config_route *r = listen->route; r < listen->route + listen->route_count;
+         r++) {
+        for (size_t i = 0; i < r->sni.count; i++)
+            print_name_note(listen, r->sni.word[i], out);
+        for (size_t i = 0; i < r->alpn.count; i++)
+            print_protocol_note(listen, r->alpn.word[i], out);
+    }
+}
+
+/* ---- sections ---- */
+
 static void print_listener_notes(const struct config_listen *listen, FILE *out)
 {
     const char *tried[TYPES_MAX + 1] = { NULL };
@@ -46,6 +123,8 @@ static void print_listener_notes(const struct config_listen *listen, FILE *out)
         print_invalid("listen", listen->name, &c, out);
         print_impossible(listen, &c, tried, out);
     }
+    if (listen->tls)
+        print_route_notes(listen, out);
 }
 
 static void print_pool_notes(const struct config_pool *pool, FILE *out)
@@ -63,8 +142,17 @@ static void print_pool_notes(const struct config_pool *pool, FILE *out)
 void tls_notes_print(const struct config *conf, FILE *out)
 {
     tls_kernel_report_print_note(conf, out);
-    for (size_t i = 0; i < conf->listen_count; i++)
-        print_listener_notes(&conf->listen[i], out);
-    for (size_t i = 0; i < conf->pool_count; i++)
-        print_pool_notes(&conf->pool[i], out);
+    for (size_t i = 0; i < conf->listen_count; i++) {
+        const struct config_listen *listen = &conf->listen[i];
+        print_listener_notes(listen, out);
+        print_limits_notes((struct noted_section){ conf, SECTION_LISTEN, i, "listen", listen->name,
+                                                   out },
+                           &listen->tls_limits);
+    }
+    for (size_t i = 0; i < conf->pool_count; i++) {
+        const struct config_pool *pool = &conf->pool[i];
+        print_pool_notes(pool, out);
+        print_limits_notes((struct noted_section){ conf, SECTION_POOL, i, "pool", pool->name, out },
+                           &pool->tls_limits);
+    }
 }

@@ -218,3 +218,19 @@ size_t certificate_names_find(const struct certificate_names *n, const char *nam
     dot[-1] = '*';
     return find_exactly(n, dot - 1);
 }
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+bool certificate_names_cover(const struct certificate_names *n, const char *pattern)
+{
+    bool found = false;
+    if (pattern[0] != '*')
+        return certificate_names_find(n, pattern) != CERTIFICATE_NONE;
+    for (size_t i = 0; i < n->name_count && !found; i++)
+        found = ends_with(n->name[i].name, pattern + 1);
+    return found;
+}

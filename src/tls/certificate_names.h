@@ -33,6 +33,10 @@ int certificate_names_init(struct certificate_names *n, const struct certificate
                            size_t count);
 void certificate_names_fini(struct certificate_names *n);
 
+/* Whether a certificate is for a name, or for one that matches the pattern "*.NAME" of hostname.h.
+ */
+bool certificate_names_cover(const struct certificate_names *n, const char *pattern);
+
 /* Returns the group for a name, in any case; CERTIFICATE_NONE: no certificate is for it. */
 size_t certificate_names_find(const struct certificate_names *n, const char *name);
 

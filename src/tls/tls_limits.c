@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int version_number(enum config_tls_version v)
@@ -37,6 +38,36 @@ const char *tls_limits_apply(const struct config_tls *limits, struct ssl_ctx_st 
     if (limits->groups != NULL && SSL_CTX_set1_groups_list(ctx, limits->groups) != 1)
         return refused("tls_groups", limits->groups, "names such as X25519:P-256", text, size);
     return NULL;
+}
+
+/* A list as OpenSSL reads it. */
+struct cipher_list {
+    const char *key;
+    const char *separators;
+    int (*set)(SSL_CTX *ctx, const char *list); /* fails if the list has no cipher */
+};
+
+/* Words that begin with "!", "-", "+" or "@" add no cipher. */
+static void find_unknown(const struct cipher_list *l, const char *list, tls_limits_unknown_fn *fn,
+                         void *arg)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    char *copy = list == NULL || ctx == NULL ? NULL : strdup(list), *rest = NULL;
+    for (const char *word = copy == NULL ? NULL : strtok_r(copy, l->separators, &rest);
+         word != NULL; word = strtok_r(NULL, l->separators, &rest))
+        if (strchr("!-+@", word[0]) == NULL && l->set(ctx, word) != 1)
+            fn(arg, l->key, word);
+    free(copy);
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+}
+
+void tls_limits_find_unknown(const struct config_tls *limits, tls_limits_unknown_fn *fn, void *arg)
+{
+    static const struct cipher_list older = { "tls_ciphers", ":,; ", SSL_CTX_set_cipher_list };
+    static const struct cipher_list newer = { "tls_ciphersuites", ":", SSL_CTX_set_ciphersuites };
+    find_unknown(&older, limits->ciphers, fn, arg);
+    find_unknown(&newer, limits->ciphersuites, fn, arg);
 }
 
 size_t tls_limits_alpn(const struct config_tls *limits, unsigned char list[CONFIG_ALPN_MAX])

@@ -4,6 +4,7 @@
 #include "tls/tls_client_context.h"
 #include "tls/tls_error.h"
 #include "tls/tls_keys.h"
+#include "tls/tls_limits.h"
 #include "tls/tls_server_context.h"
 #include "tls/tls_session_cache.h"
 #include "tls/tls_stream.h"
@@ -109,6 +110,17 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
 {
     (void)c, (void)i;
     *out = (struct certificate_info){ .file = "", .names = "", .host = "", .type = "" };
+}
+
+bool tls_server_context_covers(const struct tls_server_context *c, const char *pattern)
+{
+    (void)c, (void)pattern;
+    return true;
+}
+
+void tls_limits_find_unknown(const struct config_tls *limits, tls_limits_unknown_fn *fn, void *arg)
+{
+    (void)limits, (void)fn, (void)arg;
 }
 
 void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg)

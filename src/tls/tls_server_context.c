@@ -334,6 +334,11 @@ void tls_server_context_certificate(const struct tls_server_context *c, size_t i
     out->used = counter_get(&c->used[i]);
 }
 
+bool tls_server_context_covers(const struct tls_server_context *c, const char *pattern)
+{
+    return certificate_names_cover(&c->names, pattern);
+}
+
 void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg)
 {
     if (c == NULL)

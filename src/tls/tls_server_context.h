@@ -35,6 +35,9 @@ size_t tls_server_context_count(const struct tls_server_context *c);
 void tls_server_context_certificate(const struct tls_server_context *c, size_t i,
                                     struct certificate_info *out);
 
+/* Whether a certificate is for a name, or for one that matches the pattern "*.NAME". */
+bool tls_server_context_covers(const struct tls_server_context *c, const char *pattern);
+
 /* Calls fn() for each file that was read. c may be NULL. */
 void tls_server_context_files(const struct tls_server_context *c, tls_file_fn *fn, void *arg);
 
