@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,6 +217,15 @@ START_TEST(a_count_has_its_noun_in_singular_or_plural)
 }
 END_TEST
 
+START_TEST(an_error_of_a_connection_is_not_called_a_broken_pipe)
+{
+    char buf[HUMAN_ERROR_MAX];
+    ck_assert_str_eq(human_connection_error(EPIPE, buf), "the peer closed the connection");
+    ck_assert_str_eq(human_connection_error(ECONNRESET, buf), "connection reset by peer");
+    ck_assert_str_eq(human_error(EPIPE, buf), "broken pipe"); /* of a log that is one */
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("sheet");
@@ -231,6 +241,7 @@ int main(void)
     tcase_add_test(c, a_json_string_holds_any_text);
     tcase_add_test(c, numbers_for_people_are_short);
     tcase_add_test(c, a_count_has_its_noun_in_singular_or_plural);
+    tcase_add_test(c, an_error_of_a_connection_is_not_called_a_broken_pipe);
     suite_add_tcase(s, c);
     return suite_main(s);
 }

@@ -50,7 +50,7 @@ static bool is_tls_failure(int error)
 static const char *probe_failure(const struct probe *p, int error, char text[HUMAN_ERROR_MAX])
 {
     return is_tls_failure(error) && p->tls != NULL ? probe_tls_why(p->tls)
-                                                   : human_error(error, text);
+                                                   : human_connection_error(error, text);
 }
 
 /* ---- end ---- */

@@ -1,5 +1,6 @@
 #include "base/human.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,4 +75,9 @@ const char *human_error(int error, char buf[HUMAN_ERROR_MAX])
     if (buf[0] >= 'A' && buf[0] <= 'Z')
         buf[0] += 'a' - 'A';
     return buf;
+}
+
+const char *human_connection_error(int error, char buf[HUMAN_ERROR_MAX])
+{
+    return error == EPIPE ? "the peer closed the connection" : human_error(error, buf);
 }

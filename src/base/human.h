@@ -16,5 +16,7 @@ const char *human_micros(uint64_t us, char buf[HUMAN_MAX]);   /* 0.153ms */
 const char *human_count(uint64_t n, const char *noun, char buf[HUMAN_MAX]); /* 1 server 2 servers */
 /* A positive errno, for use within a sentence: strerror(3) with a lower-case first letter. */
 const char *human_error(int error, char buf[HUMAN_ERROR_MAX]); /* connection refused */
+/* Likewise for a connection: EPIPE comes from a peer that has ended its stream, then reset it. */
+const char *human_connection_error(int error, char buf[HUMAN_ERROR_MAX]);
 
 #endif

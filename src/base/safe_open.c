@@ -427,7 +427,8 @@ const char *safe_open_strerror(int rc)
 {
     switch (-rc) {
     case ELOOP:
-        return "a symbolic link that is not followed: another user made it, or may replace it";
+        return "a symbolic link that is not followed: it leads back to itself, or another user made "
+               "it or may replace it";
     case EMLINK:
         return "a hard link (the file has a second name), in a directory that other users may "
                "write to";

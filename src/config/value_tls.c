@@ -142,7 +142,7 @@ static int parse_tls_name(const struct value *v, void *out, const char *text,
     (void)v;
     if (strcmp(text, "client") != 0 && value_parse_ip(&a, text, 0, error) < 0 &&
         !hostname_is_host(text, &why))
-        return value_invalid(error, text, "%s, expected a name, an IP address, or client", why);
+        return value_invalid(error, text, "%s; an IP address and client are allowed too", why);
     return value_strdup(out, text, error);
 }
 

@@ -95,7 +95,7 @@ static int fail_peer_gone(struct handover_channel *c, const char *doing)
         if (c->message->type == HANDOVER_REFUSE)
             return fail_refused(c);
     }
-    return fail_with_peer(c, doing, -EPIPE, strerror(EPIPE));
+    return fail_with_peer(c, doing, -EPIPE, "it has ended, or has closed the connection");
 }
 
 int handover_channel_flush(struct handover_channel *c)

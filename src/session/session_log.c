@@ -151,7 +151,7 @@ static const char *reason_of(const struct session *s, int error, char text[HUMAN
 {
     bool lacks = error == EPERM && pool_conf(s->pool)->source.kind == CONFIG_SOURCE_CLIENT &&
                  !capability_has_transparent();
-    return lacks ? "source = client needs CAP_NET_RAW" : human_error(error, text);
+    return lacks ? "source = client needs CAP_NET_RAW" : human_connection_error(error, text);
 }
 
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)

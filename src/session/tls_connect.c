@@ -102,7 +102,7 @@ static void note_reason(const struct session *s, int error)
     else if (error == ETIMEDOUT)
         why = "timeout in the handshake";
     else if (why[0] == '\0')
-        why = human_error(error, text);
+        why = human_connection_error(error, text);
     snprintf(reason, sizeof reason, "TLS: %s", why);
     tls_side_failed(s->server.tls, reason);
 }

@@ -55,7 +55,7 @@ static enum preread_result handshake_failed(struct session *s, int error)
     if (error == ECONNABORTED)
         why = "the client has closed the connection";
     else if (why[0] == '\0')
-        why = human_error(error, text);
+        why = human_connection_error(error, text);
     describe(s, &hello);
     s->preread = preread_info_new(session_now(s) - s->began, &hello);
     relay_stock_count_error(&s->sessions->relay_stock, error);

@@ -143,14 +143,77 @@ void certificate_files(const struct certificate *c, const struct config_certific
                     .key = "tls_certificate", .path = files->key, .digest = c->files.key_digest });
 }
 
-int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx,
-                    char text[TLS_FILE_ERROR_MAX])
+/* ---- use ---- */
+
+/* What OpenSSL's security level asks for: SSL_CTX_set_security_level(3). */
+struct level {
+    int number;
+    int bits;       /* of security */
+    int rsa, ecdsa; /* bits of keys that have as many */
+};
+
+static struct level level_of(const SSL_CTX *ctx)
 {
+    static const struct level levels[] = {
+        { 0, 0, 0, 0 },        { 1, 80, 1024, 160 },  { 2, 112, 2048, 224 },
+        { 3, 128, 3072, 256 }, { 4, 192, 7680, 384 }, { 5, 256, 15360, 512 },
+    };
+    int number = SSL_CTX_get_security_level(ctx);
+    return levels[number < 0 ? 0 : number > 5 ? 5 : number];
+}
+
+static bool has_weak_signature(X509 *x, const struct level *level, const char **hash)
+{
+    int id = NID_undef, bits = 0;
+    if ((X509_get_extension_flags(x) & EXFLAG_SS) != 0 ||
+        X509_get_signature_info(x, &id, NULL, &bits, NULL) != 1 || bits >= level->bits)
+        return false;
+    *hash = OBJ_nid2sn(id);
+    return true;
+}
+
+/* What the security level refuses about the n-th certificate of a file. Returns false if that is
+ * nothing. */
+static bool explain_level(X509 *x, int n, const char *file, const struct level *level,
+                          char text[TLS_FILE_ERROR_MAX])
+{
+    const EVP_PKEY *key = X509_get0_pubkey(x);
+    const char *hash = "";
+    if (key != NULL && EVP_PKEY_get_security_bits(key) < level->bits)
+        snprintf(text, TLS_FILE_ERROR_MAX,
+                 "\"%.255s\": the key of certificate %d has %d bits, too small for OpenSSL's "
+                 "security level %d, expected at least %d (RSA) or %d (ECDSA)",
+                 file, n, EVP_PKEY_get_bits(key), level->number, level->rsa, level->ecdsa);
+    else if (has_weak_signature(x, level, &hash))
+        snprintf(text, TLS_FILE_ERROR_MAX,
+                 "\"%.255s\": certificate %d is signed with %s, too weak for OpenSSL's security "
+                 "level %d, expected SHA256 or better",
+                 file, n, hash, level->number);
+    else
+        return false;
+    return true;
+}
+
+/* Empties OpenSSL's queue of errors. */
+static void explain_refusal(const struct certificate *c, const char *file, const SSL_CTX *ctx,
+                            char text[TLS_FILE_ERROR_MAX])
+{
+    const struct level level = level_of(ctx);
     char why[TLS_ERROR_MAX];
+    tls_error_take(why);
+    bool found = explain_level(c->files.leaf, 1, file, &level, text);
+    for (int i = 0; !found && i < sk_X509_num(c->files.chain); i++)
+        found = explain_level(sk_X509_value(c->files.chain, i), i + 2, file, &level, text);
+    if (!found)
+        snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": OpenSSL does not take it: %.200s", file, why);
+}
+
+int certificate_use(const struct certificate *c, const struct config_certificate *files,
+                    struct ssl_ctx_st *ctx, char text[TLS_FILE_ERROR_MAX])
+{
     ERR_clear_error();
     if (SSL_CTX_use_cert_and_key(ctx, c->files.leaf, c->files.key, c->files.chain, 1) == 1)
         return 0;
-    snprintf(text, TLS_FILE_ERROR_MAX, "OpenSSL does not take this certificate: %s",
-             tls_error_take(why));
+    explain_refusal(c, files->file, ctx, text);
     return -EINVAL;
 }

@@ -43,8 +43,8 @@ void certificate_files(const struct certificate *c, const struct config_certific
                        tls_file_fn *fn, void *arg);
 
 /* Gives ctx, an SSL_CTX of OpenSSL, the certificate, beside those of other types. Returns 0; or
- * -EINVAL, and text says why not. */
-int certificate_use(const struct certificate *c, struct ssl_ctx_st *ctx,
-                    char text[TLS_FILE_ERROR_MAX]);
+ * -EINVAL, and text says what is wrong with it. */
+int certificate_use(const struct certificate *c, const struct config_certificate *files,
+                    struct ssl_ctx_st *ctx, char text[TLS_FILE_ERROR_MAX]);
 
 #endif

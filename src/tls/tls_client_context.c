@@ -57,7 +57,7 @@ static int set_certificate(struct tls_client_context *c, const struct config_poo
         return tls_problem(p, "tls_certificate", 0, "out of memory");
     if (certificate_load(c->certificate, &conf->tls_certificate, text) < 0)
         return tls_problem(p, "tls_certificate", 0, text);
-    if (certificate_use(c->certificate, c->ctx, text) < 0)
+    if (certificate_use(c->certificate, &conf->tls_certificate, c->ctx, text) < 0)
         return tls_problem(p, "tls_certificate", 0, text);
     return 0;
 }

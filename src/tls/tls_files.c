@@ -138,6 +138,19 @@ static bool add_certificate(void *arg, X509 *found)
     return X509_up_ref(found) == 1;
 }
 
+/* The key does not fit the first certificate: files of another order are common. */
+static int wrong_key(const struct tls_files_certificate *c, const char *path,
+                     const struct config_certificate *files, char text[TLS_FILE_ERROR_MAX])
+{
+    for (int i = 0; i < sk_X509_num(c->chain); i++)
+        if (X509_check_private_key(sk_X509_value(c->chain, i), c->key) == 1)
+            return file_failed(text, path,
+                               "the key fits certificate %d in \"%s\", expected that one first, "
+                               "and those of CAs behind it",
+                               i + 2, files->file);
+    return file_failed(text, path, "the key does not fit the certificate in \"%s\"", files->file);
+}
+
 static int parse_key(struct tls_files_certificate *c, const struct content *content,
                      const char *path, const struct config_certificate *files,
                      char text[TLS_FILE_ERROR_MAX])
@@ -158,7 +171,7 @@ static int parse_key(struct tls_files_certificate *c, const struct content *cont
     else if (c->key == NULL)
         rc = file_failed(text, path, "the key cannot be read: %s", tls_error_take(why));
     else if (X509_check_private_key(c->leaf, c->key) != 1)
-        rc = file_failed(text, path, "the key does not fit the certificate in \"%s\"", files->file);
+        rc = wrong_key(c, path, files, text);
     BIO_free(bio);
     ERR_clear_error();
     return rc;

@@ -206,7 +206,8 @@ static int use_certificates(const struct tls_server_context *c, const struct cer
     char text[TLS_FILE_ERROR_MAX];
     for (size_t type = 0; type < CERTIFICATE_TYPES; type++) {
         size_t i = g->certificate[type];
-        if (i != CERTIFICATE_NONE && certificate_use(&c->certificate[i], ctx, text) < 0)
+        if (i != CERTIFICATE_NONE &&
+            certificate_use(&c->certificate[i], &c->conf->tls_certificate[i], ctx, text) < 0)
             return tls_problem(p, "tls_certificate", i, text);
     }
     return 0;
