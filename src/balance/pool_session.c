@@ -166,17 +166,33 @@ int pool_mark_tried(const struct pool *p, struct pool_tried **tried, const struc
 
 /* ---- results of connects ---- */
 
-static void pool_log_passive_check(const struct pool *p, const struct server *srv,
-                                   enum log_level level, const char *event)
+static void pool_log_back(const struct pool *p, const struct server *srv)
 {
     struct log_line line;
     char text[ADDR_TEXT_MAX];
-    if (!log_is_enabled(level))
+    if (!log_is_enabled(LOG_LEVEL_NOTICE))
         return;
-    log_begin(&line, level, event);
+    log_begin(&line, LOG_LEVEL_NOTICE, "server_back");
     log_str(&line, "pool", p->name);
     log_str(&line, "server", server_name(srv));
     log_str(&line, "server_addr", addr_print(&srv->addr, text));
+    log_end(&line);
+}
+
+static void pool_log_out(const struct pool *p, const struct server *srv)
+{
+    struct log_line line;
+    char text[ADDR_TEXT_MAX];
+    char why[SERVER_FAILURE_MAX];
+    if (!log_is_enabled(LOG_LEVEL_WARNING))
+        return;
+    server_failure(srv, why);
+    log_begin(&line, LOG_LEVEL_WARNING, "server_out");
+    log_str(&line, "pool", p->name);
+    log_str(&line, "server", server_name(srv));
+    log_str(&line, "server_addr", addr_print(&srv->addr, text));
+    if (why[0] != '\0')
+        log_str(&line, "error", why);
     log_end(&line);
 }
 
@@ -193,7 +209,7 @@ void pool_connected(struct pool *p, struct server *srv, uint64_t now)
     }
     pool_comes_up(srv, now, set->conf);
     pool_schedule_review(p);
-    pool_log_passive_check(p, srv, LOG_LEVEL_NOTICE, "server_back");
+    pool_log_back(p, srv);
     queue_forget_tried(&p->queue, srv);
     pool_offer_server(p, srv, now);
 }
@@ -262,7 +278,7 @@ void pool_connect_failed(struct pool *p, struct server *srv, uint64_t now)
                                    probes_last(p, set, srv) ? pool_probe_at(now, until) : until);
     } else if (passive_check_count(srv, now, c->max_fails, c->fail_timeout) &&
                pool_take_out(p, set, srv, now, until)) {
-        pool_log_passive_check(p, srv, LOG_LEVEL_WARNING, "server_out");
+        pool_log_out(p, srv);
         pool_serve_waiters(p, now);
         pool_await_time(p, now);
     }

@@ -1,5 +1,6 @@
 #include "balance/server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ struct server *server_new(const struct config_server *conf, const struct addr *a
     atomic_init(&srv->state, (int)conf->state);
     atomic_init(&srv->up, true);
     atomic_init(&srv->fair, SERVER_NO_SHARE);
+    pthread_mutex_init(&srv->failure_lock, NULL);
     return srv;
 }
 
@@ -84,6 +86,7 @@ void server_free(struct server *srv)
         return;
     free_names(&srv->name);
     free_names(&srv->host);
+    pthread_mutex_destroy(&srv->failure_lock);
     free(srv);
 }
 
@@ -280,6 +283,21 @@ bool server_leave_begin(struct server *srv, bool force)
 void server_leave_end(struct server *srv)
 {
     atomic_fetch_sub(&srv->leaving, 1);
+}
+
+void server_set_failure(struct server *srv, const char *why)
+{
+    pthread_mutex_lock(&srv->failure_lock);
+    snprintf(srv->failure, sizeof srv->failure, "%s", why);
+    pthread_mutex_unlock(&srv->failure_lock);
+}
+
+void server_failure(const struct server *srv, char why[SERVER_FAILURE_MAX])
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&srv->failure_lock;
+    pthread_mutex_lock(lock);
+    memcpy(why, srv->failure, sizeof srv->failure);
+    pthread_mutex_unlock(lock);
 }
 
 bool server_may_log(struct server *srv, uint64_t now, uint64_t *suppressed)

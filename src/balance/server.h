@@ -13,6 +13,7 @@
 #ifndef ZPROXY_BALANCE_SERVER_H
 #define ZPROXY_BALANCE_SERVER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,6 +52,8 @@ const char *server_handshake_name(enum server_counter counter);
 
 struct check;
 
+#define SERVER_FAILURE_MAX 192
+
 struct server {
     _Atomic(struct server_name *) name; /* the present one */
     _Atomic(struct server_name *) host; /* server_host(); NULL: has never had one */
@@ -88,6 +91,10 @@ struct server {
     /* rebalance */
     _Atomic uint64_t fair;    /* sessions it should have; SERVER_NO_SHARE: any number */
     _Atomic uint64_t leaving; /* sessions that were closed to move elsewhere and have their slot */
+
+    /* why the last connect failed, for people */
+    pthread_mutex_t failure_lock;
+    char failure[SERVER_FAILURE_MAX]; /* "": none has */
 
     /* log; relaxed */
     _Atomic uint64_t failure_logged; /* ms, the last failed connect that was logged; 0: none */
@@ -187,6 +194,11 @@ uint64_t server_staying(const struct server *srv);
  * caller then closes one, and calls server_leave_end() when the slot has been released. */
 bool server_leave_begin(struct server *srv, bool force);
 void server_leave_end(struct server *srv);
+
+/* Why the last connect failed that counts as a failure of the server; "": none has, in this
+ * process. From any thread. */
+void server_set_failure(struct server *srv, const char *why);
+void server_failure(const struct server *srv, char why[SERVER_FAILURE_MAX]);
 
 /* Whether a failed connect may be logged: one in a second for each server. now in ms. *suppressed:
  * the number of failed connects since the last logged one. */

@@ -41,7 +41,7 @@ static const char *explain_reason(const struct explain_context *v, const struct 
 {
     int state = atomic_load_explicit(&srv->state, memory_order_relaxed);
     if (srv == v->chosen)
-        return passive_check_is_out(srv) ? "probed after failed connects" : "";
+        return passive_check_is_out(srv) ? view->why : "";
     if (state == CONFIG_STATE_DRAIN)
         return "its state is drain";
     if (state == CONFIG_STATE_MAINT)

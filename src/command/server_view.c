@@ -37,13 +37,13 @@ static void describe_down(const struct runtime *rt, const struct pool *p, const 
 static void describe_out(const struct server *srv, uint64_t now, struct server_view *v)
 {
     char left[HUMAN_MAX];
+    char last[SERVER_FAILURE_MAX];
     uint64_t until = atomic_load_explicit(&srv->out_until, memory_order_relaxed);
+    server_failure(srv, last);
     v->status = "out";
-    if (until > now)
-        snprintf(v->why, sizeof v->why, "failed connects; probed in %s",
-                 human_time(until - now, left));
-    else
-        snprintf(v->why, sizeof v->why, "failed connects; the next session probes it");
+    snprintf(v->why, sizeof v->why, "failed connects%s%s; %s%s", last[0] == '\0' ? "" : ": ", last,
+             until > now ? "probed in " : "the next session probes it",
+             until > now ? human_time(until - now, left) : "");
 }
 
 static void describe_up(const struct runtime *rt, const struct pool *p, const struct server *srv,

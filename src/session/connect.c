@@ -167,6 +167,12 @@ static bool may_be_of_client(const struct session *s)
     return comes_from_client(s);
 }
 
+static void note_failure(const struct session *s, int error)
+{
+    char text[SESSION_LOG_ERROR_MAX];
+    server_set_failure(s->target, session_log_connect_error(s, error, text));
+}
+
 /* An error of this machine does not count as a failure of the server, nor does one that may be of
  * the client. */
 static void report_failure(const struct session *s, int error)
@@ -177,6 +183,8 @@ static void report_failure(const struct session *s, int error)
     bool of_client = may_be_of_client(s);
     if (!local)
         report_time(s, true);
+    if (!local && (!of_client || error == ECONNREFUSED))
+        note_failure(s, error);
     if (!local && !of_client)
         pool_connect_failed(p, s->target, now);
     else if (!local && error == ECONNREFUSED)

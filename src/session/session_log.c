@@ -154,11 +154,23 @@ static const char *reason_of(const struct session *s, int error, char text[HUMAN
     return lacks ? "source = client needs CAP_NET_RAW" : human_connection_error(error, text);
 }
 
+const char *session_log_connect_error(const struct session *s, int error,
+                                      char text[SESSION_LOG_ERROR_MAX])
+{
+    const struct tls_side *t = s->server.tls;
+    const struct addr to = session_addr_server(s);
+    char reason[HUMAN_ERROR_MAX];
+    if (t != NULL && t->error != NULL)
+        return t->error;
+    snprintf(text, SESSION_LOG_ERROR_MAX, "%s%s", reason_of(s, error, reason),
+             sandbox_hint(&to, error));
+    return text;
+}
+
 void session_log_connect_failed(const struct session *s, int error, uint64_t now)
 {
     struct log_line line;
-    char text[HUMAN_ERROR_MAX];
-    char why[2 * HUMAN_ERROR_MAX];
+    char text[SESSION_LOG_ERROR_MAX];
     uint64_t suppressed = 0;
     if (!log_is_enabled(LOG_LEVEL_WARNING) || !server_may_log(s->target, now, &suppressed))
         return;
@@ -166,10 +178,7 @@ void session_log_connect_failed(const struct session *s, int error, uint64_t now
     log_uint(&line, "id", s->id);
     log_str(&line, "pool", pool_name(s->pool));
     log_server(&line, s, true);
-    const struct addr to = session_addr_server(s);
-    snprintf(why, sizeof why, "%s%s", reason_of(s, error, text), sandbox_hint(&to, error));
-    const struct tls_side *t = s->server.tls;
-    log_str(&line, "error", t != NULL && t->error != NULL ? t->error : why);
+    log_str(&line, "error", session_log_connect_error(s, error, text));
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
     log_end(&line);

@@ -4,10 +4,16 @@
 
 #include <stdint.h>
 
+#include "base/human.h"
 #include "session/session.h"
 
 /* Writes the line of the access log. The client's descriptor must still be open. now: ms. */
 void session_log_end(const struct session *s, enum session_end why, uint64_t now);
+
+/* Why a connect to s->target has failed; error: positive. Returns text, or text of the session. */
+#define SESSION_LOG_ERROR_MAX (2 * HUMAN_ERROR_MAX)
+const char *session_log_connect_error(const struct session *s, int error,
+                                      char text[SESSION_LOG_ERROR_MAX]);
 
 /* A connect to s->target has failed; at most one line per second and server. error: positive. */
 void session_log_connect_failed(const struct session *s, int error, uint64_t now);
