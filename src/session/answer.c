@@ -238,7 +238,11 @@ enum answer_result answer_process(struct session *s)
         return ANSWER_WAIT;
     if (s->up_ended && s->down_ended)
         session_close(s, SESSION_END_FILE_SENT);
-    return input == ANSWER_AGAIN ? input : output;
+    if (input == ANSWER_AGAIN || output == ANSWER_AGAIN)
+        return ANSWER_AGAIN;
+    if (s->client.tls != NULL) /* a session that waits keeps no memory for bytes */
+        tls_side_trim(s->client.tls);
+    return ANSWER_WAIT;
 }
 
 enum answer_result answer_begin(struct session *s)
