@@ -17,10 +17,9 @@
 const char *server_handshake_name(enum server_counter counter)
 {
     static const char *const names[SERVER_COUNTERS] = {
-        [SERVER_TLS_FULL] = "full",
-        [SERVER_TLS_RESUMED] = "resumed",
-        [SERVER_TLS_FAILED] = "failed",
-        [SERVER_TLS_TIMEOUT] = "timeout",
+        [SERVER_TLS_FULL] = "full",           [SERVER_TLS_RESUMED] = "resumed",
+        [SERVER_TLS_FAILED] = "failed",       [SERVER_TLS_TIMEOUT] = "timeout",
+        [SERVER_TLS_CANCELLED] = "cancelled",
     };
     return names[counter];
 }

@@ -36,18 +36,19 @@ struct server_name {
 /* The counters of a server, in the order in which a handover carries them. metrics/stats_json.c
  * has their names in /stats.json, metrics/metrics.c their metrics. */
 enum server_counter {
-    SERVER_CONNECTIONS, /* sessions that reached it */
-    SERVER_FAILURES,    /* connects that failed */
-    SERVER_RECEIVED,    /* bytes from it to clients */
-    SERVER_SENT,        /* bytes from clients to it */
-    SERVER_TLS_FULL,    /* TLS handshakes of sessions with it that were completed */
-    SERVER_TLS_RESUMED, /* those that resumed an earlier TLS session */
-    SERVER_TLS_FAILED,  /* those that failed; each is a failed connect too */
-    SERVER_TLS_TIMEOUT, /* those that were not complete in time; likewise */
+    SERVER_CONNECTIONS,   /* sessions that reached it */
+    SERVER_FAILURES,      /* connects that failed */
+    SERVER_RECEIVED,      /* bytes from it to clients */
+    SERVER_SENT,          /* bytes from clients to it */
+    SERVER_TLS_FULL,      /* TLS handshakes of sessions with it that were completed */
+    SERVER_TLS_RESUMED,   /* those that resumed an earlier TLS session */
+    SERVER_TLS_FAILED,    /* those that failed; each is a failed connect too */
+    SERVER_TLS_TIMEOUT,   /* those that were not complete in time; likewise */
+    SERVER_TLS_CANCELLED, /* those whose session ended before: the client left, or was closed */
     SERVER_COUNTERS,
 };
 
-/* "full", "resumed", "failed", "timeout"; of the counters from SERVER_TLS_FULL on. */
+/* "full", "resumed", "failed", "timeout", "cancelled"; of the counters from SERVER_TLS_FULL on. */
 const char *server_handshake_name(enum server_counter counter);
 
 struct check;

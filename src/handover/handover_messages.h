@@ -201,7 +201,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 23, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 24, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
@@ -211,8 +211,8 @@ HANDOVER_LAYOUT(sizeof(struct handover_log_loss), 32);
 HANDOVER_LAYOUT(sizeof(struct handover_staying), 16);
 HANDOVER_LAYOUT(sizeof(struct handover_config), 8);
 HANDOVER_LAYOUT(sizeof(struct handover_health), 312);
-HANDOVER_LAYOUT(sizeof(struct handover_server), 1216);
-HANDOVER_LAYOUT(offsetof(struct handover_server, check), 904);
+HANDOVER_LAYOUT(sizeof(struct handover_server), 1224);
+HANDOVER_LAYOUT(offsetof(struct handover_server, check), 912);
 HANDOVER_LAYOUT(sizeof(struct handover_answer), 200);
 HANDOVER_LAYOUT(sizeof(struct handover_socket), 152);
 HANDOVER_LAYOUT(sizeof(struct handover_inherited), 260);

@@ -93,10 +93,19 @@ static void count_failed_handshake(const struct session *s, enum session_end why
                                  0);
 }
 
+/* A handshake with a server that the session does not wait for any more is no failure of that. One
+ * that has failed was counted, and its server released. */
+static void count_cancelled_handshake(const struct session *s)
+{
+    if (s->state == SESSION_SERVER_HANDSHAKING && s->target != NULL)
+        counter_add_shared(&s->target->counter[SERVER_TLS_CANCELLED], 1);
+}
+
 void session_close(struct session *s, enum session_end why)
 {
     assert(s->state != SESSION_ENDED);
     count_failed_handshake(s, why);
+    count_cancelled_handshake(s);
     if ((s->state == SESSION_PREREADING || s->state == SESSION_HANDSHAKING) && s->preread == NULL)
         s->preread = preread_info_new(session_now(s) - s->began, NULL);
     report_abandoned(s);
