@@ -183,6 +183,33 @@ static void put_tls(struct sheet *s, const struct tls_info *i)
         which "_unsent", SHEET_BYTES                                                    \
     }
 
+static void put_detail(struct sheet *s, const struct session_detail *d)
+{
+    const struct session_info *b = &d->info;
+    char text[ADDR_TEXT_MAX];
+    sheet_number(s, b->id);
+    sheet_text(s, session_state_name((enum session_state)b->state));
+    sheet_text(s, session_open_name(b));
+    sheet_text(s, b->listener.text);
+    command_session_put_server(s, b);
+    sheet_number(s, b->age);
+    sheet_number(s, b->idle);
+    put_tcp(s, d->connected, d->connect_time);
+    sheet_number(s, d->attempts);
+    put_tls(s, &d->client_tls);
+    sheet_text(s, d->client_tls.user_reason);
+    put_tls(s, &d->server_tls);
+    sheet_text(s, d->server_tls.user_reason);
+    put_flow(s, b->up, &d->up);
+    put_flow(s, b->down, &d->down);
+    sheet_text(s, addr_peer_print(&b->client, text));
+    put_addr(s, &d->client_local);
+    put_sock(s, &d->client);
+    put_addr(s, &d->server_addr);
+    put_addr(s, &d->server_local);
+    put_sock(s, &d->server);
+}
+
 static struct sheet *detail_sheet(const struct session_detail *d)
 {
     static const struct sheet_column columns[] = {
@@ -212,32 +239,9 @@ static struct sheet *detail_sheet(const struct session_detail *d)
         { "server_local", SHEET_TEXT },
         SOCK_COLUMNS("server"),
     };
-    const struct session_info *b = &d->info;
-    char text[ADDR_TEXT_MAX];
     struct sheet *s = sheet_new(COLUMNS(columns));
-    if (s == NULL)
-        return NULL;
-    sheet_number(s, b->id);
-    sheet_text(s, session_state_name((enum session_state)b->state));
-    sheet_text(s, session_open_name(b));
-    sheet_text(s, b->listener.text);
-    command_session_put_server(s, b);
-    sheet_number(s, b->age);
-    sheet_number(s, b->idle);
-    put_tcp(s, d->connected, d->connect_time);
-    sheet_number(s, d->attempts);
-    put_tls(s, &d->client_tls);
-    sheet_text(s, d->client_tls.user_reason);
-    put_tls(s, &d->server_tls);
-    sheet_text(s, d->server_tls.user_reason);
-    put_flow(s, b->up, &d->up);
-    put_flow(s, b->down, &d->down);
-    sheet_text(s, addr_peer_print(&b->client, text));
-    put_addr(s, &d->client_local);
-    put_sock(s, &d->client);
-    put_addr(s, &d->server_addr);
-    put_addr(s, &d->server_local);
-    put_sock(s, &d->server);
+    if (s != NULL)
+        put_detail(s, d);
     return s;
 }
 

@@ -216,58 +216,63 @@ static bool has_json_option(char **argv)
     return false;
 }
 
-/* Options may follow the command. Returns false if the program ends with *status. */
+static const struct option long_options[] = {
+    { "socket", required_argument, NULL, 's' },
+    { "json", no_argument, NULL, 'j' },
+    { "wait", no_argument, NULL, OPTION_WAIT },
+    { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+    { "check", no_argument, NULL, OPTION_CHECK },
+    { "detailed-exitcode", no_argument, NULL, OPTION_DETAILED },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'v' },
+    { NULL, 0, NULL, 0 },
+};
+
+/* Returns false if the program ends with *status. */
+static bool read_option(struct ctl *c, int option, const char *word, enum ctl_status *status)
+{
+    switch (option) {
+    case 's':
+        c->client.path = optarg;
+        return true;
+    case 'j':
+        c->json = true;
+        return true;
+    case OPTION_WAIT:
+        c->wait = true;
+        return true;
+    case OPTION_CHECK:
+        c->check = true;
+        return true;
+    case OPTION_DETAILED:
+        c->detailed_exitcode = true;
+        return true;
+    case OPTION_TIMEOUT:
+        return read_timeout(c, optarg);
+    case 'h':
+        ctl_usage(stdout);
+        *status = ctl_flush_stdout(CTL_DONE);
+        return false;
+    case 'v':
+    case 'V':
+        printf("zproxyctl %s\n", PACKAGE_VERSION);
+        *status = ctl_flush_stdout(CTL_DONE);
+        return false;
+    }
+    bad_option(c, option, word);
+    return false;
+}
+
+/* Options may follow the command. Returns as read_option(). */
 static bool read_options(struct ctl *c, int argc, char **argv, enum ctl_status *status)
 {
-    static const struct option options[] = { { "socket", required_argument, NULL, 's' },
-                                             { "json", no_argument, NULL, 'j' },
-                                             { "wait", no_argument, NULL, OPTION_WAIT },
-                                             { "timeout", required_argument, NULL, OPTION_TIMEOUT },
-                                             { "check", no_argument, NULL, OPTION_CHECK },
-                                             { "detailed-exitcode", no_argument, NULL,
-                                               OPTION_DETAILED },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { "version", no_argument, NULL, 'v' },
-                                             { NULL, 0, NULL, 0 } };
     int option;
+    bool goes_on = true;
     *status = CTL_FAILED;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            c->client.path = optarg;
-            break;
-        case 'j':
-            c->json = true;
-            break;
-        case OPTION_WAIT:
-            c->wait = true;
-            break;
-        case OPTION_CHECK:
-            c->check = true;
-            break;
-        case OPTION_DETAILED:
-            c->detailed_exitcode = true;
-            break;
-        case OPTION_TIMEOUT:
-            if (!read_timeout(c, optarg))
-                return false;
-            break;
-        case 'h':
-            ctl_usage(stdout);
-            *status = ctl_flush_stdout(CTL_DONE);
-            return false;
-        case 'v':
-        case 'V':
-            printf("zproxyctl %s\n", PACKAGE_VERSION);
-            *status = ctl_flush_stdout(CTL_DONE);
-            return false;
-        default:
-            bad_option(c, option, argv[optind - 1]);
-            return false;
-        }
-    }
-    return true;
+    while (goes_on && (option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1)
+        goes_on = read_option(c, option, argv[optind - 1], status);
+    return goes_on;
 }
 
 int main(int argc, char **argv)

@@ -106,16 +106,8 @@ static void status_pools_put_usable(FILE *out, const struct snapshot_pool *p)
     fputs("</span>", out);
 }
 
-static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
+static void status_pools_put_sessions(FILE *out, const struct snapshot_pool *p)
 {
-    bool open = p->severity != SEVERITY_NONE || p->server_count <= POOL_OPEN;
-    fprintf(out, "<details class=\"card pool\"%s data-pool=\"", open ? " open" : "");
-    html_text(out, p->name);
-    fputs("\"><summary><h3>", out);
-    html_text(out, p->name);
-    fputs("</h3> ", out);
-    status_pools_put_usable(out, p);
-    fprintf(out, " <span class=\"paused badge warn%s\">paused</span>", p->paused ? "" : " hidden");
     fputs(" <span class=\"sessions\">", out);
     html_count(out, p->sums.sessions);
     fputs(" sessions", out);
@@ -124,18 +116,29 @@ static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
         html_count(out, p->sums.waiting);
         fputs(" queued", out);
     }
-    fputs("</span> <span>", out);
+    fputs("</span>", out);
+}
+
+static void status_pools_put_rebalance(FILE *out, const struct snapshot_pool *p)
+{
+    if (!p->rebalance.running)
+        return;
+    fputs(" <span class=\"badge warn\">rebalance: ", out);
+    html_count(out, p->rebalance.closed);
+    fputs(" closed, ", out);
+    html_count(out, p->rebalance.to_close);
+    fputs(" left</span>", out);
+}
+
+/* How clients are distributed, and where to. */
+static void status_pools_put_ways(FILE *out, const struct snapshot_pool *p)
+{
+    fputs(" <span>", out);
     html_text(out, p->file != NULL ? p->file : p->balance);
     fputs("</span>", out);
     if (p->tls)
         fputs(" <span title=\"to the servers\">TLS</span>", out);
-    if (p->rebalance.running) {
-        fputs(" <span class=\"badge warn\">rebalance: ", out);
-        html_count(out, p->rebalance.closed);
-        fputs(" closed, ", out);
-        html_count(out, p->rebalance.to_close);
-        fputs(" left</span>", out);
-    }
+    status_pools_put_rebalance(out, p);
     if (p->fallback != NULL) {
         fputs(" <span>falls back on ", out);
         html_text(out, p->fallback);
@@ -146,6 +149,20 @@ static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
             out,
             " <small title=\"fingerprint of which client goes to which server\">table %s</small>",
             p->table);
+}
+
+static void status_pools_put_pool(FILE *out, const struct snapshot_pool *p)
+{
+    bool open = p->severity != SEVERITY_NONE || p->server_count <= POOL_OPEN;
+    fprintf(out, "<details class=\"card pool\"%s data-pool=\"", open ? " open" : "");
+    html_text(out, p->name);
+    fputs("\"><summary><h3>", out);
+    html_text(out, p->name);
+    fputs("</h3> ", out);
+    status_pools_put_usable(out, p);
+    fprintf(out, " <span class=\"paused badge warn%s\">paused</span>", p->paused ? "" : " hidden");
+    status_pools_put_sessions(out, p);
+    status_pools_put_ways(out, p);
     fputs("</summary>\n", out);
     if (p->file == NULL)
         status_pools_put_servers(out, p);

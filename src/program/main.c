@@ -33,6 +33,12 @@ enum action {
     ACTION_PRINT,
 };
 
+struct options {
+    const char *file;
+    const char *pid_file; /* NULL: not given */
+    enum action action;
+};
+
 static void zproxy_usage(FILE *out)
 {
     fprintf(out, "usage: zproxy [-c FILE] [-t] [-T] [-p PIDFILE] [-v] [-h]\n"
@@ -185,60 +191,82 @@ static int bad_option(int result, const char *word)
     return PROXY_BAD_CONFIG;
 }
 
+#define GO_ON (-1) /* no exit status */
+
+static int read_option(struct options *o, int option, const char *word)
+{
+    switch (option) {
+    case 'c':
+        o->file = optarg;
+        return GO_ON;
+    case 't':
+        o->action = ACTION_CHECK;
+        return GO_ON;
+    case 'T':
+        o->action = ACTION_PRINT;
+        return GO_ON;
+    case 'p':
+        o->pid_file = optarg;
+        return GO_ON;
+    case 'v':
+    case 'V':
+        version();
+        return zproxy_flush_stdout();
+    case 'h':
+        zproxy_usage(stdout);
+        return zproxy_flush_stdout();
+    }
+    return bad_option(option, word);
+}
+
+/* Returns GO_ON, or the exit status of a program that has nothing else to do. */
+static int read_options(struct options *o, int argc, char **argv)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
+        int status = read_option(o, option, argv[optind - 1]);
+        if (status != GO_ON)
+            return status;
+    }
+    if (optind == argc)
+        return GO_ON;
+    fprintf(stderr, "zproxy: %s: no such argument is expected; try zproxy -h\n", argv[optind]);
+    return PROXY_BAD_CONFIG;
+}
+
+/* Returns NULL after an error, which was printed. */
+static struct config *zproxy_load(const struct options *o)
+{
+    bool checks = o->action == ACTION_CHECK;
+    struct config *conf = (checks ? config_load_on_machine : config_load)(o->file, stderr);
+    if (conf == NULL)
+        return NULL;
+    if (names_are_supported(conf, o->file, stderr) && zproxy_can_serve_http(conf, o->file) &&
+        (!checks || tls_contexts_check(conf, stderr) >= 0))
+        return conf;
+    tls_contexts_free(conf);
+    config_free(conf);
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
-    const char *file = SYSCONFDIR "/zproxy.ini";
-    const char *pid_file = NULL;
-    enum action action = ACTION_RUN;
-    int option;
+    struct options o = { .file = SYSCONFDIR "/zproxy.ini", .action = ACTION_RUN };
     int rc = safe_open_stdio();
     if (rc < 0) {
         fprintf(stderr, "zproxy: /dev/null: %s\n", strerror(-rc));
         return PROXY_CANNOT_START;
     }
-    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            file = optarg;
-            break;
-        case 't':
-            action = ACTION_CHECK;
-            break;
-        case 'T':
-            action = ACTION_PRINT;
-            break;
-        case 'p':
-            pid_file = optarg;
-            break;
-        case 'v':
-        case 'V':
-            version();
-            return zproxy_flush_stdout();
-        case 'h':
-            zproxy_usage(stdout);
-            return zproxy_flush_stdout();
-        default:
-            return bad_option(option, argv[optind - 1]);
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "zproxy: %s: no such argument is expected; try zproxy -h\n", argv[optind]);
-        return PROXY_BAD_CONFIG;
-    }
-    if (action == ACTION_RUN)
+    rc = read_options(&o, argc, argv);
+    if (rc != GO_ON)
+        return rc;
+    if (o.action == ACTION_RUN)
         signals_hold();
-    struct config *conf =
-        (action == ACTION_CHECK ? config_load_on_machine : config_load)(file, stderr);
+    struct config *conf = zproxy_load(&o);
     if (conf == NULL)
         return PROXY_BAD_CONFIG;
-    if (!names_are_supported(conf, file, stderr) || !zproxy_can_serve_http(conf, file) ||
-        (action == ACTION_CHECK && tls_contexts_check(conf, stderr) < 0)) {
-        tls_contexts_free(conf);
-        config_free(conf);
-        return PROXY_BAD_CONFIG;
-    }
-    if (action != ACTION_RUN)
-        return run_action(action, conf, file);
-    const struct proxy_setup setup = { file, conf, pid_file, argv };
+    if (o.action != ACTION_RUN)
+        return run_action(o.action, conf, o.file);
+    const struct proxy_setup setup = { o.file, conf, o.pid_file, argv };
     return proxy_run(&setup);
 }
