@@ -24,7 +24,7 @@ struct rest {
      * the new one. */
     bool is_main;
     bool ending;       /* such a signal was one to end */
-    bool serves;       /* sessions have stayed */
+    bool serves;       /* sessions have stayed, and the log is open for them */
     uint64_t told;     /* how many of them the new process knows of */
     uint64_t deadline; /* their shutdown_timeout, in ns */
 };
@@ -85,9 +85,9 @@ static int wait_signal(unsigned ms)
 static void on_rest_signal(struct rest *r, int number)
 {
     bool ends = number == SIGTERM || number == SIGINT;
-    if (number == SIGUSR1)
+    if (r->serves && number == SIGUSR1)
         log_reopen();
-    if (ends && (!r->is_main || r->ending))
+    if (r->serves && ends && (!r->is_main || r->ending))
         proxy_abort_sessions(r->p, "a signal to end");
     if (!r->is_main)
         return;
@@ -135,6 +135,13 @@ static void rest_step(struct rest *r, unsigned ms)
     }
 }
 
+static void rest_close_log(struct rest *r)
+{
+    log_close();
+    handover_send_log_loss(r->p->upgrade.sock, r->p->rt.log_dropped_sent);
+    r->serves = false;
+}
+
 static void rest_serve(struct rest *r)
 {
     struct proxy *p = r->p;
@@ -142,6 +149,7 @@ static void rest_serve(struct rest *r)
         rest_step(r, REST_STEP_MS);
     workers_each(&p->rt.workers, worker_join);
     proxy_log_stopped(p);
+    rest_close_log(r);
 }
 
 /* ---- the service manager ---- */
@@ -165,17 +173,7 @@ static void await_manager(struct rest *r)
     r->is_main = r->ending;
 }
 
-/* ---- the new process ---- */
-
-/* The log is closed. */
-static void await_new_process(const struct spawn *process)
-{
-    while (spawn_is_running(process)) {
-        int number = wait_signal(REST_STEP_MS);
-        if (number != 0)
-            spawn_signal(process, number);
-    }
-}
+/* ---- the end ---- */
 
 void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
 {
@@ -188,12 +186,12 @@ void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
     finish_answers(p);
     notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
     close_control(p);
+    if (!r.serves) /* at once: the lines of the new process come behind */
+        rest_close_log(&r);
     await_manager(&r);
     if (r.serves)
         rest_serve(&r);
-    log_close();
-    handover_send_log_loss(p->upgrade.sock, p->rt.log_dropped_sent);
-    if (r.ending)
-        await_new_process(&p->upgrade.spawn);
+    while (r.ending && spawn_is_running(&p->upgrade.spawn))
+        take_signals(&r, REST_STEP_MS);
     _exit(PROXY_ENDED);
 }
