@@ -55,6 +55,27 @@ START_TEST(long_values_are_printed_on_several_lines)
 }
 END_TEST
 
+START_TEST(a_list_of_ciphers_may_be_longer_than_a_line)
+{
+    static const char start[] = POOL LISTEN "tls = yes\ntls_certificate = /a\ntls_ciphers = ";
+    static const char line[] = "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256";
+    char list[1000] = "", text[2000];
+    int size = snprintf(text, sizeof text, "%s", start);
+    for (int i = 0, n = 0; i < 8; i++) {
+        n += snprintf(list + n, sizeof list - (size_t)n, "%s%s", i == 0 ? "" : ":", line);
+        size += snprintf(text + size, sizeof text - (size_t)size, "%s%s",
+                         i == 0       ? ""
+                         : i % 2 == 0 ? ":\n "
+                                      : "\n :",
+                         line);
+    }
+    struct config *c = load_good(text);
+    ck_assert_str_eq(c->listen[0].tls_limits.ciphers, list);
+    config_free(c);
+    expect_round_trip(text);
+}
+END_TEST
+
 /* Returns the end of a section in the printed text. */
 static char *section_end(char *begin)
 {
@@ -377,6 +398,7 @@ static void add_tests(TCase *t)
 {
     tcase_add_test(t, a_printed_configuration_loads_as_the_same);
     tcase_add_test(t, long_values_are_printed_on_several_lines);
+    tcase_add_test(t, a_list_of_ciphers_may_be_longer_than_a_line);
     tcase_add_test(t, every_key_is_printed_once);
     tcase_add_test(t, every_change_is_found);
     tcase_add_test(t, a_list_of_two_keys_is_printed_in_its_order);

@@ -1,4 +1,6 @@
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,20 +119,64 @@ const struct value_kind value_kind_protocol = { parse_protocol, print_protocol, 
 
 /* --- tls_ciphers, tls_ciphersuites, tls_groups: lists of OpenSSL's, or library --- */
 
+#define LIST_LINE \
+    120 /* bytes; a longer list is printed with spaces, where its line can be broken */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Removes white space around ":", where the list is continued on the next line. */
+static void close_up(char *list)
+{
+    char *to = list;
+    for (const char *from = list; *from != '\0'; from++) {
+        const char *next = from + strspn(from, " \t");
+        bool is_gap = is_space(*from) && (*next == ':' || (to > list && to[-1] == ':'));
+        if (!is_gap)
+            *to++ = *from;
+    }
+    *to = '\0';
+}
+
 static int parse_library_list(const struct value *v, void *out, const char *text,
                               struct value_error *error)
 {
+    char *list = NULL;
     if (strcmp(text, v->zero_word) == 0) {
         *(char **)out = NULL;
         return 0;
     }
-    if (text[0] == '\0' || strpbrk(text, " \t") != NULL)
+    int rc = value_strdup(&list, text, error);
+    if (rc < 0)
+        return rc;
+    close_up(list);
+    if (list[0] == '\0' || strpbrk(list, " \t") != NULL) {
+        free(list);
         return value_invalid(error, text, "not a list, expected names with : between them, or %s",
                              v->zero_word);
-    return value_strdup(out, text, error);
+    }
+    *(char **)out = list;
+    return 0;
 }
 
-const struct value_kind value_kind_library_list = { parse_library_list, print_text, free_text };
+static void print_library_list(const struct value *v, const void *in, FILE *out)
+{
+    const char *list = *(char *const *)in;
+    if (list == NULL || strlen(list) <= LIST_LINE) {
+        print_text(v, in, out);
+        return;
+    }
+    for (const char *c = list; *c != '\0'; c++) {
+        fputc(*c, out);
+        if (*c == ':' && strchr(":#;", c[1]) == NULL) /* a space would begin a comment there */
+            fputc(' ', out);
+    }
+}
+
+const struct value_kind value_kind_library_list = { parse_library_list, print_library_list,
+                                                    free_text };
 
 /* --- tls_name: a name, an address, or client --- */
 

@@ -4,6 +4,7 @@ import grp
 import ipaddress
 import pwd
 import re
+import textwrap
 
 LINE_MAX = 199
 YEAR = 365 * 86400 * 1000
@@ -115,13 +116,14 @@ class Ini:
             out.append(f"[{section.title}]")
             width = max(len(line[0]) for line in section.lines)
             for key, value, origin in section.lines:
-                text = f"{key:<{width}} = {value}"
-                if len(text.encode()) > LINE_MAX:
+                first, *more = lines_of(key, f"{key:<{width}} = {value}")
+                if len(first.encode()) > LINE_MAX:
                     self.report.dropped(origin if isinstance(origin, tuple) else (self.path, 0),
                                         f"{key}: the value is too long for a line of zproxy.ini")
-                    text = f"# too long: {key}"
+                    first = f"# too long: {key}"
                 comment = self.origin(origin)
-                out.append(f"{text:<44}  # {comment}" if comment else text)
+                out.append(f"{first:<44}  # {comment}" if comment else first)
+                out += more
             out.append("")
         return "\n".join(out)
 
@@ -134,6 +136,14 @@ class Ini:
                 if f"pool {name}" in left:
                     result.append(left.pop(f"pool {name}"))
         return result + list(left.values())
+
+
+def lines_of(key, text):
+    """A list of ciphers may be longer than a line, and continues behind a colon."""
+    if key not in ("tls_ciphers", "tls_ciphersuites", "tls_groups") or len(text) <= LINE_MAX:
+        return [text]
+    return textwrap.wrap(text.replace(":", ": "), 100, subsequent_indent="    ",
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def used_pools(listen):
