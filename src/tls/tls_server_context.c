@@ -179,8 +179,21 @@ static bool set_tickets(const struct tls_server_context *c, SSL_CTX *ctx)
     return tls_tickets_use(ctx, &c->tickets) == 0;
 }
 
+/* The same in any order. */
+static uint64_t hash_names(const char *names)
+{
+    uint64_t sum = 0;
+    for (const char *name = names; *name != '\0';) {
+        size_t length = strcspn(name, ", ");
+        sum += hash_bytes(name, length);
+        name += length;
+        name += strspn(name, ", ");
+    }
+    return sum;
+}
+
 /* A session must not outlive the certificates for its name. Their names identify them: one that was
- * renewed goes on. */
+ * renewed goes on, though CAs may write the names in another order. */
 static uint64_t identity_of_group(const struct tls_server_context *c,
                                   const struct certificate_group *g)
 {
@@ -188,7 +201,7 @@ static uint64_t identity_of_group(const struct tls_server_context *c,
     for (size_t type = 0; type < CERTIFICATE_TYPES; type++)
         if (g->certificate[type] != CERTIFICATE_NONE) {
             const char *names = c->certificate[g->certificate[type]].names;
-            sum += hash_mix(hash_bytes(names, strlen(names)) + type);
+            sum += hash_mix(hash_names(names) + type);
         }
     return sum;
 }
