@@ -147,6 +147,7 @@ static void rest_serve(struct rest *r)
     struct proxy *p = r->p;
     while (!workers_have_finished(&p->rt.workers))
         rest_step(r, REST_STEP_MS);
+    rest_tell(r); /* this process may stay for longer */
     workers_each(&p->rt.workers, worker_join);
     proxy_log_stopped(p);
     rest_close_log(r);
