@@ -188,7 +188,7 @@ START_TEST(records_beside_data_are_handled)
     RIG_PUMP_UNTIL(&r, r.up.bytes == 2);
     rig_expect(r.server, "ab", 2);
     ck_assert_int_eq(ktls_send_alert(r.client, true, TLS_ALERT_INTERNAL_ERROR), 0);
-    ck_assert_int_eq(pump_until_failed(), -ECONNRESET);
+    ck_assert_int_eq(pump_until_failed(), -EPROTO);
     rig_close(&r);
 }
 END_TEST

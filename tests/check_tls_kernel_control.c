@@ -6,6 +6,7 @@
 #include "fake_ktls.h"
 #include "suite.h"
 #include "tls/tls_kernel.h"
+#include "tls/tls_side.h"
 
 /* What a connection in the kernel does beside data, with a kernel that encrypts nothing. */
 
@@ -101,6 +102,45 @@ START_TEST(data_between_the_parts_of_a_message_ends_the_connection)
 }
 END_TEST
 
+/* What the log says of a side whose connection has ended so. */
+static void expect_error(const char *text)
+{
+    struct tls_side *t = tls_side_restore(&kernel, "", NULL);
+    ck_assert_ptr_nonnull(t);
+    tls_side_note_error(t, EPROTO, false);
+    ck_assert_ptr_nonnull(t->error);
+    ck_assert_str_eq(t->error, text);
+    tls_side_free(t);
+}
+
+START_TEST(the_log_says_what_has_ended_a_connection)
+{
+    static const unsigned char fatal[] = { 2, 47 };
+    static const unsigned char hello[] = { 1, 0, 0, 0 };
+    static const unsigned char update[] = { TLS_KEY_UPDATE, 0, 0, 1, 0 };
+    switch (_i) {
+    case 0:
+        ck_assert_int_eq(receive(FAKE_ALERT, fatal, sizeof fatal), -EPROTO);
+        expect_error("the peer sent the alert: illegal parameter");
+        break;
+    case 1:
+        ck_assert_int_eq(receive(FAKE_HANDSHAKE, hello, sizeof hello), -EPROTO);
+        expect_error("unexpected message");
+        break;
+    case 2:
+        ck_assert_int_eq(receive(FAKE_HANDSHAKE, update, 2), 0);
+        ck_assert_int_eq(tls_kernel_received(&kernel, fd[0]), -EPROTO);
+        expect_error("unexpected message");
+        break;
+    default:
+        for (int i = 0; i < TLS_CONTROL_MAX; i++)
+            ck_assert_int_eq(receive_key_update(false), 0);
+        ck_assert_int_eq(receive_key_update(false), -EPROTO);
+        expect_error("too many messages without data");
+    }
+}
+END_TEST
+
 /* The number of records is asked for from time to time. */
 static int send_until_asked(void)
 {
@@ -146,6 +186,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_storm_of_key_updates_ends_the_connection);
     tcase_add_loop_test(t, key_updates_between_data_are_no_storm, 0, 2);
     tcase_add_test(t, data_between_the_parts_of_a_message_ends_the_connection);
+    tcase_add_loop_test(t, the_log_says_what_has_ended_a_connection, 0, 4);
     tcase_add_test(t, a_key_that_has_encrypted_enough_is_changed);
     tcase_add_test(t, a_key_that_has_not_is_kept);
     tcase_add_test(t, where_keys_cannot_change_the_connection_ends);

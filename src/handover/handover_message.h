@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION       24  /* raise it with every change of handover_messages.h's layout */
+#define HANDOVER_VERSION       25  /* raise it with every change of handover_messages.h's layout */
 #define HANDOVER_MESSAGE_FDS   252 /* descriptors in one message; the kernel's limit is 253 */
 #define HANDOVER_MESSAGE_BYTES (96 * 1024)
 

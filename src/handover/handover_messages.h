@@ -201,7 +201,7 @@ struct handover_late {
 
 /* A change of a structure above changes a number here. Raise HANDOVER_VERSION with it, and the
  * number in the first assertion: processes of different versions refuse each other. */
-_Static_assert(HANDOVER_VERSION == 24, "the sizes below are those of this version");
+_Static_assert(HANDOVER_VERSION == 25, "the sizes below are those of this version");
 #define HANDOVER_LAYOUT(what, number) \
     _Static_assert((what) == (number), "layout changed: raise HANDOVER_VERSION")
 #ifdef __LP64__
@@ -224,7 +224,7 @@ HANDOVER_LAYOUT(sizeof(struct session_progress), 80);
 HANDOVER_LAYOUT(offsetof(struct session_progress, up), 48);
 HANDOVER_LAYOUT(sizeof(struct handover_progress), 88);
 HANDOVER_LAYOUT(sizeof(struct handover_late), 992);
-HANDOVER_LAYOUT(sizeof(struct session_tls), 480);
+HANDOVER_LAYOUT(sizeof(struct session_tls), 488);
 #endif
 /* Enumerations are sent as numbers: a constant inserted in the middle changes their meaning. */
 HANDOVER_LAYOUT(SESSION_ENDS, 29);

@@ -205,7 +205,8 @@ static void explain_refusal(const struct certificate *c, const char *file, const
     for (int i = 0; !found && i < sk_X509_num(c->files.chain); i++)
         found = explain_level(sk_X509_value(c->files.chain, i), i + 2, file, &level, text);
     if (!found)
-        snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": OpenSSL does not take it: %.200s", file, why);
+        snprintf(text, TLS_FILE_ERROR_MAX, "\"%.255s\": OpenSSL does not take it: %.200s", file,
+                 why);
 }
 
 int certificate_use(const struct certificate *c, const struct config_certificate *files,

@@ -122,15 +122,13 @@ static enum tls_control_event judge(struct tls_control_reader *r, uint8_t type,
 /* The end of a stream is not one too many. */
 static bool ends(enum tls_control_event event)
 {
-    return event == TLS_CONTROL_CLOSE_NOTIFY || event == TLS_CONTROL_FATAL ||
-           event == TLS_CONTROL_UNEXPECTED;
+    return event == TLS_CONTROL_CLOSE_NOTIFY || tls_control_is_failure((uint8_t)event);
 }
 
-enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t type,
-                                         const unsigned char *bytes, size_t size, uint16_t version,
-                                         bool server)
+/* Counts records without data. */
+static enum tls_control_event judge_quiet(struct tls_control_reader *r,
+                                          enum tls_control_event event)
 {
-    enum tls_control_event event = judge(r, type, bytes, size, version, server);
     if (ends(event))
         return event;
     if (r->quiet >= TLS_CONTROL_MAX) {
@@ -138,5 +136,14 @@ enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t t
         return TLS_CONTROL_FLOOD;
     }
     r->quiet++;
+    return event;
+}
+
+enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t type,
+                                         const unsigned char *bytes, size_t size, uint16_t version,
+                                         bool server)
+{
+    enum tls_control_event event = judge_quiet(r, judge(r, type, bytes, size, version, server));
+    r->event = (uint8_t)event;
     return event;
 }

@@ -34,7 +34,8 @@ struct tls_control_reader {
     uint32_t skip; /* bytes that are left of a handshake message, which is ignored */
     uint8_t quiet; /* records since the last data */
     uint8_t have;  /* bytes of a message whose other bytes come in the next record */
-    uint8_t alert; /* of the last event: the one that was received, or that is to be sent */
+    uint8_t event; /* the last one, enum tls_control_event */
+    uint8_t alert; /* that came with it, or that is to be sent */
     unsigned char message[TLS_KEY_UPDATE_SIZE];
 };
 
@@ -54,14 +55,23 @@ enum tls_control_event tls_control_judge(struct tls_control_reader *r, uint8_t t
                                          const unsigned char *bytes, size_t size, uint16_t version,
                                          bool server);
 
+/* Whether an event ends the connection with an error. */
+static inline bool tls_control_is_failure(uint8_t event)
+{
+    return event == TLS_CONTROL_FATAL || event == TLS_CONTROL_UNEXPECTED ||
+           event == TLS_CONTROL_FLOOD;
+}
+
 /* Data has come. Returns false, with the alert to be sent, if it must not: the parts of a message
  * follow each other. */
 static inline bool tls_control_take_data(struct tls_control_reader *r)
 {
     bool allowed = r->have == 0 && r->skip == 0;
     r->quiet = 0;
-    if (!allowed)
+    if (!allowed) {
+        r->event = TLS_CONTROL_UNEXPECTED;
         r->alert = TLS_ALERT_UNEXPECTED_MESSAGE;
+    }
     return allowed;
 }
 

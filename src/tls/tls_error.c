@@ -31,10 +31,17 @@ static const char *alert_text(int alert)
                           : SSL_alert_desc_string_long(alert);
 }
 
-const char *tls_error_alert(int alert, char buf[TLS_ERROR_MAX])
+static const char *print_alert(int alert, char buf[TLS_ERROR_MAX])
 {
     snprintf(buf, TLS_ERROR_MAX, "the peer sent the alert: %s", alert_text(alert));
     return buf;
+}
+
+const char *tls_error_control(const struct tls_control_reader *r, char buf[TLS_ERROR_MAX])
+{
+    return r->event == TLS_CONTROL_FATAL   ? print_alert(r->alert, buf)
+           : r->event == TLS_CONTROL_FLOOD ? "too many messages without data"
+                                           : "unexpected message";
 }
 
 static const char *find_reason(unsigned long error)
@@ -52,7 +59,7 @@ static const char *print_error(unsigned long error, char buf[TLS_ERROR_MAX])
     int reason = ERR_GET_REASON(error);
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= ALERT_REASONS &&
         reason < ALERT_REASONS + 256)
-        return tls_error_alert(reason - ALERT_REASONS, buf);
+        return print_alert(reason - ALERT_REASONS, buf);
     const char *text = error == 0 ? NULL : find_reason(error);
     if (text != NULL)
         snprintf(buf, TLS_ERROR_MAX, "%s", text);

@@ -160,7 +160,7 @@ int tls_kernel_control(struct tls_kernel *k, int fd)
         k->close_received = true;
         return 1;
     case TLS_CONTROL_FATAL:
-        return -ECONNRESET;
+        return -EPROTO;
     case TLS_CONTROL_KEY_UPDATE:
         return follow_update(k, fd, false);
     case TLS_CONTROL_KEY_REQUEST:
@@ -221,6 +221,7 @@ bool tls_kernel_is_valid(const struct tls_kernel *k)
 {
     return is_bool(&k->server) && is_bool(&k->close_received) && is_bool(&k->close_sent) &&
            is_bool(&k->update_due) && k->cipher < TLS_CIPHERS &&
+           k->reader.event <= TLS_CONTROL_FLOOD &&
            (k->version == TLS_1_2 || k->version == TLS_1_3) && is_secret(&k->secret[TLS_RECEIVE]) &&
            is_secret(&k->secret[TLS_SEND]) &&
            k->secret[TLS_RECEIVE].length == k->secret[TLS_SEND].length;

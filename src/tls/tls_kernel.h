@@ -39,9 +39,9 @@ struct tls_kernel {
 int tls_kernel_take(struct tls_kernel *k, struct ssl_st *ssl, int fd, uint64_t data, bool *lost);
 
 /* For a record that splice(2) or recv(2) did not return: reads it and does what it asks for.
- * Returns 0: go on; 1: the peer has sent close_notify; -EAGAIN: there is none; -ECONNRESET: an
- * alert ended the connection; -EPROTO: the peer has broken the protocol; -EKEYEXPIRED: the peer has
- * changed its keys, and this kernel cannot follow. */
+ * Returns 0: go on; 1: the peer has sent close_notify; -EAGAIN: there is none; -EPROTO: an alert
+ * ended the connection, or the peer has broken the protocol (tls_error_control()); -EKEYEXPIRED:
+ * the peer has changed its keys, and this kernel cannot follow. */
 int tls_kernel_control(struct tls_kernel *k, int fd);
 
 /* Call when data was read from the socket. Returns 0; or -EPROTO if the data stands between the

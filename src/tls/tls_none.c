@@ -70,6 +70,12 @@ void tls_session_cache_free(struct tls_session_cache *c)
 
 /* ---- tls_server_context ---- */
 
+const char *tls_error_control(const struct tls_control_reader *r, char buf[TLS_ERROR_MAX])
+{
+    (void)r, (void)buf;
+    return "";
+}
+
 const char *tls_library_version(void)
 {
     return "no (not in this build)";

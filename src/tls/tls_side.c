@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/human.h"
+#include "tls/tls_error.h"
 #include "tls/tls_stream.h"
 
 struct tls_side *tls_side_new(struct tls_stream *stream)
@@ -160,25 +161,28 @@ void tls_side_failed(struct tls_side *t, const char *why)
         t->error = strdup(why);
 }
 
-static const char *kernel_failure(int error, bool sends)
+static const char *kernel_failure(const struct tls_kernel *k, int error, bool sends,
+                                  char text[TLS_ERROR_MAX])
 {
+    if (tls_control_is_failure(k->reader.event))
+        return tls_error_control(&k->reader, text);
     switch (error) {
     case EKEYEXPIRED:
         return sends ? "a key has encrypted as many records as it may"
                      : "the peer has changed its keys";
     case EBADMSG:
         return "a record that does not decrypt";
-    case EPROTO:
-        return "a message that is not allowed";
     }
     return "";
 }
 
 void tls_side_note_error(struct tls_side *t, int error, bool sends)
 {
+    char text[TLS_ERROR_MAX];
     if (t == NULL)
         return;
-    const char *why = t->stream != NULL ? tls_stream_why(t->stream) : kernel_failure(error, sends);
+    const char *why = t->stream != NULL ? tls_stream_why(t->stream)
+                                        : kernel_failure(&t->kernel, error, sends, text);
     if (error == ECONNABORTED && !sends)
         why = "the stream has ended without close_notify";
     if (why[0] != '\0')

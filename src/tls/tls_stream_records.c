@@ -165,8 +165,14 @@ static int take_key_update(struct tls_stream *s, bool requested)
 static int take_fatal(struct tls_stream *s)
 {
     char text[TLS_ERROR_MAX];
-    tls_stream_set_why(s, tls_error_alert(s->reader.alert, text));
+    tls_stream_set_why(s, tls_error_control(&s->reader, text));
     return -EPROTO;
+}
+
+static int refuse_control(struct tls_stream *s)
+{
+    char text[TLS_ERROR_MAX];
+    return refuse(s, s->reader.alert, tls_error_control(&s->reader, text));
 }
 
 /* -ENODATA: close_notify. */
@@ -187,11 +193,10 @@ static int take_control(struct tls_stream *s, uint8_t type, const unsigned char 
     case TLS_CONTROL_RENEGOTIATE:
         return send_alert(s, ALERT_WARNING, TLS_ALERT_NO_RENEGOTIATION);
     case TLS_CONTROL_FLOOD:
-        return refuse(s, s->reader.alert, "too many messages without data");
     case TLS_CONTROL_UNEXPECTED:
         break;
     }
-    return refuse(s, s->reader.alert, "unexpected message");
+    return refuse_control(s);
 }
 
 /* As OpenSSL answers. */
