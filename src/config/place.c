@@ -64,14 +64,34 @@ bool place_note(const struct load *l)
     return ok;
 }
 
+/* The first place of a section: they are in the order of kinds and of sections. */
+static const struct config_place *place_first(const struct config *c, enum section_kind kind,
+                                              size_t i)
+{
+    size_t low = 0, high = c->place_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct config_place *p = &c->place[middle];
+        if (p->kind < kind || (p->kind == kind && p->section < i))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return c->place + low;
+}
+
+static bool place_is_of(const struct config *c, const struct config_place *p,
+                        enum section_kind kind, size_t i)
+{
+    return p < c->place + c->place_count && p->kind == kind && p->section == i;
+}
+
 /* The place of the key, or else of the section. */
 static struct location place_find(const struct config *c, enum section_kind kind, size_t i,
                                   const char *key, size_t item)
 {
     struct location found = { .file = NULL };
-    for (const struct config_place *p = c->place; p < c->place + c->place_count; p++) {
-        if (p->kind != kind || p->section != i)
-            continue;
+    for (const struct config_place *p = place_first(c, kind, i); place_is_of(c, p, kind, i); p++) {
         if (p->key == NULL)
             found = (struct location){ p->file, p->line };
         else if (key != NULL && p->item == item && strcmp(p->key, key) == 0)
@@ -82,32 +102,46 @@ static struct location place_find(const struct config *c, enum section_kind kind
 
 bool place_is_given(const struct config *c, enum section_kind kind, size_t i, const char *key)
 {
-    for (const struct config_place *p = c->place; p < c->place + c->place_count; p++)
-        if (p->kind == kind && p->section == i && p->key != NULL && strcmp(p->key, key) == 0)
+    for (const struct config_place *p = place_first(c, kind, i); place_is_of(c, p, kind, i); p++)
+        if (p->key != NULL && strcmp(p->key, key) == 0)
             return true;
     return false;
 }
 
-/* The place in another configuration that stands for p of c; file NULL: none does. */
-static struct location place_counterpart(const struct config *c, const struct config_place *p,
-                                         const struct config *other)
+/* Returns the section of the same name in another configuration, or the number of its sections.
+ * Looks at the one that was found last first, and behind it: most stand in the same order. */
+static size_t place_same_section(const struct config *c, const struct config_place *p,
+                                 const struct config *other, size_t last)
 {
     const struct section *s = &keys_sections[p->kind];
-    const void *at = keys_section_at(s, c, p->section);
-    for (size_t i = 0; i < keys_section_count(s, other); i++) {
-        const void *candidate = keys_section_at(s, other, i);
-        if (strcmp(keys_section_name(s, candidate), keys_section_name(s, at)) != 0)
-            continue;
-        if (p->key == NULL || keys_equal(s, at, candidate, p->key))
-            return place_find(other, p->kind, i, p->key, p->item);
+    const char *name = keys_section_name(s, keys_section_at(s, c, p->section));
+    size_t count = keys_section_count(s, other);
+    for (size_t n = 0; n < count; n++) {
+        size_t i = (last + n) % count;
+        if (strcmp(keys_section_name(s, keys_section_at(s, other, i)), name) == 0)
+            return i;
     }
-    return (struct location){ .file = NULL };
+    return count;
+}
+
+/* The place in section i of another configuration that stands for p of c; file NULL: none does. */
+static struct location place_counterpart(const struct config *c, const struct config_place *p,
+                                         const struct config *other, size_t i)
+{
+    const struct section *s = &keys_sections[p->kind];
+    bool same = i < keys_section_count(s, other) &&
+                (p->key == NULL || keys_equal(s, keys_section_at(s, c, p->section),
+                                              keys_section_at(s, other, i), p->key));
+    return same ? place_find(other, p->kind, i, p->key, p->item)
+                : (struct location){ .file = NULL };
 }
 
 void place_adopt(struct config *c, const struct config *from)
 {
+    size_t i = 0;
     for (struct config_place *p = c->place; p < c->place + c->place_count; p++) {
-        struct location at = place_counterpart(c, p, from);
+        i = place_same_section(c, p, from, i);
+        struct location at = place_counterpart(c, p, from, i);
         free(p->file);
         p->file = at.file == NULL ? NULL : strdup(at.file);
         p->line = at.line;
