@@ -196,9 +196,14 @@ bool worker_post(struct worker *w, struct worker_message *l)
     return mailbox_post(&w->mailbox, l);
 }
 
-void worker_keep_rest(struct worker *w)
+void worker_abandon_listeners(struct worker *w)
 {
     listeners_abandon(&w->listeners);
+}
+
+void worker_keep_rest(struct worker *w)
+{
+    worker_abandon_listeners(w);
     sessions_keep_rest(&w->sessions, session_record_stays);
 }
 

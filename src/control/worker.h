@@ -93,6 +93,10 @@ bool worker_post(struct worker *w, struct worker_message *l);
 
 struct sessions *worker_sessions(struct worker *w);
 
+/* While its thread waits, after a handover: closes its listening sockets, which the new process
+ * has open. */
+void worker_abandon_listeners(struct worker *w);
+
 /* On its thread, after a handover: drops what the new process has, which are the listeners and all
  * sessions but those that session_record_stays(). The worker ends after its last session. */
 void worker_keep_rest(struct worker *w);

@@ -15,9 +15,11 @@
 #define MANAGER_STEP_MS 2   /* between two looks at the service manager's answer */
 #define REST_STEP_MS    100 /* between two looks at sessions that stayed, or at the new process */
 
-/* Sockets and sessions are not closed one by one: the new process has them open, and shutdown(2) or
- * unlink(2) here would end connections or remove sockets that it uses. Worker threads stay blocked
- * in handover_send(), unless they have sessions that stayed. Control's loop has ended. */
+/* Sessions are not closed one by one: the new process has their sockets open, and shutdown(2) or
+ * unlink(2) here would end connections or remove sockets that it uses. Listening sockets are
+ * closed: while one is open here, the kernel accepts clients at an address that the new process has
+ * given up. Worker threads stay blocked in handover_send(), unless they have sessions that stayed.
+ * Control's loop has ended. */
 struct rest {
     struct proxy *p;
     /* The service manager may take this process for the main one, and send it signals that are for
@@ -184,6 +186,8 @@ void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
     workers_reap(&p->rt.workers); /* those that had finished before */
     if (r.serves)
         rest_begin(&r);
+    else
+        workers_each(&p->rt.workers, worker_abandon_listeners);
     finish_answers(p);
     notify_flush(&p->rt.notify, NOTIFY_FLUSH_MS);
     close_control(p);
