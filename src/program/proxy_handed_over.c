@@ -26,6 +26,7 @@ struct rest {
      * the new one. */
     bool is_main;
     bool ending;       /* such a signal was one to end */
+    bool alone;        /* the new process has ended before the manager knew of it */
     bool serves;       /* sessions have stayed, and the log is open for them */
     uint64_t told;     /* how many of them the new process knows of */
     uint64_t deadline; /* their shutdown_timeout, in ns */
@@ -160,7 +161,8 @@ static void rest_serve(struct rest *r)
 /* A signal to this process is lost when it has ended. So it stays until the manager has read
  * MAINPID=: every signal that the manager sent before is pending then. systemd ignores MAINPID=
  * while it stops a service, and kills every process of the service when the one that it takes for
- * the main one has ended: after a signal to end, this process stays main. */
+ * the main one has ended: after a signal to end, this process stays main. A new process that has
+ * ended never becomes main for it. */
 static void await_manager(struct rest *r)
 {
     struct notify *n = &r->p->rt.notify;
@@ -169,8 +171,9 @@ static void await_manager(struct rest *r)
     bool has_read;
     do {
         has_read = barrier == -1 || notify_barrier_is_over(barrier) || uv_hrtime() >= deadline;
+        r->alone = !has_read && !r->ending && !spawn_is_running(&r->p->upgrade.spawn);
         rest_step(r, has_read ? 0 : MANAGER_STEP_MS);
-    } while (!has_read);
+    } while (!has_read && !r->alone);
     if (barrier != -1)
         close(barrier);
     r->is_main = r->ending;
@@ -198,5 +201,5 @@ void proxy_on_handed_over(void *arg, int pid, uint64_t staying)
         rest_serve(&r);
     while (r.ending && spawn_is_running(&p->upgrade.spawn))
         take_signals(&r, REST_STEP_MS);
-    _exit(PROXY_ENDED);
+    _exit(r.alone ? PROXY_CANNOT_START : PROXY_ENDED); /* a failure, so that it is started again */
 }
