@@ -107,6 +107,17 @@ START_TEST(a_session_ends_an_hour_after_its_full_handshake_however_often_it_is_r
 }
 END_TEST
 
+START_TEST(a_clock_that_is_set_back_makes_no_lifetime_longer)
+{
+    begin(TLS1_3_VERSION);
+    ck_assert(!connect_again());
+    ahead = -10 * TLS_TICKETS_LIFETIME;
+    ck_assert(connect_again());
+    ck_assert_uint_le(lifetime(), TLS_TICKETS_LIFETIME);
+    end();
+}
+END_TEST
+
 START_TEST(a_session_is_resumed_while_what_stands_for_its_name_is_as_it_was)
 {
     begin(_i == 0 ? TLS1_2_VERSION : TLS1_3_VERSION);
@@ -124,6 +135,7 @@ int main(void)
     Suite *s = suite_create("tls_tickets");
     TCase *t = tcase_create("tls_tickets");
     tcase_add_test(t, a_session_ends_an_hour_after_its_full_handshake_however_often_it_is_resumed);
+    tcase_add_test(t, a_clock_that_is_set_back_makes_no_lifetime_longer);
     tcase_add_loop_test(t, a_session_is_resumed_while_what_stands_for_its_name_is_as_it_was, 0, 2);
     suite_add_tcase(s, t);
     return suite_main(s);

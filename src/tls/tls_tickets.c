@@ -276,12 +276,17 @@ static int64_t end_of_session(SSL *ssl)
     return time(NULL) + TLS_TICKETS_LIFETIME;
 }
 
-/* OpenSSL has begun the time of a session of TLS 1.3 again, and tells the client its timeout. */
+/* OpenSSL has begun the time of a session of TLS 1.3 again, and tells the client its timeout, which
+ * may be 7 days at most (RFC 8446, 4.6.1), also when the clock was set back. */
 static void set_timeout(SSL *ssl, int64_t until)
 {
     int64_t left = until - time(NULL);
+    if (left < 0)
+        left = 0;
+    if (left > TLS_TICKETS_LIFETIME)
+        left = TLS_TICKETS_LIFETIME;
     if (SSL_version(ssl) == TLS1_3_VERSION)
-        SSL_SESSION_set_timeout(SSL_get_session(ssl), left > 0 ? (long)left : 0);
+        SSL_SESSION_set_timeout(SSL_get_session(ssl), (long)left);
 }
 
 static int on_new_session(SSL *ssl, void *arg)
