@@ -26,11 +26,11 @@
  *  9. new: take_ownership() sends TAKEN_OVER: it has everything, and has touched nothing.
  * 10. old: sends TAKEN_OVER: it will not touch a session again.
  * 11. old: upgrade_hand_over() sends the process ID of the new process to the service manager, and
- *     calls handed_over. That is proxy_on_handed_over(): it sends the last answers, waits until the
- *     manager knows the new process, sends it the signals that came meanwhile, closes the log,
- * sends LOG_LOSS if lines were lost, and exits. Sessions whose TLS is in user space were not handed
- *     over: if there are some, it waits for their end first, and sends STAYING when their number
- *     has changed. If it was told to end, it exits after the new process.
+ *     calls handed_over. That is proxy_on_handed_over(): it sends the last answers, closes the log,
+ *     sends LOG_LOSS if lines were lost, waits until the manager knows the new process, sends it
+ *     the signals that came meanwhile, and exits. Sessions whose TLS is in user space were not
+ *     handed over: if there are some, it waits for their end first, and sends STAYING when their
+ *     number has changed. If it was told to end, it exits after the new process.
  * 12. new: proxy_start_workers() starts to relay. run_until_stopped() writes the pid file,
  *     reloads if the file on disk differs from the received configuration, and waits for STAYING
  *     and LOG_LOSS (old_process_watch_start()).
