@@ -14,7 +14,7 @@ from .program import (Zproxy, instruments, keys_text, need_names, need_plain, ne
                       sections_for, zproxy)
 from .tap import DEADLINE, PATIENCE, Failure, Skip, note, promise, run, short, wait_for
 from .traffic import (Backend, BlackHole, Echo, Received, Refusing, background, complete, connect,
-                      digest, echoes, fill, is_reset, payload, receive, reset, send, was_reset)
+                      digest, echoes, fill, is_refused, is_reset, payload, receive, reset, send, was_reset)
 from .web import Metrics, Prometheus, Watched, ask, browse, need_http
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Network", "Prometheus", "Received", "Refused", "Refusing", "PATIENCE", "Skip", "Streams", "Sysctl",
     "Visitors", "Watched", "Zproxy", "ask", "background", "browse", "complete", "connect",
     "digest", "echoes", "fill", "free_port", "fresh_address", "in_mount_namespace", "instruments",
-    "is_reset", "keys_text", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
+    "is_refused", "is_reset", "keys_text", "need", "need_compiler", "need_http", "need_mount_namespaces", "need_names",
     "need_plain", "need_program", "need_root", "need_splice", "note", "parse_line", "payload",
     "promise", "receive", "reset", "run", "run_program", "scratch", "sections_for", "send", "short",
     "tcp_states", "wait_for", "was_reset", "zproxy", "zproxyctl",

@@ -74,6 +74,17 @@ def connect(address, source=None, receive_buffer=None):
     return sock
 
 
+def is_refused(address):
+    """Whether nothing listens there. A client that comes while a listener is closed may get a reset."""
+    try:
+        connect(address).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass
+    return False
+
+
 def reset(sock):
     """Closes a socket with RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
